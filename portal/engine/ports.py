@@ -1,0 +1,104 @@
+"""What the runner needs from outside, as Protocols. The composition root hands in the implementations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+RawObject = dict[str, Any]
+"""One JSON object as Graph sent it."""
+
+
+class DeltaPage(Protocol):
+    """One page of a delta read. ``delta_link`` is set on the last page only: that is the *complete* marker (L2)."""
+
+    @property
+    def items(self) -> Sequence[RawObject]:
+        """The objects of this page as Graph sent them, ``@removed`` entries included."""
+        ...
+
+    @property
+    def delta_link(self) -> str | None:
+        """None while more pages follow."""
+        ...
+
+
+class Meter(Protocol):
+    """Counts what a run cost (interfaces.md: graph_requests, throttled_seconds)."""
+
+    requests: int
+    throttled_seconds: float
+
+
+class DirectorySource(Protocol):
+    """Reads one Microsoft Tenant. Implemented by ``portal.graph.source.GraphDirectory`` and by tests' fakes.
+
+    Every method may raise the Source errors of ``portal.errors``; an iterator that ends without raising and
+    without its completion marker is an incomplete read (L2).
+    """
+
+    meter: Meter
+
+    def organization(self) -> RawObject:
+        """``GET /organization``: the one element of ``value``."""
+        ...
+
+    def domains(self) -> list[RawObject]:
+        """``GET /domains``; SourcePermissionMissing when Domain.Read.All is not granted."""
+        ...
+
+    def user_count(self) -> int | None:
+        """Microsoft's own number of users (L2), None where it is not offered."""
+        ...
+
+    def users_delta(self, link: str | None) -> Iterator[DeltaPage]:
+        """From ``link`` on, or from the start when None. Raises SourceGone when the link is refused (G3)."""
+        ...
+
+    def users_full(self) -> Iterator[DeltaPage]:
+        """``GET /users`` page by page, for tenants that refuse delta; the last page carries ``delta_link=""``."""
+        ...
+
+    def deleted_users(self) -> list[RawObject]:
+        """Soft-deleted users (graph-facts 2.5): ``id`` and ``deletedDateTime`` at least."""
+        ...
+
+    def groups(self) -> list[RawObject]:
+        """Every group of the tenant (graph-facts 4.1), complete or an error."""
+        ...
+
+    def transitive_members(self, group_ids: Sequence[str]) -> Mapping[str, frozenset[str] | None]:
+        """Group id -> object ids of its direct and nested user members (S6); None for a group that is gone (404)."""
+        ...
+
+    def groups_delta(self, link: str | None) -> Iterator[DeltaPage]:
+        """Groups that changed, members included; used to know which member lists to read again. SourceGone as above."""
+        ...
+
+    def subscribed_skus(self) -> list[RawObject]:
+        """``GET /subscribedSkus`` (graph-facts 7.2)."""
+        ...
+
+    def sign_ins(self) -> Iterator[Sequence[RawObject]]:
+        """Pages of ``{id, signInActivity?}`` through the app-wide limiter (T7). SourceLicenseMissing without P1."""
+        ...
+
+    def registration_details(self) -> Iterator[Sequence[RawObject]]:
+        """Pages of the MFA registration report (graph-facts 6)."""
+        ...
+
+    def managed_devices(self) -> Iterator[Sequence[RawObject]]:
+        """Pages of Intune devices, Wi-Fi MAC included (graph-facts 8.2)."""
+        ...
+
+    def ethernet_macs(self, device_ids: Sequence[str]) -> Mapping[str, str]:
+        """Device id -> Ethernet MAC, one GET each through $batch (graph-facts 8.2); devices that are gone are left out."""
+        ...
+
+
+SourceFactory = Callable[[str], DirectorySource]
+"""Microsoft Tenant id (ours) -> a reader for it. Raises SourceError when it cannot be built (no credentials)."""
+
+Wait = Callable[[float], None]
+Now = Callable[[], datetime]
