@@ -1,0 +1,50 @@
+"""All models, importable from here. Models import nothing from features or engine (style-anchors 3.2)."""
+
+from portal.models.audit import AuditEvent
+from portal.models.base import Base, new_id
+from portal.models.customers import Asset, AssetMac, EndUser, Link, Organization, Tenant
+from portal.models.microsoft import (
+    DeltaCursor,
+    DirectoryGroup,
+    DirectoryUser,
+    GroupMembership,
+    ManagedDevice,
+    MicrosoftTenant,
+    SubscribedSku,
+)
+from portal.models.people import Account, AccountSession, ApiToken, Invitation, Role
+from portal.models.settings import ConsentRequest, StoredSetting
+from portal.models.user_sync import AssetReport, Change, Conflict, SyncException, SyncPlan, SyncRun, UserSync
+
+__all__ = [
+    "Account",
+    "AccountSession",
+    "ApiToken",
+    "Asset",
+    "AssetMac",
+    "AssetReport",
+    "AuditEvent",
+    "Base",
+    "Change",
+    "Conflict",
+    "ConsentRequest",
+    "DeltaCursor",
+    "DirectoryGroup",
+    "DirectoryUser",
+    "EndUser",
+    "GroupMembership",
+    "Invitation",
+    "Link",
+    "ManagedDevice",
+    "MicrosoftTenant",
+    "Organization",
+    "Role",
+    "StoredSetting",
+    "SubscribedSku",
+    "SyncException",
+    "SyncPlan",
+    "SyncRun",
+    "Tenant",
+    "UserSync",
+    "new_id",
+]

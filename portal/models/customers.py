@@ -1,0 +1,156 @@
+"""The portal's own side: Tenants, Organizations, End Users, Links, Assets (product.md, "Words")."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.models.base import Base, Id, new_id
+
+
+class Tenant(Base):
+    """The portal's own tenant. Mapped to at most one Microsoft Tenant, and that one to at most one Tenant."""
+
+    __tablename__ = "tenants"
+    __table_args__ = (UniqueConstraint("microsoft_tenant_id"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(256))
+    microsoft_tenant_id: Mapped[str | None] = mapped_column(ForeignKey("microsoft_tenants.id"))
+    created_at: Mapped[datetime]
+
+    organizations: Mapped[list[Organization]] = relationship(back_populates="tenant", order_by="Organization.name")
+
+
+class Organization(Base):
+    """A customer. Belongs to exactly one Tenant."""
+
+    __tablename__ = "organizations"
+    __table_args__ = (UniqueConstraint("name_key"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(256))
+    name_key: Mapped[str] = mapped_column(String(256))  # trimmed, case-folded: two customers of one name confuse everybody
+    tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), index=True)
+    created_at: Mapped[datetime]
+
+    tenant: Mapped[Tenant] = relationship(back_populates="organizations")
+
+
+class EndUser(Base):
+    """A person of an Organization. Texts are never None: blank is "" (W1 compares them).
+
+    email_key: trimmed, case-folded e-mail, None when there is no e-mail, so that the database enforces M4.
+    source: manual | import | sync. created_by_run_id: the run that created it (R3), None otherwise.
+    edited_at: last change by a person, page, API, CLI or import (R3, R5 spare what was edited since).
+    """
+
+    __tablename__ = "end_users"
+    __table_args__ = (
+        UniqueConstraint("organization_id", "email_key"),
+        Index(None, "organization_id", "sort_name"),
+        Index(None, "organization_id", "job_title"),
+        Index(None, "organization_id", "phone"),
+    )
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    display_name: Mapped[str] = mapped_column(String(1024), default="")
+    sort_name: Mapped[str] = mapped_column(String(200), default="")  # case-folded, first 200: what lists sort by
+    first_name: Mapped[str] = mapped_column(String(256), default="")
+    last_name: Mapped[str] = mapped_column(String(256), default="")
+    email: Mapped[str] = mapped_column(String(1024), default="")
+    email_key: Mapped[str | None] = mapped_column(String(1024))
+    phone: Mapped[str] = mapped_column(String(256), default="")
+    mobile_phone: Mapped[str] = mapped_column(String(256), default="")
+    street_address: Mapped[str] = mapped_column(String(1024), default="")
+    city: Mapped[str] = mapped_column(String(256), default="")
+    state: Mapped[str] = mapped_column(String(256), default="")
+    postal_code: Mapped[str] = mapped_column(String(64), default="")
+    country: Mapped[str] = mapped_column(String(256), default="")
+    job_title: Mapped[str] = mapped_column(String(256), default="")
+    department: Mapped[str] = mapped_column(String(256), default="")
+    office_location: Mapped[str] = mapped_column(String(256), default="")
+    notes: Mapped[str] = mapped_column(Text, default="")
+    search_text: Mapped[str] = mapped_column(Text, default="")  # case-folded names, e-mail, phones, title: quick search
+    source: Mapped[str] = mapped_column(String(10), default="manual")
+    created_by_run_id: Mapped[str | None] = mapped_column(String(36))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    edited_at: Mapped[datetime | None]
+
+    link: Mapped[Link | None] = relationship(back_populates="end_user", cascade="all, delete-orphan", uselist=False)
+    assets: Mapped[list[Asset]] = relationship(back_populates="end_user", order_by="Asset.name")
+
+
+class Link(Base):
+    """Ties one End User to one Directory User by object id. An End User has at most one (product.md, "Words").
+
+    status: active | disabled (*Disabled in Microsoft*, L1). in_scope: the last run found it within the filters (L3).
+    written: per D1 field the value the sync last wrote (W1). last_sync values are copied from the mirror for the table,
+    so that a table of 100,000 rows needs no second look-up: license_names, last_sign_in_at, mfa_registered.
+    """
+
+    __tablename__ = "links"
+    __table_args__ = (
+        UniqueConstraint("end_user_id"),
+        UniqueConstraint("organization_id", "microsoft_tenant_id", "object_id"),
+        Index(None, "microsoft_tenant_id", "object_id"),
+        Index(None, "organization_id", "status"),
+        Index(None, "organization_id", "last_sign_in_at"),
+    )
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    end_user_id: Mapped[str] = mapped_column(ForeignKey("end_users.id", ondelete="CASCADE"))
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    microsoft_tenant_id: Mapped[str] = mapped_column(ForeignKey("microsoft_tenants.id"))
+    object_id: Mapped[str] = mapped_column(String(64))
+    user_principal_name: Mapped[str] = mapped_column(String(1024), default="")
+    immutable_id: Mapped[str] = mapped_column(String(256), default="")
+    status: Mapped[str] = mapped_column(String(10), default="active")
+    in_scope: Mapped[bool] = mapped_column(default=True)
+    written: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    license_sku_ids: Mapped[list[Any]] = mapped_column(default=list)
+    is_licensed: Mapped[bool] = mapped_column(default=False)
+    license_names: Mapped[str] = mapped_column(Text, default="")
+    last_sign_in_at: Mapped[datetime | None]
+    mfa_registered: Mapped[bool | None]
+    mfa_methods: Mapped[list[Any]] = mapped_column(default=list)
+    linked_at: Mapped[datetime]
+    linked_by_run_id: Mapped[str | None] = mapped_column(String(36))
+    last_synced_at: Mapped[datetime | None]
+
+    end_user: Mapped[EndUser] = relationship(back_populates="link")
+
+
+class Asset(Base):
+    """A device of an Organization with one or more MAC addresses, assigned to at most one End User (W5).
+
+    assigned_by: manual | sync | None when nobody is assigned.
+    """
+
+    __tablename__ = "assets"
+    __table_args__ = (Index(None, "organization_id", "name"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
+    name: Mapped[str] = mapped_column(String(256))
+    end_user_id: Mapped[str | None] = mapped_column(ForeignKey("end_users.id", ondelete="SET NULL"), index=True)
+    assigned_by: Mapped[str | None] = mapped_column(String(10))
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    end_user: Mapped[EndUser | None] = relationship(back_populates="assets")
+    macs: Mapped[list[AssetMac]] = relationship(cascade="all, delete-orphan", order_by="AssetMac.mac")
+
+
+class AssetMac(Base):
+    """One normalised MAC (12 upper-case hex digits) of an Asset."""
+
+    __tablename__ = "asset_macs"
+
+    asset_id: Mapped[str] = mapped_column(ForeignKey("assets.id", ondelete="CASCADE"), primary_key=True)
+    mac: Mapped[str] = mapped_column(String(12), primary_key=True, index=True)

@@ -1,0 +1,189 @@
+"""The mirror: what Microsoft last returned, per Microsoft Tenant (sync-rules, "Mirror")."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.models.base import Base, Id, new_id
+
+
+class MicrosoftTenant(Base):
+    """A Microsoft Entra directory (product.md, "Words"). ``directory_id`` is its tenant GUID, lower case.
+
+    state: connected | needs_attention; ``problem`` says why in words, ``problem_code`` is Microsoft's code.
+    domains: [{"name", "is_default", "is_initial"}], verified ones only.
+    capabilities: what was found missing and when, e.g. {"sign_ins": {"state": "missing_license", "at": iso}} (D3).
+    The lease columns are T1's "one run at a time": only ``engine.claims`` writes them. The slow pass has its own (T7).
+    """
+
+    __tablename__ = "microsoft_tenants"
+    __table_args__ = (UniqueConstraint("directory_id"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    directory_id: Mapped[str] = mapped_column(String(36))
+    name: Mapped[str] = mapped_column(String(256))
+    cloud: Mapped[str] = mapped_column(String(20), default="global")
+    domains: Mapped[list[Any]] = mapped_column(default=list)
+    state: Mapped[str] = mapped_column(String(20), default="connected")
+    problem: Mapped[str | None] = mapped_column(Text)
+    problem_code: Mapped[str | None] = mapped_column(String(64))
+    problem_since: Mapped[datetime | None]
+    connected_at: Mapped[datetime]
+    checked_at: Mapped[datetime | None]
+    checks: Mapped[list[Any]] = mapped_column(default=list)  # the last check's table (C4)
+    capabilities: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    relationship_ends_at: Mapped[datetime | None]  # partner relationship (C5)
+
+    # people, groups and licenses
+    users_count: Mapped[int] = mapped_column(default=0)
+    read_requested_at: Mapped[datetime | None]  # a read is wanted: after connecting, or for a group's members
+    last_synced_at: Mapped[datetime | None]  # end of the last read of people, groups and licenses
+    last_full_read_at: Mapped[datetime | None]
+    is_complete: Mapped[bool] = mapped_column(default=False)  # L2, of the last read
+    incomplete_reason: Mapped[str | None] = mapped_column(Text)
+    failures_in_row: Mapped[int] = mapped_column(default=0)
+    next_run_at: Mapped[datetime | None] = mapped_column(index=True)  # T1
+    throttled_until: Mapped[datetime | None]  # G5
+
+    lease_owner: Mapped[str | None] = mapped_column(String(64))
+    lease_expires_at: Mapped[datetime | None]
+
+    # the slow pass (T7)
+    slow_lease_owner: Mapped[str | None] = mapped_column(String(64))
+    slow_lease_expires_at: Mapped[datetime | None]
+    slow_due_at: Mapped[datetime | None] = mapped_column(index=True)
+    sign_ins_at: Mapped[datetime | None]
+    mfa_at: Mapped[datetime | None]
+    devices_at: Mapped[datetime | None]
+    assets_assigned: Mapped[int] = mapped_column(default=0)
+    slow_progress: Mapped[dict[str, Any]] = mapped_column(default=dict)  # {"phase", "done", "total"}
+    slow_problems: Mapped[list[Any]] = mapped_column(default=list)  # [{"part", "state", "detail"}]
+
+
+class DeltaCursor(Base):
+    """A delta link, saved in the same transaction as the rows it covers (G3).
+
+    fingerprint binds it to select list, cloud and client id (graph-facts 3): on any change it is thrown away.
+    """
+
+    __tablename__ = "delta_cursors"
+
+    microsoft_tenant_id: Mapped[str] = mapped_column(
+        ForeignKey("microsoft_tenants.id", ondelete="CASCADE"), primary_key=True
+    )
+    resource: Mapped[str] = mapped_column(String(40), primary_key=True)  # users | groups
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    link: Mapped[str] = mapped_column(Text)
+    obtained_at: Mapped[datetime]
+
+
+class DirectoryUser(Base):
+    """Our mirror of one Microsoft user object.
+
+    raw: the selected properties merged over deltas (absent is not null, graph-facts 3); the columns are computed
+    from it by ``engine.normalize`` and never edited. seen_by is the full read that last saw it.
+    """
+
+    __tablename__ = "directory_users"
+    __table_args__ = (
+        UniqueConstraint("microsoft_tenant_id", "object_id"),
+        Index(None, "microsoft_tenant_id", "email_key"),
+        Index(None, "microsoft_tenant_id", "presence"),
+    )
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    microsoft_tenant_id: Mapped[str] = mapped_column(ForeignKey("microsoft_tenants.id", ondelete="CASCADE"))
+    object_id: Mapped[str] = mapped_column(String(64))
+    raw: Mapped[dict[str, Any]]
+    row_hash: Mapped[str] = mapped_column(String(40))
+    presence: Mapped[str] = mapped_column(String(20), default="present")
+    absent_since: Mapped[datetime | None]
+    first_seen_at: Mapped[datetime]
+    changed_at: Mapped[datetime]
+
+    user_principal_name: Mapped[str] = mapped_column(String(1024), default="")
+    display_name: Mapped[str] = mapped_column(String(1024), default="")
+    email: Mapped[str] = mapped_column(String(1024), default="")
+    email_key: Mapped[str] = mapped_column(String(1024), default="")
+    user_type: Mapped[str] = mapped_column(String(64), default="Member")
+    office_location: Mapped[str] = mapped_column(String(1024), default="")
+    department: Mapped[str] = mapped_column(String(1024), default="")
+    account_enabled: Mapped[bool | None]
+    license_sku_ids: Mapped[list[Any]] = mapped_column(default=list)
+    problem: Mapped[str] = mapped_column(String(512), default="")
+
+    # the slow pass (T7): survive re-reads, each with the tenant's age stamp
+    last_sign_in_at: Mapped[datetime | None]
+    mfa_registered: Mapped[bool | None]
+    mfa_methods: Mapped[list[Any]] = mapped_column(default=list)
+
+
+class DirectoryGroup(Base):
+    """A group of a Microsoft Tenant. ``members_read_at`` is None until its members were read ("not counted yet")."""
+
+    __tablename__ = "directory_groups"
+    __table_args__ = (UniqueConstraint("microsoft_tenant_id", "object_id"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    microsoft_tenant_id: Mapped[str] = mapped_column(ForeignKey("microsoft_tenants.id", ondelete="CASCADE"))
+    object_id: Mapped[str] = mapped_column(String(64))
+    display_name: Mapped[str] = mapped_column(String(1024), default="")
+    mail: Mapped[str] = mapped_column(String(1024), default="")
+    kind: Mapped[str] = mapped_column(String(40), default="")  # Security, Microsoft 365, …, in words
+    is_deleted: Mapped[bool] = mapped_column(default=False)  # S6
+    members_wanted_at: Mapped[datetime | None]  # somebody asked for its members (pop-up), filters aside
+    members_read_at: Mapped[datetime | None]
+    members_stale: Mapped[bool] = mapped_column(default=True)
+    member_count: Mapped[int | None]
+
+
+class GroupMembership(Base):
+    """A user is in a group, directly or through nested ones (S6). Only groups somebody asked for are read."""
+
+    __tablename__ = "group_memberships"
+    __table_args__ = (Index(None, "microsoft_tenant_id", "user_object_id"),)
+
+    microsoft_tenant_id: Mapped[str] = mapped_column(
+        ForeignKey("microsoft_tenants.id", ondelete="CASCADE"), primary_key=True
+    )
+    group_object_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_object_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+
+
+class SubscribedSku(Base):
+    """A license product of a Microsoft Tenant (graph-facts 7.2), named by ``engine.licenses``."""
+
+    __tablename__ = "subscribed_skus"
+
+    microsoft_tenant_id: Mapped[str] = mapped_column(
+        ForeignKey("microsoft_tenants.id", ondelete="CASCADE"), primary_key=True
+    )
+    sku_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    part_number: Mapped[str] = mapped_column(String(200), default="")
+    name: Mapped[str] = mapped_column(String(200), default="")
+    status: Mapped[str] = mapped_column(String(20), default="")
+    applies_to: Mapped[str] = mapped_column(String(20), default="User")
+    bought: Mapped[int] = mapped_column(default=0)
+    assigned: Mapped[int] = mapped_column(default=0)
+    service_plan_ids: Mapped[list[Any]] = mapped_column(JSON, default=list)
+
+
+class ManagedDevice(Base):
+    """An Intune device (D2). MACs are normalised (W5) or blank; the Ethernet one costs a call and is kept (graph-facts 8.2)."""
+
+    __tablename__ = "managed_devices"
+
+    microsoft_tenant_id: Mapped[str] = mapped_column(
+        ForeignKey("microsoft_tenants.id", ondelete="CASCADE"), primary_key=True
+    )
+    device_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(256), default="")
+    user_object_id: Mapped[str] = mapped_column(String(64), default="")
+    wifi_mac: Mapped[str] = mapped_column(String(12), default="")
+    ethernet_mac: Mapped[str] = mapped_column(String(12), default="")
+    ethernet_read_at: Mapped[datetime | None]
+    last_sync_at: Mapped[datetime | None]

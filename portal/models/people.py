@@ -1,0 +1,98 @@
+"""Accounts of the portal, their sessions, API tokens and invitations (P10, P11)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.models.base import Base, Id, new_id
+
+
+class Role(StrEnum):
+    """The three roles of product.md, "Who uses it", lowest first."""
+
+    READ_ONLY = "read-only"
+    TECHNICIAN = "technician"
+    ADMINISTRATOR = "administrator"
+
+    @property
+    def rank(self) -> int:
+        """0, 1 or 2; a higher role may do all a lower one may."""
+        return list(Role).index(self)
+
+
+class Account(Base):
+    """A person who may sign in. ``email`` is stored case-folded. Microsoft people are known by tid + oid only."""
+
+    __tablename__ = "accounts"
+    __table_args__ = (UniqueConstraint("email"), UniqueConstraint("microsoft_tid", "microsoft_oid"))
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    email: Mapped[str] = mapped_column(String(320))
+    name: Mapped[str] = mapped_column(String(256), default="")
+    role: Mapped[str] = mapped_column(String(20))
+    password_hash: Mapped[str | None] = mapped_column(String(256))
+    totp_secret: Mapped[str | None] = mapped_column(Text)  # encrypted (portal.crypto)
+    totp_last_step: Mapped[int | None]
+    microsoft_tid: Mapped[str | None] = mapped_column(String(36))
+    microsoft_oid: Mapped[str | None] = mapped_column(String(36))
+    is_active: Mapped[bool] = mapped_column(default=True)
+    theme: Mapped[str] = mapped_column(String(10), default="system")
+    timezone: Mapped[str] = mapped_column(String(64), default="")
+    failed_sign_ins: Mapped[int] = mapped_column(default=0)
+    locked_until: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    last_sign_in_at: Mapped[datetime | None]
+
+
+class AccountSession(Base):
+    """One signed-in browser. The cookie holds a random token; only its SHA-256 is stored, so a stolen file opens nothing."""
+
+    __tablename__ = "account_sessions"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    ip: Mapped[str] = mapped_column(String(64), default="")
+    user_agent: Mapped[str] = mapped_column(String(256), default="")
+
+    account: Mapped[Account] = relationship()
+
+
+class ApiToken(Base):
+    """A bearer token with a role. Only its SHA-256 is stored; ``hint`` is its first characters, for the list."""
+
+    __tablename__ = "api_tokens"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    role: Mapped[str] = mapped_column(String(20))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    hint: Mapped[str] = mapped_column(String(16), default="")
+    created_by: Mapped[str] = mapped_column(String(320), default="")
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class Invitation(Base):
+    """A one-time link that lets a person set up an account, or a new password for an existing one."""
+
+    __tablename__ = "invitations"
+    __table_args__ = (Index(None, "email"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    email: Mapped[str] = mapped_column(String(320))
+    role: Mapped[str] = mapped_column(String(20))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    invited_by: Mapped[str] = mapped_column(String(320), default="")
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]

@@ -1,0 +1,193 @@
+"""User Sync: the switch, the runs, and everything a run leaves behind."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from portal.models.base import Base, Id, new_id
+
+
+class UserSync(Base):
+    """The per-Organization switch. A row exists from the first enabling on; ``enabled`` is the switch.
+
+    filters: JSON of interfaces.md ("User Sync"). generation grows with every enable and disable: a run that was started
+    under another generation stops at its next chunk (L5). initial_done_at: the initial sync of this enabling is over.
+    hold_run_id: the run whose hold waits for a decision (status paused). attention: why it needs attention (G2, S6).
+    dismissed: hold keys dismissed by an administrator, not held again until they change.
+    """
+
+    __tablename__ = "user_syncs"
+    __table_args__ = (UniqueConstraint("organization_id"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"))
+    enabled: Mapped[bool] = mapped_column(default=False)
+    generation: Mapped[int] = mapped_column(default=0)
+    filters: Mapped[dict[str, Any]]
+    add_disabled_accounts: Mapped[bool] = mapped_column(default=False)
+    only_licensed: Mapped[bool] = mapped_column(default=False)
+    hold_percent: Mapped[int] = mapped_column(default=25)
+    hold_minimum: Mapped[int] = mapped_column(default=10)
+    enabled_at: Mapped[datetime | None]
+    enabled_by: Mapped[str] = mapped_column(String(320), default="")
+    initial_done_at: Mapped[datetime | None]
+    hold_run_id: Mapped[str | None] = mapped_column(String(36))
+    failures_in_row: Mapped[int] = mapped_column(default=0)
+    attention: Mapped[str | None] = mapped_column(Text)
+    dismissed: Mapped[list[Any]] = mapped_column(default=list)
+    updated_at: Mapped[datetime]
+
+
+class SyncRun(Base):
+    """One execution for one Organization (interfaces.md, "Sync Run"). Queued rows are the queue itself.
+
+    microsoft_tenant_id: the tenant it reads; the lease is taken on that. generation: UserSync's when it was queued.
+    kind: sync | undo. cursor: how far a delayed run has staged, to go on after a restart (T3): {"staged": n, "plan": hash}.
+    held: {"kind","count","state"} or None. plan_fingerprint: the approved plan, when it runs exactly that (U12).
+    """
+
+    __tablename__ = "sync_runs"
+    __table_args__ = (
+        Index(None, "organization_id", "created_at"),
+        Index(None, "microsoft_tenant_id", "status"),
+        Index(None, "status", "created_at"),
+        Index(None, "created_at"),
+    )
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"))
+    microsoft_tenant_id: Mapped[str | None] = mapped_column(String(36))
+    generation: Mapped[int] = mapped_column(default=0)
+    kind: Mapped[str] = mapped_column(String(10), default="sync")
+    undoes_run_id: Mapped[str | None] = mapped_column(String(36))
+    trigger: Mapped[str] = mapped_column(String(10))
+    lane: Mapped[str] = mapped_column(String(10), default="hourly")
+    status: Mapped[str] = mapped_column(String(10), default="queued")
+    phase: Mapped[str] = mapped_column(String(40), default="")
+    done: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int | None]
+    counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    held: Mapped[dict[str, Any] | None]
+    graph_requests: Mapped[int] = mapped_column(default=0)
+    throttled_seconds: Mapped[float] = mapped_column(default=0.0)
+    plan_fingerprint: Mapped[str | None] = mapped_column(String(64))
+    cursor: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    started_by: Mapped[str] = mapped_column(String(320), default="")
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    heartbeat_at: Mapped[datetime | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    error_code: Mapped[str | None] = mapped_column(String(64))
+    warnings: Mapped[list[Any]] = mapped_column(default=list)
+
+
+class Change(Base):
+    """What a run did, or would not do, with one person (W3, W7, P8). ``leave`` decisions leave no row.
+
+    fields: [{"field","old","new"}]. state: applied | held | dismissed | staged (not published yet, T3).
+    undo: what it takes to take it back: {"created": bool, "link": {...before} | None, "after": {...}} (R5).
+    hold_key: identifies a held decision while it does not change (G1).
+    """
+
+    __tablename__ = "changes"
+    __table_args__ = (
+        UniqueConstraint("run_id", "object_id"),
+        Index(None, "end_user_id", "at"),
+        Index(None, "run_id", "decision"),
+    )
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    run_id: Mapped[str] = mapped_column(ForeignKey("sync_runs.id", ondelete="CASCADE"))
+    organization_id: Mapped[str] = mapped_column(String(36), index=True)
+    end_user_id: Mapped[str | None] = mapped_column(String(36))
+    object_id: Mapped[str] = mapped_column(String(64))
+    display_name: Mapped[str] = mapped_column(String(1024), default="")
+    decision: Mapped[str] = mapped_column(String(20))
+    reason: Mapped[str] = mapped_column(String(40))
+    note: Mapped[str] = mapped_column(Text, default="")
+    state: Mapped[str] = mapped_column(String(10), default="applied")
+    fields: Mapped[list[Any]] = mapped_column(default=list)
+    undo: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    payload: Mapped[dict[str, Any]] = mapped_column(default=dict)  # the whole Decision, for staged and held ones
+    hold_key: Mapped[str] = mapped_column(String(64), default="")
+    at: Mapped[datetime]
+
+
+class Conflict(Base):
+    """An open or settled conflict (M7). ``key`` stays the same while neither side changes.
+
+    resolution: None (open) | link | ignore | gone (it went away by itself).
+    """
+
+    __tablename__ = "conflicts"
+    __table_args__ = (UniqueConstraint("organization_id", "key"), Index(None, "organization_id", "resolved_at"))
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"))
+    key: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(40))
+    reason: Mapped[str] = mapped_column(Text)
+    object_id: Mapped[str] = mapped_column(String(64))
+    display_name: Mapped[str] = mapped_column(String(1024), default="")
+    email: Mapped[str] = mapped_column(String(1024), default="")
+    end_user_id: Mapped[str | None] = mapped_column(String(36))
+    other_object_id: Mapped[str | None] = mapped_column(String(64))
+    run_id: Mapped[str | None] = mapped_column(String(36))
+    created_at: Mapped[datetime]
+    resolution: Mapped[str | None] = mapped_column(String(10))
+    resolved_end_user_id: Mapped[str | None] = mapped_column(String(36))
+    resolved_at: Mapped[datetime | None]
+    resolved_by: Mapped[str] = mapped_column(String(320), default="")
+
+
+class SyncException(Base):
+    """P14: a person never to be synced, or a field pinned to our own value. Ends at ``expires_at``."""
+
+    __tablename__ = "sync_exceptions"
+    __table_args__ = (Index(None, "organization_id", "kind"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"))
+    kind: Mapped[str] = mapped_column(String(12))  # never_sync | pin
+    object_id: Mapped[str | None] = mapped_column(String(64))
+    end_user_id: Mapped[str | None] = mapped_column(ForeignKey("end_users.id", ondelete="CASCADE"))
+    field: Mapped[str | None] = mapped_column(String(40))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    author: Mapped[str] = mapped_column(String(320), default="")
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+
+
+class SyncPlan(Base):
+    """A previewed plan that can be approved as it is (U12). ``fingerprint`` is the hash of its decisions."""
+
+    __tablename__ = "sync_plans"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), index=True)
+    filters: Mapped[dict[str, Any]]
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    created_at: Mapped[datetime]
+    created_by: Mapped[str] = mapped_column(String(320), default="")
+    used_at: Mapped[datetime | None]
+
+
+class AssetReport(Base):
+    """What the device pass could not assign, and why (W5); replaced by each pass."""
+
+    __tablename__ = "asset_reports"
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), index=True)
+    asset_id: Mapped[str | None] = mapped_column(ForeignKey("assets.id", ondelete="CASCADE"))
+    mac: Mapped[str] = mapped_column(String(12), default="")
+    reason: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime]
+
+    asset: Mapped[Any] = relationship("Asset")
