@@ -133,8 +133,12 @@ def _reachable(installed: Path, home: Path, as_user: dict[str, Any]) -> Path:
     try:
         subprocess.run([installed / "bin" / "postgres", "--version"], check=True, capture_output=True, cwd="/", **as_user)
     except (PermissionError, subprocess.CalledProcessError):
-        shutil.copytree(installed, home / "install", symlinks=True)
-        return home / "install" / "bin"
+        # The programs find their libraries, in the wheel's second folder, by the way from here to there.
+        package, libraries = installed.parent, installed.parent.with_name(f"{installed.parent.name}.libs")
+        shutil.copytree(installed, home / package.name / installed.name, symlinks=True)
+        if libraries.is_dir():
+            shutil.copytree(libraries, home / libraries.name, symlinks=True)
+        return home / package.name / installed.name / "bin"
     return installed / "bin"
 
 
