@@ -138,6 +138,8 @@ def _reachable(installed: Path, home: Path, as_user: dict[str, Any]) -> Path:
         shutil.copytree(installed, home / package.name / installed.name, symlinks=True)
         if libraries.is_dir():
             shutil.copytree(libraries, home / libraries.name, symlinks=True)
+        for folder, _, _ in os.walk(home):
+            os.chown(folder, as_user["user"], as_user["group"])  # so that the script can remove them
         return home / package.name / installed.name / "bin"
     return installed / "bin"
 
