@@ -1,0 +1,165 @@
+"""Settings, read once from the environment: the only file that touches it (interfaces.md, "Configuration").
+
+A bad value stops the start with one line that names the variable (``ConfigError``).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+
+class ConfigError(Exception):
+    """An environment variable has a value that cannot be used; the message is one line and names it."""
+
+
+class Settings(BaseModel):
+    """All settings of a Rollcall process. Frozen; tests build it directly, ``load`` builds it from the environment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    data_dir: Annotated[Path, Field(alias="ROLLCALL_DATA_DIR")] = Path("instance")
+    database_url: Annotated[str, Field(alias="ROLLCALL_DATABASE_URL")] = ""
+    secret_key: Annotated[SecretStr, Field(alias="ROLLCALL_SECRET_KEY")] = SecretStr("")
+    old_secret_keys: Annotated[SecretStr, Field(alias="ROLLCALL_OLD_SECRET_KEYS")] = SecretStr("")
+    base_url: Annotated[str, Field(alias="ROLLCALL_BASE_URL")] = ""
+    client_id: Annotated[str, Field(alias="MICROSOFT_CLIENT_ID")] = ""
+    client_secret: Annotated[SecretStr, Field(alias="MICROSOFT_CLIENT_SECRET")] = SecretStr("")
+    certificate_file: Annotated[Path | None, Field(alias="MICROSOFT_CERTIFICATE_FILE")] = None
+    login_url: Annotated[str, Field(alias="MICROSOFT_LOGIN_URL")] = ""
+    graph_url: Annotated[str, Field(alias="MICROSOFT_GRAPH_URL")] = ""
+    ca_bundle: Annotated[Path | None, Field(alias="REQUESTS_CA_BUNDLE")] = None
+    sync_interval_minutes: Annotated[int, Field(alias="ROLLCALL_SYNC_INTERVAL_MINUTES", ge=1, le=1440)] = 60
+    scheduler: Annotated[Literal["embedded", "distributed", "off"], Field(alias="ROLLCALL_SCHEDULER")] = (
+        "embedded"
+    )
+
+    @field_validator("base_url", "login_url", "graph_url")
+    @classmethod
+    def _plain_url(cls, value: str) -> str:
+        return value.strip().rstrip("/")
+
+    @field_validator("base_url")
+    @classmethod
+    def _web_url(cls, value: str) -> str:
+        if value and (urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname):
+            raise ValueError("must be a URL such as https://rollcall.example.com")
+        return value
+
+    @field_validator("login_url", "graph_url")
+    @classmethod
+    def _https_only(cls, value: str) -> str:
+        if value:
+            parts = urlsplit(value)
+            if (
+                parts.scheme != "https"
+                or not parts.hostname
+                or parts.username
+                or parts.query
+                or parts.fragment
+            ):
+                raise ValueError("must be an https:// URL: tokens are never sent over anything else")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if not value:
+            return value
+        try:
+            url = make_url(value)
+        except ArgumentError as error:
+            raise ValueError("must be an SQLAlchemy URL, sqlite:///… or postgresql://…") from error
+        backend = "postgresql" if url.drivername == "postgres" else url.get_backend_name()
+        if backend == "postgresql":
+            return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+        if backend == "sqlite":
+            return value
+        raise ValueError("must be a sqlite:/// or postgresql:// URL")
+
+    @field_validator("certificate_file", "ca_bundle", mode="before")
+    @classmethod
+    def _readable(cls, value: Any) -> Any:
+        if value in (None, ""):
+            return None
+        if not Path(value).exists():
+            raise ValueError(f"names a file that does not exist: {value}")
+        return value
+
+    @model_validator(mode="after")
+    def _database_default(self) -> Self:
+        if not self.database_url:
+            path = (self.data_dir / "rollcall.db").absolute()
+            object.__setattr__(self, "database_url", f"sqlite:///{path}")
+        return self
+
+    @property
+    def is_sqlite(self) -> bool:
+        """True on SQLite: one process writes at a time."""
+        return self.database_url.startswith("sqlite")
+
+    def signing_keys(self) -> list[str]:
+        """The secret key first, then the ones it replaced (newest first); creates the key file when there is none.
+
+        Raises ConfigError when the data directory cannot be written.
+        """
+        given = self.secret_key.get_secret_value()
+        old = [key.strip() for key in self.old_secret_keys.get_secret_value().split(",") if key.strip()]
+        return [given or self._stored_key(), *old]
+
+    def _stored_key(self) -> str:
+        path = self.data_dir / "secret.key"
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            try:
+                handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            except FileExistsError:
+                key = path.read_text(encoding="ascii").strip()
+                if not key:
+                    raise ConfigError(
+                        f"ROLLCALL_DATA_DIR: {path} is empty; restore it from a backup"
+                    ) from None
+                return key
+            key = secrets.token_urlsafe(48)
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                file.write(key + "\n")
+        except OSError as error:
+            raise ConfigError(f"ROLLCALL_DATA_DIR: cannot write {path}: {error.strerror}") from error
+        return key
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the environment. Raises ConfigError: one line, naming the first bad variable and what it should be."""
+    source = os.environ if environ is None else environ
+    names = {str(field.alias) for field in Settings.model_fields.values()}
+    given = {name: source[name] for name in names if source.get(name, "") != ""}
+    if "ROLLCALL_SECRET_KEY" in source and not source["ROLLCALL_SECRET_KEY"].strip():
+        raise ConfigError("ROLLCALL_SECRET_KEY: must not be empty; leave it out to have one generated")
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "configuration"
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        raise ConfigError(f"{name}: {reason}") from None
+
+
+def child_environment(**changes: str) -> dict[str, str]:
+    """The environment of this process with ``changes``, for the programs that ``rollcall demo`` starts."""
+    return {**os.environ, **changes}

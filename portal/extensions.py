@@ -1,0 +1,56 @@
+"""Extensions, unbound: the composition root binds them. Also the SQLite recipe (dependencies.md, section 5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_login import LoginManager
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf import CSRFProtect
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.orm import Session, sessionmaker
+
+from portal.models import Base
+
+db = SQLAlchemy(metadata=Base.metadata)
+csrf = CSRFProtect()  # type: ignore[no-untyped-call]
+login = LoginManager()  # type: ignore[no-untyped-call]
+
+SessionFactory = sessionmaker[Session]
+
+
+def tune_engine(engine: Engine) -> Engine:
+    """Give SQLite WAL, foreign keys, patience, and BEGIN IMMEDIATE for transactions marked ``sqlite_write``.
+
+    Deferred transactions lose read-modify-write races in spite of busy_timeout (dependencies.md, finding 5).
+    """
+    if engine.dialect.name != "sqlite":
+        return engine
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we begin ourselves, below
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "foreign_keys=ON",
+            "busy_timeout=30000",
+            "cache_size=-65536",
+            "temp_store=MEMORY",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        is_write = connection.get_execution_options().get("sqlite_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+
+    return engine
+
+
+def mark_write(session: Session) -> Session:
+    """Say that the transaction about to begin in ``session`` will write. Call it before the first statement."""
+    session.connection(execution_options={"sqlite_write": True})
+    return session

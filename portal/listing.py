@@ -1,0 +1,142 @@
+"""Search, sort, filters and paging as query-string state: one spec for a table, its API list and its CSV.
+
+A feature declares a ``ListSpec``; ``parse`` turns query parameters into a ``Listing`` or says what is wrong with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlencode
+
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from portal.errors import Invalid
+
+MAX_PER_PAGE = 500
+
+
+@dataclass(frozen=True)
+class ListSpec:
+    """What a list can do. sorts: name -> column(s); filters: name -> allowed values, or None for free text."""
+
+    sorts: Mapping[str, Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]]]
+    default_sort: str
+    filters: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
+    per_page: int = 50
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The state of one list: what was asked, and once ``fetch`` ran, the rows and the totals."""
+
+    q: str = ""
+    sort: str = ""
+    filters: Mapping[str, str] = field(default_factory=dict)
+    page: int = 1
+    per_page: int = 50
+    total: int = 0
+    items: Sequence[Any] = ()
+
+    @property
+    def pages(self) -> int:
+        """Number of pages, at least 1."""
+        return max(1, -(-self.total // self.per_page))
+
+    @property
+    def first(self) -> int:
+        """Number of the first row shown, 0 when there is none."""
+        return min(self.total, (self.page - 1) * self.per_page + 1)
+
+    @property
+    def last(self) -> int:
+        """Number of the last row shown."""
+        return min(self.total, self.page * self.per_page)
+
+    def query(self, **changes: Any) -> str:
+        """The query string of this state with ``changes``; a change to None leaves the parameter out. Starts with ``?``."""
+        state: dict[str, Any] = {"q": self.q, **self.filters, "sort": self.sort, "page": self.page}
+        if "page" not in changes and changes:
+            state["page"] = 1
+        state.update(changes)
+        if state.get("page") == 1:
+            state["page"] = None
+        return "?" + urlencode({k: v for k, v in state.items() if v not in (None, "")})
+
+
+def parse(args: Mapping[str, str], spec: ListSpec, *, strict: bool, extra: Sequence[str] = ()) -> Listing:
+    """Read ``q``, ``sort``, ``page``, ``per_page`` and filters from ``args``.
+
+    strict (the API): an unknown or bad parameter raises Invalid (422). Otherwise (pages) it is ignored.
+    ``extra`` names further parameters that are somebody else's business.
+    """
+    errors: dict[str, list[str]] = {}
+    page = _positive(args, "page", 1, errors)
+    per_page = _positive(args, "per_page", spec.per_page, errors)
+    if per_page > MAX_PER_PAGE:
+        errors["per_page"] = [f"At most {MAX_PER_PAGE}."]
+    sort = args.get("sort", "") or spec.default_sort
+    if sort.removeprefix("-") not in spec.sorts:
+        errors["sort"] = [
+            "Sort by one of: " + ", ".join(sorted(spec.sorts)) + ", with - in front for descending."
+        ]
+        sort = spec.default_sort
+    filters: dict[str, str] = {}
+    for name, value in args.items():
+        if name in {"q", "sort", "page", "per_page", *extra}:
+            continue
+        if name not in spec.filters:
+            errors[name] = ["There is no such filter."]
+            continue
+        allowed = spec.filters[name]
+        if allowed is not None and value and value not in allowed:
+            errors[name] = ["One of: " + ", ".join(allowed) + "."]
+        elif value:
+            filters[name] = value
+    if errors and strict:
+        raise Invalid(errors, "The query has parameters that cannot be used.")
+    per_page = min(max(per_page, 1), MAX_PER_PAGE)
+    return Listing(
+        q=args.get("q", "").strip()[:200], sort=sort, filters=filters, page=page, per_page=per_page
+    )
+
+
+def order(statement: Select[Any], listing: Listing, spec: ListSpec, *, tie: Any) -> Select[Any]:
+    """Add ORDER BY; ``tie`` (usually the primary key) makes the order total, so that pages never overlap."""
+    columns = spec.sorts[listing.sort.removeprefix("-")]
+    descending = listing.sort.startswith("-")
+    return statement.order_by(*(c.desc() if descending else c.asc() for c in columns), tie)
+
+
+def fetch(
+    session: Session,
+    statement: Select[Any],
+    listing: Listing,
+    spec: ListSpec,
+    *,
+    tie: Any,
+    scalars: bool = True,
+) -> Listing:
+    """Count and load the page asked for. A page past the end shows the last one."""
+    total = session.scalar(select(func.count()).select_from(statement.order_by(None).subquery())) or 0
+    pages = max(1, -(-total // listing.per_page))
+    current = replace(listing, total=total, page=min(listing.page, pages))
+    window = (
+        order(statement, current, spec, tie=tie)
+        .limit(current.per_page)
+        .offset((current.page - 1) * current.per_page)
+    )
+    result = session.scalars(window).unique().all() if scalars else session.execute(window).all()
+    return replace(current, items=result)
+
+
+def _positive(args: Mapping[str, str], name: str, default: int, errors: dict[str, list[str]]) -> int:
+    text = args.get(name, "")
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or int(text[:9]) < 1:
+        errors[name] = ["A whole number, 1 or more."]
+        return default
+    return int(text[:9])

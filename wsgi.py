@@ -1,0 +1,5 @@
+"""The app object for a WSGI server: ``gunicorn wsgi:app``."""
+
+from portal import create_app
+
+app = create_app()
