@@ -1,0 +1,310 @@
+"""Accounts, sign-in, sessions, invitations and the first administrator (P10, P11). Never sees a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pyotp
+from email_validator import EmailNotValidError, validate_email
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from portal import audit
+from portal.auth import passwords
+from portal.crypto import SecretBox, hash_token, new_token
+from portal.errors import Invalid, NotFound, PortalError, Refused
+from portal.models import Account, AccountSession, Invitation, Role, StoredSetting
+
+SESSION_LIFE = timedelta(hours=12)
+SESSION_IDLE = timedelta(hours=4)
+INVITATION_LIFE = timedelta(days=7)
+LOCK_AFTER = 5
+LOCK_FOR = timedelta(minutes=15)
+SETUP_KEY = "setup_token"
+
+
+class SignInRefused(PortalError):
+    """Sign-in did not work; the sentence says what to do and not which half was wrong."""
+
+
+class CodeNeeded(SignInRefused):
+    """The password is right, the six-digit code is missing or wrong."""
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """What a session token stands for."""
+
+    account: Account
+    session: AccountSession
+
+
+def normal_email(text: str) -> str:
+    """The address as accounts store it. Raises Invalid on ``email``."""
+    try:
+        found = validate_email(text.strip(), check_deliverability=False, globally_deliverable=False)
+    except EmailNotValidError as error:
+        raise Invalid({"email": [f"This is not an e-mail address: {error}"]}) from error
+    return found.normalized.casefold()
+
+
+def role_of(text: str) -> Role:
+    """The role named ``text``. Raises Invalid on ``role``."""
+    try:
+        return Role(text)
+    except ValueError as error:
+        raise Invalid({"role": ["One of: administrator, technician, read-only."]}) from error
+
+
+def add_account(
+    session: Session, *, email: str, role: str, now: datetime, password: str | None = None, name: str = ""
+) -> Account:
+    """Create an account. Raises Invalid for a bad address, role or password, Refused when the address is taken."""
+    address = normal_email(email)
+    if password is not None:
+        _check_password(password)
+    if find_account(session, address) is not None:
+        raise Refused(f"There is already an account for {address}.")
+    account = Account(
+        email=address,
+        name=name.strip() or address.split("@", maxsplit=1)[0],
+        role=role_of(role).value,
+        password_hash=None if password is None else passwords.hash_password(password),
+        created_at=now,
+    )
+    session.add(account)
+    session.flush()
+    audit.record(
+        session,
+        "account_added",
+        object_type="account",
+        object_id=account.id,
+        email=address,
+        role=account.role,
+    )
+    return account
+
+
+def find_account(session: Session, email: str) -> Account | None:
+    """The account of this address, None when there is none."""
+    return session.scalar(select(Account).where(Account.email == email.strip().casefold()))
+
+
+def sign_in(
+    session: Session, *, email: str, password: str, code: str, now: datetime, box: SecretBox
+) -> Account:
+    """Check e-mail, password and, where set up, the six-digit code.
+
+    Raises SignInRefused (CodeNeeded when only the code is missing). Failures are counted on the account, also when this
+    raises: commit either way. After five the account is locked for a quarter of an hour.
+    """
+    account = find_account(session, email)
+    if account is not None and account.locked_until is not None and account.locked_until > now:
+        minutes = max(1, round((account.locked_until - now).total_seconds() / 60))
+        raise SignInRefused(
+            f"Too many attempts for this account. Try again in {minutes} minutes, or ask an administrator for a new link."
+        )
+    if not passwords.verify(account.password_hash if account else None, password) or account is None:
+        _count_failure(session, account, email=email, now=now, reason="password")
+        raise SignInRefused("The e-mail address and the password do not belong together. Check both.")
+    if not account.is_active:
+        raise SignInRefused("This account is switched off. Ask an administrator.")
+    if account.totp_secret is not None:
+        _check_code(session, account, code=code, now=now, box=box)
+    if account.password_hash and passwords.is_outdated(account.password_hash):
+        account.password_hash = passwords.hash_password(password)
+    account.failed_sign_ins = 0
+    account.locked_until = None
+    return account
+
+
+def start_session(
+    session: Session, account: Account, *, now: datetime, ip: str, user_agent: str, method: str
+) -> str:
+    """Open a browser session and give its token: it goes into the signed cookie, only its hash is stored."""
+    token = new_token()
+    session.add(
+        AccountSession(
+            account_id=account.id,
+            token_hash=hash_token(token),
+            created_at=now,
+            last_seen_at=now,
+            expires_at=now + SESSION_LIFE,
+            ip=ip[:64],
+            user_agent=user_agent[:256],
+        )
+    )
+    account.last_sign_in_at = now
+    with audit.acting_as(audit.Actor(account.email, "page", ip)):
+        audit.record(session, "signed_in", object_type="account", object_id=account.id, method=method)
+    return token
+
+
+def find_session(session: Session, token: str, now: datetime) -> SignedIn | None:
+    """Whom ``token`` stands for; None when it was ended, expired, idle too long, or its account switched off."""
+    row = session.scalar(select(AccountSession).where(AccountSession.token_hash == hash_token(token)))
+    if (
+        row is None
+        or row.ended_at is not None
+        or row.expires_at <= now
+        or row.last_seen_at + SESSION_IDLE <= now
+    ):
+        return None
+    return SignedIn(row.account, row) if row.account.is_active else None
+
+
+def end_session(session: Session, session_id: str, now: datetime) -> None:
+    """End one browser session; ending it twice is fine."""
+    row = session.get(AccountSession, session_id)
+    if row is not None and row.ended_at is None:
+        row.ended_at = now
+
+
+def end_all_sessions(session: Session, account_id: str, now: datetime, *, but: str | None = None) -> int:
+    """End every session of an account, ``but`` one; gives how many."""
+    statement = (
+        update(AccountSession)
+        .where(AccountSession.account_id == account_id, AccountSession.ended_at.is_(None))
+        .values(ended_at=now)
+    )
+    if but is not None:
+        statement = statement.where(AccountSession.id != but)
+    return int(session.execute(statement).rowcount)  # type: ignore[attr-defined]
+
+
+def change_password(
+    session: Session, account: Account, *, old: str, new: str, now: datetime, keep: str
+) -> None:
+    """Change one's own password; other sessions end. Raises Invalid."""
+    if account.password_hash is not None and not passwords.verify(account.password_hash, old):
+        raise Invalid({"old_password": ["This is not your present password."]})
+    _check_password(new, field="new_password")
+    account.password_hash = passwords.hash_password(new)
+    end_all_sessions(session, account.id, now, but=keep)
+    audit.record(session, "password_changed", object_type="account", object_id=account.id)
+
+
+def invite(session: Session, *, email: str, role: str, now: datetime, by: str) -> str:
+    """Make a one-time link's token for a new account, or a new password for an existing one. Raises Invalid."""
+    token = new_token()
+    address = normal_email(email)
+    session.add(
+        Invitation(
+            email=address,
+            role=role_of(role).value,
+            token_hash=hash_token(token),
+            invited_by=by,
+            created_at=now,
+            expires_at=now + INVITATION_LIFE,
+        )
+    )
+    audit.record(session, "invitation_created", email=address, role=role)
+    return token
+
+
+def find_invitation(session: Session, token: str, now: datetime) -> Invitation:
+    """The open invitation behind a link's token. Raises NotFound when it was used, ran out or never was."""
+    row = session.scalar(select(Invitation).where(Invitation.token_hash == hash_token(token)))
+    if row is None or row.used_at is not None or row.expires_at <= now:
+        raise NotFound("This link was used already or has run out. Ask an administrator for a new one.")
+    return row
+
+
+def accept_invitation(session: Session, token: str, *, name: str, password: str, now: datetime) -> Account:
+    """Use an invitation: creates the account, or gives the existing one a new password. Raises NotFound, Invalid."""
+    row = find_invitation(session, token, now)
+    _check_password(password)
+    row.used_at = now
+    account = find_account(session, row.email)
+    with audit.acting_as(audit.Actor(row.email, "page")):
+        if account is None:
+            account = add_account(
+                session, email=row.email, role=row.role, now=now, password=password, name=name
+            )
+        else:
+            account.password_hash = passwords.hash_password(password)
+            account.failed_sign_ins, account.locked_until = 0, None
+            end_all_sessions(session, account.id, now)
+        audit.record(session, "invitation_used", object_type="account", object_id=account.id, email=row.email)
+    return account
+
+
+def has_accounts(session: Session) -> bool:
+    """False on a fresh database: the set-up page is open then (P11)."""
+    return bool(session.scalar(select(func.count()).select_from(Account)))
+
+
+def new_setup_token(session: Session, now: datetime) -> str | None:
+    """A fresh one-time token for the set-up page, replacing an earlier one; None once there is an account (P11)."""
+    if has_accounts(session):
+        return None
+    token = new_token()
+    row = session.get(StoredSetting, SETUP_KEY)
+    if row is None:
+        row = StoredSetting(key=SETUP_KEY, updated_at=now)
+        session.add(row)
+    row.value, row.updated_at = {"hash": hash_token(token)}, now
+    return token
+
+
+def create_first_administrator(
+    session: Session, token: str, *, email: str, name: str, password: str, now: datetime
+) -> Account:
+    """Create the first administrator (P11). Raises Refused for a wrong token or once there is an account, Invalid."""
+    if has_accounts(session):
+        raise Refused("Rollcall is set up already. Sign in.", link="/login")
+    row = session.get(StoredSetting, SETUP_KEY)
+    if row is None or row.value.get("hash") != hash_token(token.strip()):
+        raise Invalid(
+            {
+                "token": [
+                    "This is not the token from the log. Copy it from the portal's output, or restart it for a new one."
+                ]
+            }
+        )
+    with audit.acting_as(audit.Actor(email, "page")):
+        account = add_account(
+            session, email=email, role=Role.ADMINISTRATOR, now=now, password=password, name=name
+        )
+    session.delete(row)
+    return account
+
+
+def _check_password(password: str, *, field: str = "password") -> None:
+    problem = passwords.problem_with(password)
+    if problem is not None:
+        raise Invalid({field: [problem]})
+
+
+def _count_failure(
+    session: Session, account: Account | None, *, email: str, now: datetime, reason: str
+) -> None:
+    if account is not None:
+        account.failed_sign_ins += 1
+        if account.failed_sign_ins >= LOCK_AFTER:
+            account.failed_sign_ins, account.locked_until = 0, now + LOCK_FOR
+    audit.record(
+        session,
+        "sign_in_failed",
+        object_type="account",
+        object_id=account.id if account else "",
+        email=email.strip().casefold()[:320],
+        reason=reason,
+    )
+
+
+def _check_code(session: Session, account: Account, *, code: str, now: datetime, box: SecretBox) -> None:
+    """RFC 6238 with one step of tolerance; a step is accepted once, so that an overseen code cannot be used again."""
+    if not code.strip():
+        raise CodeNeeded("Enter the six-digit code of your authenticator app.")
+    totp = pyotp.TOTP(box.decrypt(account.totp_secret or "", purpose=f"totp:{account.id}"))
+    step = int(now.timestamp()) // 30
+    for candidate in (step, step - 1, step + 1):
+        if candidate > (account.totp_last_step or 0) and totp.verify(
+            code.strip().replace(" ", ""), for_time=candidate * 30
+        ):
+            account.totp_last_step = candidate
+            return
+    _count_failure(session, account, email=account.email, now=now, reason="code")
+    raise CodeNeeded("This code is not right, or was used already. Wait for the next one and try again.")
