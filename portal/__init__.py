@@ -59,7 +59,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         MAX_FORM_MEMORY_SIZE=4 * 1024 * 1024,
     )
     db.init_app(app)
-    csrf.init_app(app)
+    csrf.init_app(app)  # type: ignore[no-untyped-call]
     with app.app_context():
         engine = tune_engine(db.engine)
     app.extensions["rollcall"] = Runtime(

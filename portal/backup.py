@@ -1,0 +1,152 @@
+"""Backup and restore (O3): one gzip file of JSON lines, the same for SQLite and PostgreSQL, so it also moves between them.
+
+First line: header with the schema revision. Then one line per row: ``["table", {column: value}]``. Last line: the number of
+rows, so that a cut file is noticed before anything is touched. The key that opens stored secrets is not in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import itertools
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, DateTime, Engine, LargeBinary, MetaData, Table, insert, select
+
+from portal import database
+from portal.errors import PortalError
+
+FORMAT = "rollcall-backup"
+CHUNK = 1000
+
+
+class BackupError(PortalError):
+    """The file cannot be written, or cannot be restored; nothing was changed."""
+
+
+def backup(engine: Engine, path: Path) -> int:
+    """Write everything to ``path`` (mode 0600, replaced only when complete) and give the number of rows."""
+    partial = path.with_name(path.name + ".partial")
+    rows = 0
+    try:
+        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with (
+            os.fdopen(handle, "wb") as raw,
+            gzip.open(raw, "wt", encoding="utf-8") as out,
+            engine.connect() as source,
+        ):
+            if engine.dialect.name == "postgresql":
+                source.execution_options(
+                    isolation_level="REPEATABLE READ"
+                )  # one moment, as SQLite gives by itself
+            revision = MigrationContext.configure(source).get_current_revision()
+            if revision is None:
+                raise BackupError("The database is empty: run `rollcall db upgrade` first.")
+            out.write(json.dumps({"format": FORMAT, "version": 1, "revision": revision}) + "\n")
+            for table in _tables(source):
+                for row in source.execute(select(table)).mappings():
+                    out.write(
+                        json.dumps([table.name, {key: _plain(value) for key, value in row.items()}]) + "\n"
+                    )
+                    rows += 1
+            out.write(json.dumps({"rows": rows}) + "\n")
+        partial.replace(path)
+    except OSError as error:
+        raise BackupError(
+            f"Cannot write {path}: {error.strerror}. Choose a folder that exists and can be written."
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return rows
+
+
+def restore(engine: Engine, path: Path) -> int:
+    """Replace everything by what ``path`` holds, in one transaction, then bring the schema up to date.
+
+    Raises BackupError before anything is touched when the file is damaged or of a newer version.
+    """
+    revision, rows = _check(path)
+    settings = database.config()
+    with engine.connect().execution_options(sqlite_write=True) as target, target.begin():
+        if engine.dialect.name == "sqlite":
+            target.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+        found = MetaData()
+        found.reflect(target)
+        found.drop_all(target)
+        settings.attributes["connection"] = target
+        command.upgrade(settings, revision)
+        tables = {table.name: table for table in _tables(target)}
+        # Rows were written table by table, parents first; each chunk belongs to one table, so foreign keys hold.
+        for name, chunk in _chunks(path):
+            table = tables[name]
+            typed = [{key: _typed(table, key, value) for key, value in row.items()} for row in chunk]
+            target.execute(insert(table), typed)
+        command.upgrade(settings, "head")
+    return rows
+
+
+def _tables(connection: Connection) -> list[Table]:
+    found = MetaData()
+    found.reflect(connection)
+    return [table for table in found.sorted_tables if table.name != "alembic_version"]
+
+
+def _check(path: Path) -> tuple[str, int]:
+    """Read the whole file once and give its revision and number of rows."""
+    damaged = BackupError(f"{path} is not a complete Rollcall backup; nothing was changed. Use another copy.")
+    rows = 0
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as source:
+            header = json.loads(source.readline())
+            if header.get("format") != FORMAT:
+                raise damaged
+            last: Any = None
+            for line in source:
+                last = json.loads(line)
+                rows += isinstance(last, list)
+    except FileNotFoundError:
+        raise BackupError(f"There is no file {path}.") from None
+    except (OSError, EOFError, ValueError, zlib.error, AttributeError) as error:
+        raise damaged from error
+    if not isinstance(last, dict) or last.get("rows") != rows:
+        raise damaged
+    revision = str(header["revision"])
+    if not database.is_known(revision):
+        raise BackupError(
+            f"{path} was made by a newer Rollcall (schema {revision}); install that version first."
+        )
+    return revision, rows
+
+
+def _chunks(path: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Up to CHUNK rows of one table at a time, in the order of the file."""
+    with gzip.open(path, "rt", encoding="utf-8") as source:
+        lines = (found for line in source if isinstance(found := json.loads(line), list))
+        for name, group in itertools.groupby(lines, key=lambda found: str(found[0])):
+            for chunk in iter(lambda group=group: list(itertools.islice(group, CHUNK)), []):
+                yield name, [row for _, row in chunk]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return value
+
+
+def _typed(table: Table, column: str, value: Any) -> Any:
+    kind = table.c[column].type
+    if value is not None and isinstance(kind, DateTime):
+        return datetime.fromisoformat(value)
+    if value is not None and isinstance(kind, LargeBinary):
+        return base64.b64decode(value)
+    return value

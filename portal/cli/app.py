@@ -1,0 +1,60 @@
+"""The ``rollcall`` command (interfaces.md, "Command line"). Each command calls the service the pages call.
+
+Exit codes: 0 done, 1 failed with one line on stderr, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from portal.cli import data, demo, people, serve, sync
+from portal.config import ConfigError
+from portal.errors import Invalid, PortalError
+from portal.simulator.cli import simulate
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def rollcall() -> None:
+    """Rollcall keeps End Users in step with Microsoft Entra ID."""
+
+
+for command in (
+    serve.serve,
+    serve.worker,
+    demo.demo,
+    demo.seed,
+    simulate,
+    data.db,
+    data.backup,
+    data.restore,
+    people.people,
+    people.token,
+    sync.sync,
+):
+    rollcall.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; every expected failure becomes one line on stderr and exit code 1."""
+    try:
+        sys.exit(rollcall.main(standalone_mode=False) or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(2)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(1)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped.", err=True)
+        sys.exit(1)
+    except Invalid as error:
+        click.echo("; ".join(f"{name}: {' '.join(texts)}" for name, texts in error.errors.items()), err=True)
+        sys.exit(1)
+    except (PortalError, ConfigError) as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)

@@ -1,0 +1,49 @@
+"""What commands share: an app with an up-to-date database, acting as the operator, and output as text or JSON."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from flask import Flask
+from sqlalchemy.exc import OperationalError
+
+from portal import audit, create_app, database
+from portal.errors import PortalError
+from portal.extensions import db, mark_write
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Answer as one JSON document.")
+
+
+@contextmanager
+def portal_app(*, writes: bool = True, migrate: bool = True) -> Iterator[Flask]:
+    """An app context for one command. Raises PortalError when the database cannot be reached."""
+    app = create_app()
+    with app.app_context(), audit.acting_as(audit.Actor(_operator(), "cli")):
+        try:
+            if migrate:
+                database.upgrade(db.engine)
+            if writes:
+                mark_write(db.session())
+        except OperationalError as error:
+            reason = str(error.orig).strip().splitlines()[0]
+            raise PortalError(
+                f"The database cannot be reached: {reason}. Check ROLLCALL_DATABASE_URL."
+            ) from error
+        yield app
+
+
+def answer(document: Any, text: str, *, as_json: bool) -> None:
+    """Print ``document`` as JSON or ``text`` for people."""
+    click.echo(json.dumps(document, ensure_ascii=False, default=str) if as_json else text)
+
+
+def _operator() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "operator"

@@ -1,0 +1,55 @@
+"""``rollcall db upgrade``, ``rollcall backup`` and ``rollcall restore``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from portal import backup as backups
+from portal import database
+from portal.cli.context import answer, as_json, portal_app
+from portal.extensions import db as extension
+
+FILE = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+
+
+@click.group()
+def db() -> None:
+    """The database schema."""
+
+
+@db.command("upgrade")
+@as_json
+def upgrade(*, as_json: bool) -> None:
+    """Create the schema or bring it up to date. Does nothing when it is."""
+    with portal_app(writes=False):
+        pending = database.pending(extension.engine)
+    answer({"up_to_date": pending is None}, pending or "The schema is up to date.", as_json=as_json)
+
+
+@click.command()
+@FILE
+@as_json
+def backup(file: Path, *, as_json: bool) -> None:
+    """Write all data to FILE. The key that opens stored secrets is not in it: keep secret.key as well."""
+    with portal_app(writes=False):
+        rows = backups.backup(extension.engine, file)
+    answer(
+        {"file": str(file), "rows": rows},
+        f"Wrote {rows:,} rows to {file}. Keep the secret key apart from it.",
+        as_json=as_json,
+    )
+
+
+@click.command()
+@FILE
+@click.option("--yes", is_flag=True, help="Do not ask before replacing what is there.")
+@as_json
+def restore(file: Path, *, yes: bool, as_json: bool) -> None:
+    """Replace all data by what FILE holds. Stop the portal first."""
+    with portal_app(writes=False):
+        if not yes and click.get_text_stream("stdin").isatty():
+            click.confirm("Everything in the present database is replaced. Go on?", abort=True)
+        rows = backups.restore(extension.engine, file)
+    answer({"file": str(file), "rows": rows}, f"Restored {rows:,} rows from {file}.", as_json=as_json)

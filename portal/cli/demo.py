@@ -1,0 +1,141 @@
+"""``rollcall demo``: the simulator and the portal on throw-away data, with a sign-in printed (O1)."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from portal import clock
+from portal.cli.context import portal_app
+from portal.cli.demo_data import PEOPLE, fill
+from portal.config import child_environment
+from portal.errors import PortalError
+from portal.extensions import db
+
+PROGRAM = (sys.executable, "-m", "portal.cli")
+
+
+@click.command()
+@click.option(
+    "--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Where the portal answers."
+)
+@click.option(
+    "--users",
+    default=400,
+    show_default=True,
+    type=click.IntRange(1, 100_000),
+    help="People in the first tenant.",
+)
+def demo(port: int, users: int) -> None:
+    """Start a simulator and a portal filled with two simulated Microsoft tenants. Everything is thrown away at the end."""
+    _check_free(port)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rollcall-demo-")))
+        facts = _start_simulator(stack, users)
+        password = secrets.token_urlsafe(9)
+        environment = child_environment(
+            ROLLCALL_DATA_DIR=str(folder),
+            ROLLCALL_DATABASE_URL="",
+            ROLLCALL_SECRET_KEY=secrets.token_urlsafe(32),
+            ROLLCALL_BASE_URL=f"http://localhost:{port}",
+            ROLLCALL_SCHEDULER="embedded",
+            MICROSOFT_CLIENT_ID=facts["client_id"],
+            MICROSOFT_CLIENT_SECRET=facts["client_secret"],
+            MICROSOFT_CERTIFICATE_FILE="",
+            MICROSOFT_LOGIN_URL=facts["login_url"],
+            MICROSOFT_GRAPH_URL=facts["graph_url"],
+            REQUESTS_CA_BUNDLE=facts["ca_bundle"],
+        )
+        seeded = subprocess.run(
+            [*PROGRAM, "demo-seed", *facts["tenant_ids"]],
+            env=environment,
+            input=password + "\n",
+            text=True,
+            check=False,
+        )
+        if seeded.returncode != 0:
+            raise PortalError("The demo data could not be made; the reason stands above.")
+        _say(port, password, facts)
+        portal = _start(stack, ["serve", "--port", str(port)], environment)
+        try:
+            code = portal.wait()
+        except KeyboardInterrupt:
+            code = 0
+    sys.exit(1 if code not in {0, -signal.SIGTERM, -signal.SIGINT} else 0)
+
+
+@click.command("demo-seed", hidden=True)
+@click.argument("directory_ids", nargs=-1)
+def seed(directory_ids: tuple[str, ...]) -> None:
+    """Fill a fresh database for the demo; the password of its accounts comes on standard input."""
+    password = click.get_text_stream("stdin").readline().strip()
+    with portal_app():
+        fill(db.session(), directory_ids, password=password, now=clock.utcnow())
+        db.session.commit()
+
+
+def _start_simulator(stack: ExitStack, users: int) -> dict[str, Any]:
+    process = _start(stack, ["simulate", "--port", "0", "--tenants", "2", "--users", str(users)], None)
+    line = process.stdout.readline() if process.stdout else ""
+    if not line:
+        raise PortalError("The simulator did not start; the reason stands above.")
+    facts: dict[str, Any] = json.loads(line)
+    return facts
+
+
+def _start(
+    stack: ExitStack, arguments: list[str], environment: dict[str, str] | None
+) -> subprocess.Popen[str]:
+    """Start one of our own commands; it ends with the demo."""
+    is_source = arguments[0] == "simulate"
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments], env=environment, stdout=subprocess.PIPE if is_source else None, text=True
+    )
+    stack.callback(_stop, process)
+    return process
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise PortalError(
+                f"Port {port} is taken. Choose another one: rollcall demo --port {port + 1}"
+            ) from None
+
+
+def _say(port: int, password: str, facts: dict[str, Any]) -> None:
+    click.echo("")
+    click.echo(f"  Rollcall demo:   http://localhost:{port}")
+    for email, role, _name in PEOPLE:
+        click.echo(f"  Sign in as:      {email}   {password}   ({role})")
+    click.echo(
+        f"  Simulator:       {facts['graph_url']}  (control: {facts['control_url']}, token {facts['control_token']})"
+    )
+    click.echo(
+        "  First sync:      Organizations, Fabrikam Joinery, Set Up Microsoft User Sync, Set Up, Enable Sync"
+    )
+    click.echo("  Stop:            Ctrl+C. Nothing is kept.")
+    click.echo("")

@@ -1,0 +1,61 @@
+"""``rollcall people`` and ``rollcall token``: accounts and API tokens."""
+
+from __future__ import annotations
+
+import click
+
+from portal import clock
+from portal.api import tokens
+from portal.auth import service
+from portal.cli.context import answer, as_json, portal_app
+from portal.extensions import db
+from portal.models import Role
+
+ROLES = click.Choice([role.value for role in reversed(Role)])
+
+
+@click.group()
+def people() -> None:
+    """Portal accounts."""
+
+
+@people.command("add")
+@click.argument("email")
+@click.option("--role", type=ROLES, required=True)
+@click.option("--name", default="", help="Shown on the pages; the address otherwise.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+@as_json
+def add(email: str, role: str, name: str, *, password_stdin: bool, as_json: bool) -> None:
+    """Add an account. Without --password-stdin the password is asked for."""
+    if password_stdin:
+        password = click.get_text_stream("stdin").readline().rstrip("\r\n")
+    else:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    with portal_app():
+        account = service.add_account(
+            db.session(), email=email, role=role, password=password, name=name, now=clock.utcnow()
+        )
+        db.session.commit()
+        document = {"id": account.id, "email": account.email, "role": account.role}
+    answer(document, f"Added {document['email']} as {document['role']}.", as_json=as_json)
+
+
+@click.group()
+def token() -> None:
+    """API tokens."""
+
+
+@token.command("create")
+@click.argument("name")
+@click.option("--role", type=ROLES, required=True)
+@as_json
+def create(name: str, role: str, *, as_json: bool) -> None:
+    """Create an API token and print it, alone on the last line. It is shown only this once."""
+    with portal_app():
+        plain = tokens.create(name, role)
+        db.session.commit()
+    answer(
+        {"name": name, "role": role, "token": plain},
+        f"Token {name} ({role}), shown only this once:\n{plain}",
+        as_json=as_json,
+    )

@@ -1,0 +1,60 @@
+"""``rollcall serve`` and ``rollcall worker``: the production processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from portal import clock, create_app, database, gunicorn_conf, scheduler
+from portal.auth import service
+from portal.cli.context import portal_app
+from portal.extensions import db
+from portal.runtime import runtime
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """Gunicorn with our settings: one process with threads, the scheduler started inside it."""
+
+    def __init__(self, app: Flask, bind: str) -> None:
+        self._app, self._bind = app, bind
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Take every setting and hook from ``portal.gunicorn_conf``."""
+        for name, value in vars(gunicorn_conf).items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+        self.cfg.set("bind", [self._bind])
+
+    def load(self) -> Any:
+        """Give the app built before the worker was forked."""
+        return self._app
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
+def serve(host: str, port: int) -> None:
+    """Run the portal, with the scheduler in the process. Brings the database up to date first."""
+    with portal_app() as app:
+        token = service.new_setup_token(db.session(), clock.utcnow())
+        db.session.commit()
+        base = runtime().settings.base_url or f"http://{host}:{port}"
+        db.engine.dispose()  # no connection may cross the fork
+    if token is not None:
+        click.echo(f"First run: create the administrator at {base}/setup?token={token}")
+    click.echo(f"Rollcall is at {base}")
+    shown_host = f"[{host}]" if ":" in host else host
+    Server(app, f"{shown_host}:{port}").run()
+
+
+@click.command()
+def worker() -> None:
+    """Run syncs for portals with ROLLCALL_SCHEDULER=distributed, until SIGTERM. Start as many as are needed."""
+    app = create_app()
+    with app.app_context():
+        database.upgrade(db.engine)
+    scheduler.run_worker(app)

@@ -1,0 +1,60 @@
+"""Prometheus metrics, computed from the tables when asked: the same in every process, whoever ran the syncs (O3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from portal.clock import utcnow
+from portal.models import Change, Conflict, EndUser, Link, MicrosoftTenant, SyncRun, UserSync
+
+
+def render(session: Session) -> bytes:
+    """All metrics in Prometheus' text format."""
+    registry = CollectorRegistry()
+    registry.register(_FromTables(session))
+    return generate_latest(registry)
+
+
+class _FromTables(Collector):
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing beforehand: registering must not query."""
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        """One gauge family per question."""
+        yield self._by("rollcall_microsoft_tenants", "Microsoft tenants by state", MicrosoftTenant.state)
+        yield self._by("rollcall_sync_runs", "Sync runs kept, by status", SyncRun.status)
+        yield self._by("rollcall_changes", "Change records kept, by decision", Change.decision)
+        yield self._by("rollcall_links", "Linked End Users by Microsoft status", Link.status)
+        yield self._one("rollcall_end_users", "End Users", select(func.count()).select_from(EndUser))
+        enabled = select(func.count()).select_from(UserSync).where(UserSync.enabled.is_(True))
+        yield self._one("rollcall_user_syncs_enabled", "Organizations with User Sync enabled", enabled)
+        waiting = select(func.count()).select_from(UserSync).where(UserSync.hold_run_id.is_not(None))
+        yield self._one("rollcall_holds_waiting", "Holds waiting for an administrator", waiting)
+        open_conflicts = select(func.count()).select_from(Conflict).where(Conflict.resolved_at.is_(None))
+        yield self._one("rollcall_conflicts_open", "Conflicts not settled", open_conflicts)
+        oldest = self._session.scalar(select(func.min(MicrosoftTenant.last_synced_at)))
+        age = GaugeMetricFamily(
+            "rollcall_oldest_sync_age_seconds", "Age of the least recently read Microsoft tenant"
+        )
+        if oldest is not None:
+            age.add_metric([], (utcnow() - oldest).total_seconds())
+        yield age
+
+    def _by(self, name: str, text: str, column: InstrumentedAttribute[str]) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(name, text, labels=[column.key])
+        for value, number in self._session.execute(select(column, func.count()).group_by(column)):
+            family.add_metric([value], number)
+        return family
+
+    def _one(self, name: str, text: str, statement: object) -> GaugeMetricFamily:
+        return GaugeMetricFamily(name, text, value=self._session.scalar(statement) or 0)  # type: ignore[call-overload]
