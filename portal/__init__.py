@@ -8,8 +8,10 @@ from pathlib import Path
 
 from flask import Flask, g, request
 from sqlalchemy.orm import sessionmaker
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from portal import access, web
+from portal.auth.signed_in import init_login
 from portal.config import Settings, load
 from portal.crypto import SecretBox
 from portal.extensions import csrf, db, mark_write, tune_engine
@@ -68,6 +70,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         box=SecretBox(keys),
     )
     app.before_request(_begin_write)
+    init_login(app)
     web.init_web(app)
     for feature in FEATURES:
         name = f"portal.{feature}.routes"
@@ -77,6 +80,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         importlib.import_module("portal.api").register(app, csrf)
     app.before_request(lambda: access.enforce(app))
     app.jinja_env.globals["may"] = access.may
+    if settings.base_url:
+        # Behind a proxy that says who the client is; without a public URL nobody is trusted to say that.
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
     return app
 
 

@@ -1,0 +1,86 @@
+"""Who is signed in: loads the browser session of each request for Flask-Login and ``portal.access``."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from flask import Flask, g, request
+from flask_login import UserMixin, current_user, login_user
+
+from portal import clock
+from portal.access import Principal
+from portal.auth import service
+from portal.extensions import db, login, mark_write
+from portal.models import Account, AccountSession, Role
+from portal.runtime import runtime
+
+TOUCH_EVERY = timedelta(minutes=5)
+
+
+class SignedInUser(UserMixin):  # type: ignore[misc]
+    """An account in one browser session, as templates see it: ``current_user``."""
+
+    def __init__(self, account: Account, session: AccountSession, token: str) -> None:
+        self.account, self.session, self._token = account, session, token
+        self.id, self.name, self.email, self.role = account.id, account.name, account.email, account.role
+        self.theme, self.timezone = account.theme, account.timezone
+
+    def get_id(self) -> str:
+        """The session token: Flask-Login keeps it in the signed cookie."""
+        return self._token
+
+
+def init_login(app: Flask) -> None:
+    """Bind Flask-Login and load the principal before every page request."""
+    login.init_app(app)
+    login.session_protection = None  # the token alone decides; it is random and can be ended
+    login.user_loader(_load)
+    app.before_request(_name_principal)
+
+
+def open_session(account: Account, *, method: str) -> None:
+    """Sign ``account`` in on this browser; the caller commits."""
+    token = service.start_session(
+        db.session(),
+        account,
+        now=clock.utcnow(),
+        ip=request.remote_addr or "",
+        user_agent=request.user_agent.string,
+        method=method,
+    )
+    db.session.flush()
+    found = service.find_session(db.session(), token, clock.utcnow())
+    if found is not None:
+        login_user(SignedInUser(found.account, found.session, token))
+
+
+def _load(token: str) -> SignedInUser | None:
+    found = service.find_session(db.session(), token, clock.utcnow())
+    return None if found is None else SignedInUser(found.account, found.session, token)
+
+
+def _name_principal() -> None:
+    if request.path.startswith("/api/") or request.endpoint in {None, "static"}:
+        return
+    if current_user.is_authenticated:
+        g.principal = Principal(
+            name=current_user.email,
+            role=Role(current_user.role),
+            source="page",
+            account_id=current_user.id,
+            session_id=current_user.session.id,
+        )
+        _touch(current_user.session)
+
+
+def _touch(session: AccountSession) -> None:
+    """Note that the session is in use, now and then, in a short transaction of its own: a GET stays a reader."""
+    now = clock.utcnow()
+    if now - session.last_seen_at < TOUCH_EVERY or request.method != "GET":
+        return
+    with runtime().sessions() as other:
+        mark_write(other)
+        row = other.get(AccountSession, session.id)
+        if row is not None:
+            row.last_seen_at = now
+        other.commit()
