@@ -1,0 +1,77 @@
+# Rollcall's workshop. `make` lists the targets. Needs git, make and Python 3.11+ with venv; fetches the rest itself.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+SHELL := /bin/sh
+
+PYTHON ?= $(shell sh tools/find-python.sh)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps
+STAMPS := .venv/stamps
+PORT ?= 8000
+UPGRADE ?=
+
+.PHONY: help setup demo serve test check lint bench screenshots assets lock clean browser
+
+help: ## List the targets
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+
+setup: $(STAMPS)/app $(STAMPS)/dev assets ## Make or renew .venv and static/vendor; instant when they are current
+
+assets: static/vendor/manifest.json ## Build static/vendor from package-lock.json and static/icons.list
+
+demo: $(STAMPS)/app assets ## Portal and simulated Microsoft tenants on throw-away data (PORT=8000)
+	@exec $(BIN)/rollcall demo --port $(PORT)
+
+serve: $(STAMPS)/app assets ## The production server (PORT=8000); data in instance/
+	@exec $(BIN)/rollcall serve --port $(PORT)
+
+test: check browser ## Everything: lint, types, import contracts, all tests on SQLite and PostgreSQL, browser
+	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+check: lint ## Lint, types and import contracts only
+	$(BIN)/mypy --strict portal
+	$(BIN)/lint-imports --no-cache
+
+lint: setup ## Lint only
+	$(BIN)/ruff check .
+
+browser: setup
+	@$(BIN)/python tools/browser.py
+
+bench: setup ## Measure a sync of many people (writes nothing outside a temporary folder)
+	$(BIN)/python tools/bench.py $(ARGS)
+
+screenshots: setup browser ## Renew docs/screenshots from the demo
+	$(BIN)/python tools/screenshots.py $(ARGS)
+
+lock: $(STAMPS)/dev ## Renew the locks after a change in pyproject.toml or package.json (UPGRADE=1: newest versions)
+	$(BIN)/python tools/lock.py $(if $(UPGRADE),--upgrade)
+
+clean: ## Remove what the other targets made; your data in instance/ stays
+	rm -rf .venv node_modules static/vendor build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Rollcall needs Python 3.11 or later: install python3 and python3-venv." >&2; exit 1; }
+	@"$(PYTHON)" -m venv .venv || { rm -rf .venv; \
+	  echo "Python cannot make a virtual environment: install python3-venv." >&2; exit 1; }
+
+$(STAMPS)/runtime: requirements/runtime.lock | $(BIN)/python
+	@echo "Installing what the portal needs ..."
+	@$(PIP) -r requirements/runtime.lock
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/dev: requirements/dev.lock $(STAMPS)/runtime
+	@echo "Installing what the tests need ..."
+	@$(PIP) -r requirements/dev.lock
+	@mkdir -p $(STAMPS) && touch $@
+
+# Makes $(BIN)/rollcall, pointing at this folder. The build tool is pinned too, so nothing is looked up here.
+$(STAMPS)/app: pyproject.toml requirements/build.lock $(STAMPS)/runtime
+	@$(PIP) -r requirements/build.lock
+	@$(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --no-index --no-build-isolation --editable .
+	@mkdir -p $(STAMPS) && touch $@
+
+static/vendor/manifest.json: package.json package-lock.json .npmrc static/icons.list tools/assets.py | $(BIN)/python
+	@echo "Building static/vendor ..."
+	@$(BIN)/python tools/assets.py
