@@ -60,7 +60,9 @@ def _install() -> None:
             return
     print("Installing Chromium with Playwright ...", flush=True)
     extra = ["--with-deps"] if os.geteuid() == 0 and shutil.which("apt-get") else []
-    subprocess.run([sys.executable, "-m", "playwright", "install", *extra, "chromium"], check=False)
+    # Its own account of a failure is pages long; ADVICE says what is needed.
+    fetch = [sys.executable, "-m", "playwright", "install", *extra, "chromium"]
+    subprocess.run(fetch, capture_output=True, check=False)
 
 
 def main() -> int:
