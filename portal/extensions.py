@@ -14,7 +14,7 @@ from portal.models import Base
 
 db = SQLAlchemy(metadata=Base.metadata)
 csrf = CSRFProtect()  # type: ignore[no-untyped-call]
-login = LoginManager()  # type: ignore[no-untyped-call]
+login = LoginManager()
 
 SessionFactory = sessionmaker[Session]
 
