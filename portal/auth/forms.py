@@ -1,0 +1,72 @@
+"""Forms of sign-in, first run and one's own account."""
+
+from __future__ import annotations
+
+from zoneinfo import available_timezones
+
+from flask_wtf import FlaskForm
+from wtforms import HiddenField, PasswordField, SelectField, StringField
+from wtforms.validators import InputRequired, Length, Optional
+
+from portal.auth.passwords import MIN_LENGTH
+
+REQUIRED = InputRequired("Fill this in.")
+
+
+class LoginForm(FlaskForm):  # type: ignore[misc]
+    """E-mail, password and, where set up, the six-digit code."""
+
+    email = StringField("Email", validators=[REQUIRED, Length(max=320)])
+    password = PasswordField("Password", validators=[REQUIRED, Length(max=512)])
+    code = StringField("Six-digit code", validators=[Optional(), Length(max=12)])
+    next = HiddenField()
+
+
+class SetupForm(FlaskForm):  # type: ignore[misc]
+    """The first administrator (P11)."""
+
+    token = StringField("One-time token", validators=[REQUIRED])
+    name = StringField("Name", validators=[Optional(), Length(max=256)])
+    email = StringField("Email", validators=[REQUIRED, Length(max=320)])
+    password = PasswordField(
+        "Password", validators=[REQUIRED], description=f"At least {MIN_LENGTH} characters."
+    )
+
+
+class InvitationForm(FlaskForm):  # type: ignore[misc]
+    """What an invited person chooses."""
+
+    name = StringField("Name", validators=[Optional(), Length(max=256)])
+    password = PasswordField(
+        "Password", validators=[REQUIRED], description=f"At least {MIN_LENGTH} characters."
+    )
+
+
+class AccountForm(FlaskForm):  # type: ignore[misc]
+    """How the portal looks and tells the time for one person."""
+
+    name = StringField("Name", validators=[REQUIRED, Length(max=256)])
+    theme = SelectField("Theme", choices=[("light", "Light"), ("dark", "Dark"), ("system", "Match system")])
+    timezone = SelectField("Time zone", validators=[Optional()])
+
+    def offer_zones(self) -> None:
+        """Fill in the zones this machine knows, the server's own first."""
+        self.timezone.choices = [
+            ("", "The server's"),
+            *((zone, zone) for zone in sorted(available_timezones())),
+        ]
+
+
+class PasswordForm(FlaskForm):  # type: ignore[misc]
+    """Change one's own password."""
+
+    old_password = PasswordField("Present password", validators=[REQUIRED])
+    new_password = PasswordField(
+        "New password", validators=[REQUIRED], description=f"At least {MIN_LENGTH} characters."
+    )
+
+
+class TotpForm(FlaskForm):  # type: ignore[misc]
+    """Confirm a new authenticator, or switch it off with a present code."""
+
+    code = StringField("Six-digit code", validators=[REQUIRED, Length(max=12)])
