@@ -1,0 +1,42 @@
+"""O4: a closed set of events with fixed keys."""
+
+import pytest
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import Session
+
+from portal import audit
+from portal.models import AuditEvent, Base
+
+
+@pytest.fixture
+def session():
+    engine = create_engine("sqlite://")
+    Base.metadata.create_all(engine)
+    with Session(engine) as found:
+        yield found
+    engine.dispose()
+
+
+def test_O4_an_event_tells_who_when_what_from_where(session):
+    with audit.acting_as(audit.Actor("ada@rollcall.example", "page", "192.0.2.7")):
+        audit.record(session, "tenant_renamed", object_type="tenant", object_id="1", old="A", new="B")
+    session.flush()
+    event = session.scalars(select(AuditEvent)).one()
+    assert (event.actor, event.source, event.ip) == ("ada@rollcall.example", "page", "192.0.2.7")
+    assert (event.action, event.detail) == ("tenant_renamed", {"old": "A", "new": "B"})
+    assert event.at.tzinfo is not None
+
+
+def test_O4_unknown_events_and_keys_are_refused(session):
+    with pytest.raises(KeyError):
+        audit.record(session, "something_happened")
+    with pytest.raises(ValueError, match="tenant_renamed"):
+        audit.record(session, "tenant_renamed", old="A")
+    with pytest.raises(ValueError):
+        audit.record(session, "tenant_renamed", old="A", new="B", password="x")
+
+
+def test_O4_the_actor_ends_with_its_block():
+    with audit.acting_as(audit.Actor("ada", "cli")):
+        assert audit.current_actor().name == "ada"
+    assert audit.current_actor() == audit.SYNC

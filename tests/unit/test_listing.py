@@ -1,0 +1,50 @@
+"""One spec gives tables, API lists and CSV the same search, sort, filters and pages."""
+
+import pytest
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import Session
+
+from portal.errors import Invalid
+from portal.listing import ListSpec, fetch, parse
+from portal.models import Base, StoredSetting
+
+SPEC = ListSpec(sorts={"key": [StoredSetting.key]}, default_sort="key", filters={"state": ["on", "off"], "name": None})
+
+
+@pytest.mark.parametrize(
+    ("args", "field"),
+    [
+        ({"per_page": "501"}, "per_page"),
+        ({"per_page": "0"}, "per_page"),
+        ({"page": "-1"}, "page"),
+        ({"page": "two"}, "page"),
+        ({"sort": "colour"}, "sort"),
+        ({"state": "maybe"}, "state"),
+        ({"color": "red"}, "color"),
+    ],
+)
+def test_strict_parsing_names_the_bad_parameter(args, field):
+    with pytest.raises(Invalid) as caught:
+        parse(args, SPEC, strict=True)
+    assert list(caught.value.errors) == [field]
+    assert parse(args, SPEC, strict=False).sort == "key"
+
+
+def test_query_keeps_state_and_goes_back_to_the_first_page():
+    listing = parse({"q": "a b", "state": "on", "sort": "-key", "page": "3"}, SPEC, strict=True)
+    assert listing.query() == "?q=a+b&state=on&sort=-key&page=3"
+    assert listing.query(state=None) == "?q=a+b&sort=-key"
+    assert listing.query(page=2) == "?q=a+b&state=on&sort=-key&page=2"
+
+
+def test_pages_are_counted_and_a_page_past_the_end_shows_the_last(now):
+    engine = create_engine("sqlite://")
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add_all(StoredSetting(key=f"k{n:02}", value={}, updated_at=now) for n in range(7))
+        session.flush()
+        asked = parse({"per_page": "3", "page": "9", "sort": "-key"}, SPEC, strict=True)
+        found = fetch(session, select(StoredSetting), asked, SPEC, tie=StoredSetting.key)
+    engine.dispose()
+    assert [row.key for row in found.items] == ["k00"]
+    assert (found.total, found.pages, found.page, found.first, found.last) == (7, 3, 3, 7, 7)
