@@ -1,0 +1,70 @@
+"""README.md says what is true: the settings, the commands, the test command that the checks run."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.architecture.source import PORTAL, ROOT, parse
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+VARIABLE = re.compile(r"(?:ROLLCALL|MICROSOFT)_[A-Z_]+|REQUESTS_CA_BUNDLE")
+FIXED = """
+ROLLCALL_DATA_DIR ROLLCALL_DATABASE_URL ROLLCALL_SECRET_KEY ROLLCALL_BASE_URL MICROSOFT_CLIENT_ID MICROSOFT_CLIENT_SECRET
+MICROSOFT_CERTIFICATE_FILE MICROSOFT_LOGIN_URL MICROSOFT_GRAPH_URL REQUESTS_CA_BUNDLE ROLLCALL_SYNC_INTERVAL_MINUTES
+ROLLCALL_SCHEDULER
+""".split()
+
+
+def variables_read() -> set[str]:
+    config = PORTAL / "config.py"
+    if not config.exists():
+        return set()
+    return {text for _line, text in parse(config).strings() if VARIABLE.fullmatch(text)}
+
+
+def variables_documented() -> set[str]:
+    rows = [line.split("|")[1] for line in README.splitlines() if line.startswith("|")]
+    return {name for row in rows for name in VARIABLE.findall(row)}
+
+
+def test_every_setting_is_documented() -> None:
+    assert sorted(variables_read() - variables_documented()) == []
+
+
+def test_every_documented_setting_exists() -> None:
+    assert sorted(variables_documented() - variables_read()) == []
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_the_settings_others_rely_on_keep_their_names(name: str) -> None:
+    assert name in variables_read()
+
+
+def test_the_checks_run_the_test_command_of_the_readme() -> None:
+    blocks = re.findall(r"^```\w*\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    commands = [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
+    tests = {command for command in commands if re.match(r"make test\b", command)}
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    steps = [line for line in script if line.strip() and not line.startswith(("#", "set ", "cd "))]
+    assert tests == {"make test"}
+    assert steps == ["exec make test"]
+
+
+def test_every_make_target_named_anywhere_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE))
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    named = {name for page in pages for name in re.findall(r"`make ([a-z]+)", page.read_text(encoding="utf-8"))}
+    assert sorted(named - targets) == []
+
+
+def test_every_icon_that_a_template_names_is_on_the_list() -> None:
+    listed = set((ROOT / "static" / "icons.list").read_text(encoding="utf-8").split())
+    used = {
+        (name, str(template.relative_to(ROOT)))
+        for template in sorted((ROOT / "templates").rglob("*.html"))
+        for name in re.findall(r"""\bicon\(\s*["']([a-z0-9-]+)["']""", template.read_text(encoding="utf-8"))
+    }
+    assert sorted(f"{name} ({where})" for name, where in used if name not in listed) == []

@@ -1,0 +1,128 @@
+"""Who may import whom (docs/architecture.md). The contracts in pyproject.toml say the same for indirect imports."""
+
+from __future__ import annotations
+
+from tests.architecture.source import (
+    Module,
+    features,
+    is_standard_library,
+    modules_in,
+    portal_modules,
+    within,
+)
+
+PURE = tuple(
+    f"portal.engine.{name}"
+    for name in (
+        "records normalize scope match changes devices decide guards cadence explain licenses options".split()
+    )
+)
+OUTER = (
+    "portal.web",
+    "portal.access",
+    "portal.cli",
+    "portal.config",
+    "portal.scheduler",
+    "portal.gunicorn_conf",
+    "portal.runtime",
+    "portal.pages",
+)
+HTTP = ("requests", "msal", "urllib.request", "http.client", "http.server", "werkzeug", "httpx", "urllib3")
+
+
+def offences(modules: list[Module], forbidden) -> list[str]:
+    return [
+        f"{module.path}:{line} imports {name}"
+        for module in modules
+        for line, name in module.imports()
+        if forbidden(module, name)
+    ]
+
+
+def test_the_pure_engine_modules_import_the_standard_library_and_each_other() -> None:
+    def foreign(_module: Module, name: str) -> bool:
+        return not is_standard_library(name) and not within(name, *PURE)
+
+    assert offences([m for m in portal_modules() if m.is_in(*PURE)], foreign) == []
+
+
+def test_the_pure_engine_modules_do_no_input_or_output() -> None:
+    doors = ("os", "socket", "subprocess", "sqlite3", "logging.config", "random", "time", "threading", *HTTP)
+    pure = [m for m in portal_modules() if m.is_in(*PURE)]
+    assert offences(pure, lambda _module, name: within(name, *doors)) == []
+
+
+def test_the_engine_knows_neither_the_web_nor_the_gateway() -> None:
+    forbidden = ("flask", "flask_sqlalchemy", "portal.graph", "portal.simulator", *OUTER, *HTTP)
+    assert offences(modules_in("portal.engine"), lambda _m, name: within(name, *forbidden, *features())) == []
+
+
+def test_the_gateway_imports_nothing_of_ours_but_the_records_and_the_errors() -> None:
+    allowed = ("portal.graph", "portal.errors", "portal.engine.records", "portal.engine.ports")
+    assert (
+        offences(modules_in("portal.graph"), lambda _m, name: within(name, "portal") and not within(name, *allowed))
+        == []
+    )
+    foreign = ("flask", "sqlalchemy", "flask_sqlalchemy")
+    assert offences(modules_in("portal.graph"), lambda _m, name: within(name, *foreign)) == []
+
+
+def test_models_import_neither_features_nor_the_engine() -> None:
+    forbidden = ("flask", "portal.engine", "portal.graph", "portal.simulator", *OUTER, *HTTP)
+    assert offences(modules_in("portal.models"), lambda _m, name: within(name, *forbidden, *features())) == []
+
+
+def test_the_simulator_imports_nothing_of_ours() -> None:
+    def ours(_module: Module, name: str) -> bool:
+        return within(name, "portal") and not within(name, "portal.simulator")
+
+    assert offences(modules_in("portal.simulator"), ours) == []
+
+
+def test_only_the_command_line_imports_the_simulator() -> None:
+    others = [m for m in portal_modules() if not m.is_in("portal.simulator", "portal.cli")]
+    assert offences(others, lambda _module, name: within(name, "portal.simulator")) == []
+
+
+def test_routes_and_forms_stay_within_their_feature() -> None:
+    def anothers(module: Module, name: str) -> bool:
+        parts = name.split(".")
+        if len(parts) < 3 or parts[0] != "portal" or parts[2] not in {"routes", "forms"}:
+            return False
+        return not module.is_in(f"portal.{parts[1]}")
+
+    inside = [m for m in portal_modules() if m.name != "portal"]  # create_app joins everything
+    assert offences(inside, anothers) == []
+
+
+def test_nothing_below_the_doors_imports_them() -> None:
+    """Routes, API and commands are the doors; services and what is under them never reach up."""
+    below = [
+        m
+        for m in portal_modules()
+        if m.name.endswith(".service") or m.is_in("portal.engine", "portal.graph", "portal.models")
+    ]
+    doors = ("portal.api", "portal.cli")
+
+    def reaches_up(module: Module, name: str) -> bool:
+        return within(name, *doors) and not module.is_in(*doors)
+
+    assert offences(below, reaches_up) == []
+
+
+def test_services_never_see_a_request_or_a_template() -> None:
+    names = "request session flash render_template render_template_string g redirect url_for abort make_response"
+    seen = tuple(f"flask.{name}" for name in names.split())
+    services = [m for m in portal_modules() if m.name.endswith(".service")]
+    assert offences(services, lambda _m, name: name in {"flask", *seen} or within(name, "portal.web")) == []
+
+
+def test_services_and_models_never_commit() -> None:
+    quiet = [m for m in portal_modules() if m.name.endswith(".service") or m.is_in("portal.models")]
+    found = [
+        f"{module.path}:{line} uses {name}"
+        for module in quiet
+        for line, name in module.attributes()
+        if name.endswith(".commit")
+    ]
+    assert found == []
