@@ -1,93 +1,20 @@
-"""Rollcall. ``create_app`` is the only composition root: everything is joined here and nowhere else."""
+"""Rollcall. ``create_app`` builds the portal; the composition root itself is ``portal/app.py``.
+
+It is imported when called, so that the engine's pure modules can be used without Flask.
+"""
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from flask import Flask, g, request
-from sqlalchemy.orm import sessionmaker
-from werkzeug.middleware.proxy_fix import ProxyFix
+if TYPE_CHECKING:
+    from flask import Flask
 
-from portal import access, web
-from portal.auth.signed_in import init_login
-from portal.config import Settings, load
-from portal.crypto import SecretBox
-from portal.extensions import csrf, db, mark_write, tune_engine
-from portal.runtime import Runtime
-
-ROOT = Path(__file__).resolve().parent.parent
-
-# One blueprint per feature: ``portal.<feature>.routes.bp``. The order is the order of the menu.
-FEATURES = (
-    "auth",
-    "dashboard",
-    "organizations",
-    "tenants",
-    "microsoft",
-    "end_users",
-    "assets",
-    "user_sync",
-    "runs",
-    "recovery",
-    "exceptions",
-    "search",
-    "settings",
-    "health",
-)
+    from portal.config import Settings
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Build the WSGI app. Raises ConfigError for settings that cannot be used. Starts nothing."""
-    settings = settings or load()
-    keys = settings.signing_keys()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    app = Flask("portal", root_path=str(ROOT), template_folder="templates", static_folder="static")
-    app.config.update(
-        SECRET_KEY=keys[0],
-        SECRET_KEY_FALLBACKS=keys[1:],
-        SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS={} if settings.is_sqlite else {"pool_pre_ping": True, "pool_size": 20},
-        SESSION_COOKIE_NAME="rollcall",
-        SESSION_COOKIE_HTTPONLY=True,
-        SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=settings.base_url.startswith("https://"),
-        WTF_CSRF_TIME_LIMIT=None,
-        WTF_CSRF_CHECK_DEFAULT=True,
-        WTF_CSRF_SSL_STRICT=True,
-        MAX_CONTENT_LENGTH=32 * 1024 * 1024,
-        MAX_FORM_PARTS=20_000,
-        MAX_FORM_MEMORY_SIZE=4 * 1024 * 1024,
-    )
-    db.init_app(app)
-    csrf.init_app(app)  # type: ignore[no-untyped-call]
-    with app.app_context():
-        engine = tune_engine(db.engine)
-    app.extensions["rollcall"] = Runtime(
-        settings=settings,
-        sessions=sessionmaker(engine, expire_on_commit=False),
-        box=SecretBox(keys),
-    )
-    app.before_request(_begin_write)
-    init_login(app)
-    web.init_web(app)
-    for feature in FEATURES:
-        name = f"portal.{feature}.routes"
-        if importlib.util.find_spec(f"portal.{feature}") and importlib.util.find_spec(name):
-            app.register_blueprint(importlib.import_module(name).bp)
-    if importlib.util.find_spec("portal.api"):
-        importlib.import_module("portal.api").register(app, csrf)
-    app.before_request(lambda: access.enforce(app))
-    app.jinja_env.globals["may"] = access.may
-    if settings.base_url:
-        # Behind a proxy that says who the client is; without a public URL nobody is trusted to say that.
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
-    return app
+    """Build the WSGI app; settings come from the environment when none are given. Raises ConfigError."""
+    from portal import app
 
-
-def _begin_write() -> None:
-    """Begin the transactions of writing requests as such: SQLite then waits for its turn instead of failing."""
-    g.principal = None
-    if request.method in {"POST", "PUT", "PATCH", "DELETE"}:
-        mark_write(db.session())
+    return app.build(settings)
