@@ -11,12 +11,15 @@ STAMPS := .venv/stamps
 PORT ?= 8000
 UPGRADE ?=
 
-.PHONY: help setup demo serve test check lint bench screenshots assets lock clean browser
+.PHONY: help setup demo serve test check lint bench screenshots assets lock clean browser ready
 
 help: ## List the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
-setup: $(STAMPS)/app $(STAMPS)/dev assets ## Make or renew .venv and static/vendor; instant when they are current
+ready: $(STAMPS)/app $(STAMPS)/dev assets
+
+setup: ready ## Make or renew .venv and static/vendor; instant when they are current
+	@echo "Rollcall is set up: 'make demo' shows it, 'make test' checks it, 'make help' lists the rest."
 
 assets: static/vendor/manifest.json ## Build static/vendor from package-lock.json and static/icons.list
 
@@ -33,16 +36,16 @@ check: lint ## Lint, types and import contracts only
 	$(BIN)/mypy --strict portal
 	$(BIN)/lint-imports --no-cache
 
-lint: setup ## Lint only
+lint: ready ## Lint only
 	$(BIN)/ruff check .
 
-browser: setup
+browser: ready
 	@$(BIN)/python tools/browser.py
 
-bench: setup ## Measure a sync of many people (writes nothing outside a temporary folder)
+bench: ready ## Measure a sync of many people (writes nothing outside a temporary folder)
 	$(BIN)/python tools/bench.py $(ARGS)
 
-screenshots: setup browser ## Renew docs/screenshots from the demo
+screenshots: browser ## Renew docs/screenshots from the demo
 	$(BIN)/python tools/screenshots.py $(ARGS)
 
 lock: $(STAMPS)/dev ## Renew the locks after a change in pyproject.toml or package.json (UPGRADE=1: newest versions)

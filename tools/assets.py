@@ -124,7 +124,7 @@ def install_packages(root: Path, *, force: bool) -> None:
     stamp = root / PACKAGES / ".rollcall-lock"
     if not force and stamp.is_file() and stamp.read_text(encoding="ascii") == digest:
         return
-    if run_npm(root, "ci") != 0:
+    if run_npm(root, "ci", "--loglevel=error") != 0:
         raise AssetError(
             "npm could not install the browser libraries (see above): check the network and run it again."
         )

@@ -94,11 +94,11 @@ def test_packages_are_installed_once_per_lock(checkout: Path, monkeypatch: pytes
     (checkout / "package-lock.json").write_text("{}", encoding="utf-8")
     assets.install_packages(checkout, force=False)
     assets.install_packages(checkout, force=False)
-    assert calls == [("ci",)]
+    assert calls == [("ci", "--loglevel=error")]
     (checkout / "package-lock.json").write_text('{"newer": 1}', encoding="utf-8")
     assets.install_packages(checkout, force=False)
     assets.install_packages(checkout, force=True)
-    assert calls == [("ci",)] * 3
+    assert calls == [("ci", "--loglevel=error")] * 3
 
 
 def test_a_failing_npm_says_so(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
