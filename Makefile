@@ -34,7 +34,7 @@ test: check browser ## Everything: lint, types, import contracts, all tests on S
 
 check: lint ## Lint, types and import contracts only
 	$(BIN)/mypy --strict portal
-	$(BIN)/lint-imports --no-cache
+	$(BIN)/lint-imports --no-cache --no-logo
 
 lint: ready ## Lint only
 	$(BIN)/ruff check .
