@@ -1,0 +1,134 @@
+"""Sign-in with Microsoft: MSAL's authorization-code flow with PKCE, and our own verification of the id_token.
+
+MSAL checks state and nonce but, since 1.38, accepts any id_token (dependencies.md, finding 1; graph-facts 1.8). Here the
+signature, algorithm, audience, issuer, life and tenant are checked. People are known by tid + oid; addresses are claims
+that the administrator of *another* tenant can choose, and decide nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+import msal
+import requests
+
+from portal.errors import PortalError
+
+CONSUMER_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
+SCOPES = ["User.Read"]
+TIMEOUT = (10, 30)
+
+
+class SignInFailed(PortalError):
+    """Microsoft or our own check refused the sign-in; the sentence says what to do."""
+
+
+@dataclass(frozen=True)
+class MicrosoftIdentity:
+    """Who signed in. ``name`` and ``email`` are for display only."""
+
+    tid: str
+    oid: str
+    name: str
+    email: str
+
+
+@dataclass(frozen=True)
+class SignInApp:
+    """The app registration used for sign-in, and which tenants may: their GUIDs in lower case."""
+
+    login_url: str
+    client_id: str
+    credential: str | Mapping[str, str]
+    tenants: tuple[str, ...]
+
+    def begin(self, redirect_uri: str) -> dict[str, Any]:
+        """Start a flow; keep the result in the session, once, and send the browser to its ``auth_uri``."""
+        try:
+            flow: dict[str, Any] = self._msal().initiate_auth_code_flow(
+                SCOPES, redirect_uri=redirect_uri, prompt="select_account", response_mode="query"
+            )
+        except (ValueError, requests.RequestException) as error:
+            raise SignInFailed(
+                "Microsoft's sign-in cannot be reached. Try again in a minute, or use your password."
+            ) from error
+        return flow
+
+    def finish(self, flow: dict[str, Any] | None, answer: Mapping[str, str]) -> MicrosoftIdentity:
+        """Exchange the code and verify who came back. Raises SignInFailed."""
+        if not flow:
+            raise SignInFailed("This sign-in was used already or took too long. Start again.")
+        try:
+            result = self._msal().acquire_token_by_auth_code_flow(flow, dict(answer))
+        except (ValueError, RuntimeError) as error:
+            raise SignInFailed(
+                "This sign-in does not belong to this browser, or was used already. Start again."
+            ) from error
+        except requests.RequestException as error:
+            raise SignInFailed("Microsoft's sign-in cannot be reached. Try again in a minute.") from error
+        if "id_token" not in result:
+            code = next((f" (AADSTS{c})" for c in result.get("error_codes", [])), "")
+            raise SignInFailed(
+                f"Microsoft refused the sign-in{code}. Start again; if it stays, ask your administrator."
+            )
+        return verify(
+            result["id_token"],
+            keys=self._keys(),
+            login_url=self.login_url,
+            client_id=self.client_id,
+            tenants=self.tenants,
+        )
+
+    def _authority(self) -> str:
+        return f"{self.login_url}/{self.tenants[0] if len(self.tenants) == 1 else 'organizations'}"
+
+    def _msal(self) -> Any:
+        return msal.ConfidentialClientApplication(
+            self.client_id,
+            authority=self._authority(),
+            client_credential=self.credential,
+            instance_discovery=False,
+            timeout=TIMEOUT[1],
+        )
+
+    def _keys(self) -> jwt.PyJWKSet:
+        try:
+            answer = requests.get(
+                f"{self._authority()}/discovery/v2.0/keys", timeout=TIMEOUT, allow_redirects=False
+            )
+            answer.raise_for_status()
+            return jwt.PyJWKSet.from_dict(answer.json())
+        except (requests.RequestException, ValueError, jwt.PyJWTError) as error:
+            raise SignInFailed("Microsoft's signing keys cannot be read. Try again in a minute.") from error
+
+
+def verify(
+    token: str, *, keys: jwt.PyJWKSet, login_url: str, client_id: str, tenants: Collection[str]
+) -> MicrosoftIdentity:
+    """Check an id_token and say whose it is. Raises SignInFailed for anything that is not exactly right."""
+    try:
+        header = jwt.get_unverified_header(token)
+        key = keys[header["kid"]]
+        claims = jwt.decode(
+            token,
+            key,
+            algorithms=["RS256"],
+            audience=client_id,
+            leeway=60,
+            options={"require": ["exp", "iat", "aud", "iss", "tid", "oid"]},
+        )
+    except (jwt.PyJWTError, KeyError) as error:
+        raise SignInFailed("Microsoft's answer could not be verified. Start again.") from error
+    tid, oid = str(claims["tid"]).lower(), str(claims["oid"]).lower()
+    if claims["iss"] != f"{login_url}/{claims['tid']}/v2.0":
+        raise SignInFailed("Microsoft's answer names another issuer. Start again.")
+    if tid == CONSUMER_TENANT or tid not in {tenant.lower() for tenant in tenants}:
+        raise SignInFailed(
+            "Accounts of this Microsoft tenant may not sign in here. Use an account of your own organization."
+        )
+    return MicrosoftIdentity(
+        tid=tid, oid=oid, name=str(claims.get("name", "")), email=str(claims.get("preferred_username", ""))
+    )

@@ -1,0 +1,267 @@
+"""What the dashboard shows (P9): attention first, then figures and what the charts are drawn from.
+
+Order of attention (design, section 3): connection refused, hold waiting, sync failing, expiring within 7 days, conflicts,
+expiring later. One cause is listed once, not once per Organization.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import case, func, select
+from sqlalchemy.orm import Session
+
+from portal.models import (
+    Change,
+    Conflict,
+    EndUser,
+    Link,
+    MicrosoftTenant,
+    Organization,
+    SubscribedSku,
+    SyncRun,
+    Tenant,
+    UserSync,
+)
+
+DAYS = 14
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "New": ("create", "link"),
+    "Updated": ("update",),
+    "Marked": ("mark_disabled", "mark_enabled"),
+}
+
+
+@dataclass(frozen=True)
+class Attention:
+    """One thing that needs a person: what, for whom, and its one next action (a local path and its label)."""
+
+    kind: str  # connection | hold | failing | expiring_soon | conflicts | expiring
+    title: str
+    detail: str
+    link: str
+    action: str
+    since: datetime | None = None
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Day:
+    """One day of the charts: changes by kind, and runs that failed."""
+
+    day: date
+    changes: Mapping[str, int]
+    failures: int
+    runs: int
+
+
+@dataclass(frozen=True)
+class MfaCoverage:
+    """How many linked, active End Users of one Organization have MFA, of those Microsoft tells about."""
+
+    organization: Organization
+    registered: int
+    known: int
+
+    @property
+    def percent(self) -> int:
+        """Whole percent; 0 when nothing is known."""
+        return round(100 * self.registered / self.known) if self.known else 0
+
+
+def attention(session: Session) -> list[Attention]:
+    """Everything that needs a person, most urgent first; expiries are added by the settings feature."""
+    return [*_connections(session), *_holds(session), *_failing(session), *_conflicts(session)]
+
+
+def figures(session: Session) -> dict[str, int]:
+    """The four figures: Organizations that sync, End Users, linked ones, Disabled in Microsoft."""
+    count = func.count()
+    return {
+        "organizations": session.scalar(select(count).select_from(Organization)) or 0,
+        "syncing": session.scalar(select(count).select_from(UserSync).where(UserSync.enabled.is_(True))) or 0,
+        "end_users": session.scalar(select(count).select_from(EndUser)) or 0,
+        "linked": session.scalar(select(count).select_from(Link)) or 0,
+        "disabled": session.scalar(select(count).select_from(Link).where(Link.status == "disabled")) or 0,
+        "microsoft_tenants": session.scalar(select(count).select_from(MicrosoftTenant)) or 0,
+    }
+
+
+def days(session: Session, now: datetime) -> list[Day]:
+    """The last fourteen days, oldest first (UTC days)."""
+    start = (now - timedelta(days=DAYS - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    changes: dict[date, dict[str, int]] = {}
+    day_of = func.date(Change.at)
+    applied = (
+        select(day_of, Change.decision, func.count())
+        .where(Change.at >= start, Change.state == "applied")
+        .group_by(day_of, Change.decision)
+    )
+    for day, decision, number in session.execute(applied):
+        for kind, words in KINDS.items():
+            if decision in words:
+                per_day = changes.setdefault(_as_date(day), {})
+                per_day[kind] = per_day.get(kind, 0) + number
+    failed = func.sum(case((SyncRun.status == "failed", 1), else_=0))
+    run_day = func.date(SyncRun.created_at)
+    runs = {
+        _as_date(day): (number, int(failures or 0))
+        for day, number, failures in session.execute(
+            select(run_day, func.count(), failed).where(SyncRun.created_at >= start).group_by(run_day)
+        )
+    }
+    result = []
+    for offset in range(DAYS):
+        day = (start + timedelta(days=offset)).date()
+        number, failures = runs.get(day, (0, 0))
+        found = changes.get(day, {})
+        result.append(Day(day, {kind: found.get(kind, 0) for kind in KINDS}, failures, number))
+    return result
+
+
+def lowest_mfa(session: Session, limit: int = 6) -> list[MfaCoverage]:
+    """The Organizations where MFA is missing most, of those with at least one known figure."""
+    registered = func.sum(case((Link.mfa_registered.is_(True), 1), else_=0))
+    known = func.count()
+    rows = session.execute(
+        select(Organization, registered, known)
+        .join(Link, Link.organization_id == Organization.id)
+        .where(Link.status == "active", Link.mfa_registered.is_not(None))
+        .group_by(Organization)
+        .order_by(registered * 1.0 / known, known.desc())
+        .limit(limit)
+    )
+    return [MfaCoverage(organization, int(good), int(all_)) for organization, good, all_ in rows]
+
+
+def licenses(session: Session, limit: int = 8) -> Sequence[tuple[str, int, int]]:
+    """(product, assigned, bought) over all Microsoft tenants, the fullest first."""
+    assigned, bought = func.sum(SubscribedSku.assigned), func.sum(SubscribedSku.bought)
+    rows = session.execute(
+        select(SubscribedSku.name, assigned, bought)
+        .where(SubscribedSku.applies_to == "User", SubscribedSku.bought > 0, SubscribedSku.bought < 10_000)
+        .group_by(SubscribedSku.name)
+        .order_by((assigned * 1.0 / bought).desc(), SubscribedSku.name)
+        .limit(limit)
+    )
+    return [(name, int(used), int(all_)) for name, used, all_ in rows]
+
+
+def people_per_organization(session: Session, limit: int = 8) -> Sequence[tuple[Organization, int]]:
+    """The largest Organizations by End Users."""
+    number = func.count(EndUser.id)
+    rows = session.execute(
+        select(Organization, number)
+        .join(EndUser, EndUser.organization_id == Organization.id)
+        .group_by(Organization)
+        .order_by(number.desc(), Organization.name)
+        .limit(limit)
+    )
+    return [(organization, people) for organization, people in rows]
+
+
+def _connections(session: Session) -> list[Attention]:
+    rows = session.scalars(
+        select(MicrosoftTenant)
+        .where(MicrosoftTenant.state == "needs_attention")
+        .order_by(MicrosoftTenant.problem_since, MicrosoftTenant.name)
+    )
+    by_cause: dict[tuple[str, str], list[MicrosoftTenant]] = {}
+    for row in rows:
+        by_cause.setdefault((row.problem_code or row.id, row.problem or ""), []).append(row)
+    found = []
+    for (_, problem), tenants in by_cause.items():
+        first = tenants[0]
+        others = f" and {len(tenants) - 1} more Microsoft tenants" if len(tenants) > 1 else ""
+        found.append(
+            Attention(
+                "connection",
+                f"{first.name}{others} cannot be read",
+                problem,
+                f"/microsoft-tenants/{first.id}/check" if not others else "/microsoft-tenants?view=attention",
+                "Check connection" if not others else "Show them",
+                first.problem_since,
+                first.problem_code or "",
+            )
+        )
+    return found
+
+
+def _holds(session: Session) -> list[Attention]:
+    rows = session.execute(
+        select(Organization, SyncRun)
+        .join(UserSync, UserSync.organization_id == Organization.id)
+        .join(SyncRun, SyncRun.id == UserSync.hold_run_id)
+        .order_by(SyncRun.created_at)
+    )
+    found = []
+    for organization, run in rows:
+        held = run.held or {}
+        people = "1 person" if held.get("count") == 1 else f"{held.get('count', 0):,} people"
+        what = "marked Disabled in Microsoft" if held.get("kind") == "disable" else "added"
+        found.append(
+            Attention(
+                "hold",
+                f"{organization.name}: {people} held back",
+                f"The last run would have {what} more people than the threshold allows. Waiting for your decision.",
+                f"/sync-runs/{run.id}",
+                "Review",
+                run.finished_at or run.created_at,
+            )
+        )
+    return found
+
+
+def _failing(session: Session) -> list[Attention]:
+    """Syncs in trouble of their own; those whose connection is the cause are told of once, above."""
+    rows = session.execute(
+        select(Organization, UserSync)
+        .join(UserSync, UserSync.organization_id == Organization.id)
+        .join(Tenant, Tenant.id == Organization.tenant_id)
+        .outerjoin(MicrosoftTenant, MicrosoftTenant.id == Tenant.microsoft_tenant_id)
+        .where(
+            UserSync.enabled.is_(True),
+            UserSync.attention.is_not(None),
+            UserSync.hold_run_id.is_(None),
+            (MicrosoftTenant.state.is_(None)) | (MicrosoftTenant.state != "needs_attention"),
+        )
+        .order_by(Organization.name)
+    )
+    return [
+        Attention(
+            "failing",
+            f"{organization.name}: the sync needs attention",
+            sync.attention or "",
+            f"/sync-runs?organization_id={organization.id}",
+            "Show the runs",
+            sync.updated_at,
+        )
+        for organization, sync in rows
+    ]
+
+
+def _conflicts(session: Session) -> list[Attention]:
+    rows = session.execute(
+        select(Organization, func.count(Conflict.id), func.min(Conflict.created_at))
+        .join(Conflict, Conflict.organization_id == Organization.id)
+        .where(Conflict.resolved_at.is_(None))
+        .group_by(Organization)
+        .order_by(func.count(Conflict.id).desc(), Organization.name)
+    )
+    return [
+        Attention(
+            "conflicts",
+            f"{organization.name}: {'1 conflict' if number == 1 else f'{number:,} conflicts'}",
+            "Nothing was changed for these people. Choose who is meant, or ignore it until one side changes.",
+            f"/organizations/{organization.id}/conflicts",
+            "Settle",
+            since,
+        )
+        for organization, number, since in rows
+    ]
+
+
+def _as_date(value: object) -> date:
+    return value if isinstance(value, date) else date.fromisoformat(str(value))
