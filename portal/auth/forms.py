@@ -13,7 +13,7 @@ from portal.auth.passwords import MIN_LENGTH
 REQUIRED = InputRequired("Fill this in.")
 
 
-class LoginForm(FlaskForm):  # type: ignore[misc]
+class LoginForm(FlaskForm):
     """E-mail, password and, where set up, the six-digit code."""
 
     email = StringField("Email", validators=[REQUIRED, Length(max=320)])
@@ -22,7 +22,7 @@ class LoginForm(FlaskForm):  # type: ignore[misc]
     next = HiddenField()
 
 
-class SetupForm(FlaskForm):  # type: ignore[misc]
+class SetupForm(FlaskForm):
     """The first administrator (P11)."""
 
     token = StringField("One-time token", validators=[REQUIRED])
@@ -33,7 +33,7 @@ class SetupForm(FlaskForm):  # type: ignore[misc]
     )
 
 
-class InvitationForm(FlaskForm):  # type: ignore[misc]
+class InvitationForm(FlaskForm):
     """What an invited person chooses."""
 
     name = StringField("Name", validators=[Optional(), Length(max=256)])
@@ -42,7 +42,7 @@ class InvitationForm(FlaskForm):  # type: ignore[misc]
     )
 
 
-class AccountForm(FlaskForm):  # type: ignore[misc]
+class AccountForm(FlaskForm):
     """How the portal looks and tells the time for one person."""
 
     name = StringField("Name", validators=[REQUIRED, Length(max=256)])
@@ -57,7 +57,7 @@ class AccountForm(FlaskForm):  # type: ignore[misc]
         ]
 
 
-class PasswordForm(FlaskForm):  # type: ignore[misc]
+class PasswordForm(FlaskForm):
     """Change one's own password."""
 
     old_password = PasswordField("Present password", validators=[REQUIRED])
@@ -66,7 +66,7 @@ class PasswordForm(FlaskForm):  # type: ignore[misc]
     )
 
 
-class TotpForm(FlaskForm):  # type: ignore[misc]
+class TotpForm(FlaskForm):
     """Confirm a new authenticator, or switch it off with a present code."""
 
     code = StringField("Six-digit code", validators=[REQUIRED, Length(max=12)])

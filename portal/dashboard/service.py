@@ -129,7 +129,7 @@ def lowest_mfa(session: Session, limit: int = 6) -> list[MfaCoverage]:
         select(Organization, registered, known)
         .join(Link, Link.organization_id == Organization.id)
         .where(Link.status == "active", Link.mfa_registered.is_not(None))
-        .group_by(Organization)
+        .group_by(Organization.id)
         .order_by(registered * 1.0 / known, known.desc())
         .limit(limit)
     )
@@ -155,7 +155,7 @@ def people_per_organization(session: Session, limit: int = 8) -> Sequence[tuple[
     rows = session.execute(
         select(Organization, number)
         .join(EndUser, EndUser.organization_id == Organization.id)
-        .group_by(Organization)
+        .group_by(Organization.id)
         .order_by(number.desc(), Organization.name)
         .limit(limit)
     )
@@ -247,7 +247,7 @@ def _conflicts(session: Session) -> list[Attention]:
         select(Organization, func.count(Conflict.id), func.min(Conflict.created_at))
         .join(Conflict, Conflict.organization_id == Organization.id)
         .where(Conflict.resolved_at.is_(None))
-        .group_by(Organization)
+        .group_by(Organization.id)
         .order_by(func.count(Conflict.id).desc(), Organization.name)
     )
     return [
