@@ -56,7 +56,7 @@ clean: ## Remove what the other targets made; your data in instance/ stays
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Rollcall needs Python 3.11 or later: install python3 and python3-venv." >&2; exit 1; }
-	@"$(PYTHON)" -m venv .venv || { rm -rf .venv; \
+	@rm -rf .venv; "$(PYTHON)" -m venv .venv || { rm -rf .venv; \
 	  echo "Python cannot make a virtual environment: install python3-venv." >&2; exit 1; }
 
 $(STAMPS)/runtime: requirements/runtime.lock | $(BIN)/python
