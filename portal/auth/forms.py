@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from zoneinfo import available_timezones
 
-from flask_wtf import FlaskForm
 from wtforms import HiddenField, PasswordField, SelectField, StringField
 from wtforms.validators import InputRequired, Length, Optional
 
 from portal.auth.passwords import MIN_LENGTH
+from portal.forms import Form
 
 REQUIRED = InputRequired("Fill this in.")
 
 
-class LoginForm(FlaskForm):
+class LoginForm(Form):
     """E-mail, password and, where set up, the six-digit code."""
 
     email = StringField("Email", validators=[REQUIRED, Length(max=320)])
@@ -22,7 +22,7 @@ class LoginForm(FlaskForm):
     next = HiddenField()
 
 
-class SetupForm(FlaskForm):
+class SetupForm(Form):
     """The first administrator (P11)."""
 
     token = StringField("One-time token", validators=[REQUIRED])
@@ -33,7 +33,7 @@ class SetupForm(FlaskForm):
     )
 
 
-class InvitationForm(FlaskForm):
+class InvitationForm(Form):
     """What an invited person chooses."""
 
     name = StringField("Name", validators=[Optional(), Length(max=256)])
@@ -42,7 +42,7 @@ class InvitationForm(FlaskForm):
     )
 
 
-class AccountForm(FlaskForm):
+class AccountForm(Form):
     """How the portal looks and tells the time for one person."""
 
     name = StringField("Name", validators=[REQUIRED, Length(max=256)])
@@ -57,7 +57,7 @@ class AccountForm(FlaskForm):
         ]
 
 
-class PasswordForm(FlaskForm):
+class PasswordForm(Form):
     """Change one's own password."""
 
     old_password = PasswordField("Present password", validators=[REQUIRED])
@@ -66,7 +66,7 @@ class PasswordForm(FlaskForm):
     )
 
 
-class TotpForm(FlaskForm):
+class TotpForm(Form):
     """Confirm a new authenticator, or switch it off with a present code."""
 
     code = StringField("Six-digit code", validators=[REQUIRED, Length(max=12)])

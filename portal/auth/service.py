@@ -188,6 +188,42 @@ def change_password(
     audit.record(session, "password_changed", object_type="account", object_id=account.id)
 
 
+def open_sessions(session: Session, account_id: str, now: datetime) -> list[AccountSession]:
+    """The browsers an account is signed in on, latest use first."""
+    statement = (
+        select(AccountSession)
+        .where(
+            AccountSession.account_id == account_id,
+            AccountSession.ended_at.is_(None),
+            AccountSession.expires_at > now,
+            AccountSession.last_seen_at > now - SESSION_IDLE,
+        )
+        .order_by(AccountSession.last_seen_at.desc())
+    )
+    return list(session.scalars(statement))
+
+
+def enable_totp(
+    session: Session, account: Account, secret: str, code: str, *, now: datetime, box: SecretBox
+) -> None:
+    """Store an authenticator's secret once a code from it was right. Raises Invalid."""
+    if not pyotp.TOTP(secret).verify(code.strip().replace(" ", ""), for_time=now, valid_window=1):
+        raise Invalid(
+            {"code": ["This code is not right. Check that the clocks agree, and enter the newest code."]}
+        )
+    account.totp_secret = box.encrypt(secret, purpose=f"totp:{account.id}")
+    account.totp_last_step = None
+    audit.record(session, "totp_changed", object_type="account", object_id=account.id, enabled=True)
+
+
+def disable_totp(session: Session, account: Account, password: str) -> None:
+    """Switch the second factor off. Raises Invalid when the password is not right."""
+    if not passwords.verify(account.password_hash, password):
+        raise Invalid({"password": ["This is not your present password."]})
+    account.totp_secret = account.totp_last_step = None
+    audit.record(session, "totp_changed", object_type="account", object_id=account.id, enabled=False)
+
+
 def invite(session: Session, *, email: str, role: str, now: datetime, by: str) -> str:
     """Make a one-time link's token for a new account, or a new password for an existing one. Raises Invalid."""
     token = new_token()

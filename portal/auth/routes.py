@@ -1,0 +1,263 @@
+"""Sign-in, sign-out, first run (P11), invitations, and one's own account (P10)."""
+
+from __future__ import annotations
+
+import pyotp
+from flask import Blueprint, g, redirect, render_template, request, session, url_for
+from flask_login import current_user, logout_user
+from werkzeug.wrappers import Response
+
+from portal import access, audit, clock, web
+from portal.auth import service
+from portal.auth.forms import AccountForm, InvitationForm, LoginForm, PasswordForm, SetupForm, TotpForm
+from portal.auth.signed_in import open_session
+from portal.errors import Invalid, NotFound, Refused
+from portal.extensions import db
+from portal.forms import Form, text
+from portal.models import Account, AccountSession, Role
+from portal.runtime import runtime
+
+bp = Blueprint("auth", __name__)
+Answer = str | Response | tuple[str, int]
+
+
+@bp.get("/login")
+@access.public
+def login() -> Answer:
+    """Show the sign-in form; somebody who is signed in goes on to where they wanted."""
+    target = web.safe_next(request.args.get("next"))
+    if current_user.is_authenticated:
+        return redirect(target, 303)
+    if not service.has_accounts(db.session()):
+        return render_template("auth/first_run.html")
+    form = LoginForm(formdata=None, next=target)
+    return render_template("auth/login.html", form=form, wants_code=False, problem=None)
+
+
+@bp.post("/login")
+@access.public
+def sign_in() -> Answer:
+    """Check e-mail, password and code; failures are counted, so this commits either way."""
+    form = LoginForm()
+    problem, wants_code = None, bool(form.code.data)
+    if form.validate():
+        try:
+            account = service.sign_in(
+                db.session(),
+                email=text(form.email),
+                password=text(form.password),
+                code=text(form.code),
+                now=clock.utcnow(),
+                box=runtime().box,
+            )
+        except service.SignInRefused as error:
+            problem = error.advice
+            wants_code = isinstance(error, service.CodeNeeded)
+            db.session.commit()
+        else:
+            session.clear()
+            open_session(account, method="password")
+            db.session.commit()
+            return redirect(web.safe_next(text(form.next)), 303)
+    return render_template("auth/login.html", form=form, wants_code=wants_code, problem=problem), 422
+
+
+@bp.post("/logout")
+@access.public
+def logout() -> Answer:
+    """End this browser's session; done twice it is fine."""
+    who = access.principal()
+    if who is not None and who.session_id is not None:
+        service.end_session(db.session(), who.session_id, clock.utcnow())
+        audit.record(db.session(), "signed_out", object_type="account", object_id=who.account_id or "")
+        db.session.commit()
+    logout_user()
+    session.clear()
+    return redirect(url_for("auth.login"), 303)
+
+
+@bp.route("/setup", methods=["GET", "POST"])
+@access.public
+def setup() -> Answer:
+    """Create the first administrator with the one-time token from the log (P11)."""
+    if service.has_accounts(db.session()):
+        return redirect(url_for("auth.login"), 303)
+    form = SetupForm(token=request.args.get("token", ""))
+    if form.submitted():
+        try:
+            account = service.create_first_administrator(
+                db.session(),
+                text(form.token),
+                email=text(form.email),
+                name=text(form.name),
+                password=text(form.password),
+                now=clock.utcnow(),
+            )
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+        except Refused:
+            return redirect(url_for("auth.login"), 303)
+        else:
+            open_session(account, method="set-up")
+            db.session.commit()
+            return redirect("/", 303)
+    return _page("auth/setup.html", form)
+
+
+@bp.route("/invitations/<token>", methods=["GET", "POST"])
+@access.public
+def invitation(token: str) -> Answer:
+    """Let an invited person choose a password. The link works once."""
+    found = service.find_invitation(db.session(), token, clock.utcnow())
+    form = InvitationForm()
+    if form.submitted():
+        try:
+            account = service.accept_invitation(
+                db.session(),
+                token,
+                name=text(form.name),
+                password=text(form.password),
+                now=clock.utcnow(),
+            )
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+        else:
+            session.clear()
+            open_session(account, method="invitation")
+            db.session.commit()
+            return redirect("/", 303)
+    return _page("auth/invitation.html", form, invitation=found)
+
+
+@bp.get("/account")
+@access.requires(Role.READ_ONLY)
+def account() -> Answer:
+    """Show one's own name, look, password, second factor and sessions."""
+    form = AccountForm(obj=current_user.account)
+    form.offer_zones()
+    return _account_page(account_form=form)
+
+
+@bp.post("/account")
+@access.requires(Role.READ_ONLY)
+def save_account() -> Answer:
+    """Save name, theme and time zone."""
+    form = AccountForm()
+    form.offer_zones()
+    if not form.validate():
+        return _account_page(account_form=form), 422
+    row = _own_account()
+    row.name, row.theme, row.timezone = text(form.name).strip(), text(form.theme), text(form.timezone)
+    db.session.commit()
+    return redirect(web.safe_next(request.form.get("next"), default=url_for("auth.account")), 303)
+
+
+@bp.post("/account/theme")
+@access.requires(Role.READ_ONLY)
+def save_theme() -> Answer:
+    """Switch the theme from the account menu and stay on the page."""
+    chosen = request.form.get("theme", "")
+    if chosen not in {"light", "dark", "system"}:
+        raise Invalid({"theme": ["One of: light, dark, system."]})
+    _own_account().theme = chosen
+    db.session.commit()
+    return redirect(web.safe_next(request.form.get("next")), 303)
+
+
+@bp.post("/account/password")
+@access.requires(Role.READ_ONLY)
+def change_password() -> Answer:
+    """Change one's own password; the other browsers are signed out."""
+    form = PasswordForm()
+    if form.validate():
+        try:
+            service.change_password(
+                db.session(),
+                _own_account(),
+                old=text(form.old_password),
+                new=text(form.new_password),
+                now=clock.utcnow(),
+                keep=current_user.session.id,
+            )
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+        else:
+            db.session.commit()
+            return redirect(url_for("auth.account") + "#password", 303)
+    return _account_page(password_form=form), 422
+
+
+@bp.post("/account/sessions/<session_id>/end")
+@access.requires(Role.READ_ONLY)
+def end_session(session_id: str) -> Answer:
+    """Sign another of one's own browsers out."""
+    row = access.load(AccountSession, session_id, "session")
+    if row.account_id != current_user.id:
+        raise NotFound("There is no such session.")
+    service.end_session(db.session(), row.id, clock.utcnow())
+    audit.record(
+        db.session(),
+        "session_ended",
+        object_type="account",
+        object_id=current_user.id,
+        email=current_user.email,
+    )
+    db.session.commit()
+    return redirect(url_for("auth.account") + "#sessions", 303)
+
+
+@bp.route("/account/totp", methods=["GET", "POST"])
+@access.requires(Role.READ_ONLY)
+def totp() -> Answer:
+    """Set up an authenticator app; the secret is stored only once a code from it was right."""
+    form = TotpForm()
+    secret = session.get("totp_secret") or pyotp.random_base32()
+    session["totp_secret"] = secret
+    if form.submitted():
+        try:
+            service.enable_totp(
+                db.session(), _own_account(), secret, text(form.code), now=clock.utcnow(), box=runtime().box
+            )
+        except Invalid as error:
+            form.show(error)
+        else:
+            session.pop("totp_secret", None)
+            db.session.commit()
+            return redirect(url_for("auth.account") + "#totp", 303)
+    uri = pyotp.TOTP(secret).provisioning_uri(name=current_user.email, issuer_name="Rollcall")
+    return _page("auth/totp.html", form, secret=secret, uri=uri)
+
+
+@bp.post("/account/totp/off")
+@access.requires(Role.READ_ONLY)
+def totp_off() -> Answer:
+    """Switch the second factor off; takes the password, so that an open browser is not enough."""
+    service.disable_totp(db.session(), _own_account(), request.form.get("password", ""))
+    db.session.commit()
+    return redirect(url_for("auth.account") + "#totp", 303)
+
+
+def _own_account() -> Account:
+    return access.load(Account, current_user.id, "account")
+
+
+def _account_page(account_form: AccountForm | None = None, password_form: PasswordForm | None = None) -> str:
+    if account_form is None:
+        account_form = AccountForm(formdata=None, obj=current_user.account)
+        account_form.offer_zones()
+    return render_template(
+        "auth/account.html",
+        account_form=account_form,
+        password_form=password_form or PasswordForm(formdata=None),
+        account=current_user.account,
+        sessions=service.open_sessions(db.session(), current_user.id, clock.utcnow()),
+        own_session_id=g.principal.session_id,
+    )
+
+
+def _page(template: str, form: Form, **context: object) -> Answer:
+    """The page of a form: 422 when what was sent cannot be used."""
+    return render_template(template, form=form, **context), 422 if form.errors else 200

@@ -1,0 +1,32 @@
+"""The base of every form: Flask-WTF's with CSRF, typed, and the service's sentences shown at their fields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_wtf import FlaskForm
+from wtforms import Field
+
+from portal.errors import Invalid
+
+
+class Form(FlaskForm):
+    """A form with a CSRF token. ``formdata=None`` leaves out what the request brought."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]
+
+    def submitted(self) -> bool:
+        """True when the request posts this form and every field is fine."""
+        return bool(self.validate_on_submit())  # type: ignore[no-untyped-call]
+
+    def show(self, error: Invalid) -> None:
+        """Put the service's sentences at the fields they are about; what fits none goes to the first one."""
+        for name, sentences in error.errors.items():
+            field = self[name] if name in self else next(iter(self))
+            field.errors = [*field.errors, *sentences]
+
+
+def text(field: Field) -> str:
+    """What was entered, ``""`` when nothing was."""
+    return str(field.data or "")
