@@ -1,0 +1,254 @@
+"""The portal's one app registration (C1): from the environment, which wins, or from what Settings stores, encrypted."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from sqlalchemy.orm import Session
+
+from portal import audit
+from portal.clock import utcnow
+from portal.config import Settings
+from portal.crypto import SecretBox
+from portal.errors import Invalid, NeedsAdmin
+from portal.models import StoredSetting
+
+KEY = "microsoft"
+PURPOSE = "settings:microsoft"
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate with its private key, both PEM, as MSAL takes them; ``expires_at`` is read from it."""
+
+    private_key: str = field(repr=False)
+    public_certificate: str
+    expires_at: datetime
+
+    @classmethod
+    def parse(cls, pem: str) -> Certificate:
+        """Read a PEM text with both halves. Raises ValueError with a sentence that says which half is wrong."""
+        found = _CERTIFICATE.search(pem)
+        if found is None:
+            raise ValueError("There is no certificate in this PEM file. It needs the certificate and its private key.")
+        try:
+            certificate = x509.load_pem_x509_certificate(found.group().encode())
+        except ValueError as error:
+            raise ValueError("The certificate in this PEM file cannot be read.") from error
+        try:
+            key = load_pem_private_key(pem.encode(), password=None)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                "There is no private key in this PEM file that can be read. It needs one without a passphrase."
+            ) from error
+        public = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        if key.public_key().public_bytes(*public) != certificate.public_key().public_bytes(*public):
+            raise ValueError("The private key does not belong to the certificate in this PEM file.")
+        return cls(
+            private_key=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+            public_certificate=found.group(),
+            expires_at=certificate.not_valid_after_utc,
+        )
+
+
+@dataclass(frozen=True)
+class AppRegistration:
+    """What proves the portal to Microsoft. Exactly one of ``secret`` and ``certificate`` is set.
+
+    source: "environment" or "settings". version changes with every part of it: token caches are keyed by it.
+    expires_at: the certificate's own end, or what the administrator typed for a secret (graph-facts 1.1); None unknown.
+    """
+
+    client_id: str
+    source: str
+    secret: str | None = field(default=None, repr=False)
+    certificate: Certificate | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def version(self) -> str:
+        """A fingerprint of id and credential; tells nothing of them."""
+        credential = self.secret or (self.certificate.private_key if self.certificate else "")
+        return sha256(f"{self.client_id}\0{credential}".encode()).hexdigest()[:16]
+
+    @property
+    def msal_credential(self) -> str | dict[str, str]:
+        """The credential in MSAL's form."""
+        if self.certificate is None:
+            return self.secret or ""
+        return {
+            "private_key": self.certificate.private_key,
+            "public_certificate": self.certificate.public_certificate,
+        }
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What a page may show of the app registration. kind: "secret" | "certificate" | "" when there is none."""
+
+    client_id: str = ""
+    source: str = ""
+    kind: str = ""
+    expires_at: datetime | None = None
+
+
+def load(session: Session, settings: Settings, box: SecretBox) -> AppRegistration:
+    """The app registration in force. Raises NeedsAdmin with the step to do when there is none or it cannot be used."""
+    found = from_environment(settings) or from_settings(session, box)
+    if found is None:
+        raise NeedsAdmin(
+            "The portal has no Microsoft app registration yet. Enter the client ID and a secret or certificate in "
+            "Settings, Microsoft connection, or set MICROSOFT_CLIENT_ID and MICROSOFT_CLIENT_SECRET."
+        )
+    return found
+
+
+def from_environment(settings: Settings) -> AppRegistration | None:
+    """What MICROSOFT_CLIENT_ID and its credential say; None without a client id. Raises NeedsAdmin when half is there."""
+    if not settings.client_id:
+        return None
+    expires_at = None
+    if settings.certificate_file is not None:
+        certificate = _read_certificate(settings.certificate_file)
+        expires_at = certificate.expires_at
+        return AppRegistration(settings.client_id, "environment", certificate=certificate, expires_at=expires_at)
+    secret = settings.client_secret.get_secret_value()
+    if not secret:
+        raise NeedsAdmin(
+            "MICROSOFT_CLIENT_ID is set, but neither MICROSOFT_CLIENT_SECRET nor MICROSOFT_CERTIFICATE_FILE. "
+            "Set one of them and start the portal again."
+        )
+    return AppRegistration(settings.client_id, "environment", secret=secret)
+
+
+def from_settings(session: Session, box: SecretBox) -> AppRegistration | None:
+    """What Settings stores; None when nothing is. Raises CannotDecrypt when the key does not fit any more."""
+    row = session.get(StoredSetting, KEY)
+    if row is None or not row.value.get("client_id") or not row.secret:
+        return None
+    stored = json.loads(box.decrypt(row.secret, purpose=PURPOSE))
+    client_id = str(row.value["client_id"])
+    if stored.get("certificate"):
+        certificate = Certificate.parse(stored["certificate"])
+        return AppRegistration(
+            client_id, "settings", certificate=certificate, expires_at=certificate.expires_at
+        )
+    return AppRegistration(
+        client_id, "settings", secret=stored["secret"], expires_at=_moment(row.value.get("expires_at"))
+    )
+
+
+def overview(session: Session, settings: Settings) -> Overview:
+    """What is set, without opening any secret: also works when the key is lost."""
+    if settings.client_id:
+        kind = "certificate" if settings.certificate_file else "secret"
+        expires_at = _certificate_end(settings.certificate_file)
+        return Overview(settings.client_id, "environment", kind, expires_at)
+    row = session.get(StoredSetting, KEY)
+    if row is None or not row.value.get("client_id"):
+        return Overview()
+    return Overview(
+        str(row.value["client_id"]),
+        "settings",
+        str(row.value.get("kind", "")),
+        _moment(row.value.get("expires_at")),
+    )
+
+
+def store(
+    session: Session,
+    box: SecretBox,
+    *,
+    client_id: str,
+    secret: str = "",
+    certificate_pem: str = "",
+    expires_at: datetime | None = None,
+) -> StoredSetting:
+    """Keep an app registration in Settings, encrypted. Blank secret and certificate keep the stored credential.
+
+    Raises Invalid on ``client_id``, ``secret`` or ``certificate``. Records the change; the caller commits.
+    """
+    errors: dict[str, list[str]] = {}
+    client_id = client_id.strip().lower()
+    secret = secret.strip()
+    if not _GUID.fullmatch(client_id):
+        errors["client_id"] = ["The client ID is a GUID such as 1b4e28ba-2fa1-4d2b-883f-0016d3cca427."]
+    if secret and certificate_pem.strip():
+        errors["secret"] = ["Enter a secret or a certificate, not both."]
+    elif secret and _GUID.fullmatch(secret.lower()):
+        errors["secret"] = ["This looks like the Secret ID. Paste the secret's Value: Microsoft shows it only once."]
+    certificate: Certificate | None = None
+    if certificate_pem.strip():
+        try:
+            certificate = Certificate.parse(certificate_pem)
+        except ValueError as error:
+            errors["certificate"] = [str(error)]
+    row = session.get(StoredSetting, KEY)
+    if not errors and not secret and certificate is None and (row is None or not row.secret):
+        errors["secret"] = ["Enter the client secret's Value, or upload a certificate."]
+    if errors:
+        raise Invalid(errors)
+    if row is None:
+        row = StoredSetting(key=KEY, value={}, updated_at=utcnow())
+        session.add(row)
+    value = {**row.value, "client_id": client_id}
+    changes = [name for name in ("client_id",) if row.value.get(name) != client_id]
+    if secret or certificate is not None:
+        kind = "secret" if certificate is None else "certificate"
+        value["kind"] = kind
+        row.secret = box.encrypt(
+            json.dumps({"secret": secret} if certificate is None else {"certificate": certificate_pem}),
+            purpose=PURPOSE,
+        )
+        changes.append(kind)
+    end = certificate.expires_at if certificate is not None else expires_at
+    if end is not None or secret:
+        value["expires_at"] = None if end is None else end.isoformat()
+    row.value = value
+    row.updated_at = utcnow()
+    row.updated_by = audit.current_actor().name
+    audit.record(session, "microsoft_settings_changed", object_type="settings", object_id=KEY, changes=changes)
+    session.flush()
+    return row
+
+
+def _read_certificate(path: Path) -> Certificate:
+    try:
+        return Certificate.parse(path.read_text(encoding="ascii", errors="replace"))
+    except OSError as error:
+        raise NeedsAdmin(
+            f"MICROSOFT_CERTIFICATE_FILE: {path} cannot be read ({error.strerror}). Check its path and its mode."
+        ) from error
+    except ValueError as error:
+        raise NeedsAdmin(f"MICROSOFT_CERTIFICATE_FILE: {path}: {error}") from error
+
+
+def _certificate_end(path: Path | None) -> datetime | None:
+    if path is None:
+        return None
+    try:
+        return _read_certificate(path).expires_at
+    except NeedsAdmin:
+        return None
+
+
+def _moment(text: object) -> datetime | None:
+    if not isinstance(text, str) or not text:
+        return None
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
