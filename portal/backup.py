@@ -131,8 +131,8 @@ def _chunks(path: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     with gzip.open(path, "rt", encoding="utf-8") as source:
         lines = (found for line in source if isinstance(found := json.loads(line), list))
         for name, group in itertools.groupby(lines, key=lambda found: str(found[0])):
-            for chunk in iter(lambda group=group: list(itertools.islice(group, CHUNK)), []):
-                yield name, [row for _, row in chunk]
+            while chunk := [row for _, row in itertools.islice(group, CHUNK)]:
+                yield name, chunk
 
 
 def _plain(value: Any) -> Any:

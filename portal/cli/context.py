@@ -16,7 +16,7 @@ from portal import audit, create_app, database
 from portal.errors import PortalError
 from portal.extensions import db, mark_write
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Answer as one JSON document.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer as one JSON document.")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import click
 
 from portal import backup as backups
 from portal import database
-from portal.cli.context import answer, as_json, portal_app
+from portal.cli.context import answer, json_option, portal_app
 from portal.extensions import db as extension
 
 FILE = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
@@ -20,7 +20,7 @@ def db() -> None:
 
 
 @db.command("upgrade")
-@as_json
+@json_option
 def upgrade(*, as_json: bool) -> None:
     """Create the schema or bring it up to date. Does nothing when it is."""
     with portal_app(writes=False):
@@ -30,7 +30,7 @@ def upgrade(*, as_json: bool) -> None:
 
 @click.command()
 @FILE
-@as_json
+@json_option
 def backup(file: Path, *, as_json: bool) -> None:
     """Write all data to FILE. The key that opens stored secrets is not in it: keep secret.key as well."""
     with portal_app(writes=False):
@@ -45,7 +45,7 @@ def backup(file: Path, *, as_json: bool) -> None:
 @click.command()
 @FILE
 @click.option("--yes", is_flag=True, help="Do not ask before replacing what is there.")
-@as_json
+@json_option
 def restore(file: Path, *, yes: bool, as_json: bool) -> None:
     """Replace all data by what FILE holds. Stop the portal first."""
     with portal_app(writes=False):

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -39,7 +40,7 @@ PROGRAM = (sys.executable, "-m", "portal.cli")
 def demo(port: int, users: int) -> None:
     """Start a simulator and a portal filled with two simulated Microsoft tenants. Everything is thrown away at the end."""
     _check_free(port)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, _end)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rollcall-demo-")))
         facts = _start_simulator(stack, users)
@@ -113,6 +114,11 @@ def _stop(process: subprocess.Popen[str]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    """Leave by the exit of the with block, so that nothing stays behind."""
+    sys.exit(0)
 
 
 def _check_free(port: int) -> None:

@@ -7,7 +7,7 @@ import click
 from portal import clock
 from portal.api import tokens
 from portal.auth import service
-from portal.cli.context import answer, as_json, portal_app
+from portal.cli.context import answer, json_option, portal_app
 from portal.extensions import db
 from portal.models import Role
 
@@ -24,7 +24,7 @@ def people() -> None:
 @click.option("--role", type=ROLES, required=True)
 @click.option("--name", default="", help="Shown on the pages; the address otherwise.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-@as_json
+@json_option
 def add(email: str, role: str, name: str, *, password_stdin: bool, as_json: bool) -> None:
     """Add an account. Without --password-stdin the password is asked for."""
     if password_stdin:
@@ -48,7 +48,7 @@ def token() -> None:
 @token.command("create")
 @click.argument("name")
 @click.option("--role", type=ROLES, required=True)
-@as_json
+@json_option
 def create(name: str, role: str, *, as_json: bool) -> None:
     """Create an API token and print it, alone on the last line. It is shown only this once."""
     with portal_app():

@@ -15,19 +15,20 @@ from portal.extensions import db
 from portal.runtime import runtime
 
 
-class Server(BaseApplication):  # type: ignore[misc]
+class Server(BaseApplication):
     """Gunicorn with our settings: one process with threads, the scheduler started inside it."""
 
     def __init__(self, app: Flask, bind: str) -> None:
         self._app, self._bind = app, bind
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
 
     def load_config(self) -> None:
         """Take every setting and hook from ``portal.gunicorn_conf``."""
+        settings: Any = self.cfg
         for name, value in vars(gunicorn_conf).items():
-            if name in self.cfg.settings:
-                self.cfg.set(name, value)
-        self.cfg.set("bind", [self._bind])
+            if name in settings.settings:
+                settings.set(name, value)
+        settings.set("bind", [self._bind])
 
     def load(self) -> Any:
         """Give the app built before the worker was forked."""
@@ -48,7 +49,7 @@ def serve(host: str, port: int) -> None:
         click.echo(f"First run: create the administrator at {base}/setup?token={token}")
     click.echo(f"Rollcall is at {base}")
     shown_host = f"[{host}]" if ":" in host else host
-    Server(app, f"{shown_host}:{port}").run()
+    Server(app, f"{shown_host}:{port}").run()  # type: ignore[no-untyped-call]
 
 
 @click.command()

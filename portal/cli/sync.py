@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal import scheduler
-from portal.cli.context import answer, as_json, portal_app
+from portal.cli.context import answer, json_option, portal_app
 from portal.errors import NotFound, PortalError
 from portal.extensions import db
 from portal.models import Organization, SyncRun, UserSync
@@ -30,7 +30,7 @@ def sync() -> None:
 
 @sync.command("run")
 @ORGANIZATION
-@as_json
+@json_option
 def run(organization: str, *, as_json: bool) -> None:
     """Sync now and follow it to its end. Exit code 1 when it fails."""
     with portal_app() as app:
@@ -45,7 +45,7 @@ def run(organization: str, *, as_json: bool) -> None:
 
 @sync.command("preview")
 @ORGANIZATION
-@as_json
+@json_option
 def preview(organization: str, *, as_json: bool) -> None:
     """Say what the next run would do, from the mirror as it is. Writes nothing."""
     with portal_app(writes=False):
@@ -58,7 +58,7 @@ def preview(organization: str, *, as_json: bool) -> None:
 @sync.command("explain")
 @ORGANIZATION
 @click.argument("user")
-@as_json
+@json_option
 def explain(organization: str, user: str, *, as_json: bool) -> None:
     """Say why USER (UPN, object id or e-mail) is or is not synced."""
     with portal_app(writes=False):
