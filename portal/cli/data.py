@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -49,7 +50,7 @@ def backup(file: Path, *, as_json: bool) -> None:
 def restore(file: Path, *, yes: bool, as_json: bool) -> None:
     """Replace all data by what FILE holds. Stop the portal first."""
     with portal_app(writes=False):
-        if not yes and click.get_text_stream("stdin").isatty():
+        if not yes and sys.stdin.isatty():
             click.confirm("Everything in the present database is replaced. Go on?", abort=True)
         rows = backups.restore(extension.engine, file)
     answer({"file": str(file), "rows": rows}, f"Restored {rows:,} rows from {file}.", as_json=as_json)

@@ -80,7 +80,7 @@ def demo(port: int, users: int) -> None:
 @click.argument("directory_ids", nargs=-1)
 def seed(directory_ids: tuple[str, ...]) -> None:
     """Fill a fresh database for the demo; the password of its accounts comes on standard input."""
-    password = click.get_text_stream("stdin").readline().strip()
+    password = sys.stdin.readline().strip()
     with portal_app():
         fill(db.session(), directory_ids, password=password, now=clock.utcnow())
         db.session.commit()

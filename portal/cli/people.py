@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from portal import clock
@@ -28,7 +30,7 @@ def people() -> None:
 def add(email: str, role: str, name: str, *, password_stdin: bool, as_json: bool) -> None:
     """Add an account. Without --password-stdin the password is asked for."""
     if password_stdin:
-        password = click.get_text_stream("stdin").readline().rstrip("\r\n")
+        password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     with portal_app():
