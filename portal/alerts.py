@@ -1,0 +1,99 @@
+"""Tells people once about each new thing that needs them (O2, G2, C5): what the dashboard lists, and what is about to expire."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal import notify
+from portal.clock import utcnow
+from portal.dashboard.service import attention
+from portal.extensions import mark_write
+from portal.microsoft import credentials
+from portal.models import MicrosoftTenant, StoredSetting
+from portal.notify import Notice
+from portal.runtime import Runtime
+
+KEY = "alerts_sent"
+KINDS = ("connection", "failing", "hold")
+EXPIRY_DAYS = (7, 30, 60)  # C5, the most urgent first
+
+
+def announce(runtime: Runtime) -> int:
+    """Deliver what is new since the last call and give its number. What is settled is forgotten, so it may come again.
+
+    Noted before it is delivered: an alert is sent at most once, also with several processes.
+    """
+    now = utcnow()
+    with runtime.sessions() as session:
+        urls = notify.targets(session, runtime.box)
+        present = {**needs(session), **expiring(session, runtime, now)} if urls else {}
+        if not present and not _sent(session):
+            return 0
+    with runtime.sessions() as session:
+        mark_write(session)
+        sent = _sent(session)
+        new = [notice for key, notice in present.items() if key not in sent]
+        if set(present) != sent:
+            row = session.get(StoredSetting, KEY)
+            if row is None:
+                row = StoredSetting(key=KEY, updated_at=now)
+                session.add(row)
+            row.value, row.updated_at = {"keys": sorted(present)}, now
+            session.commit()
+    for notice in new:
+        notify.deliver(urls, notice)
+    return len(new)
+
+
+def needs(session: Session) -> dict[str, Notice]:
+    """What needs a person now: key -> notice. The key changes with the cause, so that a new cause is told."""
+    return {
+        f"{found.kind}:{found.link}:{found.code}": Notice(found.kind, found.title, found.detail)
+        for found in attention(session)
+        if found.kind in KINDS
+    }
+
+
+def expiring(session: Session, runtime: Runtime, now: datetime) -> dict[str, Notice]:
+    """Secrets, certificates and partner relationships that end within 60, 30 or 7 days, each step told once (C5)."""
+    found: dict[str, Notice] = {}
+    registration = credentials.overview(session, runtime.settings)
+    if registration.expires_at is not None:
+        what = "client secret" if registration.kind == "secret" else "certificate"
+        _add(
+            found,
+            "app",
+            registration.expires_at,
+            now,
+            f"The portal's {what}",
+            "After that no Microsoft tenant can be read. Create a new one and enter it in Settings.",
+        )
+    rows = session.scalars(select(MicrosoftTenant).where(MicrosoftTenant.relationship_ends_at.is_not(None)))
+    for row in rows:
+        if row.relationship_ends_at is not None:
+            _add(
+                found,
+                row.id,
+                row.relationship_ends_at,
+                now,
+                f"The partner relationship with {row.name}",
+                "Ask the customer to extend it in the Microsoft 365 admin center.",
+            )
+    return found
+
+
+def _add(found: dict[str, Notice], key: str, end: datetime, now: datetime, what: str, advice: str) -> None:
+    left = (end - now).days
+    step = next((days for days in EXPIRY_DAYS if left <= days), None)
+    if step is None:
+        return
+    when = f"has expired on {end:%d %b %Y}" if end <= now else f"expires in {left} days, on {end:%d %b %Y}"
+    found[f"expiring:{key}:{end:%Y%m%d}:{step}"] = Notice("expiring", f"{what} {when}", advice)
+
+
+def _sent(session: Session) -> set[str]:
+    row = session.get(StoredSetting, KEY)
+    return set() if row is None else set(row.value.get("keys", ()))

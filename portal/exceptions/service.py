@@ -1,0 +1,154 @@
+"""Exceptions (P14, W6): people never to be synced, and fields pinned to our own value."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import or_, select
+
+from portal import audit
+from portal.clock import utcnow
+from portal.engine.records import D1_FIELDS
+from portal.errors import Invalid
+from portal.extensions import db
+from portal.listing import Listing, ListSpec, fetch
+from portal.models import DirectoryUser, EndUser, Organization, SyncException
+
+NEVER_SYNC, PIN = "never_sync", "pin"
+SPEC = ListSpec(
+    sorts={
+        "created_at": (SyncException.created_at,),
+        "expires_at": (SyncException.expires_at,),
+        "kind": (SyncException.kind,),
+    },
+    default_sort="-created_at",
+    filters={"kind": (NEVER_SYNC, PIN), "object_id": None, "end_user_id": None},
+)
+
+
+def listing(organization: Organization, asked: Listing) -> Listing:
+    """One page of the exceptions in force, newest first."""
+    statement = select(SyncException).where(
+        SyncException.organization_id == organization.id, in_force(utcnow())
+    )
+    for name in ("kind", "object_id", "end_user_id"):
+        if name in asked.filters:
+            statement = statement.where(getattr(SyncException, name) == asked.filters[name])
+    if asked.q:
+        statement = statement.where(SyncException.reason.ilike(f"%{asked.q}%"))
+    return fetch(db.session(), statement, asked, SPEC, tie=SyncException.id)
+
+
+def in_force(now: datetime) -> Any:
+    """The condition that an exception has not ended."""
+    return or_(SyncException.expires_at.is_(None), SyncException.expires_at > now)
+
+
+def never_sync(
+    organization: Organization, object_id: str, *, reason: str, expires_at: datetime | None = None
+) -> SyncException:
+    """Put a Microsoft user on the never-sync list. Raises Invalid. The caller commits."""
+    object_id = object_id.strip().lower()
+    errors = _common(reason, expires_at)
+    microsoft_tenant_id = organization.tenant.microsoft_tenant_id
+    known = DirectoryUser.object_id == object_id, DirectoryUser.microsoft_tenant_id == microsoft_tenant_id
+    if not object_id:
+        errors["object_id"] = ["Name a Microsoft user by object ID."]
+    elif microsoft_tenant_id is None or db.session.scalar(select(DirectoryUser.id).where(*known)) is None:
+        errors["object_id"] = ["The mapped Microsoft tenant has no user with this object ID."]
+    elif _exists(organization, SyncException.object_id == object_id):
+        errors["object_id"] = ["This person is on the never-sync list already."]
+    if errors:
+        raise Invalid(errors)
+    return _add(organization, NEVER_SYNC, reason, expires_at, object_id=object_id)
+
+
+def pin(
+    organization: Organization,
+    end_user_id: str,
+    field: str,
+    *,
+    reason: str,
+    expires_at: datetime | None = None,
+) -> SyncException:
+    """Pin one field of an End User to our value (W6). Raises Invalid. The caller commits."""
+    errors = _common(reason, expires_at)
+    end_user = db.session.get(EndUser, end_user_id)
+    if end_user is None or end_user.organization_id != organization.id:
+        errors["end_user_id"] = ["This Organization has no such End User."]
+    if field not in D1_FIELDS:
+        errors["field"] = ["One of: " + ", ".join(D1_FIELDS) + "."]
+    elif _exists(organization, SyncException.end_user_id == end_user_id, SyncException.field == field):
+        errors["field"] = ["This field is pinned already."]
+    if errors:
+        raise Invalid(errors)
+    return _add(organization, PIN, reason, expires_at, end_user_id=end_user_id, field=field)
+
+
+def end(row: SyncException) -> None:
+    """Take an exception away: the next run treats the person or the field as any other. The caller commits."""
+    audit.record(
+        db.session(), "exception_removed", object_type="exception", object_id=row.id, kind=row.kind
+    )
+    db.session.delete(row)
+    db.session.flush()
+
+
+def to_document(row: SyncException) -> dict[str, Any]:
+    """An exception as the API shows it."""
+    return {
+        "id": row.id,
+        "organization_id": row.organization_id,
+        "kind": row.kind,
+        "object_id": row.object_id,
+        "end_user_id": row.end_user_id,
+        "field": row.field,
+        "reason": row.reason,
+        "author": row.author,
+        "created_at": row.created_at,
+        "expires_at": row.expires_at,
+    }
+
+
+def _common(reason: str, expires_at: datetime | None) -> dict[str, list[str]]:
+    errors: dict[str, list[str]] = {}
+    if not reason.strip():
+        errors["reason"] = ["Say why, for those who come after you."]
+    elif len(reason) > 2_000:
+        errors["reason"] = ["At most 2,000 characters."]
+    if expires_at is not None and expires_at <= utcnow():
+        errors["expires_at"] = ["This moment has passed."]
+    return errors
+
+
+def _exists(organization: Organization, *conditions: Any) -> bool:
+    statement = select(SyncException.id).where(
+        SyncException.organization_id == organization.id, in_force(utcnow()), *conditions
+    )
+    return db.session.scalar(statement.limit(1)) is not None
+
+
+def _add(
+    organization: Organization, kind: str, reason: str, expires_at: datetime | None, **columns: str
+) -> SyncException:
+    row = SyncException(
+        organization_id=organization.id,
+        kind=kind,
+        reason=reason.strip(),
+        expires_at=expires_at,
+        author=audit.current_actor().name,
+        created_at=utcnow(),
+        **columns,
+    )
+    db.session.add(row)
+    db.session.flush()
+    audit.record(
+        db.session(),
+        "exception_added",
+        object_type="exception",
+        object_id=row.id,
+        kind=kind,
+        reason=row.reason[:200],
+    )
+    return row

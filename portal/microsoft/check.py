@@ -1,0 +1,74 @@
+"""Check connection (C4): what the sync needs, call by call, kept with the Microsoft Tenant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from portal import audit
+from portal.clock import utcnow
+from portal.config import Settings
+from portal.errors import NeedsAdmin, SourceAuthError, SourceError
+from portal.extensions import db
+from portal.microsoft import gateway, service
+from portal.microsoft.credentials import AppRegistration
+from portal.models import MicrosoftTenant
+from portal.runtime import runtime
+
+
+@dataclass(frozen=True)
+class Report:
+    """checks: ``{"name","state","detail"}`` in the order of the table. problem: why Microsoft refuses the portal, or None."""
+
+    checks: tuple[dict[str, Any], ...]
+    problem: SourceError | None = None
+
+
+def look(settings: Settings, registration: AppRegistration, *, directory_id: str, cloud: str) -> Report:
+    """Ask Microsoft, with a fresh token. Uses no database; never raises for what Microsoft answers."""
+    try:
+        return Report(tuple(gateway.check(settings, registration, directory_id=directory_id, cloud=cloud)))
+    except SourceError as error:
+        failed = {"name": "Connection", "state": "error", "detail": error.advice, "permission": ""}
+        return Report((failed,), error)
+
+
+def keep(session: Session, row: MicrosoftTenant, report: Report) -> None:
+    """Store the table and what follows for the connection's state. The caller commits, and wakes when it works again."""
+    row.checks = list(report.checks)
+    row.checked_at = utcnow()
+    if report.problem is None:
+        service.mark_working(session, row)
+    elif isinstance(report.problem, SourceAuthError):
+        service.mark_broken(row, report.problem)
+    audit.record(
+        session,
+        "microsoft_tenant_checked",
+        object_type="microsoft_tenant",
+        object_id=row.id,
+        name=row.name,
+        state=row.state,
+    )
+    session.flush()
+
+
+def check_releasing(row: MicrosoftTenant) -> MicrosoftTenant:
+    """Check one tenant for a request, giving the database back meanwhile (T6): nothing may be pending in the session."""
+    tenant_id, directory_id, cloud = row.id, row.directory_id, row.cloud
+    registration: AppRegistration | None = None
+    try:
+        registration = service.app_registration()
+    except NeedsAdmin as error:
+        report = Report(
+            ({"name": "App registration", "state": "error", "detail": error.advice, "permission": ""},)
+        )
+    db.session.rollback()
+    if registration is not None:
+        report = look(runtime().settings, registration, directory_id=directory_id, cloud=cloud)
+    found = db.session.get(MicrosoftTenant, tenant_id)
+    if found is None:
+        raise service.gone()
+    keep(db.session(), found, report)
+    return found

@@ -1,0 +1,296 @@
+"""Microsoft Tenants: connect, check, read again, remove, and how they are shown (P1, C2-C4, R2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from portal import audit
+from portal.clock import utcnow
+from portal.errors import Invalid, NeedsAdmin, NotFound, Refused, SourceError
+from portal.extensions import db
+from portal.listing import Listing, ListSpec, fetch
+from portal.microsoft import credentials, gateway
+from portal.microsoft.credentials import AppRegistration
+from portal.microsoft.gateway import Proof
+from portal.models import (
+    ConsentRequest,
+    DeltaCursor,
+    DirectoryGroup,
+    DirectoryUser,
+    GroupMembership,
+    Link,
+    ManagedDevice,
+    MicrosoftTenant,
+    Organization,
+    SubscribedSku,
+    SyncRun,
+    Tenant,
+    UserSync,
+)
+from portal.runtime import runtime
+
+CONNECTED, NEEDS_ATTENTION = "connected", "needs_attention"
+SPEC = ListSpec(
+    sorts={
+        "name": (MicrosoftTenant.name,),
+        "users": (MicrosoftTenant.users_count,),
+        "last_synced_at": (MicrosoftTenant.last_synced_at,),
+        "state": (MicrosoftTenant.state,),
+        "connected_at": (MicrosoftTenant.connected_at,),
+    },
+    default_sort="name",
+    filters={"state": (CONNECTED, NEEDS_ATTENTION), "cloud": None, "mapped": ("true", "false")},
+)
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
+
+
+def listing(asked: Listing) -> Listing:
+    """One page of Microsoft Tenants."""
+    statement = select(MicrosoftTenant)
+    if asked.q:
+        text = f"%{asked.q.casefold()}%"
+        statement = statement.where(
+            or_(func.lower(MicrosoftTenant.name).like(text), MicrosoftTenant.directory_id.like(text))
+        )
+    for name in ("state", "cloud"):
+        if name in asked.filters:
+            statement = statement.where(getattr(MicrosoftTenant, name) == asked.filters[name])
+    if "mapped" in asked.filters:
+        mapped = MicrosoftTenant.id.in_(
+            select(Tenant.microsoft_tenant_id).where(Tenant.microsoft_tenant_id.is_not(None))
+        )
+        statement = statement.where(mapped if asked.filters["mapped"] == "true" else ~mapped)
+    return fetch(db.session(), statement, asked, SPEC, tie=MicrosoftTenant.id)
+
+
+def app_registration() -> AppRegistration:
+    """The portal's app registration. Raises NeedsAdmin when there is none."""
+    return credentials.load(db.session(), runtime().settings, runtime().box)
+
+
+def connect(directory_id: str, cloud: str = "global") -> MicrosoftTenant:
+    """Connect a Microsoft Tenant by its GUID or a verified domain: a token, its organization, its domains.
+
+    Asks Microsoft in between: requests use ``connect_releasing``. Raises Invalid on ``directory_id`` or ``cloud`` with
+    Microsoft's refusal explained, Refused when it is connected already.
+    """
+    wanted = checked_directory(directory_id, cloud)
+    return add(_proven(wanted, cloud), cloud)
+
+
+def connect_releasing(directory_id: str, cloud: str = "global") -> MicrosoftTenant:
+    """As ``connect``, but gives the database back while Microsoft is asked (T6): nothing may be pending in the session."""
+    wanted = checked_directory(directory_id, cloud)
+    registration = _registration_or_invalid()
+    db.session.rollback()
+    return add(_proven(wanted, cloud, registration), cloud)
+
+
+def checked_directory(directory_id: str, cloud: str) -> str:
+    """The directory as it is asked for. Raises Invalid when it cannot be one, Refused when it is connected already."""
+    wanted = directory_id.strip().lower()
+    errors: dict[str, list[str]] = {}
+    if not (_GUID.fullmatch(wanted) or _DOMAIN.fullmatch(wanted)):
+        errors["directory_id"] = [
+            "Enter the tenant ID, a GUID. The Microsoft Entra admin center shows it under Overview."
+        ]
+    if cloud not in gateway.CLOUDS:
+        errors["cloud"] = ["One of: " + ", ".join(gateway.CLOUDS) + "."]
+    if errors:
+        raise Invalid(errors)
+    _refuse_known(wanted)
+    return wanted
+
+
+def add(proof: Proof, cloud: str) -> MicrosoftTenant:
+    """Keep a tenant that Microsoft has proven (C2), and ask for its first read. The caller commits and wakes."""
+    _refuse_known(proof.directory_id)
+    now = utcnow()
+    row = MicrosoftTenant(
+        directory_id=proof.directory_id,
+        name=proof.name,
+        cloud=cloud,
+        domains=list(proof.domains),
+        state=CONNECTED,
+        connected_at=now,
+        read_requested_at=now,
+    )
+    db.session.add(row)
+    db.session.flush()
+    audit.record(
+        db.session(),
+        "microsoft_tenant_connected",
+        object_type="microsoft_tenant",
+        object_id=row.id,
+        name=row.name,
+        directory_id=row.directory_id,
+    )
+    return row
+
+
+def reconnect(row: MicrosoftTenant, proof: Proof) -> None:
+    """Take a connection up again after consent or a new secret. Raises Refused when another tenant answered (C2)."""
+    if proof.directory_id != row.directory_id:
+        raise Refused(
+            f"The consent was given for another Microsoft tenant, {proof.name}. "
+            f"Sign in as an administrator of {row.name} and try again."
+        )
+    row.name, row.domains = proof.name, list(proof.domains)
+    mark_working(db.session(), row)
+    request_read(row)
+    audit.record(
+        db.session(),
+        "microsoft_tenant_reconnected",
+        object_type="microsoft_tenant",
+        object_id=row.id,
+        name=row.name,
+    )
+    db.session.flush()
+
+
+def request_read(row: MicrosoftTenant) -> None:
+    """Ask for a read of people, groups and licenses; it starts by itself after the commit and ``wake()``."""
+    row.read_requested_at = row.read_requested_at or utcnow()
+    db.session.flush()
+
+
+def mark_working(session: Session, row: MicrosoftTenant) -> None:
+    """The connection works: what waited for it runs at once (G2)."""
+    was_broken = row.state != CONNECTED
+    row.state, row.problem, row.problem_code, row.problem_since = CONNECTED, None, None, None
+    if not was_broken and not row.failures_in_row:
+        return
+    row.failures_in_row = 0
+    if row.next_run_at is not None or _enabled_below(session, row):
+        row.next_run_at = utcnow()
+    if row.last_synced_at is None:
+        row.read_requested_at = row.read_requested_at or utcnow()
+
+
+def mark_broken(row: MicrosoftTenant, error: SourceError) -> None:
+    """Microsoft refuses the portal: say since when and why, once per tenant (G2)."""
+    if row.state != NEEDS_ATTENTION:
+        row.problem_since = utcnow()
+    row.state, row.problem, row.problem_code = NEEDS_ATTENTION, error.advice, error.code or None
+
+
+def remove(row: MicrosoftTenant) -> None:
+    """Delete a Microsoft Tenant, its mirror, and the Links to it; End Users stay. Raises Refused while it is mapped."""
+    tenant = db.session.scalar(select(Tenant).where(Tenant.microsoft_tenant_id == row.id))
+    if tenant is not None:
+        raise Refused(
+            f"{row.name} is mapped to the Tenant {tenant.name}. Unmap it first.", link=f"/tenants/{tenant.id}"
+        )
+    now = utcnow()
+    if row.lease_owner is not None and row.lease_expires_at is not None and row.lease_expires_at > now:
+        raise Refused(f"{row.name} is being read at the moment. Try again in a minute.")
+    session = db.session()
+    session.execute(delete(Link).where(Link.microsoft_tenant_id == row.id))
+    queued = SyncRun.microsoft_tenant_id == row.id, SyncRun.status == "queued"
+    session.execute(
+        update(SyncRun)
+        .where(*queued)
+        .values(status="cancelled", finished_at=now, error="The Microsoft tenant was removed.")
+    )
+    for model in (GroupMembership, DirectoryGroup, DirectoryUser, SubscribedSku, ManagedDevice, DeltaCursor):
+        session.execute(delete(model).where(model.microsoft_tenant_id == row.id))  # type: ignore[attr-defined]
+    session.execute(delete(ConsentRequest).where(ConsentRequest.directory_id == row.directory_id))
+    audit.record(
+        session,
+        "microsoft_tenant_removed",
+        object_type="microsoft_tenant",
+        object_id=row.id,
+        name=row.name,
+        directory_id=row.directory_id,
+    )
+    session.delete(row)
+    session.flush()
+    session.expire_all()
+
+
+def to_document(row: MicrosoftTenant, tenant_id: str | None) -> dict[str, Any]:
+    """One Microsoft Tenant as the API shows it; ``tenant_id`` is the Tenant it is mapped to (``tenant_ids``)."""
+    lease = row.slow_lease_expires_at
+    return {
+        "id": row.id,
+        "directory_id": row.directory_id,
+        "name": row.name,
+        "domains": [domain["name"] for domain in row.domains],
+        "cloud": row.cloud,
+        "state": row.state,
+        "problem": row.problem,
+        "problem_code": row.problem_code,
+        "tenant_id": tenant_id,
+        "users": row.users_count,
+        "last_synced_at": row.last_synced_at,
+        "slow_pass": {
+            "running": row.slow_lease_owner is not None and lease is not None and lease > utcnow(),
+            "sign_ins_at": row.sign_ins_at,
+            "mfa_at": row.mfa_at,
+            "devices_at": row.devices_at,
+            "assets_assigned": row.assets_assigned,
+            "problems": row.slow_problems,
+        },
+    }
+
+
+def tenant_ids(rows: Sequence[MicrosoftTenant]) -> dict[str, str]:
+    """Microsoft Tenant id -> id of the Tenant it is mapped to, for those that are."""
+    ids = [row.id for row in rows]
+    found = db.session.execute(
+        select(Tenant.microsoft_tenant_id, Tenant.id).where(Tenant.microsoft_tenant_id.in_(ids))
+    )
+    return {microsoft_id: tenant_id for microsoft_id, tenant_id in found if microsoft_id is not None}
+
+
+def mapped_to(organization: Organization) -> MicrosoftTenant | None:
+    """The Microsoft Tenant that an Organization's Tenant is mapped to; None when it is not."""
+    found = organization.tenant.microsoft_tenant_id
+    return None if found is None else db.session.get(MicrosoftTenant, found)
+
+
+def _enabled_below(session: Session, row: MicrosoftTenant) -> bool:
+    statement = (
+        select(UserSync.id)
+        .join(Organization, Organization.id == UserSync.organization_id)
+        .join(Tenant, Tenant.id == Organization.tenant_id)
+        .where(Tenant.microsoft_tenant_id == row.id, UserSync.enabled.is_(True))
+    )
+    return session.scalar(statement.limit(1)) is not None
+
+
+def _registration_or_invalid() -> AppRegistration:
+    try:
+        return app_registration()
+    except NeedsAdmin as error:
+        raise Invalid({"directory_id": [error.advice]}, error.advice) from error
+
+
+def _proven(wanted: str, cloud: str, registration: AppRegistration | None = None) -> Proof:
+    try:
+        return gateway.prove(
+            runtime().settings, registration or _registration_or_invalid(), directory_id=wanted, cloud=cloud
+        )
+    except SourceError as error:
+        code = f" ({error.code})" if error.code and error.code not in error.advice else ""
+        raise Invalid({"directory_id": [error.advice + code]}, error.advice + code) from error
+
+
+def _refuse_known(directory_id: str) -> None:
+    known = db.session.scalar(select(MicrosoftTenant).where(MicrosoftTenant.directory_id == directory_id))
+    if known is not None:
+        raise Refused(
+            f"{known.name} is connected already, since {known.connected_at:%d %b %Y}.",
+            link="/microsoft-tenants",
+        )
+
+
+def gone() -> NotFound:
+    """Somebody removed the Microsoft Tenant while Microsoft was asked."""
+    return NotFound("There is no such Microsoft tenant. It may have been removed.")

@@ -1,0 +1,372 @@
+"""Sync Runs: list, changes, holds, undo, conflicts, and who takes whom (P8, P13, G1, R5, M7)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, or_, select
+
+from portal import audit
+from portal.clock import utcnow
+from portal.engine import explain, holds, undo
+from portal.engine.records import Action, Reason
+from portal.errors import Invalid, NotFound, Refused
+from portal.extensions import db
+from portal.listing import Listing, ListSpec, fetch
+from portal.models import (
+    Change,
+    Conflict,
+    DirectoryUser,
+    EndUser,
+    Link,
+    MicrosoftTenant,
+    Organization,
+    SyncRun,
+    Tenant,
+    UserSync,
+)
+from portal.user_sync.documents import run_document
+
+STATUSES = ("queued", "running", "succeeded", "partial", "failed", "held", "cancelled")
+TAKEN = ("none", "one", "several")
+
+RUNS = ListSpec(
+    sorts={
+        "created_at": (SyncRun.created_at,),
+        "started_at": (SyncRun.started_at,),
+        "finished_at": (SyncRun.finished_at,),
+        "status": (SyncRun.status,),
+    },
+    default_sort="-created_at",
+    filters={
+        "organization_id": None,
+        "microsoft_tenant_id": None,
+        "status": STATUSES,
+        "trigger": ("initial", "hourly", "manual"),
+    },
+)
+CHANGES = ListSpec(
+    sorts={"display_name": (Change.display_name,), "decision": (Change.decision,), "at": (Change.at,)},
+    default_sort="display_name",
+    filters={
+        "decision": tuple(str(action) for action in Action if action is not Action.LEAVE),
+        "state": ("applied", "held", "dismissed"),
+        "reason": tuple(str(reason) for reason in Reason),
+        "end_user_id": None,
+        "object_id": None,
+    },
+)
+CONFLICTS = ListSpec(
+    sorts={"created_at": (Conflict.created_at,), "email": (Conflict.email,), "kind": (Conflict.kind,)},
+    default_sort="created_at",
+    filters={"kind": None, "state": ("open", "resolved")},
+)
+COVERAGE = ListSpec(
+    sorts={
+        "display_name": (DirectoryUser.display_name,),
+        "email": (DirectoryUser.email_key,),
+        "user_principal_name": (DirectoryUser.user_principal_name,),
+    },
+    default_sort="display_name",
+    filters={"taken": TAKEN},
+)
+
+to_document = run_document
+
+
+def runs(asked: Listing) -> Listing:
+    """One page of runs, newest first."""
+    statement = select(SyncRun)
+    for name in ("organization_id", "microsoft_tenant_id", "status", "trigger"):
+        if name in asked.filters:
+            statement = statement.where(getattr(SyncRun, name) == asked.filters[name])
+    if asked.q:
+        text = f"%{asked.q.casefold()}%"
+        named = select(Organization.id).where(func.lower(Organization.name).like(text))
+        statement = statement.where(SyncRun.organization_id.in_(named))
+    return fetch(db.session(), statement, asked, RUNS, tie=SyncRun.id)
+
+
+def changes(run: SyncRun, asked: Listing) -> Listing:
+    """One page of what a run did per person; what is staged and not published yet is not shown (T3)."""
+    statement = select(Change).where(Change.run_id == run.id, Change.state != "staged")
+    for name in ("decision", "state", "reason", "end_user_id", "object_id"):
+        if name in asked.filters:
+            statement = statement.where(getattr(Change, name) == asked.filters[name])
+    if asked.q:
+        statement = statement.where(func.lower(Change.display_name).like(f"%{asked.q.casefold()}%"))
+    return fetch(db.session(), statement, asked, CHANGES, tie=Change.id)
+
+
+def change_document(row: Change) -> dict[str, Any]:
+    """One person's part of a run; ``reason`` is a sentence."""
+    return {
+        "end_user_id": row.end_user_id,
+        "object_id": row.object_id,
+        "display_name": row.display_name,
+        "decision": row.decision,
+        "reason": explain.reason_sentence(Reason(row.reason), row.note),
+        "reason_code": row.reason,
+        "state": row.state,
+        "fields": row.fields,
+        "at": row.at,
+    }
+
+
+def apply_hold(run: SyncRun) -> None:
+    """Apply what G1 held back. Raises Refused when nothing is held, or the sync is not enabled any more."""
+    count = _held(run)
+    holds.apply_held(db.session(), run, audit.current_actor().name, utcnow())
+    _record_hold(run, "hold_applied", count)
+
+
+def dismiss_hold(run: SyncRun) -> None:
+    """Leave what G1 held back undone; the same people are not held again until they change."""
+    count = _held(run)
+    holds.dismiss_held(db.session(), run, audit.current_actor().name, utcnow())
+    _record_hold(run, "hold_dismissed", count)
+
+
+def plan_undo(run: SyncRun) -> dict[str, Any]:
+    """What an undo of ``run`` would restore and what it would spare, by name; changes nothing (R5)."""
+    _undoable(run)
+    plan = undo.plan_undo(db.session(), run.id)
+    return {"restored": list(plan.restored), "spared": list(plan.spared)}
+
+
+def request_undo(run: SyncRun) -> SyncRun:
+    """Queue the undo of ``run``; it runs like a sync, one at a time per Organization. The caller commits and wakes."""
+    _undoable(run)
+    present = db.session.scalar(
+        select(SyncRun)
+        .where(SyncRun.undoes_run_id == run.id, SyncRun.status.in_(("queued", "running")))
+        .limit(1)
+    )
+    if present is not None:
+        return present
+    organization = _organization(run)
+    sync = db.session.scalar(select(UserSync).where(UserSync.organization_id == run.organization_id))
+    row = SyncRun(
+        organization_id=run.organization_id,
+        microsoft_tenant_id=run.microsoft_tenant_id,
+        generation=0 if sync is None else sync.generation,
+        kind="undo",
+        undoes_run_id=run.id,
+        trigger="manual",
+        started_by=audit.current_actor().name,
+        created_at=utcnow(),
+    )
+    db.session.add(row)
+    audit.record(
+        db.session(),
+        "run_undone",
+        object_type="sync_run",
+        object_id=run.id,
+        organization=organization.name,
+        run_id=run.id,
+    )
+    db.session.flush()
+    return row
+
+
+def conflicts(organization: Organization, asked: Listing) -> Listing:
+    """One page of an Organization's conflicts; the open ones unless ``state=resolved`` is asked for."""
+    statement = select(Conflict).where(Conflict.organization_id == organization.id)
+    is_resolved = asked.filters.get("state") == "resolved"
+    settled = Conflict.resolved_at.is_not(None)
+    statement = statement.where(settled if is_resolved else ~settled)
+    if "kind" in asked.filters:
+        statement = statement.where(Conflict.kind == asked.filters["kind"])
+    if asked.q:
+        text = f"%{asked.q.casefold()}%"
+        statement = statement.where(
+            or_(func.lower(Conflict.display_name).like(text), func.lower(Conflict.email).like(text))
+        )
+    return fetch(db.session(), statement, asked, CONFLICTS, tie=Conflict.id)
+
+
+def conflict_document(row: Conflict) -> dict[str, Any]:
+    """A conflict as interfaces.md shows it."""
+    return {
+        "id": row.id,
+        "organization_id": row.organization_id,
+        "kind": row.kind,
+        "reason": row.reason,
+        "object_id": row.object_id,
+        "display_name": row.display_name,
+        "email": row.email,
+        "end_user_id": row.end_user_id,
+        "other_object_id": row.other_object_id,
+        "run_id": row.run_id,
+        "created_at": row.created_at,
+        "resolution": row.resolution,
+        "resolved_at": row.resolved_at,
+        "resolved_by": row.resolved_by,
+    }
+
+
+def resolve(row: Conflict, action: str, end_user_id: str | None = None) -> None:
+    """Settle a conflict (M7): ``link`` names the End User meant, for the next run; ``ignore`` until a side changes.
+
+    Raises Invalid for a bad action or End User, Refused when it is settled already. The caller commits.
+    """
+    if row.resolved_at is not None:
+        raise Refused("This conflict is settled already.")
+    if action not in {"link", "ignore"}:
+        raise Invalid({"action": ["One of: link, ignore."]})
+    if action == "link":
+        row.resolved_end_user_id = _chosen(row, end_user_id).id
+    elif end_user_id is not None:
+        raise Invalid({"end_user_id": ["Only link takes an End User."]})
+    row.resolution = action
+    row.resolved_at = utcnow()
+    row.resolved_by = audit.current_actor().name
+    audit.record(
+        db.session(),
+        "conflict_resolved",
+        object_type="conflict",
+        object_id=row.id,
+        kind=row.kind,
+        action=action,
+    )
+    db.session.flush()
+
+
+def coverage(microsoft_tenant: MicrosoftTenant, asked: Listing) -> Listing:
+    """One page of a tenant's present users, each with the number of Organizations that take them (P13)."""
+    taken = _takers(microsoft_tenant)
+    statement: Select[Any] = select(DirectoryUser).where(
+        DirectoryUser.microsoft_tenant_id == microsoft_tenant.id, DirectoryUser.presence == "present"
+    )
+    if "taken" in asked.filters:
+        statement = statement.where(_is_taken(taken, asked.filters["taken"]))
+    if asked.q:
+        text = f"%{asked.q.casefold()}%"
+        statement = statement.where(
+            or_(
+                func.lower(DirectoryUser.display_name).like(text),
+                DirectoryUser.email_key.like(text),
+                func.lower(DirectoryUser.user_principal_name).like(text),
+            )
+        )
+    return fetch(db.session(), statement, asked, COVERAGE, tie=DirectoryUser.id)
+
+
+def coverage_counts(microsoft_tenant: MicrosoftTenant) -> dict[str, int]:
+    """How many present users are taken by none, one and several Organizations."""
+    taken = _takers(microsoft_tenant)
+    count = select(func.count()).select_from(DirectoryUser)
+    present = count.where(
+        DirectoryUser.microsoft_tenant_id == microsoft_tenant.id, DirectoryUser.presence == "present"
+    )
+    return {word: db.session.scalar(present.where(_is_taken(taken, word))) or 0 for word in TAKEN}
+
+
+def coverage_documents(microsoft_tenant: MicrosoftTenant, rows: list[DirectoryUser]) -> list[dict[str, Any]]:
+    """Users with the Organizations that take them, by name."""
+    ids = [row.object_id for row in rows]
+    takers: dict[str, list[dict[str, str]]] = {}
+    statement = (
+        select(Link.object_id, Organization.id, Organization.name, Link.end_user_id)
+        .join(Organization, Organization.id == Link.organization_id)
+        .where(Link.microsoft_tenant_id == microsoft_tenant.id, Link.object_id.in_(ids))
+        .order_by(Organization.name)
+    )
+    for object_id, organization_id, name, end_user_id in db.session.execute(statement):
+        takers.setdefault(object_id, []).append({"id": organization_id, "name": name, "end_user_id": end_user_id})
+    found = []
+    for row in rows:
+        organizations = takers.get(row.object_id, [])
+        found.append(
+            {
+                "object_id": row.object_id,
+                "user_principal_name": row.user_principal_name,
+                "display_name": row.display_name,
+                "email": row.email,
+                "user_type": row.user_type,
+                "account_enabled": row.account_enabled,
+                "taken": TAKEN[min(len(organizations), 2)],
+                "organizations": organizations,
+            }
+        )
+    return found
+
+
+def _takers(microsoft_tenant: MicrosoftTenant) -> Select[Any]:
+    return (
+        select(Link.object_id)
+        .where(Link.microsoft_tenant_id == microsoft_tenant.id)
+        .group_by(Link.object_id)
+    )
+
+
+def _is_taken(takers: Select[Any], word: str) -> ColumnElement[bool]:
+    if word == "none":
+        return ~DirectoryUser.object_id.in_(takers)
+    number = func.count()
+    return DirectoryUser.object_id.in_(takers.having(number == 1 if word == "one" else number > 1))
+
+
+def _held(run: SyncRun) -> int:
+    if run.held is None or run.held.get("state") != "waiting":
+        raise Refused("Nothing of this run is held back.")
+    return int(run.held.get("count", 0))
+
+
+def _record_hold(run: SyncRun, event: str, count: int) -> None:
+    audit.record(
+        db.session(),
+        event,
+        object_type="sync_run",
+        object_id=run.id,
+        organization=_organization(run).name,
+        count=count,
+    )
+    db.session.flush()
+
+
+def _undoable(run: SyncRun) -> None:
+    if run.status in {"queued", "running"}:
+        raise Refused("This run is not over yet. Wait for its end, or disable the User Sync to stop it.")
+
+
+def _organization(run: SyncRun) -> Organization:
+    found = db.session.get(Organization, run.organization_id)
+    if found is None:
+        raise NotFound("The Organization of this run was deleted.")
+    return found
+
+
+def _chosen(row: Conflict, end_user_id: str | None) -> EndUser:
+    if not end_user_id:
+        raise Invalid({"end_user_id": ["Name the End User who is meant."]})
+    found = db.session.get(EndUser, end_user_id)
+    if found is None or found.organization_id != row.organization_id:
+        raise Invalid({"end_user_id": ["This Organization has no such End User."]})
+    tenant = db.session.scalar(
+        select(Tenant).join(Organization, Organization.tenant_id == Tenant.id).where(
+            Organization.id == row.organization_id
+        )
+    )
+    link = found.link
+    if (
+        link is not None
+        and tenant is not None
+        and link.microsoft_tenant_id == tenant.microsoft_tenant_id
+        and link.object_id != row.object_id
+        and _is_present(link)
+    ):
+        raise Invalid(
+            {"end_user_id": [f"{found.display_name} is linked to another Microsoft user, who still exists. Unlink first."]}
+        )
+    return found
+
+
+def _is_present(link: Link) -> bool:
+    statement = select(DirectoryUser.presence).where(
+        DirectoryUser.microsoft_tenant_id == link.microsoft_tenant_id,
+        DirectoryUser.object_id == link.object_id,
+    )
+    return db.session.scalar(statement) == "present"
+
+

@@ -1,0 +1,162 @@
+"""The queue: runs are rows (decision 001). What is due now, and the hourly runs the schedule adds (T1, T3, G2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Select, and_, exists, or_, select, update
+from sqlalchemy.orm import Session
+
+from portal.engine import cadence
+from portal.engine.scope import spec_from_json
+from portal.models import MicrosoftTenant, Organization, SyncRun, Tenant, UserSync
+
+ACTIVE = ("queued", "running")
+CHECK_EVERY = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A Microsoft Tenant with something to do in one lane. ``ticket`` changes when new work comes in."""
+
+    microsoft_tenant_id: str
+    lane: str  # hourly | delayed | slow | check
+    ticket: str = ""
+
+
+def new_run(
+    row: UserSync,
+    microsoft_tenant_id: str,
+    *,
+    trigger: str,
+    now: datetime,
+    by: str,
+    fingerprint: str | None = None,
+) -> SyncRun:
+    """A queued run. Until the initial sync is over, every run is one and takes its lane (T3)."""
+    spec = spec_from_json(row.filters)
+    return SyncRun(
+        organization_id=row.organization_id,
+        microsoft_tenant_id=microsoft_tenant_id,
+        generation=row.generation,
+        trigger=trigger,
+        lane=str(cadence.lane(spec, is_initial=row.initial_done_at is None)),
+        plan_fingerprint=fingerprint,
+        started_by=by,
+        created_at=now,
+    )
+
+
+def queue_due(session: Session, now: datetime, interval_minutes: int) -> int:
+    """Queue the hourly runs that are due, once however many were missed (T1); gives their number. The caller commits.
+
+    The next time is set by a conditional UPDATE first: of several processes one queues.
+    """
+    queued = 0
+    for row in session.scalars(due_tenants(now)).all():
+        later = cadence.next_run(now, row.id, interval_minutes, row.failures_in_row)
+        taken = session.execute(
+            update(MicrosoftTenant)
+            .where(MicrosoftTenant.id == row.id, MicrosoftTenant.next_run_at == row.next_run_at)
+            .values(next_run_at=later)
+        )
+        if taken.rowcount != 1:  # type: ignore[attr-defined]
+            continue
+        syncs = idle_syncs(session, row.id)
+        session.add_all(new_run(sync, row.id, trigger="hourly", now=now, by="schedule") for sync in syncs)
+        queued += len(syncs)
+    session.flush()
+    return queued
+
+
+def due_tenants(now: datetime) -> Select[tuple[MicrosoftTenant]]:
+    """Tenants whose hour has come."""
+    return select(MicrosoftTenant).where(MicrosoftTenant.next_run_at <= now).order_by(MicrosoftTenant.next_run_at)
+
+
+def idle_syncs(session: Session, microsoft_tenant_id: str) -> Sequence[UserSync]:
+    """The enabled User Syncs under a Microsoft Tenant that neither run nor wait to."""
+    active = exists().where(
+        SyncRun.organization_id == UserSync.organization_id,
+        SyncRun.status.in_(ACTIVE),
+        SyncRun.kind == "sync",
+    )
+    return session.scalars(
+        select(UserSync)
+        .join(Organization, Organization.id == UserSync.organization_id)
+        .join(Tenant, Tenant.id == Organization.tenant_id)
+        .where(Tenant.microsoft_tenant_id == microsoft_tenant_id, UserSync.enabled.is_(True), ~active)
+        .order_by(UserSync.enabled_at)
+    ).all()
+
+
+def waiting(session: Session, now: datetime) -> list[Work]:
+    """Tenants with runs or a read to do that nobody holds: queued ones, and ``running`` ones of a process that died (G4)."""
+    free = or_(MicrosoftTenant.lease_owner.is_(None), MicrosoftTenant.lease_expires_at <= now)
+    patient = or_(MicrosoftTenant.throttled_until.is_(None), MicrosoftTenant.throttled_until <= now)
+    found: list[Work] = []
+    for lane in ("hourly", "delayed"):
+        runs = (
+            select(SyncRun.microsoft_tenant_id, SyncRun.id)
+            .join(MicrosoftTenant, MicrosoftTenant.id == SyncRun.microsoft_tenant_id)
+            .where(SyncRun.status.in_(ACTIVE), SyncRun.lane == lane, free, patient)
+            .order_by(SyncRun.created_at)
+        )
+        tickets: dict[str, str] = {}
+        for tenant_id, run_id in session.execute(runs):
+            tickets[str(tenant_id)] = run_id
+        found.extend(Work(tenant_id, lane, ticket) for tenant_id, ticket in tickets.items())
+    known = {work.microsoft_tenant_id for work in found if work.lane == "hourly"}
+    reads = select(MicrosoftTenant.id, MicrosoftTenant.read_requested_at).where(
+        MicrosoftTenant.read_requested_at.is_not(None), free, patient
+    )
+    found.extend(
+        Work(tenant_id, "hourly", str(asked_at))
+        for tenant_id, asked_at in session.execute(reads)
+        if tenant_id not in known
+    )
+    return found
+
+
+def slow_waiting(session: Session, now: datetime) -> list[Work]:
+    """Tenants whose slow pass is due (T7), the longest waiting first."""
+    statement = (
+        select(MicrosoftTenant.id, MicrosoftTenant.slow_due_at)
+        .where(
+            MicrosoftTenant.slow_due_at <= now,
+            or_(MicrosoftTenant.slow_lease_owner.is_(None), MicrosoftTenant.slow_lease_expires_at <= now),
+        )
+        .order_by(MicrosoftTenant.slow_due_at)
+    )
+    return [Work(tenant_id, "slow", str(due_at)) for tenant_id, due_at in session.execute(statement)]
+
+
+def checks_waiting(session: Session, now: datetime) -> list[Work]:
+    """Tenants whose connection was not checked for a day (C4)."""
+    last = MicrosoftTenant.checked_at
+    statement = select(MicrosoftTenant.id).where(
+        or_(
+            and_(last.is_(None), MicrosoftTenant.connected_at <= now - CHECK_EVERY), last <= now - CHECK_EVERY
+        )
+    )
+    return [Work(tenant_id, "check") for tenant_id in session.scalars(statement)]
+
+
+def flag_overdue(session: Session, now: datetime) -> int:
+    """T3's alert: an initial sync that is not over 12 hours after enabling needs attention. The caller commits."""
+    late = session.scalars(
+        select(UserSync).where(
+            UserSync.enabled.is_(True),
+            UserSync.initial_done_at.is_(None),
+            UserSync.enabled_at <= now - cadence.DELAYED_LIMIT,
+            UserSync.attention.is_(None),
+        )
+    ).all()
+    for row in late:
+        row.attention = (
+            "The initial sync has not ended within 12 hours. It goes on; look at its run to see what holds it up."
+        )
+    session.flush()
+    return len(late)

@@ -1,0 +1,392 @@
+"""The per-Organization switch: enable, edit, disable, run now, preview and "why?" (U, L5, T5, U12).
+
+Nothing here reads from Microsoft: requests only queue (T6), previews look at the mirror as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from itsdangerous import BadSignature, URLSafeSerializer
+from sqlalchemy import select, update
+
+from portal import audit
+from portal.clock import utcnow
+from portal.engine import cadence
+from portal.engine import options as engine_options
+from portal.engine import preview as engine_preview
+from portal.engine.records import FilterSpec
+from portal.errors import Invalid, NotFound, Refused, RetryLater
+from portal.extensions import db
+from portal.microsoft import service as microsoft
+from portal.models import Change, DirectoryGroup, MicrosoftTenant, Organization, SyncRun, UserSync
+from portal.runtime import runtime
+from portal.user_sync import documents
+from portal.user_sync.documents import SyncRequest, saved_request
+
+__all__ = [
+    "default_request",
+    "disable",
+    "document",
+    "explain",
+    "find",
+    "options",
+    "preview",
+    "put",
+    "request_run",
+    "saved_request",
+    "want_group_members",
+]
+
+default_request = documents.default_request
+ACTIVE = ("queued", "running")
+WAIT_SECONDS = 3
+FIRST_READ = "The first read of {name} is under way. Its users and groups are here in a moment."
+
+
+@dataclass(frozen=True)
+class Enabled:
+    """What ``put`` did. run: the initial run it queued, None when it only edited (U7)."""
+
+    sync: UserSync
+    run: SyncRun | None
+
+
+def find(organization: Organization) -> UserSync | None:
+    """The User Sync of an Organization, None when it was never set up."""
+    return db.session.scalar(select(UserSync).where(UserSync.organization_id == organization.id))
+
+
+def document(organization: Organization) -> dict[str, Any]:
+    """The User Sync as the API shows it, ``not_set_up`` included."""
+    row = find(organization)
+    microsoft_tenant = microsoft.mapped_to(organization)
+    last = last_run(organization)
+    return documents.to_document(
+        row,
+        microsoft_tenant,
+        None if last is None else documents.run_document(last),
+        next_run_at(row, microsoft_tenant),
+    )
+
+
+def next_run_at(row: UserSync | None, microsoft_tenant: MicrosoftTenant | None) -> datetime | None:
+    """When the schedule runs it next (T1); None while it is off, or no timer runs."""
+    if row is None or not row.enabled or microsoft_tenant is None or runtime().settings.scheduler == "off":
+        return None
+    return microsoft_tenant.next_run_at
+
+
+def last_run(organization: Organization) -> SyncRun | None:
+    """The newest run of an Organization, queued ones included."""
+    return db.session.scalar(
+        select(SyncRun)
+        .where(SyncRun.organization_id == organization.id)
+        .order_by(SyncRun.created_at.desc(), SyncRun.id)
+        .limit(1)
+    )
+
+
+def active_run(organization: Organization) -> SyncRun | None:
+    """The run that is running or queued (T5); the running one first."""
+    return db.session.scalar(
+        select(SyncRun)
+        .where(SyncRun.organization_id == organization.id, SyncRun.status.in_(ACTIVE))
+        .order_by(SyncRun.status.desc(), SyncRun.created_at)
+        .limit(1)
+    )
+
+
+def put(organization: Organization, body: Mapping[str, Any], *, plan_id: str | None = None) -> Enabled:
+    """Enable with the initial run queued, or edit what is enabled, which starts nothing (U7). The caller commits and wakes.
+
+    ``plan_id`` enables with exactly the plan of that preview (U12). Raises Invalid per section, Refused when the Tenant is
+    not mapped or the plan has moved, RetryLater when group ids cannot be judged before the first read.
+    """
+    microsoft_tenant = _mapped(organization)
+    row = find(organization)
+    request = documents.parse(body)
+    _check_groups(request, microsoft_tenant, row)
+    fingerprint = None if plan_id is None else _approved(organization, request, plan_id)
+    is_new = row is None or not row.enabled
+    now = utcnow()
+    if row is None:
+        row = UserSync(organization_id=organization.id, filters={}, updated_at=now)
+        db.session.add(row)
+    row.filters = documents.filters_json(request.filters)
+    row.add_disabled_accounts = request.filters.add_disabled_accounts
+    row.only_licensed = request.filters.only_licensed
+    row.hold_percent, row.hold_minimum = request.hold.percent, request.hold.minimum
+    row.updated_at = now
+    run = _enable(organization, row, microsoft_tenant, request, fingerprint) if is_new else None
+    if not is_new:
+        row.attention = None if microsoft_tenant.state == microsoft.CONNECTED else row.attention
+    _record("user_sync_enabled" if is_new else "user_sync_edited", organization)
+    db.session.flush()
+    return Enabled(row, run)
+
+
+def disable(organization: Organization) -> None:
+    """Stop automatic updates at once (L5): queued runs are cancelled, a running one stops at its next chunk.
+
+    Raises NotFound when no sync is enabled. End Users, Links and marks stay. The caller commits.
+    """
+    row = find(organization)
+    if row is None or not row.enabled:
+        raise NotFound(f"{organization.name} has no Microsoft User Sync that is enabled.")
+    now = utcnow()
+    row.enabled = False
+    row.generation = (row.generation or 0) + 1
+    row.attention = None
+    row.failures_in_row = 0
+    row.updated_at = now
+    queued = SyncRun.organization_id == organization.id, SyncRun.status == "queued", SyncRun.kind == "sync"
+    db.session.execute(
+        update(SyncRun)
+        .where(*queued)
+        .values(status="cancelled", finished_at=now, error="The sync was disabled before this run began.")
+    )
+    _drop_hold(row)
+    _record("user_sync_disabled", organization)
+    db.session.flush()
+
+
+def request_run(organization: Organization, plan_id: str | None = None) -> SyncRun:
+    """Sync now (T5): queue a manual run, or give the one that is running or queued. The caller commits and wakes.
+
+    ``plan_id`` applies exactly that plan (U12). Raises Refused when the sync is not enabled, the Tenant is not mapped, the
+    data has moved since the preview, or a run is in the way of the plan.
+    """
+    microsoft_tenant = _mapped(organization)
+    row = find(organization)
+    if row is None or not row.enabled:
+        raise Refused(
+            f"{organization.name} has no Microsoft User Sync that is enabled. Set it up first.",
+            link=f"/tenants/{organization.tenant_id}",
+        )
+    present = active_run(organization)
+    fingerprint = None
+    if plan_id is not None:
+        if present is not None:
+            raise Refused("A sync is running, so Microsoft's data is about to move. Look again when it is done.")
+        fingerprint = _approved(organization, documents.parse(saved_request(row)), plan_id)
+    if present is not None:
+        return present
+    run = queue_run(row, microsoft_tenant, trigger="manual", fingerprint=fingerprint)
+    _record("sync_run_requested", organization)
+    db.session.flush()
+    return run
+
+
+def queue_run(
+    row: UserSync, microsoft_tenant: MicrosoftTenant, *, trigger: str, fingerprint: str | None = None
+) -> SyncRun:
+    """Put a run into the queue. Until the initial sync is over every run is one, and takes its lane (T3)."""
+    spec = documents.parse(saved_request(row)).filters
+    run = SyncRun(
+        organization_id=row.organization_id,
+        microsoft_tenant_id=microsoft_tenant.id,
+        generation=row.generation,
+        trigger=trigger,
+        lane=lane_of(spec, is_initial=row.initial_done_at is None),
+        plan_fingerprint=fingerprint,
+        started_by=audit.current_actor().name,
+        created_at=utcnow(),
+    )
+    db.session.add(run)
+    return run
+
+
+def lane_of(spec: FilterSpec, *, is_initial: bool) -> str:
+    """T3: an initial sync with a Group filter takes the delayed lane."""
+    return str(cadence.lane(spec, is_initial=is_initial))
+
+
+def options(organization: Organization) -> dict[str, list[dict[str, Any]]]:
+    """Per section what the pop-up offers (U2). Raises Refused when not mapped, RetryLater before the first read."""
+    microsoft_tenant = _read(organization)
+    row = find(organization)
+    saved = None if row is None else documents.parse(saved_request(row)).filters
+    found = engine_options.options(db.session(), microsoft_tenant.id, saved)
+    return {section: [dict(value) for value in values] for section, values in found.items()}
+
+
+def want_group_members(organization: Organization, group_ids: list[str]) -> None:
+    """Have the members of groups read that the pop-up shows as "not counted yet". The caller commits and wakes."""
+    microsoft_tenant = _read(organization)
+    now = utcnow()
+    changed = db.session.execute(
+        update(DirectoryGroup)
+        .where(
+            DirectoryGroup.microsoft_tenant_id == microsoft_tenant.id,
+            DirectoryGroup.object_id.in_(group_ids),
+            DirectoryGroup.members_read_at.is_(None),
+        )
+        .values(members_wanted_at=now)
+    )
+    if changed.rowcount:  # type: ignore[attr-defined]
+        microsoft.request_read(microsoft_tenant)
+
+
+def preview(organization: Organization, body: Mapping[str, Any], *, page: int, per_page: int) -> dict[str, Any]:
+    """What the next run would do with these filters, from the mirror as it is; writes nothing (U5, U10, U11, U12).
+
+    Raises Invalid, Refused and RetryLater as ``put`` does.
+    """
+    microsoft_tenant = _read(organization)
+    request = documents.parse(body)
+    row = find(organization)
+    _check_groups(request, microsoft_tenant, row)
+    found = _previewed(organization, request)
+    start = (page - 1) * per_page
+    return {
+        "plan_id": _plan_id(organization, found.fingerprint),
+        "counts": found.counts_document(),
+        "total": len(found.decisions),
+        "page": page,
+        "per_page": per_page,
+        "decisions": [engine_preview.decision_document(d) for d in found.decisions[start : start + per_page]],
+        "domain_overlap": found.domain_overlap,
+        "scope_change": found.scope_change,
+        "held": found.held,
+        "warnings": list(found.warnings),
+    }
+
+
+def explain(organization: Organization, user: str) -> dict[str, Any]:
+    """Why one person is or is not synced. Raises NotFound for nobody such, Refused when no sync is set up."""
+    if find(organization) is None:
+        raise Refused(
+            f"{organization.name} has no Microsoft User Sync. Set it up first.",
+            link=f"/tenants/{organization.tenant_id}",
+        )
+    if not user.strip():
+        raise Invalid({"user": ["Name a person by UPN, object ID or e-mail address."]})
+    _read(organization)
+    return engine_preview.explain(db.session(), organization.id, user.strip(), utcnow())
+
+
+def _enable(
+    organization: Organization,
+    row: UserSync,
+    microsoft_tenant: MicrosoftTenant,
+    request: SyncRequest,
+    fingerprint: str | None,
+) -> SyncRun:
+    now = utcnow()
+    row.enabled = True
+    row.generation = (row.generation or 0) + 1
+    row.enabled_at, row.enabled_by = now, audit.current_actor().name
+    row.initial_done_at = None
+    row.hold_run_id, row.attention, row.failures_in_row = None, None, 0
+    row.dismissed = []
+    if microsoft_tenant.next_run_at is None:
+        settings = runtime().settings
+        microsoft_tenant.next_run_at = cadence.next_run(
+            now, microsoft_tenant.id, settings.sync_interval_minutes, microsoft_tenant.failures_in_row
+        )
+    run = SyncRun(
+        organization_id=organization.id,
+        microsoft_tenant_id=microsoft_tenant.id,
+        generation=row.generation,
+        trigger="initial",
+        lane=lane_of(request.filters, is_initial=True),
+        plan_fingerprint=fingerprint,
+        started_by=audit.current_actor().name,
+        created_at=now,
+    )
+    db.session.add(run)
+    return run
+
+
+def _drop_hold(row: UserSync) -> None:
+    """A hold of a sync that is switched off can never be applied: it is dismissed with it."""
+    held = None if row.hold_run_id is None else db.session.get(SyncRun, row.hold_run_id)
+    row.hold_run_id = None
+    if held is None or held.held is None:
+        return
+    held.held = {**held.held, "state": "dismissed"}
+    held.status = "succeeded"
+    db.session.execute(
+        update(Change).where(Change.run_id == held.id, Change.state == "held").values(state="dismissed")
+    )
+
+
+def _mapped(organization: Organization) -> MicrosoftTenant:
+    found = microsoft.mapped_to(organization)
+    if found is None:
+        raise Refused(
+            f"The Tenant {organization.tenant.name} is not mapped to a Microsoft tenant yet. Map it first.",
+            link=f"/tenants/{organization.tenant_id}",
+        )
+    return found
+
+
+def _read(organization: Organization) -> MicrosoftTenant:
+    found = _mapped(organization)
+    if found.last_synced_at is None:
+        _wait_for_first_read(found)
+    return found
+
+
+def _wait_for_first_read(row: MicrosoftTenant) -> None:
+    if row.state == microsoft.NEEDS_ATTENTION and row.problem:
+        raise RetryLater(f"{row.name} could not be read yet: {row.problem}", seconds=30)
+    raise RetryLater(FIRST_READ.format(name=row.name), seconds=WAIT_SECONDS)
+
+
+def _check_groups(request: SyncRequest, microsoft_tenant: MicrosoftTenant, row: UserSync | None) -> None:
+    if request.filters.group.all:
+        return
+    if microsoft_tenant.last_synced_at is None:
+        _wait_for_first_read(microsoft_tenant)
+    known = set(
+        db.session.scalars(
+            select(DirectoryGroup.object_id).where(DirectoryGroup.microsoft_tenant_id == microsoft_tenant.id)
+        )
+    )
+    if row is not None:
+        known.update(row.filters.get("group", {}).get("values", ()))  # S7: what is gone stays in the filter
+    documents.check_groups(request, known)
+
+
+def _previewed(organization: Organization, request: SyncRequest) -> engine_preview.PreviewResult:
+    return engine_preview.preview(db.session(), organization.id, request.filters, request.hold, utcnow())
+
+
+def _approved(organization: Organization, request: SyncRequest, plan_id: str) -> str:
+    """The fingerprint of an approved plan, when it is still what would be done (U12). Raises Refused otherwise."""
+    try:
+        owner, fingerprint = _signer().loads(plan_id)
+    except (BadSignature, TypeError, ValueError):
+        raise Invalid({"plan_id": ["There is no such plan. Ask for a new preview."]}) from None
+    if owner != organization.id:
+        raise Invalid({"plan_id": ["This plan was made for another Organization."]})
+    now = _previewed(organization, request)
+    if now.fingerprint != fingerprint:
+        raise Refused("Microsoft or the filters have changed since this preview. Nothing was applied. Look again.")
+    return str(fingerprint)
+
+
+def _plan_id(organization: Organization, fingerprint: str) -> str:
+    """A plan is its fingerprint, signed: previews write nothing, and nobody makes one up (U12)."""
+    return str(_signer().dumps([organization.id, fingerprint]))
+
+
+def _signer() -> URLSafeSerializer:
+    keys = runtime().settings.signing_keys()
+    return URLSafeSerializer(list(reversed(keys)), salt="sync-plan", signer_kwargs={"digest_method": sha256})
+
+
+def _record(event: str, organization: Organization) -> None:
+    audit.record(
+        db.session(),
+        event,
+        object_type="organization",
+        object_id=organization.id,
+        organization=organization.name,
+    )
