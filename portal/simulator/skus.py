@@ -1,0 +1,100 @@
+"""Real SKU and service-plan identifiers (graph-facts 7.3 and 7.4), enough of them for the worlds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+AAD_PREMIUM = "41781fb2-bc02-4b7c-bd55-b576c07bb09d"
+AAD_PREMIUM_P2 = "eec0eb4f-6444-4f95-aba0-50c24d67f998"
+INTUNE_A = "c1ec4a95-1f05-45b3-a911-aa3fa01094f5"
+INTUNE_SMBIZ = "8e9ff0ff-aa7a-4b20-83c1-2f636b600ac2"
+EXCHANGE_STANDARD = "9aaf7827-d63c-4b61-89c3-182f06f82e5c"
+EXCHANGE_ENTERPRISE = "efb87545-963c-4e0d-99df-69c6916d9eb0"
+EXCHANGE_FOUNDATION = "113feb6c-3fe4-4440-bddc-54d774bf0318"
+
+PLAN_NAMES = {
+    AAD_PREMIUM: "AAD_PREMIUM",
+    AAD_PREMIUM_P2: "AAD_PREMIUM_P2",
+    INTUNE_A: "INTUNE_A",
+    INTUNE_SMBIZ: "INTUNE_SMBIZ",
+    EXCHANGE_STANDARD: "EXCHANGE_S_STANDARD",
+    EXCHANGE_ENTERPRISE: "EXCHANGE_S_ENTERPRISE",
+    EXCHANGE_FOUNDATION: "EXCHANGE_S_FOUNDATION",
+}
+PREMIUM_PLANS = frozenset({AAD_PREMIUM, AAD_PREMIUM_P2})
+INTUNE_PLANS = frozenset({INTUNE_A, INTUNE_SMBIZ})
+
+
+@dataclass(frozen=True, slots=True)
+class Sku:
+    """One product: ``share`` of a tenant's ordinary people hold it, 0 to 1."""
+
+    part_number: str
+    sku_id: str
+    plans: tuple[str, ...]
+    share: float = 0.0
+    status: str = "Enabled"
+    applies_to: str = "User"
+    is_subscribed: bool = True
+
+
+BUSINESS_PREMIUM = Sku(
+    "SPB", "cbdc14ab-d96c-4c30-b9f4-6ada7cdc1d46", (AAD_PREMIUM, INTUNE_SMBIZ, EXCHANGE_STANDARD), 0.78
+)
+BUSINESS_PREMIUM_NO_TEAMS = Sku(
+    "Microsoft_365_ Business_ Premium_(no Teams)",
+    "00e1ec7b-e4a3-40d1-9441-b69b597ab222",
+    (AAD_PREMIUM, INTUNE_SMBIZ, EXCHANGE_STANDARD),
+    0.02,
+)
+BUSINESS_BASIC = Sku(
+    "O365_BUSINESS_ESSENTIALS", "3b555118-da6a-4418-894f-7df1e2096870", (EXCHANGE_STANDARD,), 0.35
+)
+BUSINESS_STANDARD = Sku(
+    "O365_BUSINESS_PREMIUM", "f245ecc8-75af-4f8e-b61f-27d8114de5f3", (EXCHANGE_STANDARD,), 0.5
+)
+EXCHANGE_PLAN_1 = Sku("EXCHANGESTANDARD", "4b9405b0-7788-4568-add1-99614e613b69", (EXCHANGE_STANDARD,), 0.06)
+E3 = Sku("SPE_E3", "05e9a617-0261-4cee-bb44-138d3ef5d965", (AAD_PREMIUM, INTUNE_A, EXCHANGE_ENTERPRISE), 0.6)
+POWER_BI_PRO = Sku("POWER_BI_PRO", "f8a1db68-be16-40ed-86d5-cb42ce701560", (EXCHANGE_FOUNDATION,), 0.08)
+FLOW_FREE = Sku("FLOW_FREE", "f30db892-07e9-47e9-837c-80727f46fd3d", (EXCHANGE_FOUNDATION,), 0.1)
+PROJECT_PLAN_3 = Sku(
+    "PROJECTPROFESSIONAL",
+    "53818b1b-4a27-454b-8896-0dba576410e6",
+    (EXCHANGE_FOUNDATION,),
+    0.03,
+    status="Warning",
+)
+VISIO_PLAN_2 = Sku(
+    "VISIOCLIENT", "c5928f49-12ba-48f7-ada3-0d743a3601d5", (EXCHANGE_FOUNDATION,), 0.02, status="Suspended"
+)
+WINDOWS_STORE = Sku(
+    "WINDOWS_STORE", "6470687e-a428-4b7a-bef2-8a291ad947c9", (EXCHANGE_FOUNDATION,), applies_to="Company"
+)
+TEAMS_EXPLORATORY = Sku(
+    "TEAMS_EXPLORATORY",
+    "710779e8-3d4a-4c88-adb9-386c958d1fdf",
+    (EXCHANGE_STANDARD,),
+    0.02,
+    is_subscribed=False,
+)
+
+PREMIUM_TENANT = (
+    BUSINESS_PREMIUM,
+    BUSINESS_PREMIUM_NO_TEAMS,
+    EXCHANGE_PLAN_1,
+    POWER_BI_PRO,
+    FLOW_FREE,
+    PROJECT_PLAN_3,
+    VISIO_PLAN_2,
+    WINDOWS_STORE,
+    TEAMS_EXPLORATORY,
+)
+BASIC_TENANT = (
+    BUSINESS_STANDARD,
+    BUSINESS_BASIC,
+    EXCHANGE_PLAN_1,
+    FLOW_FREE,
+    WINDOWS_STORE,
+    TEAMS_EXPLORATORY,
+)
+ENTERPRISE_TENANT = (E3, POWER_BI_PRO, FLOW_FREE, TEAMS_EXPLORATORY)
