@@ -14,134 +14,36 @@ from portal.simulator.paging import Cursor, page_of, resume
 
 INTUNE_ROLE = "DeviceManagementManagedDevices.Read.All"
 
-DEVICES = Schema(
+DEVICES = Schema.of(
     "device",
-    frozenset(
-        [
-            "id",
-            "accountEnabled",
-            "alternativeSecurityIds",
-            "approximateLastSignInDateTime",
-            "complianceExpirationDateTime",
-            "deviceCategory",
-            "deviceId",
-            "deviceMetadata",
-            "deviceOwnership",
-            "deviceVersion",
-            "displayName",
-            "enrollmentProfileName",
-            "enrollmentType",
-            "isCompliant",
-            "isManaged",
-            "isManagementRestricted",
-            "isRooted",
-            "managementType",
-            "manufacturer",
-            "mdmAppId",
-            "model",
-            "onPremisesLastSyncDateTime",
-            "onPremisesSecurityIdentifier",
-            "onPremisesSyncEnabled",
-            "operatingSystem",
-            "operatingSystemVersion",
-            "physicalIds",
-            "profileType",
-            "registrationDateTime",
-            "systemLabels",
-            "trustType",
-        ]
-    ),
-    (
-        "id",
-        "accountEnabled",
-        "approximateLastSignInDateTime",
-        "deviceId",
-        "displayName",
-        "isCompliant",
-        "isManaged",
-        "manufacturer",
-        "model",
-        "onPremisesSyncEnabled",
-        "operatingSystem",
-        "operatingSystemVersion",
-        "physicalIds",
-        "registrationDateTime",
-        "trustType",
+    "id accountEnabled alternativeSecurityIds approximateLastSignInDateTime "
+    "complianceExpirationDateTime deviceCategory deviceId deviceMetadata deviceOwnership "
+    "deviceVersion displayName enrollmentProfileName enrollmentType isCompliant isManaged "
+    "isManagementRestricted isRooted managementType manufacturer mdmAppId model "
+    "onPremisesLastSyncDateTime onPremisesSecurityIdentifier onPremisesSyncEnabled operatingSystem "
+    "operatingSystemVersion physicalIds profileType registrationDateTime systemLabels trustType",
+    defaults=(
+        "id accountEnabled approximateLastSignInDateTime deviceId displayName isCompliant isManaged "
+        "manufacturer model onPremisesSyncEnabled operatingSystem operatingSystemVersion physicalIds "
+        "registrationDateTime trustType"
     ),
 )
-MANAGED = Schema(
+MANAGED = Schema.of(
     "managedDevice",
-    frozenset(
-        [
-            "id",
-            "activationLockBypassCode",
-            "androidSecurityPatchLevel",
-            "azureADDeviceId",
-            "azureADRegistered",
-            "complianceGracePeriodExpirationDateTime",
-            "complianceState",
-            "deviceCategoryDisplayName",
-            "deviceEnrollmentType",
-            "deviceName",
-            "deviceRegistrationState",
-            "easActivated",
-            "easDeviceId",
-            "emailAddress",
-            "enrolledDateTime",
-            "enrollmentProfileName",
-            "ethernetMacAddress",
-            "freeStorageSpaceInBytes",
-            "iccid",
-            "imei",
-            "isEncrypted",
-            "isSupervised",
-            "jailBroken",
-            "lastSyncDateTime",
-            "managedDeviceName",
-            "managedDeviceOwnerType",
-            "managementAgent",
-            "managementCertificateExpirationDate",
-            "manufacturer",
-            "meid",
-            "model",
-            "notes",
-            "operatingSystem",
-            "osVersion",
-            "partnerReportedThreatState",
-            "phoneNumber",
-            "physicalMemoryInBytes",
-            "requireUserEnrollmentApproval",
-            "serialNumber",
-            "subscriberCarrier",
-            "totalStorageSpaceInBytes",
-            "udid",
-            "userDisplayName",
-            "userId",
-            "userPrincipalName",
-            "wiFiMacAddress",
-        ]
-    ),
-    (
-        "id",
-        "userId",
-        "deviceName",
-        "managedDeviceOwnerType",
-        "enrolledDateTime",
-        "lastSyncDateTime",
-        "operatingSystem",
-        "complianceState",
-        "managementAgent",
-        "osVersion",
-        "azureADDeviceId",
-        "emailAddress",
-        "userPrincipalName",
-        "model",
-        "manufacturer",
-        "serialNumber",
-        "userDisplayName",
-        "wiFiMacAddress",
-        "ethernetMacAddress",
-        "physicalMemoryInBytes",
+    "id activationLockBypassCode androidSecurityPatchLevel azureADDeviceId azureADRegistered "
+    "complianceGracePeriodExpirationDateTime complianceState deviceCategoryDisplayName "
+    "deviceEnrollmentType deviceName deviceRegistrationState easActivated easDeviceId emailAddress "
+    "enrolledDateTime enrollmentProfileName ethernetMacAddress freeStorageSpaceInBytes iccid imei "
+    "isEncrypted isSupervised jailBroken lastSyncDateTime managedDeviceName managedDeviceOwnerType "
+    "managementAgent managementCertificateExpirationDate manufacturer meid model notes "
+    "operatingSystem osVersion partnerReportedThreatState phoneNumber physicalMemoryInBytes "
+    "requireUserEnrollmentApproval serialNumber subscriberCarrier totalStorageSpaceInBytes udid "
+    "userDisplayName userId userPrincipalName wiFiMacAddress",
+    defaults=(
+        "id userId deviceName managedDeviceOwnerType enrolledDateTime lastSyncDateTime "
+        "operatingSystem complianceState managementAgent osVersion azureADDeviceId emailAddress "
+        "userPrincipalName model manufacturer serialNumber userDisplayName wiFiMacAddress "
+        "ethernetMacAddress physicalMemoryInBytes"
     ),
     default_top=1000,
     maximum=1000,

@@ -15,65 +15,20 @@ from portal.simulator.paging import Cursor, page_of, resume
 GROUP_READERS = ("GroupMember.Read.All", "Group.Read.All", "Directory.Read.All")
 _DETAILS = ("User.Read.All", "Directory.Read.All", "Group.Read.All")
 
-GROUPS = Schema(
+GROUPS = Schema.of(
     "group",
-    frozenset(
-        [
-            "id",
-            "assignedLabels",
-            "assignedLicenses",
-            "classification",
-            "createdDateTime",
-            "deletedDateTime",
-            "description",
-            "displayName",
-            "expirationDateTime",
-            "groupTypes",
-            "hasMembersWithLicenseErrors",
-            "isAssignableToRole",
-            "isManagementRestricted",
-            "licenseProcessingState",
-            "mail",
-            "mailEnabled",
-            "mailNickname",
-            "membershipRule",
-            "membershipRuleProcessingState",
-            "onPremisesDomainName",
-            "onPremisesLastSyncDateTime",
-            "onPremisesNetBiosName",
-            "onPremisesProvisioningErrors",
-            "onPremisesSamAccountName",
-            "onPremisesSecurityIdentifier",
-            "onPremisesSyncEnabled",
-            "preferredDataLocation",
-            "preferredLanguage",
-            "proxyAddresses",
-            "renewedDateTime",
-            "resourceBehaviorOptions",
-            "resourceProvisioningOptions",
-            "securityEnabled",
-            "securityIdentifier",
-            "theme",
-            "uniqueName",
-            "visibility",
-        ]
-    ),
-    (
-        "id",
-        "createdDateTime",
-        "description",
-        "displayName",
-        "groupTypes",
-        "isAssignableToRole",
-        "mail",
-        "mailEnabled",
-        "mailNickname",
-        "membershipRule",
-        "membershipRuleProcessingState",
-        "onPremisesSyncEnabled",
-        "proxyAddresses",
-        "securityEnabled",
-        "visibility",
+    "id assignedLabels assignedLicenses classification createdDateTime deletedDateTime description "
+    "displayName expirationDateTime groupTypes hasMembersWithLicenseErrors isAssignableToRole "
+    "isManagementRestricted licenseProcessingState mail mailEnabled mailNickname membershipRule "
+    "membershipRuleProcessingState onPremisesDomainName onPremisesLastSyncDateTime "
+    "onPremisesNetBiosName onPremisesProvisioningErrors onPremisesSamAccountName "
+    "onPremisesSecurityIdentifier onPremisesSyncEnabled preferredDataLocation preferredLanguage "
+    "proxyAddresses renewedDateTime resourceBehaviorOptions resourceProvisioningOptions "
+    "securityEnabled securityIdentifier theme uniqueName visibility",
+    defaults=(
+        "id createdDateTime description displayName groupTypes isAssignableToRole mail mailEnabled "
+        "mailNickname membershipRule membershipRuleProcessingState onPremisesSyncEnabled "
+        "proxyAddresses securityEnabled visibility"
     ),
 )
 

@@ -21,29 +21,12 @@ PASSWORDLESS = frozenset(
         "microsoftAuthenticatorPasswordless",
     }
 )
-DETAILS = Schema(
+DETAILS = Schema.of(
     "userRegistrationDetails",
-    frozenset(
-        [
-            "id",
-            "userPrincipalName",
-            "userDisplayName",
-            "userType",
-            "isAdmin",
-            "isSsprRegistered",
-            "isSsprEnabled",
-            "isSsprCapable",
-            "isMfaRegistered",
-            "isMfaCapable",
-            "isPasswordlessCapable",
-            "methodsRegistered",
-            "isSystemPreferredAuthenticationMethodEnabled",
-            "systemPreferredAuthenticationMethods",
-            "userPreferredMethodForSecondaryAuthentication",
-            "lastUpdatedDateTime",
-        ]
-    ),
-    (),
+    "id userPrincipalName userDisplayName userType isAdmin isSsprRegistered isSsprEnabled "
+    "isSsprCapable isMfaRegistered isMfaCapable isPasswordlessCapable methodsRegistered "
+    "isSystemPreferredAuthenticationMethodEnabled systemPreferredAuthenticationMethods "
+    "userPreferredMethodForSecondaryAuthentication lastUpdatedDateTime",
     default_top=1000,
 )
 

@@ -18,82 +18,29 @@ from portal.simulator.world import Tenant
 DIRECTORY = "Directory.Read.All"
 _SERVICES = "Email, OfficeCommunicationsOnline"
 
-ORGANIZATIONS = Schema(
+ORGANIZATIONS = Schema.of(
     "organization",
-    frozenset(
-        [
-            "id",
-            "assignedPlans",
-            "businessPhones",
-            "city",
-            "country",
-            "countryLetterCode",
-            "createdDateTime",
-            "defaultUsageLocation",
-            "displayName",
-            "isMultipleDataLocationsForServicesEnabled",
-            "marketingNotificationEmails",
-            "mobileDeviceManagementAuthority",
-            "onPremisesLastSyncDateTime",
-            "onPremisesSyncEnabled",
-            "partnerTenantType",
-            "postalCode",
-            "preferredLanguage",
-            "privacyProfile",
-            "provisionedPlans",
-            "securityComplianceNotificationMails",
-            "state",
-            "street",
-            "technicalNotificationMails",
-            "tenantType",
-            "verifiedDomains",
-        ]
-    ),
-    (),
+    "id assignedPlans businessPhones city country countryLetterCode createdDateTime "
+    "defaultUsageLocation displayName isMultipleDataLocationsForServicesEnabled "
+    "marketingNotificationEmails mobileDeviceManagementAuthority onPremisesLastSyncDateTime "
+    "onPremisesSyncEnabled partnerTenantType postalCode preferredLanguage privacyProfile "
+    "provisionedPlans securityComplianceNotificationMails state street technicalNotificationMails "
+    "tenantType verifiedDomains",
 )
-DOMAINS = Schema(
+DOMAINS = Schema.of(
     "domain",
-    frozenset(
-        [
-            "id",
-            "authenticationType",
-            "availabilityStatus",
-            "isAdminManaged",
-            "isDefault",
-            "isInitial",
-            "isRoot",
-            "isVerified",
-            "manufacturer",
-            "model",
-            "passwordNotificationWindowInDays",
-            "passwordValidityPeriodInDays",
-            "state",
-            "supportedServices",
-        ]
-    ),
-    (),
+    "id authenticationType availabilityStatus isAdminManaged isDefault isInitial isRoot isVerified "
+    "manufacturer model passwordNotificationWindowInDays passwordValidityPeriodInDays state "
+    "supportedServices",
 )
-SKUS = Schema(
+SKUS = Schema.of(
     "subscribedSku",
-    frozenset(
-        [
-            "id",
-            "accountId",
-            "accountName",
-            "appliesTo",
-            "capabilityStatus",
-            "consumedUnits",
-            "prepaidUnits",
-            "servicePlans",
-            "skuId",
-            "skuPartNumber",
-            "subscriptionIds",
-        ]
-    ),
-    (),
+    "id accountId accountName appliesTo capabilityStatus consumedUnits prepaidUnits servicePlans "
+    "skuId skuPartNumber subscriptionIds",
 )
-CONTRACTS = Schema(
-    "contract", frozenset({"id", "contractType", "customerId", "defaultDomainName", "displayName"}), ()
+CONTRACTS = Schema.of(
+    "contract",
+    "id contractType customerId defaultDomainName displayName",
 )
 
 

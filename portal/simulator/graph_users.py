@@ -14,107 +14,29 @@ from portal.simulator.paging import Cursor, counted, page_of, resume
 READERS = ("User.Read.All", "Directory.Read.All", "User.ReadWrite.All")
 GUID = re.compile(r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 
-USERS = Schema(
+USERS = Schema.of(
     "user",
-    frozenset(
-        [
-            "id",
-            "accountEnabled",
-            "ageGroup",
-            "assignedLicenses",
-            "assignedPlans",
-            "authorizationInfo",
-            "businessPhones",
-            "city",
-            "companyName",
-            "consentProvidedForMinor",
-            "country",
-            "createdDateTime",
-            "creationType",
-            "customSecurityAttributes",
-            "deletedDateTime",
-            "department",
-            "deviceEnrollmentLimit",
-            "displayName",
-            "employeeHireDate",
-            "employeeId",
-            "employeeLeaveDateTime",
-            "employeeOrgData",
-            "employeeType",
-            "externalUserState",
-            "externalUserStateChangeDateTime",
-            "faxNumber",
-            "givenName",
-            "identities",
-            "imAddresses",
-            "isManagementRestricted",
-            "isResourceAccount",
-            "jobTitle",
-            "lastPasswordChangeDateTime",
-            "legalAgeGroupClassification",
-            "licenseAssignmentStates",
-            "mail",
-            "mailNickname",
-            "mobilePhone",
-            "officeLocation",
-            "onPremisesDistinguishedName",
-            "onPremisesDomainName",
-            "onPremisesExtensionAttributes",
-            "onPremisesImmutableId",
-            "onPremisesLastSyncDateTime",
-            "onPremisesProvisioningErrors",
-            "onPremisesSamAccountName",
-            "onPremisesSecurityIdentifier",
-            "onPremisesSyncEnabled",
-            "onPremisesUserPrincipalName",
-            "otherMails",
-            "passwordPolicies",
-            "passwordProfile",
-            "postalCode",
-            "preferredDataLocation",
-            "preferredLanguage",
-            "provisionedPlans",
-            "proxyAddresses",
-            "securityIdentifier",
-            "serviceProvisioningErrors",
-            "showInAddressList",
-            "signInActivity",
-            "signInSessionsValidFromDateTime",
-            "state",
-            "streetAddress",
-            "surname",
-            "usageLocation",
-            "userPrincipalName",
-            "userType",
-        ]
+    "id accountEnabled ageGroup assignedLicenses assignedPlans authorizationInfo businessPhones city "
+    "companyName consentProvidedForMinor country createdDateTime creationType "
+    "customSecurityAttributes deletedDateTime department deviceEnrollmentLimit displayName "
+    "employeeHireDate employeeId employeeLeaveDateTime employeeOrgData employeeType externalUserState "
+    "externalUserStateChangeDateTime faxNumber givenName identities imAddresses "
+    "isManagementRestricted isResourceAccount jobTitle lastPasswordChangeDateTime "
+    "legalAgeGroupClassification licenseAssignmentStates mail mailNickname mobilePhone officeLocation "
+    "onPremisesDistinguishedName onPremisesDomainName onPremisesExtensionAttributes "
+    "onPremisesImmutableId onPremisesLastSyncDateTime onPremisesProvisioningErrors "
+    "onPremisesSamAccountName onPremisesSecurityIdentifier onPremisesSyncEnabled "
+    "onPremisesUserPrincipalName otherMails passwordPolicies passwordProfile postalCode "
+    "preferredDataLocation preferredLanguage provisionedPlans proxyAddresses securityIdentifier "
+    "serviceProvisioningErrors showInAddressList signInActivity signInSessionsValidFromDateTime state "
+    "streetAddress surname usageLocation userPrincipalName userType",
+    defaults=(
+        "businessPhones displayName givenName jobTitle mail mobilePhone officeLocation "
+        "preferredLanguage surname userPrincipalName id"
     ),
-    (
-        "businessPhones",
-        "displayName",
-        "givenName",
-        "jobTitle",
-        "mail",
-        "mobilePhone",
-        "officeLocation",
-        "preferredLanguage",
-        "surname",
-        "userPrincipalName",
-        "id",
-    ),
-    frozenset(
-        [
-            "aboutMe",
-            "birthday",
-            "hireDate",
-            "interests",
-            "mailboxSettings",
-            "mySite",
-            "pastProjects",
-            "preferredName",
-            "responsibilities",
-            "schools",
-            "skills",
-        ]
+    unreadable=(
+        "aboutMe birthday hireDate interests mailboxSettings mySite pastProjects preferredName "
+        "responsibilities schools skills"
     ),
 )
 

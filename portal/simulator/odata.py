@@ -42,6 +42,27 @@ class Schema:
     default_top: int = 100
     maximum: int = 999
 
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        properties: str,
+        *,
+        defaults: str = "",
+        unreadable: str = "",
+        default_top: int = 100,
+        maximum: int = 999,
+    ) -> Schema:
+        """A schema from names with blanks between."""
+        return cls(
+            name,
+            frozenset(properties.split()),
+            tuple(defaults.split()),
+            frozenset(unreadable.split()),
+            default_top,
+            maximum,
+        )
+
     def check(self, names: list[str]) -> None:
         """Raise GraphError for a name that cannot be selected."""
         for name in names:

@@ -62,32 +62,13 @@ def _change(props: Props, changes: dict[str, Any]) -> None:
             props[name] = value
 
 
-_BARE = dict.fromkeys(
-    [
-        "givenName",
-        "surname",
-        "jobTitle",
-        "department",
-        "officeLocation",
-        "businessPhones",
-        "mobilePhone",
-        "streetAddress",
-        "city",
-        "state",
-        "postalCode",
-        "country",
-        "companyName",
-        "employeeId",
-        "onPremisesSyncEnabled",
-        "onPremisesImmutableId",
-        "onPremisesSamAccountName",
-        "onPremisesDomainName",
-        "onPremisesLastSyncDateTime",
-        "preferredLanguage",
-        "usageLocation",
-    ],
-    ...,
+_PERSONAL = (
+    "givenName surname jobTitle department officeLocation businessPhones mobilePhone streetAddress "
+    "city state postalCode country companyName employeeId onPremisesSyncEnabled onPremisesImmutableId "
+    "onPremisesSamAccountName onPremisesDomainName onPremisesLastSyncDateTime preferredLanguage "
+    "usageLocation"
 )
+_BARE: Props = dict.fromkeys(_PERSONAL.split(), ...)
 
 
 def _guest(population: Population, name: str, address: str, **changes: Any) -> User:
