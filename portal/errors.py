@@ -109,3 +109,11 @@ class SourceBadAnswer(SourceError):
 
 class Stopped(Exception):
     """The run was told to stop: the sync was disabled (L5) or the process ends."""
+
+
+class SourceRejected(SourceError):
+    """Microsoft refused the request itself (4xx); ``status`` is the HTTP status."""
+
+    def __init__(self, advice: str, *, status: int, code: str = "") -> None:
+        super().__init__(advice, code=code)
+        self.status = status

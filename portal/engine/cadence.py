@@ -1,0 +1,82 @@
+"""When a sync runs: the slot in the hour, back-off after failures, lanes and deadlines (T, G2). Pure: now is a parameter."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from portal.engine.records import FilterSpec
+
+DELAYED_LIMIT = timedelta(hours=12)
+FULL_READ_EVERY = timedelta(days=6)
+SLOW_PASS_EVERY = timedelta(hours=12)
+ATTENTION_AFTER = 3
+SLOWEST = timedelta(days=1)
+_EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+class Lane(StrEnum):
+    """Hourly runs and everything quick; or the delayed lane of group-filtered initial syncs (T3)."""
+
+    HOURLY = "hourly"
+    DELAYED = "delayed"
+
+
+def lane(filters: FilterSpec, *, is_initial: bool) -> Lane:
+    """T3: an initial sync with a Group filter takes the delayed lane."""
+    return Lane.DELAYED if is_initial and filters.has_group_filter else Lane.HOURLY
+
+
+def slot(tenant_id: str, interval_minutes: int) -> timedelta:
+    """Where in the interval this tenant's turn is (T1): a stable hash, so that hundreds do not start together."""
+    digest = hashlib.sha256(tenant_id.encode()).digest()
+    return timedelta(seconds=int.from_bytes(digest[:8], "big") % (interval_minutes * 60))
+
+
+def next_run(after: datetime, tenant_id: str, interval_minutes: int, failures: int = 0) -> datetime:
+    """The next turn strictly after ``after``; missed turns are not made up one by one (T1).
+
+    From the third failure in a row on, the wait doubles each time, up to a day (G2).
+    """
+    interval = timedelta(minutes=interval_minutes)
+    pause = back_off(interval_minutes, failures)
+    if pause > interval:
+        return after + pause
+    turns = (after - _EPOCH - slot(tenant_id, interval_minutes)) // interval
+    return _EPOCH + slot(tenant_id, interval_minutes) + (turns + 1) * interval
+
+
+def back_off(interval_minutes: int, failures: int) -> timedelta:
+    """The pause after ``failures`` failures in a row: the interval, then doubled, at most a day but never below the interval."""
+    interval = timedelta(minutes=interval_minutes)
+    if failures < ATTENTION_AFTER:
+        return interval
+    return max(interval, min(SLOWEST, interval * 2 ** min(failures - ATTENTION_AFTER + 1, 12)))
+
+
+def needs_attention(failures: int) -> bool:
+    """G2: three failures in a row."""
+    return failures >= ATTENTION_AFTER
+
+
+def is_overdue(enabled_at: datetime, now: datetime) -> bool:
+    """T3: the delayed initial sync has passed its promise."""
+    return now - enabled_at > DELAYED_LIMIT
+
+
+def full_read_due(last_full: datetime | None, now: datetime) -> bool:
+    """Weekly full read, early enough that a delta token (7 days, graph-facts 3) never runs out first."""
+    return last_full is None or now - last_full >= FULL_READ_EVERY
+
+
+def is_complete(*, read_to_end: bool, counted: int, microsoft_count: int | None) -> bool:
+    """L2 for a full read: every page, and the number agrees with Microsoft's own within 1 %, at least 5."""
+    if not read_to_end:
+        return False
+    return microsoft_count is None or abs(counted - microsoft_count) <= max(5, microsoft_count // 100)
+
+
+def slow_pass_due(last: datetime | None, now: datetime) -> bool:
+    """T7: twice a day is as fine as Microsoft's figures are."""
+    return last is None or now - last >= SLOW_PASS_EVERY

@@ -1,0 +1,445 @@
+"""One call that says what is to happen with everybody of one Organization (sync-rules, "Decide"). Pure.
+
+The steps, in this order, for each user that is present in Microsoft:
+bad record → scope → never-sync → own Link → e-mail → who of several gets an address (M6) → match (M2) → add rules (U9);
+then whose address stands after the run (W4), then the Links whose object is absent (L1, L2).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from portal.engine.changes import field_changes, wanted
+from portal.engine.normalize import email_key
+from portal.engine.records import (
+    Action,
+    Decision,
+    EndUserState,
+    FieldChange,
+    MatchedBy,
+    Plan,
+    Presence,
+    Reason,
+    RemoteUser,
+    Snapshot,
+)
+from portal.engine.scope import prepare
+
+_LAST = datetime.max.replace(tzinfo=UTC)
+_NOBODY: frozenset[str] = frozenset()
+
+
+def plan(snapshot: Snapshot) -> Plan:
+    """Every decision, in the order of object ids: one per present user, one per Link whose object is absent."""
+    work = _Work(snapshot)
+    work.sort_out()
+    work.pick_winners()
+    work.match()
+    work.settle_addresses()
+    decisions = [*work.decisions.values(), *work.absent()]
+    return Plan(tuple(sorted(decisions, key=lambda d: d.object_id)), tuple(work.warnings))
+
+
+def conflict_key(decision: Decision) -> str:
+    """Stable while neither side changes in what makes the conflict (M7)."""
+    parts = (
+        decision.reason.value,
+        decision.object_id,
+        email_key(decision.email),
+        decision.end_user_id or "",
+        decision.other_object_id or "",
+        decision.other_end_user_id or "",
+    )
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:40]
+
+
+@dataclass
+class _Claim:
+    """A present user that may get or keep an End User."""
+
+    user: RemoteUser
+    end_user: EndUserState | None = None
+    by: MatchedBy | None = None
+    moves_from: str | None = None
+    reason: Reason = Reason.NEW_IN_SCOPE
+    email_clash: str | None = None  # the End User that keeps the address (W4)
+    other_object_id: str | None = None
+
+    @property
+    def key(self) -> str:
+        return email_key(self.user.email)
+
+
+@dataclass
+class _Work:
+    """The steps' shared state. Lives for one ``plan`` call."""
+
+    snapshot: Snapshot
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    claims: dict[str, _Claim] = field(default_factory=dict)
+    moved: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        shot = self.snapshot
+        self.scope = prepare(shot.filters, shot.deleted_groups)
+        self.users = {user.object_id: user for user in shot.users}
+        self.present = sorted(
+            (u for u in self.users.values() if u.presence is Presence.PRESENT), key=lambda u: u.object_id
+        )
+        self.end_users = {row.id: row for row in shot.end_users}
+        self.by_email = {row.email_key: row for row in shot.end_users if row.email_key}
+        self.by_link = {
+            row.link.object_id: row
+            for row in shot.end_users
+            if row.link is not None and not row.link.is_foreign
+        }
+
+    # -- steps ---------------------------------------------------------------------------------------------------
+
+    def sort_out(self) -> None:
+        """Bad records, scope, never-sync and missing addresses; everybody else becomes a claim."""
+        for user in self.present:
+            linked = self.by_link.get(user.object_id)
+            if user.problem:
+                self._say(user, Action.SKIP, Reason.BAD_RECORD, end_user=linked, note=user.problem)
+            elif not self.scope.accepts(user, self.snapshot.groups_of.get(user.object_id, _NOBODY)):
+                self._out_of_scope(user, linked)
+            elif user.object_id in self.snapshot.never_sync:
+                self._say(user, Action.SKIP, Reason.NEVER_SYNC, end_user=linked)
+            elif linked is not None:
+                self.claims[user.object_id] = _Claim(user, linked, MatchedBy.LINK, reason=Reason.UP_TO_DATE)
+            elif not user.email:
+                self._say(user, Action.SKIP, Reason.NO_EMAIL)
+            else:
+                self.claims[user.object_id] = _Claim(user)
+
+    def pick_winners(self) -> None:
+        """M6: of several users with one address the linked one wins, else the enabled, else the older."""
+        groups: dict[str, list[_Claim]] = {}
+        for claim in self.claims.values():
+            if claim.key:
+                groups.setdefault(claim.key, []).append(claim)
+        for claims in groups.values():
+            if len(claims) < 2:
+                continue
+            owner = self.by_email.get(claims[0].key)
+            winner, *losers = sorted(claims, key=lambda c: _precedence(c, owner))
+            for loser in losers:
+                if loser.end_user is not None:  # linked itself: only its address is in question (W4)
+                    loser.email_clash = winner.end_user.id if winner.end_user else ""
+                    loser.other_object_id = winner.user.object_id
+                elif loser.user.object_id not in self.snapshot.settled_links:
+                    del self.claims[loser.user.object_id]
+                    self._conflict(
+                        loser.user,
+                        Reason.DUPLICATE_REMOTE_EMAIL,
+                        end_user=winner.end_user or owner,
+                        other=winner.user.object_id,
+                    )
+
+    def match(self) -> None:
+        """M2 for those without a Link: settled by a person, immutable id, e-mail, alias, else create."""
+        taken = {claim.end_user.id for claim in self.claims.values() if claim.end_user is not None}
+        open_claims = [claim for claim in self.claims.values() if claim.end_user is None]
+        for rung in (self._by_settlement, self._by_immutable_id, self._by_email, self._by_alias):
+            for claim in open_claims:
+                if claim.end_user is None and claim.user.object_id in self.claims:
+                    rung(claim, taken)
+                    if claim.end_user is not None:
+                        taken.add(claim.end_user.id)
+        for claim in open_claims:
+            if claim.end_user is None and claim.user.object_id in self.claims:
+                self._check_add_rules(claim)
+
+    def settle_addresses(self) -> None:
+        """W4 on the state after the run: who wants an address that stays somebody else's keeps the old one."""
+        keeps = {
+            claim.user.object_id
+            for claim in self.claims.values()
+            if claim.email_clash is not None or not self._wants_address(claim)
+        }
+        while True:
+            movers = {
+                c.end_user.id: c
+                for c in self.claims.values()
+                if c.end_user is not None and c.user.object_id not in keeps
+            }
+            stays = {
+                row.email_key: row
+                for row in self.end_users.values()
+                if row.email_key and row.id not in movers
+            }
+            clashing = [
+                claim
+                for claim in self.claims.values()
+                if claim.user.object_id not in keeps
+                and (row := stays.get(claim.key)) is not None
+                and (claim.end_user is None or row.id != claim.end_user.id)
+            ]
+            if not clashing:
+                break
+            for claim in clashing:
+                keeps.add(claim.user.object_id)
+                claim.email_clash = stays[claim.key].id
+        for claim in self.claims.values():
+            self._finish(claim)
+
+    def absent(self) -> Iterable[Decision]:
+        """L1, L2: Links whose object is deleted or was not in the last complete read."""
+        for object_id, row in sorted(self.by_link.items()):
+            user = self.users.get(object_id)
+            if object_id in self.moved or (user is not None and user.presence is Presence.PRESENT):
+                continue
+            yield self._absent_decision(object_id, user, row)
+
+    # -- rungs of M2 ---------------------------------------------------------------------------------------------
+
+    def _by_settlement(self, claim: _Claim, taken: set[str]) -> None:
+        row = self.end_users.get(self.snapshot.settled_links.get(claim.user.object_id, ""))
+        if row is None or row.id in taken:
+            return
+        self._take(claim, row, MatchedBy.EMAIL, Reason.MATCHED_BY_EMAIL)
+
+    def _by_immutable_id(self, claim: _Claim, taken: set[str]) -> None:
+        if not claim.user.immutable_id:
+            return
+        rows = [
+            row
+            for row in self.by_link.values()
+            if row.link is not None
+            and row.link.immutable_id == claim.user.immutable_id
+            and row.id not in taken
+            and self._is_gone(row.link.object_id)
+        ]
+        if len(rows) == 1:
+            self._take(claim, rows[0], MatchedBy.IMMUTABLE_ID, Reason.MATCHED_BY_IMMUTABLE_ID)
+
+    def _by_email(self, claim: _Claim, taken: set[str]) -> None:
+        row = self.by_email.get(claim.key)
+        if row is None or (row.id in taken and self._leaves_address(row, claim.key)):
+            return
+        if row.id not in taken and self._is_free(row):
+            self._take(claim, row, MatchedBy.EMAIL, Reason.MATCHED_BY_EMAIL)
+            return
+        other = next((c.user.object_id for c in self.claims.values() if c.end_user is row), None)
+        other = other or (row.link.object_id if row.link is not None else None)
+        del self.claims[claim.user.object_id]
+        self._conflict(claim.user, Reason.EMAIL_LINKED_TO_OTHER, end_user=row, other=other)
+
+    def _by_alias(self, claim: _Claim, taken: set[str]) -> None:
+        rows = [
+            row
+            for alias in claim.user.aliases
+            if (row := self.by_email.get(alias)) is not None
+            and row.id not in taken
+            and self._is_free(row)
+            and alias not in self._remote_addresses
+        ]
+        if len(rows) == 1:
+            self._take(claim, rows[0], MatchedBy.ALIAS, Reason.MATCHED_BY_ALIAS)
+
+    def _check_add_rules(self, claim: _Claim) -> None:
+        """U9, for creation only (M8: an existing End User was linked above whatever the rules say)."""
+        user, rules = claim.user, self.snapshot.filters
+        if user.account_enabled is False and not rules.add_disabled_accounts:
+            reason = Reason.DISABLED_NOT_ADDED
+        elif rules.only_licensed and not user.license_sku_ids:
+            reason = Reason.UNLICENSED_NOT_ADDED
+        else:
+            return
+        del self.claims[user.object_id]
+        self._say(user, Action.SKIP, reason)
+
+    # -- facts ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _remote_addresses(self) -> frozenset[str]:
+        if not hasattr(self, "_addresses"):
+            self._addresses = frozenset(email_key(user.email) for user in self.present if user.email)
+        return self._addresses
+
+    def _is_gone(self, object_id: str) -> bool:
+        """True when Microsoft no longer has the object, as far as a complete read tells (L2)."""
+        user = self.users.get(object_id)
+        return self.snapshot.is_complete if user is None else user.presence is not Presence.PRESENT
+
+    def _is_free(self, row: EndUserState) -> bool:
+        """M5: not linked, or linked to an object that is gone or of another Microsoft Tenant."""
+        return row.link is None or row.link.is_foreign or self._is_gone(row.link.object_id)
+
+    def _leaves_address(self, row: EndUserState, key: str) -> bool:
+        """True when the linked user of ``row`` has another address now, so that ``key`` becomes free (W4)."""
+        claim = next((c for c in self.claims.values() if c.end_user is row), None)
+        return (
+            claim is not None
+            and claim.email_clash is None
+            and self._wants_address(claim)
+            and claim.key != key
+        )
+
+    def _wants_address(self, claim: _Claim) -> bool:
+        pinned = claim.end_user is not None and "email" in claim.end_user.pinned
+        return bool(claim.key) and not pinned
+
+    # -- results -------------------------------------------------------------------------------------------------
+
+    def _take(self, claim: _Claim, row: EndUserState, by: MatchedBy, reason: Reason) -> None:
+        claim.end_user, claim.by, claim.reason = row, by, reason
+        if row.link is not None:
+            claim.moves_from = row.link.object_id
+            if not row.link.is_foreign:
+                self.moved.add(row.link.object_id)
+            if reason is not Reason.MATCHED_BY_IMMUTABLE_ID:
+                claim.reason = Reason.LINK_MOVED
+
+    def _finish(self, claim: _Claim) -> None:
+        user, row = claim.user, claim.end_user
+        if row is None:
+            if claim.email_clash is not None:
+                self._conflict(user, Reason.EMAIL_LINKED_TO_OTHER, end_user=self.end_users[claim.email_clash])
+                return
+            changes = tuple(FieldChange(name, "", value) for name, value in wanted(user).items() if value)
+            self._say(
+                user,
+                Action.CREATE,
+                Reason.NEW_IN_SCOPE,
+                changes=changes,
+                sets_disabled=user.account_enabled is False,
+            )
+            return
+        changes = field_changes(user, row, keep_email=claim.email_clash is not None)
+        was_disabled = row.link is not None and claim.by is MatchedBy.LINK and row.link.is_disabled
+        disabled = was_disabled if user.account_enabled is None else not user.account_enabled
+        details = {
+            "changes": changes,
+            "end_user": row,
+            "match": claim.by,
+            "moves_link_from": claim.moves_from,
+            "sets_disabled": disabled,
+        }
+        if claim.email_clash is not None:
+            self._conflict(
+                user,
+                Reason.EMAIL_CLASH,
+                other=claim.other_object_id,
+                other_end_user_id=claim.email_clash or None,
+                **details,
+            )
+        elif claim.by is not MatchedBy.LINK:
+            self._say(user, Action.LINK, claim.reason, **details)
+        elif disabled and not was_disabled:
+            self._say(user, Action.MARK_DISABLED, Reason.ACCOUNT_DISABLED, **details)
+        elif was_disabled and not disabled:
+            self._say(user, Action.MARK_ENABLED, Reason.ACCOUNT_ENABLED, **details)
+        elif changes:
+            self._say(user, Action.UPDATE, Reason.FIELDS_DIFFER, **details)
+        else:
+            back = row.link is not None and not row.link.is_in_scope
+            self._say(user, Action.LEAVE, Reason.BACK_IN_SCOPE if back else Reason.UP_TO_DATE, **details)
+
+    def _out_of_scope(self, user: RemoteUser, row: EndUserState | None) -> None:
+        """L3: updates stop; being disabled or enabled in Microsoft is a fact and still marked."""
+        if row is None or row.link is None:
+            self._say(user, Action.LEAVE, Reason.OUT_OF_SCOPE, is_in_scope=False, sets_in_scope=False)
+            return
+        was = row.link.is_disabled
+        now = was if user.account_enabled is None else not user.account_enabled
+        action, reason = Action.LEAVE, Reason.NO_LONGER_IN_SCOPE
+        if now != was:
+            action = Action.MARK_DISABLED if now else Action.MARK_ENABLED
+            reason = Reason.ACCOUNT_DISABLED if now else Reason.ACCOUNT_ENABLED
+        self._say(
+            user,
+            action,
+            reason,
+            end_user=row,
+            match=MatchedBy.LINK,
+            is_in_scope=False,
+            sets_in_scope=False,
+            sets_disabled=now,
+        )
+
+    def _absent_decision(self, object_id: str, user: RemoteUser | None, row: EndUserState) -> Decision:
+        link = row.link
+        action, disabled = Action.MARK_DISABLED, True
+        if user is not None:
+            soft = user.presence is Presence.SOFT_DELETED
+            reason = Reason.ACCOUNT_SOFT_DELETED if soft else Reason.ACCOUNT_GONE
+        elif self.snapshot.is_complete:
+            reason = Reason.ACCOUNT_GONE
+        else:
+            action, reason = Action.LEAVE, Reason.ABSENT_BUT_READ_INCOMPLETE
+            disabled = link is not None and link.is_disabled
+        if action is Action.MARK_DISABLED and link is not None and link.is_disabled:
+            action, reason = Action.LEAVE, Reason.ALREADY_DISABLED
+        return Decision(
+            object_id=object_id,
+            action=action,
+            reason=reason,
+            user_principal_name=user.user_principal_name if user else "",
+            display_name=row.fields.get("display_name", ""),
+            email=row.fields.get("email", ""),
+            end_user_id=row.id,
+            match=MatchedBy.LINK,
+            is_absent=True,
+            sets_disabled=disabled,
+            sets_in_scope=link.is_in_scope if link else True,
+        )
+
+    def _conflict(
+        self,
+        user: RemoteUser,
+        reason: Reason,
+        *,
+        other: str | None = None,
+        other_end_user_id: str | None = None,
+        end_user: EndUserState | None = None,
+        **details: object,
+    ) -> None:
+        self._say(user, Action.CONFLICT, reason, end_user=end_user, **details)
+        decision = replace(
+            self.decisions[user.object_id], other_object_id=other, other_end_user_id=other_end_user_id
+        )
+        key = conflict_key(decision)
+        decision = replace(decision, conflict_key=key)
+        if key in self.snapshot.ignored_conflicts and not decision.changes:
+            decision = replace(decision, action=Action.LEAVE, reason=Reason.CONFLICT_IGNORED)
+        elif key in self.snapshot.ignored_conflicts:
+            decision = replace(decision, action=Action.UPDATE, reason=Reason.CONFLICT_IGNORED)
+        self.decisions[user.object_id] = decision
+
+    def _say(
+        self,
+        user: RemoteUser,
+        action: Action,
+        reason: Reason,
+        *,
+        end_user: EndUserState | None = None,
+        **details: object,
+    ) -> None:
+        self.decisions[user.object_id] = Decision(
+            object_id=user.object_id,
+            action=action,
+            reason=reason,
+            user_principal_name=user.user_principal_name,
+            display_name=user.display_name,
+            email=user.email,
+            end_user_id=end_user.id if end_user is not None else None,
+            **details,  # type: ignore[arg-type]
+        )
+
+
+def _precedence(claim: _Claim, owner: EndUserState | None) -> tuple[bool, bool, bool, datetime, str]:
+    user = claim.user
+    is_owner = claim.end_user is not None and owner is not None and claim.end_user.id == owner.id
+    return (
+        not is_owner,
+        claim.end_user is None,
+        user.account_enabled is False,
+        user.created_at or _LAST,
+        user.object_id,
+    )

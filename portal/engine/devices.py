@@ -1,0 +1,103 @@
+"""Which Asset belongs to whom by MAC address (D2, W5). Pure.
+
+W5 drops malformed, all-zero and broadcast addresses. Multicast ones and Android's placeholder 02:00:00:00:00:00 identify
+no device either (graph-facts 8.3) and are dropped as well. Randomised (locally administered) addresses are kept: they only
+count when the very same one was entered for an Asset.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+_SEPARATORS = re.compile(r"[\s:.\-]")
+_PLACEHOLDERS = {"000000000000", "FFFFFFFFFFFF", "020000000000"}
+
+
+class AssetOutcome(StrEnum):
+    """What becomes of an Asset: assigned, or reported and left alone."""
+
+    ASSIGN = "assign"
+    MANUAL = "manual"
+    AMBIGUOUS = "ambiguous"
+
+
+@dataclass(frozen=True, slots=True)
+class AssetState:
+    """An Asset as stored. assigned_by: manual | sync | None."""
+
+    id: str
+    macs: tuple[str, ...]
+    end_user_id: str | None = None
+    assigned_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """A Microsoft-managed device: whose it is ("" for nobody) and its normalised MACs."""
+
+    device_id: str
+    user_object_id: str
+    macs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AssetDecision:
+    """What to do with one Asset. ``mac`` is the address that led there."""
+
+    asset_id: str
+    outcome: AssetOutcome
+    mac: str
+    end_user_id: str | None = None
+
+
+def normalize_mac(text: str | None) -> str:
+    """12 upper-case hex digits, or "" for what is no device's address."""
+    digits = _SEPARATORS.sub("", text or "").upper()
+    if not re.fullmatch(r"[0-9A-F]{12}", digits) or digits in _PLACEHOLDERS or int(digits[1], 16) & 1:
+        return ""
+    return digits
+
+
+def assign(
+    assets: Iterable[AssetState], devices: Iterable[DeviceState], end_user_of: Mapping[str, str]
+) -> tuple[AssetDecision, ...]:
+    """Decide about every Asset a device speaks for. ``end_user_of``: linked object id → End User id.
+
+    An Asset whose device is gone keeps its assignment: absence of a device says nothing about whose it is.
+    """
+    owners: dict[str, set[str]] = {}
+    for device in devices:
+        if device.user_object_id:
+            for mac in device.macs:
+                owners.setdefault(mac, set()).add(device.user_object_id)
+    found = []
+    for asset in assets:
+        decision = _decide(asset, owners, end_user_of)
+        if decision is not None:
+            found.append(decision)
+    return tuple(found)
+
+
+def _decide(
+    asset: AssetState, owners: Mapping[str, set[str]], end_user_of: Mapping[str, str]
+) -> AssetDecision | None:
+    wanted: dict[str, str] = {}
+    for mac in sorted(asset.macs):
+        users = owners.get(mac, set())
+        if len(users) > 1:
+            return AssetDecision(asset.id, AssetOutcome.AMBIGUOUS, mac)
+        end_user_id = end_user_of.get(next(iter(users), ""))
+        if end_user_id is not None:
+            wanted.setdefault(end_user_id, mac)
+    if len(wanted) > 1:
+        return AssetDecision(asset.id, AssetOutcome.AMBIGUOUS, next(iter(wanted.values())))
+    for end_user_id, mac in wanted.items():
+        if asset.end_user_id == end_user_id:
+            return None
+        if asset.end_user_id is not None and asset.assigned_by == "manual":
+            return AssetDecision(asset.id, AssetOutcome.MANUAL, mac, end_user_id)
+        return AssetDecision(asset.id, AssetOutcome.ASSIGN, mac, end_user_id)
+    return None

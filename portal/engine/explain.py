@@ -1,0 +1,68 @@
+"""Decisions in words: one sentence for each Reason, the same on pages, in the API and on the command line. Pure."""
+
+from __future__ import annotations
+
+from portal.engine.records import Action, Decision, Reason
+
+SECTION_LABELS = {
+    "user_type": "User Type",
+    "domain": "Domain",
+    "office_location": "Office Location",
+    "department": "Department",
+    "group": "Group",
+}
+
+SENTENCES: dict[Reason, str] = {
+    Reason.NEW_IN_SCOPE: "New: fits all five sections, and nobody here has this email.",
+    Reason.MATCHED_BY_EMAIL: "Linked to the End User with the same email.",
+    Reason.MATCHED_BY_ALIAS: "Linked to the End User whose email is one of this account's other addresses.",
+    Reason.MATCHED_BY_IMMUTABLE_ID: "The same person under a new Microsoft account: the Link moved along.",
+    Reason.LINK_MOVED: "Linked again: the Microsoft account the End User was linked to is gone, or of another tenant.",
+    Reason.FIELDS_DIFFER: "Microsoft has other details.",
+    Reason.UP_TO_DATE: "Linked and up to date.",
+    Reason.BACK_IN_SCOPE: "Matches the filters again: updates go on.",
+    Reason.OUT_OF_SCOPE: "Outside the filters.",
+    Reason.NO_LONGER_IN_SCOPE: "No longer matches the filters: kept, not updated any more.",
+    Reason.ACCOUNT_DISABLED: "Sign-in is blocked in Microsoft.",
+    Reason.ACCOUNT_SOFT_DELETED: "Deleted in Microsoft, can be restored there for 30 days.",
+    Reason.ACCOUNT_GONE: "No longer in Microsoft.",
+    Reason.ACCOUNT_ENABLED: "Enabled in Microsoft again.",
+    Reason.ABSENT_BUT_READ_INCOMPLETE: "Not seen in this read, but the read was not complete: nothing is concluded from that.",
+    Reason.ALREADY_DISABLED: "Still disabled in or gone from Microsoft: marked already.",
+    Reason.NOT_LINKED_AND_GONE: "Gone from Microsoft and never linked.",
+    Reason.NO_EMAIL: "Skipped: no email address. Give the account a mail address in Microsoft, or put it on the never-sync list.",
+    Reason.DISABLED_NOT_ADDED: "Skipped: disabled in Microsoft, and disabled accounts are not added.",
+    Reason.UNLICENSED_NOT_ADDED: "Skipped: no Microsoft license, and only licensed people are added.",
+    Reason.NEVER_SYNC: "Skipped: on the never-sync list.",
+    Reason.BAD_RECORD: "Skipped: Microsoft's record cannot be used.",
+    Reason.EMAIL_LINKED_TO_OTHER: "The End User with this email is linked to another Microsoft account that still exists. Nothing was changed.",
+    Reason.DUPLICATE_REMOTE_EMAIL: "Two Microsoft users have this email. Nothing was changed. Choose who is meant, or ignore this until one of them changes.",
+    Reason.EMAIL_CLASH: "The new email belongs to another End User here. It was not changed; the other details were.",
+    Reason.AMBIGUOUS_ALIAS: "Several End Users have one of this account's other addresses. Nothing was changed.",
+    Reason.CONFLICT_IGNORED: "A conflict that was settled with Ignore, and neither side has changed since.",
+}
+
+ACTION_LABELS = {
+    Action.CREATE: "Create",
+    Action.LINK: "Link",
+    Action.UPDATE: "Update",
+    Action.MARK_DISABLED: "Mark disabled",
+    Action.MARK_ENABLED: "Mark enabled",
+    Action.LEAVE: "Leave",
+    Action.SKIP: "Skip",
+    Action.CONFLICT: "Conflict",
+}
+
+
+def sentence(reason: Reason | str, note: str = "") -> str:
+    """The sentence of a reason; an unknown word (from a newer version) is shown as it is."""
+    try:
+        text = SENTENCES[Reason(reason)]
+    except ValueError:
+        return str(reason)
+    return f"{text} ({note})" if note else text
+
+
+def why(decision: Decision) -> str:
+    """The sentence of a decision, its detail included."""
+    return sentence(decision.reason, decision.note)

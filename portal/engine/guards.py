@@ -1,0 +1,93 @@
+"""G1: split a plan into what may be applied and what waits for an administrator; and the counts of G8. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+
+from portal.engine.records import Action, Counts, Decision, GuardedPlan, HoldKind, HoldRule, Plan
+
+_COUNTED = {
+    Action.CREATE: "created",
+    Action.LINK: "linked",
+    Action.UPDATE: "updated",
+    Action.LEAVE: "unchanged",
+    Action.MARK_DISABLED: "disabled",
+    Action.MARK_ENABLED: "enabled",
+    Action.CONFLICT: "conflicts",
+}
+
+
+def guard(
+    plan: Plan, *, linked: int, is_initial: bool, rule: HoldRule, dismissed: frozenset[str] = frozenset()
+) -> GuardedPlan:
+    """Split ``plan``. ``linked``: the Organization's Links now. ``dismissed``: hold keys settled with "dismiss"."""
+    kept, waived = [], []
+    for decision in plan.decisions:
+        (waived if dismissed and hold_key(decision) in dismissed else kept).append(decision)
+    disables = [d for d in kept if d.action is Action.MARK_DISABLED]
+    creates = [d for d in kept if d.action is Action.CREATE]
+    held: dict[HoldKind, tuple[Decision, ...]] = {}
+    if len(disables) >= rule.minimum and len(disables) * 100 > rule.percent * linked:
+        held[HoldKind.DISABLE] = tuple(disables)
+    if not is_initial and len(creates) >= rule.create_minimum and len(creates) * 100 > rule.percent * linked:
+        held[HoldKind.CREATE] = tuple(creates)
+    waiting = {d.object_id for decisions in held.values() for d in decisions}
+    apply = tuple(d for d in kept if d.object_id not in waiting)
+    return GuardedPlan(apply, held, count(apply, [d for ds in held.values() for d in ds], waived))
+
+
+def hold_key(decision: Decision) -> str:
+    """Identifies a held decision until what it says changes: who, what, why, and for a creation with which address."""
+    parts = (
+        decision.object_id,
+        decision.action.value,
+        decision.reason.value,
+        decision.email.casefold(),
+        decision.end_user_id or "",
+    )
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:40]
+
+
+def count(
+    apply: Iterable[Decision], held: Iterable[Decision] = (), waived: Iterable[Decision] = ()
+) -> Counts:
+    """Count decisions kind by kind (interfaces.md, "Sync Run")."""
+    numbers = dict.fromkeys((f.name for f in fields(Counts)), 0)
+    for decision in apply:
+        _add(numbers, decision, _COUNTED.get(decision.action, ""))
+    for decision in held:
+        _add(numbers, decision, "held")
+    for decision in waived:
+        is_new = decision.action is Action.CREATE
+        _add(numbers, decision, "" if is_new else "unchanged")
+    return Counts(**numbers)
+
+
+def check_sums(counts: Counts) -> bool:
+    """G8: the counts add up."""
+    decided = counts.created + counts.linked + counts.updated + counts.unchanged + counts.disabled
+    decided += counts.enabled + counts.conflicts + counts.held
+    return (
+        counts.read == counts.in_scope + counts.out_of_scope + counts.skipped and counts.in_scope == decided
+    )
+
+
+def as_dict(counts: Counts) -> Mapping[str, int]:
+    """For a run's ``counts`` column."""
+    return {f.name: getattr(counts, f.name) for f in fields(Counts)}
+
+
+def _add(numbers: dict[str, int], decision: Decision, kind: str) -> None:
+    if decision.is_absent:
+        numbers["gone"] += decision.action is Action.MARK_DISABLED and kind == "disabled"
+        return
+    numbers["read"] += 1
+    if decision.action is Action.SKIP or not kind:
+        numbers["skipped"] += 1
+    elif not decision.is_in_scope:
+        numbers["out_of_scope"] += 1
+    else:
+        numbers["in_scope"] += 1
+        numbers[kind] += 1

@@ -1,0 +1,205 @@
+"""Graph JSON → RemoteUser. The e-mail rule (M1) lives here only. Pure.
+
+``merge`` keeps the raw selected properties over delta rounds: a property that is absent kept its value, one that is null
+was cleared (graph-facts 3); in a full read absent means never set.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from portal.engine.records import Presence, RemoteUser
+
+# Every property read below; ``graph.queries`` selects exactly these.
+SELECT: tuple[str, ...] = (
+    "id",
+    "userPrincipalName",
+    "displayName",
+    "givenName",
+    "surname",
+    "mail",
+    "otherMails",
+    "proxyAddresses",
+    "businessPhones",
+    "mobilePhone",
+    "streetAddress",
+    "city",
+    "state",
+    "postalCode",
+    "country",
+    "department",
+    "officeLocation",
+    "jobTitle",
+    "userType",
+    "accountEnabled",
+    "createdDateTime",
+    "assignedLicenses",
+    "onPremisesImmutableId",
+)
+
+_TEXTS = {
+    "user_principal_name": ("userPrincipalName", 1024),
+    "display_name": ("displayName", 256),
+    "first_name": ("givenName", 256),
+    "last_name": ("surname", 256),
+    "mobile_phone": ("mobilePhone", 128),
+    "city": ("city", 256),
+    "state": ("state", 256),
+    "postal_code": ("postalCode", 64),
+    "country": ("country", 256),
+    "department": ("department", 256),
+    "office_location": ("officeLocation", 256),
+    "job_title": ("jobTitle", 256),
+    "immutable_id": ("onPremisesImmutableId", 256),
+}
+_LINE_BREAKS = re.compile(r"\r\n?|\u2028|\u2029")
+_SPACES = re.compile(r"\s+")
+
+
+class _WrongType(ValueError):
+    """A property has a type that Graph never sends."""
+
+
+def merge(old: Mapping[str, Any] | None, patch: Mapping[str, Any], *, full: bool) -> dict[str, Any]:
+    """The raw object after ``patch``; only selected properties are kept."""
+    base: dict[str, Any] = {} if full or old is None else dict(old)
+    base.update({name: patch[name] for name in SELECT if name in patch})
+    return {name: base[name] for name in SELECT if base.get(name) is not None}
+
+
+def remote_user(raw: Mapping[str, Any], presence: Presence = Presence.PRESENT) -> RemoteUser:
+    """Read one raw object. Never raises: what cannot be used becomes ``problem`` (G8)."""
+    object_id = str(raw.get("id") or "").lower()
+    try:
+        texts = {
+            name: _text(raw.get(source), limit=limit, name=source) for name, (source, limit) in _TEXTS.items()
+        }
+        mail = _address(raw.get("mail"), "mail")
+        proxies = [
+            _text(item, limit=1024, name="proxyAddresses")
+            for item in _list(raw.get("proxyAddresses"), "proxyAddresses")
+        ]
+        others = [_address(item, "otherMails") for item in _list(raw.get("otherMails"), "otherMails")]
+        email = choose_email(mail, proxies, texts["user_principal_name"], others)
+        phones = _list(raw.get("businessPhones"), "businessPhones")
+        return RemoteUser(
+            object_id=object_id,
+            email=email,
+            aliases=_aliases(proxies, email),
+            phone=_text(phones[0], limit=128, name="businessPhones") if phones else "",
+            street_address=_text(raw.get("streetAddress"), limit=1024, name="streetAddress", lines=True),
+            user_type=_text(raw.get("userType"), limit=64, name="userType") or "Member",  # S4
+            account_enabled=_flag(raw.get("accountEnabled")),
+            created_at=parse_time(raw.get("createdDateTime")),
+            license_sku_ids=_sku_ids(raw.get("assignedLicenses")),
+            presence=presence,
+            problem="" if object_id else "the record has no id",
+            **texts,
+        )
+    except _WrongType as error:
+        shown = raw.get("displayName")
+        return RemoteUser(
+            object_id=object_id,
+            display_name=clean(shown)[:256] if isinstance(shown, str) else "",
+            user_principal_name=clean(upn)[:1024]
+            if isinstance(upn := raw.get("userPrincipalName"), str)
+            else "",
+            presence=presence,
+            problem=str(error),
+        )
+
+
+def choose_email(mail: str, proxies: list[str], upn: str, others: list[str]) -> str:
+    """M1: mail, else the primary ``SMTP:`` address, else the UPN unless it holds ``#EXT#``, else the first otherMails."""
+    primary = next((_shape(p[5:]) for p in proxies if p.startswith("SMTP:") and _shape(p[5:])), "")
+    plain_upn = "" if "#EXT#" in upn.upper() else _shape(upn)
+    return mail or primary or plain_upn or next((other for other in others if other), "")
+
+
+def email_key(email: str) -> str:
+    """How addresses compare: trimmed, NFC, case-folded (M1)."""
+    return unicodedata.normalize("NFC", email).strip().casefold()
+
+
+def folded(text: str) -> str:
+    """How filter values compare (S3): trimmed, inner blanks as one, case-folded."""
+    return _SPACES.sub(" ", unicodedata.normalize("NFC", text)).strip().casefold()
+
+
+def clean(text: str, *, lines: bool = False) -> str:
+    """NFC, trimmed, without control characters (G7); line breaks stay where ``lines`` says so."""
+    text = _LINE_BREAKS.sub("\n", unicodedata.normalize("NFC", text))
+    kept = (
+        c
+        for c in text
+        if (c == "\n" and lines) or (unicodedata.category(c) not in {"Cc", "Cs"}) or c in "\n\t"
+    )
+    flat = "".join(kept)
+    return (flat if lines else flat.replace("\n", " ").replace("\t", " ")).strip()
+
+
+def parse_time(value: Any) -> datetime | None:
+    """ISO 8601 with ``Z`` and 0 to 7 fraction digits; None for null, for year 1 ("never") and for what is no time."""
+    if not isinstance(value, str):
+        return None
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?", value.strip())
+    if match is None:
+        return None
+    seconds, fraction, zone = match.groups()
+    try:
+        found = datetime.fromisoformat(
+            f"{seconds}.{(fraction or '0')[:6]:0<6}{'+00:00' if zone in {None, 'Z'} else zone}"
+        )
+    except ValueError:
+        return None
+    return None if found.year <= 1 else found.astimezone(UTC)
+
+
+def _shape(text: str) -> str:
+    text = clean(text)
+    local, at, domain = text.rpartition("@")
+    return text if at and local and domain and not re.search(r"\s", text) else ""
+
+
+def _address(value: Any, name: str) -> str:
+    return _shape(_text(value, limit=1024, name=name))
+
+
+def _aliases(proxies: list[str], email: str) -> tuple[str, ...]:
+    found = (email_key(shaped) for p in proxies if p[:5].upper() == "SMTP:" and (shaped := _shape(p[5:])))
+    return tuple(dict.fromkeys(alias for alias in found if alias != email_key(email)))
+
+
+def _text(value: Any, *, limit: int, name: str, lines: bool = False) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _WrongType(f"{name} is not a text")
+    return clean(value, lines=lines)[:limit].rstrip()
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise _WrongType(f"{name} is not a list")
+    return value
+
+
+def _flag(value: Any) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    raise _WrongType("accountEnabled is neither true nor false")
+
+
+def _sku_ids(value: Any) -> tuple[str, ...]:
+    found = []
+    for item in _list(value, "assignedLicenses"):
+        if not isinstance(item, dict) or not isinstance(item.get("skuId"), str):
+            raise _WrongType("assignedLicenses has an entry without skuId")
+        found.append(item["skuId"].lower())
+    return tuple(sorted(set(found)))

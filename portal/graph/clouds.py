@@ -1,0 +1,55 @@
+"""The Microsoft clouds: one table of hosts (graph-facts 1.6). Nobody types a host: tokens go nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Bases without a trailing slash. is_known: MSAL may look the login host up at Microsoft."""
+
+    name: str
+    login_url: str
+    graph_url: str
+    label: str
+    is_known: bool = True
+
+
+CLOUDS = {
+    "global": Cloud("global", "https://login.microsoftonline.com", "https://graph.microsoft.com", "Global"),
+    "us_gov": Cloud(
+        "us_gov", "https://login.microsoftonline.us", "https://graph.microsoft.us", "US Government (GCC High)"
+    ),
+    "us_dod": Cloud(
+        "us_dod", "https://login.microsoftonline.us", "https://dod-graph.microsoft.us", "US Government (DoD)"
+    ),
+    "china": Cloud(
+        "china",
+        "https://login.chinacloudapi.cn",
+        "https://microsoftgraph.chinacloudapi.cn",
+        "China (21Vianet)",
+    ),
+}
+DEFAULT = "global"
+
+
+def cloud(name: str, *, login_url: str = "", graph_url: str = "") -> Cloud:
+    """The cloud called ``name``; the two URLs replace the default cloud's bases, for a local simulator.
+
+    Raises KeyError for an unknown name and ValueError for a URL that is not HTTPS.
+    """
+    found = CLOUDS[name]
+    if name != DEFAULT or not (login_url or graph_url):
+        return found
+    for url in (login_url, graph_url):
+        if url and (urlsplit(url).scheme != "https" or not urlsplit(url).hostname):
+            raise ValueError("Microsoft's addresses must be https:// URLs")
+    return Cloud(
+        name,
+        (login_url or found.login_url).rstrip("/"),
+        (graph_url or found.graph_url).rstrip("/"),
+        found.label,
+        is_known=False,
+    )

@@ -1,0 +1,195 @@
+"""Microsoft's codes in words (C4, graph-facts 1.5 and 10.3): what it means and what the administrator does about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from portal.errors import SourceAuthError, SourceError, SourceTransient
+
+Kind = Literal["credential", "not_consented", "disabled", "wrong_tenant", "try_later", "other"]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """kind groups codes by what helps; text is the whole sentence; minutes: may pass by itself right after consent."""
+
+    kind: Kind
+    text: str
+    minutes: bool = False
+
+
+_WRONG_VALUE = "Microsoft does not accept the portal's client secret. Enter the secret's Value, not its Secret ID, in Settings; check that nothing was cut off."
+_CERT = "Microsoft does not accept the portal's certificate. Upload it to the app registration, compare the thumbprints, and check this server's clock."
+_CONSENT = "This Microsoft tenant has not given the portal its consent, or withdrew it. Press Reconnect and let their administrator consent."
+_DISABLED = "The customer switched the portal's app off. Their administrator turns on 'Enabled for users to sign-in' on the enterprise application, or consents again with Reconnect."
+_NO_TENANT = "There is no such Microsoft tenant. Check the tenant id or domain, and whether it belongs to another cloud."
+_LATER = "Microsoft's sign-in has trouble of its own just now. The portal tries again by itself."
+_REGISTRATION = "The permissions of the app registration are not set up right. Compare them with the list in Settings, then consent again."
+
+CODES: Mapping[int, Advice] = {
+    7000215: Advice("credential", _WRONG_VALUE),
+    7000222: Advice(
+        "credential",
+        "The portal's client secret has expired. Create a new one in the app registration and enter it in Settings.",
+    ),
+    7000218: Advice(
+        "credential",
+        "Microsoft got no secret or certificate from the portal. Enter one in Settings, and make sure that the app is not a public client.",
+    ),
+    700027: Advice("credential", _CERT),
+    700030: Advice("credential", _CERT),
+    700024: Advice(
+        "credential",
+        "Microsoft finds the portal's certificate out of its time: this server's clock is wrong. Set it right.",
+    ),
+    50012: Advice("credential", _CERT),
+    700016: Advice(
+        "not_consented",
+        "Microsoft does not know the portal's app in this tenant: consent was not given, or the client id or the tenant is wrong. Press Reconnect and let their administrator consent.",
+        minutes=True,
+    ),
+    7000229: Advice("not_consented", _CONSENT, minutes=True),
+    700011: Advice("not_consented", _CONSENT, minutes=True),
+    65001: Advice("not_consented", _CONSENT),
+    65004: Advice(
+        "not_consented",
+        "The administrator declined. Start again, and let them accept the permissions that the page lists.",
+    ),
+    90094: Advice(
+        "not_consented",
+        "An administrator has to consent: send them the link from Connect a Microsoft tenant.",
+    ),
+    90095: Advice(
+        "not_consented",
+        "The request waits for the customer's own approval workflow. Try again once their administrator approved it.",
+    ),
+    90099: Advice(
+        "not_consented",
+        "The app is not approved for partner access to this customer. Let the customer's administrator consent.",
+    ),
+    7000112: Advice("disabled", _DISABLED),
+    70001: Advice("disabled", _DISABLED),
+    90002: Advice("wrong_tenant", _NO_TENANT),
+    900023: Advice(
+        "wrong_tenant",
+        "This is neither a tenant id nor a domain. Enter the tenant's GUID or one of its verified domains.",
+    ),
+    5000224: Advice("wrong_tenant", "This Microsoft tenant was deleted or suspended."),
+    90038: Advice(
+        "wrong_tenant",
+        "This Microsoft tenant lives in another cloud. Connect it again with that cloud chosen.",
+    ),
+    900382: Advice(
+        "wrong_tenant",
+        "An app registration works in its own cloud only. Register the app in that cloud as well.",
+    ),
+    900432: Advice(
+        "wrong_tenant",
+        "An app registration works in its own cloud only. Register the app in that cloud as well.",
+    ),
+    500011: Advice(
+        "wrong_tenant",
+        "Microsoft Graph is not known in this tenant under that address: the wrong cloud is chosen.",
+    ),
+    650051: Advice(
+        "try_later",
+        "Microsoft is still creating the app in this tenant. Try again in a few minutes.",
+        minutes=True,
+    ),
+    650052: Advice(
+        "other",
+        "The tenant lacks a subscription for one of the permissions. Take that permission off the app registration.",
+    ),
+    650056: Advice("other", _REGISTRATION),
+    650057: Advice("other", _REGISTRATION),
+    65005: Advice("other", _REGISTRATION),
+    50194: Advice(
+        "other",
+        "The app registration is for one tenant only. Set it to 'Accounts in any organizational directory'.",
+    ),
+    50011: Advice(
+        "other",
+        "The redirect address is not on the app registration. Add the exact address that Settings shows.",
+    ),
+    50020: Advice(
+        "other",
+        "This account belongs to another tenant. Sign in with an account of the tenant that is meant.",
+    ),
+    50034: Advice("other", "There is no such account in this tenant. Check the account and the tenant."),
+    50053: Advice("other", "The account is locked. An administrator of that tenant unlocks it."),
+    50055: Advice("other", "The account's password has expired. Renew it, then sign in again."),
+    50056: Advice("other", "The account has no password. An administrator of that tenant sets one."),
+    50057: Advice("other", "The account is disabled. An administrator of that tenant enables it."),
+    50076: Advice("other", "Multi-factor authentication is needed. Finish it in the browser."),
+    50079: Advice("other", "Multi-factor authentication must be set up for the account first."),
+    50105: Advice(
+        "other", "The account is not assigned to the app. Assign it, or turn off 'Assignment required'."
+    ),
+    50126: Advice("other", "User name or password is wrong. Sign in again."),
+    53003: Advice(
+        "other", "Conditional Access blocks this. The customer's administrator adjusts the policy."
+    ),
+    54005: Advice("other", "This sign-in was used already. Start again."),
+    900144: Advice(
+        "other", "Microsoft found the portal's request incomplete. This is a fault of the portal: report it."
+    ),
+    90013: Advice(
+        "other", "Microsoft found the portal's request wrong. This is a fault of the portal: report it."
+    ),
+    9002313: Advice(
+        "other",
+        "Microsoft could not read the portal's request. Enter the secret again: it may hold a cut-off character.",
+    ),
+    9001023: Advice("other", "A token needs a tenant of its own. This is a fault of the portal: report it."),
+    50196: Advice("try_later", "Microsoft saw the same request too often. Wait some minutes."),
+    90055: Advice("try_later", _LATER),
+    90033: Advice("try_later", _LATER),
+    90006: Advice("try_later", _LATER),
+    90012: Advice("try_later", _LATER),
+    90024: Advice("try_later", _LATER),
+    50033: Advice("try_later", _LATER),
+}
+
+
+def aadsts(result: Mapping[str, Any]) -> int | None:
+    """The number that decides: the first of ``error_codes``, else the one in the description."""
+    codes = result.get("error_codes")
+    if isinstance(codes, list) and codes and isinstance(codes[0], int):
+        return codes[0]
+    match = re.search(r"AADSTS(\d+)", str(result.get("error_description", "")))
+    return int(match.group(1)) if match else None
+
+
+def token_error(result: Mapping[str, Any]) -> SourceError:
+    """What a refused token request means."""
+    number = aadsts(result)
+    if number is None:
+        return SourceTransient(
+            "Microsoft's sign-in gave no usable answer. The portal tries again by itself.",
+            code=str(result.get("error", ""))[:60],
+        )
+    advice = CODES.get(number)
+    code = f"AADSTS{number}"
+    if advice is None:
+        return SourceAuthError(
+            f"Microsoft refuses the portal's sign-in for a reason the portal does not know ({code}). Look the code up, then check the connection again.",
+            code=code,
+        )
+    if advice.kind == "try_later":
+        return SourceTransient(f"{advice.text} ({code})", code=code)
+    return SourceAuthError(f"{advice.text} ({code})", code=code)
+
+
+def consent_error(error: str, description: str) -> str:
+    """What a refused admin consent means, in words (graph-facts 1.3); the shapes vary, so nothing is taken for granted."""
+    number = aadsts({"error_description": description})
+    known = CODES.get(number) if number is not None else None
+    if known is not None:
+        return f"{known.text} (AADSTS{number})"
+    if error in {"consent_required", "access_denied", "permission_denied"}:
+        return f"{CODES[65004].text} ({error})"
+    shown = re.sub(r"[^\w.-]", "", error)[:60]
+    return f"Microsoft did not give consent ({shown}). Start again; if it stays, the customer's administrator looks the code up."

@@ -1,0 +1,40 @@
+"""Every path and ``$select`` of the product, in one place, so that what is read can be compared with what is used."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+# Exactly what ``engine.normalize`` reads: delta reports changes of selected properties only (graph-facts 3), so a longer
+# list means more traffic, and a shorter one changes that are never seen. A change here makes every stored token void.
+USER_SELECT = (
+    "id,userPrincipalName,displayName,givenName,surname,mail,otherMails,proxyAddresses,businessPhones,mobilePhone,"
+    "streetAddress,city,state,postalCode,country,department,officeLocation,jobTitle,userType,accountEnabled,"
+    "createdDateTime,assignedLicenses,onPremisesImmutableId"
+)
+USERS_DELTA = f"/users/delta?$select={USER_SELECT}"
+USERS = f"/users?$top=999&$select={USER_SELECT}"
+USER_COUNT = "/users/$count"
+ORGANIZATION = "/organization?$select=id,displayName,verifiedDomains,tenantType"
+DOMAINS = "/domains?$select=id,isVerified,isDefault,isInitial"
+DELETED_USERS = "/directory/deletedItems/microsoft.graph.user?$select=id,deletedDateTime&$top=999"
+GROUPS = "/groups?$top=999&$select=id,displayName,mail,mailEnabled,securityEnabled,groupTypes,membershipRule"
+GROUPS_DELTA = "/groups/delta?$select=displayName,members"
+SKUS = "/subscribedSkus?$select=skuId,skuPartNumber,capabilityStatus,consumedUnits,prepaidUnits,appliesTo,servicePlans"
+SIGN_INS = "/users?$select=id,signInActivity&$top=500"  # 500 is the most with this property (graph-facts 5.2)
+REGISTRATIONS = "/reports/authenticationMethods/userRegistrationDetails?$top=999"
+REGISTRATIONS_BARE = "/reports/authenticationMethods/userRegistrationDetails"
+DEVICES = "/deviceManagement/managedDevices?$select=id,deviceName,userId,wiFiMacAddress,lastSyncDateTime"
+CONTRACTS = "/contracts"
+PARTNER_CUSTOMERS = "/tenantRelationships/delegatedAdminCustomers?$top=300"
+PARTNER_RELATIONSHIPS = "/tenantRelationships/delegatedAdminRelationships"
+CONSISTENT = {"ConsistencyLevel": "eventual"}
+
+
+def members(group_id: str) -> str:
+    """All levels, flattened, users, groups and devices mixed: filtered in code, which spares the eventual index (graph-facts 4.2)."""
+    return f"/groups/{quote(group_id, safe='')}/transitiveMembers?$select=id&$top=999"
+
+
+def device_macs(device_id: str) -> str:
+    """The Ethernet address comes with a single device only (graph-facts 8.2)."""
+    return f"/deviceManagement/managedDevices/{quote(device_id, safe='')}?$select=id,ethernetMacAddress,wiFiMacAddress"

@@ -1,0 +1,78 @@
+"""What to do about an answer that is not good, as a value (G5, graph-facts 10.2). Pure: time and chance are handed in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+
+MAX_TRIES = 6
+BUDGET_SECONDS = (
+    90.0  # all waiting for one request: with its answers it stays within 2 minutes (interfaces.md)
+)
+RETRIED = frozenset({429, 500, 502, 503, 504, 509})
+FIRST_WAIT = 2.0
+
+
+class Next(StrEnum):
+    """retry: the same request after waiting. give_up: the error stands. postpone: Microsoft asks for longer than a run waits."""
+
+    RETRY = "retry"
+    GIVE_UP = "give_up"
+    POSTPONE = "postpone"
+
+
+@dataclass(frozen=True)
+class RetryDecision:
+    """wait_seconds: before trying again, or until when it is postponed. new_connection: 503 asks for one."""
+
+    next: Next
+    wait_seconds: float = 0.0
+    new_connection: bool = False
+    is_throttling: bool = False
+
+
+def decide(
+    *,
+    attempt: int,
+    status: int | None,
+    headers: Mapping[str, str],
+    now: datetime,
+    waited: float,
+    jitter: float = 0.0,
+) -> RetryDecision:
+    """After the ``attempt``-th try (from 1) ended with ``status`` (None: no answer at all).
+
+    waited: seconds this request waited already. jitter: 0..1, spreads the waits that Microsoft does not name.
+    """
+    if status is not None and status not in RETRIED:
+        return RetryDecision(Next.GIVE_UP)
+    asked = retry_after(headers, now)
+    throttled = status == 429 or asked is not None
+    fresh = status in {None, 503}
+    wait = asked if asked is not None else FIRST_WAIT * 2 ** (attempt - 1) * (1 + jitter / 4)
+    if throttled and asked is not None and waited + wait > BUDGET_SECONDS:
+        return RetryDecision(Next.POSTPONE, wait, is_throttling=True)
+    if attempt >= MAX_TRIES or waited + wait > BUDGET_SECONDS:
+        if status == 429:
+            return RetryDecision(Next.POSTPONE, max(wait, 60.0), is_throttling=True)
+        return RetryDecision(Next.GIVE_UP)
+    return RetryDecision(Next.RETRY, wait, new_connection=fresh, is_throttling=throttled)
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds from ``Retry-After``: a number or an HTTP date; None when absent or unreadable. Never negative."""
+    text = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
+    if not text:
+        return None
+    try:
+        return max(0.0, float(text)) if text.replace(".", "", 1).isdigit() else _until(text, now)
+    except (TypeError, ValueError):
+        return None
+
+
+def _until(text: str, now: datetime) -> float:
+    when = parsedate_to_datetime(text)
+    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - now).total_seconds())

@@ -1,0 +1,288 @@
+"""Reads one Microsoft Tenant: the engine's ``DirectorySource`` (portal.engine.ports) on top of the Graph client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from portal.errors import (
+    SourceBadAnswer,
+    SourceError,
+    SourceLicenseMissing,
+    SourcePermissionMissing,
+    SourceRejected,
+    SourceThrottled,
+)
+from portal.graph import queries
+from portal.graph.client import GraphClient, Meter, ObjectMissing
+from portal.graph.limiter import SlowLimiter
+from portal.graph.tokens import roles_of
+
+RawObject = dict[str, Any]
+USER_TYPE = "#microsoft.graph.user"
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page; ``delta_link`` on the last one only."""
+
+    items: Sequence[RawObject]
+    delta_link: str | None = None
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One line of Check connection (C4). state: ok | missing_permission | missing_license | error."""
+
+    name: str
+    state: str
+    detail: str
+    permission: str = ""
+
+
+class GraphDirectory:
+    """One tenant's reader. Not to be shared between threads."""
+
+    def __init__(self, client: GraphClient, limiter: SlowLimiter) -> None:
+        self._client, self._limiter = client, limiter
+        self.meter: Meter = client.meter
+
+    def organization(self) -> RawObject:
+        """The tenant itself; its ``id`` is the tenant id."""
+        value = self._client.get(queries.ORGANIZATION).get("value")
+        if not isinstance(value, list) or len(value) != 1 or not isinstance(value[0], dict):
+            raise SourceBadAnswer(
+                "Microsoft's answer about the tenant itself cannot be used.", code="organization"
+            )
+        return value[0]
+
+    def domains(self) -> list[RawObject]:
+        """Every domain, unverified ones included."""
+        return self._all(queries.DOMAINS)
+
+    def user_count(self) -> int | None:
+        """Microsoft's own number of users; None where it is not offered (B2C, missing index)."""
+        try:
+            return self._client.get_number(queries.USER_COUNT, headers=queries.CONSISTENT)
+        except (SourceRejected, ObjectMissing, SourceBadAnswer, SourcePermissionMissing):
+            return None
+
+    def users_delta(self, link: str | None) -> Iterator[Page]:
+        """People that changed since ``link``, or all; ends with the new delta link."""
+        return self._delta(link or queries.USERS_DELTA)
+
+    def users_full(self) -> Iterator[Page]:
+        """Everybody, page by page, for tenants that refuse delta; the last page says so with an empty link."""
+        previous: list[RawObject] | None = None
+        for page in self._client.pages(queries.USERS):
+            if previous is not None:
+                yield Page(previous)
+            previous = _objects(page)
+        yield Page(previous or [], "")
+
+    def deleted_users(self) -> list[RawObject]:
+        """Soft-deleted users of the last 30 days."""
+        return self._all(queries.DELETED_USERS)
+
+    def groups(self) -> list[RawObject]:
+        """Every group."""
+        return self._all(queries.GROUPS)
+
+    def transitive_members(self, group_ids: Sequence[str]) -> dict[str, frozenset[str] | None]:
+        """Group id → user ids, direct and nested; None for a group that is gone. First pages come by ``$batch``."""
+        found: dict[str, frozenset[str] | None] = {}
+        paths = [queries.members(group_id) for group_id in group_ids]
+        for group_id, first in zip(group_ids, self._client.batch(paths), strict=True):
+            found[group_id] = self._members(first)
+        return found
+
+    def groups_delta(self, link: str | None) -> Iterator[Page]:
+        """Groups that changed, with their changed members."""
+        return self._delta(link or queries.GROUPS_DELTA)
+
+    def subscribed_skus(self) -> list[RawObject]:
+        """License products."""
+        return self._all(queries.SKUS)
+
+    def sign_ins(self) -> Iterator[Sequence[RawObject]]:
+        """Pages of sign-in activity, each in its turn among all tenants (T7)."""
+        with _Turns(self._client, self._limiter):
+            try:
+                for page in self._client.pages(queries.SIGN_INS):
+                    yield _objects(page)
+            except SourceThrottled:
+                self._limiter.hold_back(60.0)
+                raise
+
+    def registration_details(self) -> Iterator[Sequence[RawObject]]:
+        """Pages of the MFA report; ``$top`` is not promised, so a 400 is asked again without."""
+        try:
+            for page in self._client.pages(queries.REGISTRATIONS):
+                yield _objects(page)
+        except SourceRejected as error:
+            if error.status != 400:
+                raise
+            for page in self._client.pages(queries.REGISTRATIONS_BARE):
+                yield _objects(page)
+
+    def managed_devices(self) -> Iterator[Sequence[RawObject]]:
+        """Pages of Intune devices. SourceLicenseMissing where the tenant has no Intune (400, graph-facts 8.2)."""
+        try:
+            for page in self._client.pages(queries.DEVICES):
+                yield _objects(page)
+        except SourceRejected as error:
+            if error.status == 400:
+                raise SourceLicenseMissing(
+                    "This tenant has no Intune, so there are no devices to read.", code=error.code
+                ) from error
+            raise
+
+    def ethernet_macs(self, device_ids: Sequence[str]) -> dict[str, str]:
+        """Device id → Ethernet address; devices that are gone are left out."""
+        found: dict[str, str] = {}
+        paths = [queries.device_macs(device_id) for device_id in device_ids]
+        for device_id, answer in zip(device_ids, self._client.batch(paths), strict=True):
+            if isinstance(answer, ObjectMissing):
+                continue
+            if isinstance(answer, SourceError):
+                raise answer
+            found[device_id] = str(answer.get("ethernetMacAddress") or "")
+        return found
+
+    def contracts(self) -> list[RawObject]:
+        """Reseller customers of a partner tenant (C3)."""
+        return self._all(queries.CONTRACTS)
+
+    def partner_customers(self) -> list[RawObject]:
+        """Customers with a delegated admin relationship (C3)."""
+        return self._all(queries.PARTNER_CUSTOMERS)
+
+    def partner_relationships(self) -> list[RawObject]:
+        """Delegated admin relationships with their end dates (C5)."""
+        return self._all(queries.PARTNER_RELATIONSHIPS)
+
+    def check(self) -> list[CheckResult]:
+        """Every call the sync needs, with a fresh token (C4, graph-facts 1.4). Raises only when no token can be had."""
+        roles = roles_of(self._client.tokens.fresh())
+        results = [CheckResult("Token", "ok", "Microsoft gave the portal a token.")]
+        if not roles:
+            results = [
+                CheckResult(
+                    "Token",
+                    "missing_permission",
+                    "The token carries no permission at all: nothing was consented. Press Reconnect and let their administrator consent.",
+                )
+            ]
+        return results + [self._checked(*line) for line in self._lines()]
+
+    def _lines(self) -> list[tuple[str, str, Callable[[], object]]]:
+        first = self._client.get
+        return [
+            ("Organization", "Organization.Read.All", self.organization),
+            ("People", "User.Read.All", lambda: first("/users?$top=1&$select=id")),
+            ("People, changes only", "User.Read.All", lambda: first("/users/delta?$select=id")),
+            ("Groups", "GroupMember.Read.All", lambda: first("/groups?$top=1&$select=id")),
+            ("Domains", "Domain.Read.All", lambda: first(queries.DOMAINS)),
+            ("Licenses", "Organization.Read.All", lambda: first(queries.SKUS)),
+            (
+                "Deleted people",
+                "User.Read.All",
+                lambda: first("/directory/deletedItems/microsoft.graph.user?$select=id&$top=1"),
+            ),
+            ("Last sign-in", "AuditLog.Read.All", self._one_sign_in),
+            ("MFA registration", "AuditLog.Read.All", lambda: first(queries.REGISTRATIONS_BARE)),
+            (
+                "Managed devices",
+                "DeviceManagementManagedDevices.Read.All",
+                lambda: first("/deviceManagement/managedDevices?$top=1&$select=id"),
+            ),
+        ]
+
+    def _one_sign_in(self) -> object:
+        with _Turns(self._client, self._limiter):
+            return self._client.get("/users?$top=1&$select=id,signInActivity")
+
+    def _checked(self, name: str, permission: str, call: Callable[[], object]) -> CheckResult:
+        try:
+            call()
+        except SourcePermissionMissing as error:
+            return CheckResult(name, "missing_permission", error.advice, error.permission or permission)
+        except SourceLicenseMissing as error:
+            return CheckResult(name, "missing_license", error.advice, permission)
+        except SourceRejected as error:
+            if name == "Managed devices" and error.status == 400:
+                return CheckResult(
+                    name,
+                    "missing_license",
+                    "This tenant has no Intune, so there are no devices to read.",
+                    permission,
+                )
+            return CheckResult(name, "error", error.advice, permission)
+        except SourceError as error:
+            return CheckResult(name, "error", error.advice, permission)
+        return CheckResult(name, "ok", "", permission)
+
+    def _all(self, path: str) -> list[RawObject]:
+        return [item for page in self._client.pages(path) for item in _objects(page)]
+
+    def _delta(self, link: str) -> Iterator[Page]:
+        ended = False
+        for page in self._client.pages(link):
+            found = page.get("@odata.deltaLink")
+            if found is not None:
+                self._client.check_link(found)
+                ended = True
+            elif "@odata.nextLink" not in page:
+                break
+            yield Page(_objects(page), str(found) if found is not None else None)
+        if not ended:
+            raise SourceBadAnswer(
+                "Microsoft's answer broke off: the last page has no link to go on from.", code="no delta link"
+            )
+
+    def _members(self, first: RawObject | SourceError) -> frozenset[str] | None:
+        if isinstance(first, ObjectMissing):
+            return None
+        if isinstance(first, SourceError):
+            raise first
+        members = _user_ids(first)
+        link = first.get("@odata.nextLink")
+        if link is not None:
+            for page in self._client.pages(self._client.check_link(link)):
+                members |= _user_ids(page)
+        return frozenset(members)
+
+
+class _Turns:
+    """While open, every request of the client waits for its turn among all tenants, also the ones tried again."""
+
+    def __init__(self, client: GraphClient, limiter: SlowLimiter) -> None:
+        self._client, self._limiter = client, limiter
+
+    def __enter__(self) -> None:
+        self._client.before_request = self._turn
+
+    def _turn(self) -> None:
+        self._limiter.take_turn(self._client.wait)
+
+    def __exit__(self, *_: object) -> None:
+        self._client.before_request = None
+
+
+def _user_ids(page: Mapping[str, Any]) -> set[str]:
+    """The users of a mixed member list; without ``@odata.type`` an entry is taken for a user."""
+    return {
+        str(item["id"]).lower()
+        for item in _objects(page)
+        if item.get("id") and item.get("@odata.type", USER_TYPE) == USER_TYPE
+    }
+
+
+def _objects(page: Mapping[str, Any]) -> list[RawObject]:
+    value = page.get("value")
+    if not isinstance(value, list):
+        raise SourceBadAnswer(
+            "Microsoft's answer cannot be used (a page without a list).", code="malformed answer"
+        )
+    return [item for item in value if isinstance(item, dict)]

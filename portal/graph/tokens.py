@@ -1,0 +1,96 @@
+"""App-only tokens per Microsoft Tenant through MSAL (graph-facts 1.2, 1.7)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import jwt
+import msal
+import requests
+
+from portal.errors import SourceAuthError, SourceTransient
+from portal.graph.clouds import Cloud
+from portal.graph.explain import CODES, token_error
+
+TIMEOUT_SECONDS = 20
+
+Credential = str | Mapping[str, str]
+"""A client secret, or ``{"private_key": PEM, "public_certificate": PEM}``."""
+
+
+class TokenProvider:
+    """Tokens for one tenant. Keep it: MSAL's cache and its connection live inside. Threads may share it."""
+
+    def __init__(self, *, cloud: Cloud, directory_id: str, client_id: str, credential: Credential) -> None:
+        self._cloud, self._directory_id = cloud, directory_id
+        self._client_id, self._credential = client_id, credential
+        self._app: Any = None
+        self._lock = threading.Lock()
+
+    def token(self) -> str:
+        """A valid access token. Raises SourceAuthError or SourceTransient, in words."""
+        with self._lock:
+            app = self._build()
+            try:
+                result: dict[str, Any] = app.acquire_token_for_client(
+                    scopes=[f"{self._cloud.graph_url}/.default"]
+                )
+            except Exception as error:  # MSAL raises its own, requests' and plain ones here
+                self._app = None
+                raise _unreachable() from error
+        if "access_token" not in result:
+            raise token_error(result)
+        return str(result["access_token"])
+
+    def fresh(self) -> str:
+        """A token from Microsoft now, not from a cache: MSAL replays a refusal for 60 seconds (graph-facts 1.7)."""
+        with self._lock:
+            self._app = None
+        return self.token()
+
+    def forget(self) -> None:
+        """Throw cached tokens away, after a 401."""
+        with self._lock:
+            self._app = None
+
+    def _build(self) -> Any:
+        if self._app is not None:
+            return self._app
+        try:
+            self._app = msal.ConfidentialClientApplication(
+                self._client_id,
+                authority=f"{self._cloud.login_url}/{self._directory_id}",
+                client_credential=self._credential,
+                instance_discovery=None if self._cloud.is_known else False,
+                timeout=TIMEOUT_SECONDS,
+            )
+        except requests.RequestException as error:
+            raise _unreachable() from error
+        except ValueError as error:
+            if "authority" in str(error).lower():
+                raise SourceAuthError(f"{CODES[90002].text} (AADSTS90002)", code="AADSTS90002") from error
+            raise SourceAuthError(
+                "The portal's certificate or secret cannot be used. Enter it again in Settings."
+            ) from error
+        except Exception as error:
+            raise _unreachable() from error
+        return self._app
+
+
+def roles_of(token: str) -> frozenset[str]:
+    """The application permissions a token carries: for diagnostics only (graph-facts 1.2). None of it means no consent."""
+    try:
+        claims = jwt.decode(token, options={"verify_signature": False})
+    except jwt.PyJWTError:
+        return frozenset()
+    roles = claims.get("roles")
+    return frozenset(str(role) for role in roles) if isinstance(roles, list) else frozenset()
+
+
+def _unreachable() -> SourceTransient:
+    return SourceTransient(
+        "Microsoft's sign-in cannot be reached over HTTPS. Check this server's network, proxy and REQUESTS_CA_BUNDLE; the portal tries again by itself.",
+        code="unreachable",
+    )
