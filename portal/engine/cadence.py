@@ -52,7 +52,8 @@ def back_off(interval_minutes: int, failures: int) -> timedelta:
     interval = timedelta(minutes=interval_minutes)
     if failures < ATTENTION_AFTER:
         return interval
-    return max(interval, min(SLOWEST, interval * 2 ** min(failures - ATTENTION_AFTER + 1, 12)))
+    doublings = min(failures - ATTENTION_AFTER + 1, 12)
+    return max(interval, min(SLOWEST, interval * (1 << doublings)))
 
 
 def needs_attention(failures: int) -> bool:

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from portal.engine.changes import field_changes, wanted
 from portal.engine.normalize import email_key
@@ -147,12 +148,11 @@ class _Work:
         open_claims = [claim for claim in self.claims.values() if claim.end_user is None]
         for rung in (self._by_settlement, self._by_immutable_id, self._by_email, self._by_alias):
             for claim in open_claims:
-                if claim.end_user is None and claim.user.object_id in self.claims:
+                if self._is_open(claim):
                     rung(claim, taken)
-                    if claim.end_user is not None:
-                        taken.add(claim.end_user.id)
+                    taken.update(row.id for row in [claim.end_user] if row is not None)
         for claim in open_claims:
-            if claim.end_user is None and claim.user.object_id in self.claims:
+            if self._is_open(claim):
                 self._check_add_rules(claim)
 
     def settle_addresses(self) -> None:
@@ -262,6 +262,10 @@ class _Work:
             self._addresses = frozenset(email_key(user.email) for user in self.present if user.email)
         return self._addresses
 
+    def _is_open(self, claim: _Claim) -> bool:
+        """Still without an End User, and not settled as a skip or conflict."""
+        return claim.end_user is None and claim.user.object_id in self.claims
+
     def _is_gone(self, object_id: str) -> bool:
         """True when Microsoft no longer has the object, as far as a complete read tells (L2)."""
         user = self.users.get(object_id)
@@ -314,7 +318,7 @@ class _Work:
         changes = field_changes(user, row, keep_email=claim.email_clash is not None)
         was_disabled = row.link is not None and claim.by is MatchedBy.LINK and row.link.is_disabled
         disabled = was_disabled if user.account_enabled is None else not user.account_enabled
-        details = {
+        details: dict[str, Any] = {
             "changes": changes,
             "end_user": row,
             "match": claim.by,
@@ -398,7 +402,7 @@ class _Work:
         other: str | None = None,
         other_end_user_id: str | None = None,
         end_user: EndUserState | None = None,
-        **details: object,
+        **details: Any,
     ) -> None:
         self._say(user, Action.CONFLICT, reason, end_user=end_user, **details)
         decision = replace(
@@ -419,7 +423,7 @@ class _Work:
         reason: Reason,
         *,
         end_user: EndUserState | None = None,
-        **details: object,
+        **details: Any,
     ) -> None:
         self.decisions[user.object_id] = Decision(
             object_id=user.object_id,
@@ -429,7 +433,7 @@ class _Work:
             display_name=user.display_name,
             email=user.email,
             end_user_id=end_user.id if end_user is not None else None,
-            **details,  # type: ignore[arg-type]
+            **details,
         )
 
 

@@ -23,7 +23,8 @@ def guard(
     plan: Plan, *, linked: int, is_initial: bool, rule: HoldRule, dismissed: frozenset[str] = frozenset()
 ) -> GuardedPlan:
     """Split ``plan``. ``linked``: the Organization's Links now. ``dismissed``: hold keys settled with "dismiss"."""
-    kept, waived = [], []
+    kept: list[Decision] = []
+    waived: list[Decision] = []
     for decision in plan.decisions:
         (waived if dismissed and hold_key(decision) in dismissed else kept).append(decision)
     disables = [d for d in kept if d.action is Action.MARK_DISABLED]

@@ -73,7 +73,10 @@ class DirectorySource(Protocol):
         ...
 
     def groups_delta(self, link: str | None) -> Iterator[DeltaPage]:
-        """Groups that changed, members included; used to know which member lists to read again. SourceGone as above."""
+        """Groups that changed, members included; used to know which member lists to read again. SourceGone as above.
+
+        ``latest`` as link asks for a link to go on from, without data (graph-facts 3, "Initial skip").
+        """
         ...
 
     def subscribed_skus(self) -> list[RawObject]:

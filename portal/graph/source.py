@@ -98,7 +98,9 @@ class GraphDirectory:
         return found
 
     def groups_delta(self, link: str | None) -> Iterator[Page]:
-        """Groups that changed, with their changed members."""
+        """Groups that changed, with their changed members; ``latest`` gives a link to go on from and no data."""
+        if link == "latest":
+            return self._delta(f"{queries.GROUPS_DELTA}&$deltatoken=latest")
         return self._delta(link or queries.GROUPS_DELTA)
 
     def subscribed_skus(self) -> list[RawObject]:

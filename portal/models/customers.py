@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +24,9 @@ class Tenant(Base):
     microsoft_tenant_id: Mapped[str | None] = mapped_column(ForeignKey("microsoft_tenants.id"))
     created_at: Mapped[datetime]
 
-    organizations: Mapped[list[Organization]] = relationship(back_populates="tenant", order_by="Organization.name")
+    organizations: Mapped[list[Organization]] = relationship(
+        back_populates="tenant", order_by="Organization.name"
+    )
 
 
 class Organization(Base):
@@ -33,7 +37,9 @@ class Organization(Base):
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     name: Mapped[str] = mapped_column(String(256))
-    name_key: Mapped[str] = mapped_column(String(256))  # trimmed, case-folded: two customers of one name confuse everybody
+    name_key: Mapped[str] = mapped_column(
+        String(256)
+    )  # trimmed, case-folded: two customers of one name confuse everybody
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), index=True)
     created_at: Mapped[datetime]
 
@@ -59,7 +65,9 @@ class EndUser(Base):
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
     display_name: Mapped[str] = mapped_column(String(1024), default="")
-    sort_name: Mapped[str] = mapped_column(String(200), default="")  # case-folded, first 200: what lists sort by
+    sort_name: Mapped[str] = mapped_column(
+        String(200), default=""
+    )  # case-folded, first 200: what lists sort by
     first_name: Mapped[str] = mapped_column(String(256), default="")
     last_name: Mapped[str] = mapped_column(String(256), default="")
     email: Mapped[str] = mapped_column(String(1024), default="")
@@ -75,14 +83,18 @@ class EndUser(Base):
     department: Mapped[str] = mapped_column(String(256), default="")
     office_location: Mapped[str] = mapped_column(String(256), default="")
     notes: Mapped[str] = mapped_column(Text, default="")
-    search_text: Mapped[str] = mapped_column(Text, default="")  # case-folded names, e-mail, phones, title: quick search
+    search_text: Mapped[str] = mapped_column(
+        Text, default=""
+    )  # case-folded names, e-mail, phones, title: quick search
     source: Mapped[str] = mapped_column(String(10), default="manual")
     created_by_run_id: Mapped[str | None] = mapped_column(String(36))
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     edited_at: Mapped[datetime | None]
 
-    link: Mapped[Link | None] = relationship(back_populates="end_user", cascade="all, delete-orphan", uselist=False)
+    link: Mapped[Link | None] = relationship(
+        back_populates="end_user", cascade="all, delete-orphan", uselist=False
+    )
     assets: Mapped[list[Asset]] = relationship(back_populates="end_user", order_by="Asset.name")
 
 
@@ -138,7 +150,9 @@ class Asset(Base):
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
     name: Mapped[str] = mapped_column(String(256))
-    end_user_id: Mapped[str | None] = mapped_column(ForeignKey("end_users.id", ondelete="SET NULL"), index=True)
+    end_user_id: Mapped[str | None] = mapped_column(
+        ForeignKey("end_users.id", ondelete="SET NULL"), index=True
+    )
     assigned_by: Mapped[str | None] = mapped_column(String(10))
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
@@ -154,3 +168,28 @@ class AssetMac(Base):
 
     asset_id: Mapped[str] = mapped_column(ForeignKey("assets.id", ondelete="CASCADE"), primary_key=True)
     mac: Mapped[str] = mapped_column(String(12), primary_key=True, index=True)
+
+
+def search_columns(values: Mapping[str, str]) -> dict[str, Any]:
+    """The columns computed from an End User's fields: what lists sort by, quick search looks in, and M4's unique key."""
+    email_key = unicodedata.normalize("NFC", values.get("email", "")).strip().casefold()
+    parts = (
+        values.get(name, "") for name in ("display_name", "first_name", "last_name", "email", *_SEARCHED)
+    )
+    name = values.get("display_name", "") or values.get("email", "")
+    return {
+        "email_key": email_key or None,
+        "sort_name": name.casefold()[:200],
+        "search_text": "\n".join(part.casefold() for part in parts if part)[:4000],
+    }
+
+
+def refresh_search(end_user: EndUser) -> None:
+    """Bring the computed columns up to date after a change of fields. The only writer of them besides the sync's inserts."""
+    names = ("display_name", "first_name", "last_name", "email", *_SEARCHED)
+    for column, value in search_columns({name: getattr(end_user, name) or "" for name in names}).items():
+        if getattr(end_user, column) != value:
+            setattr(end_user, column, value)
+
+
+_SEARCHED = ("phone", "mobile_phone", "job_title", "department", "office_location")

@@ -31,7 +31,9 @@ class ConsentRequest(Base):
     state_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
     session_id: Mapped[str] = mapped_column(String(64))
     account_id: Mapped[str] = mapped_column(String(36))
-    directory_id: Mapped[str | None] = mapped_column(String(36))  # set on Reconnect: the answer must name this one
+    directory_id: Mapped[str | None] = mapped_column(
+        String(36)
+    )  # set on Reconnect: the answer must name this one
     cloud: Mapped[str] = mapped_column(String(20), default="global")
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]

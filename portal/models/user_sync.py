@@ -113,7 +113,9 @@ class Change(Base):
     state: Mapped[str] = mapped_column(String(10), default="applied")
     fields: Mapped[list[Any]] = mapped_column(default=list)
     undo: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    payload: Mapped[dict[str, Any]] = mapped_column(default=dict)  # the whole Decision, for staged and held ones
+    payload: Mapped[dict[str, Any]] = mapped_column(
+        default=dict
+    )  # the whole Decision, for staged and held ones
     hold_key: Mapped[str] = mapped_column(String(64), default="")
     at: Mapped[datetime]
 
@@ -125,7 +127,10 @@ class Conflict(Base):
     """
 
     __tablename__ = "conflicts"
-    __table_args__ = (UniqueConstraint("organization_id", "key"), Index(None, "organization_id", "resolved_at"))
+    __table_args__ = (
+        UniqueConstraint("organization_id", "key"),
+        Index(None, "organization_id", "resolved_at"),
+    )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"))
@@ -169,7 +174,9 @@ class SyncPlan(Base):
     __tablename__ = "sync_plans"
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
-    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), index=True)
+    organization_id: Mapped[str] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), index=True
+    )
     filters: Mapped[dict[str, Any]]
     fingerprint: Mapped[str] = mapped_column(String(64))
     counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
@@ -184,7 +191,9 @@ class AssetReport(Base):
     __tablename__ = "asset_reports"
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
-    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"), index=True)
+    organization_id: Mapped[str] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), index=True
+    )
     asset_id: Mapped[str | None] = mapped_column(ForeignKey("assets.id", ondelete="CASCADE"))
     mac: Mapped[str] = mapped_column(String(12), default="")
     reason: Mapped[str] = mapped_column(Text)
