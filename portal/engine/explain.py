@@ -39,6 +39,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.DUPLICATE_REMOTE_EMAIL: "Two Microsoft users have this email. Nothing was changed. Choose who is meant, or ignore this until one of them changes.",
     Reason.EMAIL_CLASH: "The new email belongs to another End User here. It was not changed; the other details were.",
     Reason.AMBIGUOUS_ALIAS: "Several End Users have one of this account's other addresses. Nothing was changed.",
+    Reason.UNDONE: "Restored by undoing a run.",
     Reason.CONFLICT_IGNORED: "A conflict that was settled with Ignore, and neither side has changed since.",
 }
 
@@ -54,7 +55,7 @@ ACTION_LABELS = {
 }
 
 
-def sentence(reason: Reason | str, note: str = "") -> str:
+def reason_sentence(reason: Reason | str, note: str = "") -> str:
     """The sentence of a reason; an unknown word (from a newer version) is shown as it is."""
     try:
         text = SENTENCES[Reason(reason)]
@@ -65,4 +66,4 @@ def sentence(reason: Reason | str, note: str = "") -> str:
 
 def why(decision: Decision) -> str:
     """The sentence of a decision, its detail included."""
-    return sentence(decision.reason, decision.note)
+    return reason_sentence(decision.reason, decision.note)

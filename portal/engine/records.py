@@ -91,6 +91,7 @@ class Reason(StrEnum):
     DUPLICATE_REMOTE_EMAIL = "duplicate_remote_email"  # M6
     EMAIL_CLASH = "email_clash"  # W4: the other fields are still updated
     AMBIGUOUS_ALIAS = "ambiguous_alias"  # several End Users match by alias: none is taken
+    UNDONE = "undone"  # R5: written by an undo, never by a sync
     CONFLICT_IGNORED = "conflict_ignored"  # M7: settled by "ignore", not raised again until a side changes
 
 

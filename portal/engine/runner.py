@@ -17,13 +17,23 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from portal.engine import cadence, claims, writer
+from portal.engine import cadence, claims, undo, writer
 from portal.engine.claims import Sessions, write_session
 from portal.engine.decide import plan
 from portal.engine.guards import count, guard
 from portal.engine.mirror import Mirror, ReadResult
 from portal.engine.ports import SourceFactory
-from portal.engine.records import Action, Decision, GuardedPlan, HoldKind, HoldRule, Plan, Reason, RemoteUser
+from portal.engine.records import (
+    Action,
+    Counts,
+    Decision,
+    GuardedPlan,
+    HoldKind,
+    HoldRule,
+    Plan,
+    Reason,
+    RemoteUser,
+)
 from portal.engine.snapshot import Loaded, hold_rule, load, load_users, spec_of
 from portal.engine.writer import Stale, Target
 from portal.errors import SourceAuthError, SourceError, Stopped
@@ -97,6 +107,8 @@ class _Turn:
         """Read once for all runs that wait, then run them one by one; new ones that came in meanwhile too."""
         while True:
             self._stop_check()
+            if "hourly" in self.lanes:
+                self._undo_runs()
             runs = self._queued()
             wants_read = "hourly" in self.lanes and self._read_requested()
             if not runs and not wants_read:
@@ -193,6 +205,37 @@ class _Turn:
             session.commit()
 
     # -- one run -------------------------------------------------------------------------------------------------
+
+    def _undo_runs(self) -> None:
+        """Undo runs read nothing from Microsoft; each is one transaction (R5)."""
+        with self.runner.sessions() as session:
+            waiting = session.scalars(
+                select(SyncRun.id)
+                .where(
+                    SyncRun.microsoft_tenant_id == self.tenant_id,
+                    SyncRun.kind == "undo",
+                    SyncRun.status.in_(ACTIVE),
+                )
+                .order_by(SyncRun.created_at)
+            ).all()
+        for run_id in waiting:
+            self._stop_check()
+            self._start(run_id)
+            now = self.runner.now()
+            with write_session(self.runner.sessions) as session:
+                run = session.get_one(SyncRun, run_id)
+                done = undo.apply_undo(session, run.id, run.undoes_run_id or "", run.organization_id, now)
+                number = len(done.restored)
+                run.status, run.phase, run.finished_at = "succeeded", "Done", now
+                run.done = run.total = number
+                run.counts = {**asdict(Counts()), "read": number, "in_scope": number, "updated": number}
+                run.warnings = [
+                    f"{item['display_name']} was spared: {item['reason']}." for item in done.spared
+                ]
+                self.runner.finished(session, run)
+                self.runner.on_commit("undo")
+                session.commit()
+            self.runner.on_commit("after undo")
 
     def _execute(self, run_id: str, failure: SourceError | None) -> None:
         with self.runner.sessions() as session:

@@ -1,0 +1,127 @@
+"""What the set-up pop-up offers per section, from the mirror (U2, S3, S5, S7)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal.engine.normalize import folded
+from portal.engine.records import NONE_VALUE, FilterSpec, SectionFilter
+from portal.models import DirectoryGroup, DirectoryUser, MicrosoftTenant
+
+NONE_LABEL = "(none)"
+
+Option = dict[str, Any]
+
+
+def options(
+    session: Session, microsoft_tenant_id: str, saved: FilterSpec | None = None
+) -> Mapping[str, list[Option]]:
+    """Per section ``[{"value","label","count","present"}]``, most people first, "(none)" last.
+
+    present is false for a value of the saved filter that Microsoft does not have any more (S7). Groups have ``count`` None
+    until their members were read, and also ``kind`` and ``mail``, since names repeat.
+    """
+    spec = saved or FilterSpec()
+    tenant = session.get_one(MicrosoftTenant, microsoft_tenant_id)
+    domains = _domains(session, microsoft_tenant_id)
+    verified = [str(domain["name"]) for domain in tenant.domains]
+    return {
+        "user_type": _texts(
+            _counted(session, microsoft_tenant_id, DirectoryUser.user_type),
+            spec.user_type,
+            always=("Member", "Guest"),
+        ),
+        "domain": _texts(domains, spec.domain, always=verified),
+        "office_location": _texts(
+            _counted(session, microsoft_tenant_id, DirectoryUser.office_location), spec.office_location
+        ),
+        "department": _texts(
+            _counted(session, microsoft_tenant_id, DirectoryUser.department), spec.department
+        ),
+        "group": _groups(session, microsoft_tenant_id, spec.group),
+    }
+
+
+def _domains(session: Session, microsoft_tenant_id: str) -> list[tuple[str, int]]:
+    """Domains of the people's e-mail addresses (S5); blank for those without one."""
+    found: Counter[str] = Counter()
+    rows = session.scalars(
+        select(DirectoryUser.email).where(
+            DirectoryUser.microsoft_tenant_id == microsoft_tenant_id, DirectoryUser.presence == "present"
+        )
+    )
+    for email in rows:
+        found[email.rpartition("@")[2].casefold()] += 1
+    return list(found.items())
+
+
+def _counted(session: Session, microsoft_tenant_id: str, column: Any) -> list[tuple[str, int]]:
+    rows = session.execute(
+        select(column, func.count())
+        .where(DirectoryUser.microsoft_tenant_id == microsoft_tenant_id, DirectoryUser.presence == "present")
+        .group_by(column)
+    )
+    return [(str(value or ""), int(number)) for value, number in rows]
+
+
+def _texts(
+    counted: Iterable[tuple[str, int]], chosen: SectionFilter, *, always: Sequence[str] = ()
+) -> list[Option]:
+    """One entry per folded value; its most frequent spelling is the label (S3)."""
+    spellings: dict[str, Counter[str]] = {}
+    for value, number in counted:
+        spellings.setdefault(folded(value), Counter())[value.strip()] += number
+    found = []
+    for key, spelled in spellings.items():
+        label = max(spelled.items(), key=lambda item: (item[1], item[0]))[0] if key else NONE_LABEL
+        found.append(_option(label if key else NONE_VALUE, label, sum(spelled.values())))
+    known = set(spellings)
+    for value in (*always, *chosen.values):
+        if folded(value) not in known:
+            known.add(folded(value))
+            is_fact = value in always
+            found.append(_option(value, value or NONE_LABEL, 0, present=is_fact or not value))
+    return sorted(
+        found, key=lambda o: (o["value"] == NONE_VALUE, -(o["count"] or 0), str(o["label"]).casefold())
+    )
+
+
+def _groups(session: Session, microsoft_tenant_id: str, chosen: SectionFilter) -> list[Option]:
+    rows = session.execute(
+        select(
+            DirectoryGroup.object_id,
+            DirectoryGroup.display_name,
+            DirectoryGroup.kind,
+            DirectoryGroup.mail,
+            DirectoryGroup.member_count,
+            DirectoryGroup.members_read_at,
+            DirectoryGroup.is_deleted,
+        ).where(DirectoryGroup.microsoft_tenant_id == microsoft_tenant_id)
+    )
+    wanted = {value for value in chosen.values if value}
+    found = []
+    for object_id, name, kind, mail, members, read_at, is_deleted in rows:
+        if is_deleted and object_id not in wanted:
+            continue
+        count = members if read_at is not None and not is_deleted else None
+        found.append(
+            {
+                **_option(object_id, name or object_id, count, present=not is_deleted),
+                "kind": kind,
+                "mail": mail,
+            }
+        )
+        wanted.discard(object_id)
+    found += [
+        {**_option(value, value, None, present=False), "kind": "", "mail": ""} for value in sorted(wanted)
+    ]
+    return sorted(found, key=lambda o: (-(o["count"] or 0), str(o["label"]).casefold(), o["value"]))
+
+
+def _option(value: str, label: str, count: int | None, *, present: bool = True) -> Option:
+    return {"value": value, "label": label, "count": count, "present": present}

@@ -1,0 +1,216 @@
+"""Preview and "why?": the same ``plan`` as the run, nothing written (U5, U10, U11, U12)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.engine.decide import plan
+from portal.engine.explain import why
+from portal.engine.guards import guard
+from portal.engine.normalize import email_key
+from portal.engine.records import (
+    Action,
+    Counts,
+    Decision,
+    FilterSpec,
+    HoldKind,
+    HoldRule,
+    Presence,
+    RemoteUser,
+)
+from portal.engine.runner import fingerprint
+from portal.engine.scope import prepare
+from portal.engine.snapshot import Loaded, load, spec_of
+from portal.errors import NotFound
+from portal.models import DirectoryGroup, MicrosoftTenant, UserSync
+
+_NOBODY: frozenset[str] = frozenset()
+_ORDER = {
+    Action.CONFLICT: 0,
+    Action.LINK: 1,
+    Action.CREATE: 2,
+    Action.UPDATE: 3,
+    Action.MARK_DISABLED: 4,
+    Action.MARK_ENABLED: 5,
+    Action.SKIP: 6,
+}
+
+
+@dataclass(frozen=True)
+class PreviewResult:
+    """What the next run would do. decisions: all but ``leave``, conflicts first. held: G1's kind and number, or None."""
+
+    decisions: Sequence[Decision]
+    counts: Counts
+    fingerprint: str
+    domain_overlap: Mapping[str, int]
+    scope_change: Mapping[str, Any] | None
+    held: Mapping[str, Any] | None
+    warnings: Sequence[str]
+
+    def counts_document(self) -> dict[str, int]:
+        """The counts as a run shows them."""
+        return asdict(self.counts)
+
+
+def preview(
+    session: Session, organization_id: str, filters: FilterSpec, hold: HoldRule, now: datetime
+) -> PreviewResult:
+    """Plan with ``filters`` on the mirror as it is. Raises LookupError when the Tenant is not mapped."""
+    loaded = load(session, organization_id, now=now, filters=filters)
+    found = plan(loaded.snapshot)
+    sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization_id))
+    is_enabled = sync is not None and sync.enabled
+    guarded = guard(
+        found,
+        linked=loaded.linked,
+        is_initial=sync is None or not is_enabled or sync.initial_done_at is None,
+        rule=hold,
+        dismissed=frozenset(sync.dismissed) if sync is not None and is_enabled else frozenset(),
+    )
+    waiting = [d for decisions in guarded.held.values() for d in decisions]
+    kind = HoldKind.DISABLE if HoldKind.DISABLE in guarded.held else HoldKind.CREATE
+    shown = [d for d in found.decisions if d.action is not Action.LEAVE]
+    shown.sort(key=lambda d: (_ORDER.get(d.action, 9), (d.display_name or d.email).casefold(), d.object_id))
+    return PreviewResult(
+        decisions=shown,
+        counts=guarded.counts,
+        fingerprint=fingerprint(found),
+        domain_overlap=domain_overlap(session, loaded),
+        scope_change=_scope_change(loaded, spec_of(sync), session, organization_id, now)
+        if sync is not None and is_enabled
+        else None,
+        held={"kind": kind.value, "count": len(waiting)} if waiting else None,
+        warnings=found.warnings,
+    )
+
+
+def decision_document(decision: Decision) -> dict[str, Any]:
+    """A decision as interfaces.md shows it; ``reason`` is a sentence, ``reason_code`` its word."""
+    return {
+        "decision": decision.action.value,
+        "reason": why(decision),
+        "reason_code": decision.reason.value,
+        "object_id": decision.object_id,
+        "user_principal_name": decision.user_principal_name,
+        "display_name": decision.display_name,
+        "email": decision.email,
+        "end_user_id": decision.end_user_id,
+        "fields": [asdict(change) for change in decision.changes],
+    }
+
+
+def explain(session: Session, organization_id: str, user: str, now: datetime) -> dict[str, Any]:
+    """Why one person is or is not synced: ``user`` is a UPN, object id or e-mail. Raises NotFound for nobody such."""
+    loaded = load(session, organization_id, now=now)
+    person = _find(loaded, user)
+    if person is None:
+        raise NotFound(f"This Microsoft tenant has no user with the UPN, object ID or e-mail {user!r}.")
+    decision = next((d for d in plan(loaded.snapshot).decisions if d.object_id == person.object_id), None)
+    shot = loaded.snapshot
+    scope = prepare(shot.filters, shot.deleted_groups)
+    verdicts = scope.judge(person, shot.groups_of.get(person.object_id, _NOBODY))
+    names = _group_names(session, shot.microsoft_tenant_id, shot.groups_of.get(person.object_id, _NOBODY))
+    sections = {
+        name: {"accepted": verdict.accepted, "value": names if name == "group" else verdict.value}
+        for name, verdict in verdicts.items()
+    }
+    match = None
+    if decision is not None and decision.end_user_id and decision.match is not None:
+        match = {"end_user_id": decision.end_user_id, "by": decision.match.value}
+    return {
+        "object_id": person.object_id,
+        "user_principal_name": person.user_principal_name,
+        "display_name": person.display_name,
+        "email": person.email,
+        "presence": person.presence.value,
+        "sections": sections,
+        "in_scope": all(verdict.accepted for verdict in verdicts.values()),
+        "match": match,
+        "decision": (decision.action if decision is not None else Action.LEAVE).value,
+        "reason": why(decision)
+        if decision is not None
+        else "No longer in Microsoft, and not linked to anybody here.",
+        "fields": [asdict(change) for change in decision.changes] if decision is not None else [],
+    }
+
+
+def domain_overlap(session: Session, loaded: Loaded) -> dict[str, int]:
+    """U10: how many of the Organization's known addresses belong to this Microsoft tenant's domains."""
+    tenant = session.get_one(MicrosoftTenant, loaded.snapshot.microsoft_tenant_id)
+    domains = {str(domain["name"]).casefold() for domain in tenant.domains}
+    known = [row.email_key for row in loaded.snapshot.end_users if row.email_key]
+    return {"known": len(known), "matching": sum(1 for key in known if key.rpartition("@")[2] in domains)}
+
+
+def _scope_change(
+    loaded: Loaded, saved: FilterSpec, session: Session, organization_id: str, now: datetime
+) -> dict[str, Any]:
+    """U11: who enters, who leaves, how many stay, against the saved filters."""
+    before = load(session, organization_id, now=now, filters=saved, users=loaded.snapshot.users)
+    old, new = _accepted(before), _accepted(loaded)
+    people = loaded.users
+    return {
+        "enters": [
+            _person(people[i]) for i in sorted(new - old, key=lambda i: people[i].display_name.casefold())
+        ],
+        "leaves": [
+            _person(people[i]) for i in sorted(old - new, key=lambda i: people[i].display_name.casefold())
+        ],
+        "stays": len(old & new),
+    }
+
+
+def _accepted(loaded: Loaded) -> set[str]:
+    shot = loaded.snapshot
+    scope = prepare(shot.filters, shot.deleted_groups)
+    return {
+        user.object_id
+        for user in shot.users
+        if user.presence is Presence.PRESENT
+        and not user.problem
+        and scope.accepts(user, shot.groups_of.get(user.object_id, _NOBODY))
+    }
+
+
+def _person(user: RemoteUser) -> dict[str, str]:
+    return {
+        "object_id": user.object_id,
+        "display_name": user.display_name,
+        "email": user.email,
+        "user_principal_name": user.user_principal_name,
+    }
+
+
+def _find(loaded: Loaded, text: str) -> RemoteUser | None:
+    """By object id, then UPN, then e-mail; a present one before a deleted one."""
+    wanted = email_key(text)
+    for matches in (
+        lambda u: u.object_id == wanted,
+        lambda u: u.user_principal_name.casefold() == wanted,
+        lambda u: email_key(u.email) == wanted,
+    ):
+        found = sorted(
+            (u for u in loaded.users.values() if matches(u)),
+            key=lambda u: (u.presence is not Presence.PRESENT, u.object_id),
+        )
+        if found:
+            return found[0]
+    return None
+
+
+def _group_names(session: Session, microsoft_tenant_id: str, group_ids: frozenset[str]) -> str:
+    rows = session.scalars(
+        select(DirectoryGroup.display_name)
+        .where(
+            DirectoryGroup.microsoft_tenant_id == microsoft_tenant_id, DirectoryGroup.object_id.in_(group_ids)
+        )
+        .order_by(DirectoryGroup.display_name)
+    )
+    return ", ".join(rows)

@@ -1,0 +1,378 @@
+"""The slow pass (T7): last sign-in, MFA and devices, after the people and in its own time; it never holds a run up.
+
+Each part is stored as it comes, with its own age; a part that Microsoft does not give (license, permission) is remembered
+and shown (D3). Devices then assign Assets (D2, W5).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.orm import Session, selectinload
+
+from portal.engine import cadence, claims
+from portal.engine.claims import Sessions, write_session
+from portal.engine.devices import AssetDecision, AssetOutcome, AssetState, DeviceState, assign, normalize_mac
+from portal.engine.mirror import remember_capability
+from portal.engine.normalize import clean, parse_time
+from portal.engine.ports import DirectorySource, RawObject, SourceFactory
+from portal.errors import (
+    SourceAuthError,
+    SourceError,
+    SourceLicenseMissing,
+    SourcePermissionMissing,
+    SourceRejected,
+    Stopped,
+)
+from portal.models import (
+    Asset,
+    AssetReport,
+    DirectoryUser,
+    EndUser,
+    Link,
+    ManagedDevice,
+    MicrosoftTenant,
+    Organization,
+    Tenant,
+    new_id,
+)
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+ETHERNET_EVERY = timedelta(days=7)
+RETRY_AFTER = timedelta(minutes=30)
+
+
+@dataclass
+class SlowPass:
+    """Reads the slow parts of one Microsoft Tenant at a time."""
+
+    sessions: Sessions
+    source_factory: SourceFactory
+    now: Callable[[], datetime]
+    should_stop: Callable[[], bool] = lambda: False
+
+    def run(self, tenant_id: str, owner: str) -> bool:
+        """One pass. False when another process has it. Raises Stopped when the process ends; what was read stays."""
+        if not claims.claim(self.sessions, tenant_id, owner, self.now(), part="slow"):
+            return False
+        try:
+            _Pass(self, tenant_id, owner).work()
+        finally:
+            self._note(tenant_id, {})
+            claims.release(self.sessions, tenant_id, owner, part="slow")
+        return True
+
+    def _note(self, tenant_id: str, progress: Mapping[str, Any]) -> None:
+        with write_session(self.sessions) as session:
+            session.execute(
+                update(MicrosoftTenant)
+                .where(MicrosoftTenant.id == tenant_id)
+                .values(slow_progress=dict(progress))
+            )
+            session.commit()
+
+
+@dataclass
+class _Pass:
+    """One pass over one tenant."""
+
+    owner_pass: SlowPass
+    tenant_id: str
+    owner: str
+    problems: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def sessions(self) -> Sessions:
+        return self.owner_pass.sessions
+
+    def work(self) -> None:
+        """Sign-ins, MFA, devices, Assets; each part by itself, so that one that is missing spares the others."""
+        try:
+            source = self.owner_pass.source_factory(self.tenant_id)
+        except SourceError as error:
+            self._end(error)
+            return
+        failed: SourceError | None = None
+        parts: tuple[tuple[str, str, Callable[[DirectorySource], None]], ...] = (
+            ("sign_ins", "sign_ins_at", self._sign_ins),
+            ("mfa", "mfa_at", self._mfa),
+            ("devices", "devices_at", self._devices),
+        )
+        for part, stamp, read in parts:
+            try:
+                read(source)
+                self._done(part, stamp)
+            except (SourceLicenseMissing, SourcePermissionMissing, SourceRejected) as error:
+                self._missing(part, error)
+            except SourceError as error:
+                failed = error
+                self.problems.append({"part": part, "state": "error", "detail": error.advice})
+                if isinstance(error, SourceAuthError):
+                    break
+        self._assign_assets()
+        self._end(failed)
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    def _sign_ins(self, source: DirectorySource) -> None:
+        """Last activity: the latest of the three dates Microsoft tells (graph-facts 5.1); absent means unknown, not inactive."""
+        done = 0
+        for page in source.sign_ins():
+            self._check()
+            values = {
+                str(item["id"]).lower(): {"last_sign_in_at": last_activity(item)}
+                for item in page
+                if item.get("id")
+            }
+            self._store({i: v for i, v in values.items() if v["last_sign_in_at"] is not None})
+            done += len(page)
+            self._progress("Last sign-in", done)
+
+    def _mfa(self, source: DirectorySource) -> None:
+        """MFA registration; disabled people are not in the report, so a missing row keeps what was known (graph-facts 6)."""
+        done = 0
+        for page in source.registration_details():
+            self._check()
+            values = {}
+            for item in page:
+                registered = item.get("isMfaRegistered")
+                if item.get("id") and isinstance(registered, bool):
+                    methods = item.get("methodsRegistered")
+                    found = [clean(str(m))[:60] for m in methods] if isinstance(methods, list) else []
+                    values[str(item["id"]).lower()] = {"mfa_registered": registered, "mfa_methods": found}
+            self._store(values)
+            done += len(page)
+            self._progress("MFA", done)
+
+    def _devices(self, source: DirectorySource) -> None:
+        """Intune devices; the Ethernet address costs a call each, so it is kept and read again weekly (graph-facts 8.2)."""
+        seen: dict[str, dict[str, Any]] = {}
+        for page in source.managed_devices():
+            self._check()
+            for item in page:
+                if item.get("id"):
+                    seen[str(item["id"])] = _device(item)
+            self._progress("Devices", len(seen))
+        now = self.owner_pass.now()
+        with write_session(self.sessions) as session:
+            rows = {
+                row.device_id: row
+                for row in session.scalars(
+                    select(ManagedDevice).where(ManagedDevice.microsoft_tenant_id == self.tenant_id)
+                )
+            }
+            for device_id in rows.keys() - seen.keys():
+                session.delete(rows[device_id])
+            new_rows = []
+            for device_id, values in seen.items():
+                row = rows.get(device_id)
+                if row is None:
+                    new_rows.append({"microsoft_tenant_id": self.tenant_id, "device_id": device_id, **values})
+                else:
+                    for name, value in values.items():
+                        if getattr(row, name) != value:
+                            setattr(row, name, value)
+            for start in range(0, len(new_rows), BATCH):
+                session.execute(insert(ManagedDevice), new_rows[start : start + BATCH])
+            session.commit()
+        stale = [
+            i
+            for i in seen
+            if (row := rows.get(i)) is None
+            or row.ethernet_read_at is None
+            or now - row.ethernet_read_at > ETHERNET_EVERY
+        ]
+        for start in range(0, len(stale), 100):
+            self._check()
+            part = stale[start : start + 100]
+            macs = source.ethernet_macs(part)
+            with write_session(self.sessions) as session:
+                for device_id in part:
+                    session.execute(
+                        update(ManagedDevice)
+                        .where(
+                            ManagedDevice.microsoft_tenant_id == self.tenant_id,
+                            ManagedDevice.device_id == device_id,
+                        )
+                        .values(ethernet_mac=normalize_mac(macs.get(device_id)), ethernet_read_at=now)
+                    )
+                session.commit()
+            self._progress("Devices", start + len(part))
+
+    # -- Assets --------------------------------------------------------------------------------------------------
+
+    def _assign_assets(self) -> None:
+        """D2, W5: one Organization at a time; what could not be assigned is reported anew."""
+        with self.sessions() as session:
+            organizations = session.scalars(
+                select(Organization.id)
+                .join(Tenant, Tenant.id == Organization.tenant_id)
+                .where(Tenant.microsoft_tenant_id == self.tenant_id)
+            ).all()
+            devices = [
+                DeviceState(
+                    row.device_id, row.user_object_id, tuple(m for m in (row.wifi_mac, row.ethernet_mac) if m)
+                )
+                for row in session.scalars(
+                    select(ManagedDevice).where(ManagedDevice.microsoft_tenant_id == self.tenant_id)
+                )
+            ]
+        for organization_id in organizations:
+            with write_session(self.sessions) as session:
+                self._assign(session, organization_id, devices)
+                session.commit()
+        with write_session(self.sessions) as session:
+            assigned = session.scalars(
+                select(Asset.id).where(Asset.organization_id.in_(organizations), Asset.assigned_by == "sync")
+            ).all()
+            tenant = session.get_one(MicrosoftTenant, self.tenant_id)
+            if tenant.assets_assigned != len(assigned):
+                tenant.assets_assigned = len(assigned)
+            session.commit()
+
+    def _assign(self, session: Session, organization_id: str, devices: Sequence[DeviceState]) -> None:
+        assets = {
+            row.id: row
+            for row in session.scalars(
+                select(Asset)
+                .where(Asset.organization_id == organization_id)
+                .options(selectinload(Asset.macs))
+            )
+        }
+        if not assets:
+            return
+        owners = {
+            object_id: end_user_id
+            for object_id, end_user_id in session.execute(
+                select(Link.object_id, Link.end_user_id).where(
+                    Link.organization_id == organization_id, Link.microsoft_tenant_id == self.tenant_id
+                )
+            )
+        }
+        states = [
+            AssetState(a.id, tuple(m.mac for m in a.macs), a.end_user_id, a.assigned_by)
+            for a in assets.values()
+        ]
+        now = self.owner_pass.now()
+        session.execute(delete(AssetReport).where(AssetReport.organization_id == organization_id))
+        for decision in assign(states, devices, owners):
+            asset = assets[decision.asset_id]
+            if decision.outcome is AssetOutcome.ASSIGN:
+                asset.end_user_id, asset.assigned_by, asset.updated_at = decision.end_user_id, "sync", now
+            else:
+                session.add(
+                    AssetReport(
+                        id=new_id(),
+                        organization_id=organization_id,
+                        asset_id=asset.id,
+                        mac=decision.mac,
+                        reason=_report(session, decision),
+                        at=now,
+                    )
+                )
+
+    # -- storing -------------------------------------------------------------------------------------------------
+
+    def _store(self, values: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write what differs to the mirror and to the Links, so that tables need no second look-up."""
+        ids = list(values)
+        for start in range(0, len(ids), BATCH):
+            part = ids[start : start + BATCH]
+            with write_session(self.sessions) as session:
+                for model, key in ((DirectoryUser, DirectoryUser.object_id), (Link, Link.object_id)):
+                    rows = session.execute(
+                        select(
+                            model.id, key, model.last_sign_in_at, model.mfa_registered, model.mfa_methods
+                        ).where(  # type: ignore[attr-defined]
+                            model.microsoft_tenant_id == self.tenant_id,  # type: ignore[attr-defined]
+                            key.in_(part),
+                        )
+                    ).mappings()
+                    changed = [
+                        {"row_id": row["id"], **values[row["object_id"]]}
+                        for row in rows
+                        if any(row[name] != value for name, value in values[row["object_id"]].items())
+                    ]
+                    if changed:
+                        table: Any = model.__table__  # type: ignore[attr-defined]
+                        names = {name: bindparam(name) for name in changed[0] if name != "row_id"}
+                        statement = table.update().where(table.c.id == bindparam("row_id")).values(**names)
+                        session.connection().execute(statement, changed)
+                session.commit()
+
+    def _done(self, part: str, stamp: str) -> None:
+        with write_session(self.sessions) as session:
+            tenant = session.get_one(MicrosoftTenant, self.tenant_id)
+            setattr(tenant, stamp, self.owner_pass.now())
+            remember_capability(tenant, part, None, self.owner_pass.now())
+            session.commit()
+
+    def _missing(self, part: str, error: SourceError) -> None:
+        state = "missing_license" if isinstance(error, SourceLicenseMissing) else "missing_permission"
+        self.problems.append({"part": part, "state": state, "detail": error.advice})
+        with write_session(self.sessions) as session:
+            remember_capability(
+                session.get_one(MicrosoftTenant, self.tenant_id), part, error, self.owner_pass.now()
+            )
+            session.commit()
+
+    def _end(self, failed: SourceError | None) -> None:
+        now = self.owner_pass.now()
+        with write_session(self.sessions) as session:
+            tenant = session.get_one(MicrosoftTenant, self.tenant_id)
+            tenant.slow_problems = self.problems
+            wait = cadence.SLOW_PASS_EVERY if failed is None else RETRY_AFTER
+            tenant.slow_due_at = now + wait
+            if failed is not None and failed.retry_at is not None:
+                tenant.slow_due_at = max(failed.retry_at, now + timedelta(minutes=1))
+            session.commit()
+        log.info("action=slow_pass microsoft_tenant=%s problems=%d", self.tenant_id, len(self.problems))
+
+    def _progress(self, phase: str, done: int) -> None:
+        now = self.owner_pass.now()
+        with write_session(self.sessions) as session:
+            session.execute(
+                update(MicrosoftTenant)
+                .where(MicrosoftTenant.id == self.tenant_id, MicrosoftTenant.slow_lease_owner == self.owner)
+                .values(slow_progress={"phase": phase, "done": done}, slow_lease_expires_at=now + claims.TTL)
+            )
+            session.commit()
+
+    def _check(self) -> None:
+        if self.owner_pass.should_stop():
+            raise Stopped
+
+
+def last_activity(item: RawObject) -> datetime | None:
+    """The latest of the three sign-in dates; None when Microsoft tells none."""
+    activity = item.get("signInActivity")
+    if not isinstance(activity, dict):
+        return None
+    names = ("lastSignInDateTime", "lastNonInteractiveSignInDateTime", "lastSuccessfulSignInDateTime")
+    dates = [found for name in names if (found := parse_time(activity.get(name))) is not None]
+    return max(dates, default=None)
+
+
+def _device(item: RawObject) -> dict[str, Any]:
+    return {
+        "name": clean(str(item.get("deviceName") or ""))[:256],
+        "user_object_id": str(item.get("userId") or "").lower()[:64],
+        "wifi_mac": normalize_mac(
+            item.get("wiFiMacAddress") if isinstance(item.get("wiFiMacAddress"), str) else ""
+        ),
+        "last_sync_at": parse_time(item.get("lastSyncDateTime")),
+    }
+
+
+def _report(session: Session, decision: AssetDecision) -> str:
+    if decision.outcome is AssetOutcome.MANUAL:
+        owner = session.get(EndUser, decision.end_user_id or "")
+        return f"Microsoft says that this device is {owner.display_name if owner else 'somebody else'}'s. It was assigned by hand, so it was left alone."
+    return "Devices of several people have this MAC address (a dock, perhaps), so nobody was assigned."

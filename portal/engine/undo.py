@@ -1,0 +1,211 @@
+"""R5: take back what a run did, from its change records; what was edited since is spared and listed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from portal.models import Asset, Change, EndUser, new_id
+from portal.models.customers import refresh_search
+
+BATCH = 500
+EDITED = "edited since"
+GONE = "deleted since"
+
+
+@dataclass
+class _Step:
+    """What undoing one change record does."""
+
+    change: Change
+    end_user: EndUser
+    delete: bool = False
+    fields: dict[str, tuple[str, str]] = field(default_factory=dict)  # name -> (now, back to)
+    link: Mapping[str, Any] | None = None
+    unlink: bool = False
+    status: str | None = None
+
+
+@dataclass(frozen=True)
+class UndoPlan:
+    """restored and spared: ``{"end_user_id","display_name","what"|"reason","fields"}`` by name."""
+
+    restored: tuple[dict[str, Any], ...]
+    spared: tuple[dict[str, Any], ...]
+    steps: tuple[_Step, ...] = ()
+
+
+def plan_undo(session: Session, run_id: str) -> UndoPlan:
+    """What an undo would restore and what it would spare. Changes nothing."""
+    changes = session.scalars(
+        select(Change)
+        .where(Change.run_id == run_id, Change.state == "applied")
+        .order_by(Change.display_name, Change.id)
+    ).all()
+    people = _people(session, [c.end_user_id for c in changes if c.end_user_id])
+    restored, spared, steps = [], [], []
+    for change in changes:
+        if not change.undo and not change.fields:
+            continue  # skips and conflicts changed nothing
+        end_user = people.get(change.end_user_id or "")
+        if end_user is None:
+            spared.append(_spared(change, GONE))
+            continue
+        step, kept = _step(change, end_user)
+        for reason in kept:
+            spared.append(_spared(change, reason))
+        if step is not None:
+            steps.append(step)
+            restored.append(_restored(step))
+    return UndoPlan(tuple(restored), tuple(spared), tuple(steps))
+
+
+def apply_undo(
+    session: Session, run_id: str, undone_run_id: str, organization_id: str, now: datetime
+) -> UndoPlan:
+    """Undo ``undone_run_id`` within the run ``run_id``, leaving change records of its own. The caller commits.
+
+    Doing it twice changes nothing the second time: what was restored no longer has the value that the run wrote.
+    """
+    plan = plan_undo(session, undone_run_id)
+    movers = [step for step in plan.steps if "email" in step.fields]
+    for step in movers:  # two people may swap addresses back
+        step.end_user.email_key = None
+    session.flush()
+    for step in plan.steps:
+        session.add(_record(step, run_id, organization_id, now))
+        _undo(session, step, now)
+    session.flush()
+    return plan
+
+
+def _step(change: Change, end_user: EndUser) -> tuple[_Step | None, list[str]]:
+    step, kept = _Step(change, end_user), []
+    if change.undo.get("created"):
+        reasons = _worth_keeping(change, end_user)
+        if reasons:
+            return None, reasons
+        step.delete = True
+        return step, []
+    for entry in change.fields:
+        present = getattr(end_user, entry["field"])
+        if present == entry["new"]:
+            step.fields[entry["field"]] = (entry["new"], entry["old"])
+        elif present != entry["old"]:
+            kept.append(f"{entry['field']} was {EDITED}")
+    link = end_user.link
+    is_same_link = link is not None and link.object_id == change.object_id
+    if "link" in change.undo and is_same_link:
+        step.link, step.unlink = change.undo["link"], change.undo["link"] is None
+    if "status" in change.undo and is_same_link and link is not None and link.status != change.undo["status"]:
+        step.status = str(change.undo["status"])
+    does_something = step.fields or step.unlink or step.link is not None or step.status
+    return (step if does_something else None), kept
+
+
+def _worth_keeping(change: Change, end_user: EndUser) -> list[str]:
+    """Why somebody that the run created is not deleted again."""
+    reasons = []
+    if end_user.edited_at is not None and end_user.edited_at > change.at:
+        reasons.append(EDITED)
+    if end_user.notes:
+        reasons.append("has notes")
+    if any(asset.assigned_by == "manual" for asset in end_user.assets):
+        reasons.append("owns Assets that were assigned by hand")
+    return reasons
+
+
+def _undo(session: Session, step: _Step, now: datetime) -> None:
+    end_user = step.end_user
+    if step.delete:
+        session.execute(
+            update(Asset).where(Asset.end_user_id == end_user.id).values(end_user_id=None, assigned_by=None)
+        )
+        session.delete(end_user)
+        return
+    link = end_user.link
+    written = dict(link.written) if link is not None else {}
+    for name, (_, back) in step.fields.items():
+        setattr(end_user, name, back)
+        written.pop(name, None)
+    if step.fields:
+        refresh_search(end_user)
+        end_user.updated_at = now
+    if link is None:
+        return
+    link.written = written
+    if step.status is not None:
+        link.status = step.status
+    if step.unlink:
+        end_user.link = None
+    elif step.link is not None:
+        for name, value in step.link.items():
+            setattr(link, name, value)
+
+
+def _record(step: _Step, run_id: str, organization_id: str, now: datetime) -> Change:
+    return Change(
+        id=new_id(),
+        run_id=run_id,
+        organization_id=organization_id,
+        end_user_id=step.end_user.id,
+        object_id=step.change.object_id,
+        display_name=step.end_user.display_name,
+        decision="update",
+        reason="undone",
+        note=_what(step),
+        state="applied",
+        fields=[{"field": name, "old": now_, "new": back} for name, (now_, back) in step.fields.items()],
+        undo={},
+        payload={},
+        hold_key="",
+        at=now,
+    )
+
+
+def _what(step: _Step) -> str:
+    if step.delete:
+        return "deleted again, as the run had created them"
+    parts = []
+    if step.fields:
+        parts.append("details restored")
+    if step.unlink:
+        parts.append("unlinked")
+    elif step.link is not None:
+        parts.append("linked as before")
+    if step.status is not None:
+        parts.append("mark restored")
+    return ", ".join(parts)
+
+
+def _restored(step: _Step) -> dict[str, Any]:
+    return {
+        "end_user_id": step.end_user.id,
+        "display_name": step.end_user.display_name,
+        "what": _what(step),
+        "fields": [
+            {"field": name, "old": present, "new": back} for name, (present, back) in step.fields.items()
+        ],
+    }
+
+
+def _spared(change: Change, reason: str) -> dict[str, Any]:
+    return {
+        "end_user_id": change.end_user_id,
+        "display_name": change.display_name,
+        "reason": reason,
+        "fields": change.fields,
+    }
+
+
+def _people(session: Session, ids: list[str]) -> dict[str, EndUser]:
+    found: dict[str, EndUser] = {}
+    for start in range(0, len(ids), BATCH):
+        rows = session.scalars(select(EndUser).where(EndUser.id.in_(ids[start : start + BATCH])))
+        found.update({row.id: row for row in rows})
+    return found
