@@ -23,8 +23,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal import alerts, clock
 from portal.clock import utcnow
-from portal.engine import slow_pass
+from portal.engine.ports import SourceFactory
 from portal.engine.runner import Runner
+from portal.engine.slow_pass import SlowPass
 from portal.errors import PortalError, Stopped
 from portal.extensions import mark_write
 from portal.microsoft import check, credentials
@@ -41,7 +42,9 @@ SCHEDULE_SECONDS = 5
 CHECK_SECONDS = 600
 THREADS = {"hourly": 4, "delayed": 2, "slow": 1, "check": 1}
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(hours=1)
-BROKEN = "Something went wrong inside Rollcall, so this run ended early. The next run heals it; the log says more."
+BROKEN = (
+    "Something went wrong inside Rollcall, so this run ended early. The next run heals it; the log says more."
+)
 
 
 class Scheduler:
@@ -194,10 +197,21 @@ class Scheduler:
             self._runner().run_tenant(work.microsoft_tenant_id, self._owner, (work.lane,))
 
     def _runner(self) -> Runner:
-        raise NotImplementedError
+        return Runner(
+            sessions=self._runtime.sessions,
+            source_factory=self._sources(),
+            now=utcnow,
+            interval_minutes=self._runtime.settings.sync_interval_minutes,
+            should_stop=self._stopping.is_set,
+        )
 
     def _slow_pass(self, microsoft_tenant_id: str) -> None:
-        raise NotImplementedError
+        SlowPass(self._runtime.sessions, self._sources(), utcnow, self._stopping.is_set).run(
+            microsoft_tenant_id, self._owner
+        )
+
+    def _sources(self) -> SourceFactory:
+        return source_factory(self._runtime, wait=self.pause, should_stop=self._stopping.is_set)
 
     def _check(self, microsoft_tenant_id: str) -> None:
         """The daily check of one connection; a fixed one brings its syncs back at once (G2)."""
@@ -245,7 +259,11 @@ class Scheduler:
                 return
             session.execute(
                 update(SyncRun)
-                .where(SyncRun.microsoft_tenant_id == mine, SyncRun.status == "running", SyncRun.lane == work.lane)
+                .where(
+                    SyncRun.microsoft_tenant_id == mine,
+                    SyncRun.status == "running",
+                    SyncRun.lane == work.lane,
+                )
                 .values(status="failed", error=BROKEN, finished_at=utcnow())
             )
             session.commit()

@@ -249,7 +249,7 @@ class _Pass:
         if not assets:
             return
         owners = {
-            object_id: end_user_id
+            str(object_id): str(end_user_id)
             for object_id, end_user_id in session.execute(
                 select(Link.object_id, Link.end_user_id).where(
                     Link.organization_id == organization_id, Link.microsoft_tenant_id == self.tenant_id
@@ -290,8 +290,8 @@ class _Pass:
                     rows = session.execute(
                         select(
                             model.id, key, model.last_sign_in_at, model.mfa_registered, model.mfa_methods
-                        ).where(  # type: ignore[attr-defined]
-                            model.microsoft_tenant_id == self.tenant_id,  # type: ignore[attr-defined]
+                        ).where(
+                            model.microsoft_tenant_id == self.tenant_id,
                             key.in_(part),
                         )
                     ).mappings()
@@ -301,8 +301,10 @@ class _Pass:
                         if any(row[name] != value for name, value in values[row["object_id"]].items())
                     ]
                     if changed:
-                        table: Any = model.__table__  # type: ignore[attr-defined]
-                        names = {name: bindparam(name) for name in changed[0] if name != "row_id"}
+                        table: Any = model.__table__
+                        names: dict[str, Any] = {
+                            name: bindparam(name) for name in changed[0] if name != "row_id"
+                        }
                         statement = table.update().where(table.c.id == bindparam("row_id")).values(**names)
                         session.connection().execute(statement, changed)
                 session.commit()

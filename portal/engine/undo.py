@@ -57,8 +57,7 @@ def plan_undo(session: Session, run_id: str) -> UndoPlan:
             spared.append(_spared(change, GONE))
             continue
         step, kept = _step(change, end_user)
-        for reason in kept:
-            spared.append(_spared(change, reason))
+        spared.extend(_spared(change, reason) for reason in kept)
         if step is not None:
             steps.append(step)
             restored.append(_restored(step))

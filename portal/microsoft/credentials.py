@@ -45,7 +45,9 @@ class Certificate:
         """Read a PEM text with both halves. Raises ValueError with a sentence that says which half is wrong."""
         found = _CERTIFICATE.search(pem)
         if found is None:
-            raise ValueError("There is no certificate in this PEM file. It needs the certificate and its private key.")
+            raise ValueError(
+                "There is no certificate in this PEM file. It needs the certificate and its private key."
+            )
         try:
             certificate = x509.load_pem_x509_certificate(found.group().encode())
         except ValueError as error:
@@ -126,7 +128,9 @@ def from_environment(settings: Settings) -> AppRegistration | None:
     if settings.certificate_file is not None:
         certificate = _read_certificate(settings.certificate_file)
         expires_at = certificate.expires_at
-        return AppRegistration(settings.client_id, "environment", certificate=certificate, expires_at=expires_at)
+        return AppRegistration(
+            settings.client_id, "environment", certificate=certificate, expires_at=expires_at
+        )
     secret = settings.client_secret.get_secret_value()
     if not secret:
         raise NeedsAdmin(
@@ -191,7 +195,9 @@ def store(
     if secret and certificate_pem.strip():
         errors["secret"] = ["Enter a secret or a certificate, not both."]
     elif secret and _GUID.fullmatch(secret.lower()):
-        errors["secret"] = ["This looks like the Secret ID. Paste the secret's Value: Microsoft shows it only once."]
+        errors["secret"] = [
+            "This looks like the Secret ID. Paste the secret's Value: Microsoft shows it only once."
+        ]
     certificate: Certificate | None = None
     if certificate_pem.strip():
         try:
@@ -222,7 +228,9 @@ def store(
     row.value = value
     row.updated_at = utcnow()
     row.updated_by = audit.current_actor().name
-    audit.record(session, "microsoft_settings_changed", object_type="settings", object_id=KEY, changes=changes)
+    audit.record(
+        session, "microsoft_settings_changed", object_type="settings", object_id=KEY, changes=changes
+    )
     session.flush()
     return row
 

@@ -1,0 +1,153 @@
+"""Joins the app registration, the clouds and the Graph gateway: a reader for each Microsoft Tenant (C1, C2, C4)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from portal import clock
+from portal.config import Settings
+from portal.engine.mirror import verified_domains
+from portal.engine.normalize import clean
+from portal.engine.ports import SourceFactory
+from portal.errors import PortalError, SourceAuthError, SourceTransient, Stopped
+from portal.graph.client import GraphClient
+from portal.graph.clouds import CLOUDS, Cloud, cloud
+from portal.graph.limiter import SlowLimiter
+from portal.graph.source import GraphDirectory
+from portal.graph.tokens import TokenProvider
+from portal.microsoft import credentials
+from portal.microsoft.credentials import AppRegistration
+from portal.models import MicrosoftTenant
+from portal.runtime import Runtime
+
+__all__ = ["CLOUDS", "Proof", "check", "cloud_of", "prove", "reader", "source_factory"]
+
+REQUEST_PATIENCE = 8.0
+"""How long a page or API request may wait for Microsoft in all its pauses; longer is for runs only."""
+
+_limiter = SlowLimiter(clock.monotonic)
+_providers: dict[tuple[str, str, str], TokenProvider] = {}
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A tenant that Microsoft itself named: a token for it was had, and Graph said who it is (graph-facts 1.3)."""
+
+    directory_id: str
+    name: str
+    domains: tuple[dict[str, Any], ...]
+
+
+def cloud_of(settings: Settings, name: str) -> Cloud:
+    """The cloud's addresses, the default one's replaced by MICROSOFT_LOGIN_URL and MICROSOFT_GRAPH_URL."""
+    return cloud(name, login_url=settings.login_url, graph_url=settings.graph_url)
+
+
+def source_factory(
+    runtime: Runtime, *, wait: Callable[[float], None], should_stop: Callable[[], bool] = lambda: False
+) -> SourceFactory:
+    """Readers for the runner, by our Microsoft Tenant id. Raises SourceAuthError when there is no app registration."""
+
+    def stop() -> None:
+        if should_stop():
+            raise Stopped
+
+    def build(microsoft_tenant_id: str) -> GraphDirectory:
+        with runtime.sessions() as session:
+            row = session.get(MicrosoftTenant, microsoft_tenant_id)
+            if row is None:
+                raise SourceAuthError("This Microsoft tenant was removed.")
+            try:
+                registration = credentials.load(session, runtime.settings, runtime.box)
+            except PortalError as error:
+                raise SourceAuthError(error.advice, code="app registration") from error
+            directory_id, name = row.directory_id, row.cloud
+        return reader(
+            runtime.settings, registration, directory_id=directory_id, cloud=name, wait=wait, stop=stop
+        )
+
+    return build
+
+
+def reader(
+    settings: Settings,
+    registration: AppRegistration,
+    *,
+    directory_id: str,
+    cloud: str,
+    wait: Callable[[float], None],
+    stop: Callable[[], None] = lambda: None,
+    is_fresh: bool = False,
+) -> GraphDirectory:
+    """A reader for one tenant. is_fresh: with a token provider of its own, since MSAL replays refusals for a minute."""
+    found = cloud_of(settings, cloud)
+    tokens = _provider(found, directory_id, registration, is_fresh=is_fresh)
+    return GraphDirectory(GraphClient(found.graph_url, tokens, wait, clock.utcnow, stop), _limiter)
+
+
+def prove(settings: Settings, registration: AppRegistration, *, directory_id: str, cloud: str) -> Proof:
+    """Ask Microsoft who the tenant is (C2). Raises Source errors, in words; keeps a request waiting only for seconds."""
+    source = reader(
+        settings, registration, directory_id=directory_id, cloud=cloud, wait=Patience().wait, is_fresh=True
+    )
+    found = source.organization()
+    if str(found.get("id", "")).lower() != directory_id.lower():
+        raise SourceAuthError(
+            "Microsoft answered for another tenant than the one that was asked for. Nothing was connected."
+        )
+    return Proof(
+        directory_id=directory_id.lower(),
+        name=clean(str(found.get("displayName") or ""))[:256] or directory_id,
+        domains=tuple(verified_domains(found)),
+    )
+
+
+def check(
+    settings: Settings, registration: AppRegistration, *, directory_id: str, cloud: str
+) -> list[dict[str, Any]]:
+    """The table of Check connection (C4). Raises Source errors when not even a token can be had."""
+    source = reader(
+        settings, registration, directory_id=directory_id, cloud=cloud, wait=Patience().wait, is_fresh=True
+    )
+    return [
+        {"name": line.name, "state": line.state, "detail": line.detail, "permission": line.permission}
+        for line in source.check()
+    ]
+
+
+@dataclass
+class Patience:
+    """Waits for a request of a person: briefly in all, then gives up instead of keeping them."""
+
+    left: float = REQUEST_PATIENCE
+    pause: threading.Event = field(default_factory=threading.Event)
+
+    def wait(self, seconds: float) -> None:
+        """Wait, or raise SourceTransient when that would be too long for somebody who looks at a page."""
+        if seconds > self.left:
+            raise SourceTransient(
+                "Microsoft is slow or busy just now. Try again in a minute; syncs wait for it by themselves.",
+                code="busy",
+            )
+        self.left -= seconds
+        self.pause.wait(seconds)
+
+
+def _provider(
+    found: Cloud, directory_id: str, registration: AppRegistration, *, is_fresh: bool
+) -> TokenProvider:
+    """One provider per (cloud, tenant, credential); it holds the token cache (graph-facts 13.9)."""
+    key = (found.graph_url, directory_id, registration.version)
+    with _lock:
+        if is_fresh or key not in _providers:
+            _providers[key] = TokenProvider(
+                cloud=found,
+                directory_id=directory_id,
+                client_id=registration.client_id,
+                credential=registration.msal_credential,
+            )
+        return _providers[key]
