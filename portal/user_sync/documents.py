@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from portal.engine.records import SECTIONS, FilterSpec, HoldRule, SectionFilter
+from portal.engine.scope import spec_from_json
 from portal.errors import Invalid
 from portal.models import MicrosoftTenant, SyncRun, UserSync
 
@@ -54,6 +55,21 @@ def parse(body: Mapping[str, Any]) -> SyncRequest:
         only_licensed=bool(body.get("only_licensed", False)),
     )
     return SyncRequest(spec, HoldRule(percent=percent, minimum=minimum))
+
+
+def draft(body: Mapping[str, Any]) -> SyncRequest:
+    """A request that somebody is still at work on: a section with nothing checked accepts nobody instead of raising."""
+    spec = spec_from_json(
+        body["filters"],
+        add_disabled_accounts=bool(body.get("add_disabled_accounts", False)),
+        only_licensed=bool(body.get("only_licensed", False)),
+    )
+    hold: Mapping[str, Any] = body.get("hold") or {}
+    default = HoldRule()
+    rule = HoldRule(
+        percent=hold.get("percent", default.percent), minimum=hold.get("minimum", default.minimum)
+    )
+    return SyncRequest(spec, rule)
 
 
 def check_groups(request: SyncRequest, known: Collection[str]) -> None:

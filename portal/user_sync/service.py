@@ -5,6 +5,7 @@ Nothing here reads from Microsoft: requests only queue (T6), previews look at th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from portal import audit
 from portal.clock import utcnow
@@ -23,9 +24,9 @@ from portal.engine.records import FilterSpec
 from portal.errors import Invalid, NotFound, Refused, RetryLater
 from portal.extensions import db
 from portal.microsoft import service as microsoft
-from portal.models import Change, DirectoryGroup, MicrosoftTenant, Organization, SyncRun, UserSync
+from portal.models import Change, DirectoryGroup, EndUser, MicrosoftTenant, Organization, SyncRun, UserSync
 from portal.runtime import runtime
-from portal.user_sync import documents
+from portal.user_sync import documents, matching
 from portal.user_sync.documents import SyncRequest, saved_request
 
 __all__ = [
@@ -36,7 +37,9 @@ __all__ = [
     "find",
     "options",
     "preview",
+    "preview_page",
     "put",
+    "recount",
     "request_run",
     "saved_request",
     "want_group_members",
@@ -45,6 +48,8 @@ __all__ = [
 default_request = documents.default_request
 ACTIVE = ("queued", "running")
 WAIT_SECONDS = 3
+PREVIEW_ROWS = 100
+LIVE_LIMIT = 25_000  # users up to which every change of the pop-up is decided anew
 FIRST_READ = "The first read of {name} is under way. Its users and groups are here in a moment."
 
 
@@ -255,6 +260,103 @@ def preview(organization: Organization, body: Mapping[str, Any], *, page: int, p
         "held": found.held,
         "warnings": list(found.warnings),
     }
+
+
+@dataclass(frozen=True)
+class PreviewPage:
+    """Some decisions of a preview and how many there are per kind; what the pop-up's Preview shows (U5).
+
+    total: decisions that fit what was asked. kinds: decision word -> number, of all of them.
+    """
+
+    plan_id: str
+    counts: Mapping[str, int]
+    kinds: Mapping[str, int]
+    decisions: list[dict[str, Any]]
+    total: int
+    page: int
+    pages: int
+    held: Mapping[str, Any] | None
+
+
+def preview_page(
+    organization: Organization, body: Mapping[str, Any], *, decision: str = "", q: str = "", page: int = 1
+) -> PreviewPage:
+    """One page of a preview, narrowed to one kind of decision or to names and addresses. Raises as ``preview`` does."""
+    microsoft_tenant = _read(organization)
+    request = documents.parse(body)
+    _check_groups(request, microsoft_tenant, find(organization))
+    found = _previewed(organization, request)
+    needle = q.strip().casefold()
+    fitting = [
+        one
+        for one in found.decisions
+        if (not decision or one.action.value == decision)
+        and (not needle or needle in f"{one.display_name} {one.email} {one.user_principal_name}".casefold())
+    ]
+    pages = max(1, -(-len(fitting) // PREVIEW_ROWS))
+    page = min(max(page, 1), pages)
+    window = fitting[(page - 1) * PREVIEW_ROWS : page * PREVIEW_ROWS]
+    return PreviewPage(
+        plan_id=_plan_id(organization, found.fingerprint),
+        counts=found.counts_document(),
+        kinds=Counter(one.action.value for one in found.decisions),
+        decisions=[engine_preview.decision_document(one) for one in window],
+        total=len(fitting),
+        page=page,
+        pages=pages,
+        held=found.held,
+    )
+
+
+@dataclass(frozen=True)
+class Recount:
+    """What some filters match now. previewed: None for tenants too large to decide about at each change."""
+
+    match: matching.Match
+    previewed: engine_preview.PreviewResult | None
+
+
+def recount(organization: Organization, request: SyncRequest) -> Recount:
+    """How many match, and what enabling or saving would do (U5, U10, U11); writes nothing, refuses nothing but waiting.
+
+    Raises Refused when not mapped, RetryLater before the first read.
+    """
+    microsoft_tenant = _read(organization)
+    match = matching.count(db.session(), microsoft_tenant, request.filters)
+    small = match.total <= LIVE_LIMIT
+    return Recount(match, _previewed(organization, request) if small else None)
+
+
+def known_endings(organization: Organization, limit: int = 3) -> list[str]:
+    """The commonest domains of the Organization's e-mail addresses, for U10's warning."""
+    addresses = db.session.scalars(
+        select(EndUser.email_key).where(
+            EndUser.organization_id == organization.id, EndUser.email_key.is_not(None)
+        )
+    )
+    found = Counter(str(address).rpartition("@")[2] for address in addresses)
+    return [domain for domain, _ in found.most_common(limit)]
+
+
+def domain_overlap(organization: Organization) -> dict[str, int] | None:
+    """U10: how many known e-mail addresses belong to the Microsoft tenant's domains; None when not mapped."""
+    microsoft_tenant = microsoft.mapped_to(organization)
+    if microsoft_tenant is None:
+        return None
+    domains = {str(domain["name"]).casefold() for domain in microsoft_tenant.domains}
+    keys = db.session.scalars(
+        select(EndUser.email_key).where(
+            EndUser.organization_id == organization.id, EndUser.email_key.is_not(None)
+        )
+    ).all()
+    return {"known": len(keys), "matching": sum(str(key).rpartition("@")[2] in domains for key in keys)}
+
+
+def people(organization: Organization) -> int:
+    """How many End Users the Organization has."""
+    number = select(func.count()).select_from(EndUser).where(EndUser.organization_id == organization.id)
+    return db.session.scalar(number) or 0
 
 
 def explain(organization: Organization, user: str) -> dict[str, Any]:

@@ -1,0 +1,79 @@
+"""The set-up pop-up as a form (U2, U9, U10, G1). What the words mean is ``documents.parse``'s business."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wtforms import BooleanField, IntegerField, SelectMultipleField, StringField
+from wtforms.validators import NumberRange, Optional
+
+from portal.engine.records import SECTIONS
+from portal.forms import Form
+
+
+def _values() -> SelectMultipleField:
+    # Choices are Microsoft's and may be thousands; the service judges what is not among them (S7).
+    return SelectMultipleField(choices=[], validate_choice=False)
+
+
+class SetupForm(Form):
+    """Five sections with an All box, values and a search each; add rules; the hold's threshold; U10's one more click."""
+
+    user_type_all = BooleanField()
+    user_type = _values()
+    user_type_q = StringField()
+    domain_all = BooleanField()
+    domain = _values()
+    domain_q = StringField()
+    office_location_all = BooleanField()
+    office_location = _values()
+    office_location_q = StringField()
+    department_all = BooleanField()
+    department = _values()
+    department_q = StringField()
+    group_all = BooleanField()
+    group = _values()
+    group_q = StringField()
+    add_disabled_accounts = BooleanField()
+    only_licensed = BooleanField()
+    hold_percent = IntegerField(validators=[Optional(), NumberRange(0, 100, "A whole number from 0 to 100.")])
+    hold_minimum = IntegerField(
+        validators=[Optional(), NumberRange(0, 1_000_000, "A whole number from 0 to 1,000,000.")]
+    )
+    tenant_confirmed = BooleanField()
+    plan_id = StringField()
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> SetupForm:
+        """The form showing ``body`` (the shape of PUT's), whatever the request brought."""
+        data: dict[str, Any] = {
+            "add_disabled_accounts": body["add_disabled_accounts"],
+            "only_licensed": body["only_licensed"],
+            "hold_percent": body["hold"]["percent"],
+            "hold_minimum": body["hold"]["minimum"],
+        }
+        for section in SECTIONS:
+            data[f"{section}_all"] = body["filters"][section]["all"]
+            data[section] = list(body["filters"][section]["values"])
+        return cls(formdata=None, data=data)
+
+    def body(self, saved: Mapping[str, Any]) -> dict[str, Any]:
+        """What was entered, in the shape of PUT's body; a threshold left blank stays as ``saved``."""
+        hold = saved["hold"]
+        return {
+            "filters": {
+                section: {"all": bool(self[f"{section}_all"].data), "values": list(self[section].data or ())}
+                for section in SECTIONS
+            },
+            "add_disabled_accounts": bool(self.add_disabled_accounts.data),
+            "only_licensed": bool(self.only_licensed.data),
+            "hold": {
+                "percent": hold["percent"] if self.hold_percent.data is None else self.hold_percent.data,
+                "minimum": hold["minimum"] if self.hold_minimum.data is None else self.hold_minimum.data,
+            },
+        }
+
+    def query(self, section: str) -> str:
+        """What is searched for in a section, trimmed."""
+        return str(self[f"{section}_q"].data or "").strip()[:200]

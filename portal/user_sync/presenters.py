@@ -1,0 +1,258 @@
+"""What the set-up pop-up shows (design, section 5): its sections, its summary, and the domain guard. No queries, no writes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from portal.engine.explain import SECTION_LABELS
+from portal.engine.normalize import folded
+from portal.engine.records import NONE_VALUE, SECTIONS, FilterSpec, SectionFilter
+from portal.user_sync.matching import Match
+
+SHOWN = 100  # unchecked values of one section on the page; the search finds the others
+SEARCH_FROM = 10
+NAMED = 3
+NONE_LABEL = "(none)"
+ENOUGH_KNOWN = 5  # U10: fewer known addresses say nothing
+
+WORDS: Mapping[str, tuple[str, str, str]] = {
+    # section: one, several, what All covers beyond today's values
+    "user_type": ("user type", "user types", "also user types that appear later"),
+    "domain": ("domain", "domains", "also domains that appear later"),
+    "office_location": ("office", "offices", "also offices that appear later"),
+    "department": ("department", "departments", "also departments that appear later"),
+    "group": ("group", "groups", "also people in no group, and groups that appear later"),
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One check box. count: None for a group whose members were not read yet. note: second line of same-named groups."""
+
+    value: str
+    label: str
+    count: int | None
+    checked: bool
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One ``<details>`` of the pop-up. gone: chosen values that nobody in Microsoft has any more (S7)."""
+
+    name: str
+    label: str
+    all: bool
+    chosen: str
+    accepted: int
+    choices: Sequence[Choice]
+    gone: Sequence[Choice]
+    offered: int
+    found: int
+    query: str
+    is_open: bool
+    problems: Sequence[str] = ()
+
+    @property
+    def words(self) -> tuple[str, str, str]:
+        """One, several, and what All covers."""
+        return WORDS[self.name]
+
+    @property
+    def has_search(self) -> bool:
+        """U2: a search box where there are more than 10."""
+        return self.offered > SEARCH_FROM
+
+    @property
+    def shown(self) -> int:
+        """How many values that fit the search are on the page."""
+        return len(self.choices)
+
+    @property
+    def hidden(self) -> int:
+        """How many values fit the search and are not on the page."""
+        return max(0, self.found - sum(1 for choice in self.choices if not choice.checked or self._fits(choice)))
+
+    def _fits(self, choice: Choice) -> bool:
+        return not self.query or folded(self.query) in folded(choice.label)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The live line and what enabling or saving would do. rows sum to ``matching``; None while not known.
+
+    scope_change is U11's, by name, for a sync that is enabled. uncounted: groups whose members are being read.
+    """
+
+    matching: int
+    total: int
+    rows: Sequence[tuple[str, str, int]] | None = None
+    culprits: Sequence[str] = ()
+    uncounted: int = 0
+    scope_change: Mapping[str, Any] | None = None
+    held: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Guard:
+    """U10: tone is ok | some | none; ``asks`` when one more click is needed before enabling."""
+
+    tone: str
+    known: int
+    matching: int
+    endings: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def asks(self) -> bool:
+        """None of at least five known addresses belongs to the tenant's domains."""
+        return self.tone == "none"
+
+
+def sections(
+    options: Mapping[str, Sequence[Mapping[str, Any]]],
+    spec: FilterSpec,
+    match: Match,
+    *,
+    queries: Mapping[str, str],
+    opened: Sequence[str],
+    problems: Mapping[str, Sequence[str]],
+) -> list[Section]:
+    """The five sections as they stand, at most ``SHOWN`` unchecked values each."""
+    return [
+        section(
+            name,
+            options.get(name, ()),
+            getattr(spec, name),
+            accepted=match.sections.get(name, 0),
+            query=queries.get(name, ""),
+            is_open=name in opened or name in problems,
+            problems=problems.get(name, ()),
+        )
+        for name in SECTIONS
+    ]
+
+
+def section(
+    name: str,
+    offered: Sequence[Mapping[str, Any]],
+    chosen: SectionFilter,
+    *,
+    accepted: int,
+    query: str,
+    is_open: bool,
+    problems: Sequence[str] = (),
+) -> Section:
+    """One section. Checked values are always on the page, whatever is searched for, so that none is lost."""
+    wanted = {folded(value): value for value in chosen.values}
+    present = [option for option in offered if option.get("present", True)]
+    names = Counter(str(option["label"]) for option in present) if name == "group" else Counter[str]()
+    needle = folded(query)
+    known = set()
+    checked, others = [], []
+    found = 0
+    for option in present:
+        key = folded(str(option["value"]))
+        known.add(key)
+        label = str(option["label"]) or NONE_LABEL
+        fits = not needle or needle in folded(label) or needle in folded(str(option.get("mail", "")))
+        found += fits
+        is_checked = key in wanted
+        if not is_checked and (not fits or len(others) >= SHOWN):
+            continue
+        choice = Choice(
+            str(option["value"]), label, option["count"], is_checked, _note(option, names[label] > 1)
+        )
+        (checked if is_checked else others).append(choice)
+    labels = {folded(str(option["value"])): str(option["label"]) for option in offered}
+    gone = [
+        Choice(value, labels.get(key) or value or NONE_LABEL, 0, checked=True)
+        for key, value in wanted.items()
+        if key not in known
+    ]
+    return Section(
+        name=name,
+        label=SECTION_LABELS[name],
+        all=chosen.all,
+        chosen=_chosen_words(name, chosen, [c.label for c in checked] + [c.label for c in gone]),
+        accepted=accepted,
+        choices=[*checked, *others],
+        gone=gone,
+        offered=len(present),
+        found=found,
+        query=query,
+        is_open=is_open,
+        problems=problems,
+    )
+
+
+def summary(
+    match: Match,
+    spec: FilterSpec,
+    *,
+    counts: Mapping[str, int] | None,
+    scope_change: Mapping[str, Any] | None = None,
+    held: Mapping[str, Any] | None = None,
+) -> Summary:
+    """The right column. ``counts`` are a preview's; the rows always sum to the match, skipped people included."""
+    culprits = [
+        SECTION_LABELS[name]
+        for name in SECTIONS
+        if not getattr(spec, name).all and match.sections.get(name, 0) == 0
+    ]
+    rows = None
+    if counts is not None and not match.uncounted:
+        linked_before = sum(counts.get(key, 0) for key in ("updated", "unchanged", "disabled", "enabled"))
+        found = [
+            ("user-plus", "New End Users", counts.get("created", 0)),
+            ("link", "Linked to an existing End User", counts.get("linked", 0)),
+            ("check", "Linked already", linked_before),
+            ("hand-stop", "Held back until you decide", counts.get("held", 0)),
+            ("arrows-split", "Conflicts to settle", counts.get("conflicts", 0)),
+        ]
+        always = {"New End Users", "Linked to an existing End User", "Conflicts to settle"}
+        rows = [row for row in found if row[2] or row[1] in always]
+        skipped = match.matching - sum(row[2] for row in rows)
+        if skipped > 0:
+            rows.append(("player-skip-forward", "Skipped, with a reason each", skipped))
+    return Summary(
+        matching=match.matching,
+        total=match.total,
+        rows=rows,
+        culprits=culprits if match.total else (),
+        uncounted=len(match.uncounted),
+        scope_change=scope_change,
+        held=held,
+    )
+
+
+def guard(overlap: Mapping[str, Any] | None, endings: Sequence[str]) -> Guard | None:
+    """U10's sentence, None when too few addresses are known to say anything."""
+    known = int(overlap["known"]) if overlap else 0
+    matching = int(overlap["matching"]) if overlap else 0
+    if known < ENOUGH_KNOWN:
+        return None
+    tone = "none" if matching == 0 else ("ok" if matching * 2 >= known else "some")
+    return Guard(tone, known, matching, endings)
+
+
+def _chosen_words(name: str, chosen: SectionFilter, labels: Sequence[str]) -> str:
+    if chosen.all:
+        return "All"
+    if not chosen.values:
+        return "Nothing checked"
+    if len(labels) <= NAMED:
+        return ", ".join(labels)
+    return f"{len(labels):,} {WORDS[name][1]} chosen"
+
+
+def _note(option: Mapping[str, Any], is_ambiguous: bool) -> str:
+    if not is_ambiguous:
+        return ""
+    parts = (option.get("kind", ""), option.get("mail", "") or str(option["value"]))
+    return " · ".join(str(part) for part in parts if part)
+
+
+__all__ = ["NONE_VALUE", "SHOWN", "Choice", "Guard", "Section", "Summary", "guard", "section", "sections", "summary"]

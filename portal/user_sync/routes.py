@@ -1,0 +1,349 @@
+"""The set-up pop-up: set up, edit, preview, enable, disable, progress, Sync Now (P7, U1-U13, L5, T5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flask import Blueprint, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from portal import access, web
+from portal.clock import utcnow
+from portal.engine.records import SECTIONS
+from portal.errors import Invalid, NotFound, Refused, RetryLater
+from portal.extensions import db
+from portal.microsoft import service as microsoft
+from portal.models import Organization, Role
+from portal.runs import presenters as run_presenters
+from portal.runtime import runtime
+from portal.user_sync import documents, presenters, service
+from portal.user_sync.forms import SetupForm
+
+bp = Blueprint("user_sync", __name__, url_prefix="/organizations/<organization_id>/user-sync")
+Answer = str | Response | tuple[str, int] | tuple[str, int, dict[str, str]]
+
+DIALOG = {"dialog": "dialog"}
+TENANT_ASKED = "Confirm that this is the right Microsoft tenant"
+
+
+@bp.get("")
+@access.requires(Role.READ_ONLY)
+def setup(organization_id: str) -> Answer:
+    """Show the five sections as they are saved, or everything on All for a new sync (U1, U2, U7)."""
+    organization = _organization(organization_id)
+    return _form_page(organization, SetupForm.of(_saved(organization)))
+
+
+@bp.post("")
+@access.requires(Role.ADMINISTRATOR)
+def save(organization_id: str) -> Answer:
+    """Enable with the first run queued, or save edited filters for coming runs (U6, U7, U12)."""
+    organization = _organization(organization_id)
+    form = SetupForm()
+    body = form.body(_saved(organization))
+    is_new = not _is_enabled(organization)
+    problems = {} if form.validate() else {"hold": ["Whole numbers only: a percentage up to 100, and a number of people."]}
+    plan_id = str(form.plan_id.data or "") or None
+    try:
+        documents.parse(body)
+    except Invalid as error:
+        problems.update(_by_section(error))
+    if not problems and is_new and not form.tenant_confirmed.data and _guard_asks(organization):
+        problems["tenant"] = [TENANT_ASKED]
+    if problems:
+        db.session.rollback()
+        return _form_page(_organization(organization_id), form, problems=problems)
+    try:
+        done = service.put(organization, body, plan_id=plan_id)
+    except Invalid as error:
+        db.session.rollback()
+        return _form_page(_organization(organization_id), form, problems=_by_section(error))
+    except Refused as error:
+        if plan_id is None:
+            raise
+        db.session.rollback()
+        return _preview_page(_organization(organization_id), form, stale=error.advice)
+    except RetryLater as error:
+        db.session.rollback()
+        return _waiting_page(_organization(organization_id), error)
+    db.session.commit()
+    if done.run is None:
+        return _saved_filters(organization)
+    runtime().wake()
+    if web.is_partial():
+        return web.render("user_sync/status.html", blocks=DIALOG, **_status_context(organization))
+    return web.respond(redirect=url_for(".status", organization_id=organization.id))
+
+
+@bp.post("/recount")
+@access.requires(Role.READ_ONLY)
+def recount(organization_id: str) -> Answer:
+    """Count anew what the posted choice matches (U5); without script also what a section's search finds."""
+    organization = _organization(organization_id)
+    form = SetupForm()
+    body = form.body(_saved(organization))
+    wanted = body["filters"]["group"]
+    if wanted["values"] and not wanted["all"] and access.may(Role.ADMINISTRATOR):
+        _have_counted(organization, wanted["values"])
+    else:
+        db.session.rollback()  # nothing is written: let go of SQLite's write lock before counting
+    opened = [name for name in SECTIONS if form.query(name) or request.form.get("open") == name]
+    return _form_page(
+        _organization(organization_id), form, opened=opened, blocks={"match": "match_update", **DIALOG}
+    )
+
+
+@bp.route("/values/<section>", methods=["GET", "POST"])
+@access.requires(Role.READ_ONLY)
+def values(organization_id: str, section: str) -> Answer:
+    """One section's values that fit a search, with all that are checked (U2): checked ones never vanish.
+
+    The pop-up posts, for thousands of checked values fit no address; the same search can be asked for with ``?q=``.
+    """
+    organization = _organization(organization_id)
+    if section not in SECTIONS:
+        raise NotFound("There is no such section.")
+    if request.method == "POST":
+        form = SetupForm()
+        body, query = form.body(_saved(organization)), form.query(section)
+        db.session.rollback()
+        organization = _organization(organization_id)
+    else:
+        body, query = _saved(organization), request.args.get("q", "").strip()[:200]
+    try:
+        offered = service.options(organization)
+    except RetryLater as error:
+        return _waiting_page(organization, error)
+    chosen = getattr(documents.draft(body).filters, section)
+    found = presenters.section(
+        section, offered.get(section, ()), chosen, accepted=0, query=query, is_open=True
+    )
+    return render_template("user_sync/values.html", section=found, organization=organization)
+
+
+@bp.post("/preview")
+@access.requires(Role.READ_ONLY)
+def preview(organization_id: str) -> Answer:
+    """Who would be created, linked, skipped and in conflict, by name and with the reason; writes nothing (U5, U12)."""
+    form = SetupForm()
+    db.session.rollback()
+    return _preview_page(_organization(organization_id), form)
+
+
+@bp.route("/disable", methods=["GET", "POST"])
+@access.requires(Role.TECHNICIAN)
+def disable(organization_id: str) -> Answer:
+    """Ask, then stop automatic updates at once; End Users, Links and marks stay (U8, L5)."""
+    organization = _organization(organization_id)
+    back = f"/tenants/{organization.tenant_id}"
+    if request.method == "POST":
+        service.disable(organization)
+        db.session.commit()
+        runtime().wake()
+        return web.respond(
+            redirect=back,
+            events={"user-sync-disabled": {"id": organization.id}, "close-dialog": {}},
+            toast=f"The sync of {organization.name} is off. Nobody was deleted.",
+        )
+    if not _is_enabled(organization):
+        raise NotFound(f"{organization.name} has no Microsoft User Sync that is enabled.")
+    return web.render(
+        "user_sync/disable.html",
+        blocks=DIALOG,
+        organization=organization,
+        people=service.people(organization),
+        microsoft_tenant=microsoft.mapped_to(organization),
+        back=back,
+    )
+
+
+@bp.get("/status")
+@access.requires(Role.READ_ONLY)
+def status(organization_id: str) -> Answer:
+    """The progress of the newest run (U6): a page, the pop-up's body, or the fragment that polls while it runs."""
+    organization = _organization(organization_id)
+    return web.render(
+        "user_sync/status.html",
+        blocks={"dialog": "dialog", "sync_status": "sync_status"},
+        **_status_context(organization),
+    )
+
+
+@bp.post("/runs")
+@access.requires(Role.TECHNICIAN)
+def sync_now(organization_id: str) -> Answer:
+    """Sync Now: start a run, or show the one that is there (T5)."""
+    organization = _organization(organization_id)
+    run = service.request_run(organization)
+    db.session.commit()
+    runtime().wake()
+    return web.respond(
+        redirect=url_for("runs.detail", run_id=run.id),
+        events={"sync-run-requested": {"id": organization.id}},
+        toast=f"The sync of {organization.name} is on its way.",
+    )
+
+
+def _organization(organization_id: str) -> Organization:
+    return access.load(Organization, organization_id, "Organization")
+
+
+def _is_enabled(organization: Organization) -> bool:
+    row = service.find(organization)
+    return row is not None and row.enabled
+
+
+def _saved(organization: Organization) -> dict[str, Any]:
+    row = service.find(organization)
+    return service.default_request() if row is None else service.saved_request(row)
+
+
+def _by_section(error: Invalid) -> dict[str, list[str]]:
+    """The service's sentences by section; a threshold's belong to "hold"."""
+    found: dict[str, list[str]] = {}
+    for key, sentences in error.errors.items():
+        name = key.removeprefix("filters.").partition(".")[0]
+        found.setdefault(name, []).extend(sentences)
+    return found
+
+
+def _guard_asks(organization: Organization) -> bool:
+    """U10: one more click is needed."""
+    guard = presenters.guard(service.domain_overlap(organization), ())
+    return guard is not None and guard.asks
+
+
+def _have_counted(organization: Organization, group_ids: Sequence[str]) -> None:
+    """Have the chosen groups' members read; this waits for nothing (T6)."""
+    try:
+        service.want_group_members(organization, list(group_ids))
+    except (RetryLater, Refused):
+        db.session.rollback()
+        return
+    db.session.commit()
+    runtime().wake()
+
+
+def _form_page(
+    organization: Organization,
+    form: SetupForm,
+    *,
+    problems: Mapping[str, Sequence[str]] | None = None,
+    opened: Sequence[str] = (),
+    blocks: Mapping[str, str] | None = None,
+) -> Answer:
+    """The pop-up with ``form``'s choice; 422 when there are problems, the waiting state before the first read."""
+    problems = problems or {}
+    request_now = documents.draft(form.body(_saved(organization)))
+    try:
+        counted = service.recount(organization, request_now)
+        offered = service.options(organization)
+    except RetryLater as error:
+        return _waiting_page(organization, error)
+    is_edit = _is_enabled(organization)
+    found = counted.previewed
+    spec = request_now.filters
+    queries = {name: form.query(name) for name in SECTIONS}
+    first_look = request.method == "GET" and not is_edit
+    overlap = service.domain_overlap(organization)
+    context = {
+        "organization": organization,
+        "microsoft_tenant": microsoft.mapped_to(organization),
+        "people": service.people(organization),
+        "form": form,
+        "is_edit": is_edit,
+        "problems": problems,
+        "sections": presenters.sections(
+            offered,
+            spec,
+            counted.match,
+            queries=queries,
+            opened=[*opened, *(["user_type"] if first_look else [])],
+            problems=problems,
+        ),
+        "summary": presenters.summary(
+            counted.match,
+            spec,
+            counts=None if found is None else found.counts_document(),
+            scope_change=found.scope_change if found is not None and is_edit else None,
+            held=None if found is None else found.held,
+        ),
+        "guard": None if is_edit else presenters.guard(overlap, service.known_endings(organization)),
+        "next_run_at": service.next_run_at(service.find(organization), microsoft.mapped_to(organization)),
+    }
+    return web.render(
+        "user_sync/setup.html", blocks=blocks or DIALOG, status=422 if problems else 200, **context
+    )
+
+
+def _preview_page(organization: Organization, form: SetupForm, *, stale: str = "") -> Answer:
+    """Names and reasons for the posted choice; the choice itself goes along in hidden fields."""
+    body = form.body(_saved(organization))
+    show, q = request.form.get("show", ""), request.form.get("q", "").strip()[:200]
+    page = request.form.get("page", "1")
+    try:
+        found = service.preview_page(
+            organization,
+            body,
+            decision=show,
+            q=q,
+            page=int(page) if page.isascii() and page.isdigit() and len(page) < 7 else 1,
+        )
+    except Invalid as error:
+        return _form_page(organization, form, problems=_by_section(error))
+    except RetryLater as error:
+        return _waiting_page(organization, error)
+    context = {
+        "organization": organization,
+        "microsoft_tenant": microsoft.mapped_to(organization),
+        "form": form,
+        "is_edit": _is_enabled(organization),
+        "found": found,
+        "show": show,
+        "q": q,
+        "stale": stale,
+    }
+    return web.render("user_sync/preview.html", blocks=DIALOG, status=422 if stale else 200, **context)
+
+
+def _waiting_page(organization: Organization, error: RetryLater) -> Answer:
+    """Before the first read of the tenant there is nothing to choose from; the dialog looks again by itself."""
+    is_dialog = web.is_partial()
+    answer = web.render(
+        "user_sync/waiting.html",
+        blocks={**DIALOG, "waiting": "dialog"},
+        status=200 if is_dialog else 503,
+        organization=organization,
+        microsoft_tenant=microsoft.mapped_to(organization),
+        sentence=error.advice,
+        seconds=max(2, error.seconds),
+    )
+    answer.headers["Retry-After"] = str(error.seconds)
+    return answer
+
+
+def _saved_filters(organization: Organization) -> Answer:
+    """U7: an edit starts nothing; it says when it applies."""
+    row, tenant = service.find(organization), microsoft.mapped_to(organization)
+    next_run = service.next_run_at(row, tenant)
+    when = f", {web.clock_time(next_run)}" if next_run is not None else ""
+    return web.respond(
+        redirect=f"/tenants/{organization.tenant_id}",
+        events={"user-sync-saved": {"id": organization.id}, "close-dialog": {}},
+        toast=f"Filters saved. They apply from the next run{when}.",
+    )
+
+
+def _status_context(organization: Organization) -> dict[str, Any]:
+    row = service.find(organization)
+    tenant = microsoft.mapped_to(organization)
+    run = service.active_run(organization) or service.last_run(organization)
+    return {
+        "organization": organization,
+        "microsoft_tenant": tenant,
+        "sync": row,
+        "status": documents.status_of(row, tenant),
+        "run": run,
+        "progress": None if run is None else run_presenters.progress(run, utcnow()),
+    }
