@@ -1,0 +1,120 @@
+"""How values are shown: numbers, times in the viewer's zone, names that must do no harm. Pure, with a thin Jinja layer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from flask import Flask
+from flask_login import current_user
+from markupsafe import Markup, escape
+
+from portal import clock
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+DASH = "–"
+
+
+def number(value: float | None) -> str:
+    """1312 → "1,312"; None → a dash."""
+    return DASH if value is None else f"{value:,.0f}"
+
+
+def percent(part: float, whole: float, digits: int = 0) -> str:
+    """The share in percent; a dash of nothing."""
+    return f"{100 * part / whole:.{digits}f}%" if whole else DASH
+
+
+def plural(count: int, word: str, many: str | None = None) -> str:
+    """Count and word: "1 End User", "2 End Users"; ``many`` for words that do not take an s."""
+    return f"{number(count)} {word if count == 1 else many or _plural_of(word)}"
+
+
+def or_dash(value: object) -> object:
+    """The value, or a dash where there is nothing."""
+    return DASH if value is None or value == "" else value
+
+
+def harmless(text: object) -> str:
+    """Text without control characters and direction overrides: shown, they could hide or reorder what stands beside (G7)."""
+    return _CONTROLS.sub("\ufffd", str(text))
+
+
+def relative(when: datetime, now: datetime, zone: tzinfo) -> str:
+    """Words such as "20 minutes ago" up to seven days, then "3 Mar, 08:12", with the year once it is another (design, section 8)."""
+    seconds = (now - when).total_seconds()
+    local, today = when.astimezone(zone), now.astimezone(zone)
+    if seconds < 0:
+        return clock_text(when, now, zone)
+    if seconds < 60:
+        return "just now"
+    if seconds < 3600:
+        return f"{plural(int(seconds // 60), 'minute')} ago"
+    if local.date() == today.date() or seconds < 6 * 3600:
+        return f"{plural(int(seconds // 3600), 'hour')} ago"
+    if local.date() == (today - timedelta(days=1)).date():
+        return "Yesterday"
+    if seconds < 7 * 86400:
+        return f"{plural((today.date() - local.date()).days, 'day')} ago"
+    return clock_text(when, now, zone)
+
+
+def clock_text(when: datetime, now: datetime, zone: tzinfo) -> str:
+    """A clock time today ("14:38"), else day and time ("3 Mar, 08:12"), with the year once it is another."""
+    local, today = when.astimezone(zone), now.astimezone(zone)
+    if local.date() == today.date():
+        return f"{local:%H:%M}"
+    day = f"{local.day} {local:%b}"
+    return f"{day}, {local:%H:%M}" if local.year == today.year else f"{day} {local.year}"
+
+
+def viewer_zone() -> tzinfo:
+    """The signed-in person's time zone, the server's otherwise."""
+    name = getattr(current_user, "timezone", "") if current_user else ""
+    if name:
+        try:
+            return ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            pass
+    return clock.utcnow().astimezone().tzinfo or UTC
+
+
+def init_formatting(app: Flask) -> None:
+    """Give templates the filters."""
+    app.jinja_env.filters.update(
+        number=number,
+        plural=plural,
+        or_dash=or_dash,
+        harmless=harmless,
+        ago=_timed(relative),
+        clock_time=_timed(clock_text),
+    )
+    app.jinja_env.globals["percent"] = percent
+
+
+def _timed(
+    show: Callable[[datetime, datetime, tzinfo], str],
+) -> Callable[[datetime | None, str], Markup | str]:
+    def filtered(when: datetime | None, never: str = "Never") -> Markup | str:
+        if when is None:
+            return never
+        zone = viewer_zone()
+        exact = when.astimezone(zone)
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(
+            f"{when.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+            f"{exact:%Y-%m-%d %H:%M:%S} {exact.tzname() or ''}".strip(),
+            show(when, clock.utcnow(), zone),
+        )
+
+    return filtered
+
+
+def bdi(text: object) -> Markup:
+    """A name that cannot turn the text around it (right-to-left scripts)."""
+    return Markup("<bdi>{}</bdi>").format(escape(harmless(text)))
+
+
+def _plural_of(word: str) -> str:
+    return f"{word[:-1]}ies" if word.endswith("y") and word[-2] not in "aeiou" else f"{word}s"

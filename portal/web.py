@@ -1,0 +1,393 @@
+"""The browser's side of HTTP: partial or whole answers, events, toasts, errors, headers, assets.
+
+The only file that spells HX-*. The client never names a block: a view maps the element that htmx wants to fill
+(``HX-Target``) to a block of its own template.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from flask import Flask, g, make_response, render_template, request, url_for
+from flask import redirect as flask_redirect
+from flask_login import current_user
+from flask_wtf.csrf import CSRFError
+from markupsafe import Markup
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import BuildError
+from werkzeug.wrappers import Response
+
+from portal import access
+from portal.errors import (
+    Forbidden,
+    Invalid,
+    NeedsAdmin,
+    NotFound,
+    PortalError,
+    Refused,
+    RetryLater,
+    SourceError,
+)
+from portal.extensions import db
+from portal.formatting import init_formatting
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+    "form-action 'self' {login}; base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'"
+)
+SESSION_ENDED = "Not saved: your session has ended. What you entered is still here. Sign in in a new tab, then save again."
+_TITLES = {
+    400: "This request cannot be read",
+    401: "Sign in first",
+    403: "Your role does not allow this",
+    404: "There is nothing here",
+    405: "This address takes no such request",
+    409: "This cannot be done now",
+    413: "That is too large",
+    422: "Something needs another look",
+    429: "Too many requests",
+    500: "Something went wrong inside Rollcall",
+    502: "Microsoft does not answer as expected",
+    503: "Not ready yet",
+}
+
+
+# -- answers -----------------------------------------------------------------------------------------------------------
+
+
+def is_partial() -> bool:
+    """True for an htmx request that wants a fragment: not boosted, not a history restore."""
+    headers = request.headers
+    return (
+        headers.get("HX-Request") == "true"
+        and headers.get("HX-Boosted") != "true"
+        and headers.get("HX-History-Restore-Request") != "true"
+    )
+
+
+def render(
+    template: str,
+    *,
+    blocks: Mapping[str, str] | None = None,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    **context: Any,
+) -> Response:
+    """The whole page, or under htmx the block that belongs to the element to be filled.
+
+    ``blocks`` maps element ids to block names of ``template``; an element that is not in it gets the whole page.
+    """
+    block = (blocks or {}).get(request.headers.get("HX-Target", "")) if is_partial() else None
+    body = render_block(template, block, **context) if block else render_template(template, **context)
+    response = make_response(body, status)
+    response.headers.extend(headers or {})
+    response.vary.add("HX-Request")
+    response.vary.add("HX-Target")
+    return response
+
+
+def render_block(template: str, block: str, **context: Any) -> str:
+    """One named block of a template, alone, with what every page knows."""
+    app = _app()
+    found = app.jinja_env.get_template(template)
+    app.update_template_context(context)
+    return "".join(found.blocks[block](found.new_context(context)))
+
+
+def respond(
+    *,
+    redirect: str,
+    events: Mapping[str, Mapping[str, Any]] | None = None,
+    toast: str | None = None,
+    body: str | None = None,
+    status: int = 200,
+) -> Response:
+    """Success of an action: without htmx a redirect (303); with htmx events, a toast, and a fragment when there is one.
+
+    events: kebab-case names with ids only: headers carry no names and no text of people. Without events or body the
+    browser is sent to ``redirect``.
+    """
+    if not is_partial():
+        if toast:
+            _flash(toast)
+        return flask_redirect(redirect, 303)
+    if not events and body is None:
+        if toast:
+            _flash(toast)
+        response = make_response("", 204)
+        response.headers["HX-Redirect"] = redirect
+        return response
+    text = (body or "") + (render_template("_toast.html", text=toast, tone="ok") if toast else "")
+    response = make_response(text, status if text else 204)
+    if body is None and text:
+        response.headers["HX-Reswap"] = "none"  # only the toast, out of band
+    if events:
+        response.headers["HX-Trigger"] = json.dumps(events, ensure_ascii=True)
+    return response
+
+
+def safe_next(target: str | None, default: str = "/") -> str:
+    """``target`` when it is a path of ours, ``default`` otherwise: nobody is sent elsewhere after signing in."""
+    if (
+        not target
+        or not target.startswith("/")
+        or target.startswith(("//", "/\\"))
+        or re.search(r"[\x00-\x20\\]", target)
+    ):
+        return default
+    parts = urlsplit(target)
+    return target if not parts.scheme and not parts.netloc else default
+
+
+def url_if(endpoint: str, **values: Any) -> str | None:
+    """The address of an endpoint, None when there is no such page."""
+    try:
+        return url_for(endpoint, **values)
+    except BuildError:
+        return None
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+
+def error_page(
+    status: int, detail: str, *, link: str | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """An error as a page that says where to go; under htmx as a toast, so that what was entered stays."""
+    db.session.rollback()
+    title = _TITLES.get(status, "This did not work")
+    if is_partial():
+        response = make_response(
+            render_template("_toast.html", text=f"{title}. {detail}", tone="bad", link=link), 200
+        )
+        response.headers["HX-Reswap"] = "none"
+        response.headers["HX-Error-Status"] = str(status)
+    else:
+        response = make_response(
+            render_template("errors/error.html", status=status, title=title, detail=detail, link=link), status
+        )
+    response.headers.extend(headers or {})
+    return response
+
+
+def _is_api() -> bool:
+    return request.path.startswith("/api/")
+
+
+def _on_portal_error(error: PortalError) -> Response:
+    if isinstance(error, access.NotSignedIn):
+        return _to_sign_in()
+    if isinstance(error, NotFound):
+        return error_page(404, error.advice)
+    if isinstance(error, Forbidden):
+        return error_page(403, error.advice)
+    if isinstance(error, Refused):
+        return error_page(409, error.advice, link=error.link)
+    if isinstance(error, NeedsAdmin):
+        return error_page(409, error.advice, link=url_if("settings.microsoft"))
+    if isinstance(error, Invalid):
+        return error_page(
+            422, " ".join(text for texts in error.errors.values() for text in texts) or error.advice
+        )
+    if isinstance(error, RetryLater):
+        return error_page(
+            503,
+            error.advice,
+            headers={"Retry-After": str(error.seconds)},
+            link=request.path if request.method == "GET" else None,
+        )
+    if isinstance(error, SourceError):
+        return error_page(502, error.advice)
+    return error_page(500, error.advice)
+
+
+def _to_sign_in() -> Response:
+    here = request.full_path.rstrip("?") if request.method == "GET" and not is_partial() else "/"
+    target = (
+        f"{url_if('auth.login') or '/login'}?{urlencode({'next': here})}"
+        if here != "/"
+        else url_if("auth.login") or "/login"
+    )
+    if is_partial():
+        response = make_response("", 401)
+        response.headers["HX-Redirect"] = target
+        return response
+    return flask_redirect(target, 303)
+
+
+def _on_http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    if isinstance(error, CSRFError):
+        return error_page(400, SESSION_ENDED)
+    texts = {
+        404: "The page may have moved, or what it showed was deleted.",
+        405: "Go back and use the page's own buttons.",
+        413: "Send a smaller file: at most 32 MB.",
+        429: "Wait a minute, then try again.",
+    }
+    return error_page(status, texts.get(status, error.description or "Go back and try again."))
+
+
+def _on_crash(error: Exception) -> Response:
+    _app().logger.exception("action=crash endpoint=%s", request.endpoint, exc_info=error)
+    return error_page(
+        500, "Nothing was changed. The log says more; try again, or tell whoever runs this portal."
+    )
+
+
+# -- frame -------------------------------------------------------------------------------------------------------------
+
+
+def init_web(app: Flask) -> None:
+    """Errors, security headers, and what every template knows."""
+    init_formatting(app)
+    app.register_error_handler(PortalError, _unless_api(_on_portal_error))
+    app.register_error_handler(HTTPException, _unless_api(_on_http_error))
+    app.register_error_handler(Exception, _unless_api(_on_crash))
+    app.after_request(_secure)
+    app.context_processor(_context)
+    app.jinja_env.globals.update(icon=icon, asset=asset, url_if=url_if, HTMX_CONFIG=HTMX_CONFIG)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+
+HTMX_CONFIG = json.dumps(
+    {
+        "includeIndicatorStyles": False,
+        "allowEval": False,
+        "allowScriptTags": False,
+        "selfRequestsOnly": True,
+        "historyCacheSize": 0,
+        "refreshOnHistoryMiss": True,
+        "responseHandling": [
+            {"code": "204", "swap": False},
+            {"code": "[23]..", "swap": True},
+            {"code": "422", "swap": True, "error": False},
+            {"code": "[45]..", "swap": False, "error": True},
+        ],
+    }
+)
+
+
+def icon(name: str, class_: str = "", **attributes: str) -> Markup:
+    """A Tabler icon, inlined. Decoration: the word stands beside it."""
+    extra = " ".join(x for x in ("icon", class_, attributes.get("class", "")) if x)
+    return Markup('<svg class="{}" aria-hidden="true" {}').format(extra, _drawing(name))
+
+
+def asset(name: str) -> str:
+    """The address of a file in static/, or of the built third-party file of that name; it changes with the content."""
+    built = _manifest().get(name)
+    if built is not None:
+        return url_for("static", filename=f"vendor/{built}")
+    return url_for("static", filename=name, v=_fingerprint(name))
+
+
+@functools.cache
+def _drawing(name: str) -> Markup:
+    path = _static() / "vendor" / "icons" / f"{name}.svg"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError:
+        raise RuntimeError(
+            f"there is no icon {name}: add it to static/icons.list and run make assets"
+        ) from None
+    inner = text[text.index("<svg") + 4 :]
+    return Markup(re.sub(r'\s(class|width|height)="[^"]*"', "", inner, count=3))  # noqa: S704 - our own build's file
+
+
+@functools.cache
+def _manifest() -> dict[str, str]:
+    path = _static() / "vendor" / "manifest.json"
+    try:
+        found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise RuntimeError("static/vendor is not built: run make assets") from None
+    return found
+
+
+@functools.cache
+def _fingerprint(name: str) -> str:
+    return hashlib.sha256((_static() / name).read_bytes()).hexdigest()[:12]
+
+
+def _static() -> Path:
+    return Path(_app().static_folder or "static")
+
+
+def _app() -> Flask:
+    from flask import current_app
+
+    return current_app._get_current_object()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
+
+
+def _context() -> dict[str, Any]:
+    theme = getattr(current_user, "theme", "system") if current_user else "system"
+    hint = request.headers.get("Sec-CH-Prefers-Color-Scheme", "").strip('"') if request else ""
+    shown = theme if theme in {"light", "dark"} else hint if hint in {"light", "dark"} else "light"
+    return {
+        "theme": theme,
+        "shown_theme": shown,
+        "is_partial": is_partial() if request else False,
+        "flashes": _take_flashes(),
+        "role_name": access.ROLE_NAMES[g.principal.role] if g.get("principal") else "",
+    }
+
+
+def _flash(text: str) -> None:
+    from flask import session
+
+    session["toasts"] = [*session.get("toasts", []), text][-3:]
+
+
+def _take_flashes() -> list[str]:
+    from flask import session
+
+    if is_partial() or not session.get("toasts"):
+        return []
+    found: list[str] = session.pop("toasts")
+    return found
+
+
+def _secure(response: Response) -> Response:
+    headers = response.headers
+    login = ""
+    runtime = _app().extensions.get("rollcall")
+    if runtime is not None:
+        from portal.graph.clouds import CLOUDS
+
+        bases = {cloud.login_url for cloud in CLOUDS.values()} | ({runtime.settings.login_url} - {""})
+        login = " ".join(sorted(bases))
+    headers.setdefault("Content-Security-Policy", CSP.format(login=login))
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "same-origin")
+    headers.setdefault("X-Frame-Options", "DENY")
+    headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    if request.is_secure:
+        headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    if request.endpoint == "static":
+        if request.args.get("v") or "/vendor/" in request.path:
+            headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    elif "Cache-Control" not in headers:
+        headers["Cache-Control"] = "no-store"
+        headers.setdefault("Accept-CH", "Sec-CH-Prefers-Color-Scheme")
+    return response
+
+
+def _unless_api(handler: Any) -> Any:
+    @functools.wraps(handler)
+    def handle(error: Any) -> Any:
+        if _is_api():
+            from portal.api.problems import answer
+
+            return answer(error)
+        return handler(error)
+
+    return handle

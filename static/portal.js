@@ -1,0 +1,72 @@
+// What works without script, a little faster: dialogs, toasts, selections, polls. Hooks are data attributes.
+const dialog = document.getElementById("dialog");
+let opener = null;
+
+document.addEventListener("htmx:configRequest", (event) => {
+  const token = document.querySelector('meta[name="csrf-token"]');
+  if (token) event.detail.headers["X-CSRFToken"] = token.content;
+});
+
+document.addEventListener("htmx:beforeRequest", (event) => {
+  const poll = event.detail.requestConfig.triggeringEvent === undefined || event.target.closest("[data-poll]");
+  if (document.hidden && poll) event.preventDefault();
+  if (event.detail.target === dialog && !dialog.open) opener = document.activeElement;
+});
+
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.detail.target === dialog) {
+    if (dialog.innerHTML.trim() && !dialog.open) dialog.showModal();
+    const heading = dialog.querySelector("[data-focus], h1, h2");
+    if (heading) {
+      heading.tabIndex = -1;
+      heading.focus();
+      if (heading.id) dialog.setAttribute("aria-labelledby", heading.id);
+    }
+  }
+  document.querySelectorAll("[data-toast]:not([data-seen])").forEach(fade);
+});
+
+document.addEventListener("htmx:sendError", () => say("The portal does not answer. What you entered is still here; try again."));
+document.addEventListener("htmx:responseError", (event) => say(`This did not work (${event.detail.xhr.status}). Try again, or reload the page.`));
+
+document.body.addEventListener("close-dialog", close);
+document.addEventListener("click", (event) => {
+  const closer = event.target.closest("[data-close-dialog]");
+  if (closer && dialog.open && dialog.contains(closer)) {
+    event.preventDefault();
+    close();
+  }
+  const dismiss = event.target.closest("[data-dismiss]");
+  if (dismiss) dismiss.parentElement.remove();
+});
+dialog?.addEventListener("close", () => {
+  dialog.replaceChildren();
+  opener?.focus();
+  document.body.dispatchEvent(new Event("dialog-closed"));
+});
+
+document.addEventListener("change", (event) => {
+  const all = event.target.closest("[data-select-all]");
+  if (!all) return count(event.target.form);
+  all.form?.querySelectorAll('input[type="checkbox"][name="id"]').forEach((box) => { box.checked = all.checked; });
+  count(all.form);
+});
+
+function count(form) {
+  const shown = form?.querySelector("[data-selected]");
+  if (shown) shown.textContent = `${form.querySelectorAll('input[name="id"]:checked').length} selected`;
+}
+function close() { if (dialog?.open) dialog.close(); }
+function fade(toast) {
+  toast.dataset.seen = "1";
+  setTimeout(() => toast.remove(), 6000);
+}
+function say(text) {
+  const toast = document.createElement("div");
+  toast.className = "rc-toast rc-toast-bad";
+  toast.setAttribute("role", "alert");
+  toast.textContent = text;
+  document.getElementById("toasts")?.append(toast);
+}
+document.querySelectorAll("[data-toast]").forEach(fade);
+document.querySelector("[data-focus]")?.focus();
