@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, case, func, or_, select
 
-from portal import audit
+from portal import audit, csvio
 from portal.clock import utcnow
 from portal.engine import explain, holds, undo
 from portal.engine.records import Action, Reason
@@ -28,7 +30,10 @@ from portal.models import (
 from portal.user_sync.documents import run_document
 
 STATUSES = ("queued", "running", "succeeded", "partial", "failed", "held", "cancelled")
+TROUBLED = ("failed", "partial", "held")
 TAKEN = ("none", "one", "several")
+URGENT_ROWS = 30
+CSV_ROWS = 100_000
 
 RUNS = ListSpec(
     sorts={
@@ -74,9 +79,11 @@ COVERAGE = ListSpec(
 to_document = run_document
 
 
-def runs(asked: Listing) -> Listing:
-    """One page of runs, newest first."""
+def runs(asked: Listing, *, needing_attention: bool = False) -> Listing:
+    """One page of runs, newest first; only those that did not simply succeed when ``needing_attention``."""
     statement = select(SyncRun)
+    if needing_attention:
+        statement = statement.where(SyncRun.status.in_(TROUBLED))
     for name in ("organization_id", "microsoft_tenant_id", "status", "trigger"):
         if name in asked.filters:
             statement = statement.where(getattr(SyncRun, name) == asked.filters[name])
@@ -85,6 +92,108 @@ def runs(asked: Listing) -> Listing:
         named = select(Organization.id).where(func.lower(Organization.name).like(text))
         statement = statement.where(SyncRun.organization_id.in_(named))
     return fetch(db.session(), statement, asked, RUNS, tie=SyncRun.id)
+
+
+def urgent_runs() -> list[SyncRun]:
+    """What waits for a decision, runs, or waits for its turn, in this order; the first few."""
+    waiting = select(UserSync.hold_run_id).where(UserSync.hold_run_id.is_not(None))
+    rank = case((SyncRun.status == "held", 0), (SyncRun.status == "running", 1), else_=2)
+    statement = (
+        select(SyncRun)
+        .where(or_(SyncRun.status.in_(("running", "queued")), SyncRun.id.in_(waiting)))
+        .order_by(rank, SyncRun.created_at)
+        .limit(URGENT_ROWS)
+    )
+    return list(db.session.scalars(statement))
+
+
+def running_number() -> int:
+    """How many runs are under way."""
+    return db.session.scalar(select(func.count()).select_from(SyncRun).where(SyncRun.status == "running")) or 0
+
+
+def organization_names(rows: Iterable[SyncRun]) -> dict[str, str]:
+    """Organization id -> name of these runs."""
+    ids = {row.organization_id for row in rows}
+    found = db.session.execute(select(Organization.id, Organization.name).where(Organization.id.in_(ids)))
+    return {organization_id: name for organization_id, name in found}
+
+
+def kinds(run: SyncRun) -> dict[tuple[str, str], int]:
+    """(decision, state) -> number of people of a run."""
+    rows = db.session.execute(
+        select(Change.decision, Change.state, func.count())
+        .where(Change.run_id == run.id, Change.state != "staged")
+        .group_by(Change.decision, Change.state)
+    )
+    return {(decision, state): number for decision, state, number in rows}
+
+
+def emails(rows: Iterable[Change]) -> dict[str, str]:
+    """End User id -> e-mail, of those who still exist."""
+    ids = {row.end_user_id for row in rows if row.end_user_id}
+    found = db.session.execute(select(EndUser.id, EndUser.email).where(EndUser.id.in_(ids)))
+    return {end_user_id: email for end_user_id, email in found}
+
+
+@dataclass(frozen=True)
+class HoldFacts:
+    """What the paused page says (G1). state: waiting | applied | dismissed; people: the first names."""
+
+    kind: str
+    count: int
+    state: str
+    linked: int
+    percent: int
+    people: tuple[str, ...]
+
+
+def hold_facts(run: SyncRun, shown: int = 200) -> HoldFacts | None:
+    """The hold of a run in figures and names; None when nothing was held."""
+    if not run.held:
+        return None
+    sync = db.session.scalar(select(UserSync).where(UserSync.organization_id == run.organization_id))
+    linked = db.session.scalar(
+        select(func.count()).select_from(Link).where(
+            Link.organization_id == run.organization_id, Link.microsoft_tenant_id == run.microsoft_tenant_id
+        )
+    )
+    names = db.session.scalars(
+        select(Change.display_name)
+        .where(Change.run_id == run.id, Change.state == "held")
+        .order_by(Change.display_name, Change.id)
+        .limit(shown)
+    )
+    return HoldFacts(
+        kind=str(run.held.get("kind", "")),
+        count=int(run.held.get("count", 0)),
+        state=str(run.held.get("state", "")),
+        linked=linked or 0,
+        percent=25 if sync is None else sync.hold_percent,
+        people=tuple(names),
+    )
+
+
+CSV_COLUMNS = ("display_name", "decision", "state", "reason", "field", "old", "new", "object_id", "at")
+
+
+def changes_csv(run: SyncRun, asked: Listing) -> Iterator[str]:
+    """The filtered changes, one line per changed field, as a spreadsheet takes them harmlessly (G7)."""
+    found = changes(run, replace(asked, page=1, per_page=CSV_ROWS))
+    return csvio.write(CSV_COLUMNS, _csv_rows(found))
+
+
+def conflict_sides(organization: Organization, rows: Iterable[Conflict]) -> dict[str, list[EndUser]]:
+    """Conflict id -> the End Users who may be meant: its own, and those with the same address (M7)."""
+    found: dict[str, list[EndUser]] = {}
+    for row in rows:
+        key = row.email.strip().casefold()
+        statement = select(EndUser).where(
+            EndUser.organization_id == organization.id,
+            or_(EndUser.id == row.end_user_id, EndUser.email_key == (key or None)),
+        )
+        found[row.id] = list(db.session.scalars(statement))
+    return found
 
 
 def changes(run: SyncRun, asked: Listing) -> Listing:
@@ -105,12 +214,19 @@ def change_document(row: Change) -> dict[str, Any]:
         "object_id": row.object_id,
         "display_name": row.display_name,
         "decision": row.decision,
-        "reason": explain.reason_sentence(Reason(row.reason), row.note),
+        "reason": sentence_of(row),
         "reason_code": row.reason,
         "state": row.state,
         "fields": row.fields,
         "at": row.at,
     }
+
+
+def sentence_of(row: Change) -> str:
+    """Why, in words; an undo's own changes say what was taken back."""
+    if row.reason == "undone":
+        return f"Undone: {row.note}."
+    return explain.reason_sentence(row.reason, row.note)
 
 
 def apply_hold(run: SyncRun) -> None:
@@ -227,7 +343,7 @@ def resolve(row: Conflict, action: str, end_user_id: str | None = None) -> None:
         object_type="conflict",
         object_id=row.id,
         kind=row.kind,
-        action=action,
+        settlement=action,
     )
     db.session.flush()
 
@@ -290,6 +406,14 @@ def coverage_documents(microsoft_tenant: MicrosoftTenant, rows: list[DirectoryUs
             }
         )
     return found
+
+
+def _csv_rows(found: Listing) -> Iterator[tuple[object, ...]]:
+    for row in found.items:
+        head = (row.display_name, row.decision, row.state, sentence_of(row))
+        for entry in row.fields or [{"field": "", "old": "", "new": ""}]:
+            values = (entry["field"], entry["old"], entry["new"])
+            yield (*head, *values, row.object_id, f"{row.at:%Y-%m-%dT%H:%M:%SZ}")
 
 
 def _takers(microsoft_tenant: MicrosoftTenant) -> Select[Any]:

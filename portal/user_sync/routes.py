@@ -13,6 +13,7 @@ from portal.clock import utcnow
 from portal.engine.records import SECTIONS
 from portal.errors import Invalid, NotFound, Refused, RetryLater
 from portal.extensions import db
+from portal.formatting import clock_text, viewer_zone
 from portal.microsoft import service as microsoft
 from portal.models import Organization, Role
 from portal.runs import presenters as run_presenters
@@ -327,7 +328,7 @@ def _saved_filters(organization: Organization) -> Answer:
     """U7: an edit starts nothing; it says when it applies."""
     row, tenant = service.find(organization), microsoft.mapped_to(organization)
     next_run = service.next_run_at(row, tenant)
-    when = f", {web.clock_time(next_run)}" if next_run is not None else ""
+    when = f", {clock_text(next_run, utcnow(), viewer_zone())}" if next_run is not None else ""
     return web.respond(
         redirect=f"/tenants/{organization.tenant_id}",
         events={"user-sync-saved": {"id": organization.id}, "close-dialog": {}},

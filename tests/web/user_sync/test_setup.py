@@ -21,7 +21,7 @@ def customer(app):
         customers.group(microsoft, "Trustees")
         customers.end_user(row, "Ada", "ada@harborview.example")
         db.session.commit()
-        yield row.id
+        return row.id
 
 
 def everything(**changes):
