@@ -60,7 +60,7 @@ EVENTS: dict[str, frozenset[str]] = {
     "tenant_renamed": frozenset({"old", "new"}),
     "tenant_unmapped": frozenset({"name", "microsoft_tenant"}),
     # syncs
-    "conflict_resolved": frozenset({"kind", "action"}),
+    "conflict_resolved": frozenset({"kind", "settlement"}),
     "exception_added": frozenset({"kind", "reason"}),
     "exception_removed": frozenset({"kind"}),
     "hold_applied": frozenset({"organization", "count"}),

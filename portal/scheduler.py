@@ -268,7 +268,7 @@ class Scheduler:
             )
             session.commit()
 
-    def _safely(self, job: Callable[[], None]) -> None:
+    def _safely(self, job: Callable[[], object]) -> None:
         """A timer or a thread outlives any one fault, above all a database that is away for a moment."""
         try:
             job()

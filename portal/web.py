@@ -236,7 +236,7 @@ def _on_http_error(error: HTTPException) -> Response:
 
 
 def _on_crash(error: Exception) -> Response:
-    _app().logger.exception("action=crash endpoint=%s", request.endpoint, exc_info=error)
+    _app().logger.error("action=crash endpoint=%s", request.endpoint, exc_info=error)
     return error_page(
         500, "Nothing was changed. The log says more; try again, or tell whoever runs this portal."
     )

@@ -99,7 +99,8 @@ def _follow(app: Flask, run_id: str, *, quiet: bool) -> dict[str, Any]:
                     raise NotFound("The run is gone: its Organization was deleted.")
                 show(row)
                 if row.status in FINISHED:
-                    return runs.to_document(row)
+                    found: dict[str, Any] = runs.to_document(row)
+                    return found
                 done.wait(POLL_SECONDS)
     finally:
         helper.stop()

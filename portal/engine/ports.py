@@ -38,7 +38,10 @@ class DirectorySource(Protocol):
     without its completion marker is an incomplete read (L2).
     """
 
-    meter: Meter
+    @property
+    def meter(self) -> Meter:
+        """What the reads cost so far."""
+        ...
 
     def organization(self) -> RawObject:
         """``GET /organization``: the one element of ``value``."""

@@ -95,13 +95,14 @@ def prove(settings: Settings, registration: AppRegistration, *, directory_id: st
         settings, registration, directory_id=directory_id, cloud=cloud, wait=Patience().wait, is_fresh=True
     )
     found = source.organization()
-    if str(found.get("id", "")).lower() != directory_id.lower():
+    tenant_id = str(found.get("id", "")).lower()
+    if "." not in directory_id and tenant_id != directory_id.lower():  # a domain is proven by its own token
         raise SourceAuthError(
             "Microsoft answered for another tenant than the one that was asked for. Nothing was connected."
         )
     return Proof(
-        directory_id=directory_id.lower(),
-        name=clean(str(found.get("displayName") or ""))[:256] or directory_id,
+        directory_id=tenant_id,
+        name=clean(str(found.get("displayName") or ""))[:256] or tenant_id,
         domains=tuple(verified_domains(found)),
     )
 

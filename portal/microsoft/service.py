@@ -199,7 +199,7 @@ def remove(row: MicrosoftTenant) -> None:
         .values(status="cancelled", finished_at=now, error="The Microsoft tenant was removed.")
     )
     for model in (GroupMembership, DirectoryGroup, DirectoryUser, SubscribedSku, ManagedDevice, DeltaCursor):
-        session.execute(delete(model).where(model.microsoft_tenant_id == row.id))  # type: ignore[attr-defined]
+        session.execute(delete(model).where(model.microsoft_tenant_id == row.id))
     session.execute(delete(ConsentRequest).where(ConsentRequest.directory_id == row.directory_id))
     audit.record(
         session,

@@ -71,7 +71,7 @@ def queue_due(session: Session, now: datetime, interval_minutes: int) -> int:
     return queued
 
 
-def due_tenants(now: datetime) -> Select[tuple[MicrosoftTenant]]:
+def due_tenants(now: datetime) -> Select[MicrosoftTenant]:
     """Tenants whose hour has come."""
     return select(MicrosoftTenant).where(MicrosoftTenant.next_run_at <= now).order_by(MicrosoftTenant.next_run_at)
 

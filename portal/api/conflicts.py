@@ -1,0 +1,110 @@
+"""Conflicts (M7) and exceptions (P14)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from flask import Response
+
+from portal.access import load, requires
+from portal.api.blueprint import bp
+from portal.api.schema import Request, answer, asked, body, nothing, page_of
+from portal.engine.normalize import parse_time
+from portal.errors import Invalid
+from portal.exceptions import service as exceptions
+from portal.extensions import db
+from portal.models import Conflict, Organization, Role, SyncException
+from portal.runs import service
+
+
+class Settlement(Request):
+    """``link`` names the End User meant; ``ignore`` until a side changes."""
+
+    action: str
+    end_user_id: str | None = None
+
+
+class NewException(Request):
+    """``never_sync`` with an object id, or ``pin`` with an End User and a field."""
+
+    kind: str
+    object_id: str | None = None
+    end_user_id: str | None = None
+    field: str | None = None
+    reason: str = ""
+    expires_at: str | None = None
+
+
+@bp.get("/organizations/<organization_id>/conflicts")
+@requires(Role.READ_ONLY)
+def list_conflicts(organization_id: str) -> Response:
+    """The open conflicts of an Organization."""
+    organization = load(Organization, organization_id, "Organization")
+    return page_of(service.conflicts(organization, asked(service.CONFLICTS)), service.conflict_document)
+
+
+@bp.post("/conflicts/<conflict_id>/resolve")
+@requires(Role.TECHNICIAN)
+def resolve_conflict(conflict_id: str) -> Response:
+    """Settle a conflict."""
+    row = load(Conflict, conflict_id, "conflict")
+    given = body(Settlement)
+    service.resolve(row, given.action, given.end_user_id)
+    db.session.commit()
+    return answer(service.conflict_document(row))
+
+
+@bp.get("/organizations/<organization_id>/exceptions")
+@requires(Role.READ_ONLY)
+def list_exceptions(organization_id: str) -> Response:
+    """Never-sync people and pinned fields."""
+    organization = load(Organization, organization_id, "Organization")
+    return page_of(exceptions.listing(organization, asked(exceptions.SPEC)), exceptions.to_document)
+
+
+@bp.post("/organizations/<organization_id>/exceptions")
+@requires(Role.TECHNICIAN)
+def add_exception(organization_id: str) -> Response:
+    """Add an exception."""
+    organization = load(Organization, organization_id, "Organization")
+    given = body(NewException)
+    row = _added(organization, given)
+    db.session.commit()
+    return answer(exceptions.to_document(row), 201)
+
+
+@bp.delete("/exceptions/<exception_id>")
+@requires(Role.TECHNICIAN)
+def remove_exception(exception_id: str) -> Response:
+    """End an exception."""
+    exceptions.end(load(SyncException, exception_id, "exception"))
+    db.session.commit()
+    return nothing()
+
+
+def _added(organization: Organization, given: NewException) -> SyncException:
+    until = _time(given.expires_at)
+    match given.kind:
+        case exceptions.NEVER_SYNC:
+            return exceptions.never_sync(
+                organization, given.object_id or "", reason=given.reason, expires_at=until
+            )
+        case exceptions.PIN:
+            return exceptions.pin(
+                organization,
+                given.end_user_id or "",
+                given.field or "",
+                reason=given.reason,
+                expires_at=until,
+            )
+        case _:
+            raise Invalid({"kind": ["One of: never_sync, pin."]})
+
+
+def _time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    found = parse_time(text)
+    if found is None:
+        raise Invalid({"expires_at": ["An ISO 8601 time such as 2026-12-31T00:00:00Z."]})
+    return found

@@ -1,0 +1,132 @@
+"""The OpenAPI document, made from the routes and their pydantic bodies (decision 002)."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+from flask import Flask, Response, current_app, jsonify
+
+from portal.access import public, required_role
+from portal.api.blueprint import bp
+from portal.api.schema import Request
+
+PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}},
+    },
+}
+LIST = {
+    "type": "object",
+    "required": ["items", "total", "page", "per_page"],
+    "properties": {
+        "items": {"type": "array", "items": {"type": "object"}},
+        "total": {"type": "integer"},
+        "page": {"type": "integer"},
+        "per_page": {"type": "integer"},
+    },
+}
+LIST_PARAMETERS = [
+    {"name": "q", "in": "query", "schema": {"type": "string"}},
+    {"name": "sort", "in": "query", "schema": {"type": "string"}},
+    {"name": "page", "in": "query", "schema": {"type": "integer", "minimum": 1}},
+    {"name": "per_page", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 500}},
+]
+
+
+@bp.get("/openapi.json")
+@public
+def openapi_document() -> Response:
+    """Give the OpenAPI document itself."""
+    return jsonify(document(current_app))
+
+
+def document(app: Flask) -> dict[str, Any]:
+    """OpenAPI 3.1 of everything under ``/api/v1``."""
+    paths: dict[str, dict[str, Any]] = {}
+    schemas: dict[str, Any] = {"Problem": PROBLEM, "List": LIST}
+    for rule in sorted(app.url_map.iter_rules(), key=lambda r: r.rule):
+        if not rule.rule.startswith("/api/v1"):
+            continue
+        path = re.sub(r"<(?:[^:>]+:)?([^>]+)>", r"{\1}", rule.rule.removeprefix("/api/v1"))
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            view = app.view_functions[rule.endpoint]
+            paths.setdefault(path, {})[method.lower()] = _operation(
+                app, rule.endpoint, view, sorted(rule.arguments), schemas
+            )
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Rollcall", "version": "1", "license": {"name": "MIT", "identifier": "MIT"}},
+        "servers": [{"url": "/api/v1"}],
+        "security": [{"bearer": []}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(
+    app: Flask, endpoint: str, view: Any, arguments: list[str], schemas: dict[str, Any]
+) -> dict[str, Any]:
+    name = endpoint.removeprefix("api.")
+    summary = (inspect.getdoc(view) or name).split("\n", 1)[0]
+    is_list = name.startswith("list_") or name == "coverage"
+    success = 204 if name.startswith(("delete_", "remove_", "disable_", "unmap_")) else 200
+    if name.startswith(("create_", "connect_", "add_")):
+        success = 201
+    if name in {"sync_now", "undo_run"}:
+        success = 202
+    found: dict[str, Any] = {
+        "operationId": name,
+        "summary": summary,
+        "description": f"Role: {required_role(app, endpoint)}.",
+        "parameters": [
+            *({"name": a, "in": "path", "required": True, "schema": {"type": "string"}} for a in arguments),
+            *(LIST_PARAMETERS if is_list else []),
+        ],
+        "responses": {
+            str(success): _success(success, is_list=is_list),
+            "default": {
+                "description": "What went wrong, and what to do",
+                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            },
+        },
+    }
+    model = _body_of(view)
+    if model is not None:
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(schema.pop("$defs", {}))
+        schemas[model.__name__] = schema
+        reference = {"$ref": f"#/components/schemas/{model.__name__}"}
+        found["requestBody"] = {
+            "required": bool(schema.get("required")),
+            "content": {"application/json": {"schema": reference}},
+        }
+    elif name.startswith("import_"):
+        found["requestBody"] = {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}
+    if required_role(app, endpoint) == "public":
+        found["security"] = []
+    return found
+
+
+def _success(status: int, *, is_list: bool) -> dict[str, Any]:
+    if status == 204:
+        return {"description": "Done"}
+    schema = {"$ref": "#/components/schemas/List"} if is_list else {"type": "object"}
+    return {"description": "Done", "content": {"application/json": {"schema": schema}}}
+
+
+def _body_of(view: Any) -> type[Request] | None:
+    """The model that a view reads: the one it hands to ``body``."""
+    match = re.search(r"\bbody\((\w+)\)", inspect.getsource(view))
+    found = view.__globals__.get(match.group(1)) if match else None
+    return found if isinstance(found, type) and issubclass(found, Request) else None

@@ -1,0 +1,81 @@
+"""``/api/v1/organizations``."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from portal.access import load, requires
+from portal.api.blueprint import bp
+from portal.api.schema import Request, answer, asked, body, nothing, page_of
+from portal.errors import Invalid
+from portal.extensions import db
+from portal.models import Organization, Role, Tenant
+from portal.organizations import service
+
+
+class NewOrganization(Request):
+    """Without ``tenant_id`` it gets its own Tenant."""
+
+    name: str
+    tenant_id: str | None = None
+
+
+class OrganizationChange(Request):
+    """What is left out stays."""
+
+    name: str | None = None
+    tenant_id: str | None = None
+
+
+@bp.get("/organizations")
+@requires(Role.READ_ONLY)
+def list_organizations() -> Response:
+    """List Organizations."""
+    return page_of(service.listing(asked(service.SPEC)), service.to_document)
+
+
+@bp.post("/organizations")
+@requires(Role.ADMINISTRATOR)
+def create_organization() -> Response:
+    """Create an Organization."""
+    given = body(NewOrganization)
+    row = service.create(given.name, _tenant(given.tenant_id) if given.tenant_id is not None else None)
+    db.session.commit()
+    return answer(service.to_document(row), 201)
+
+
+@bp.get("/organizations/<organization_id>")
+@requires(Role.READ_ONLY)
+def get_organization(organization_id: str) -> Response:
+    """One Organization."""
+    return answer(service.to_document(load(Organization, organization_id, "Organization")))
+
+
+@bp.patch("/organizations/<organization_id>")
+@requires(Role.TECHNICIAN)
+def change_organization(organization_id: str) -> Response:
+    """Rename, or assign to another Tenant (R1)."""
+    row = load(Organization, organization_id, "Organization")
+    given = body(OrganizationChange)
+    if given.name is not None:
+        service.rename(row, given.name)
+    if given.tenant_id is not None:
+        service.move(row, _tenant(given.tenant_id))
+    db.session.commit()
+    return answer(service.to_document(row))
+
+
+@bp.delete("/organizations/<organization_id>")
+@requires(Role.ADMINISTRATOR)
+def delete_organization(organization_id: str) -> Response:
+    """Delete an Organization with its End Users and Assets."""
+    service.remove(load(Organization, organization_id, "Organization"))
+    db.session.commit()
+    return nothing()
+
+
+def _tenant(tenant_id: str) -> Tenant:
+    found = db.session.get(Tenant, tenant_id)
+    if found is None:
+        raise Invalid({"tenant_id": ["There is no such Tenant."]})
+    return found

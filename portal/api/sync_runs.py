@@ -1,0 +1,79 @@
+"""``/api/v1/sync-runs``: list, changes, holds, undo (P8, G1, R5)."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from portal.access import load, requires
+from portal.api.blueprint import bp
+from portal.api.schema import Request, answer, asked, body, page_of
+from portal.extensions import db
+from portal.models import Role, SyncRun
+from portal.runs import service
+from portal.runtime import runtime
+
+
+class Undo(Request):
+    """With ``dry_run`` nothing is done: what would be restored and what spared is listed."""
+
+    dry_run: bool = False
+
+
+@bp.get("/sync-runs")
+@requires(Role.READ_ONLY)
+def list_sync_runs() -> Response:
+    """All runs, newest first."""
+    return page_of(service.runs(asked(service.RUNS)), service.to_document)
+
+
+@bp.get("/sync-runs/<run_id>")
+@requires(Role.READ_ONLY)
+def get_sync_run(run_id: str) -> Response:
+    """One run."""
+    return answer(service.to_document(_run(run_id)))
+
+
+@bp.get("/sync-runs/<run_id>/changes")
+@requires(Role.READ_ONLY)
+def list_changes(run_id: str) -> Response:
+    """What a run did per person, conflicts and skips included."""
+    return page_of(service.changes(_run(run_id), asked(service.CHANGES)), service.change_document)
+
+
+@bp.post("/sync-runs/<run_id>/held/apply")
+@requires(Role.ADMINISTRATOR)
+def apply_held(run_id: str) -> Response:
+    """Apply what G1 held back."""
+    run = _run(run_id)
+    service.apply_hold(run)
+    db.session.commit()
+    return answer(service.to_document(run))
+
+
+@bp.post("/sync-runs/<run_id>/held/dismiss")
+@requires(Role.ADMINISTRATOR)
+def dismiss_held(run_id: str) -> Response:
+    """Leave what G1 held back undone."""
+    run = _run(run_id)
+    service.dismiss_hold(run)
+    db.session.commit()
+    return answer(service.to_document(run))
+
+
+@bp.post("/sync-runs/<run_id>/undo")
+@requires(Role.TECHNICIAN)
+def undo_run(run_id: str) -> Response:
+    """Undo a run (R5): 202 and the run that does it."""
+    run = _run(run_id)
+    if body(Undo).dry_run:
+        found = service.plan_undo(run)
+        db.session.rollback()
+        return answer(found)
+    row = service.request_undo(run)
+    db.session.commit()
+    runtime().wake()
+    return answer(service.to_document(row), 202)
+
+
+def _run(run_id: str) -> SyncRun:
+    return load(SyncRun, run_id, "Sync Run")

@@ -1,0 +1,444 @@
+"""End Users: table, edit, delete, unlink, CSV (P5, P6, M4, W6, L4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Select, delete, func, or_, select, update
+from sqlalchemy.orm import joinedload, selectinload
+
+from portal import audit, csvio
+from portal.clock import utcnow
+from portal.engine.licenses import product_name
+from portal.engine.normalize import clean
+from portal.engine.records import D1_FIELDS
+from portal.errors import Invalid, Refused
+from portal.extensions import db
+from portal.listing import Listing, ListSpec, fetch, order
+from portal.models import (
+    Asset,
+    EndUser,
+    Link,
+    MicrosoftTenant,
+    Organization,
+    SubscribedSku,
+    SyncException,
+    UserSync,
+)
+from portal.models.customers import refresh_search
+
+SPEC = ListSpec(
+    sorts={
+        "name": (EndUser.sort_name,),
+        "display_name": (EndUser.sort_name,),
+        "email": (EndUser.email_key,),
+        "phone": (EndUser.phone,),
+        "job_title": (EndUser.job_title,),
+        "license": (Link.license_names,),
+        "last_sign_in_at": (Link.last_sign_in_at,),
+        "mfa": (Link.mfa_registered,),
+        "status": (Link.status,),
+        "source": (EndUser.source,),
+        "created_at": (EndUser.created_at,),
+    },
+    default_sort="name",
+    filters={
+        "microsoft_status": ("active", "disabled", "none"),
+        "licensed": ("true", "false"),
+        "mfa": ("true", "false"),
+        "source": ("manual", "import", "sync"),
+        "in_scope": ("true", "false"),
+    },
+)
+EDITABLE = (*D1_FIELDS, "notes")
+LIMITS = {"display_name": 1024, "email": 320, "street_address": 1024, "notes": 20_000, "postal_code": 64}
+READ_ONLY_COLUMNS = (
+    "id",
+    "organization_id",
+    "source",
+    "microsoft_status",
+    "user_principal_name",
+    "object_id",
+    "licenses",
+    "last_sign_in_at",
+    "mfa",
+    "in_scope",
+)
+CSV_COLUMNS = (*EDITABLE, *READ_ONLY_COLUMNS)
+LOCKED = "Managed by Microsoft: change it in Entra, it is here within the hour."
+BATCH = 500
+
+
+def create(organization_id: str, values: Mapping[str, str], *, source: str = "manual") -> EndUser:
+    """Create an End User. Raises Invalid, also when the e-mail belongs to another one here (M4)."""
+    checked = _checked(values)
+    if not checked.get("display_name"):
+        names = " ".join(x for x in (checked.get("first_name", ""), checked.get("last_name", "")) if x)
+        checked["display_name"] = names or checked.get("email", "")
+    if not checked["display_name"]:
+        raise Invalid({"display_name": ["Enter a name or an email address."]})
+    now = utcnow()
+    row = EndUser(
+        organization_id=organization_id, source=source, created_at=now, updated_at=now, edited_at=now
+    )
+    for name in EDITABLE:
+        setattr(row, name, checked.get(name, ""))
+    _refuse_double(row)
+    refresh_search(row)
+    db.session.add(row)
+    db.session.flush()
+    audit.record(
+        db.session(), "end_user_created", object_type="end_user", object_id=row.id, name=row.display_name
+    )
+    return row
+
+
+def change(row: EndUser, values: Mapping[str, str]) -> bool:
+    """Change fields; gives whether anything changed. Raises Invalid for a field that Microsoft manages and is not pinned."""
+    checked = _checked(values)
+    differing = {name: value for name, value in checked.items() if getattr(row, name) != value}
+    locked = locked_fields(row)
+    errors = {name: [locked[name]] for name in differing if name in locked}
+    if differing.get("display_name") == "":
+        errors["display_name"] = ["Enter a name."]
+    if errors:
+        raise Invalid(errors)
+    if not differing:
+        return False
+    for name, value in differing.items():
+        setattr(row, name, value)
+    _refuse_double(row)
+    refresh_search(row)
+    row.updated_at = row.edited_at = utcnow()
+    db.session.flush()
+    audit.record(
+        db.session(),
+        "end_user_changed",
+        object_type="end_user",
+        object_id=row.id,
+        name=row.display_name,
+        changes=", ".join(sorted(differing)),
+    )
+    return True
+
+
+def locked_fields(row: EndUser) -> dict[str, str]:
+    """Field → why it cannot be edited: D1 fields of a linked End User that are not pinned (W6).
+
+    Microsoft manages nothing of somebody who is unlinked, outside the filters (L3), or whose sync is disabled (L5).
+    """
+    if row.link is None or not row.link.in_scope or not _is_synced(row.organization_id):
+        return {}
+    pinned = set(pins(row))
+    return {name: LOCKED for name in D1_FIELDS if name not in pinned}
+
+
+def pins(row: EndUser) -> dict[str, SyncException]:
+    """Field → the pin in force now."""
+    now = utcnow()
+    found = db.session.scalars(
+        select(SyncException).where(SyncException.kind == "pin", SyncException.end_user_id == row.id)
+    )
+    return {pin.field: pin for pin in found if pin.field and (pin.expires_at is None or pin.expires_at > now)}
+
+
+def remove(row: EndUser) -> None:
+    """Delete an End User; Assets become unassigned, Microsoft is not touched (L4)."""
+    audit.record(
+        db.session(), "end_user_deleted", object_type="end_user", object_id=row.id, name=row.display_name
+    )
+    _delete([row.id])
+
+
+def remove_many(organization: Organization, ids: Sequence[str]) -> int:
+    """Delete several End Users of one Organization; ids of others are left alone. Gives how many went."""
+    found: list[str] = []
+    for start in range(0, len(ids), BATCH):
+        found += db.session.scalars(
+            select(EndUser.id).where(
+                EndUser.organization_id == organization.id, EndUser.id.in_(ids[start : start + BATCH])
+            )
+        ).all()
+    _delete(found)
+    audit.record(
+        db.session(),
+        "end_users_deleted",
+        object_type="organization",
+        object_id=organization.id,
+        count=len(found),
+    )
+    return len(found)
+
+
+def deletion_effects(organization: Organization, ids: Sequence[str]) -> dict[str, int]:
+    """How many go, how many Assets become unassigned, and how many the next run would add again (L4)."""
+    people = assets = again = 0
+    for start in range(0, len(ids), BATCH):
+        part = ids[start : start + BATCH]
+        here = EndUser.organization_id == organization.id, EndUser.id.in_(part)
+        people += _number(select(EndUser.id).where(*here))
+        assets += _number(
+            select(Asset.id).where(Asset.end_user_id.in_(part), Asset.organization_id == organization.id)
+        )
+        again += _number(
+            select(Link.id).where(
+                Link.organization_id == organization.id,
+                Link.end_user_id.in_(part),
+                Link.in_scope.is_(True),
+                Link.status == "active",
+            )
+        )
+    return {"end_users": people, "assets": assets, "again": again}
+
+
+def unlink(row: EndUser) -> None:
+    """Take the Link away and keep the person; a next run may link again by e-mail. Raises Refused when not linked."""
+    if row.link is None:
+        raise Refused(f"{row.display_name} is not linked to a Microsoft user.")
+    audit.record(
+        db.session(), "end_user_unlinked", object_type="end_user", object_id=row.id, name=row.display_name
+    )
+    row.link = None
+    row.edited_at = utcnow()
+    db.session.flush()
+
+
+def listing(organization: Organization, asked: Listing) -> Listing:
+    """One page of an Organization's End Users."""
+    return fetch(db.session(), filtered(organization, asked), asked, SPEC, tie=EndUser.id)
+
+
+def filtered(organization: Organization, asked: Listing) -> Select[Any]:
+    """The End Users that a list, its export and its bulk actions are about: one definition for all of them."""
+    statement = (
+        select(EndUser)
+        .outerjoin(EndUser.link)
+        .where(EndUser.organization_id == organization.id)
+        .options(joinedload(EndUser.link), selectinload(EndUser.assets))
+    )
+    for word in asked.q.casefold().split():
+        statement = statement.where(EndUser.search_text.contains(word, autoescape=True))
+    return statement.where(*_conditions(asked.filters))
+
+
+def ids_of(organization: Organization, asked: Listing) -> list[str]:
+    """Ids of everybody that is filtered, for bulk actions."""
+    statement = select(EndUser.id).outerjoin(EndUser.link).where(EndUser.organization_id == organization.id)
+    for word in asked.q.casefold().split():
+        statement = statement.where(EndUser.search_text.contains(word, autoescape=True))
+    return list(db.session.scalars(statement.where(*_conditions(asked.filters))))
+
+
+def count(organization: Organization) -> int:
+    """How many End Users an Organization has."""
+    return _number(select(EndUser.id).where(EndUser.organization_id == organization.id))
+
+
+def to_document(
+    row: EndUser, names: Mapping[str, str] | None = None, synced_at: Any = None
+) -> dict[str, Any]:
+    """An End User as the API shows it; ``names``: sku id → product name, see ``documents``."""
+    return {
+        "id": row.id,
+        "organization_id": row.organization_id,
+        **{name: getattr(row, name) for name in EDITABLE},
+        "source": row.source,
+        "assets": [{"id": asset.id, "name": asset.name} for asset in row.assets],
+        "microsoft": _microsoft(row.link, names or {}, synced_at),
+    }
+
+
+def documents(rows: Iterable[EndUser]) -> list[dict[str, Any]]:
+    """Several End Users, with their licenses named and the age of what Microsoft said."""
+    people = list(rows)
+    tenants = {row.link.microsoft_tenant_id for row in people if row.link is not None}
+    names = {
+        str(sku_id): str(name)
+        for sku_id, name in db.session.execute(
+            select(SubscribedSku.sku_id, SubscribedSku.name).where(
+                SubscribedSku.microsoft_tenant_id.in_(tenants)
+            )
+        )
+    }
+    synced = dict(
+        db.session.execute(
+            select(MicrosoftTenant.id, MicrosoftTenant.last_synced_at).where(MicrosoftTenant.id.in_(tenants))
+        )
+        .tuples()
+        .all()
+    )
+    return [
+        to_document(row, names, synced.get(row.link.microsoft_tenant_id) if row.link is not None else None)
+        for row in people
+    ]
+
+
+def export(organization: Organization, asked: Listing) -> Iterable[str]:
+    """CSV of exactly what is filtered, in the order of the list."""
+    rows = (
+        db.session.scalars(order(filtered(organization, asked), asked, SPEC, tie=EndUser.id)).unique().all()
+    )
+    return csvio.write(CSV_COLUMNS, (_cells(row) for row in rows))
+
+
+def import_csv(organization: Organization, data: bytes) -> dict[str, Any]:
+    """Create or update End Users by e-mail. Raises Invalid for the file; bad rows are listed and the others kept."""
+    rows = csvio.read(data, known=CSV_COLUMNS, required=("email",))
+    present = {
+        row.email_key: row
+        for row in db.session.scalars(
+            select(EndUser)
+            .where(EndUser.organization_id == organization.id, EndUser.email_key.is_not(None))
+            .options(joinedload(EndUser.link))
+        )
+    }
+    created = updated = unchanged = 0
+    rejected: list[dict[str, Any]] = []
+    for line, cells in rows:
+        values = {name: cells[name] for name in EDITABLE if name in cells}
+        try:
+            key = _checked({"email": values["email"]})["email"].casefold()
+            if not key:
+                raise Invalid({"email": ["The email address is missing."]})
+            row = present.get(key)
+            if row is None:
+                made = create(organization.id, values, source="import")
+                present[made.email_key] = made
+                created += 1
+            elif change(row, {k: v for k, v in values.items() if k != "email"}):
+                updated += 1
+            else:
+                unchanged += 1
+        except Invalid as error:
+            reason = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in error.errors.items())
+            rejected.append({"line": line, "reason": reason})
+    audit.record(
+        db.session(),
+        "end_users_imported",
+        object_type="organization",
+        object_id=organization.id,
+        created=created,
+        updated=updated,
+        rejected=len(rejected),
+    )
+    return {"created": created, "updated": updated, "unchanged": unchanged, "rejected": rejected}
+
+
+def _conditions(filters: Mapping[str, str]) -> list[Any]:
+    found: list[Any] = []
+    match filters.get("microsoft_status"):
+        case "none":
+            found.append(Link.id.is_(None))
+        case "active" | "disabled" as status:
+            found.append(Link.status == status)
+    if "licensed" in filters:
+        licensed = Link.is_licensed.is_(True)
+        found.append(
+            licensed if filters["licensed"] == "true" else or_(Link.id.is_(None), Link.is_licensed.is_(False))
+        )
+    if "mfa" in filters:
+        found.append(Link.mfa_registered.is_(filters["mfa"] == "true"))
+    if "source" in filters:
+        found.append(EndUser.source == filters["source"])
+    if "in_scope" in filters:
+        found.append(Link.in_scope.is_(filters["in_scope"] == "true"))
+    return found
+
+
+def _is_synced(organization_id: str) -> bool:
+    return bool(
+        db.session.scalar(
+            select(UserSync.id).where(UserSync.organization_id == organization_id, UserSync.enabled.is_(True))
+        )
+    )
+
+
+def _microsoft(link: Link | None, names: Mapping[str, str], synced_at: Any) -> dict[str, Any] | None:
+    if link is None:
+        return None
+    return {
+        "object_id": link.object_id,
+        "user_principal_name": link.user_principal_name,
+        "status": link.status,
+        "in_scope": link.in_scope,
+        "licenses": [
+            {"sku_id": sku, "name": names.get(sku) or product_name(sku)} for sku in link.license_sku_ids
+        ],
+        "last_sign_in_at": link.last_sign_in_at,
+        "mfa": {"registered": link.mfa_registered, "methods": list(link.mfa_methods)},
+        "last_synced_at": synced_at or link.last_synced_at,
+    }
+
+
+def _cells(row: EndUser) -> tuple[object, ...]:
+    link = row.link
+    words = {None: "", True: "true", False: "false"}
+    tail: tuple[object, ...] = (row.id, row.organization_id, row.source, "none", "", "", "", "", "", "")
+    if link is not None:
+        seen = f"{link.last_sign_in_at:%Y-%m-%dT%H:%M:%SZ}" if link.last_sign_in_at else ""
+        tail = (
+            row.id,
+            row.organization_id,
+            row.source,
+            link.status,
+            link.user_principal_name,
+            link.object_id,
+            link.license_names,
+            seen,
+            words[link.mfa_registered],
+            words[link.in_scope],
+        )
+    return (*(getattr(row, name) for name in EDITABLE), *tail)
+
+
+def _checked(values: Mapping[str, str]) -> dict[str, str]:
+    errors: dict[str, list[str]] = {}
+    found = {}
+    for name, value in values.items():
+        text = clean(value, lines=name in {"notes", "street_address"})
+        limit = LIMITS.get(name, 256)
+        if len(text) > limit:
+            errors[name] = [f"At most {limit:,} characters."]
+        if (
+            name == "email"
+            and text
+            and (text.count("@") != 1 or text.startswith("@") or text.endswith("@") or " " in text)
+        ):
+            errors[name] = ["This is not an email address. It looks like name@example.com."]
+        found[name] = text
+    if errors:
+        raise Invalid(errors)
+    return found
+
+
+def _refuse_double(row: EndUser) -> None:
+    """M4, in words; the database enforces it all the same."""
+    key = row.email.strip().casefold()
+    if not key:
+        return
+    with db.session.no_autoflush:
+        other = db.session.scalar(
+            select(EndUser).where(EndUser.organization_id == row.organization_id, EndUser.email_key == key)
+        )
+    if other is not None and other.id != row.id:
+        raise Invalid(
+            {"email": [f"{other.display_name} of this Organization has this email address already."]}
+        )
+
+
+def _delete(ids: Sequence[str]) -> None:
+    session = db.session()
+    for start in range(0, len(ids), BATCH):
+        part = ids[start : start + BATCH]
+        session.execute(
+            update(Asset).where(Asset.end_user_id.in_(part)).values(end_user_id=None, assigned_by=None)
+        )
+        session.execute(delete(SyncException).where(SyncException.end_user_id.in_(part)))
+        session.execute(delete(Link).where(Link.end_user_id.in_(part)))
+        session.execute(delete(EndUser).where(EndUser.id.in_(part)))
+    session.expire_all()
+
+
+def _number(statement: Select[Any]) -> int:
+    return db.session.scalar(select(func.count()).select_from(statement.subquery())) or 0

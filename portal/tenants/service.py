@@ -1,0 +1,154 @@
+"""Tenants: create, rename, delete, and the mapping to Microsoft tenants (P2, C6, R1, R2, R4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import func, select
+
+from portal import audit
+from portal.clock import utcnow
+from portal.errors import Refused
+from portal.extensions import db
+from portal.listing import Listing, ListSpec, fetch
+from portal.models import MicrosoftTenant, Organization, Tenant, UserSync
+from portal.organizations.service import checked_name
+
+SPEC = ListSpec(
+    sorts={"name": (func.lower(Tenant.name),), "created_at": (Tenant.created_at,)},
+    default_sort="name",
+    filters={"microsoft_tenant_id": None, "mapped": ("true", "false")},
+)
+
+
+def create(name: str) -> Tenant:
+    """Create a Tenant without Organizations. Raises Invalid on ``name``."""
+    row = Tenant(name=checked_name(name), created_at=utcnow())
+    db.session.add(row)
+    db.session.flush()
+    audit.record(db.session(), "tenant_created", object_type="tenant", object_id=row.id, name=row.name)
+    return row
+
+
+def rename(row: Tenant, name: str) -> None:
+    """Give a Tenant another name. Raises Invalid on ``name``."""
+    wanted = checked_name(name)
+    if wanted == row.name:
+        return
+    old, row.name = row.name, wanted
+    db.session.flush()
+    audit.record(db.session(), "tenant_renamed", object_type="tenant", object_id=row.id, old=old, new=wanted)
+
+
+def remove(row: Tenant) -> None:
+    """Delete an empty Tenant that is not mapped. Raises Refused otherwise, saying what to do first."""
+    for organization in syncing_below(row):
+        raise Refused(
+            f"{organization.name} still syncs under this Tenant. Disable its User Sync first.",
+            link=f"/organizations/{organization.id}/user-sync/disable",
+        )
+    number = len(row.organizations)
+    if number:
+        raise Refused(
+            f"{number} Organizations belong to {row.name}. Assign them to another Tenant first.",
+            link=f"/tenants/{row.id}",
+        )
+    if row.microsoft_tenant_id is not None:
+        raise Refused(
+            f"{row.name} is mapped to a Microsoft tenant. Unmap it first.", link=f"/tenants/{row.id}"
+        )
+    audit.record(db.session(), "tenant_deleted", object_type="tenant", object_id=row.id, name=row.name)
+    db.session.delete(row)
+    db.session.flush()
+
+
+def map_microsoft_tenant(row: Tenant, microsoft_tenant: MicrosoftTenant) -> None:
+    """Map, or remap to another one (C6, R4). The same mapping again changes nothing.
+
+    Raises Refused while a User Sync under the Tenant is enabled, or when the Microsoft tenant is mapped elsewhere (R2).
+    """
+    if row.microsoft_tenant_id == microsoft_tenant.id:
+        return
+    _refuse_while_syncing(row)
+    elsewhere = db.session.scalar(select(Tenant).where(Tenant.microsoft_tenant_id == microsoft_tenant.id))
+    if elsewhere is not None:
+        raise Refused(
+            f"{microsoft_tenant.name} is mapped to the Tenant {elsewhere.name}. Unmap it there first.",
+            link=f"/tenants/{elsewhere.id}",
+        )
+    row.microsoft_tenant_id = microsoft_tenant.id
+    db.session.flush()
+    audit.record(
+        db.session(),
+        "tenant_mapped",
+        object_type="tenant",
+        object_id=row.id,
+        name=row.name,
+        microsoft_tenant=microsoft_tenant.name,
+    )
+
+
+def map_only(row: Tenant, microsoft_tenant: MicrosoftTenant) -> None:
+    """Map as the API does: a Tenant that is mapped to another Microsoft tenant is refused, unmapping comes first."""
+    present = row.microsoft_tenant_id
+    if present is not None and present != microsoft_tenant.id:
+        other = db.session.get(MicrosoftTenant, present)
+        name = other.name if other is not None else "another Microsoft tenant"
+        raise Refused(f"{row.name} is mapped to {name}. Unmap it first.", link=f"/tenants/{row.id}")
+    map_microsoft_tenant(row, microsoft_tenant)
+
+
+def unmap(row: Tenant) -> None:
+    """Take the mapping away; End Users keep their data and Links (R4). Raises Refused when not mapped, or while syncing."""
+    if row.microsoft_tenant_id is None:
+        raise Refused(f"{row.name} is not mapped to a Microsoft tenant.", link=f"/tenants/{row.id}")
+    _refuse_while_syncing(row)
+    microsoft_tenant = db.session.get_one(MicrosoftTenant, row.microsoft_tenant_id)
+    row.microsoft_tenant_id = None
+    db.session.flush()
+    audit.record(
+        db.session(),
+        "tenant_unmapped",
+        object_type="tenant",
+        object_id=row.id,
+        name=row.name,
+        microsoft_tenant=microsoft_tenant.name,
+    )
+
+
+def syncing_below(row: Tenant) -> Sequence[Organization]:
+    """The Organizations of a Tenant whose User Sync is enabled."""
+    return db.session.scalars(
+        select(Organization)
+        .join(UserSync, UserSync.organization_id == Organization.id)
+        .where(Organization.tenant_id == row.id, UserSync.enabled.is_(True))
+        .order_by(Organization.name)
+    ).all()
+
+
+def listing(asked: Listing) -> Listing:
+    """One page of Tenants."""
+    statement = select(Tenant)
+    if asked.q:
+        statement = statement.where(func.lower(Tenant.name).contains(asked.q.casefold(), autoescape=True))
+    if "microsoft_tenant_id" in asked.filters:
+        statement = statement.where(Tenant.microsoft_tenant_id == asked.filters["microsoft_tenant_id"])
+    if "mapped" in asked.filters:
+        mapped = Tenant.microsoft_tenant_id.is_not(None)
+        statement = statement.where(mapped if asked.filters["mapped"] == "true" else ~mapped)
+    return fetch(db.session(), statement, asked, SPEC, tie=Tenant.id)
+
+
+def to_document(row: Tenant) -> dict[str, Any]:
+    """A Tenant as the API shows it."""
+    return {"id": row.id, "name": row.name, "microsoft_tenant_id": row.microsoft_tenant_id}
+
+
+def _refuse_while_syncing(row: Tenant) -> None:
+    """R2: say which, with a link to disable it."""
+    for organization in syncing_below(row):
+        raise Refused(
+            f"{organization.name} still syncs from this Microsoft tenant. Disable its User Sync first.",
+            link=f"/organizations/{organization.id}/user-sync/disable",
+        )
