@@ -14,7 +14,8 @@ from portal import access, web
 from portal.auth.signed_in import init_login
 from portal.config import Settings, load
 from portal.crypto import SecretBox
-from portal.extensions import csrf, db, mark_write, tune_engine
+from portal.extensions import csrf, db, tune_engine, writing
+from portal.microsoft import gateway
 from portal.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,7 +70,9 @@ def build(settings: Settings | None = None) -> Flask:
         sessions=sessionmaker(engine, expire_on_commit=False),
         box=SecretBox(keys),
     )
+    gateway.start_afresh()
     app.before_request(_begin_write)
+    app.teardown_request(_end_write)
     init_login(app)
     web.init_web(app)
     for feature in FEATURES:
@@ -89,5 +92,8 @@ def build(settings: Settings | None = None) -> Flask:
 def _begin_write() -> None:
     """Begin the transactions of writing requests as such: SQLite then waits for its turn instead of failing."""
     g.principal = None
-    if request.method in {"POST", "PUT", "PATCH", "DELETE"}:
-        mark_write(db.session())
+    writing.set(request.method in {"POST", "PUT", "PATCH", "DELETE"})
+
+
+def _end_write(_error: BaseException | None) -> None:
+    writing.set(False)

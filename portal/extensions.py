@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Any
 
 from flask_login import LoginManager
@@ -17,6 +18,9 @@ csrf = CSRFProtect()  # type: ignore[no-untyped-call]
 login = LoginManager()
 
 SessionFactory = sessionmaker[Session]
+
+writing: ContextVar[bool] = ContextVar("writing", default=False)
+"""True while a request or command runs that writes: all its transactions begin as writing ones on SQLite."""
 
 
 def tune_engine(engine: Engine) -> Engine:
@@ -44,7 +48,7 @@ def tune_engine(engine: Engine) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        is_write = connection.get_execution_options().get("sqlite_write", False)
+        is_write = connection.get_execution_options().get("sqlite_write", False) or writing.get()
         connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
 
     return engine

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from portal import audit, create_app, database
 from portal.errors import PortalError
-from portal.extensions import db, mark_write
+from portal.extensions import db, writing
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer as one JSON document.")
 
@@ -27,14 +27,16 @@ def portal_app(*, writes: bool = True, migrate: bool = True) -> Iterator[Flask]:
         try:
             if migrate:
                 database.upgrade(db.engine)
-            if writes:
-                mark_write(db.session())
+            writing.set(writes)
         except OperationalError as error:
             reason = str(error.orig).strip().splitlines()[0]
             raise PortalError(
                 f"The database cannot be reached: {reason}. Check ROLLCALL_DATABASE_URL."
             ) from error
-        yield app
+        try:
+            yield app
+        finally:
+            writing.set(False)
 
 
 def answer(document: Any, text: str, *, as_json: bool) -> None:

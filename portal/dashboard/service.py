@@ -13,6 +13,8 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
+from portal.config import Settings
+from portal.microsoft import credentials
 from portal.models import (
     Change,
     Conflict,
@@ -27,6 +29,7 @@ from portal.models import (
 )
 
 DAYS = 14
+EXPIRY_DAYS, SOON_DAYS = 60, 7
 KINDS: Mapping[str, tuple[str, ...]] = {
     "New": ("create", "link"),
     "Updated": ("update",),
@@ -74,6 +77,134 @@ class MfaCoverage:
 def attention(session: Session) -> list[Attention]:
     """Everything that needs a person, most urgent first; expiries are added by the settings feature."""
     return [*_connections(session), *_holds(session), *_failing(session), *_conflicts(session)]
+
+
+def all_attention(session: Session, settings: Settings, now: datetime) -> list[Attention]:
+    """``attention`` with what expires, in the order of the design: soon before the conflicts, later after them."""
+    found = attention(session)
+    ends = _expiring(session, settings, now)
+    urgent = [one for one in found if one.kind != "conflicts"]
+    conflicts = [one for one in found if one.kind == "conflicts"]
+    soon = [one for one in ends if one.kind == "expiring_soon"]
+    return [*urgent, *soon, *conflicts, *(one for one in ends if one.kind == "expiring")]
+
+
+def _expiring(session: Session, settings: Settings, now: datetime) -> list[Attention]:
+    """C5: the portal's own secret or certificate, and partner relationships, within 60 days."""
+    ends: list[tuple[datetime, str, str, str, str]] = []
+    registration = credentials.overview(session, settings)
+    if registration.expires_at is not None:
+        what = "client secret" if registration.kind == "secret" else "certificate"
+        ends.append(
+            (
+                registration.expires_at,
+                f"The portal's {what}",
+                "no Microsoft tenant can be read.",
+                "/settings/microsoft",
+                "Replace",
+            )
+        )
+    rows = session.scalars(select(MicrosoftTenant).where(MicrosoftTenant.relationship_ends_at.is_not(None)))
+    for row in rows:
+        if row.relationship_ends_at is not None:
+            ends.append(
+                (
+                    row.relationship_ends_at,
+                    f"{row.name}: the partner relationship",
+                    "the portal can no longer read this customer.",
+                    "/microsoft-tenants",
+                    "Show it",
+                )
+            )
+    found = []
+    for end, what, effect, link, action in sorted(ends):
+        left = (end - now).days
+        if left > EXPIRY_DAYS:
+            continue
+        when = f"expires in {left} days" if end > now else "has expired"
+        found.append(
+            Attention(
+                "expiring_soon" if left <= SOON_DAYS else "expiring",
+                f"{what} {when}",
+                f"After {end.day} {end:%b %Y} {effect}",
+                link,
+                action,
+                end,
+            )
+        )
+    return found
+
+
+def sync_states(session: Session) -> dict[str, int]:
+    """How many enabled syncs are processing, paused, or need attention."""
+    rows = session.execute(
+        select(UserSync.hold_run_id.is_not(None), UserSync.attention.is_not(None), UserSync.initial_done_at.is_(None))
+        .where(UserSync.enabled.is_(True))
+    ).all()
+    found = {"processing": 0, "paused": 0, "needs_attention": 0}
+    for is_paused, needs_attention, is_initial in rows:
+        if is_paused:
+            found["paused"] += 1
+        elif needs_attention:
+            found["needs_attention"] += 1
+        elif is_initial:
+            found["processing"] += 1
+    return found
+
+
+@dataclass(frozen=True)
+class LastDay:
+    """The last 24 hours: runs by status and people changed by decision."""
+
+    runs: Mapping[str, int]
+    people: Mapping[str, int]
+
+
+def last_day(session: Session, now: datetime) -> LastDay:
+    """What ran and who was changed since this time yesterday."""
+    since = now - timedelta(days=1)
+    runs = session.execute(
+        select(SyncRun.status, func.count()).where(SyncRun.created_at >= since).group_by(SyncRun.status)
+    )
+    people = session.execute(
+        select(Change.decision, func.count())
+        .where(
+            Change.at >= since, Change.state == "applied", Change.decision.not_in(("skip", "conflict", "leave"))
+        )
+        .group_by(Change.decision)
+    )
+    return LastDay({status: number for status, number in runs}, {word: number for word, number in people})
+
+
+@dataclass(frozen=True)
+class MfaTotal:
+    """Over all Organizations: registered of known, and how many nobody knows about."""
+
+    registered: int
+    known: int
+    unknown: int
+
+
+def mfa_total(session: Session) -> MfaTotal:
+    """MFA of all active, linked people."""
+    rows = session.execute(
+        select(Link.mfa_registered, func.count()).where(Link.status == "active").group_by(Link.mfa_registered)
+    )
+    found = {state: number for state, number in rows}
+    return MfaTotal(found.get(True, 0), found.get(True, 0) + found.get(False, 0), found.get(None, 0))
+
+
+def recent_runs(session: Session, limit: int = 6) -> list[tuple[SyncRun, str]]:
+    """The latest runs that changed something or did not succeed, with their Organization's name."""
+    changed = select(Change.id).where(Change.run_id == SyncRun.id, Change.state.in_(("applied", "held")))
+    rows = session.execute(
+        select(SyncRun, Organization.name)
+        .join(Organization, Organization.id == SyncRun.organization_id)
+        .where((SyncRun.status != "succeeded") | changed.exists())
+        .order_by(SyncRun.created_at.desc(), SyncRun.id)
+        .limit(limit)
+    )
+    return [(run, name) for run, name in rows]
 
 
 def figures(session: Session) -> dict[str, int]:

@@ -261,13 +261,12 @@ def documents(rows: Iterable[EndUser]) -> list[dict[str, Any]]:
             )
         )
     }
-    synced = dict(
-        db.session.execute(
+    synced = {
+        str(tenant_id): at
+        for tenant_id, at in db.session.execute(
             select(MicrosoftTenant.id, MicrosoftTenant.last_synced_at).where(MicrosoftTenant.id.in_(tenants))
         )
-        .tuples()
-        .all()
-    )
+    }
     return [
         to_document(row, names, synced.get(row.link.microsoft_tenant_id) if row.link is not None else None)
         for row in people

@@ -446,8 +446,8 @@ class Mirror:
                 except SourceGone:
                     pass
             return True, self._walk("latest")[1]
-        except (SourceRejected, SourceBadAnswer):
-            return True, ""
+        except (SourceRejected, SourceBadAnswer, SourceGone):
+            return True, ""  # no incremental answer here: members are read again each time
 
     def _walk(self, link: str) -> tuple[bool, str]:
         changed, final = False, ""

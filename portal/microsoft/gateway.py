@@ -23,7 +23,7 @@ from portal.microsoft.credentials import AppRegistration
 from portal.models import MicrosoftTenant
 from portal.runtime import Runtime
 
-__all__ = ["CLOUDS", "Proof", "check", "cloud_of", "prove", "reader", "source_factory"]
+__all__ = ["CLOUDS", "Proof", "check", "cloud_of", "prove", "reader", "source_factory", "start_afresh"]
 
 REQUEST_PATIENCE = 8.0
 """How long a page or API request may wait for Microsoft in all its pauses; longer is for runs only."""
@@ -40,6 +40,14 @@ class Proof:
     directory_id: str
     name: str
     domains: tuple[dict[str, Any], ...]
+
+
+def start_afresh() -> None:
+    """Forget tokens and turns: a new app (``app.build``) begins as a new process does."""
+    global _limiter
+    with _lock:
+        _providers.clear()
+        _limiter = SlowLimiter(clock.monotonic)
 
 
 def cloud_of(settings: Settings, name: str) -> Cloud:

@@ -121,6 +121,8 @@ def changes_in_words(run: SyncRun) -> str:
         words = PHASES.get(run.phase, "Starts")
         return f"{words}: {run.done:,} of {run.total:,}" if run.total else words
     counts = run.counts or {}
+    if not counts:
+        return "–"
     found = [
         f"{counts[name]:,} {word}"
         for name, _, word, _, _ in PARTS
@@ -137,6 +139,21 @@ def parts(run: SyncRun) -> list[dict[str, Any]]:
     return [
         {"name": name, "number": counts.get(name, 0), "word": word, "fill": fill, "icon": icon, "decision": decision}
         for name, decision, word, fill, icon in PARTS
+    ]
+
+
+def finished_phases(run: SyncRun) -> list[tuple[str, str, bool]]:
+    """(phase, what came of it, waits) of a run that is over, for its inline list."""
+    counts = run.counts or {}
+    if run.kind == "undo" or "read" not in counts:
+        return []
+    in_scope, held = counts.get("in_scope", 0), counts.get("held", 0)
+    applied = f"{in_scope - held:,} of {in_scope:,}" + (f", {held:,} held" if held else "")
+    return [
+        ("Read people", f"{counts['read']:,} · " + ("cut short" if run.status == "partial" else "complete"), False),
+        ("Decide", f"{counts['read']:,}", False),
+        ("Write and show all at once" if run.lane == "delayed" else "Write End Users", applied, bool(held)),
+        ("Sign-ins, MFA, devices", "separate pass", False),
     ]
 
 
