@@ -1,0 +1,101 @@
+"""The dashboard's charts as numbers: columns with their places, and the sentence that says the same (design, section 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from portal.dashboard.service import Day
+
+WIDTH, HEIGHT, BASE, LEFT = 330, 150, 118, 34
+PLOT = 100  # height of the tallest column
+
+TONES: Mapping[str, tuple[str, str, str]] = {
+    # kind -> tone, icon, word
+    "connection": ("red", "alert-triangle", "Needs attention"),
+    "hold": ("yellow", "player-pause", "Paused"),
+    "failing": ("red", "alert-triangle", "Needs attention"),
+    "expiring_soon": ("yellow", "clock-exclamation", "Expires soon"),
+    "conflicts": ("orange", "arrows-split", "Conflict"),
+    "expiring": ("yellow", "clock-exclamation", "Expires soon"),
+}
+FILLS = ("a", "b", "c", "d", "e")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One rectangle of a chart, in the drawing's units."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    fill: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Stacked columns. labels: (x, text) below; grid: (y, text) at the left; tops: (x, y, text) above the tallest."""
+
+    bars: Sequence[Bar]
+    labels: Sequence[tuple[float, str]]
+    grid: Sequence[tuple[float, str]]
+    tops: Sequence[tuple[float, float, str]]
+    total: int
+
+
+def columns(days: Sequence[Day], series: Sequence[Sequence[int]], fills: Sequence[str]) -> Chart:
+    """Columns of ``series`` (one per kind, a number per day), zero at the base line, nothing rounded away."""
+    totals = [sum(values) for values in zip(*series, strict=True)]
+    top = _round_up(max(totals, default=0))
+    step = (WIDTH - LEFT) / max(1, len(days))
+    bars: list[Bar] = []
+    tops: list[tuple[float, float, str]] = []
+    peak = max(totals, default=0)
+    for place, total in enumerate(totals):
+        x, y = LEFT + place * step + step * 0.12, float(BASE)
+        for values, fill in zip(series, fills, strict=True):
+            if values[place]:
+                height = PLOT * values[place] / top
+                bars.append(Bar(x, y - height, step * 0.76, max(height - 1, 0.5), fill))
+                y -= height
+        if total and total == peak:
+            tops.append((x + step * 0.38, y - 4, f"{total:,}"))
+    labels = [
+        (LEFT + place * step + step / 2, str(day.day.day))
+        for place, day in enumerate(days)
+        if (len(days) - 1 - place) % 2 == 0
+    ]
+    grid = [(float(BASE), "0"), (BASE - PLOT / 2, f"{top / 2:,.0f}"), (float(BASE - PLOT), f"{top:,}")]
+    return Chart(bars, labels, grid, tops, sum(totals))
+
+
+def changes_sentence(days: Sequence[Day]) -> str:
+    """The chart of changes in words: the day with the most, and what it was made of."""
+    peak = max(days, key=lambda day: sum(day.changes.values()), default=None)
+    if peak is None or not sum(peak.changes.values()):
+        return "Nobody was changed in these 14 days."
+    kind = max(peak.changes, key=lambda name: peak.changes[name])
+    total = sum(peak.changes.values())
+    return f"The most was {peak.day:%a} {peak.day.day} {peak.day:%b}: {total:,}, of which {peak.changes[kind]:,} {kind.lower()}."
+
+
+def failures_sentence(days: Sequence[Day]) -> str:
+    """The chart of failures in words."""
+    total, runs = sum(day.failures for day in days), sum(day.runs for day in days)
+    if not runs:
+        return "No sync has run in these 14 days."
+    if not total:
+        return f"All {runs:,} runs of these 14 days went through."
+    peak = max(days, key=lambda day: day.failures)
+    return f"{total:,} of {runs:,} runs failed. The most was {peak.day:%a} {peak.day.day} {peak.day:%b}: {peak.failures:,}. {days[-1].failures:,} today."
+
+
+def _round_up(value: int) -> int:
+    """A round top of the scale, with an even half: 2, 4, 10, 20, 50, 100, …"""
+    for power in range(12):
+        for step in (2, 4, 10):
+            top = step * int(10**power)
+            if value <= top:
+                return top
+    return value

@@ -1,0 +1,46 @@
+"""The dashboard: what needs attention first, then figures and charts (P9)."""
+
+from __future__ import annotations
+
+from flask import Blueprint
+from werkzeug.wrappers import Response
+
+from portal import access, web
+from portal.clock import utcnow
+from portal.dashboard import presenters, service
+from portal.extensions import db
+from portal.models import Role
+from portal.runs import presenters as run_presenters
+from portal.runtime import runtime
+
+bp = Blueprint("dashboard", __name__)
+
+
+@bp.get("/")
+@access.requires(Role.READ_ONLY)
+def index() -> Response:
+    """Everything that needs a person, most urgent first, each with its one next action."""
+    session, now = db.session(), utcnow()
+    days = service.days(session, now)
+    kinds = ("Updated", "New", "Marked")
+    return web.render(
+        "dashboard/index.html",
+        attention=service.all_attention(session, runtime().settings, now),
+        tones=presenters.TONES,
+        figures=service.figures(session),
+        states=service.sync_states(session),
+        day=service.last_day(session, now),
+        days=days,
+        kinds=kinds,
+        changes=presenters.columns(
+            days, [[day.changes[kind] for day in days] for kind in kinds], ("b", "a", "c")
+        ),
+        changes_sentence=presenters.changes_sentence(days),
+        failures=presenters.columns(days, [[day.failures for day in days]], ("d",)),
+        failures_sentence=presenters.failures_sentence(days),
+        mfa=service.lowest_mfa(session),
+        mfa_all=service.mfa_total(session),
+        licenses=service.licenses(session),
+        recent=service.recent_runs(session),
+        run_presenters=run_presenters,
+    )
