@@ -1,0 +1,38 @@
+"""The migrations build exactly what the models say, up and down, on SQLite and PostgreSQL."""
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from portal import database
+from portal.extensions import tune_engine
+from portal.models import Base
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def engine(request, tmp_path):
+    url = f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    found = tune_engine(sa.create_engine(url))
+    yield found
+    found.dispose()
+
+
+def test_upgrade_builds_what_the_models_say_and_is_repeatable(engine):
+    assert "rollcall db upgrade" in database.pending(engine)
+    database.upgrade(engine)
+    database.upgrade(engine)
+    assert database.pending(engine) is None
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_downgrade_takes_everything_away_again(engine):
+    database.upgrade(engine)
+    settings = database.config()
+    with engine.begin() as connection:
+        settings.attributes["connection"] = connection
+        command.downgrade(settings, "base")
+    assert set(sa.inspect(engine).get_table_names()) <= {"alembic_version"}
