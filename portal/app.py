@@ -31,6 +31,7 @@ FEATURES = (
     "assets",
     "user_sync",
     "runs",
+    "coverage",
     "recovery",
     "exceptions",
     "search",

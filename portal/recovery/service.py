@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, selectinload
 from portal import audit
 from portal.clock import utcnow
 from portal.errors import Invalid, Refused
-from portal.models import Asset, Conflict, EndUser, Link, Organization, UserSync
+from portal.models import Asset, Conflict, EndUser, Link, Organization, SyncRun, UserSync
 
 CHUNK = 500
 
@@ -47,6 +47,16 @@ def candidates(session: Session, organization: Organization) -> Listing:
     created = [Candidate(row, _warnings(row)) for row in rows if row.source == "sync"]
     linked = [Candidate(row, _warnings(row)) for row in rows if row.source != "sync" and row.link is not None]
     return Listing(created, linked, len(rows) - len(created) - len(linked))
+
+
+def first_run(session: Session, organization: Organization) -> SyncRun | None:
+    """The first run of the Organization: when the wrong people came, and who started it."""
+    return session.scalar(
+        select(SyncRun)
+        .where(SyncRun.organization_id == organization.id, SyncRun.started_at.is_not(None))
+        .order_by(SyncRun.created_at)
+        .limit(1)
+    )
 
 
 def clean_up(

@@ -1,0 +1,31 @@
+"""Coverage: every user of a Microsoft tenant, and which Organizations take them (P13)."""
+
+from __future__ import annotations
+
+from flask import Blueprint, request
+from werkzeug.wrappers import Response
+
+from portal import access, listing, web
+from portal.extensions import db
+from portal.models import MicrosoftTenant, Role, Tenant
+from portal.runs import service
+
+bp = Blueprint("coverage", __name__)
+
+
+@bp.get("/microsoft-tenants/<microsoft_tenant_id>/coverage")
+@access.requires(Role.READ_ONLY)
+def index(microsoft_tenant_id: str) -> Response:
+    """Every present user, taken by none, one or several Organizations."""
+    row = access.load(MicrosoftTenant, microsoft_tenant_id, "Microsoft tenant")
+    asked = listing.parse(request.args, service.COVERAGE, strict=False)
+    found = service.coverage(row, asked)
+    return web.render(
+        "coverage/index.html",
+        blocks={"coverage_table": "coverage_table"},
+        microsoft_tenant=row,
+        tenant=db.session.scalar(db.select(Tenant).where(Tenant.microsoft_tenant_id == row.id)),
+        found=found,
+        rows=service.coverage_documents(row, list(found.items)),
+        counts=service.coverage_counts(row),
+    )

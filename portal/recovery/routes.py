@@ -1,0 +1,135 @@
+"""Wrong-tenant recovery: stop, take out, map the right tenant, set up again, on one page (P12, R1-R4)."""
+
+from __future__ import annotations
+
+from flask import Blueprint, request, url_for
+from sqlalchemy import select
+from werkzeug.wrappers import Response
+
+from portal import access, web
+from portal.errors import Invalid
+from portal.extensions import db
+from portal.microsoft import service as microsoft
+from portal.models import MicrosoftTenant, Organization, Role, Tenant
+from portal.organizations import service as organizations
+from portal.recovery import service
+from portal.tenants import service as tenants
+from portal.user_sync import service as user_sync
+
+bp = Blueprint("recovery", __name__, url_prefix="/organizations/<organization_id>/recovery")
+
+SHOWN = 1000  # check boxes on one page; the rest follows when these are settled
+
+
+@bp.get("")
+@access.requires(Role.READ_ONLY)
+def index(organization_id: str) -> Response:
+    """The four steps, and who would go and who would stay (R3)."""
+    return _page(_organization(organization_id))
+
+
+@bp.post("")
+@access.requires(Role.TECHNICIAN)
+def clean_up(organization_id: str) -> Response:
+    """Step 2: ask once more, then delete the checked people and unlink the others. Nobody older is ever deleted (R3)."""
+    organization = _organization(organization_id)
+    wanted, unlink = request.form.getlist("id"), bool(request.form.get("unlink"))
+    if not wanted and not unlink:
+        return _page(organization, problem="Check at least one person, or the box that unlinks the others.")
+    if not request.form.get("confirmed"):
+        found = service.candidates(db.session(), organization)
+        chosen = [one for one in found.created if one.end_user.id in set(wanted)]
+        kept = [one for one in found.created if one.end_user.id not in set(wanted) and one.end_user.link]
+        return web.render(
+            "recovery/confirm.html",
+            blocks={"dialog": "dialog"},
+            organization=organization,
+            chosen=chosen,
+            unlinked=len(found.linked) + len(kept) if unlink else 0,
+            assets=sum(len(one.end_user.assets) for one in chosen),
+            unlink=unlink,
+        )
+    try:
+        deleted, unlinked = service.clean_up(db.session(), organization, delete_ids=wanted, unlink=unlink)
+    except Invalid as error:
+        db.session.rollback()
+        sentence = " ".join(text for texts in error.errors.values() for text in texts)
+        return _page(_organization(organization_id), problem=sentence)
+    db.session.commit()
+    return web.respond(
+        redirect=url_for(".index", organization_id=organization_id),
+        toast=f"{deleted:,} deleted, {unlinked:,} unlinked. Microsoft was not touched.",
+    )
+
+
+@bp.post("/unmap")
+@access.requires(Role.TECHNICIAN)
+def unmap(organization_id: str) -> Response:
+    """Step 3: take the wrong mapping away (R1). Refused while a sync under the Tenant is enabled (R2)."""
+    organization = _organization(organization_id)
+    tenants.unmap(organization.tenant)
+    db.session.commit()
+    return web.respond(redirect=url_for(".index", organization_id=organization_id), toast="Unmapped.")
+
+
+@bp.post("/remap")
+@access.requires(Role.TECHNICIAN)
+def remap(organization_id: str) -> Response:
+    """Step 3: map the Tenant to another Microsoft tenant (R1, R4)."""
+    organization = _organization(organization_id)
+    row = access.load(MicrosoftTenant, request.form.get("microsoft_tenant_id", ""), "Microsoft tenant")
+    tenants.map_microsoft_tenant(organization.tenant, row)
+    db.session.commit()
+    return web.respond(
+        redirect=url_for(".index", organization_id=organization_id), toast=f"Mapped to {row.name}."
+    )
+
+
+@bp.post("/move")
+@access.requires(Role.TECHNICIAN)
+def move(organization_id: str) -> Response:
+    """Step 3: assign the Organization to another Tenant (R1)."""
+    organization = _organization(organization_id)
+    row = access.load(Tenant, request.form.get("tenant_id", ""), "Tenant")
+    organizations.move(organization, row)
+    db.session.commit()
+    return web.respond(redirect=url_for(".index", organization_id=organization_id), toast=f"Moved to {row.name}.")
+
+
+def _organization(organization_id: str) -> Organization:
+    return access.load(Organization, organization_id, "Organization")
+
+
+def _page(organization: Organization, problem: str = "") -> Response:
+    session = db.session()
+    found = service.candidates(session, organization)
+    sync = user_sync.find(organization)
+    is_on = sync is not None and sync.enabled
+    people_are_out = not found.created and not found.linked
+    skipped = request.args.get("step") == "3"
+    step = 1 if is_on else 2 if not people_are_out and not skipped else 3
+    mapped = select(Tenant.microsoft_tenant_id).where(Tenant.microsoft_tenant_id.is_not(None))
+    return web.render(
+        "recovery/index.html",
+        status=422 if problem else 200,
+        organization=organization,
+        microsoft_tenant=microsoft.mapped_to(organization),
+        found=found,
+        shown=found.created[:SHOWN],
+        checked=set(request.form.getlist("id")) if problem else None,
+        sync=sync,
+        is_on=is_on,
+        step=step,
+        problem=problem,
+        overlap=user_sync.domain_overlap(organization),
+        first_run=service.first_run(session, organization),
+        siblings=[row for row in organization.tenant.organizations if row.id != organization.id],
+        free=session.scalars(
+            select(MicrosoftTenant).where(MicrosoftTenant.id.not_in(mapped)).order_by(MicrosoftTenant.name)
+        ).all(),
+        others=session.scalars(
+            select(Tenant)
+            .where(Tenant.id != organization.tenant_id, Tenant.microsoft_tenant_id.is_not(None))
+            .order_by(Tenant.name)
+        ).all(),
+    )
