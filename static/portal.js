@@ -46,6 +46,9 @@ dialog?.addEventListener("close", () => {
 });
 
 document.addEventListener("change", (event) => {
+  // Choosing a value means: not All any more. Without script, unchecking All is a click of its own.
+  const everything = event.target.closest("fieldset")?.querySelector(".rc-all input");
+  if (everything && event.target !== everything && event.target.matches(".rc-options input:checked")) everything.checked = false;
   const all = event.target.closest("[data-select-all]");
   if (!all) return count(event.target.form);
   all.form?.querySelectorAll('input[type="checkbox"][name="id"]').forEach((box) => { box.checked = all.checked; });
