@@ -17,6 +17,16 @@ from portal.microsoft.credentials import AppRegistration
 from portal.models import MicrosoftTenant
 from portal.runtime import runtime
 
+LOSSES = {
+    "User.Read.All": "needed: without it nobody can be synced",
+    "Organization.Read.All": "needed: tells whose tenant it is, and the licenses",
+    "GroupMember.Read.All": "needed for Group filters; everything else works without it",
+    "Domain.Read.All": "optional: the tenant's verified domains are known without it too",
+    "AuditLog.Read.All": "optional: without it last sign-in and MFA stay empty",
+    "DeviceManagementManagedDevices.Read.All": "optional: without it Assets are not assigned by MAC address",
+}
+"""Permission -> what is lost without it (graph-facts 0.1, D3)."""
+
 
 @dataclass(frozen=True)
 class Report:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, func, or_, select, update
@@ -87,7 +88,7 @@ def connect(directory_id: str, cloud: str = "global") -> MicrosoftTenant:
 def connect_releasing(directory_id: str, cloud: str = "global") -> MicrosoftTenant:
     """As ``connect``, but gives the database back while Microsoft is asked (T6): nothing may be pending in the session."""
     wanted = checked_directory(directory_id, cloud)
-    registration = _registration_or_invalid()
+    registration = registration_or_invalid()
     db.session.rollback()
     return add(_proven(wanted, cloud, registration), cloud)
 
@@ -265,7 +266,8 @@ def _enabled_below(session: Session, row: MicrosoftTenant) -> bool:
     return session.scalar(statement.limit(1)) is not None
 
 
-def _registration_or_invalid() -> AppRegistration:
+def registration_or_invalid() -> AppRegistration:
+    """The app registration for a form: Invalid on ``directory_id`` with what to do when there is none."""
     try:
         return app_registration()
     except NeedsAdmin as error:
@@ -275,7 +277,7 @@ def _registration_or_invalid() -> AppRegistration:
 def _proven(wanted: str, cloud: str, registration: AppRegistration | None = None) -> Proof:
     try:
         return gateway.prove(
-            runtime().settings, registration or _registration_or_invalid(), directory_id=wanted, cloud=cloud
+            runtime().settings, registration or registration_or_invalid(), directory_id=wanted, cloud=cloud
         )
     except SourceError as error:
         code = f" ({error.code})" if error.code and error.code not in error.advice else ""
@@ -294,3 +296,51 @@ def _refuse_known(directory_id: str) -> None:
 def gone() -> NotFound:
     """Somebody removed the Microsoft Tenant while Microsoft was asked."""
     return NotFound("There is no such Microsoft tenant. It may have been removed.")
+
+
+def overview() -> credentials.Overview:
+    """What a page may show of the app registration."""
+    return credentials.overview(db.session(), runtime().settings)
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A Microsoft Tenant with what stands beside it in the table (P1)."""
+
+    tenant: MicrosoftTenant
+    mapped: Tenant | None
+    organizations: int
+
+
+def table_rows(rows: Sequence[MicrosoftTenant]) -> list[TableRow]:
+    """What the table shows beside each, in two queries."""
+    mapped = {
+        found.microsoft_tenant_id: found
+        for found in db.session.scalars(
+            select(Tenant).where(Tenant.microsoft_tenant_id.in_([row.id for row in rows]))
+        )
+    }
+    numbers = {
+        str(tenant_id): int(number)
+        for tenant_id, number in db.session.execute(
+            select(Organization.tenant_id, func.count())
+            .where(Organization.tenant_id.in_([t.id for t in mapped.values()]))
+            .group_by(Organization.tenant_id)
+        )
+    }
+    found = []
+    for row in rows:
+        tenant = mapped.get(row.id)
+        found.append(TableRow(row, tenant, numbers.get(tenant.id, 0) if tenant is not None else 0))
+    return found
+
+
+def counts() -> dict[str, int]:
+    """For the views above the table: all, needs attention, not mapped."""
+    number = select(func.count()).select_from(MicrosoftTenant)
+    mapped = select(Tenant.microsoft_tenant_id).where(Tenant.microsoft_tenant_id.is_not(None))
+    return {
+        "all": db.session.scalar(number) or 0,
+        "attention": db.session.scalar(number.where(MicrosoftTenant.state == NEEDS_ATTENTION)) or 0,
+        "unmapped": db.session.scalar(number.where(MicrosoftTenant.id.not_in(mapped))) or 0,
+    }

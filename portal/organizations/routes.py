@@ -1,0 +1,146 @@
+"""Organizations: the list, one with its linked Tenant and sync history, create, edit, delete (P3, P4)."""
+
+from __future__ import annotations
+
+from flask import Blueprint, request, url_for
+from sqlalchemy import select
+from werkzeug.wrappers import Response
+
+from portal import access, web
+from portal.access import load, requires
+from portal.errors import Invalid
+from portal.extensions import db
+from portal.forms import text
+from portal.listing import parse
+from portal.microsoft import service as microsoft
+from portal.models import Organization, Role, SyncRun, Tenant
+from portal.organizations import service
+from portal.organizations.forms import OrganizationForm
+from portal.user_sync import service as user_sync
+
+bp = Blueprint("organizations", __name__)
+OWN = ""
+
+
+@bp.get("/organizations")
+@requires(Role.READ_ONLY)
+def index() -> Response:
+    """The table of Organizations (P3)."""
+    found = service.listing(parse(request.args, service.SPEC, strict=False))
+    rows = service.rows(list(found.items))
+    statuses = {row.organization.id: user_sync.document(row.organization)["status"] for row in rows}
+    return web.render(
+        "organizations/list.html",
+        blocks={"organizations_table": "organizations_table"},
+        listing=found,
+        rows=rows,
+        statuses=statuses,
+    )
+
+
+@bp.get("/organizations/<organization_id>")
+@requires(Role.READ_ONLY)
+def detail(organization_id: str) -> Response:
+    """One Organization: what it is linked to and how it syncs (P4)."""
+    row = load(Organization, organization_id, "Organization")
+    return web.render(
+        "organizations/detail.html",
+        organization=row,
+        row=service.rows([row])[0],
+        microsoft_tenant=microsoft.mapped_to(row),
+        sync=user_sync.document(row),
+        tab="information",
+    )
+
+
+@bp.get("/organizations/<organization_id>/history")
+@requires(Role.READ_ONLY)
+def history(organization_id: str) -> Response:
+    """Its latest runs."""
+    row = load(Organization, organization_id, "Organization")
+    runs = db.session.scalars(
+        select(SyncRun).where(SyncRun.organization_id == row.id).order_by(SyncRun.created_at.desc()).limit(50)
+    ).all()
+    return web.render(
+        "organizations/history.html", organization=row, row=service.rows([row])[0], runs=runs, tab="history"
+    )
+
+
+@bp.route("/organizations/new", methods=["GET", "POST"])
+@requires(Role.ADMINISTRATOR)
+def new() -> Response:
+    """Create an Organization, with its own Tenant or in an existing one."""
+    form = _form(tenant_id=request.args.get("tenant_id", OWN))
+    if form.submitted():
+        try:
+            row = service.create(text(form.name), _chosen_tenant(form))
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+        else:
+            db.session.commit()
+            return web.respond(redirect=url_for(".detail", organization_id=row.id))
+    return _form_page(form, None)
+
+
+@bp.route("/organizations/<organization_id>/edit", methods=["GET", "POST"])
+@requires(Role.TECHNICIAN)
+def edit(organization_id: str) -> Response:
+    """Rename, or assign to another Tenant (R1)."""
+    row = load(Organization, organization_id, "Organization")
+    form = _form(own=False, name=row.name, tenant_id=row.tenant_id)
+    if form.submitted():
+        try:
+            service.rename(row, text(form.name))
+            tenant = _chosen_tenant(form)
+            if tenant is not None:
+                service.move(row, tenant)
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+            row = load(Organization, organization_id, "Organization")
+        else:
+            db.session.commit()
+            return web.respond(redirect=url_for(".detail", organization_id=row.id), toast="Saved.")
+    return _form_page(form, row)
+
+
+@bp.route("/organizations/<organization_id>/delete", methods=["GET", "POST"])
+@requires(Role.ADMINISTRATOR)
+def delete(organization_id: str) -> Response:
+    """Ask, naming what goes, then delete."""
+    row = load(Organization, organization_id, "Organization")
+    if request.method == "POST":
+        name = row.name
+        service.remove(row)
+        db.session.commit()
+        return web.respond(redirect=url_for(".index"), toast=f"{name} is deleted.")
+    service.refuse_while_syncing(row, "deleted")
+    return web.render(
+        "organizations/delete.html",
+        blocks={"dialog": "dialog"},
+        organization=row,
+        effects=service.deletion_effects(row),
+    )
+
+
+def _form(*, own: bool = True, **values: str) -> OrganizationForm:
+    form = OrganizationForm(data=values)
+    tenants = db.session.scalars(select(Tenant).order_by(Tenant.name))
+    form.tenant_id.choices = [*([(OWN, "Its own")] if own else []), *((tenant.id, tenant.name) for tenant in tenants)]
+    return form
+
+
+def _chosen_tenant(form: OrganizationForm) -> Tenant | None:
+    chosen = text(form.tenant_id)
+    return access.load(Tenant, chosen, "Tenant") if chosen else None
+
+
+def _form_page(form: OrganizationForm, row: Organization | None) -> Response:
+    return web.render(
+        "organizations/form.html",
+        blocks={"dialog": "dialog"},
+        status=422 if form.errors else 200,
+        form=form,
+        organization=row,
+    )

@@ -1,0 +1,222 @@
+"""Tenant Details: Microsoft Details, its Organizations and their sync; map, unmap, remap; create, rename, delete (P2, C6)."""
+
+from __future__ import annotations
+
+from flask import Blueprint, request, url_for
+from sqlalchemy import func, select
+from werkzeug.wrappers import Response
+from wtforms import SelectField, StringField
+from wtforms.validators import InputRequired, Length
+
+from portal import web
+from portal.access import load, requires
+from portal.errors import Invalid
+from portal.extensions import db
+from portal.forms import Form, text
+from portal.microsoft import service as microsoft
+from portal.models import DirectoryUser, MicrosoftTenant, Role, SubscribedSku, Tenant
+from portal.organizations import service as organizations
+from portal.runs import service as runs
+from portal.runtime import runtime
+from portal.tenants import service
+from portal.user_sync import service as user_sync
+
+bp = Blueprint("tenants", __name__)
+
+
+class NameForm(Form):
+    """A Tenant's name."""
+
+    name = StringField("Name", validators=[InputRequired("Enter a name."), Length(max=256)])
+
+
+class MapForm(Form):
+    """The Microsoft tenant to map."""
+
+    microsoft_tenant_id = SelectField(
+        "Microsoft tenant", validators=[InputRequired("Choose a Microsoft tenant.")]
+    )
+
+
+@bp.get("/tenants")
+@requires(Role.READ_ONLY)
+def index() -> Response:
+    """All Tenants lead to the Microsoft Tenants page, which shows both sides."""
+    return web.respond(redirect=url_for("microsoft.index"))
+
+
+@bp.get("/tenants/<tenant_id>")
+@requires(Role.READ_ONLY)
+def detail(tenant_id: str) -> Response:
+    """Tenant Details (P2)."""
+    row = load(Tenant, tenant_id, "Tenant")
+    found = db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
+    below = organizations.rows(list(row.organizations))
+    return web.render(
+        "tenants/detail.html",
+        blocks={"organizations_table": "organizations_table", "microsoft_details": "microsoft_details"},
+        tenant=row,
+        microsoft_tenant=found,
+        rows=below,
+        syncs={r.organization.id: user_sync.document(r.organization) for r in below},
+        licenses=_licenses(found),
+        members=_members(found),
+        coverage=runs.coverage_counts(found)
+        if found is not None and found.last_synced_at is not None
+        else None,
+    )
+
+
+@bp.post("/tenants/<tenant_id>/sync")
+@requires(Role.TECHNICIAN)
+def sync_now(tenant_id: str) -> Response:
+    """Sync Now for the whole Tenant: every enabled sync, or just a read when none is (T5)."""
+    row = load(Tenant, tenant_id, "Tenant")
+    enabled = service.syncing_below(row)
+    for organization in enabled:
+        user_sync.request_run(organization)
+    if not enabled and row.microsoft_tenant_id is not None:
+        microsoft.request_read(db.session.get_one(MicrosoftTenant, row.microsoft_tenant_id))
+    db.session.commit()
+    runtime().wake()
+    return web.respond(redirect=url_for(".detail", tenant_id=row.id), toast="The sync is on its way.")
+
+
+@bp.route("/tenants/new", methods=["GET", "POST"])
+@requires(Role.ADMINISTRATOR)
+def new() -> Response:
+    """Create a Tenant without Organizations."""
+    form = NameForm()
+    if form.submitted():
+        try:
+            row = service.create(text(form.name))
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+        else:
+            db.session.commit()
+            return web.respond(redirect=url_for(".detail", tenant_id=row.id))
+    return _name_page(form, None)
+
+
+@bp.route("/tenants/<tenant_id>/rename", methods=["GET", "POST"])
+@requires(Role.ADMINISTRATOR)
+def rename(tenant_id: str) -> Response:
+    """Give a Tenant another name."""
+    row = load(Tenant, tenant_id, "Tenant")
+    form = NameForm(data={"name": row.name})
+    if form.submitted():
+        try:
+            service.rename(row, text(form.name))
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+        else:
+            db.session.commit()
+            return web.respond(redirect=url_for(".detail", tenant_id=tenant_id))
+    return _name_page(form, load(Tenant, tenant_id, "Tenant"))
+
+
+@bp.route("/tenants/<tenant_id>/delete", methods=["GET", "POST"])
+@requires(Role.ADMINISTRATOR)
+def delete(tenant_id: str) -> Response:
+    """Ask, then delete an empty Tenant; one that is not empty says what to do first."""
+    row = load(Tenant, tenant_id, "Tenant")
+    if request.method == "POST":
+        name = row.name
+        service.remove(row)
+        db.session.commit()
+        return web.respond(redirect=url_for("microsoft.index"), toast=f"{name} is deleted.")
+    return web.render("tenants/delete.html", blocks={"dialog": "dialog"}, tenant=row)
+
+
+@bp.route("/tenants/<tenant_id>/map", methods=["GET", "POST"])
+@requires(Role.TECHNICIAN)
+def map_tenant(tenant_id: str) -> Response:
+    """Map, or remap to another Microsoft tenant (C6, R2, R4)."""
+    row = load(Tenant, tenant_id, "Tenant")
+    free = db.session.scalars(
+        select(MicrosoftTenant)
+        .where(
+            MicrosoftTenant.id.not_in(
+                select(Tenant.microsoft_tenant_id).where(Tenant.microsoft_tenant_id.is_not(None))
+            )
+        )
+        .order_by(MicrosoftTenant.name)
+    ).all()
+    form = MapForm(data={"microsoft_tenant_id": request.args.get("microsoft_tenant_id", "")})
+    form.microsoft_tenant_id.choices = [(m.id, f"{m.name} ({_domain(m)})") for m in free]
+    if form.submitted():
+        chosen = load(MicrosoftTenant, text(form.microsoft_tenant_id), "Microsoft tenant")
+        service.map_microsoft_tenant(row, chosen)
+        db.session.commit()
+        return web.respond(
+            redirect=url_for(".detail", tenant_id=row.id), toast=f"{row.name} is mapped to {chosen.name}."
+        )
+    present = db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
+    return web.render(
+        "tenants/map.html",
+        blocks={"dialog": "dialog"},
+        status=422 if form.errors else 200,
+        tenant=row,
+        form=form,
+        present=present,
+        syncing=service.syncing_below(row),
+    )
+
+
+@bp.route("/tenants/<tenant_id>/unmap", methods=["GET", "POST"])
+@requires(Role.TECHNICIAN)
+def unmap(tenant_id: str) -> Response:
+    """Ask, then take the mapping away; End Users keep their data (R4)."""
+    row = load(Tenant, tenant_id, "Tenant")
+    if request.method == "POST":
+        service.unmap(row)
+        db.session.commit()
+        return web.respond(
+            redirect=url_for(".detail", tenant_id=row.id), toast=f"{row.name} is not mapped any more."
+        )
+    present = db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
+    return web.render(
+        "tenants/unmap.html",
+        blocks={"dialog": "dialog"},
+        tenant=row,
+        present=present,
+        syncing=service.syncing_below(row),
+    )
+
+
+def _name_page(form: NameForm, row: Tenant | None) -> Response:
+    return web.render(
+        "tenants/name.html",
+        blocks={"dialog": "dialog"},
+        status=422 if form.errors else 200,
+        form=form,
+        tenant=row,
+    )
+
+
+def _licenses(found: MicrosoftTenant | None) -> list[SubscribedSku]:
+    if found is None:
+        return []
+    rows = db.session.scalars(
+        select(SubscribedSku).where(
+            SubscribedSku.microsoft_tenant_id == found.id, SubscribedSku.applies_to == "User"
+        )
+    )
+    return sorted(rows, key=lambda sku: (-sku.assigned, sku.name))
+
+
+def _members(found: MicrosoftTenant | None) -> dict[str, int]:
+    if found is None:
+        return {}
+    rows = db.session.execute(
+        select(DirectoryUser.user_type, func.count())
+        .where(DirectoryUser.microsoft_tenant_id == found.id, DirectoryUser.presence == "present")
+        .group_by(DirectoryUser.user_type)
+    )
+    return {str(kind): int(number) for kind, number in rows}
+
+
+def _domain(row: MicrosoftTenant) -> str:
+    return next((str(d["name"]) for d in row.domains if d.get("is_default")), row.directory_id)
