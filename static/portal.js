@@ -59,7 +59,11 @@ function count(form) {
   const shown = form?.querySelector("[data-selected]");
   if (shown) shown.textContent = `${form.querySelectorAll('input[name="id"]:checked').length} selected`;
 }
-function close() { if (dialog?.open) dialog.close(); }
+function close() {
+  if (!dialog?.open) return;
+  dialog.replaceChildren(); // before the swap that follows could find something to show again
+  dialog.close();
+}
 function fade(toast) {
   toast.dataset.seen = "1";
   setTimeout(() => toast.remove(), 6000);

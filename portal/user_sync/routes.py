@@ -344,7 +344,7 @@ def _status_context(organization: Organization) -> dict[str, Any]:
         "organization": organization,
         "microsoft_tenant": tenant,
         "sync": row,
-        "status": documents.status_of(row, tenant),
+        "state": documents.status_of(row, tenant),
         "run": run,
         "progress": None if run is None else run_presenters.progress(run, utcnow()),
     }
