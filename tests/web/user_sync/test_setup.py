@@ -1,42 +1,190 @@
-"""U: the set-up pop-up."""
+"""U1-U5, U9-U11, S3, S7: the set-up pop-up before anything is saved."""
 
 import pytest
 
 from portal.extensions import db
-from portal.models import Role, SyncRun, UserSync
+from portal.models import DirectoryGroup, MicrosoftTenant, Role, SyncRun, UserSync
 from tests.web import customers
+from tests.web.user_sync.forms import everything, url
 
 
-@pytest.fixture
-def customer(app):
-    """Ids of an Organization and people: 2 in Fundraising, 1 Guest, 1 without a department."""
-    with app.app_context():
-        microsoft = customers.microsoft_tenant()
-        row = customers.organization(microsoft=microsoft)
-        ada = customers.directory_user(microsoft, "Ada Obi", "ada@harborview.example", department="Fundraising")
-        customers.directory_user(microsoft, "Bo Lind", "bo@harborview.example", department="Fundraising")
-        customers.directory_user(microsoft, "Cy Rao", "cy@partner.example", user_type="Guest", department="Legal")
-        customers.directory_user(microsoft, "Di Sato", "di@harborview.example")
-        customers.group(microsoft, "Foundation staff", [ada])
-        customers.group(microsoft, "Trustees")
-        customers.end_user(row, "Ada", "ada@harborview.example")
-        db.session.commit()
-        return row.id
-
-
-def everything(**changes):
-    form = {f"{name}_all": "1" for name in ("user_type", "domain", "office_location", "department", "group")}
-    form.update(changes)
-    return {key: value for key, value in form.items() if value is not None}
-
-
-def url(customer, tail=""):
-    return f"/organizations/{customer}/user-sync{tail}"
-
-
-def test_U1_the_pop_up_is_a_page_naming_both_sides(client_as, customer):
-    page = client_as().get(url(customer))
-    assert page.status_code == 200
+@pytest.mark.parametrize("role", list(Role))
+def test_U1_the_pop_up_is_a_page_naming_both_sides(client_as, customer, role):
+    page = client_as(role).get(url(customer))
     text = page.get_data(as_text=True)
+    assert page.status_code == 200
     assert "Set Up Microsoft User Sync" in text and "Harborview Foundation" in text and "Harborview Health" in text
-    assert ">4</span> <span class=\"text-secondary\">of 4" in text
+    assert '>4</span> <span class="text-secondary">of 4' in text
+    assert ("Enable Sync</button>" in text) == (role is Role.ADMINISTRATOR)
+    assert ("Ask an administrator" in text) == (role is not Role.ADMINISTRATOR)
+
+
+def test_U1_the_dialog_is_a_block_of_the_same_page(client_as, customer):
+    page = client_as().htmx(url(customer), "dialog")
+    text = page.get_data(as_text=True)
+    assert page.status_code == 200 and "<html" not in text
+    assert 'id="dialog-title"' in text and 'action="' + url(customer) in text
+
+
+def test_U2_each_section_lists_values_with_counts_and_none_last(client_as, customer):
+    text = client_as().get(url(customer)).get_data(as_text=True)
+    for word in ("User Type", "Domain", "Office Location", "Department", "Group"):
+        assert f"<strong>{word}</strong>" in text
+    departments = text[text.index('id="department-values"') : text.index('id="group-section"')]
+    assert departments.index("Fundraising") < departments.index("Legal") < departments.index("(none)")
+    assert "not counted yet" in text
+
+
+def test_U3_a_section_with_nothing_checked_is_an_error_in_place(client_as, app, customer):
+    page = client_as().send(url(customer), everything(department_all=None, tenant_confirmed="1"))
+    text = page.get_data(as_text=True)
+    assert page.status_code == 422
+    assert "Check at least one department, or All. With nothing checked, nobody could ever match." in text
+    assert 'href="#department-section"' in text and "rc-section-bad" in text
+    with app.app_context():
+        assert db.session.scalar(db.select(UserSync)) is None
+
+
+def test_U3_every_section_that_is_empty_is_named(client_as, customer):
+    page = client_as().htmx(url(customer), "dialog", {}, method="POST")
+    text = page.get_data(as_text=True)
+    assert page.status_code == 422 and "<html" not in text
+    assert text.count("rc-section-bad") == 5 and "5 things are needed first" in text
+
+
+def test_U4_the_group_warning_shows_as_soon_as_All_is_off(client_as, customer):
+    answer = client_as().htmx(url(customer, "/recount"), "match", everything(group_all=None), method="POST")
+    assert "With a Group filter, nobody shows until everyone has been processed." in answer.get_data(as_text=True)
+    answer = client_as(Role.TECHNICIAN).htmx(url(customer, "/recount"), "match", everything(), method="POST")
+    assert "nobody shows until" not in answer.get_data(as_text=True)
+
+
+def test_U5_the_live_line_counts_and_its_parts_sum_to_the_match(client_as, customer):
+    answer = client_as().htmx(
+        url(customer, "/recount"), "match", everything(department_all=None, department="Fundraising"), method="POST"
+    )
+    text = answer.get_data(as_text=True)
+    assert answer.status_code == 200 and "<html" not in text
+    assert '>2</span> <span class="text-secondary">of 4' in text
+    assert "2 of 4 Microsoft users match" in text
+    numbers = [int(part.split("<")[0]) for part in text.split('<td class="rc-num">')[1:]]
+    assert sum(numbers) == 2 and numbers[:2] == [1, 1]  # one new, one linked
+
+
+def test_U5_without_script_recount_is_a_page_that_keeps_the_choice(client_as, customer):
+    page = client_as().send(url(customer, "/recount"), everything(user_type_all=None, user_type="Guest"))
+    text = page.get_data(as_text=True)
+    assert page.status_code == 200 and "<html" in text
+    assert 'name="user_type" value="Guest" checked' in text
+    assert '>1</span> <span class="text-secondary">of 4' in text
+
+
+def test_U5_an_empty_match_names_the_culprit(client_as, customer):
+    answer = client_as().htmx(
+        url(customer, "/recount"), "match", everything(department_all=None, department="Nobody"), method="POST"
+    )
+    assert "Department lets nobody through." in answer.get_data(as_text=True)
+
+
+def test_S6_checking_an_uncounted_group_has_its_members_read(client_as, app, customer):
+    with app.app_context():
+        group = db.session.scalar(db.select(DirectoryGroup).where(DirectoryGroup.display_name == "Trustees"))
+        key = group.object_id
+    form = everything(group_all=None, group=key)
+    text = client_as(Role.READ_ONLY).htmx(url(customer, "/recount"), "match", form, method="POST").get_data(as_text=True)
+    assert "are being read" in text
+    with app.app_context():
+        assert db.session.scalar(db.select(MicrosoftTenant)).read_requested_at is None
+    client_as().htmx(url(customer, "/recount"), "match", form, method="POST")
+    with app.app_context():
+        assert db.session.scalar(db.select(MicrosoftTenant)).read_requested_at is not None
+
+
+def test_U2_searching_never_loses_what_is_checked(client_as, customer):
+    form = everything(department="Legal", department_q="fund")
+    text = client_as().htmx(url(customer, "/values/department"), "department-values", form, method="POST").get_data(
+        as_text=True
+    )
+    assert 'value="Legal" checked' in text and "Fundraising" in text and "(none)" not in text
+    text = client_as(Role.READ_ONLY).get(url(customer, "/values/department?q=legal")).get_data(as_text=True)
+    assert "Legal" in text and "Fundraising" not in text
+    assert client_as(Role.TECHNICIAN).get(url(customer, "/values/shoe_size")).status_code == 404
+
+
+def test_U2_thousands_of_values_render_a_hundred(client_as, app, customer):
+    with app.app_context():
+        microsoft = db.session.scalar(db.select(MicrosoftTenant))
+        for number in range(300):
+            customers.directory_user(microsoft, f"P{number}", department=f"Department {number:03d}")
+        db.session.commit()
+    text = client_as().get(url(customer)).get_data(as_text=True)
+    assert text.count('name="department" value=') == 100
+    assert "more are not shown. Search to find them." in text and "Search 303 departments" in text
+
+
+def test_S7_a_value_gone_from_microsoft_keeps_its_check(client_as, app, customer):
+    with app.app_context():
+        filters = {name: {"all": True, "values": []} for name in ("user_type", "domain", "office_location", "group")}
+        filters["department"] = {"all": False, "values": ["Fundraising", "Legal and Estates"]}
+        db.session.add(UserSync(organization_id=customer, enabled=True, filters=filters, updated_at=customers.utcnow()))
+        db.session.commit()
+    text = client_as().get(url(customer)).get_data(as_text=True)
+    assert "Edit User Sync Filters" in text and ">Save</button>" in text
+    assert 'value="Legal and Estates" checked' in text and "nobody in Microsoft has it any more" in text
+
+
+def test_G7_hostile_names_do_no_harm(client_as, app, customer):
+    with app.app_context():
+        microsoft = db.session.scalar(db.select(MicrosoftTenant))
+        customers.directory_user(microsoft, "X", "x@harborview.example", department='"><script>alert(1)</script>')
+        customers.group(microsoft, "<img src=x onerror=alert(1)>", [])
+        db.session.commit()
+    text = client_as().get(url(customer)).get_data(as_text=True)
+    assert "<script>alert" not in text and "<img src=x" not in text
+
+
+def test_waiting_before_the_first_read(client_as, app):
+    with app.app_context():
+        row = customers.organization("Fresh", customers.microsoft_tenant("New tenant", is_read=False))
+        db.session.commit()
+        key = row.id
+    page = client_as().get(url(key))
+    assert page.status_code == 503 and page.headers["Retry-After"]
+    assert "first read" in page.get_data(as_text=True)
+    dialog = client_as(Role.TECHNICIAN).htmx(url(key), "dialog")
+    assert dialog.status_code == 200 and 'hx-trigger="load delay' in dialog.get_data(as_text=True)
+
+
+def test_an_unmapped_organization_is_told_to_map_first(client_as, app):
+    with app.app_context():
+        row = customers.organization("Lonely")
+        db.session.commit()
+        key = row.id
+    page = client_as().get(url(key))
+    assert page.status_code == 409 and "not mapped to a Microsoft tenant yet" in page.get_data(as_text=True)
+
+
+def test_an_unknown_organization_is_404(client_as):
+    assert client_as().get(url("nope")).status_code == 404
+
+
+def test_U10_the_guard_says_yes_and_asks_one_more_click(client_as, app, customer):
+    with app.app_context():
+        tenant_id = db.session.get(customers.Organization, customer).tenant_id
+        tenant = db.session.get(customers.Tenant, tenant_id)
+        other = customers.organization("Kestrel Couriers", tenant=tenant)
+        for number in range(5):
+            customers.end_user(other, f"K{number}", f"k{number}@kestrel.example")
+        good = customers.organization("Good", tenant=tenant)
+        for number in range(5):
+            customers.end_user(good, f"G{number}", f"g{number}@harborview.example")
+        db.session.commit()
+        wrong, right = other.id, good.id
+    browser = client_as()
+    assert "This looks like the right tenant." in browser.get(url(right)).get_data(as_text=True)
+    assert "They end in kestrel.example" in browser.get(url(wrong)).get_data(as_text=True)
+    page = browser.send(url(wrong), everything())
+    assert page.status_code == 422 and "Confirm that this is the right Microsoft tenant" in page.get_data(as_text=True)
+    assert browser.send(url(wrong), everything(tenant_confirmed="1")).status_code == 303
+    with app.app_context():
+        assert [run.organization_id for run in db.session.scalars(db.select(SyncRun))] == [wrong]

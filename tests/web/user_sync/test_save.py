@@ -1,0 +1,165 @@
+"""U5-U8, U11, U12, L5, T5: preview, enable, edit, disable, progress, Sync Now."""
+
+import re
+
+import pytest
+
+from portal.clock import utcnow
+from portal.extensions import db
+from portal.models import AuditEvent, EndUser, MicrosoftTenant, Role, SyncRun, UserSync
+from tests.web import customers
+from tests.web.user_sync.forms import everything, url
+
+
+def runs(app):
+    with app.app_context():
+        return list(db.session.scalars(db.select(SyncRun)))
+
+
+def events(app, action):
+    with app.app_context():
+        return list(db.session.scalars(db.select(AuditEvent).where(AuditEvent.action == action)))
+
+
+def test_U6_enabling_queues_the_first_run_and_shows_its_progress(client_as, app, customer):
+    browser = client_as()
+    answer = browser.send(url(customer), everything())
+    assert answer.status_code == 303 and answer.location.endswith(url(customer, "/status"))
+    assert [(run.trigger, run.status) for run in runs(app)] == [("initial", "queued")]
+    assert len(events(app, "user_sync_enabled")) == 1
+    text = browser.get(answer.location).get_data(as_text=True)
+    assert "The sync is in progress" in text and "the sync goes on" in text
+
+
+def test_U6_in_the_dialog_success_is_the_progress_block(client_as, app, customer):
+    answer = client_as().htmx(url(customer), "dialog", everything(), method="POST")
+    text = answer.get_data(as_text=True)
+    assert answer.status_code == 200 and "<html" not in text
+    assert 'id="sync_status"' in text and 'hx-trigger="every 2s"' in text and "Close" in text
+
+
+@pytest.mark.parametrize("role", [Role.READ_ONLY, Role.TECHNICIAN])
+def test_enabling_is_for_administrators(client_as, app, customer, role):
+    answer = client_as(role).send(url(customer), everything())
+    assert answer.status_code == 403 and not runs(app)
+
+
+def test_U5_preview_lists_names_and_reasons_and_writes_nothing(client_as, app, customer):
+    text = client_as(Role.READ_ONLY).send(url(customer, "/preview"), everything()).get_data(as_text=True)
+    assert "Preview:" in text and "Bo Lind" in text and "Linked to the End User with the same email." in text
+    assert "Enable with exactly this plan" not in text
+    narrowed = client_as().send(url(customer, "/preview"), {**everything(), "show": "link"}).get_data(as_text=True)
+    assert "Ada Obi" in narrowed and "Bo Lind" not in narrowed
+    with app.app_context():
+        assert db.session.scalar(db.select(db.func.count()).select_from(EndUser)) == 1
+    assert not runs(app)
+
+
+def plan_of(text):
+    return re.search(r'name="plan_id" value="([^"]+)"', text)[1]
+
+
+def test_U12_exactly_the_previewed_plan_is_enabled(client_as, app, customer):
+    browser = client_as()
+    plan = plan_of(browser.send(url(customer, "/preview"), everything()).get_data(as_text=True))
+    assert browser.send(url(customer), everything(plan_id=plan)).status_code == 303
+    assert runs(app)[0].plan_fingerprint
+
+
+def test_U12_a_plan_that_has_moved_applies_nothing_and_shows_the_new_one(client_as, app, customer):
+    browser = client_as()
+    plan = plan_of(browser.send(url(customer, "/preview"), everything()).get_data(as_text=True))
+    with app.app_context():
+        microsoft = db.session.scalar(db.select(MicrosoftTenant))
+        customers.directory_user(microsoft, "Eve New", "eve@harborview.example")
+        db.session.commit()
+    answer = browser.send(url(customer), everything(plan_id=plan))
+    text = answer.get_data(as_text=True)
+    assert answer.status_code == 422 and "Microsoft has changed since this preview" in text and "Eve New" in text
+    assert not runs(app)
+
+
+def test_U7_an_edit_saves_and_starts_nothing(client_as, app, customer):
+    browser = client_as()
+    browser.send(url(customer), everything())
+    form = everything(department_all=None, department="Fundraising", hold_percent="40", hold_minimum="3")
+    answer = browser.htmx(url(customer), "dialog", form, method="POST")
+    assert "close-dialog" in answer.headers["HX-Trigger"] and "Filters saved" in answer.get_data(as_text=True)
+    assert len(runs(app)) == 1 and len(events(app, "user_sync_edited")) == 1
+    with app.app_context():
+        row = db.session.scalar(db.select(UserSync))
+        assert row.filters["department"] == {"all": False, "values": ["Fundraising"]}
+        assert (row.hold_percent, row.hold_minimum) == (40, 3)
+
+
+def test_U7_a_threshold_that_is_no_number_is_an_error_in_place(client_as, app, customer):
+    answer = client_as().send(url(customer), everything(hold_percent="many"))
+    text = answer.get_data(as_text=True)
+    assert answer.status_code == 422 and 'value="many"' in text and "Whole numbers only" in text
+    assert not runs(app)
+
+
+def test_U11_an_edit_says_by_name_who_enters_and_who_leaves(client_as, customer):
+    browser = client_as()
+    browser.send(url(customer), everything(department_all=None, department="Fundraising"))
+    text = browser.htmx(
+        url(customer, "/recount"), "match", everything(department_all=None, department="Legal"), method="POST"
+    ).get_data(as_text=True)
+    enters, leaves = text[text.index("Enters") : text.index("Leaves")], text[text.index("Leaves") :]
+    assert "Cy Rao" in enters and "Ada Obi" in leaves and "Bo Lind" in leaves
+
+
+def test_U8_disabling_asks_first_and_says_what_stays(client_as, app, customer):
+    browser = client_as()
+    browser.send(url(customer), everything())
+    page = browser.get(url(customer, "/disable")).get_data(as_text=True)
+    assert "Stops now:" in page and "1 End User" in page and "Keep it on" in page
+    with app.app_context():
+        assert db.session.scalar(db.select(UserSync)).enabled
+    answer = client_as(Role.TECHNICIAN).send(url(customer, "/disable"))
+    assert answer.status_code == 303 and len(events(app, "user_sync_disabled")) == 1
+    assert [run.status for run in runs(app)] == ["cancelled"]
+    assert browser.get(url(customer, "/disable")).status_code == 404
+
+
+def test_disabling_is_not_for_read_only(client_as, customer):
+    client_as().send(url(customer), everything())
+    assert client_as(Role.READ_ONLY).get(url(customer, "/disable")).status_code == 403
+
+
+def test_T5_sync_now_gives_the_run_that_is_there(client_as, app, customer):
+    client_as().send(url(customer), everything())
+    answer = client_as(Role.TECHNICIAN).send(url(customer, "/runs"))
+    assert answer.status_code == 303 and answer.location.endswith(runs(app)[0].id)
+    assert len(runs(app)) == 1
+    assert client_as(Role.READ_ONLY).send(url(customer, "/runs")).status_code == 403
+
+
+def test_U6_the_last_progress_fragment_polls_no_more(client_as, app, customer):
+    browser = client_as()
+    browser.send(url(customer), everything())
+    with app.app_context():
+        run = db.session.scalar(db.select(SyncRun))
+        run.status, run.phase, run.done, run.total, run.started_at = "running", "Applying", 34, 58, utcnow()
+        db.session.commit()
+    text = browser.htmx(url(customer, "/status"), "sync_status").get_data(as_text=True)
+    assert "34 of 58" in text and 'hx-trigger="every' in text and "<html" not in text
+    with app.app_context():
+        run = db.session.scalar(db.select(SyncRun))
+        run.status, run.finished_at = "succeeded", utcnow()
+        run.counts = {"read": 4, "in_scope": 4, "out_of_scope": 0, "skipped": 0, "created": 3, "linked": 1}
+        db.session.commit()
+    text = browser.htmx(url(customer, "/status"), "sync_status").get_data(as_text=True)
+    assert "Succeeded" in text and "3 created" in text and "hx-trigger" not in text
+
+
+def test_T3_the_delayed_lane_says_the_bound(client_as, app, customer):
+    browser = client_as()
+    browser.send(url(customer), everything(group_all=None, group="group-foundation-staff-0"))
+    text = browser.get(url(customer, "/status")).get_data(as_text=True)
+    assert "Nobody shows until everyone is ready" in text and "Show them all at once" in text
+
+
+def test_posting_without_a_token_changes_nothing(client_as, app, customer):
+    answer = client_as().post(url(customer), data=everything())
+    assert answer.status_code == 400 and not runs(app)
