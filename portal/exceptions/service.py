@@ -88,9 +88,7 @@ def pin(
 
 def end(row: SyncException) -> None:
     """Take an exception away: the next run treats the person or the field as any other. The caller commits."""
-    audit.record(
-        db.session(), "exception_removed", object_type="exception", object_id=row.id, kind=row.kind
-    )
+    audit.record(db.session(), "exception_removed", object_type="exception", object_id=row.id, kind=row.kind)
     db.session.delete(row)
     db.session.flush()
 

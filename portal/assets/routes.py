@@ -1,0 +1,179 @@
+"""Assets of an Organization: list, add, edit, delete, CSV, and what the device pass reports (D2, W5)."""
+
+from __future__ import annotations
+
+from flask import Blueprint, current_app, request, url_for
+from flask_wtf.file import FileField, FileRequired
+from sqlalchemy import select
+from werkzeug.wrappers import Response
+from wtforms import SelectField, StringField
+from wtforms.validators import InputRequired, Length, Optional
+
+from portal import web
+from portal.access import load, requires
+from portal.assets import service
+from portal.errors import Invalid
+from portal.extensions import db
+from portal.forms import Form, text
+from portal.listing import parse
+from portal.models import Asset, EndUser, Organization, Role
+from portal.organizations import service as organizations
+
+bp = Blueprint("assets", __name__)
+MOST_PEOPLE = 1000
+
+
+class AssetForm(Form):
+    """Name, MAC addresses, and whose it is."""
+
+    name = StringField("Name", validators=[InputRequired("Enter a name."), Length(max=256)])
+    mac_addresses = StringField(
+        "MAC addresses", validators=[Length(max=1024)], description="Separated by blanks."
+    )
+    end_user_id = SelectField("End User", validators=[Optional()], validate_choice=False)
+
+
+class ImportForm(Form):
+    """A CSV file."""
+
+    file = FileField("CSV file", validators=[FileRequired("Choose a file.")])
+
+
+@bp.get("/organizations/<organization_id>/assets")
+@requires(Role.READ_ONLY)
+def index(organization_id: str) -> Response:
+    """The Assets subtab."""
+    organization = load(Organization, organization_id, "Organization")
+    return web.render(
+        "assets/list.html",
+        blocks={"assets_table": "assets_table"},
+        organization=organization,
+        row=organizations.rows([organization])[0],
+        listing=service.listing(organization, parse(request.args, service.SPEC, strict=False)),
+        reports=service.reports(organization),
+        shown_mac=service.shown_mac,
+        tab="assets",
+    )
+
+
+@bp.get("/organizations/<organization_id>/assets.csv")
+@requires(Role.READ_ONLY)
+def export(organization_id: str) -> Response:
+    """CSV of exactly what is filtered."""
+    organization = load(Organization, organization_id, "Organization")
+    cells = "".join(service.export(organization, parse(request.args, service.SPEC, strict=False)))
+    response = current_app.response_class(cells, mimetype="text/csv")
+    response.headers["Content-Disposition"] = 'attachment; filename="assets.csv"'
+    return response
+
+
+@bp.route("/organizations/<organization_id>/assets/import", methods=["GET", "POST"])
+@requires(Role.TECHNICIAN)
+def import_csv(organization_id: str) -> Response:
+    """Upload a CSV of Assets."""
+    organization = load(Organization, organization_id, "Organization")
+    form, result = ImportForm(), None
+    if form.submitted():
+        try:
+            result = service.import_csv(organization, form.file.data.read())
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+        else:
+            db.session.commit()
+    organization = load(Organization, organization_id, "Organization")
+    return web.render(
+        "assets/import.html",
+        status=422 if form.errors else 200,
+        organization=organization,
+        form=form,
+        result=result,
+    )
+
+
+@bp.route("/organizations/<organization_id>/assets/new", methods=["GET", "POST"])
+@requires(Role.TECHNICIAN)
+def new(organization_id: str) -> Response:
+    """Add an Asset."""
+    organization = load(Organization, organization_id, "Organization")
+    form = _form(organization)
+    if form.submitted():
+        try:
+            service.create(organization, _values(form))
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+        else:
+            db.session.commit()
+            return web.respond(redirect=url_for(".index", organization_id=organization_id))
+    return _page(load(Organization, organization_id, "Organization"), form, None)
+
+
+@bp.route("/assets/<asset_id>", methods=["GET", "POST"])
+@requires(Role.TECHNICIAN)
+def edit(asset_id: str) -> Response:
+    """Edit an Asset; an assignment made here is manual (W5)."""
+    row = load(Asset, asset_id, "Asset")
+    organization = load(Organization, row.organization_id, "Organization")
+    macs = " ".join(service.shown_mac(m.mac) for m in row.macs)
+    form = _form(organization, name=row.name, mac_addresses=macs, end_user_id=row.end_user_id or "")
+    if form.submitted():
+        try:
+            service.change(row, _values(form))
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+        else:
+            db.session.commit()
+            return web.respond(
+                redirect=url_for(".index", organization_id=row.organization_id), toast="Saved."
+            )
+    row = load(Asset, asset_id, "Asset")
+    return _page(load(Organization, row.organization_id, "Organization"), form, row)
+
+
+@bp.route("/assets/<asset_id>/delete", methods=["GET", "POST"])
+@requires(Role.TECHNICIAN)
+def delete(asset_id: str) -> Response:
+    """Ask, then delete."""
+    row = load(Asset, asset_id, "Asset")
+    if request.method == "POST":
+        back, name = url_for(".index", organization_id=row.organization_id), row.name
+        service.remove(row)
+        db.session.commit()
+        return web.respond(redirect=back, toast=f"{name} is deleted.")
+    return web.render("assets/delete.html", blocks={"dialog": "dialog"}, asset=row)
+
+
+def _form(organization: Organization, **values: str) -> AssetForm:
+    form = AssetForm(data=values)
+    people = db.session.execute(
+        select(EndUser.id, EndUser.display_name, EndUser.email)
+        .where(EndUser.organization_id == organization.id)
+        .order_by(EndUser.sort_name)
+        .limit(MOST_PEOPLE)
+    )
+    form.end_user_id.choices = [
+        ("", "Nobody"),
+        *((i, f"{name} ({email})" if email else name) for i, name, email in people),
+    ]
+    return form
+
+
+def _values(form: AssetForm) -> dict[str, object]:
+    return {
+        "name": text(form.name),
+        "mac_addresses": text(form.mac_addresses).replace(",", " ").split(),
+        "end_user_id": text(form.end_user_id) or None,
+    }
+
+
+def _page(organization: Organization, form: AssetForm, row: Asset | None) -> Response:
+    return web.render(
+        "assets/form.html",
+        blocks={"dialog": "dialog"},
+        status=422 if form.errors else 200,
+        organization=organization,
+        form=form,
+        asset=row,
+    )

@@ -1,0 +1,39 @@
+"""Forms of End Users."""
+
+from __future__ import annotations
+
+from flask_wtf.file import FileField, FileRequired
+from wtforms import StringField, TextAreaField
+from wtforms.validators import Length
+
+from portal.forms import Form, text
+
+
+class EndUserForm(Form):
+    """The fields that people may enter."""
+
+    display_name = StringField("Name", validators=[Length(max=1024)])
+    first_name = StringField("First name", validators=[Length(max=256)])
+    last_name = StringField("Last name", validators=[Length(max=256)])
+    email = StringField("Email", validators=[Length(max=320)])
+    phone = StringField("Phone", validators=[Length(max=256)])
+    mobile_phone = StringField("Mobile phone", validators=[Length(max=256)])
+    job_title = StringField("Job title", validators=[Length(max=256)])
+    department = StringField("Department", validators=[Length(max=256)])
+    office_location = StringField("Office location", validators=[Length(max=256)])
+    street_address = StringField("Street address", validators=[Length(max=1024)])
+    city = StringField("City", validators=[Length(max=256)])
+    state = StringField("State or province", validators=[Length(max=256)])
+    postal_code = StringField("Zip or postal code", validators=[Length(max=64)])
+    country = StringField("Country", validators=[Length(max=256)])
+    notes = TextAreaField("Notes", validators=[Length(max=20_000)])
+
+    def values(self) -> dict[str, str]:
+        """What was entered, by field."""
+        return {field.name: text(field) for field in self if field.name != "csrf_token"}
+
+
+class ImportForm(Form):
+    """A CSV file."""
+
+    file = FileField("CSV file", validators=[FileRequired("Choose a file.")])

@@ -1,0 +1,310 @@
+"""End Users: the subtab with search, filters, export, import and bulk delete (P5); one person's page (P6)."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from flask import Blueprint, current_app, request, url_for
+from sqlalchemy import select
+from werkzeug.wrappers import Response
+
+from portal import web
+from portal.access import load, may, requires
+from portal.end_users import service
+from portal.end_users.forms import EndUserForm, ImportForm
+from portal.errors import Forbidden, Invalid, PortalError
+from portal.exceptions import service as exceptions
+from portal.extensions import db
+from portal.listing import Listing, parse
+from portal.microsoft import service as microsoft
+from portal.models import Change, EndUser, MicrosoftTenant, Organization, Role, SyncRun
+from portal.organizations import service as organizations
+from portal.runtime import runtime
+from portal.user_sync import service as user_sync
+
+bp = Blueprint("end_users", __name__)
+CHIPS = {
+    "microsoft_status": {
+        "active": "Active in Microsoft",
+        "disabled": "Only: Disabled in Microsoft",
+        "none": "Not linked",
+    },
+    "licensed": {"true": "Has a Microsoft license", "false": "No Microsoft license"},
+    "mfa": {"true": "MFA registered", "false": "MFA not registered"},
+    "source": {"manual": "Entered by hand", "import": "Imported", "sync": "From Microsoft"},
+    "in_scope": {"true": "Within the filters", "false": "Outside the filters"},
+}
+HISTORY = 50
+
+
+@bp.get("/organizations/<organization_id>/end-users")
+@requires(Role.READ_ONLY)
+def index(organization_id: str) -> Response:
+    """The End Users subtab (P5)."""
+    organization = load(Organization, organization_id, "Organization")
+    found = service.listing(organization, _asked())
+    row = organizations.rows([organization])[0]
+    return web.render(
+        "end_users/list.html",
+        blocks={"users_table": "users_table"},
+        organization=organization,
+        row=row,
+        listing=found,
+        chips=[
+            (CHIPS[k][v], found.query(**{k: None})) for k, v in found.filters.items() if v in CHIPS.get(k, {})
+        ],
+        choices=CHIPS,
+        sync=user_sync.document(organization),
+        microsoft_tenant=microsoft.mapped_to(organization),
+        tab="end_users",
+    )
+
+
+@bp.get("/organizations/<organization_id>/end-users.csv")
+@requires(Role.READ_ONLY)
+def export(organization_id: str) -> Response:
+    """CSV of exactly what is filtered."""
+    organization = load(Organization, organization_id, "Organization")
+    text = "".join(service.export(organization, _asked()))
+    response = current_app.response_class(text, mimetype="text/csv")
+    response.headers["Content-Disposition"] = 'attachment; filename="end-users.csv"'
+    return response
+
+
+@bp.route("/organizations/<organization_id>/end-users/import", methods=["GET", "POST"])
+@requires(Role.TECHNICIAN)
+def import_csv(organization_id: str) -> Response:
+    """Upload a CSV; what was taken and which lines were not is listed."""
+    organization = load(Organization, organization_id, "Organization")
+    form, result = ImportForm(), None
+    if form.submitted():
+        try:
+            result = service.import_csv(organization, form.file.data.read())
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+        else:
+            db.session.commit()
+    organization = load(Organization, organization_id, "Organization")
+    return web.render(
+        "end_users/import.html",
+        status=422 if form.errors else 200,
+        organization=organization,
+        form=form,
+        result=result,
+        columns=service.EDITABLE,
+    )
+
+
+@bp.route("/organizations/<organization_id>/end-users/new", methods=["GET", "POST"])
+@requires(Role.TECHNICIAN)
+def new(organization_id: str) -> Response:
+    """Add an End User by hand."""
+    organization = load(Organization, organization_id, "Organization")
+    form = EndUserForm()
+    if form.submitted():
+        try:
+            row = service.create(organization.id, form.values())
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+        else:
+            db.session.commit()
+            return web.respond(redirect=url_for(".detail", end_user_id=row.id))
+    organization = load(Organization, organization_id, "Organization")
+    return web.render(
+        "end_users/new.html", status=422 if form.errors else 200, organization=organization, form=form
+    )
+
+
+@bp.post("/organizations/<organization_id>/end-users/delete")
+@requires(Role.TECHNICIAN)
+def delete_many(organization_id: str) -> Response:
+    """Bulk delete: first what it does, by name and number; then, with ``confirmed``, the deed (L4)."""
+    organization = load(Organization, organization_id, "Organization")
+    if request.form.get("all_filtered"):
+        ids = service.ids_of(
+            organization, parse(_query(request.form.get("filtered", "")), service.SPEC, strict=False)
+        )
+    else:
+        ids = list(dict.fromkeys(request.form.getlist("id")))
+    if not ids:
+        raise Invalid({"id": ["Check at least one person first."]})
+    if request.form.get("confirmed"):
+        number = service.remove_many(organization, ids)
+        db.session.commit()
+        return web.respond(
+            redirect=url_for(".index", organization_id=organization.id),
+            toast=f"{number} End Users are deleted.",
+        )
+    names = db.session.scalars(
+        select(EndUser)
+        .where(EndUser.organization_id == organization.id, EndUser.id.in_(ids[:500]))
+        .order_by(EndUser.sort_name)
+    ).all()
+    return web.render(
+        "end_users/delete_many.html",
+        organization=organization,
+        ids=ids,
+        people=names,
+        effects=service.deletion_effects(organization, ids),
+    )
+
+
+@bp.route("/end-users/<end_user_id>", methods=["GET", "POST"])
+@requires(Role.READ_ONLY)
+def detail(end_user_id: str) -> Response:
+    """One person: Microsoft's facts, editable details, Assets, history (P6); POST saves (technician)."""
+    row = load(EndUser, end_user_id, "End User")
+    form = EndUserForm(data={name: getattr(row, name) for name in service.EDITABLE})
+    if request.method == "POST":
+        _require_technician()
+        form = EndUserForm()
+        locked = service.locked_fields(row)
+        if form.submitted():
+            try:
+                service.change(row, {k: v for k, v in form.values().items() if k not in locked})
+            except Invalid as error:
+                db.session.rollback()
+                form.show(error)
+            else:
+                db.session.commit()
+                return web.respond(redirect=url_for(".detail", end_user_id=row.id), toast="Saved.")
+        row = load(EndUser, end_user_id, "End User")
+    organization = load(Organization, row.organization_id, "Organization")
+    tenant = db.session.get(MicrosoftTenant, row.link.microsoft_tenant_id) if row.link is not None else None
+    return web.render(
+        "end_users/detail.html",
+        status=422 if form.errors else 200,
+        person=row,
+        organization=organization,
+        form=form,
+        locked=service.locked_fields(row),
+        pins=service.pins(row),
+        document=service.documents([row])[0],
+        microsoft_tenant=tenant,
+        changes=_history(row),
+        sync=user_sync.document(organization),
+    )
+
+
+@bp.get("/end-users/<end_user_id>/why")
+@requires(Role.READ_ONLY)
+def why(end_user_id: str) -> Response:
+    """Why this person is, or is not, synced (P6): each section's verdict, the match, the decision."""
+    row = load(EndUser, end_user_id, "End User")
+    organization = load(Organization, row.organization_id, "Organization")
+    asked = request.args.get("user", "") or (row.link.object_id if row.link is not None else row.email)
+    found, problem = None, None
+    try:
+        found = user_sync.explain(organization, asked)
+    except PortalError as error:
+        problem = error.advice
+    return web.render(
+        "end_users/why.html",
+        blocks={"dialog": "dialog"},
+        person=row,
+        organization=organization,
+        found=found,
+        problem=problem,
+        asked=asked,
+    )
+
+
+@bp.route("/end-users/<end_user_id>/delete", methods=["GET", "POST"])
+@requires(Role.TECHNICIAN)
+def delete(end_user_id: str) -> Response:
+    """Ask, naming the effects, then delete (L4)."""
+    row = load(EndUser, end_user_id, "End User")
+    organization = load(Organization, row.organization_id, "Organization")
+    if request.method == "POST":
+        name = row.display_name
+        service.remove(row)
+        db.session.commit()
+        return web.respond(
+            redirect=url_for(".index", organization_id=organization.id), toast=f"{name} is deleted."
+        )
+    return web.render(
+        "end_users/delete.html",
+        blocks={"dialog": "dialog"},
+        person=row,
+        effects=service.deletion_effects(organization, [row.id]),
+    )
+
+
+@bp.route("/end-users/<end_user_id>/unlink", methods=["GET", "POST"])
+@requires(Role.TECHNICIAN)
+def unlink(end_user_id: str) -> Response:
+    """Ask, then take the Link away; the person stays."""
+    row = load(EndUser, end_user_id, "End User")
+    if request.method == "POST":
+        service.unlink(row)
+        db.session.commit()
+        return web.respond(redirect=url_for(".detail", end_user_id=row.id), toast="Unlinked.")
+    return web.render("end_users/unlink.html", blocks={"dialog": "dialog"}, person=row)
+
+
+@bp.post("/end-users/<end_user_id>/sync")
+@requires(Role.TECHNICIAN)
+def sync_person(end_user_id: str) -> Response:
+    """Sync this user now: a run of the Organization, which reads only what changed (T5)."""
+    row = load(EndUser, end_user_id, "End User")
+    run = user_sync.request_run(load(Organization, row.organization_id, "Organization"))
+    db.session.commit()
+    runtime().wake()
+    return web.respond(redirect=url_for("runs.detail", run_id=run.id), toast="The sync is on its way.")
+
+
+@bp.post("/end-users/<end_user_id>/never-sync")
+@requires(Role.TECHNICIAN)
+def never_sync(end_user_id: str) -> Response:
+    """Put the Microsoft user behind this person on the never-sync list (P14)."""
+    row = load(EndUser, end_user_id, "End User")
+    if row.link is None:
+        raise Invalid({"object_id": ["This End User is not linked to a Microsoft user."]})
+    organization = load(Organization, row.organization_id, "Organization")
+    exceptions.never_sync(organization, row.link.object_id, reason=request.form.get("reason", ""))
+    db.session.commit()
+    return web.respond(redirect=url_for(".detail", end_user_id=row.id), toast="On the never-sync list.")
+
+
+@bp.route("/end-users/<end_user_id>/pin/<field>", methods=["GET", "POST"])
+@requires(Role.TECHNICIAN)
+def pin(end_user_id: str, field: str) -> Response:
+    """Pin a field to our own value, with the reason (W6)."""
+    row = load(EndUser, end_user_id, "End User")
+    if request.method == "POST":
+        organization = load(Organization, row.organization_id, "Organization")
+        exceptions.pin(organization, row.id, field, reason=request.form.get("reason", ""))
+        db.session.commit()
+        return web.respond(
+            redirect=url_for(".detail", end_user_id=row.id), toast="Pinned: edit the field now."
+        )
+    return web.render("end_users/pin.html", blocks={"dialog": "dialog"}, person=row, field=field)
+
+
+def _asked() -> Listing:
+    return parse(request.args, service.SPEC, strict=False)
+
+
+def _query(text: str) -> dict[str, str]:
+    return dict(parse_qsl(text.lstrip("?")))
+
+
+def _require_technician() -> None:
+    if not may(Role.TECHNICIAN):
+        raise Forbidden("Your role is Read-only. Ask a technician or an administrator.", needed="technician")
+
+
+def _history(row: EndUser) -> list[tuple[Change, SyncRun | None]]:
+    changes = db.session.scalars(
+        select(Change)
+        .where(Change.end_user_id == row.id, Change.state != "staged")
+        .order_by(Change.at.desc())
+        .limit(HISTORY)
+    ).all()
+    runs = {
+        run.id: run
+        for run in db.session.scalars(select(SyncRun).where(SyncRun.id.in_({c.run_id for c in changes})))
+    }
+    return [(change, runs.get(change.run_id)) for change in changes]

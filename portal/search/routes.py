@@ -1,0 +1,21 @@
+"""The search in the top bar."""
+
+from __future__ import annotations
+
+from flask import Blueprint, request
+from werkzeug.wrappers import Response
+
+from portal import web
+from portal.access import requires
+from portal.models import Role
+from portal.search import service
+
+bp = Blueprint("search", __name__)
+
+
+@bp.get("/search")
+@requires(Role.READ_ONLY)
+def index() -> Response:
+    """Organizations, people and Microsoft tenants that fit."""
+    text = request.args.get("q", "").strip()[:200]
+    return web.render("search/results.html", text=text, found=service.find(text))
