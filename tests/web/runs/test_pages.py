@@ -82,3 +82,89 @@ def test_P8_a_run_shows_old_and_new_reasons_and_sums(client_as, customer):
     assert "&lt;b&gt;Clerk&lt;/b&gt;" in text and "<b>Clerk" not in text
     assert "Skipped: no email address" in text
     assert "Mark 2 people disabled" not in text and "Ask an administrator" in text
+
+
+def test_P8_filters_search_and_the_csv_show_the_same(client_as, customer):
+    browser = client_as(Role.READ_ONLY)
+    address = f"/sync-runs/{customer['run']}"
+    held = browser.get(address + "?state=held").get_data(as_text=True)
+    assert "Held One" in held and "Scanner" not in held.split('id="people"')[1]
+    none = browser.get(address + "?q=zzz").get_data(as_text=True)
+    assert "None of 5 people fits" in none
+    answer = browser.get(address + "/changes.csv?state=held")
+    lines = answer.get_data(as_text=True).splitlines()
+    assert answer.mimetype == "text/csv" and len(lines) == 3
+    assert any(line.startswith("'=Held(Two)") for line in lines)
+
+
+def test_P8_htmx_gets_the_people_only(client_as, customer):
+    text = client_as(Role.READ_ONLY).htmx(f"/sync-runs/{customer['run']}?decision=skip", "people").get_data(as_text=True)
+    assert text.strip().startswith("<section") and "Scanner" in text and "<html" not in text
+
+
+def test_P8_the_list_filters_and_has_its_empty_states(client_as, customer):
+    browser = client_as(Role.READ_ONLY)
+    assert "No run fits" in browser.get("/sync-runs?status=failed").get_data(as_text=True)
+    assert "Harborview Imaging" in browser.get("/sync-runs?view=attention").get_data(as_text=True)
+    now = browser.htmx("/sync-runs", "runs_now").get_data(as_text=True)
+    assert 'id="runs_now"' in now and "<html" not in now
+    assert browser.get("/sync-runs/nope").status_code == 404
+    assert browser.get("/sync-runs/running").status_code == 200
+
+
+def test_P8_the_first_time_says_what_this_is_for(client_as):
+    assert "No sync has run yet" in client_as(Role.READ_ONLY).get("/sync-runs").get_data(as_text=True)
+
+
+def test_G1_the_paused_page_says_both_outcomes_and_only_administrators_decide(client_as, app, customer):
+    address = f"/sync-runs/{customer['run']}"
+    text = client_as().get(address).get_data(as_text=True)
+    for sentence in ("Already applied", "If you apply", "If you dismiss", "Mark 2 people disabled", "Dismiss, keep them"):
+        assert sentence in text
+    technician = client_as(Role.TECHNICIAN)
+    assert technician.send(address + "/held/apply").status_code == 403
+    assert technician.send(address + "/held/dismiss").status_code == 403
+
+
+def test_G1_dismissing_lets_the_sync_go_on(client_as, app, customer):
+    browser = client_as()
+    answer = browser.send(f"/sync-runs/{customer['run']}/held/dismiss")
+    assert answer.status_code == 303
+    with app.app_context():
+        run = db.session.get(SyncRun, customer["run"])
+        assert (run.status, run.held["state"]) == ("succeeded", "dismissed")
+        assert db.session.scalar(db.select(UserSync)).hold_run_id is None
+    again = browser.send(f"/sync-runs/{customer['run']}/held/dismiss")
+    assert again.status_code == 409 and "Nothing of this run is held back" in again.get_data(as_text=True)
+
+
+def test_R5_undo_lists_first_and_then_queues(client_as, app, customer):
+    address = f"/sync-runs/{customer['run']}/undo"
+    with app.app_context():
+        person = db.session.get(customers.EndUser, customer["person"])
+        person.job_title = "Lead"
+        db.session.commit()
+    text = client_as(Role.TECHNICIAN).get(address).get_data(as_text=True)
+    assert "Restored" in text and "Ada Obi" in text and "Job Title" in text
+    with app.app_context():
+        assert db.session.scalar(db.select(db.func.count()).select_from(SyncRun)) == 1
+    answer = client_as().send(address)
+    with app.app_context():
+        undo = db.session.scalar(db.select(SyncRun).where(SyncRun.kind == "undo"))
+        assert answer.location.endswith(undo.id) and undo.undoes_run_id == customer["run"]
+    assert client_as(Role.READ_ONLY).get(address).status_code == 403
+
+
+def test_M7_a_conflict_is_settled_with_link_or_ignore(client_as, app, customer):
+    address = f"/organizations/{customer['organization']}/conflicts"
+    reader = client_as(Role.READ_ONLY).get(address).get_data(as_text=True)
+    assert "Two have it." in reader and "Settling is for technicians" in reader
+    browser = client_as(Role.TECHNICIAN)
+    assert customer["person"] in browser.get(address).get_data(as_text=True)
+    resolve = f"/conflicts/{customer['conflict']}/resolve"
+    assert browser.send(resolve, {"action": "link"}).status_code == 422
+    assert browser.send(resolve, {"action": "ignore", "end_user_id": customer["person"]}).status_code == 303
+    with app.app_context():
+        assert db.session.get(Conflict, customer["conflict"]).resolution == "ignore"
+    assert "No open conflicts" in browser.get(address).get_data(as_text=True)
+    assert "Ignored until one side changes" in browser.get(address + "?state=resolved").get_data(as_text=True)

@@ -1,0 +1,97 @@
+"""P9: the dashboard."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from portal.clock import utcnow
+from portal.dashboard import presenters, service
+from portal.dashboard.service import Day
+from portal.extensions import db
+from portal.models import Change, Conflict, Link, Role, SyncRun, UserSync
+from tests.web import customers
+
+
+def test_P9_a_new_portal_says_where_to_begin(client_as):
+    page = client_as(Role.READ_ONLY).get("/")
+    assert page.status_code == 200 and "Nothing is connected yet" in page.get_data(as_text=True)
+
+
+def test_P9_nobody_sees_it_without_signing_in(app):
+    assert app.test_client().get("/").status_code == 303
+
+
+def test_P9_attention_comes_in_the_order_of_urgency(client_as, app):
+    with app.app_context():
+        now = utcnow()
+        broken = customers.microsoft_tenant("Broken")
+        broken.state, broken.problem, broken.problem_since = "needs_attention", "Consent is gone.", now
+        soon = customers.microsoft_tenant("Soon")
+        soon.relationship_ends_at = now + timedelta(days=6, hours=1)
+        later = customers.microsoft_tenant("Later")
+        later.relationship_ends_at = now + timedelta(days=40)
+        held, failing = customers.organization("Held Co"), customers.organization("Failing Co")
+        run = SyncRun(organization_id=held.id, trigger="hourly", status="held", created_at=now, started_by="schedule",
+                      held={"kind": "disable", "count": 31, "state": "waiting"})
+        db.session.add(run)
+        db.session.flush()
+        common = {"enabled": True, "filters": {}, "updated_at": now}
+        db.session.add(UserSync(organization_id=held.id, hold_run_id=run.id, **common))
+        db.session.add(UserSync(organization_id=failing.id, attention="Three runs failed.", **common))
+        db.session.add(Conflict(organization_id=held.id, key="k", kind="x", reason="r", object_id="o", created_at=now))
+        db.session.commit()
+    text = client_as(Role.READ_ONLY).get("/").get_data(as_text=True)
+    words = ["Broken cannot be read", "Held Co: 31 people", "Failing Co: the sync", "Soon: the partner relationship expires in 6 days",
+             "Held Co: 1 conflict", "Later: the partner relationship"]
+    places = [text.index(word) for word in words]
+    assert places == sorted(places)
+
+
+def test_P9_charts_have_sentences_tables_and_figures(client_as, app):
+    with app.app_context():
+        microsoft = customers.microsoft_tenant()
+        row = customers.organization("Marula <b>Foods</b>", microsoft)
+        run = SyncRun(organization_id=row.id, trigger="hourly", status="failed", created_at=utcnow(), started_by="schedule")
+        db.session.add(run)
+        db.session.flush()
+        for number in range(3):
+            db.session.add(Change(run_id=run.id, organization_id=row.id, object_id=str(number), decision="update",
+                                  reason="fields_differ", at=utcnow()))
+            user = customers.directory_user(microsoft, f"P{number}", f"p{number}@harborview.example")
+            customers.end_user(row, f"P{number}", user.email, linked_to=user)
+        for link, known in zip(db.session.scalars(db.select(Link)), (True, False, None), strict=True):
+            link.mfa_registered = known
+        db.session.commit()
+    text = client_as(Role.READ_ONLY).get("/").get_data(as_text=True)
+    assert ": 3, of which 3 updated." in text and "1 of 1 runs failed." in text
+    assert 'role="img" aria-labelledby="c1 c1-text"' in text and "Show as a table" in text
+    assert "<strong>50%</strong>" in text and "1 is unknown" in text
+    assert "<b>Foods" not in text and "style=" not in text
+
+
+@pytest.mark.parametrize("numbers", [[0] * 14, [1] + [0] * 13, [3, 469] + [7] * 12])
+def test_columns_stand_on_zero_and_keep_their_proportions(numbers):
+    days = [Day(date(2026, 11, 1 + i), {}, n, n) for i, n in enumerate(numbers)]
+    chart = presenters.columns(days, [numbers], ("d",))
+    assert chart.total == sum(numbers) and len(chart.bars) == sum(1 for n in numbers if n)
+    for bar in chart.bars:
+        assert 0 <= bar.y <= presenters.BASE and bar.height <= presenters.PLOT
+    tallest = max((bar.height for bar in chart.bars), default=0)
+    assert all(text == f"{max(numbers):,}" for _, _, text in chart.tops) and (tallest > 0) == any(numbers)
+
+
+def test_the_sentences_of_quiet_days():
+    quiet = [Day(date(2026, 11, 1), {"New": 0}, 0, 4)]
+    assert presenters.changes_sentence(quiet) == "Nobody was changed in these 14 days."
+    assert presenters.failures_sentence(quiet) == "All 4 runs of these 14 days went through."
+
+
+def test_a_day_counts_from_now(app):
+    now = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+    with app.app_context():
+        row = customers.organization("A")
+        for hours in (1, 23, 25):
+            db.session.add(SyncRun(organization_id=row.id, trigger="hourly", status="succeeded",
+                                   created_at=now - timedelta(hours=hours), started_by="schedule"))
+        db.session.flush()
+        assert service.last_day(db.session(), now).runs == {"succeeded": 2}

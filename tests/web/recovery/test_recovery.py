@@ -1,0 +1,122 @@
+"""P12, R1-R4: out of a wrong Microsoft tenant. P13: coverage."""
+
+import pytest
+
+from portal.clock import utcnow
+from portal.extensions import db
+from portal.models import Asset, EndUser, Link, MicrosoftTenant, Organization, Role, Tenant, UserSync
+from tests.web import customers
+
+
+@pytest.fixture
+def customer(app):
+    """An Organization with its sync off: two created (one edited, owning an Asset), one linked, one untouched."""
+    with app.app_context():
+        wrong = customers.microsoft_tenant("Wrong")
+        right = customers.microsoft_tenant("Right", domains=("kestrel.example",))
+        row = customers.organization("Kestrel Couriers", wrong)
+        people = [customers.directory_user(wrong, n, f"{n.lower()}@harborview.example") for n in ("Ann", "Bob", "Cid")]
+        ann = customers.end_user(row, "Ann", people[0].email, source="sync", linked_to=people[0])
+        bob = customers.end_user(row, "Bob", people[1].email, source="sync", linked_to=people[1], edited_at=utcnow())
+        cid = customers.end_user(row, "Cid", people[2].email, linked_to=people[2])
+        old = customers.end_user(row, "Old", "old@kestrel.example")
+        db.session.add(
+            Asset(organization_id=row.id, name="KC-LT-011", end_user_id=bob.id, created_at=utcnow(), updated_at=utcnow())
+        )
+        db.session.add(UserSync(organization_id=row.id, enabled=False, filters={}, updated_at=utcnow()))
+        db.session.commit()
+        return {"id": row.id, "ann": ann.id, "bob": bob.id, "cid": cid.id, "old": old.id, "right": right.id, "wrong": wrong.id}
+
+
+def address(customer, tail=""):
+    return f"/organizations/{customer['id']}/recovery{tail}"
+
+
+def names(app):
+    with app.app_context():
+        return sorted(row.display_name for row in db.session.scalars(db.select(EndUser)))
+
+
+def test_R3_the_page_lists_created_and_linked_and_marks_who_to_look_at(client_as, customer):
+    text = client_as(Role.TECHNICIAN).get(address(customer)).get_data(as_text=True)
+    assert f'value="{customer["ann"]}" aria-label="Delete Ann" checked' in text
+    assert f'value="{customer["bob"]}" aria-label="Delete Bob">' in text  # edited by hand: not checked
+    assert "edited by hand" in text and "KC-LT-011" in text
+    assert f'value="{customer["cid"]}"' not in text and "Cid" in text and f'value="{customer["old"]}"' not in text
+
+
+def test_R3_deleting_asks_once_more_and_then_deletes_only_what_was_confirmed(client_as, app, customer):
+    browser = client_as(Role.TECHNICIAN)
+    form = {"id": [customer["ann"]], "unlink": "1"}
+    page = browser.send(address(customer), form)
+    assert page.status_code == 200 and "Delete 1 and unlink 2" in page.get_data(as_text=True)
+    assert names(app) == ["Ann", "Bob", "Cid", "Old"]
+    assert browser.send(address(customer), {**form, "confirmed": "1"}).status_code == 303
+    assert names(app) == ["Bob", "Cid", "Old"]
+    with app.app_context():
+        assert db.session.scalar(db.select(db.func.count()).select_from(Link)) == 0
+
+
+@pytest.mark.parametrize("who", ["cid", "old"])
+def test_R3_nobody_who_was_here_before_is_ever_deleted(client_as, app, customer, who):
+    form = {"id": [customer["ann"], customer[who]], "confirmed": "1"}
+    answer = client_as().send(address(customer), form)
+    assert answer.status_code == 422 and "Nothing was deleted." in answer.get_data(as_text=True)
+    assert names(app) == ["Ann", "Bob", "Cid", "Old"]
+
+
+def test_R1_while_the_sync_is_on_the_first_step_is_to_stop_it(client_as, app, customer):
+    with app.app_context():
+        db.session.scalar(db.select(UserSync)).enabled = True
+        db.session.commit()
+    browser = client_as()
+    text = browser.get(address(customer)).get_data(as_text=True)
+    assert "Disable User Sync…" in text and "Stop the sync first." in text
+    answer = browser.send(address(customer), {"id": [customer["ann"]], "confirmed": "1"})
+    assert answer.status_code == 409 and len(names(app)) == 4
+    assert browser.send(address(customer, "/unmap")).status_code == 409
+
+
+def test_R1_mapping_the_right_tenant_is_done_here_too(client_as, app, customer):
+    browser = client_as(Role.TECHNICIAN)
+    assert browser.send(address(customer, "/remap"), {"microsoft_tenant_id": customer["right"]}).status_code == 303
+    with app.app_context():
+        assert db.session.get(Organization, customer["id"]).tenant.microsoft_tenant_id == customer["right"]
+        assert len(names(app)) == 4  # R4: End Users keep their data
+    assert browser.send(address(customer, "/unmap")).status_code == 303
+    with app.app_context():
+        other = Tenant(name="Other", microsoft_tenant_id=customer["wrong"], created_at=utcnow())
+        db.session.add(other)
+        db.session.commit()
+        other_id = other.id
+    assert browser.send(address(customer, "/move"), {"tenant_id": other_id}).status_code == 303
+    with app.app_context():
+        assert db.session.get(Organization, customer["id"]).tenant_id == other_id
+    assert browser.send(address(customer, "/move"), {"tenant_id": "nope"}).status_code == 404
+
+
+def test_read_only_sees_why_there_are_no_buttons(client_as, customer):
+    browser = client_as(Role.READ_ONLY)
+    text = browser.get(address(customer)).get_data(as_text=True)
+    assert "Your role is Read-only" in text and "Delete the checked people" not in text
+    assert browser.send(address(customer), {"id": [customer["ann"]], "confirmed": "1"}).status_code == 403
+
+
+def test_checking_nobody_is_said(client_as, customer):
+    answer = client_as().send(address(customer), {})
+    assert answer.status_code == 422 and "Check at least one person" in answer.get_data(as_text=True)
+
+
+def test_P13_coverage_tells_none_one_and_several(client_as, app, customer):
+    with app.app_context():
+        wrong = db.session.get(MicrosoftTenant, customer["wrong"])
+        customers.directory_user(wrong, "Nobody Takes", "n@harborview.example")
+        db.session.commit()
+    browser = client_as(Role.READ_ONLY)
+    base = f"/microsoft-tenants/{customer['wrong']}/coverage"
+    text = browser.get(base).get_data(as_text=True)
+    assert "Kestrel Couriers" in text and "Nobody Takes" in text
+    none = browser.htmx(base + "?taken=none", "coverage_table").get_data(as_text=True)
+    assert "Nobody Takes" in none and "Kestrel Couriers" not in none and "<html" not in none
+    assert "None of 4 users fits" in browser.get(base + "?taken=several").get_data(as_text=True)
+    assert browser.get("/microsoft-tenants/nope/coverage").status_code == 404
