@@ -105,17 +105,17 @@ def _expiring(session: Session, settings: Settings, now: datetime) -> list[Atten
             )
         )
     rows = session.scalars(select(MicrosoftTenant).where(MicrosoftTenant.relationship_ends_at.is_not(None)))
-    for row in rows:
-        if row.relationship_ends_at is not None:
-            ends.append(
-                (
-                    row.relationship_ends_at,
-                    f"{row.name}: the partner relationship",
-                    "the portal can no longer read this customer.",
-                    "/microsoft-tenants",
-                    "Show it",
-                )
-            )
+    ends += [
+        (
+            row.relationship_ends_at,
+            f"{row.name}: the partner relationship",
+            "the portal can no longer read this customer.",
+            "/microsoft-tenants",
+            "Show it",
+        )
+        for row in rows
+        if row.relationship_ends_at is not None
+    ]
     found = []
     for end, what, effect, link, action in sorted(ends):
         left = (end - now).days
@@ -138,8 +138,11 @@ def _expiring(session: Session, settings: Settings, now: datetime) -> list[Atten
 def sync_states(session: Session) -> dict[str, int]:
     """How many enabled syncs are processing, paused, or need attention."""
     rows = session.execute(
-        select(UserSync.hold_run_id.is_not(None), UserSync.attention.is_not(None), UserSync.initial_done_at.is_(None))
-        .where(UserSync.enabled.is_(True))
+        select(
+            UserSync.hold_run_id.is_not(None),
+            UserSync.attention.is_not(None),
+            UserSync.initial_done_at.is_(None),
+        ).where(UserSync.enabled.is_(True))
     ).all()
     found = {"processing": 0, "paused": 0, "needs_attention": 0}
     for is_paused, needs_attention, is_initial in rows:
@@ -169,7 +172,9 @@ def last_day(session: Session, now: datetime) -> LastDay:
     people = session.execute(
         select(Change.decision, func.count())
         .where(
-            Change.at >= since, Change.state == "applied", Change.decision.not_in(("skip", "conflict", "leave"))
+            Change.at >= since,
+            Change.state == "applied",
+            Change.decision.not_in(("skip", "conflict", "leave")),
         )
         .group_by(Change.decision)
     )

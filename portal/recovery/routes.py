@@ -93,7 +93,9 @@ def move(organization_id: str) -> Response:
     row = access.load(Tenant, request.form.get("tenant_id", ""), "Tenant")
     organizations.move(organization, row)
     db.session.commit()
-    return web.respond(redirect=url_for(".index", organization_id=organization_id), toast=f"Moved to {row.name}.")
+    return web.respond(
+        redirect=url_for(".index", organization_id=organization_id), toast=f"Moved to {row.name}."
+    )
 
 
 def _organization(organization_id: str) -> Organization:

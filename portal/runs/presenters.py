@@ -103,18 +103,18 @@ def progress(run: SyncRun, now: datetime) -> Progress:
 
 
 def title(run: SyncRun, organization: str) -> str:
-    """"Hourly run of Harborview Imaging"."""
+    """The run by name: Hourly run of Harborview Imaging."""
     kind = "Undo" if run.kind == "undo" else TRIGGERS.get(run.trigger, "Run")
     return f"{kind} of {organization}" if kind != "Sync Now" else f"Sync Now for {organization}"
 
 
 def short_title(run: SyncRun) -> str:
-    """"Hourly run", for a breadcrumb or a table."""
+    """The kind of run, for a breadcrumb or a table."""
     return "Undo" if run.kind == "undo" else TRIGGERS.get(run.trigger, "Run")
 
 
 def changes_in_words(run: SyncRun) -> str:
-    """"1 created, 3 updated", "No changes", or how far an active run is."""
+    """What it changed ("1 created, 3 updated"), or how far an active run is."""
     if run.status == "queued":
         return "Waits for its turn"
     if run.status == "running":
@@ -137,7 +137,14 @@ def parts(run: SyncRun) -> list[dict[str, Any]]:
     """The in-scope people kind by kind, with what each number links to."""
     counts = run.counts or {}
     return [
-        {"name": name, "number": counts.get(name, 0), "word": word, "fill": fill, "icon": icon, "decision": decision}
+        {
+            "name": name,
+            "number": counts.get(name, 0),
+            "word": word,
+            "fill": fill,
+            "icon": icon,
+            "decision": decision,
+        }
         for name, decision, word, fill, icon in PARTS
     ]
 
@@ -150,7 +157,11 @@ def finished_phases(run: SyncRun) -> list[tuple[str, str, bool]]:
     in_scope, held = counts.get("in_scope", 0), counts.get("held", 0)
     applied = f"{in_scope - held:,} of {in_scope:,}" + (f", {held:,} held" if held else "")
     return [
-        ("Read people", f"{counts['read']:,} · " + ("cut short" if run.status == "partial" else "complete"), False),
+        (
+            "Read people",
+            f"{counts['read']:,} · " + ("cut short" if run.status == "partial" else "complete"),
+            False,
+        ),
         ("Decide", f"{counts['read']:,}", False),
         ("Write and show all at once" if run.lane == "delayed" else "Write End Users", applied, bool(held)),
         ("Sign-ins, MFA, devices", "separate pass", False),
@@ -158,7 +169,7 @@ def finished_phases(run: SyncRun) -> list[tuple[str, str, bool]]:
 
 
 def duration(run: SyncRun) -> str:
-    """"47 seconds", "3 minutes"; blank while it runs."""
+    """How long it took; blank while it runs."""
     if run.started_at is None or run.finished_at is None:
         return ""
     return spell(run.finished_at - run.started_at)
@@ -177,8 +188,12 @@ def spell(length: timedelta) -> str:
 
 
 def _pace(run: SyncRun, now: datetime) -> str:
-    """"less than a minute" once the pace is known; no invented time left otherwise."""
+    """The time left once the pace is known; none is invented."""
     if not run.total or not run.done or run.started_at is None:
         return ""
     left = (now - run.started_at) / run.done * (run.total - run.done)
-    return "At this pace that is less than a minute." if left < timedelta(minutes=1) else f"At this pace that is about {spell(left)}."
+    return (
+        "At this pace that is less than a minute."
+        if left < timedelta(minutes=1)
+        else f"At this pace that is about {spell(left)}."
+    )

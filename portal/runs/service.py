@@ -109,7 +109,9 @@ def urgent_runs() -> list[SyncRun]:
 
 def running_number() -> int:
     """How many runs are under way."""
-    return db.session.scalar(select(func.count()).select_from(SyncRun).where(SyncRun.status == "running")) or 0
+    return (
+        db.session.scalar(select(func.count()).select_from(SyncRun).where(SyncRun.status == "running")) or 0
+    )
 
 
 def organization_names(rows: Iterable[SyncRun]) -> dict[str, str]:
@@ -154,7 +156,9 @@ def hold_facts(run: SyncRun, shown: int = 200) -> HoldFacts | None:
         return None
     sync = db.session.scalar(select(UserSync).where(UserSync.organization_id == run.organization_id))
     linked = db.session.scalar(
-        select(func.count()).select_from(Link).where(
+        select(func.count())
+        .select_from(Link)
+        .where(
             Link.organization_id == run.organization_id, Link.microsoft_tenant_id == run.microsoft_tenant_id
         )
     )
@@ -389,7 +393,9 @@ def coverage_documents(microsoft_tenant: MicrosoftTenant, rows: list[DirectoryUs
         .order_by(Organization.name)
     )
     for object_id, organization_id, name, end_user_id in db.session.execute(statement):
-        takers.setdefault(object_id, []).append({"id": organization_id, "name": name, "end_user_id": end_user_id})
+        takers.setdefault(object_id, []).append(
+            {"id": organization_id, "name": name, "end_user_id": end_user_id}
+        )
     found = []
     for row in rows:
         organizations = takers.get(row.object_id, [])
@@ -418,9 +424,7 @@ def _csv_rows(found: Listing) -> Iterator[tuple[object, ...]]:
 
 def _takers(microsoft_tenant: MicrosoftTenant) -> Select[Any]:
     return (
-        select(Link.object_id)
-        .where(Link.microsoft_tenant_id == microsoft_tenant.id)
-        .group_by(Link.object_id)
+        select(Link.object_id).where(Link.microsoft_tenant_id == microsoft_tenant.id).group_by(Link.object_id)
     )
 
 
@@ -468,9 +472,9 @@ def _chosen(row: Conflict, end_user_id: str | None) -> EndUser:
     if found is None or found.organization_id != row.organization_id:
         raise Invalid({"end_user_id": ["This Organization has no such End User."]})
     tenant = db.session.scalar(
-        select(Tenant).join(Organization, Organization.tenant_id == Tenant.id).where(
-            Organization.id == row.organization_id
-        )
+        select(Tenant)
+        .join(Organization, Organization.tenant_id == Tenant.id)
+        .where(Organization.id == row.organization_id)
     )
     link = found.link
     if (
@@ -481,7 +485,11 @@ def _chosen(row: Conflict, end_user_id: str | None) -> EndUser:
         and _is_present(link)
     ):
         raise Invalid(
-            {"end_user_id": [f"{found.display_name} is linked to another Microsoft user, who still exists. Unlink first."]}
+            {
+                "end_user_id": [
+                    f"{found.display_name} is linked to another Microsoft user, who still exists. Unlink first."
+                ]
+            }
         )
     return found
 
@@ -492,5 +500,3 @@ def _is_present(link: Link) -> bool:
         DirectoryUser.object_id == link.object_id,
     )
     return db.session.scalar(statement) == "present"
-
-

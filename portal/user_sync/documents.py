@@ -85,7 +85,8 @@ def check_groups(request: SyncRequest, known: Collection[str]) -> None:
 def filters_json(spec: FilterSpec) -> dict[str, Any]:
     """The five sections as stored and shown."""
     return {
-        name: {"all": getattr(spec, name).all, "values": list(getattr(spec, name).values)} for name in SECTIONS
+        name: {"all": getattr(spec, name).all, "values": list(getattr(spec, name).values)}
+        for name in SECTIONS
     }
 
 

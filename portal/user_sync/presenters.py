@@ -74,7 +74,9 @@ class Section:
     @property
     def hidden(self) -> int:
         """How many values fit the search and are not on the page."""
-        return max(0, self.found - sum(1 for choice in self.choices if not choice.checked or self._fits(choice)))
+        return max(
+            0, self.found - sum(1 for choice in self.choices if not choice.checked or self._fits(choice))
+        )
 
     def _fits(self, choice: Choice) -> bool:
         return not self.query or folded(self.query) in folded(choice.label)
@@ -151,7 +153,8 @@ def section(
     names = Counter(str(option["label"]) for option in present) if name == "group" else Counter[str]()
     needle = folded(query)
     known = set()
-    checked, others = [], []
+    checked: list[Choice] = []
+    others: list[Choice] = []
     found = 0
     for option in present:
         key = folded(str(option["value"]))
@@ -255,4 +258,15 @@ def _note(option: Mapping[str, Any], is_ambiguous: bool) -> str:
     return " · ".join(str(part) for part in parts if part)
 
 
-__all__ = ["NONE_VALUE", "SHOWN", "Choice", "Guard", "Section", "Summary", "guard", "section", "sections", "summary"]
+__all__ = [
+    "NONE_VALUE",
+    "SHOWN",
+    "Choice",
+    "Guard",
+    "Section",
+    "Summary",
+    "guard",
+    "section",
+    "sections",
+    "summary",
+]

@@ -73,7 +73,11 @@ def queue_due(session: Session, now: datetime, interval_minutes: int) -> int:
 
 def due_tenants(now: datetime) -> Select[MicrosoftTenant]:
     """Tenants whose hour has come."""
-    return select(MicrosoftTenant).where(MicrosoftTenant.next_run_at <= now).order_by(MicrosoftTenant.next_run_at)
+    return (
+        select(MicrosoftTenant)
+        .where(MicrosoftTenant.next_run_at <= now)
+        .order_by(MicrosoftTenant.next_run_at)
+    )
 
 
 def idle_syncs(session: Session, microsoft_tenant_id: str) -> Sequence[UserSync]:
@@ -155,8 +159,6 @@ def flag_overdue(session: Session, now: datetime) -> int:
         )
     ).all()
     for row in late:
-        row.attention = (
-            "The initial sync has not ended within 12 hours. It goes on; look at its run to see what holds it up."
-        )
+        row.attention = "The initial sync has not ended within 12 hours. It goes on; look at its run to see what holds it up."
     session.flush()
     return len(late)

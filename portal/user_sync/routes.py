@@ -44,7 +44,11 @@ def save(organization_id: str) -> Answer:
     form = SetupForm()
     body = form.body(_saved(organization))
     is_new = not _is_enabled(organization)
-    problems = {} if form.validate() else {"hold": ["Whole numbers only: a percentage up to 100, and a number of people."]}
+    problems = (
+        {}
+        if form.validate()
+        else {"hold": ["Whole numbers only: a percentage up to 100, and a number of people."]}
+    )
     plan_id = str(form.plan_id.data or "") or None
     try:
         documents.parse(body)
@@ -248,7 +252,7 @@ def _form_page(
     queries = {name: form.query(name) for name in SECTIONS}
     first_look = request.method == "GET" and not is_edit
     overlap = service.domain_overlap(organization)
-    context = {
+    context: dict[str, Any] = {
         "organization": organization,
         "microsoft_tenant": microsoft.mapped_to(organization),
         "people": service.people(organization),
@@ -295,7 +299,7 @@ def _preview_page(organization: Organization, form: SetupForm, *, stale: str = "
         return _form_page(organization, form, problems=_by_section(error))
     except RetryLater as error:
         return _waiting_page(organization, error)
-    context = {
+    context: dict[str, Any] = {
         "organization": organization,
         "microsoft_tenant": microsoft.mapped_to(organization),
         "form": form,

@@ -177,7 +177,9 @@ def request_run(organization: Organization, plan_id: str | None = None) -> SyncR
     fingerprint = None
     if plan_id is not None:
         if present is not None:
-            raise Refused("A sync is running, so Microsoft's data is about to move. Look again when it is done.")
+            raise Refused(
+                "A sync is running, so Microsoft's data is about to move. Look again when it is done."
+            )
         fingerprint = _approved(organization, documents.parse(saved_request(row)), plan_id)
     if present is not None:
         return present
@@ -237,7 +239,9 @@ def want_group_members(organization: Organization, group_ids: list[str]) -> None
         microsoft.request_read(microsoft_tenant)
 
 
-def preview(organization: Organization, body: Mapping[str, Any], *, page: int, per_page: int) -> dict[str, Any]:
+def preview(
+    organization: Organization, body: Mapping[str, Any], *, page: int, per_page: int
+) -> dict[str, Any]:
     """What the next run would do with these filters, from the mirror as it is; writes nothing (U5, U10, U11, U12).
 
     Raises Invalid, Refused and RetryLater as ``put`` does.
@@ -470,7 +474,9 @@ def _approved(organization: Organization, request: SyncRequest, plan_id: str) ->
         raise Invalid({"plan_id": ["This plan was made for another Organization."]})
     now = _previewed(organization, request)
     if now.fingerprint != fingerprint:
-        raise Refused("Microsoft or the filters have changed since this preview. Nothing was applied. Look again.")
+        raise Refused(
+            "Microsoft or the filters have changed since this preview. Nothing was applied. Look again."
+        )
     return str(fingerprint)
 
 

@@ -36,7 +36,13 @@ class Browser(FlaskClient):
 @pytest.fixture
 def app(tmp_path):
     found = create_app(
-        Settings(data_dir=tmp_path, secret_key="k" * 40, scheduler="off", client_id="client", client_secret="secret")
+        Settings(
+            data_dir=tmp_path,
+            secret_key="k" * 40,
+            scheduler="off",
+            client_id="client",
+            client_secret="secret",
+        )
     )
     found.test_client_class = Browser
     with found.app_context():
@@ -56,7 +62,10 @@ def client_as(app):
         with app.app_context():
             mark_write(db.session())
             account = Account(
-                email=f"{role.value}@rollcall.example", name=role.value.title(), role=role.value, created_at=utcnow()
+                email=f"{role.value}@rollcall.example",
+                name=role.value.title(),
+                role=role.value,
+                created_at=utcnow(),
             )
             db.session.add(account)
             db.session.flush()

@@ -31,7 +31,9 @@ def microsoft_tenant(name="Harborview Health", *, is_read=True, domains=("harbor
 
 def organization(name="Harborview Foundation", microsoft=None, tenant=None):
     if tenant is None:
-        tenant = Tenant(name=f"{name}", microsoft_tenant_id=microsoft.id if microsoft else None, created_at=utcnow())
+        tenant = Tenant(
+            name=f"{name}", microsoft_tenant_id=microsoft.id if microsoft else None, created_at=utcnow()
+        )
         db.session.add(tenant)
         db.session.flush()
     row = Organization(name=name, name_key=name.casefold(), tenant_id=tenant.id, created_at=utcnow())

@@ -31,18 +31,32 @@ def test_P9_attention_comes_in_the_order_of_urgency(client_as, app):
         later = customers.microsoft_tenant("Later")
         later.relationship_ends_at = now + timedelta(days=40)
         held, failing = customers.organization("Held Co"), customers.organization("Failing Co")
-        run = SyncRun(organization_id=held.id, trigger="hourly", status="held", created_at=now, started_by="schedule",
-                      held={"kind": "disable", "count": 31, "state": "waiting"})
+        run = SyncRun(
+            organization_id=held.id,
+            trigger="hourly",
+            status="held",
+            created_at=now,
+            started_by="schedule",
+            held={"kind": "disable", "count": 31, "state": "waiting"},
+        )
         db.session.add(run)
         db.session.flush()
         common = {"enabled": True, "filters": {}, "updated_at": now}
         db.session.add(UserSync(organization_id=held.id, hold_run_id=run.id, **common))
         db.session.add(UserSync(organization_id=failing.id, attention="Three runs failed.", **common))
-        db.session.add(Conflict(organization_id=held.id, key="k", kind="x", reason="r", object_id="o", created_at=now))
+        db.session.add(
+            Conflict(organization_id=held.id, key="k", kind="x", reason="r", object_id="o", created_at=now)
+        )
         db.session.commit()
     text = client_as(Role.READ_ONLY).get("/").get_data(as_text=True)
-    words = ["Broken cannot be read", "Held Co: 31 people", "Failing Co: the sync", "Soon: the partner relationship expires in 6 days",
-             "Held Co: 1 conflict", "Later: the partner relationship"]
+    words = [
+        "Broken cannot be read",
+        "Held Co: 31 people",
+        "Failing Co: the sync",
+        "Soon: the partner relationship expires in 6 days",
+        "Held Co: 1 conflict",
+        "Later: the partner relationship",
+    ]
     places = [text.index(word) for word in words]
     assert places == sorted(places)
 
@@ -51,12 +65,26 @@ def test_P9_charts_have_sentences_tables_and_figures(client_as, app):
     with app.app_context():
         microsoft = customers.microsoft_tenant()
         row = customers.organization("Marula <b>Foods</b>", microsoft)
-        run = SyncRun(organization_id=row.id, trigger="hourly", status="failed", created_at=utcnow(), started_by="schedule")
+        run = SyncRun(
+            organization_id=row.id,
+            trigger="hourly",
+            status="failed",
+            created_at=utcnow(),
+            started_by="schedule",
+        )
         db.session.add(run)
         db.session.flush()
         for number in range(3):
-            db.session.add(Change(run_id=run.id, organization_id=row.id, object_id=str(number), decision="update",
-                                  reason="fields_differ", at=utcnow()))
+            db.session.add(
+                Change(
+                    run_id=run.id,
+                    organization_id=row.id,
+                    object_id=str(number),
+                    decision="update",
+                    reason="fields_differ",
+                    at=utcnow(),
+                )
+            )
             user = customers.directory_user(microsoft, f"P{number}", f"p{number}@harborview.example")
             customers.end_user(row, f"P{number}", user.email, linked_to=user)
         for link, known in zip(db.session.scalars(db.select(Link)), (True, False, None), strict=True):
@@ -91,7 +119,14 @@ def test_a_day_counts_from_now(app):
     with app.app_context():
         row = customers.organization("A")
         for hours in (1, 23, 25):
-            db.session.add(SyncRun(organization_id=row.id, trigger="hourly", status="succeeded",
-                                   created_at=now - timedelta(hours=hours), started_by="schedule"))
+            db.session.add(
+                SyncRun(
+                    organization_id=row.id,
+                    trigger="hourly",
+                    status="succeeded",
+                    created_at=now - timedelta(hours=hours),
+                    started_by="schedule",
+                )
+            )
         db.session.flush()
         assert service.last_day(db.session(), now).runs == {"succeeded": 2}

@@ -15,17 +15,36 @@ def customer(app):
         wrong = customers.microsoft_tenant("Wrong")
         right = customers.microsoft_tenant("Right", domains=("kestrel.example",))
         row = customers.organization("Kestrel Couriers", wrong)
-        people = [customers.directory_user(wrong, n, f"{n.lower()}@harborview.example") for n in ("Ann", "Bob", "Cid")]
+        people = [
+            customers.directory_user(wrong, n, f"{n.lower()}@harborview.example")
+            for n in ("Ann", "Bob", "Cid")
+        ]
         ann = customers.end_user(row, "Ann", people[0].email, source="sync", linked_to=people[0])
-        bob = customers.end_user(row, "Bob", people[1].email, source="sync", linked_to=people[1], edited_at=utcnow())
+        bob = customers.end_user(
+            row, "Bob", people[1].email, source="sync", linked_to=people[1], edited_at=utcnow()
+        )
         cid = customers.end_user(row, "Cid", people[2].email, linked_to=people[2])
         old = customers.end_user(row, "Old", "old@kestrel.example")
         db.session.add(
-            Asset(organization_id=row.id, name="KC-LT-011", end_user_id=bob.id, created_at=utcnow(), updated_at=utcnow())
+            Asset(
+                organization_id=row.id,
+                name="KC-LT-011",
+                end_user_id=bob.id,
+                created_at=utcnow(),
+                updated_at=utcnow(),
+            )
         )
         db.session.add(UserSync(organization_id=row.id, enabled=False, filters={}, updated_at=utcnow()))
         db.session.commit()
-        return {"id": row.id, "ann": ann.id, "bob": bob.id, "cid": cid.id, "old": old.id, "right": right.id, "wrong": wrong.id}
+        return {
+            "id": row.id,
+            "ann": ann.id,
+            "bob": bob.id,
+            "cid": cid.id,
+            "old": old.id,
+            "right": right.id,
+            "wrong": wrong.id,
+        }
 
 
 def address(customer, tail=""):
@@ -42,7 +61,11 @@ def test_R3_the_page_lists_created_and_linked_and_marks_who_to_look_at(client_as
     assert f'value="{customer["ann"]}" aria-label="Delete Ann" checked' in text
     assert f'value="{customer["bob"]}" aria-label="Delete Bob">' in text  # edited by hand: not checked
     assert "edited by hand" in text and "KC-LT-011" in text
-    assert f'value="{customer["cid"]}"' not in text and "Cid" in text and f'value="{customer["old"]}"' not in text
+    assert (
+        f'value="{customer["cid"]}"' not in text
+        and "Cid" in text
+        and f'value="{customer["old"]}"' not in text
+    )
 
 
 def test_R3_deleting_asks_once_more_and_then_deletes_only_what_was_confirmed(client_as, app, customer):
@@ -79,7 +102,10 @@ def test_R1_while_the_sync_is_on_the_first_step_is_to_stop_it(client_as, app, cu
 
 def test_R1_mapping_the_right_tenant_is_done_here_too(client_as, app, customer):
     browser = client_as(Role.TECHNICIAN)
-    assert browser.send(address(customer, "/remap"), {"microsoft_tenant_id": customer["right"]}).status_code == 303
+    assert (
+        browser.send(address(customer, "/remap"), {"microsoft_tenant_id": customer["right"]}).status_code
+        == 303
+    )
     with app.app_context():
         assert db.session.get(Organization, customer["id"]).tenant.microsoft_tenant_id == customer["right"]
         assert len(names(app)) == 4  # R4: End Users keep their data

@@ -15,7 +15,14 @@ def run_of(organization, microsoft, **values):
     row = SyncRun(
         organization_id=organization.id,
         microsoft_tenant_id=microsoft.id,
-        **{"trigger": "hourly", "status": "succeeded", "created_at": now, "started_at": now, "started_by": "schedule", **values},
+        **{
+            "trigger": "hourly",
+            "status": "succeeded",
+            "created_at": now,
+            "started_at": now,
+            "started_by": "schedule",
+            **values,
+        },
     )
     db.session.add(row)
     db.session.flush()
@@ -49,20 +56,63 @@ def customer(app):
             status="held",
             finished_at=utcnow() + timedelta(seconds=47),
             held={"kind": "disable", "count": 2, "state": "waiting"},
-            counts={"read": 10, "in_scope": 4, "out_of_scope": 5, "skipped": 1, "created": 0, "linked": 0, "updated": 1,
-                    "unchanged": 0, "disabled": 0, "enabled": 0, "conflicts": 1, "held": 2, "gone": 0},
+            counts={
+                "read": 10,
+                "in_scope": 4,
+                "out_of_scope": 5,
+                "skipped": 1,
+                "created": 0,
+                "linked": 0,
+                "updated": 1,
+                "unchanged": 0,
+                "disabled": 0,
+                "enabled": 0,
+                "conflicts": 1,
+                "held": 2,
+                "gone": 0,
+            },
         )
-        change_of(run, "Ada Obi", end_user_id=person.id, fields=[{"field": "job_title", "old": "<b>Clerk</b>", "new": "Lead"}])
+        change_of(
+            run,
+            "Ada Obi",
+            end_user_id=person.id,
+            fields=[{"field": "job_title", "old": "<b>Clerk</b>", "new": "Lead"}],
+        )
         change_of(run, "Scanner", "skip", reason="no_email")
         change_of(run, "Twin", "conflict", reason="duplicate_remote_email")
-        change_of(run, "Held One", "mark_disabled", reason="account_disabled", state="held", hold_key="1", payload={})
-        change_of(run, "=Held(Two)", "mark_disabled", reason="account_disabled", state="held", hold_key="2", payload={})
+        change_of(
+            run,
+            "Held One",
+            "mark_disabled",
+            reason="account_disabled",
+            state="held",
+            hold_key="1",
+            payload={},
+        )
+        change_of(
+            run,
+            "=Held(Two)",
+            "mark_disabled",
+            reason="account_disabled",
+            state="held",
+            hold_key="2",
+            payload={},
+        )
         db.session.add(
-            UserSync(organization_id=row.id, enabled=True, filters={}, updated_at=utcnow(), hold_run_id=run.id)
+            UserSync(
+                organization_id=row.id, enabled=True, filters={}, updated_at=utcnow(), hold_run_id=run.id
+            )
         )
         conflict = Conflict(
-            organization_id=row.id, key="k", kind="duplicate_remote_email", reason="Two have it.", object_id="twin",
-            display_name="Twin", email="ada@harborview.example", run_id=run.id, created_at=utcnow(),
+            organization_id=row.id,
+            key="k",
+            kind="duplicate_remote_email",
+            reason="Two have it.",
+            object_id="twin",
+            display_name="Twin",
+            email="ada@harborview.example",
+            run_id=run.id,
+            created_at=utcnow(),
         )
         db.session.add(conflict)
         db.session.commit()
@@ -98,7 +148,11 @@ def test_P8_filters_search_and_the_csv_show_the_same(client_as, customer):
 
 
 def test_P8_htmx_gets_the_people_only(client_as, customer):
-    text = client_as(Role.READ_ONLY).htmx(f"/sync-runs/{customer['run']}?decision=skip", "people").get_data(as_text=True)
+    text = (
+        client_as(Role.READ_ONLY)
+        .htmx(f"/sync-runs/{customer['run']}?decision=skip", "people")
+        .get_data(as_text=True)
+    )
     assert text.strip().startswith("<section") and "Scanner" in text and "<html" not in text
 
 
@@ -119,7 +173,13 @@ def test_P8_the_first_time_says_what_this_is_for(client_as):
 def test_G1_the_paused_page_says_both_outcomes_and_only_administrators_decide(client_as, app, customer):
     address = f"/sync-runs/{customer['run']}"
     text = client_as().get(address).get_data(as_text=True)
-    for sentence in ("Already applied", "If you apply", "If you dismiss", "Mark 2 people disabled", "Dismiss, keep them"):
+    for sentence in (
+        "Already applied",
+        "If you apply",
+        "If you dismiss",
+        "Mark 2 people disabled",
+        "Dismiss, keep them",
+    ):
         assert sentence in text
     technician = client_as(Role.TECHNICIAN)
     assert technician.send(address + "/held/apply").status_code == 403

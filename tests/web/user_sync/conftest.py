@@ -10,9 +10,13 @@ def customer(app):
     with app.app_context():
         microsoft = customers.microsoft_tenant()
         row = customers.organization(microsoft=microsoft)
-        ada = customers.directory_user(microsoft, "Ada Obi", "ada@harborview.example", department="Fundraising")
+        ada = customers.directory_user(
+            microsoft, "Ada Obi", "ada@harborview.example", department="Fundraising"
+        )
         customers.directory_user(microsoft, "Bo Lind", "bo@harborview.example", department="Fundraising")
-        customers.directory_user(microsoft, "Cy Rao", "cy@partner.example", user_type="Guest", department="Legal")
+        customers.directory_user(
+            microsoft, "Cy Rao", "cy@partner.example", user_type="Guest", department="Legal"
+        )
         customers.directory_user(microsoft, "Di Sato", "di@harborview.example")
         customers.group(microsoft, "Foundation staff", [ada])
         customers.group(microsoft, "Trustees")

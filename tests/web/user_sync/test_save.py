@@ -48,7 +48,9 @@ def test_U5_preview_lists_names_and_reasons_and_writes_nothing(client_as, app, c
     text = client_as(Role.READ_ONLY).send(url(customer, "/preview"), everything()).get_data(as_text=True)
     assert "Preview:" in text and "Bo Lind" in text and "Linked to the End User with the same email." in text
     assert "Enable with exactly this plan" not in text
-    narrowed = client_as().send(url(customer, "/preview"), {**everything(), "show": "link"}).get_data(as_text=True)
+    narrowed = (
+        client_as().send(url(customer, "/preview"), {**everything(), "show": "link"}).get_data(as_text=True)
+    )
     assert "Ada Obi" in narrowed and "Bo Lind" not in narrowed
     with app.app_context():
         assert db.session.scalar(db.select(db.func.count()).select_from(EndUser)) == 1
@@ -75,7 +77,9 @@ def test_U12_a_plan_that_has_moved_applies_nothing_and_shows_the_new_one(client_
         db.session.commit()
     answer = browser.send(url(customer), everything(plan_id=plan))
     text = answer.get_data(as_text=True)
-    assert answer.status_code == 422 and "Microsoft has changed since this preview" in text and "Eve New" in text
+    assert (
+        answer.status_code == 422 and "Microsoft has changed since this preview" in text and "Eve New" in text
+    )
     assert not runs(app)
 
 

@@ -13,7 +13,11 @@ def test_U1_the_pop_up_is_a_page_naming_both_sides(client_as, customer, role):
     page = client_as(role).get(url(customer))
     text = page.get_data(as_text=True)
     assert page.status_code == 200
-    assert "Set Up Microsoft User Sync" in text and "Harborview Foundation" in text and "Harborview Health" in text
+    assert (
+        "Set Up Microsoft User Sync" in text
+        and "Harborview Foundation" in text
+        and "Harborview Health" in text
+    )
     assert '>4</span> <span class="text-secondary">of 4' in text
     assert ("Enable Sync</button>" in text) == (role is Role.ADMINISTRATOR)
     assert ("Ask an administrator" in text) == (role is not Role.ADMINISTRATOR)
@@ -54,14 +58,19 @@ def test_U3_every_section_that_is_empty_is_named(client_as, customer):
 
 def test_U4_the_group_warning_shows_as_soon_as_All_is_off(client_as, customer):
     answer = client_as().htmx(url(customer, "/recount"), "match", everything(group_all=None), method="POST")
-    assert "With a Group filter, nobody shows until everyone has been processed." in answer.get_data(as_text=True)
+    assert "With a Group filter, nobody shows until everyone has been processed." in answer.get_data(
+        as_text=True
+    )
     answer = client_as(Role.TECHNICIAN).htmx(url(customer, "/recount"), "match", everything(), method="POST")
     assert "nobody shows until" not in answer.get_data(as_text=True)
 
 
 def test_U5_the_live_line_counts_and_its_parts_sum_to_the_match(client_as, customer):
     answer = client_as().htmx(
-        url(customer, "/recount"), "match", everything(department_all=None, department="Fundraising"), method="POST"
+        url(customer, "/recount"),
+        "match",
+        everything(department_all=None, department="Fundraising"),
+        method="POST",
     )
     text = answer.get_data(as_text=True)
     assert answer.status_code == 200 and "<html" not in text
@@ -81,7 +90,10 @@ def test_U5_without_script_recount_is_a_page_that_keeps_the_choice(client_as, cu
 
 def test_U5_an_empty_match_names_the_culprit(client_as, customer):
     answer = client_as().htmx(
-        url(customer, "/recount"), "match", everything(department_all=None, department="Nobody"), method="POST"
+        url(customer, "/recount"),
+        "match",
+        everything(department_all=None, department="Nobody"),
+        method="POST",
     )
     assert "Department lets nobody through." in answer.get_data(as_text=True)
 
@@ -91,7 +103,11 @@ def test_S6_checking_an_uncounted_group_has_its_members_read(client_as, app, cus
         group = db.session.scalar(db.select(DirectoryGroup).where(DirectoryGroup.display_name == "Trustees"))
         key = group.object_id
     form = everything(group_all=None, group=key)
-    text = client_as(Role.READ_ONLY).htmx(url(customer, "/recount"), "match", form, method="POST").get_data(as_text=True)
+    text = (
+        client_as(Role.READ_ONLY)
+        .htmx(url(customer, "/recount"), "match", form, method="POST")
+        .get_data(as_text=True)
+    )
     assert "are being read" in text
     with app.app_context():
         assert db.session.scalar(db.select(MicrosoftTenant)).read_requested_at is None
@@ -102,8 +118,10 @@ def test_S6_checking_an_uncounted_group_has_its_members_read(client_as, app, cus
 
 def test_U2_searching_never_loses_what_is_checked(client_as, customer):
     form = everything(department="Legal", department_q="fund")
-    text = client_as().htmx(url(customer, "/values/department"), "department-values", form, method="POST").get_data(
-        as_text=True
+    text = (
+        client_as()
+        .htmx(url(customer, "/values/department"), "department-values", form, method="POST")
+        .get_data(as_text=True)
     )
     assert 'value="Legal" checked' in text and "Fundraising" in text and "(none)" not in text
     text = client_as(Role.READ_ONLY).get(url(customer, "/values/department?q=legal")).get_data(as_text=True)
@@ -124,9 +142,13 @@ def test_U2_thousands_of_values_render_a_hundred(client_as, app, customer):
 
 def test_S7_a_value_gone_from_microsoft_keeps_its_check(client_as, app, customer):
     with app.app_context():
-        filters = {name: {"all": True, "values": []} for name in ("user_type", "domain", "office_location", "group")}
+        filters = {
+            name: {"all": True, "values": []} for name in ("user_type", "domain", "office_location", "group")
+        }
         filters["department"] = {"all": False, "values": ["Fundraising", "Legal and Estates"]}
-        db.session.add(UserSync(organization_id=customer, enabled=True, filters=filters, updated_at=customers.utcnow()))
+        db.session.add(
+            UserSync(organization_id=customer, enabled=True, filters=filters, updated_at=customers.utcnow())
+        )
         db.session.commit()
     text = client_as().get(url(customer)).get_data(as_text=True)
     assert "Edit User Sync Filters" in text and ">Save</button>" in text
@@ -136,7 +158,9 @@ def test_S7_a_value_gone_from_microsoft_keeps_its_check(client_as, app, customer
 def test_G7_hostile_names_do_no_harm(client_as, app, customer):
     with app.app_context():
         microsoft = db.session.scalar(db.select(MicrosoftTenant))
-        customers.directory_user(microsoft, "X", "x@harborview.example", department='"><script>alert(1)</script>')
+        customers.directory_user(
+            microsoft, "X", "x@harborview.example", department='"><script>alert(1)</script>'
+        )
         customers.group(microsoft, "<img src=x onerror=alert(1)>", [])
         db.session.commit()
     text = client_as().get(url(customer)).get_data(as_text=True)
@@ -184,7 +208,9 @@ def test_U10_the_guard_says_yes_and_asks_one_more_click(client_as, app, customer
     assert "This looks like the right tenant." in browser.get(url(right)).get_data(as_text=True)
     assert "They end in kestrel.example" in browser.get(url(wrong)).get_data(as_text=True)
     page = browser.send(url(wrong), everything())
-    assert page.status_code == 422 and "Confirm that this is the right Microsoft tenant" in page.get_data(as_text=True)
+    assert page.status_code == 422 and "Confirm that this is the right Microsoft tenant" in page.get_data(
+        as_text=True
+    )
     assert browser.send(url(wrong), everything(tenant_confirmed="1")).status_code == 303
     with app.app_context():
         assert [run.organization_id for run in db.session.scalars(db.select(SyncRun))] == [wrong]
