@@ -1,0 +1,78 @@
+"""People of the portal (P10): roles, invitations, switching off; never without an active administrator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+
+from portal import audit
+from portal.auth import service as accounts
+from portal.clock import utcnow
+from portal.errors import Refused
+from portal.extensions import db
+from portal.models import Account, Role
+
+
+def people() -> Sequence[Account]:
+    """Every account, by address."""
+    return db.session.scalars(select(Account).order_by(Account.email)).all()
+
+
+def change_role(row: Account, role: str) -> None:
+    """Give an account another role. Raises Invalid, Refused for the last administrator."""
+    wanted = accounts.role_of(role)
+    if wanted.value == row.role:
+        return
+    if row.role == Role.ADMINISTRATOR:
+        _keep_one(row)
+    changes = f"role: {row.role} → {wanted.value}"
+    row.role = wanted.value
+    _record(row, changes)
+
+
+def switch(row: Account, *, active: bool) -> None:
+    """Switch an account on or off; switched off, its sessions end at once. Raises Refused for the last administrator."""
+    if row.is_active == active:
+        return
+    if not active and row.role == Role.ADMINISTRATOR:
+        _keep_one(row)
+    row.is_active = active
+    if not active:
+        accounts.end_all_sessions(db.session(), row.id, utcnow())
+    _record(row, "switched on" if active else "switched off")
+
+
+def remove(row: Account) -> None:
+    """Remove an account. Raises Refused for the last administrator."""
+    if row.role == Role.ADMINISTRATOR:
+        _keep_one(row)
+    audit.record(db.session(), "account_removed", object_type="account", object_id=row.id, email=row.email)
+    accounts.end_all_sessions(db.session(), row.id, utcnow())
+    db.session.delete(row)
+    db.session.flush()
+
+
+def _keep_one(row: Account) -> None:
+    others = db.session.scalar(
+        select(func.count())
+        .select_from(Account)
+        .where(Account.role == Role.ADMINISTRATOR.value, Account.is_active.is_(True), Account.id != row.id)
+    )
+    if not others:
+        raise Refused(
+            f"{row.email} is the last active administrator. Make somebody else one first.",
+            link="/settings/people",
+        )
+
+
+def _record(row: Account, changes: str) -> None:
+    db.session.flush()
+    audit.record(
+        db.session(),
+        "account_changed",
+        object_type="account",
+        object_id=row.id,
+        email=row.email,
+        changes=changes,
+    )

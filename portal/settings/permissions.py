@@ -1,0 +1,66 @@
+"""The application permissions of the app registration (C1, graph-facts 0.1 and 0.2): which, why, and what is lost without."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
+
+
+@dataclass(frozen=True)
+class Permission:
+    """An app role of Microsoft Graph."""
+
+    name: str
+    id: str
+    use: str
+    is_optional: bool = False
+
+
+PERMISSIONS = (
+    Permission(
+        "User.Read.All", "df021288-bdef-4463-88db-98f22de89214", "People: without it nothing can be synced."
+    ),
+    Permission(
+        "Organization.Read.All", "498476ce-e0fe-48b0-b801-37ba7e2685c6", "The tenant itself and its licenses."
+    ),
+    Permission(
+        "GroupMember.Read.All",
+        "98830695-27a2-44f7-8c18-0c3ebc9698f6",
+        "Groups. Without it there is no Group filter.",
+        is_optional=True,
+    ),
+    Permission(
+        "Domain.Read.All",
+        "dbb9058a-0e50-45d7-ae91-66909b5d4664",
+        "All domains; the verified ones are known without it.",
+        is_optional=True,
+    ),
+    Permission(
+        "AuditLog.Read.All",
+        "b0afded3-3588-46d8-8b3d-9842eff778da",
+        "Last sign-in and MFA. Without it they stay empty.",
+        is_optional=True,
+    ),
+    Permission(
+        "DeviceManagementManagedDevices.Read.All",
+        "2f51be20-0bb4-4fed-bf7b-db946066c75e",
+        "Intune devices. Without it Assets are not assigned by MAC address.",
+        is_optional=True,
+    ),
+    Permission(
+        "Member.Read.Hidden",
+        "658aa5d8-239f-45c4-aa12-864f4fc7e490",
+        "Members of groups whose membership is hidden.",
+        is_optional=True,
+    ),
+)
+
+
+def manifest() -> str:
+    """The ``requiredResourceAccess`` part of the app's manifest."""
+    access = [{"id": permission.id, "type": "Role"} for permission in PERMISSIONS]
+    return json.dumps(
+        {"requiredResourceAccess": [{"resourceAppId": GRAPH_APP_ID, "resourceAccess": access}]}, indent=2
+    )

@@ -1,0 +1,277 @@
+"""Settings (P10): Microsoft connection, people and roles, API tokens, notifications, audit log, about and health."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+from flask import Blueprint, current_app, request, url_for
+from sqlalchemy import func, select
+from werkzeug.wrappers import Response
+from wtforms import PasswordField, SelectField, StringField, TextAreaField
+from wtforms.validators import InputRequired, Length, Optional
+
+from portal import audit, notify, web
+from portal.access import load, requires
+from portal.api import tokens
+from portal.auth import service as accounts
+from portal.clock import utcnow
+from portal.errors import Invalid
+from portal.extensions import db
+from portal.forms import Form, text
+from portal.listing import parse
+from portal.microsoft import credentials
+from portal.models import Account, ApiToken, Role, SyncRun
+from portal.runtime import runtime
+from portal.settings import audit_log, people, permissions
+
+bp = Blueprint("settings", __name__, url_prefix="/settings")
+ROLES = [("administrator", "Administrator"), ("technician", "Technician"), ("read-only", "Read-only")]
+
+
+class MicrosoftForm(Form):
+    """The app registration."""
+
+    client_id = StringField("Client ID", validators=[InputRequired("Enter the client ID."), Length(max=64)])
+    secret = PasswordField(
+        "Client secret",
+        validators=[Length(max=512)],
+        description="The secret's Value, not its ID. Empty keeps the stored one.",
+    )
+    certificate = TextAreaField(
+        "Certificate",
+        validators=[Length(max=40_000)],
+        description="Instead of a secret: PEM with private key and certificate.",
+    )
+    expires_on = StringField(
+        "Secret expires on",
+        validators=[Optional()],
+        description="A day such as 2027-01-31, as Microsoft shows it.",
+    )
+
+
+class InviteForm(Form):
+    """Whom to invite, as what."""
+
+    email = StringField("Email", validators=[InputRequired("Enter an email address."), Length(max=320)])
+    role = SelectField("Role", choices=ROLES, default="technician")
+
+
+class TokenForm(Form):
+    """A new API token."""
+
+    name = StringField("Name", validators=[InputRequired("Enter a name."), Length(max=100)])
+    role = SelectField("Role", choices=ROLES, default="read-only")
+
+
+class NotificationsForm(Form):
+    """Targets, one Apprise URL a line."""
+
+    targets = TextAreaField(
+        "Targets",
+        validators=[Length(max=8000)],
+        description="One address a line, for instance mailtos://user:password@host or jsons://host/path. They are stored encrypted and not shown again.",
+    )
+
+
+@bp.get("")
+@requires(Role.READ_ONLY)
+def index() -> Response:
+    """Settings begin with About: everybody may see that."""
+    return web.respond(redirect=url_for(".about"))
+
+
+@bp.route("/microsoft", methods=["GET", "POST"])
+@requires(Role.ADMINISTRATOR)
+def microsoft() -> Response:
+    """The app registration: what is set, what it needs, and how to change it (C1, C5)."""
+    shown = credentials.overview(db.session(), runtime().settings)
+    end = f"{shown.expires_at:%Y-%m-%d}" if shown.expires_at else ""
+    form = MicrosoftForm(data={"client_id": shown.client_id, "expires_on": end})
+    if form.submitted():
+        try:
+            credentials.store(
+                db.session(),
+                runtime().box,
+                client_id=text(form.client_id),
+                secret=text(form.secret),
+                certificate_pem=text(form.certificate),
+                expires_at=_day(text(form.expires_on)),
+            )
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+        else:
+            db.session.commit()
+            return web.respond(redirect=url_for(".microsoft"), toast="Saved.")
+    return _page(
+        "microsoft",
+        form,
+        shown=shown,
+        permissions=permissions.PERMISSIONS,
+        manifest=permissions.manifest(),
+        callback=_callback(),
+        now=utcnow(),
+    )
+
+
+@bp.route("/people", methods=["GET", "POST"])
+@requires(Role.ADMINISTRATOR)
+def list_people() -> Response:
+    """Accounts and roles; POST makes a one-time link, shown once."""
+    form, link = InviteForm(), None
+    if form.submitted():
+        try:
+            token = accounts.invite(
+                db.session(),
+                email=text(form.email),
+                role=text(form.role),
+                now=utcnow(),
+                by=audit.current_actor().name,
+            )
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+        else:
+            db.session.commit()
+            base = runtime().settings.base_url or request.url_root.rstrip("/")
+            link = f"{base}{url_for('auth.invitation', token=token)}"
+    return _page("people", form, people=people.people(), roles=ROLES, link=link)
+
+
+@bp.post("/people/<account_id>")
+@requires(Role.ADMINISTRATOR)
+def change_person(account_id: str) -> Response:
+    """Change a role, switch off or on, or remove."""
+    row = load(Account, account_id, "account")
+    match request.form.get("do"):
+        case "role":
+            people.change_role(row, request.form.get("role", ""))
+        case "off":
+            people.switch(row, active=False)
+        case "on":
+            people.switch(row, active=True)
+        case "remove":
+            people.remove(row)
+        case _:
+            raise Invalid({"do": ["One of: role, off, on, remove."]})
+    db.session.commit()
+    return web.respond(redirect=url_for(".list_people"), toast="Saved.")
+
+
+@bp.route("/tokens", methods=["GET", "POST"])
+@requires(Role.ADMINISTRATOR)
+def list_tokens() -> Response:
+    """API tokens; POST makes one, shown once."""
+    form, plain = TokenForm(), None
+    if form.submitted():
+        try:
+            plain = tokens.create(text(form.name), text(form.role))
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+        else:
+            db.session.commit()
+    return _page("tokens", form, tokens=tokens.tokens(), plain=plain)
+
+
+@bp.post("/tokens/<token_id>/revoke")
+@requires(Role.ADMINISTRATOR)
+def revoke_token(token_id: str) -> Response:
+    """End a token."""
+    tokens.revoke(load(ApiToken, token_id, "token"))
+    db.session.commit()
+    return web.respond(redirect=url_for(".list_tokens"), toast="Revoked.")
+
+
+@bp.route("/notifications", methods=["GET", "POST"])
+@requires(Role.ADMINISTRATOR)
+def notifications() -> Response:
+    """Where alerts go (O2)."""
+    form, delivered = NotificationsForm(), None
+    targets = notify.targets(db.session(), runtime().box)
+    if form.submitted():
+        try:
+            if request.form.get("do") == "test":
+                notice = notify.Notice(
+                    "test", "Rollcall: a test", "Alerts about syncs that need somebody arrive here."
+                )
+                delivered = notify.deliver(targets, notice)
+            else:
+                lines = text(form.targets).splitlines()
+                by = audit.current_actor().name
+                notify.save_targets(db.session(), runtime().box, lines, now=utcnow(), by=by)
+                audit.record(db.session(), "notifications_changed", changes=f"{len(lines)} targets")
+                db.session.commit()
+                return web.respond(redirect=url_for(".notifications"), toast="Saved.")
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+    return _page("notifications", form, kinds=[notify.kind_of(url) for url in targets], delivered=delivered)
+
+
+@bp.get("/audit")
+@requires(Role.READ_ONLY)
+def audit_events() -> Response:
+    """The audit log (O4)."""
+    asked = parse(request.args, audit_log.SPEC, strict=False)
+    return _page("audit", None, listing=audit_log.listing(asked), actions=sorted(audit.EVENTS))
+
+
+@bp.get("/audit.csv")
+@requires(Role.READ_ONLY)
+def export_audit() -> Response:
+    """CSV of exactly what is filtered."""
+    cells = "".join(audit_log.export(parse(request.args, audit_log.SPEC, strict=False)))
+    response = current_app.response_class(cells, mimetype="text/csv")
+    response.headers["Content-Disposition"] = 'attachment; filename="audit.csv"'
+    return response
+
+
+@bp.get("/about")
+@requires(Role.READ_ONLY)
+def about() -> Response:
+    """Version, database, queue and scheduler (O3)."""
+    waiting = db.session.scalar(
+        select(func.count()).select_from(SyncRun).where(SyncRun.status.in_(("queued", "running")))
+    )
+    settings = runtime().settings
+    return _page(
+        "about",
+        None,
+        version=_version(),
+        database="SQLite" if settings.is_sqlite else "PostgreSQL",
+        scheduler=settings.scheduler,
+        interval=settings.sync_interval_minutes,
+        waiting=waiting or 0,
+    )
+
+
+def _page(name: str, form: Form | None, **context: object) -> Response:
+    status = 422 if form is not None and form.errors else 200
+    return web.render(f"settings/{name}.html", status=status, form=form, section=name, **context)  # type: ignore[arg-type]
+
+
+def _day(entered: str) -> datetime | None:
+    if not entered.strip():
+        return None
+    try:
+        return datetime.strptime(entered.strip(), "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise Invalid({"expires_on": ["Enter a day such as 2027-01-31."]}) from error
+
+
+def _callback() -> str:
+    base = runtime().settings.base_url
+    return (
+        f"{base}/microsoft-tenants/consent/answer"
+        if base
+        else url_for("microsoft.consent_answer", _external=True)
+    )
+
+
+def _version() -> str:
+    try:
+        return version("rollcall")
+    except PackageNotFoundError:
+        return "from source"
