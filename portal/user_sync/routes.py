@@ -95,7 +95,10 @@ def recount(organization_id: str) -> Answer:
         db.session.rollback()  # nothing is written: let go of SQLite's write lock before counting
     opened = [name for name in SECTIONS if form.query(name) or request.form.get("open") == name]
     return _form_page(
-        _organization(organization_id), form, opened=opened, blocks={"match": "match_update", **DIALOG}
+        _organization(organization_id),
+        form,
+        opened=opened,
+        blocks={"match": "match_update", "sums": "sums", **DIALOG},
     )
 
 
@@ -242,7 +245,7 @@ def _form_page(
     problems = problems or {}
     request_now = documents.draft(form.body(_saved(organization)))
     try:
-        counted = service.recount(organization, request_now)
+        counted = service.recount(organization, request_now, decide=bool(request.args.get("sums")))
         offered = service.options(organization)
     except RetryLater as error:
         return _waiting_page(organization, error)

@@ -49,7 +49,7 @@ default_request = documents.default_request
 ACTIVE = ("queued", "running")
 WAIT_SECONDS = 3
 PREVIEW_ROWS = 100
-LIVE_LIMIT = 25_000  # users up to which every change of the pop-up is decided anew
+LIVE_LIMIT = 3_000  # users up to which every change of the pop-up is decided about at once; beyond, apart
 FIRST_READ = "The first read of {name} is under way. Its users and groups are here in a moment."
 
 
@@ -315,21 +315,23 @@ def preview_page(
 
 @dataclass(frozen=True)
 class Recount:
-    """What some filters match now. previewed: None for tenants too large to decide about at each change."""
+    """What some filters match now. previewed: None when it was left out."""
 
     match: matching.Match
     previewed: engine_preview.PreviewResult | None
 
 
-def recount(organization: Organization, request: SyncRequest) -> Recount:
-    """How many match, and what enabling or saving would do (U5, U10, U11); writes nothing, refuses nothing but waiting.
+def recount(organization: Organization, request: SyncRequest, *, decide: bool = False) -> Recount:
+    """How many match, and what enabling or saving would do (U5, U11); writes nothing, refuses nothing but waiting.
+
+    The second part is left out for large tenants unless ``decide`` asks for it.
 
     Raises Refused when not mapped, RetryLater before the first read.
     """
     microsoft_tenant = _read(organization)
     match = matching.count(db.session(), microsoft_tenant, request.filters)
-    small = match.total <= LIVE_LIMIT
-    return Recount(match, _previewed(organization, request) if small else None)
+    is_wanted = decide or match.total <= LIVE_LIMIT
+    return Recount(match, _previewed(organization, request) if is_wanted else None)
 
 
 def known_endings(organization: Organization, limit: int = 3) -> list[str]:

@@ -4,6 +4,7 @@ import pytest
 
 from portal.extensions import db
 from portal.models import DirectoryGroup, MicrosoftTenant, Role, SyncRun, UserSync
+from portal.user_sync import service
 from tests.web import customers
 from tests.web.user_sync.forms import everything, url
 
@@ -214,3 +215,17 @@ def test_U10_the_guard_says_yes_and_asks_one_more_click(client_as, app, customer
     assert browser.send(url(wrong), everything(tenant_confirmed="1")).status_code == 303
     with app.app_context():
         assert [run.organization_id for run in db.session.scalars(db.select(SyncRun))] == [wrong]
+
+
+def test_T6_a_large_tenant_gets_its_number_at_once_and_the_sums_apart(client_as, customer, monkeypatch):
+    monkeypatch.setattr(service, "LIVE_LIMIT", 3)
+    browser = client_as()
+    text = browser.htmx(url(customer, "/recount"), "match", everything(), method="POST").get_data(
+        as_text=True
+    )
+    assert "4 of 4 Microsoft users match" in text and "New End Users" not in text
+    assert f'hx-post="{url(customer, "/recount?sums=1")}" hx-trigger="load"' in text
+    text = browser.htmx(url(customer, "/recount?sums=1"), "sums", everything(), method="POST").get_data(
+        as_text=True
+    )
+    assert "New End Users" in text and 'id="match"' not in text and "hx-trigger" not in text
