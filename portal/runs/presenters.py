@@ -197,3 +197,9 @@ def _pace(run: SyncRun, now: datetime) -> str:
         if left < timedelta(minutes=1)
         else f"At this pace that is about {spell(left)}."
     )
+
+
+def spared_reason(reason: str) -> str:
+    """Why an undo leaves something alone, with the field's name as pages say it."""
+    field, was, rest = reason.partition(" was ")
+    return f"{FIELD_LABELS.get(field, field)} was {rest}" if was else reason[:1].upper() + reason[1:]
