@@ -12,6 +12,7 @@ from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db, mark_write
 from portal.models import Account, Base, Role
+from tests.web.html_checks import check_page
 
 RAW_TOKEN = "0" * 40
 
@@ -20,6 +21,13 @@ class Browser(FlaskClient):
     """A browser without script, unless ``htmx`` is used; knows its CSRF token."""
 
     csrf = ""
+
+    def open(self, *args, **kwargs):
+        """Every whole page is checked, whatever the test is about."""
+        answer = super().open(*args, **kwargs)
+        if answer.mimetype == "text/html" and b"<html" in answer.data:
+            check_page(answer.get_data(as_text=True), answer.request.path)
+        return answer
 
     def send(self, url, data=None, **kwargs):
         """Post a form with its token."""
