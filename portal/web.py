@@ -98,7 +98,10 @@ def render_block(template: str, block: str, **context: Any) -> str:
     app = _app()
     found = app.jinja_env.get_template(template)
     app.update_template_context(context)
-    return "".join(found.blocks[block](found.new_context(context)))
+    state = found.new_context(context)
+    page = iter(found.root_render_func(state))
+    next(page, None)  # runs the template's imports, which stand before anything is written
+    return "".join(found.blocks[block](state))
 
 
 def respond(
@@ -261,6 +264,7 @@ HTMX_CONFIG = json.dumps(
     {
         "includeIndicatorStyles": False,
         "allowEval": False,
+        "disableInheritance": True,
         "allowScriptTags": False,
         "selfRequestsOnly": True,
         "historyCacheSize": 0,
