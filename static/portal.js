@@ -16,12 +16,11 @@ document.addEventListener("htmx:beforeRequest", (event) => {
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.target === dialog) {
     if (dialog.innerHTML.trim() && !dialog.open) dialog.showModal();
-    const heading = dialog.querySelector("[data-focus], h1, h2");
-    if (heading) {
-      heading.tabIndex = -1;
-      heading.focus();
-      if (heading.id) dialog.setAttribute("aria-labelledby", heading.id);
-    }
+    const heading = dialog.querySelector("h1, h2");
+    const first = dialog.querySelector("[data-focus]") ?? heading;
+    if (first) first.tabIndex = -1;
+    first?.focus();
+    if (heading?.id) dialog.setAttribute("aria-labelledby", heading.id);
   }
   document.querySelectorAll("[data-toast]:not([data-seen])").forEach(fade);
 });

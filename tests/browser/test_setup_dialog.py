@@ -1,0 +1,99 @@
+"""U1, U5, U6, U13: the set-up pop-up in a real browser, from Tenant Details and back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask.sessions import SecureCookieSessionInterface
+from playwright.sync_api import Page, expect
+from werkzeug.serving import make_server
+
+from portal import create_app
+from portal.auth import service as auth
+from portal.clock import utcnow
+from portal.config import Settings
+from portal.extensions import db, mark_write
+from portal.models import Account, Base, Organization, Role
+from tests.web import customers
+
+
+@pytest.fixture
+def tenant_page(tmp_path: Path, page: Page) -> Iterator[str]:
+    """The address of a Tenant with one Organization, in a browser that is signed in as an administrator."""
+    app = create_app(Settings(data_dir=tmp_path, secret_key="k" * 40, scheduler="off"))
+    with app.app_context():
+        Base.metadata.create_all(db.engine)
+        mark_write(db.session())
+        microsoft = customers.microsoft_tenant()
+        row = customers.organization(microsoft=microsoft)
+        for name, department in (("Ada", "Fundraising"), ("Bo", "Fundraising"), ("Cy", "Legal")):
+            customers.directory_user(microsoft, name, f"{name}@harborview.example", department=department)
+        account = Account(
+            email="a@rollcall.example", name="Ada", role=Role.ADMINISTRATOR.value, created_at=utcnow()
+        )
+        db.session.add(account)
+        db.session.flush()
+        token = auth.start_session(
+            db.session(), account, now=utcnow(), ip="", user_agent="", method="password"
+        )
+        db.session.commit()
+        path = f"/tenants/{db.session.get_one(Organization, row.id).tenant_id}"
+    signer = SecureCookieSessionInterface().get_signing_serializer(app)
+    assert signer is not None
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    base = f"http://127.0.0.1:{server.server_port}"
+    cookie = {"name": "rollcall", "value": signer.dumps({"_user_id": token, "_fresh": True}), "url": base}
+    page.context.add_cookies([cookie])  # type: ignore[list-item]
+    yield base + path
+    page.close()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    with app.app_context():
+        db.engine.dispose()
+
+
+def test_U6_from_set_up_to_processing_without_leaving_the_page(page: Page, tenant_page: str) -> None:
+    page.goto(tenant_page)
+    page.get_by_role("link", name="Set Up").first.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator("#match-line")).to_have_text("3 of 3 Microsoft users match")
+    dialog.locator("#department-section summary").click()
+    dialog.get_by_role("checkbox", name="Fundraising").check()
+    expect(dialog.locator("#match")).to_contain_text("2 of 3")
+    expect(dialog.locator("#department-choice")).to_have_text("Fundraising")
+    dialog.get_by_role("button", name="Enable Sync").click()
+    expect(dialog.get_by_role("heading", name="The sync is in progress")).to_be_visible()
+    dialog.get_by_role("link", name="Close", exact=True).click()
+    expect(dialog).to_be_hidden()
+    expect(page.locator("#organizations_table")).to_contain_text("Processing")
+    assert page.url == tenant_page
+
+
+def test_U13_escape_closes_and_gives_the_focus_back(page: Page, tenant_page: str) -> None:
+    page.goto(tenant_page)
+    opener = page.get_by_role("link", name="Set Up").first
+    opener.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.get_by_role("link", name="Set Up").first).to_be_focused()
+
+
+def test_U3_an_error_keeps_the_dialog_and_moves_the_focus_to_the_summary(
+    page: Page, tenant_page: str
+) -> None:
+    page.goto(tenant_page)
+    page.get_by_role("link", name="Set Up").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.locator("#department-section summary").click()
+    dialog.locator("[name=department_all]").uncheck()
+    dialog.get_by_role("button", name="Enable Sync").click()
+    expect(dialog.locator("#problems")).to_be_focused()
+    expect(dialog).to_contain_text("Check at least one department, or All.")
