@@ -10,7 +10,7 @@ from flask import Flask, g, request
 from sqlalchemy.orm import sessionmaker
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal import access, web
+from portal import access, audit, web
 from portal.auth.signed_in import init_login
 from portal.config import Settings, load
 from portal.crypto import SecretBox
@@ -98,3 +98,4 @@ def _begin_write() -> None:
 
 def _end_write(_error: BaseException | None) -> None:
     writing.set(False)
+    audit.set_actor(audit.SYNC)
