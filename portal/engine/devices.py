@@ -89,7 +89,7 @@ def _decide(
         users = owners.get(mac, set())
         if len(users) > 1:
             return AssetDecision(asset.id, AssetOutcome.AMBIGUOUS, mac)
-        end_user_id = end_user_of.get(next(iter(users), ""))
+        end_user_id = end_user_of.get(next(iter(users))) if users else None
         if end_user_id is not None:
             wanted.setdefault(end_user_id, mac)
     if len(wanted) > 1:

@@ -14,7 +14,7 @@ from tests.architecture.source import (
 PURE = tuple(
     f"portal.engine.{name}"
     for name in (
-        "records normalize scope match changes devices decide guards cadence explain licenses options".split()
+        "records normalize scope match changes devices decide guards cadence explain licenses".split()
     )
 )
 OUTER = (

@@ -1,0 +1,272 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from portal.engine.decide import plan
+from portal.engine.guards import check_sums, guard
+from portal.engine.records import Action, FilterSpec, HoldRule, MatchedBy, Reason
+from tests.unit.engine.builders import GONE, SOFT, decisions, linked, only, person, remote, same, snapshot
+
+OLD, NEW = datetime(2020, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def said(decision):
+    return decision.action, decision.reason
+
+
+def test_D1_a_new_person_is_created_with_every_field():
+    found = decisions([remote("a", "a@x.example", city="Utrecht")])["a"]
+    assert said(found) == (Action.CREATE, Reason.NEW_IN_SCOPE)
+    assert {(c.field, c.old, c.new) for c in found.changes} >= {("city", "", "Utrecht"), ("email", "", "a@x.example")}
+
+
+def test_M1_nobody_without_an_email_is_created():
+    assert said(decisions([remote("a")])["a"]) == (Action.SKIP, Reason.NO_EMAIL)
+
+
+def test_M2_the_link_comes_first_even_when_the_email_is_another_persons():
+    user = remote("a", "new@x.example")
+    found = decisions([user], [person("1", "old@x.example", link=linked("a"))])["a"]
+    assert (found.end_user_id, found.match, found.action) == ("1", MatchedBy.LINK, Action.UPDATE)
+
+
+def test_M2_then_the_email():
+    found = decisions([remote("a", "A@x.example")], [person("1", "a@X.example")])["a"]
+    assert (said(found), found.end_user_id, found.match) == ((Action.LINK, Reason.MATCHED_BY_EMAIL), "1", MatchedBy.EMAIL)
+
+
+def test_M2_then_an_alias_if_exactly_one_person_has_it():
+    user = remote("a", "new@x.example", aliases=("old@x.example", "older@x.example"))
+    found = decisions([user], [person("1", "old@x.example")])["a"]
+    assert (said(found), found.end_user_id) == ((Action.LINK, Reason.MATCHED_BY_ALIAS), "1")
+    assert decisions([user], [person("1", "old@x.example"), person("2", "older@x.example")])["a"].action is Action.CREATE
+
+
+def test_M2_an_alias_that_is_another_microsoft_users_address_matches_nobody():
+    users = [remote("a", "new@x.example", aliases=("old@x.example",)), remote("b", "old@x.example")]
+    found = decisions(users, [person("1", "old@x.example")])
+    assert (found["a"].action, found["b"].end_user_id) == (Action.CREATE, "1")
+
+
+def test_M2_the_same_immutable_id_moves_the_link_of_a_gone_object():
+    users = [remote("new", "changed@x.example", immutable_id="im"), remote("old", "a@x.example", immutable_id="im", presence=GONE)]
+    found = decisions(users, [person("1", "a@x.example", link=linked("old", immutable_id="im"))])
+    assert said(found["new"]) == (Action.LINK, Reason.MATCHED_BY_IMMUTABLE_ID)
+    assert (found["new"].end_user_id, found["new"].moves_link_from) == ("1", "old")
+    assert "old" not in found
+
+
+def test_M2_an_immutable_id_of_a_living_object_moves_nothing():
+    users = [remote("new", "n@x.example", immutable_id="im"), remote("old", "a@x.example", immutable_id="im")]
+    found = decisions(users, [person("1", "a@x.example", link=linked("old", immutable_id="im"))])
+    assert found["new"].action is Action.CREATE
+
+
+def test_M3_people_of_other_organizations_are_not_in_the_snapshot_and_never_named():
+    found = decisions([remote("a", "a@x.example")], [])
+    assert found["a"].end_user_id is None
+
+
+def test_M4_two_users_never_get_one_end_user():
+    users = [remote("a", "one@x.example", aliases=("p@x.example",)), remote("b", "two@x.example", aliases=("p@x.example",))]
+    found = decisions(users, [person("1", "p@x.example")])
+    assert sorted(d.action for d in found.values()) == [Action.CREATE, Action.LINK]
+
+
+def test_M5_an_email_linked_to_a_living_object_is_a_conflict():
+    users = [remote("a", "a@x.example"), remote("b", "a@x.example")]
+    found = decisions(users, [same(users[0], "1")])
+    assert (found["b"].action, found["b"].other_object_id, found["b"].end_user_id) == (Action.CONFLICT, "a", "1")
+    assert found["a"].action is Action.LEAVE
+
+
+def test_M5_the_link_moves_when_the_old_object_is_gone():
+    users = [remote("a", "a@x.example", presence=GONE), remote("b", "a@x.example")]
+    found = decisions(users, [same(users[0], "1")])
+    assert (said(found["b"]), found["b"].moves_link_from) == ((Action.LINK, Reason.LINK_MOVED), "a")
+    assert "a" not in found, "the moved Link is not marked disabled as well"
+
+
+def test_M5_R4_the_link_moves_from_another_microsoft_tenant():
+    found = decisions([remote("b", "a@x.example")], [person("1", "a@x.example", link=linked("x", is_foreign=True))])
+    assert (said(found["b"]), found["b"].end_user_id) == ((Action.LINK, Reason.LINK_MOVED), "1")
+
+
+def test_M5_out_of_scope_but_living_objects_keep_their_link():
+    owner = remote("a", "a@x.example", department="Other")
+    found = decisions([owner, remote("b", "a@x.example", department="IT")], [same(owner, "1")], filters=only(department=["IT"]))
+    assert said(found["b"]) == (Action.CONFLICT, Reason.EMAIL_LINKED_TO_OTHER)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "winner"),
+    [
+        ({"account_enabled": False}, {"account_enabled": True}, "b"),
+        ({"created_at": NEW}, {"created_at": OLD}, "b"),
+        ({"created_at": OLD}, {"created_at": NEW}, "a"),
+        ({"created_at": None}, {"created_at": NEW}, "b"),
+    ],
+)
+def test_M6_the_enabled_else_the_older_wins_and_the_other_is_a_conflict(first, second, winner):
+    found = decisions([remote("a", "x@x.example", **first), remote("b", "X@x.example", **second)])
+    loser = found[{"a": "b", "b": "a"}[winner]]
+    assert found[winner].action is Action.CREATE
+    assert (said(loser), loser.other_object_id) == ((Action.CONFLICT, Reason.DUPLICATE_REMOTE_EMAIL), winner)
+
+
+def test_M6_the_linked_one_wins_over_an_enabled_one():
+    owner = remote("z", "x@x.example", account_enabled=False)
+    found = decisions([remote("a", "x@x.example"), owner], [same(owner, "1", is_disabled=True)])
+    assert found["a"].action is Action.CONFLICT and found["z"].action is Action.LEAVE
+
+
+def test_M7_an_ignored_conflict_is_left_until_a_side_changes():
+    users = [remote("a", "x@x.example"), remote("b", "x@x.example")]
+    key = decisions(users)["b"].conflict_key
+    ignored = frozenset({key})
+    assert said(decisions(users, ignored_conflicts=ignored)["b"]) == (Action.LEAVE, Reason.CONFLICT_IGNORED)
+    moved = [remote("a", "y@x.example"), remote("c", "y@x.example")]
+    assert decisions(moved, ignored_conflicts=ignored)["c"].action is Action.CONFLICT
+
+
+def test_M7_a_settled_conflict_links_the_end_user_that_was_chosen():
+    users = [remote("a", "x@x.example"), remote("b", "x@x.example")]
+    found = decisions(users, [person("1", "other@x.example")], settled_links={"b": "1"})
+    assert (found["b"].action, found["b"].end_user_id) == (Action.LINK, "1")
+
+
+def test_M8_a_disabled_account_with_a_known_email_is_linked_whatever_the_rules():
+    found = decisions([remote("a", "a@x.example", account_enabled=False)], [person("1", "a@x.example")], filters=FilterSpec(only_licensed=True))
+    assert (found["a"].action, found["a"].sets_disabled) == (Action.LINK, True)
+
+
+def test_U9_add_rules_decide_creation_only():
+    off = remote("a", "a@x.example", account_enabled=False)
+    plain = remote("b", "b@x.example")
+    assert said(decisions([off])["a"]) == (Action.SKIP, Reason.DISABLED_NOT_ADDED)
+    assert decisions([off], filters=FilterSpec(add_disabled_accounts=True))["a"].action is Action.CREATE
+    assert said(decisions([plain], filters=FilterSpec(only_licensed=True))["b"]) == (Action.SKIP, Reason.UNLICENSED_NOT_ADDED)
+    assert decisions([plain], [same(plain, "1")], filters=FilterSpec(only_licensed=True))["b"].action is Action.LEAVE
+
+
+def test_W1_a_blank_erases_only_what_the_sync_wrote():
+    user = remote("a", "a@x.example")
+    people = [person("1", "a@x.example", link=linked("a", written={"city": "Utrecht"}), city="Utrecht", phone="+31 1", display_name="A")]
+    changed = {c.field: c.new for c in decisions([user], people)["a"].changes}
+    assert changed == {"city": ""}
+    edited = [person("1", "a@x.example", link=linked("a", written={"city": "Utrecht"}), city="Delft", display_name="A")]
+    assert decisions([user], edited)["a"].changes == ()
+
+
+def test_W1_a_lost_email_is_never_erased_and_the_rest_goes_on():
+    user = remote("a", "", city="Delft")
+    people = [person("1", "a@x.example", link=linked("a", written={"email": "a@x.example"}), display_name="A")]
+    assert {c.field for c in decisions([user], people)["a"].changes} == {"city"}
+
+
+def test_W3_only_fields_that_differ_are_written():
+    user = remote("a", "a@x.example", city="Delft", country="NL")
+    people = [person("1", "a@x.example", link=linked("a"), city="Utrecht", country="NL", display_name="A")]
+    assert [(c.field, c.old, c.new) for c in decisions([user], people)["a"].changes] == [("city", "Utrecht", "Delft")]
+
+
+def test_W4_two_people_who_swap_addresses_are_no_conflict():
+    users = [remote("a", "b@x.example"), remote("b", "a@x.example")]
+    people = [person("1", "a@x.example", link=linked("a"), display_name="A"), person("2", "b@x.example", link=linked("b"), display_name="B")]
+    assert {d.action for d in decisions(users, people).values()} == {Action.UPDATE}
+
+
+def test_W4_somebody_new_may_take_an_address_that_becomes_free():
+    users = [remote("a", "moved@x.example"), remote("b", "a@x.example")]
+    found = decisions(users, [person("1", "a@x.example", link=linked("a"), display_name="A")])
+    assert (found["a"].action, found["b"].action) == (Action.UPDATE, Action.CREATE)
+
+
+def test_W4_a_clash_with_somebody_who_stays_keeps_the_address_and_updates_the_rest():
+    user = remote("a", "taken@x.example", city="Delft")
+    people = [person("1", "a@x.example", link=linked("a"), display_name="A"), person("2", "taken@x.example")]
+    found = decisions([user], people)["a"]
+    assert (said(found), found.other_end_user_id) == ((Action.CONFLICT, Reason.EMAIL_CLASH), "2")
+    assert {c.field for c in found.changes} == {"city"}
+
+
+def test_W4_a_chain_that_cannot_move_stops_where_it_must():
+    users = [remote("a", "b@x.example"), remote("b", "held@x.example")]
+    people = [
+        person("1", "a@x.example", link=linked("a"), display_name="A"),
+        person("2", "b@x.example", link=linked("b"), display_name="B"),
+        person("3", "held@x.example"),
+    ]
+    assert {d.reason for d in decisions(users, people).values()} == {Reason.EMAIL_CLASH}
+
+
+def test_W6_a_pinned_field_keeps_our_value_and_never_sync_is_skipped():
+    user = remote("a", "new@x.example", city="Delft")
+    people = [person("1", "a@x.example", link=linked("a"), pinned={"city", "email"}, city="Ours", display_name="A")]
+    assert decisions([user], people)["a"].changes == ()
+    assert said(decisions([user], never_sync=frozenset({"a"}))["a"]) == (Action.SKIP, Reason.NEVER_SYNC)
+
+
+def test_L1_disabled_soft_deleted_and_gone_are_marked_and_enabled_unmarked():
+    off = remote("a", "a@x.example", account_enabled=False)
+    assert said(decisions([off], [same(off, "1")])["a"]) == (Action.MARK_DISABLED, Reason.ACCOUNT_DISABLED)
+    for presence, reason in ((SOFT, Reason.ACCOUNT_SOFT_DELETED), (GONE, Reason.ACCOUNT_GONE)):
+        user = remote("a", "a@x.example", presence=presence)
+        found = decisions([user], [same(user, "1")])["a"]
+        assert (said(found), found.is_absent) == ((Action.MARK_DISABLED, reason), True)
+    on = remote("a", "a@x.example")
+    assert said(decisions([on], [same(on, "1", is_disabled=True)])["a"]) == (Action.MARK_ENABLED, Reason.ACCOUNT_ENABLED)
+    assert said(decisions([off], [same(off, "1", is_disabled=True)])["a"])[0] is Action.LEAVE
+
+
+def test_L1_unknown_is_not_disabled():
+    user = remote("a", "a@x.example", account_enabled=None)
+    assert decisions([user], [same(user, "1")])["a"].action is Action.LEAVE
+    assert decisions([user], [same(user, "1", is_disabled=True)])["a"].action is Action.LEAVE
+
+
+def test_L2_absence_from_an_incomplete_read_concludes_nothing():
+    people = [same(remote("a", "a@x.example"), "1")]
+    assert said(decisions([], people, is_complete=False)["a"]) == (Action.LEAVE, Reason.ABSENT_BUT_READ_INCOMPLETE)
+    assert decisions([], people, is_complete=True)["a"].action is Action.MARK_DISABLED
+
+
+def test_L3_outside_the_filters_nothing_is_updated_but_marks_are_facts():
+    user = remote("a", "a@x.example", department="Other", city="Delft")
+    people = [person("1", "a@x.example", link=linked("a"))]
+    found = decisions([user], people, filters=only(department=["IT"]))["a"]
+    assert (said(found), found.changes, found.sets_in_scope) == ((Action.LEAVE, Reason.NO_LONGER_IN_SCOPE), (), False)
+    off = remote("a", "a@x.example", department="Other", account_enabled=False)
+    found = decisions([off], people, filters=only(department=["IT"]))["a"]
+    assert (found.action, found.is_in_scope) == (Action.MARK_DISABLED, False)
+
+
+def test_L3_back_in_scope_updates_resume():
+    user = remote("a", "a@x.example")
+    assert said(decisions([user], [same(user, "1", is_in_scope=False)])["a"]) == (Action.LEAVE, Reason.BACK_IN_SCOPE)
+
+
+def test_L4_somebody_deleted_here_is_created_again():
+    assert decisions([remote("a", "a@x.example")], [])["a"].action is Action.CREATE
+
+
+def test_L6_links_from_an_earlier_time_are_taken_up():
+    user = remote("a", "a@x.example")
+    assert decisions([user], [same(user, "1")])["a"].action is Action.LEAVE
+
+
+def test_S6_members_only_and_nobody_for_a_deleted_group():
+    users = [remote("a", "a@x.example"), remote("b", "b@x.example")]
+    found = decisions(users, filters=only(group=["g"]), groups_of={"a": frozenset({"g"})})
+    assert (found["a"].action, said(found["b"])) == (Action.CREATE, (Action.LEAVE, Reason.OUT_OF_SCOPE))
+    found = decisions(users, filters=only(group=["g"]), groups_of={"a": frozenset({"g"})}, deleted_groups=frozenset({"g"}))
+    assert {d.action for d in found.values()} == {Action.LEAVE}
+
+
+def test_G8_one_bad_record_is_skipped_and_the_counts_add_up():
+    users = [remote("a", "a@x.example"), remote("b", problem="displayName is not a text"), remote("c"), remote("d", "d@x.example", department="x")]
+    found = plan(snapshot(users, filters=only(department=[""])))
+    counts = guard(found, linked=0, is_initial=True, rule=HoldRule()).counts
+    assert check_sums(counts)
+    assert (counts.read, counts.in_scope, counts.out_of_scope, counts.skipped, counts.created) == (4, 1, 1, 2, 1)
+    assert {d.object_id: d.note for d in found.decisions}["b"] == "displayName is not a text"

@@ -1,0 +1,21 @@
+from portal.engine import licenses
+from portal.engine.explain import ACTION_LABELS, SENTENCES, reason_sentence, why
+from portal.engine.records import Action, Decision, Reason
+
+
+def test_P6_every_reason_and_decision_has_words():
+    assert set(SENTENCES) == set(Reason)
+    assert set(ACTION_LABELS) == set(Action)
+    assert all(text.endswith(".") for text in SENTENCES.values())
+
+
+def test_P6_a_detail_follows_its_reason():
+    assert why(Decision("a", Action.SKIP, Reason.BAD_RECORD, note="no id")) == "Skipped: Microsoft's record cannot be used. (no id)"
+    assert reason_sentence("from a newer version") == "from a newer version"
+
+
+def test_D3_products_are_named_by_sku_id_then_part_number_then_id():
+    assert licenses.product_name("CBDC14AB-D96C-4C30-B9F4-6ADA7CDC1D46") == "Microsoft 365 Business Premium"
+    assert licenses.product_name("x", "PART_7") == "PART_7"
+    assert licenses.product_name("x") == "x"
+    assert licenses.product_names(["b", "a"], {"a": "Alpha", "b": "Alpha"}) == ["Alpha"]

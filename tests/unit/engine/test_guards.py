@@ -1,0 +1,67 @@
+import pytest
+
+from portal.engine.guards import as_dict, check_sums, guard, hold_key
+from portal.engine.records import Action, Decision, HoldKind, HoldRule, Plan, Reason
+
+
+def disables(number, **values):
+    return [Decision(f"d{n}", Action.MARK_DISABLED, Reason.ACCOUNT_DISABLED, end_user_id=f"e{n}", **values) for n in range(number)]
+
+
+def creates(number):
+    return [Decision(f"c{n}", Action.CREATE, Reason.NEW_IN_SCOPE, email=f"c{n}@x.example") for n in range(number)]
+
+
+def guarded(decisions, *, linked=100, is_initial=False, rule=HoldRule(), dismissed=frozenset()):
+    return guard(Plan(tuple(decisions)), linked=linked, is_initial=is_initial, rule=rule, dismissed=dismissed)
+
+
+@pytest.mark.parametrize(("number", "linked", "held"), [(26, 100, True), (25, 100, False), (9, 20, False), (10, 20, True), (10, 40, False), (11, 40, True)])
+def test_G1_more_than_a_quarter_and_at_least_ten_disables_are_held(number, linked, held):
+    found = guarded(disables(number), linked=linked)
+    assert (HoldKind.DISABLE in found.held) is held
+    assert len(found.apply) == (0 if held else number)
+    assert check_sums(found.counts)
+
+
+@pytest.mark.parametrize(("number", "linked", "initial", "held"), [(26, 100, False, True), (25, 100, False, False), (24, 10, False, False), (25, 10, False, True), (500, 0, True, False), (500, 0, False, True)])
+def test_G1_many_creations_are_held_after_the_initial_sync_only(number, linked, initial, held):
+    found = guarded(creates(number), linked=linked, is_initial=initial)
+    assert (HoldKind.CREATE in found.held) is held
+
+
+def test_G1_the_threshold_is_settable():
+    assert guarded(disables(3), linked=100, rule=HoldRule(percent=1, minimum=2)).held
+    assert not guarded(disables(99), linked=100, rule=HoldRule(percent=100, minimum=1)).held
+
+
+def test_G1_the_rest_is_applied_and_counted():
+    found = guarded([*disables(30), *creates(1)], linked=100)
+    assert [d.object_id for d in found.apply] == ["c0"]
+    assert (found.counts.held, found.counts.created, found.counts.disabled) == (30, 1, 0)
+
+
+def test_G1_dismissed_people_are_not_held_again_until_they_change():
+    decisions = disables(30)
+    keys = frozenset(hold_key(d) for d in decisions)
+    found = guarded(decisions, dismissed=keys)
+    assert (found.held, found.apply, found.counts.unchanged) == ({}, (), 30)
+    changed = disables(30, email="new@x.example")
+    assert guarded(changed, dismissed=keys).held
+
+
+def test_G1_dismissed_creations_count_as_skipped():
+    decisions = creates(30)
+    found = guarded(decisions, dismissed=frozenset(hold_key(d) for d in decisions))
+    assert (found.counts.skipped, found.counts.created) == (30, 0) and check_sums(found.counts)
+
+
+def test_G8_people_who_are_gone_stand_outside_the_sums():
+    found = guarded(disables(3, is_absent=True))
+    assert (found.counts.gone, found.counts.read, found.counts.disabled) == (3, 0, 0)
+    assert as_dict(found.counts)["gone"] == 3
+
+
+def test_G8_out_of_scope_marks_count_as_out_of_scope():
+    found = guarded(disables(2, is_in_scope=False))
+    assert (found.counts.out_of_scope, found.counts.disabled) == (2, 0) and check_sums(found.counts)
