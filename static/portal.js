@@ -1,6 +1,7 @@
 // What works without script, a little faster: dialogs, toasts, selections, polls. Hooks are data attributes.
 const dialog = document.getElementById("dialog");
 let opener = null;
+let leftFrom = null;
 
 document.addEventListener("htmx:configRequest", (event) => {
   const token = document.querySelector('meta[name="csrf-token"]');
@@ -25,6 +26,13 @@ document.addEventListener("htmx:afterSwap", (event) => {
   document.querySelectorAll("[data-toast]:not([data-seen])").forEach(fade);
 });
 
+// The list behind a dialog is fetched anew when it closes: the link it was opened from is another element then.
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (!leftFrom || event.detail.target === dialog || document.activeElement !== document.body) return;
+  [...document.links].find((link) => link.getAttribute("href") === leftFrom)?.focus();
+  leftFrom = null;
+});
+
 document.addEventListener("htmx:sendError", () => say("The portal does not answer. What you entered is still here; try again."));
 document.addEventListener("htmx:responseError", (event) => say(`This did not work (${event.detail.xhr.status}). Try again, or reload the page.`));
 
@@ -41,6 +49,7 @@ document.addEventListener("click", (event) => {
 dialog?.addEventListener("close", () => {
   dialog.replaceChildren();
   opener?.focus();
+  leftFrom = opener?.getAttribute("href");
   document.body.dispatchEvent(new Event("dialog-closed"));
 });
 
