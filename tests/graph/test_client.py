@@ -1,0 +1,274 @@
+from datetime import UTC, datetime
+
+import pytest
+import requests
+import requests_mock as mocking
+
+from portal.errors import (
+    SourceAuthError,
+    SourceBadAnswer,
+    SourceGone,
+    SourceLicenseMissing,
+    SourcePermissionMissing,
+    SourceRejected,
+    SourceThrottled,
+    SourceTransient,
+    Stopped,
+)
+from portal.graph.client import GraphClient, ObjectMissing
+from portal.graph.limiter import SlowLimiter
+from portal.graph.source import GraphDirectory
+
+BASE = "https://graph.microsoft.com"
+USERS = f"{BASE}/v1.0/users"
+
+
+class Tokens:
+    def __init__(self):
+        self.forgotten = 0
+
+    def token(self):
+        return f"token-{self.forgotten}"
+
+    def forget(self):
+        self.forgotten += 1
+
+    fresh = token
+
+
+@pytest.fixture
+def waits():
+    return []
+
+
+@pytest.fixture
+def client(waits):
+    found = GraphClient(BASE, Tokens(), waits.append, lambda: datetime(2026, 11, 3, tzinfo=UTC), jitter=lambda: 0.0)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def graph():
+    with mocking.Mocker() as mocker:
+        yield mocker
+
+
+def error(code_, message="", **inner):
+    return {"error": {"code": code_, "message": message, "innerError": inner}}
+
+
+def read(client, path="/users"):
+    return [item for page in client.pages(path) for item in page["value"]]
+
+
+def test_pages_are_followed_as_they_are_and_an_empty_one_ends_nothing(client, graph):
+    graph.get(USERS, json={"value": [1], "@odata.nextLink": f"{USERS}?$skiptoken=a%2Bb"})
+    graph.get(f"{USERS}?$skiptoken=a%2Bb", json={"value": [], "@odata.nextLink": f"{USERS}?$skiptoken=c"})
+    graph.get(f"{USERS}?$skiptoken=c", json={"value": [2]})
+    assert read(client) == [1, 2]
+    assert client.meter.requests == 3
+    assert all(r.headers["Authorization"] == "Bearer token-0" for r in graph.request_history)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://evil.example/v1.0/users",
+        "http://graph.microsoft.com/v1.0/users",
+        "https://graph.microsoft.com@evil.example/users",
+        "https://user:pw@graph.microsoft.com/v1.0/users",
+        "https://graph.microsoft.com:8443/v1.0/users",
+        "https://graph.microsoft.com.evil.example/users",
+        "https://graph.microsoft.com\\@evil.example/",
+        "//evil.example/users",
+        "ftp://graph.microsoft.com/",
+        "https://[broken",
+        5,
+    ],
+)
+def test_G6_a_link_to_anywhere_else_is_an_error_and_gets_no_token(client, graph, link):
+    graph.get(USERS, json={"value": [1], "@odata.nextLink": link})
+    with pytest.raises(SourceBadAnswer, match="another server"):
+        read(client)
+    assert [r.url for r in graph.request_history] == [USERS]
+
+
+def test_G6_only_the_letter_case_of_the_host_may_differ(client, graph):
+    graph.get(USERS, json={"value": [], "@odata.nextLink": "https://GRAPH.microsoft.com:443/v1.0/users?$skiptoken=x"})
+    graph.get(mocking.ANY, json={"value": [7]})
+    graph.get(USERS, json={"value": [], "@odata.nextLink": "https://GRAPH.Microsoft.com/v1.0/more"})
+    assert read(client) == [7]
+
+
+def test_G6_redirects_are_not_followed(client, graph):
+    graph.get(USERS, status_code=302, headers={"Location": "https://evil.example/"})
+    with pytest.raises(SourceBadAnswer, match="redirect"):
+        read(client)
+    assert len(graph.request_history) == 1
+
+
+def test_G5_a_throttled_page_is_asked_for_again_after_the_time_named(client, graph, waits):
+    graph.get(USERS, [{"status_code": 429, "headers": {"Retry-After": "7"}, "json": error("TooManyRequests")}, {"json": {"value": [1]}}])
+    assert read(client) == [1]
+    assert (waits, client.meter.throttled_seconds) == ([7.0], 7.0)
+
+
+def test_G5_a_long_wait_is_the_runs_business(client, graph, waits):
+    graph.get(USERS, status_code=429, headers={"Retry-After": "3600"}, json=error("TooManyRequests"))
+    with pytest.raises(SourceThrottled) as caught:
+        read(client)
+    assert waits == [] and caught.value.retry_at == datetime(2026, 11, 3, 1, tzinfo=UTC)
+
+
+def test_L2_a_failing_page_never_ends_a_list_quietly(client, graph):
+    graph.get(USERS, json={"value": [1], "@odata.nextLink": f"{USERS}?p=2"})
+    graph.get(f"{USERS}?p=2", status_code=500, text="<html>")
+    with pytest.raises(SourceTransient):
+        read(client)
+
+
+@pytest.mark.parametrize("body", [b'{"value": [1', b"[]", b"null", b'{"value": 5}', b'{"other": 1}'])
+def test_L2_a_body_that_is_no_page_is_an_error(client, graph, body):
+    graph.get(USERS, content=body, headers={"Content-Type": "application/json"})
+    with pytest.raises((SourceBadAnswer, SourceTransient)):
+        read(client)
+
+
+def test_a_cut_connection_is_tried_again_on_a_new_one(client, graph, waits):
+    graph.get(USERS, [{"exc": requests.ConnectionError}, {"json": {"value": [1]}}])
+    assert read(client) == [1] and waits == [2.0]
+
+
+def test_a_page_that_repeats_is_a_broken_server(client, graph):
+    graph.get(USERS, json={"value": [], "@odata.nextLink": f"{USERS}?p=2"})
+    graph.get(f"{USERS}?p=2", json={"value": [], "@odata.nextLink": f"{USERS}?p=2"})
+    with pytest.raises(SourceBadAnswer, match="again and again"):
+        read(client)
+
+
+def test_a_refused_link_restarts_the_list_once(client, graph):
+    graph.get(USERS, [{"json": {"value": [1], "@odata.nextLink": f"{USERS}?p=2"}}, {"json": {"value": [1]}}])
+    graph.get(f"{USERS}?p=2", status_code=400, json=error("BadRequest"))
+    assert read(client) == [1, 1]
+
+
+def test_a_refused_first_request_is_not_restarted(client, graph):
+    graph.get(USERS, status_code=400, json=error("Request_UnsupportedQuery"))
+    with pytest.raises(SourceRejected) as caught:
+        read(client)
+    assert (caught.value.status, caught.value.code) == (400, "Request_UnsupportedQuery")
+
+
+def test_401_gets_one_new_token(client, graph):
+    graph.get(USERS, [{"status_code": 401, "json": error("InvalidAuthenticationToken")}, {"json": {"value": [1]}}])
+    assert read(client) == [1]
+    assert [r.headers["Authorization"] for r in graph.request_history] == ["Bearer token-0", "Bearer token-1"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (401, error("InvalidAuthenticationToken"), SourceAuthError),
+        (401, error("Authorization_IdentityNotFound"), SourceAuthError),
+        (403, error("Authorization_RequestDenied"), SourcePermissionMissing),
+        (403, error("Authentication_MSGraphPermissionMissing", "needs AuditLog.Read.All"), SourcePermissionMissing),
+        (403, error("Authentication_RequestFromNonPremiumTenantOrB2CTenant"), SourceLicenseMissing),
+        (401, error("UnknownError", '{"ErrorCode":"Forbidden","Message":"{}"}'), SourcePermissionMissing),
+        (404, error("Request_ResourceNotFound"), ObjectMissing),
+        (410, error("resyncRequired"), SourceGone),
+        (400, error("syncStateNotFound"), SourceGone),
+        (400, error("BadRequest", "x", code="resyncRequired"), SourceGone),
+        (501, error("NotImplemented"), SourceTransient),
+        (503, error("ServiceUnavailable"), SourceTransient),
+    ],
+)
+def test_C4_each_answer_has_its_consequence(client, graph, status, body, kind):
+    graph.get(USERS, status_code=status, json=body)
+    with pytest.raises(kind) as caught:
+        client.get("/users")
+    assert "token-" not in caught.value.advice and "https://" not in caught.value.advice
+
+
+def test_stopping_is_asked_before_each_request(client, graph):
+    def stop():
+        raise Stopped
+
+    client.stop = stop
+    with pytest.raises(Stopped):
+        client.get("/users")
+    assert graph.request_history == []
+
+
+def test_batches_retry_only_what_failed(client, graph, waits):
+    graph.post(
+        f"{BASE}/v1.0/$batch",
+        [
+            {"json": {"responses": [{"id": "1", "status": 429, "headers": {"Retry-After": "3"}, "body": error("x")}, {"id": "0", "status": 200, "body": {"value": [0]}}, {"id": "2", "status": 404, "body": error("Request_ResourceNotFound")}]}},
+            {"json": {"responses": [{"id": "1", "status": 200, "body": {"value": [1]}}]}},
+        ],
+    )
+    first, second, third = client.batch(["/a", "/b", "/c"])
+    assert (first, second, type(third), waits) == ({"value": [0]}, {"value": [1]}, ObjectMissing, [3.0])
+    assert [len(r.json()["requests"]) for r in graph.request_history] == [3, 1]
+
+
+def test_a_batch_holds_at_most_twenty(client, graph):
+    graph.post(f"{BASE}/v1.0/$batch", json=lambda r, _c: {"responses": [{"id": i["id"], "status": 200, "body": {"value": []}} for i in r.json()["requests"]]})
+    assert len(client.batch([f"/{n}" for n in range(45)])) == 45
+    assert [len(r.json()["requests"]) for r in graph.request_history] == [20, 20, 5]
+
+
+def test_items_a_batch_leaves_out_are_errors(client, graph):
+    graph.post(f"{BASE}/v1.0/$batch", json={"responses": []})
+    assert isinstance(client.batch(["/a"])[0], SourceTransient)
+
+
+def directory(client):
+    return GraphDirectory(client, SlowLimiter(lambda: 0.0, requests=100))
+
+
+def test_L2_a_delta_read_without_its_last_link_is_an_error(client, graph):
+    graph.get(f"{USERS}/delta", json={"value": [{"id": "a"}]})
+    with pytest.raises(SourceBadAnswer):
+        list(directory(client).users_delta(None))
+
+
+def test_G6_a_foreign_delta_link_is_never_kept(client, graph):
+    graph.get(f"{USERS}/delta", json={"value": [], "@odata.deltaLink": "https://evil.example/x"})
+    with pytest.raises(SourceBadAnswer):
+        list(directory(client).users_delta(None))
+
+
+def test_S6_a_group_that_is_gone_is_none_and_never_an_empty_one(client, graph):
+    answers = {"/groups/g1": {"status": 404, "body": error("Request_ResourceNotFound")}, "/groups/g2": {"status": 200, "body": {"value": [{"id": "A", "@odata.type": "#microsoft.graph.user"}, {"id": "n", "@odata.type": "#microsoft.graph.group"}], "@odata.nextLink": f"{BASE}/v1.0/more"}}}
+    graph.post(f"{BASE}/v1.0/$batch", json=lambda r, _c: {"responses": [{"id": i["id"], **answers[i["url"].split("/transitive")[0]]} for i in r.json()["requests"]]})
+    graph.get(f"{BASE}/v1.0/more", json={"value": [{"id": "B"}]})
+    assert directory(client).transitive_members(["g1", "g2"]) == {"g1": None, "g2": frozenset({"a", "b"})}
+
+
+def test_D3_no_intune_is_a_missing_license(client, graph):
+    graph.get(f"{BASE}/v1.0/deviceManagement/managedDevices", status_code=400, json=error("BadRequest", "Request not applicable to target tenant."))
+    with pytest.raises(SourceLicenseMissing):
+        list(directory(client).managed_devices())
+
+
+def test_a_registration_report_without_top_is_asked_again_bare(client, graph):
+    path = f"{BASE}/v1.0/reports/authenticationMethods/userRegistrationDetails"
+    graph.get(path, json={"value": [{"id": "a"}]})
+    graph.get(f"{path}?$top=999", status_code=400, json=error("BadRequest"))
+    assert list(directory(client).registration_details()) == [[{"id": "a"}]]
+
+
+def test_T7_sign_ins_take_turns_over_all_tenants():
+    now, waited = [0.0], []
+    limiter = SlowLimiter(lambda: now[0], requests=9, window=60.0)
+    for _ in range(9):
+        limiter.take_turn(waited.append)
+    assert waited == []
+    limiter.take_turn(waited.append)
+    assert waited == [60.0]
+    now[0] = 200.0
+    limiter.hold_back(30.0)
+    limiter.take_turn(waited.append)
+    assert waited == [60.0, 30.0]
