@@ -13,7 +13,9 @@ from markupsafe import Markup, escape
 
 from portal import clock
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+_CONTROLS = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2028\u2029\u2066-\u2069\ud800-\udfff]"
+)
 DASH = "–"
 
 
@@ -38,7 +40,10 @@ def or_dash(value: object) -> object:
 
 
 def harmless(text: object) -> str:
-    """Text without control characters and direction overrides: shown, they could hide or reorder what stands beside (G7)."""
+    """Text with a replacement sign for each control character, direction override and half character.
+
+    Shown as they are, they could hide or reorder what stands beside them, or stop the page from being sent (G7).
+    """
     return _CONTROLS.sub("\ufffd", str(text))
 
 
@@ -88,6 +93,7 @@ def init_formatting(app: Flask) -> None:
         plural=plural,
         or_dash=or_dash,
         harmless=harmless,
+        bdi=bdi,
         ago=_timed(relative),
         clock_time=_timed(clock_text),
     )

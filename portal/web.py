@@ -43,6 +43,8 @@ CSP = (
     "form-action 'self' {login}; base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'"
 )
 SESSION_ENDED = "Not saved: your session has ended. What you entered is still here. Sign in in a new tab, then save again."
+"""Said in place. The page that a plain form post ends on cannot say that: there, going back finds what was entered."""
+GO_BACK = "Not saved: your session has ended. Sign in in a new tab, then go back in this one and save again."
 _TITLES = {
     400: "This request cannot be read",
     401: "Sign in first",
@@ -57,6 +59,12 @@ _TITLES = {
     502: "Microsoft does not answer as expected",
     503: "Not ready yet",
 }
+_BARE_PAGE = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title} · Rollcall</title></head>'
+    '<body><h1>{title}</h1><p>{detail}</p><p><a href="/">Dashboard</a></p></body></html>'
+)
+POLL_HEADER = "X-Rollcall-Poll"
+"""Set by portal.js on requests that a clock made, not a person."""
 
 
 # -- answers -----------------------------------------------------------------------------------------------------------
@@ -163,15 +171,19 @@ def url_if(endpoint: str, **values: Any) -> str | None:
 def error_page(
     status: int, detail: str, *, link: str | None = None, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """An error as a page that says where to go; under htmx as a toast, so that what was entered stays."""
+    """An error as a page that says where to go; under htmx as a toast, so that what was entered stays.
+
+    link: a local path to where it can be put right. portal.js lets htmx show what is aimed at #toasts in spite of
+    the error's status.
+    """
     db.session.rollback()
     title = _TITLES.get(status, "This did not work")
     if is_partial():
-        response = make_response(
-            render_template("_toast.html", text=f"{title}. {detail}", tone="bad", link=link), 200
+        text = render_template(
+            "_toast_body.html", text=f"{title}. {detail}", tone="bad", link=link, status=status
         )
-        response.headers["HX-Reswap"] = "none"
-        response.headers["HX-Error-Status"] = str(status)
+        response = make_response(text, status)
+        response.headers["HX-Retarget"], response.headers["HX-Reswap"] = "#toasts", "beforeend"
     else:
         response = make_response(
             render_template("errors/error.html", status=status, title=title, detail=detail, link=link), status
@@ -212,37 +224,50 @@ def _on_portal_error(error: PortalError) -> Response:
 
 
 def _to_sign_in() -> Response:
-    here = request.full_path.rstrip("?") if request.method == "GET" and not is_partial() else "/"
-    target = (
-        f"{url_if('auth.login') or '/login'}?{urlencode({'next': here})}"
-        if here != "/"
-        else url_if("auth.login") or "/login"
-    )
-    if is_partial():
-        response = make_response("", 401)
+    """Lead to the sign-in page and back, unless that would lose what was entered."""
+    login = url_if("auth.login") or "/login"
+    if request.method not in {"GET", "HEAD"}:
+        return error_page(401, SESSION_ENDED if is_partial() else GO_BACK, link=login)
+    here = _shown_address() if is_partial() else request.full_path.rstrip("?")
+    target = f"{login}?{urlencode({'next': here})}" if here != "/" else login
+    if not is_partial():
+        return flask_redirect(target, 303)
+    response = make_response("", 401)
+    if POLL_HEADER not in request.headers:  # nobody is torn from a half-filled form by a clock
         response.headers["HX-Redirect"] = target
-        return response
-    return flask_redirect(target, 303)
+    return response
+
+
+def _shown_address() -> str:
+    """The local path of the page that htmx asks from."""
+    parts = urlsplit(request.headers.get("HX-Current-URL", ""))
+    return safe_next(f"{parts.path}?{parts.query}" if parts.query else parts.path)
 
 
 def _on_http_error(error: HTTPException) -> Response:
     status = error.code or 500
     if isinstance(error, CSRFError):
-        return error_page(400, SESSION_ENDED)
+        login = url_if("auth.login") or "/login"
+        return error_page(400, SESSION_ENDED if is_partial() else GO_BACK, link=login)
     texts = {
         404: "The page may have moved, or what it showed was deleted.",
         405: "Go back and use the page's own buttons.",
         413: "Send a smaller file: at most 32 MB.",
         429: "Wait a minute, then try again.",
     }
-    return error_page(status, texts.get(status, error.description or "Go back and try again."))
+    kept = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
+    return error_page(status, texts.get(status, error.description or "Go back and try again."), headers=kept)
 
 
 def _on_crash(error: Exception) -> Response:
     _app().logger.error("action=crash endpoint=%s", request.endpoint, exc_info=error)
-    return error_page(
-        500, "Nothing was changed. The log says more; try again, or tell whoever runs this portal."
-    )
+    detail = "Nothing was changed. The log says more; try again, or tell whoever runs this portal."
+    try:
+        return error_page(500, detail)
+    except Exception as second:  # without a database there is no frame either
+        _app().logger.error("action=crash endpoint=error_page", exc_info=second)
+        title = _TITLES[500]
+        return make_response(_BARE_PAGE.format(title=title, detail=detail), 500)
 
 
 # -- frame -------------------------------------------------------------------------------------------------------------
@@ -256,7 +281,7 @@ def init_web(app: Flask) -> None:
     app.register_error_handler(Exception, _unless_api(_on_crash))
     app.after_request(_secure)
     app.context_processor(_context)
-    app.jinja_env.globals.update(icon=icon, asset=asset, url_if=url_if, HTMX_CONFIG=HTMX_CONFIG)
+    app.jinja_env.globals.update(icon=icon, asset_url=asset_url, url_if=url_if, HTMX_CONFIG=HTMX_CONFIG)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 
@@ -285,7 +310,7 @@ def icon(name: str, class_: str = "", **attributes: str) -> Markup:
     return Markup('<svg class="{}" aria-hidden="true" {}').format(extra, _drawing(name))
 
 
-def asset(name: str) -> str:
+def asset_url(name: str) -> str:
     """The address of a file in static/, or of the built third-party file of that name; it changes with the content."""
     built = _manifest().get(name)
     if built is not None:

@@ -6,11 +6,16 @@ let leftFrom = null;
 document.addEventListener("htmx:configRequest", (event) => {
   const token = document.querySelector('meta[name="csrf-token"]');
   if (token) event.detail.headers["X-CSRFToken"] = token.content;
+  if (isPoll(event.detail.triggeringEvent, event.target)) event.detail.headers["X-Rollcall-Poll"] = "1";
+});
+
+// An error that the server has put into words: shown in its place, however it was answered.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.target.id === "toasts") Object.assign(event.detail, { shouldSwap: true, isError: false });
 });
 
 document.addEventListener("htmx:beforeRequest", (event) => {
-  const poll = event.detail.requestConfig.triggeringEvent === undefined || event.target.closest("[data-poll]");
-  if (document.hidden && poll) event.preventDefault();
+  if (document.hidden && isPoll(event.detail.requestConfig.triggeringEvent, event.target)) event.preventDefault();
   if (event.detail.target === dialog && !dialog.open) opener = document.activeElement;
 });
 
@@ -34,7 +39,9 @@ document.addEventListener("htmx:afterSettle", (event) => {
 });
 
 document.addEventListener("htmx:sendError", () => say("The portal does not answer. What you entered is still here; try again."));
-document.addEventListener("htmx:responseError", (event) => say(`This did not work (${event.detail.xhr.status}). Try again, or reload the page.`));
+document.addEventListener("htmx:responseError", (event) => {
+  if (event.detail.xhr.status !== 401) say(`This did not work (${event.detail.xhr.status}). Try again, or reload the page.`);
+});
 
 document.body.addEventListener("close-dialog", close);
 document.addEventListener("click", (event) => {
@@ -63,6 +70,9 @@ document.addEventListener("change", (event) => {
   count(all.form);
 });
 
+function isPoll(triggeringEvent, element) {
+  return triggeringEvent === undefined || element.hasAttribute("data-poll");
+}
 function count(form) {
   const shown = form?.querySelector("[data-selected]");
   if (shown) shown.textContent = `${form.querySelectorAll('input[name="id"]:checked').length} selected`;
