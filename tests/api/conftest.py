@@ -1,0 +1,101 @@
+import pytest
+import sqlalchemy as sa
+
+from portal import create_app, database
+from portal.api import tokens
+from portal.clock import utcnow
+from portal.config import Settings
+from portal.extensions import db
+from portal.models import MicrosoftTenant, UserSync
+from portal.user_sync.documents import default_request
+
+
+class Api:
+    """The API as one role sees it. Each answer is (status, JSON or None)."""
+
+    def __init__(self, client, token):
+        self._client = client
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    def raw(self, method, path, **options):
+        headers = {**self._headers, **options.pop("headers", {})}
+        return self._client.open(f"/api/v1{path}", method=method, headers=headers, **options)
+
+    def __call__(self, method, path, json=None, **options):
+        answer = self.raw(method, path, **({"json": json} if json is not None else {}), **options)
+        return answer.status_code, answer.get_json(silent=True)
+
+    def made(self, path, json):
+        status, document = self("POST", path, json)
+        assert status == 201, document
+        return document
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request, tmp_path):
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/api.db"
+    return request.getfixturevalue("postgres_databases").create_database(template="api", build=_migrate)
+
+
+def _migrate(url):
+    engine = sa.create_engine(url)
+    database.upgrade(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def app(database_url, tmp_path):
+    found = create_app(Settings(data_dir=tmp_path, database_url=database_url, secret_key="test"))
+    with found.app_context():
+        if database_url.startswith("sqlite"):
+            db.create_all()
+    yield found
+    with found.app_context():
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def as_role(app):
+    def build(role):
+        with app.app_context():
+            token = tokens.create(f"test {role}", role) if role else None
+            db.session.commit()
+        return Api(app.test_client(), token)
+
+    return build
+
+
+@pytest.fixture
+def api(as_role):
+    return as_role("administrator")
+
+
+@pytest.fixture
+def microsoft_tenant(app):
+    """A connected Microsoft Tenant that was read; made directly, since nothing here talks to Microsoft."""
+    with app.app_context():
+        row = MicrosoftTenant(
+            directory_id="6b1f0f5e-1111-4c2a-9d1e-0a1b2c3d4e5f",
+            name="Fabrikam",
+            domains=[{"name": "fabrikam.example", "is_default": True, "is_initial": False}],
+            connected_at=utcnow(),
+            last_synced_at=utcnow(),
+            is_complete=True,
+        )
+        db.session.add(row)
+        db.session.commit()
+        return row.id
+
+
+@pytest.fixture
+def enabled(app, api, microsoft_tenant):
+    """An Organization whose User Sync is enabled, with nothing running."""
+    organization = api.made("/organizations", {"name": "Reef"})
+    api("PUT", f"/tenants/{organization['tenant_id']}/microsoft-tenant", {"microsoft_tenant_id": microsoft_tenant})
+    with app.app_context():
+        body = default_request()
+        db.session.add(UserSync(organization_id=organization["id"], enabled=True, generation=1, filters=body["filters"], enabled_at=utcnow(), updated_at=utcnow()))
+        db.session.commit()
+    return organization
