@@ -27,7 +27,9 @@ class SecretBox:
     def __init__(self, keys: Sequence[str]) -> None:
         if not keys or not keys[0]:
             raise ValueError("at least one key is needed")
-        derived = [hashlib.scrypt(k.encode(), salt=b"rollcall/secrets", n=2**12, r=8, p=1, dklen=32) for k in keys]
+        derived = [
+            hashlib.scrypt(k.encode(), salt=b"rollcall/secrets", n=2**12, r=8, p=1, dklen=32) for k in keys
+        ]
         self._keys = {hashlib.sha256(key).hexdigest()[:8]: AESGCM(key) for key in derived}
         self._current = hashlib.sha256(derived[0]).hexdigest()[:8]
 

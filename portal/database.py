@@ -38,9 +38,13 @@ def pending(engine: Engine) -> str | None:
         current = MigrationContext.configure(connection).get_current_revision()
     if current == head:
         return None
-    return f"The database schema is {current or 'empty'}, this version needs {head}: run `rollcall db upgrade`."
+    return (
+        f"The database schema is {current or 'empty'}, this version needs {head}: run `rollcall db upgrade`."
+    )
 
 
 def is_known(revision: str) -> bool:
     """True when this version has the migration ``revision``: older backups can be brought up to date, newer cannot."""
-    return any(script.revision == revision for script in ScriptDirectory.from_config(config()).walk_revisions())
+    return any(
+        script.revision == revision for script in ScriptDirectory.from_config(config()).walk_revisions()
+    )

@@ -41,7 +41,9 @@ class Refused(PortalError):
 class Invalid(PortalError):
     """Bad input: 422. ``errors`` maps a field name to its sentences."""
 
-    def __init__(self, errors: Mapping[str, list[str]], advice: str = "Some fields need another look.") -> None:
+    def __init__(
+        self, errors: Mapping[str, list[str]], advice: str = "Some fields need another look."
+    ) -> None:
         super().__init__(advice)
         self.errors = dict(errors)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from flask_wtf import FlaskForm
 from wtforms import Field
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
 
 from portal.errors import Invalid
 
@@ -30,3 +32,8 @@ class Form(FlaskForm):
 def text(field: Field) -> str:
     """What was entered, ``""`` when nothing was."""
     return str(field.data or "")
+
+
+def choices(pairs: Iterable[tuple[str, str]]) -> list[Any]:
+    """(value, label) pairs as a select's options."""
+    return [SelectChoice(value=value, label=label) for value, label in pairs]

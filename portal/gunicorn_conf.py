@@ -43,7 +43,9 @@ STOP_WAIT = 10.0  # seconds for running syncs to reach the end of their chunk
 def on_starting(server: Any) -> None:
     """Refuse more than one web process, whoever asked for it (command line, ``WEB_CONCURRENCY``)."""
     if server.cfg.workers != 1:
-        raise SystemExit("Rollcall runs as one web process: leave out --workers. For more, start 'rollcall worker'.")
+        raise SystemExit(
+            "Rollcall runs as one web process: leave out --workers. For more, start 'rollcall worker'."
+        )
 
 
 def post_worker_init(worker: Any) -> None:

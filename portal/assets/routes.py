@@ -14,7 +14,7 @@ from portal.access import load, requires
 from portal.assets import service
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.forms import Form, text
+from portal.forms import Form, choices, text
 from portal.listing import parse
 from portal.models import Asset, EndUser, Organization, Role
 from portal.organizations import service as organizations
@@ -153,10 +153,8 @@ def _form(organization: Organization, **values: str) -> AssetForm:
         .order_by(EndUser.sort_name)
         .limit(MOST_PEOPLE)
     )
-    form.end_user_id.choices = [
-        ("", "Nobody"),
-        *((i, f"{name} ({email})" if email else name) for i, name, email in people),
-    ]
+    named = ((i, f"{name} ({email})" if email else name) for i, name, email in people)
+    form.end_user_id.choices = choices([("", "Nobody"), *named])
     return form
 
 

@@ -8,7 +8,7 @@ from wtforms import HiddenField, PasswordField, SelectField, StringField
 from wtforms.validators import InputRequired, Length, Optional
 
 from portal.auth.passwords import MIN_LENGTH
-from portal.forms import Form
+from portal.forms import Form, choices
 
 REQUIRED = InputRequired("Fill this in.")
 
@@ -46,15 +46,15 @@ class AccountForm(Form):
     """How the portal looks and tells the time for one person."""
 
     name = StringField("Name", validators=[REQUIRED, Length(max=256)])
-    theme = SelectField("Theme", choices=[("light", "Light"), ("dark", "Dark"), ("system", "Match system")])
+    theme = SelectField(
+        "Theme", choices=choices([("light", "Light"), ("dark", "Dark"), ("system", "Match system")])
+    )
     timezone = SelectField("Time zone", validators=[Optional()])
 
     def offer_zones(self) -> None:
         """Fill in the zones this machine knows, the server's own first."""
-        self.timezone.choices = [
-            ("", "The server's"),
-            *((zone, zone) for zone in sorted(available_timezones())),
-        ]
+        zones = sorted(available_timezones())
+        self.timezone.choices = choices([("", "The server's"), *((zone, zone) for zone in zones)])
 
 
 class PasswordForm(Form):

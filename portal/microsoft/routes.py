@@ -12,7 +12,7 @@ from portal import web
 from portal.access import load, requires
 from portal.errors import Invalid, PortalError, Refused, SourceError
 from portal.extensions import db
-from portal.forms import Form, text
+from portal.forms import Form, choices, text
 from portal.graph.clouds import CLOUDS
 from portal.listing import parse
 from portal.microsoft import check, consent, discover, service
@@ -31,7 +31,7 @@ class ConnectForm(Form):
         validators=[Length(max=253)],
         description="Leave it empty when you do not know it: Microsoft then asks whom you sign in as.",
     )
-    cloud = SelectField("Cloud", choices=[(name, cloud.label) for name, cloud in CLOUDS.items()])
+    cloud = SelectField("Cloud", choices=choices((name, cloud.label) for name, cloud in CLOUDS.items()))
 
 
 class RemoveForm(Form):

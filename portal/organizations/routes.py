@@ -10,7 +10,7 @@ from portal import access, web
 from portal.access import load, requires
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.forms import text
+from portal.forms import choices, text
 from portal.listing import parse
 from portal.microsoft import service as microsoft
 from portal.models import Organization, Role, SyncRun, Tenant
@@ -127,7 +127,8 @@ def delete(organization_id: str) -> Response:
 def _form(*, own: bool = True, **values: str) -> OrganizationForm:
     form = OrganizationForm(data=values)
     tenants = db.session.scalars(select(Tenant).order_by(Tenant.name))
-    form.tenant_id.choices = [*([(OWN, "Its own")] if own else []), *((tenant.id, tenant.name) for tenant in tenants)]
+    own_choice = [(OWN, "Its own")] if own else []
+    form.tenant_id.choices = choices([*own_choice, *((tenant.id, tenant.name) for tenant in tenants)])
     return form
 
 

@@ -18,7 +18,7 @@ from portal.auth import service as accounts
 from portal.clock import utcnow
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.forms import Form, text
+from portal.forms import Form, choices, text
 from portal.listing import parse
 from portal.microsoft import credentials
 from portal.models import Account, ApiToken, Role, SyncRun
@@ -54,14 +54,14 @@ class InviteForm(Form):
     """Whom to invite, as what."""
 
     email = StringField("Email", validators=[InputRequired("Enter an email address."), Length(max=320)])
-    role = SelectField("Role", choices=ROLES, default="technician")
+    role = SelectField("Role", choices=choices(ROLES), default="technician")
 
 
 class TokenForm(Form):
     """A new API token."""
 
     name = StringField("Name", validators=[InputRequired("Enter a name."), Length(max=100)])
-    role = SelectField("Role", choices=ROLES, default="read-only")
+    role = SelectField("Role", choices=choices(ROLES), default="read-only")
 
 
 class NotificationsForm(Form):

@@ -12,7 +12,7 @@ from portal import web
 from portal.access import load, requires
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.forms import Form, text
+from portal.forms import Form, choices, text
 from portal.microsoft import service as microsoft
 from portal.models import DirectoryUser, MicrosoftTenant, Role, SubscribedSku, Tenant
 from portal.organizations import service as organizations
@@ -145,7 +145,7 @@ def map_tenant(tenant_id: str) -> Response:
         .order_by(MicrosoftTenant.name)
     ).all()
     form = MapForm(data={"microsoft_tenant_id": request.args.get("microsoft_tenant_id", "")})
-    form.microsoft_tenant_id.choices = [(m.id, f"{m.name} ({_domain(m)})") for m in free]
+    form.microsoft_tenant_id.choices = choices((m.id, f"{m.name} ({_domain(m)})") for m in free)
     if form.submitted():
         chosen = load(MicrosoftTenant, text(form.microsoft_tenant_id), "Microsoft tenant")
         service.map_microsoft_tenant(row, chosen)
