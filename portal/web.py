@@ -129,7 +129,7 @@ def respond(
         if toast:
             _flash(toast)
         return flask_redirect(redirect, 303)
-    if not events and body is None:
+    if body is None and (not events or _is_own_page()):
         if toast:
             _flash(toast)
         response = make_response("", 204)
@@ -142,6 +142,11 @@ def respond(
     if events:
         response.headers["HX-Trigger"] = json.dumps(events, ensure_ascii=True)
     return response
+
+
+def _is_own_page() -> bool:
+    """True when the form was posted from its own whole page, not from a dialog over another one."""
+    return urlsplit(request.headers.get("HX-Current-URL", "")).path == request.path
 
 
 def safe_next(target: str | None, default: str = "/") -> str:

@@ -1,0 +1,166 @@
+"""Design, section 12, and U13: both themes, wide and narrow, by axe; nothing scrolls sideways; script does its small part."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
+from playwright.sync_api import Page, expect
+from werkzeug.serving import make_server
+
+from portal import create_app
+from portal.auth import service as auth
+from portal.clock import utcnow
+from portal.config import Settings
+from portal.extensions import db, mark_write
+from portal.models import Account, Base, Role
+from tests.web import customers
+from tests.web.frame.conftest import with_trial_pages
+
+LONG = "Sociedade Cooperativa de Responsabilidade Limitada " + "W" * 80
+PLACES = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Flask]:
+    """The real app with the trial pages, one customer, and a person whose name is long."""
+    app = with_trial_pages(create_app(Settings(data_dir=tmp_path, secret_key="k" * 40, scheduler="off")))
+    with app.app_context():
+        Base.metadata.create_all(db.engine)
+        mark_write(db.session())
+        microsoft = customers.microsoft_tenant()
+        row = customers.organization(LONG, microsoft=microsoft)
+        customers.directory_user(microsoft, "Ada", "ada@harborview.example")
+        customers.end_user(row, LONG, "somebody-with-a-long-address@harborview.example")
+        customers.end_user(row, "نورة الحربي", "noura@harborview.example")
+        account = Account(
+            email="a@rollcall.example", name="Ada", role=Role.ADMINISTRATOR.value, created_at=utcnow()
+        )
+        db.session.add(account)
+        db.session.flush()
+        app.config["TRIAL"] = {
+            "token": auth.start_session(
+                db.session(), account, now=utcnow(), ip="", user_agent="", method="password"
+            ),
+            "pages": (
+                "/trial/kitchen-sink",
+                "/",
+                "/organizations",
+                f"/organizations/{row.id}/end-users",
+                "/microsoft-tenants",
+                f"/tenants/{row.tenant_id}",
+                "/sync-runs",
+                "/settings/people",
+                "/account",
+                "/nowhere",
+            ),
+        }
+        db.session.commit()
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def base(app: Flask, page: Page) -> Iterator[str]:
+    """Where the app answers, in a browser that is signed in."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    signer = SecureCookieSessionInterface().get_signing_serializer(app)
+    assert signer is not None
+    cookie = {"_user_id": app.config["TRIAL"]["token"], "_fresh": True}
+    page.context.add_cookies([{"name": "rollcall", "value": signer.dumps(cookie), "url": address}])  # type: ignore[list-item]
+    yield address
+    page.close()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_U13_axe_finds_nothing_and_nothing_scrolls_sideways(
+    app: Flask, page: Page, base: str, theme: str
+) -> None:
+    refused: list[str] = []
+    page.on(
+        "console",
+        lambda message: refused.append(message.text) if "Content Security" in message.text else None,
+    )
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+    found = []
+    for path in app.config["TRIAL"]["pages"]:
+        page.goto(base + path)
+        expect(page.locator("html")).to_have_attribute("data-bs-theme", theme)
+        for place in PLACES:
+            page.set_viewport_size(place)  # type: ignore[arg-type]
+            where = f"{path} at {place['width']}"
+            found += [
+                f"{where}: {v['id']} {v['nodes'][0]['html']}" for v in Axe().run(page).response["violations"]
+            ]
+            if page.evaluate("document.documentElement.scrollWidth") > place["width"]:
+                found.append(f"{where}: scrolls sideways")
+    assert found + refused == []
+
+
+def test_paper_is_light_whatever_the_screen_is(page: Page, base: str) -> None:
+    page.emulate_media(color_scheme="dark")
+    page.goto(base + "/organizations")
+    page.emulate_media(media="print")
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "light")
+    expect(page.locator("header")).to_be_hidden()
+    page.emulate_media(media="screen")
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+
+
+def test_checked_people_bring_their_bar(page: Page, base: str) -> None:
+    page.goto(base + "/trial/kitchen-sink")
+    bar = page.locator(".rc-bulk")
+    expect(bar).to_be_hidden()
+    page.get_by_role("checkbox", name="Select person 2", exact=True).check()
+    expect(bar).to_contain_text("1 selected")
+    page.get_by_role("checkbox", name="Select all on this page").check()
+    expect(bar).to_contain_text("5 selected")
+
+
+def test_an_error_under_htmx_is_shown_and_what_was_entered_stays(page: Page, base: str) -> None:
+    page.goto(base + "/trial/forms")
+    page.get_by_label("Name").fill("Harborview")
+    page.get_by_role("button", name="Refuse").click()
+    expect(page.get_by_role("alert")).to_contain_text("Disable its User Sync first.")
+    expect(page.get_by_role("alert")).to_have_count(1)
+    expect(page.get_by_label("Name")).to_have_value("Harborview")
+    page.get_by_role("button", name="Close this message").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_row_menu_opens_at_its_button_and_closes_by_escape(page: Page, base: str) -> None:
+    page.goto(base + "/trial/kitchen-sink")
+    button = page.get_by_role("button", name="Actions for person 2")
+    button.click()
+    menu = page.locator("#m-2")
+    expect(menu).to_be_visible()
+    at, there = button.bounding_box(), menu.bounding_box()
+    assert at is not None
+    assert there is not None
+    assert abs(there["y"] - (at["y"] + at["height"])) < 16
+    assert abs(there["x"] + there["width"] - (at["x"] + at["width"])) < 16
+    page.keyboard.press("Escape")
+    expect(menu).to_be_hidden()
+    expect(button).to_be_focused()
+
+
+def test_the_five_places_are_behind_a_button_on_a_phone(page: Page, base: str) -> None:
+    page.set_viewport_size(PLACES[1])  # type: ignore[arg-type]
+    page.goto(base + "/organizations")
+    link = page.get_by_role("link", name="Sync activity")
+    expect(link).to_be_hidden()
+    page.get_by_role("button", name="Menu").click()
+    link.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sync activity")
