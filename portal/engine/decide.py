@@ -68,6 +68,7 @@ class _Claim:
     reason: Reason = Reason.NEW_IN_SCOPE
     email_clash: str | None = None  # the End User that keeps the address (W4)
     other_object_id: str | None = None
+    keeps_address: bool = False  # linked by a person's choice while somebody else has the address (M7)
 
     @property
     def key(self) -> str:
@@ -133,7 +134,9 @@ class _Work:
                 if loser.end_user is not None:  # linked itself: only its address is in question (W4)
                     loser.email_clash = winner.end_user.id if winner.end_user else ""
                     loser.other_object_id = winner.user.object_id
-                elif loser.user.object_id not in self.snapshot.settled_links:
+                elif loser.user.object_id in self.snapshot.settled_links:
+                    loser.keeps_address = True
+                else:
                     del self.claims[loser.user.object_id]
                     self._conflict(
                         loser.user,
@@ -160,7 +163,7 @@ class _Work:
         keeps = {
             claim.user.object_id
             for claim in self.claims.values()
-            if claim.email_clash is not None or not self._wants_address(claim)
+            if claim.email_clash is not None or claim.keeps_address or not self._wants_address(claim)
         }
         while True:
             movers = {
@@ -315,7 +318,7 @@ class _Work:
                 sets_disabled=user.account_enabled is False,
             )
             return
-        changes = field_changes(user, row, keep_email=claim.email_clash is not None)
+        changes = field_changes(user, row, keep_email=claim.keeps_address or claim.email_clash is not None)
         was_disabled = row.link is not None and claim.by is MatchedBy.LINK and row.link.is_disabled
         disabled = was_disabled if user.account_enabled is None else not user.account_enabled
         details: dict[str, Any] = {

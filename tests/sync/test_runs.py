@@ -1,0 +1,465 @@
+from datetime import timedelta
+
+import pytest
+
+from portal.engine import claims, runner
+from portal.engine.holds import apply_held, dismiss_held
+from portal.engine.preview import explain, preview
+from portal.engine.records import FilterSpec, HoldRule
+from portal.engine.undo import apply_undo, plan_undo
+from portal.errors import NotFound, Refused, SourceAuthError, SourceTransient
+from portal.models import Change, Conflict, DeltaCursor, DirectoryUser, EndUser, Link
+from tests.sync.directory import account
+from tests.unit.engine.builders import only
+
+
+def staff(number, **values):
+    return [account(f"u{n:02}", **values) for n in range(number)]
+
+
+def started(world, number=12, spec=FilterSpec()):
+    world.directory.put(*staff(number))
+    world.enable(spec)
+    run = world.sync("initial")
+    assert run.status == "succeeded", run.error
+    return run
+
+
+def test_W3_a_second_run_writes_nothing(world):
+    world.person("Ann", "U01@x.example", notes="ours")
+    run = started(world)
+    assert (run.counts["created"], run.counts["linked"], world.count()) == (11, 1, 12)
+    before = world.dump("end_users", "links", "conflicts", "directory_users")
+    again = world.sync()
+    assert world.dump("end_users", "links", "conflicts", "directory_users") == before
+    assert again.counts["unchanged"] == 12
+    assert world.directory.reads == ["full", "delta"]
+
+
+def test_W2_W1_other_fields_and_values_that_the_sync_did_not_write_stay(world):
+    world.person("Ann", "u01@x.example", notes="ours", city="Delft", department="Old")
+    started(world)
+    with world.sessions() as session:
+        row = session.query(EndUser).filter_by(email_key="u01@x.example").one()
+        assert (row.notes, row.city, row.department, row.display_name, row.source) == ("ours", "Delft", "IT", "U01", "manual")
+
+
+def test_L1_marks_come_and_go_with_microsoft(world):
+    started(world)
+    world.directory.change("u01", accountEnabled=False)
+    world.directory.drop("u02")
+    world.directory.drop("u03", reason="deleted")
+    run = world.sync()
+    assert (run.counts["disabled"], run.counts["gone"]) == (1, 2)
+    assert {world.people()[f"u0{n}@x.example"][2] for n in (1, 2, 3)} == {"disabled"} and world.count() == 12
+    world.directory.change("u01", accountEnabled=True)
+    world.directory.put(account("u02"))
+    assert world.sync().counts["enabled"] == 2
+    assert world.people()["u02@x.example"][2] == "active"
+
+
+@pytest.mark.parametrize("page", [1, 2])
+def test_L2_a_failed_page_concludes_nothing_and_changes_nothing(world, page):
+    started(world, 20)
+    before = world.dump("end_users", "links")
+    world.now += timedelta(days=7)  # a full read is due
+    world.directory.users.pop("u05")
+    world.directory.fail_page = page
+    run = world.sync()
+    assert (run.status, bool(run.error)) == ("failed", True)
+    assert world.dump("end_users", "links") == before
+
+
+def test_L2_numbers_that_disagree_only_add_and_update_and_say_so(world):
+    world.directory.counted = 500
+    world.directory.put(*staff(12))
+    world.enable()
+    run = world.sync("initial")
+    assert (run.status, run.counts["created"]) == ("partial", 12)
+    world.directory.users.pop("u05")
+    world.directory.change("u01", department="Sales")
+    run = world.sync()
+    assert run.status == "partial" and any("500" in w for w in run.warnings)
+    assert (run.counts["updated"], run.counts["gone"], world.people()["u05@x.example"][2]) == (1, 0, "active")
+    world.directory.counted = None
+    assert world.sync().counts["gone"] == 1
+
+
+def test_L2_an_empty_answer_is_no_answer(world):
+    started(world)
+    world.now += timedelta(days=7)
+    world.directory.users.clear()
+    run = world.sync()
+    assert run.status == "failed" and "nobody" in run.error
+    assert {p[2] for p in world.people().values()} == {"active"}
+
+
+def test_G3_the_token_is_stored_with_the_rows_it_covers(world):
+    world.directory.put(*staff(20))
+    world.directory.fail_page = 3
+    world.enable()
+    assert world.sync("initial").status == "failed"
+    assert (world.count(DirectoryUser), world.count(DeltaCursor), world.count()) == (14, 0, 0)
+    world.directory.fail_page = None
+    assert world.sync().counts["created"] == 20
+    assert world.count(DeltaCursor) >= 1
+
+
+def test_G3_a_refused_token_means_a_full_read_and_a_comparison(world):
+    started(world)
+    world.directory.tokens_expired = True
+    world.directory.users.pop("u05")
+    run = world.sync()
+    assert world.directory.reads[-2:] == ["delta", "full"]
+    assert (run.status, run.counts["gone"]) == ("succeeded", 1)
+
+
+def test_tenants_that_refuse_delta_are_listed_in_full(world):
+    world.directory.refuses_delta = True
+    started(world)
+    world.directory.users.pop("u05")
+    assert world.sync().counts["gone"] == 1
+
+
+def test_G8_a_bad_record_is_skipped_listed_and_counted(world):
+    world.directory.put(account("bad", displayName=5), *staff(3))
+    world.enable()
+    run = world.sync("initial")
+    assert (run.counts["read"], run.counts["skipped"], run.counts["created"]) == (4, 1, 3)
+    change = world.changes(run.id)["bad"]
+    assert (change.decision, change.reason, "displayName" in change.note) == ("skip", "bad_record", True)
+
+
+def test_another_tenants_answer_is_refused(world):
+    world.directory.directory_id = "00000000-0000-4000-8000-000000000000"
+    world.directory.put(*staff(3))
+    world.enable()
+    run = world.sync("initial")
+    assert run.status == "failed" and world.count(DirectoryUser) == 0
+    assert world.tenant().state == "needs_attention"
+
+
+def test_W4_two_people_swap_addresses_through_the_unique_key(world):
+    started(world, 3)
+    world.directory.change("u00", mail="u01@x.example")
+    world.directory.change("u01", mail="u00@x.example")
+    run = world.sync()
+    assert (run.counts["updated"], run.counts["conflicts"]) == (2, 0)
+    people = world.people()
+    assert (people["u00@x.example"][3], people["u01@x.example"][3]) == ("u01", "u00")
+
+
+def test_W4_somebody_new_takes_over_an_address(world):
+    started(world, 2)
+    world.directory.change("u00", mail="moved@x.example")
+    world.directory.put(account("new", mail="u00@x.example"))
+    run = world.sync()
+    assert (run.counts["updated"], run.counts["created"], run.counts["conflicts"]) == (1, 1, 0)
+
+
+def test_M5_M7_a_conflict_changes_nothing_is_listed_and_goes_away_by_itself(world):
+    started(world, 2)
+    world.directory.put(account("twin", mail="u00@x.example"))
+    run = world.sync()
+    (conflict,) = world.conflicts()
+    assert (run.counts["conflicts"], conflict.object_id, conflict.other_object_id) == (1, "twin", "u00")
+    assert world.sync().counts["conflicts"] == 1 and len(world.conflicts()) == 1
+    world.directory.change("twin", mail="twin@x.example")
+    assert world.sync().counts["created"] == 1
+    assert world.conflicts() == []
+
+
+def test_M7_ignore_and_link_settle_a_conflict(world):
+    started(world, 2)
+    other = world.person("Other", "other@x.example")
+    world.directory.put(account("twin", mail="u00@x.example"))
+    world.sync()
+    with world.sessions() as session:
+        row = session.query(Conflict).one()
+        row.resolution, row.resolved_at = "ignore", world.now
+        session.commit()
+    assert world.sync().counts["conflicts"] == 0
+    with world.sessions() as session:
+        row = session.query(Conflict).one()
+        row.resolution, row.resolved_end_user_id = "link", other
+        session.commit()
+    assert world.sync().counts["linked"] == 1
+
+
+def test_M5_R4_links_of_another_microsoft_tenant_are_taken_over(world):
+    started(world, 3)
+    with world.sessions() as session:
+        for link in session.query(Link):
+            link.object_id = f"old-{link.object_id}"
+        session.commit()
+    run = world.sync()
+    assert (run.counts["linked"], world.count(), world.count(Link)) == (3, 3, 3)
+
+
+def test_L3_leaving_the_filters_stops_updates_and_coming_back_resumes_them(world):
+    started(world, 3, only(department=["IT"]))
+    world.directory.change("u01", department="Sales", displayName="Changed")
+    run = world.sync()
+    assert run.counts["out_of_scope"] == 1
+    assert world.people()["u01@x.example"] == ("U01", "IT", "active", "u01", False)
+    world.directory.change("u01", department="IT")
+    assert world.sync().counts["updated"] == 1
+    assert world.people()["u01@x.example"] == ("Changed", "IT", "active", "u01", True)
+
+
+def test_L4_somebody_deleted_here_comes_back_and_L6_enabling_again_duplicates_nobody(world):
+    started(world, 3)
+    with world.sessions() as session:
+        session.delete(session.query(EndUser).filter_by(email_key="u01@x.example").one())
+        session.commit()
+    assert world.sync().counts["created"] == 1
+    world.disable()
+    world.enable()
+    run = world.sync("initial")
+    assert (run.counts["unchanged"], world.count()) == (3, 3)
+
+
+def test_L5_a_run_in_progress_stops_at_its_next_chunk(world, monkeypatch):
+    monkeypatch.setattr(runner, "CHUNK", 4)
+    world.directory.put(*staff(12))
+    world.enable()
+    world.hook = lambda label: world.disable() if label == "after chunk" and world.commits.count(label) == 1 else None
+    run = world.sync("initial")
+    assert (run.status, world.count()) == ("cancelled", 4)
+
+
+def test_S6_group_members_direct_and_nested_and_a_deleted_group_raises_attention(world):
+    world.directory.put(*staff(6))
+    world.directory.group("g1", "u01", "u02")
+    world.enable(only(group=["g1"]))
+    run = world.sync("initial", lane="delayed")
+    assert (run.counts["created"], run.counts["out_of_scope"]) == (2, 4)
+    world.directory.group("g1", "u01", "u02", "u03")
+    assert world.sync().counts["created"] == 1  # T4
+    reads = len(world.directory.reads)
+    world.sync()
+    assert not any(r.startswith("members") for r in world.directory.reads[reads:]), "nothing changed, nothing is read again"
+    del world.directory.groups_["g1"], world.directory.members["g1"]
+    world.directory.group_log.append({"id": "g1", "@removed": {"reason": "deleted"}})
+    run = world.sync()
+    assert (run.counts["out_of_scope"], run.counts["gone"], world.count()) == (6, 0, 3)
+    assert "group" in world.user_sync().attention
+
+
+def test_S6_members_that_cannot_be_read_change_nothing(world):
+    world.directory.put(*staff(6))
+    world.directory.group("g1", "u01", "u02")
+    world.enable(only(group=["g1"]))
+    world.sync("initial", lane="delayed")
+    world.directory.group("g1")
+    world.directory.member_error = SourceTransient("Microsoft Graph keeps answering with an error (503).")
+    before = world.dump("end_users", "links")
+    assert world.sync().status == "failed"
+    assert world.dump("end_users", "links") == before
+
+
+def test_T2_without_a_group_filter_people_appear_chunk_by_chunk(world, monkeypatch):
+    monkeypatch.setattr(runner, "CHUNK", 5)
+    seen = []
+    world.hook = lambda label: seen.append(world.count()) if label == "after chunk" else None
+    started(world, 12)
+    assert seen == [5, 10, 12]
+
+
+def test_T3_with_a_group_filter_all_appear_at_once(world, monkeypatch):
+    monkeypatch.setattr(runner, "STAGE_CHUNK", 4)
+    world.directory.put(*staff(12))
+    world.directory.group("g1", *[f"u{n:02}" for n in range(10)])
+    world.person("Ann", "u01@x.example")
+    world.enable(only(group=["g1"]))
+    seen = []
+    world.hook = lambda label: seen.append((label, world.count())) if label.startswith("after") else None
+    run = world.sync("initial", lane="delayed")
+    staged = [number for label, number in seen if label == "after staged"]
+    assert len(staged) == 3 and set(staged) == {1}, "a reader never sees part of it"
+    assert (run.status, run.counts["created"], run.counts["linked"], world.count()) == ("succeeded", 9, 1, 10)
+
+
+def test_T3_hourly_runs_pass_a_delayed_one_and_it_goes_on_where_it_was(world, monkeypatch):
+    monkeypatch.setattr(runner, "STAGE_CHUNK", 4)
+    world.directory.put(*staff(12))
+    world.directory.group("g1", *[f"u{n:02}" for n in range(12)])
+    world.enable(only(group=["g1"]))
+    run_id = world.queue("initial", "delayed")
+    world.hook = lambda label: world.queue("manual", "hourly") if label == "after staged" and world.commits.count(label) == 1 else None
+    world.work(("delayed",))
+    assert (world.run(run_id).status, world.count()) == ("running", 0)
+    staged = world.count(Change)
+    world.hook = lambda label: None
+    with world.sessions() as session:
+        session.query(runner.SyncRun).filter_by(lane="hourly").delete()
+        session.commit()
+    world.work(("delayed",))
+    assert staged == 4 and (world.run(run_id).status, world.count()) == ("succeeded", 12)
+
+
+def test_T1_one_run_at_a_time_per_microsoft_tenant(world):
+    world.directory.put(*staff(3))
+    world.enable()
+    world.queue("initial")
+    assert claims.claim(world.sessions, world.tenant_id, "other", world.now + timedelta(minutes=5))
+    assert world.work() is False and world.count() == 0
+    world.now += claims.TTL
+    assert world.work() is True and world.count() == 3
+
+
+def test_T1_the_next_turn_is_set_and_within_the_hour(world):
+    started(world)
+    assert world.now < world.tenant().next_run_at <= world.now + timedelta(hours=1)
+
+
+def test_G1_a_mass_disable_waits_and_is_applied_or_dismissed(world):
+    started(world, 40)
+    for n in range(20):
+        world.directory.change(f"u{n:02}", accountEnabled=False)
+    world.directory.change("u39", department="Sales")
+    run = world.sync()
+    assert (run.status, run.held, run.counts["held"], run.counts["updated"]) == ("held", {"kind": "disable", "count": 20, "state": "waiting"}, 20, 1)
+    assert world.user_sync().hold_run_id == run.id
+    assert {p[2] for p in world.people().values()} == {"active"}
+    with claims.write_session(world.sessions) as session:
+        apply_held(session, session.get_one(runner.SyncRun, run.id), "ada", world.now)
+        session.commit()
+    run = world.run(run.id)
+    assert (run.status, run.held["state"], run.counts["disabled"], run.counts["held"]) == ("succeeded", "applied", 20, 0)
+    assert world.user_sync().hold_run_id is None
+    assert sum(1 for p in world.people().values() if p[2] == "disabled") == 20
+    with world.sessions() as session, pytest.raises(Refused):
+        apply_held(session, session.get_one(runner.SyncRun, run.id), "ada", world.now)
+
+
+def test_G1_dismissed_people_are_not_held_again_until_they_change(world):
+    started(world, 40)
+    for n in range(20):
+        world.directory.change(f"u{n:02}", accountEnabled=False)
+    run = world.sync()
+    with claims.write_session(world.sessions) as session:
+        dismiss_held(session, session.get_one(runner.SyncRun, run.id), "ada", world.now)
+        session.commit()
+    assert world.run(run.id).held["state"] == "dismissed" and len(world.user_sync().dismissed) == 20
+    again = world.sync()
+    assert (again.status, again.counts["disabled"]) == ("succeeded", 0)
+    assert {c.state for c in world.changes(run.id).values() if c.decision == "mark_disabled"} == {"dismissed"}
+
+
+def test_G1_many_creations_wait_after_the_initial_sync(world):
+    started(world, 10)
+    world.directory.put(*[account(f"new{n}") for n in range(30)])
+    run = world.sync()
+    assert (run.status, run.held["kind"], run.held["count"], world.count()) == ("held", "create", 30, 10)
+
+
+def test_G2_the_third_failure_needs_attention_and_a_good_read_heals_it(world):
+    started(world)
+    world.directory.fail_page = 1
+    waits = []
+    for _ in range(5):
+        world.sync()
+        waits.append(world.tenant().next_run_at - world.now)
+    assert world.user_sync().failures_in_row == 5 and world.user_sync().attention
+    assert waits[0] <= timedelta(hours=1) < waits[3] < waits[4]
+    world.directory.fail_page = None
+    assert world.sync().status == "succeeded"
+    assert (world.user_sync().attention, world.user_sync().failures_in_row, world.tenant().failures_in_row) == (None, 0, 0)
+
+
+def test_G2_a_refused_connection_is_told_once_per_tenant(world, monkeypatch):
+    started(world)
+
+    def refuse():
+        raise SourceAuthError("The portal's client secret has expired.", code="AADSTS7000222")
+
+    monkeypatch.setattr(world.directory, "organization", refuse)
+    run = world.sync()
+    assert (run.status, run.error_code) == ("failed", "AADSTS7000222")
+    assert (world.tenant().state, world.tenant().problem_code) == ("needs_attention", "AADSTS7000222")
+
+
+def test_G5_a_throttled_tenant_waits_until_the_time_named(world, monkeypatch):
+    started(world)
+    until = world.now + timedelta(hours=2)
+
+    def throttle():
+        raise SourceTransient("Microsoft asks the portal to slow down.", retry_at=until)
+
+    monkeypatch.setattr(world.directory, "organization", throttle)
+    world.sync()
+    assert world.tenant().throttled_until == until
+
+
+def test_U5_the_preview_equals_the_next_run_and_writes_nothing(world):
+    started(world, 6, only(department=["IT"]))
+    world.directory.put(account("new"))
+    world.sync()
+    world.edit("u01@x.example", city="Elsewhere", department="Other")
+    before = world.dump()
+    with world.sessions() as session:
+        found = preview(session, world.organization_id, only(department=["IT"]), HoldRule(), world.now)
+        why = explain(session, world.organization_id, "U01@x.example", world.now)
+        with pytest.raises(NotFound):
+            explain(session, world.organization_id, "nobody", world.now)
+        session.rollback()
+    assert world.dump() == before
+    run = world.sync()
+    assert found.counts_document() == run.counts
+    assert {d.object_id: d.action for d in found.decisions} == {o: c.decision for o, c in world.changes(run.id).items()}
+    assert (why["decision"], why["match"]["by"], why["sections"]["department"]["value"]) == ("update", "link", "IT")
+
+
+def test_U10_U11_the_tenant_guard_and_who_enters_and_leaves(world):
+    world.person("A", "a@x.example")
+    world.person("B", "b@elsewhere.example")
+    world.directory.put(account("u1"), account("u2", department="Sales"))
+    world.enable(only(department=["IT"]))
+    world.sync("initial")
+    with world.sessions() as session:
+        found = preview(session, world.organization_id, only(department=["Sales"]), HoldRule(), world.now)
+    assert found.domain_overlap == {"known": 3, "matching": 2}
+    assert [p["object_id"] for p in found.scope_change["enters"]] == ["u2"]
+    assert ([p["object_id"] for p in found.scope_change["leaves"]], found.scope_change["stays"]) == (["u1"], 0)
+
+
+def test_U12_an_approved_plan_is_applied_exactly_or_not_at_all(world):
+    started(world, 3)
+    world.directory.put(account("new"))
+    world.queue("manual")
+    world.work()
+    with world.sessions() as session:
+        approved = preview(session, world.organization_id, FilterSpec(), HoldRule(), world.now).fingerprint
+    world.directory.put(account("later"))
+    run = world.sync("manual", plan_fingerprint=approved)
+    assert (run.status, "changed since" in run.error, world.count()) == ("cancelled", True, 4)
+
+
+def test_R5_W7_undo_restores_what_a_run_changed_and_spares_what_was_edited_since(world):
+    for n in range(4):
+        world.person(f"Old {n}", f"u{n:02}@x.example", department="Before", notes="ours")
+    before = world.dump("end_users")
+    run = started(world, 8)
+    assert run.counts["linked"] == 4 and world.count() == 8
+    with world.sessions() as session:
+        plan = plan_undo(session, run.id)
+        assert (len(plan.restored), plan.spared) == (8, ())
+    undo_id = world.queue("manual", kind="undo", undoes_run_id=run.id)
+    world.disable()
+    world.work()
+    assert (world.run(undo_id).status, world.count(), world.count(Link)) == ("succeeded", 4, 0)
+    strip = lambda rows: [r.split("datetime")[0] for r in rows]
+    assert strip(world.dump("end_users")["end_users"]) == strip(before["end_users"])
+    with claims.write_session(world.sessions) as session:
+        assert apply_undo(session, undo_id, run.id, world.organization_id, world.now).restored == ()
+
+
+def test_R5_an_edited_person_is_spared_and_listed(world):
+    run = started(world, 3)
+    world.edit("u01@x.example", edited_at=world.now + timedelta(minutes=1), notes="keep")
+    with world.sessions() as session:
+        plan = plan_undo(session, run.id)
+    assert len(plan.restored) == 2 and {s["reason"] for s in plan.spared} == {"edited since", "has notes"}
+
+
