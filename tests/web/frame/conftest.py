@@ -39,7 +39,12 @@ def trial_blueprint():
     @bp.get("/two-faces")
     @access.public
     def two_faces():
-        return web.render("two_faces.html.jinja", blocks={"people_table": "people_table"}, name="Ada")
+        return web.render("two_faces.html", blocks={"people_table": "people_table"}, name="Ada")
+
+    @bp.get("/forms")
+    @access.public
+    def forms():
+        return web.render("forms.html")
 
     @bp.post("/act/<kind>")
     @access.requires(Role.READ_ONLY)
@@ -61,7 +66,7 @@ def trial_blueprint():
     @access.requires(Role.READ_ONLY)
     def kitchen_sink():
         listing = Listing(q="", sort="-name", page=9, per_page=50, total=1312)
-        return web.render("kitchen_sink.html.jinja", listing=listing, asset=None, name="shadow", place="x")
+        return web.render("kitchen_sink.html", listing=listing, asset=None, name="shadow", place="x")
 
     return bp
 
