@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -17,6 +17,26 @@ _CONTROLS = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2028\u2029\u2066-\u2069\ud800-\udfff]"
 )
 DASH = "–"
+# userRegistrationDetails.methodsRegistered of Microsoft Graph
+_MFA_WORDS = {
+    "alternateMobilePhone": "second phone",
+    "email": "email",
+    "externalAuthMethod": "another provider",
+    "fido2SecurityKey": "security key",
+    "hardwareOneTimePasscode": "hardware code",
+    "macOsSecureEnclaveKey": "macOS platform key",
+    "microsoftAuthenticatorPasswordless": "Microsoft Authenticator",
+    "microsoftAuthenticatorPush": "Microsoft Authenticator",
+    "mobilePhone": "phone",
+    "officePhone": "office phone",
+    "passKeyDeviceBound": "passkey",
+    "passKeyDeviceBoundAuthenticator": "passkey",
+    "passKeyDeviceBoundWindowsHello": "passkey",
+    "securityQuestion": "security question",
+    "softwareOneTimePasscode": "authenticator app",
+    "temporaryAccessPass": "temporary access pass",
+    "windowsHelloForBusiness": "Windows Hello",
+}
 
 
 def number(value: float | None) -> str:
@@ -94,6 +114,7 @@ def init_formatting(app: Flask) -> None:
         or_dash=or_dash,
         harmless=harmless,
         bdi=bdi,
+        mfa_methods=mfa_methods,
         ago=_timed(relative),
         clock_time=_timed(clock_text),
     )
@@ -120,6 +141,16 @@ def _timed(
 def bdi(text: object) -> Markup:
     """A name that cannot turn the text around it (right-to-left scripts)."""
     return Markup("<bdi>{}</bdi>").format(escape(harmless(text)))
+
+
+def mfa_methods(methods: Iterable[str]) -> str:
+    """Microsoft's names of sign-in methods in words, comma-separated: "authenticator app, phone"; each once."""
+    return ", ".join(dict.fromkeys(_MFA_WORDS.get(name) or _spaced(name) for name in methods))
+
+
+def _spaced(name: str) -> str:
+    """Words of a method's name that we do not know yet."""
+    return harmless(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)).lower()
 
 
 def _plural_of(word: str) -> str:

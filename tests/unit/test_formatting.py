@@ -95,3 +95,14 @@ def test_G7_a_name_is_fenced_and_escaped():
 
 def test_nothing_is_a_dash_but_zero_is_zero():
     assert [formatting.or_dash(value) for value in (None, "", 0, "x")] == ["–", "–", 0, "x"]
+
+
+def test_D3_sign_in_methods_are_words_each_once_and_new_ones_can_be_read():
+    methods = [
+        "microsoftAuthenticatorPush",
+        "microsoftAuthenticatorPasswordless",
+        "mobilePhone",
+        "voiceOfGod",
+    ]
+    assert formatting.mfa_methods(methods) == "Microsoft Authenticator, phone, voice of god"
+    assert formatting.mfa_methods([]) == ""
