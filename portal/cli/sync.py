@@ -13,7 +13,7 @@ from sqlalchemy import select
 from portal import scheduler
 from portal.cli.context import answer, json_option, portal_app
 from portal.errors import NotFound, PortalError
-from portal.extensions import db
+from portal.extensions import db, writing
 from portal.models import Organization, SyncRun, UserSync
 from portal.runs import service as runs
 from portal.user_sync import service as user_sync
@@ -86,6 +86,7 @@ def _saved(organization: Organization) -> dict[str, Any]:
 
 def _follow(app: Flask, run_id: str, *, quiet: bool) -> dict[str, Any]:
     """Work on the queue in this process too, until the run is over, and show how far it is."""
+    writing.set(False)  # following only reads: the lock belongs to the threads that work
     done = threading.Event()
     helper = scheduler.Scheduler(app, timer=False)
     helper.start()
@@ -101,6 +102,7 @@ def _follow(app: Flask, run_id: str, *, quiet: bool) -> dict[str, Any]:
                 if row.status in FINISHED:
                     found: dict[str, Any] = runs.to_document(row)
                     return found
+                db.session.rollback()
                 done.wait(POLL_SECONDS)
     finally:
         helper.stop()

@@ -1,0 +1,119 @@
+"""The command line as an operator uses it: real processes, real exit codes (interfaces.md)."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from portal.simulator.server import SimulatorServer
+from portal.simulator.world import World
+
+
+@pytest.fixture
+def rollcall(tmp_path, monkeypatch):
+    monkeypatch.setenv("ROLLCALL_DATA_DIR", str(tmp_path / "data"))
+    for name in ("MICROSOFT_CLIENT_ID", "MICROSOFT_CLIENT_SECRET", "MICROSOFT_LOGIN_URL", "MICROSOFT_GRAPH_URL", "ROLLCALL_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments, stdin=""):
+        return subprocess.run([sys.executable, "-m", "portal.cli", *arguments], input=stdin, capture_output=True, text=True, timeout=120, check=False)
+
+    return run
+
+
+def test_wrong_usage_is_2_and_a_failure_is_1_with_one_line(rollcall, monkeypatch):
+    assert rollcall("no-such-command").returncode == 2
+    assert rollcall("people", "add", "a@x.example", "--role", "king").returncode == 2
+    assert rollcall("--help").returncode == 0
+    monkeypatch.setenv("ROLLCALL_SYNC_INTERVAL_MINUTES", "0")
+    bad = rollcall("db", "upgrade")
+    assert bad.returncode == 1 and bad.stderr.startswith("ROLLCALL_SYNC_INTERVAL_MINUTES: ") and bad.stderr.count("\n") == 1
+
+
+def test_an_unreachable_database_is_one_clear_line(rollcall, monkeypatch):
+    monkeypatch.setenv("ROLLCALL_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    found = rollcall("db", "upgrade")
+    assert found.returncode == 1 and "ROLLCALL_DATABASE_URL" in found.stderr and "Traceback" not in found.stderr
+
+
+def test_people_and_tokens(rollcall):
+    assert json.loads(rollcall("db", "upgrade", "--json").stdout) == {"up_to_date": True}
+    added = rollcall("people", "add", "Ada@corp.local", "--role", "administrator", "--password-stdin", stdin="correct horse battery\n")
+    assert added.returncode == 0, added.stderr
+    again = rollcall("people", "add", "ada@corp.local", "--role", "technician", "--password-stdin", stdin="correct horse battery\n")
+    assert again.returncode == 1 and "already" in again.stderr
+    short = rollcall("people", "add", "b@corp.local", "--role", "technician", "--password-stdin", stdin="x\n")
+    assert short.returncode == 1 and "password" in short.stderr
+    token = rollcall("token", "create", "ci", "--role", "read-only")
+    assert token.returncode == 0 and token.stdout.splitlines()[-1].startswith("rc_")
+    assert rollcall("token", "create", "ci", "--role", "read-only").returncode == 1
+
+
+def test_O3_backup_and_restore_bring_everything_back(rollcall, tmp_path):
+    rollcall("people", "add", "ada@corp.local", "--role", "administrator", "--password-stdin", stdin="correct horse battery\n")
+    file = tmp_path / "all.backup"
+    assert json.loads(rollcall("backup", str(file), "--json").stdout)["rows"] >= 2
+    assert oct(file.stat().st_mode)[-3:] == "600"
+    rollcall("people", "add", "bo@corp.local", "--role", "technician", "--password-stdin", stdin="correct horse battery\n")
+    assert rollcall("restore", str(file)).returncode == 0
+    with sqlite3.connect(tmp_path / "data" / "rollcall.db") as database:
+        assert database.execute("SELECT email FROM accounts").fetchall() == [("ada@corp.local",)]
+    cut = tmp_path / "cut.backup"
+    cut.write_bytes(file.read_bytes()[:-30])
+    for bad in (cut, tmp_path / "none.backup", tmp_path):
+        assert rollcall("restore", str(bad)).returncode in {1, 2}
+    assert rollcall("restore", str(cut)).stderr.count("\n") == 1
+    with sqlite3.connect(tmp_path / "data" / "rollcall.db") as database:
+        assert database.execute("SELECT count(*) FROM accounts").fetchall() == [(1,)]
+
+
+def test_sync_run_preview_and_explain_do_what_the_pages_do(rollcall, monkeypatch, tmp_path):
+    with SimulatorServer(World(tenants=1, users=[40], seed=5)) as simulator:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", simulator.ca_file)
+        monkeypatch.setenv("MICROSOFT_LOGIN_URL", simulator.base_url)
+        monkeypatch.setenv("MICROSOFT_GRAPH_URL", simulator.base_url)
+        monkeypatch.setenv("MICROSOFT_CLIENT_ID", simulator.client_id)
+        monkeypatch.setenv("MICROSOFT_CLIENT_SECRET", simulator.client_secret)
+        seeded = rollcall("demo-seed", simulator.tenant_ids[0], stdin="correct horse battery\n")
+        assert seeded.returncode == 0, seeded.stderr
+        name = simulator.world.tenants[simulator.tenant_ids[0]].name
+        assert "no Microsoft User Sync" in rollcall("sync", "preview", name).stderr
+        assert rollcall("sync", "run", "Nobody Ltd").returncode == 1
+        _enable(tmp_path / "data" / "rollcall.db", name)
+        done = rollcall("sync", "run", name, "--json")
+        assert done.returncode == 0, done.stderr
+        run = json.loads(done.stdout)
+        assert run["status"] == "succeeded" and run["counts"]["created"] > 20
+        assert json.loads(rollcall("sync", "preview", name, "--json").stdout)["counts"]["created"] == 0
+        somebody = next(u["userPrincipalName"] for u in simulator.control.users(simulator.tenant_ids[0]) if u.get("mail") and u.get("accountEnabled"))
+        told = rollcall("sync", "explain", name, somebody)
+        assert told.returncode == 0 and "accepted" in told.stdout
+        assert rollcall("sync", "explain", name, "nobody@x.example").returncode == 1
+
+
+def _enable(path, name):
+    """What the pop-up would do, by the same service."""
+    from portal import create_app
+    from portal.config import load
+    from portal.extensions import db
+    from portal.models import Organization
+    from portal.user_sync import documents, service
+
+    app = create_app(load())
+    with app.app_context():
+        service.put(db.session.query(Organization).filter_by(name=name).one(), documents.default_request())
+        db.session.commit()
+        db.engine.dispose()
+
+
+def test_simulate_prints_one_json_line_with_everything_needed(rollcall):
+    process = subprocess.Popen([sys.executable, "-m", "portal.cli", "simulate", "--port", "0", "--users", "20"], stdout=subprocess.PIPE, text=True)
+    try:
+        facts = json.loads(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        process.stdout.close()
+    assert {"login_url", "graph_url", "ca_file", "client_id", "client_secret", "tenant_ids"} <= set(facts)

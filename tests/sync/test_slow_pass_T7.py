@@ -1,0 +1,111 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from portal.engine.slow_pass import SlowPass, last_activity
+from portal.errors import SourceLicenseMissing, SourceThrottled, Stopped
+from portal.models import Asset, AssetMac, AssetReport, EndUser, Link
+from tests.sync.directory import account
+
+MAC, DOCK, ETHER = "A87EEABC6AC9", "A87EEABC6ACA", "A87EEABC6ACB"
+
+
+@pytest.fixture
+def synced(world):
+    world.directory.put(*[account(f"u{n}") for n in range(4)])
+    world.enable()
+    world.sync("initial")
+    return world
+
+
+def slow(world, **values):
+    world.now += timedelta(minutes=1)
+    return SlowPass(world.sessions, lambda _id: world.directory, lambda: world.now, **values).run(world.tenant_id, "me")
+
+
+def links(world):
+    with world.sessions() as session:
+        return {link.object_id: link for link in session.query(Link)}
+
+
+def test_T7_last_sign_in_is_the_latest_date_and_absence_is_unknown():
+    activity = {"lastSignInDateTime": "2026-01-01T00:00:00Z", "lastNonInteractiveSignInDateTime": "2026-03-01T00:00:00Z"}
+    assert last_activity({"signInActivity": activity}) == datetime(2026, 3, 1, tzinfo=UTC)
+    assert last_activity({}) is None and last_activity({"signInActivity": {}}) is None
+
+
+def test_T7_each_part_is_stored_with_its_age_and_copied_to_the_links(synced):
+    synced.directory.sign_in_dates["u0"] = "2026-11-01T08:00:00Z"
+    synced.directory.registrations = [{"id": "u1", "isMfaRegistered": True, "methodsRegistered": ["fido2"]}, {"id": "u2", "isMfaRegistered": False}]
+    assert slow(synced)
+    found = links(synced)
+    assert found["u0"].last_sign_in_at == datetime(2026, 11, 1, 8, tzinfo=UTC) and found["u1"].last_sign_in_at is None
+    assert (found["u1"].mfa_registered, found["u1"].mfa_methods, found["u2"].mfa_registered, found["u3"].mfa_registered) == (True, ["fido2"], False, None)
+    tenant = synced.tenant()
+    assert tenant.sign_ins_at == tenant.mfa_at == tenant.devices_at == synced.now
+    assert tenant.slow_due_at > synced.now and tenant.slow_problems == []
+    before = synced.dump("links", "directory_users", "end_users")
+    slow(synced)
+    assert synced.dump("links", "directory_users", "end_users") == before
+
+
+def test_D3_a_missing_license_is_remembered_and_old_values_stay(synced, monkeypatch):
+    synced.directory.sign_in_dates["u0"] = "2026-11-01T08:00:00Z"
+    slow(synced)
+    first = synced.now
+
+    def refuse():
+        raise SourceLicenseMissing("This tenant has no Entra ID P1.")
+        yield
+
+    monkeypatch.setattr(synced.directory, "sign_ins", refuse)
+    slow(synced)
+    tenant = synced.tenant()
+    assert tenant.slow_problems == [{"part": "sign_ins", "state": "missing_license", "detail": "This tenant has no Entra ID P1."}]
+    assert (tenant.sign_ins_at, tenant.mfa_at) == (first, synced.now)
+    assert links(synced)["u0"].last_sign_in_at is not None
+    assert synced.sync().status == "succeeded"
+
+
+def test_T7_throttling_postpones_the_pass_and_spares_the_other_parts(synced, monkeypatch):
+    until = synced.now + timedelta(hours=3)
+
+    def throttle():
+        raise SourceThrottled("Microsoft asks the portal to slow down.", retry_at=until)
+        yield
+
+    monkeypatch.setattr(synced.directory, "sign_ins", throttle)
+    slow(synced)
+    assert synced.tenant().slow_due_at == until and synced.tenant().mfa_at == synced.now
+
+
+def test_T7_stopping_gives_the_lease_back(synced):
+    with pytest.raises(Stopped):
+        slow(synced, should_stop=lambda: True)
+    assert synced.tenant().slow_lease_owner is None
+    assert slow(synced)
+
+
+def test_D2_W5_assets_follow_their_devices_and_reports_say_why_not(synced):
+    with synced.sessions() as session:
+        people = {e.email_key: e.id for e in session.query(EndUser)}
+        for name, mac, owner in (("Laptop", MAC, None), ("Wired", ETHER, None), ("Dock", DOCK, None), ("Mine", MAC, "u3@x.example")):
+            asset = Asset(organization_id=synced.organization_id, name=name, created_at=synced.now, updated_at=synced.now)
+            asset.macs = [AssetMac(mac=mac)]
+            if owner:
+                asset.end_user_id, asset.assigned_by = people[owner], "manual"
+            session.add(asset)
+        session.commit()
+    synced.directory.devices = [
+        {"id": "d1", "userId": "u0", "wiFiMacAddress": MAC, "deviceName": "L"},
+        {"id": "d2", "userId": "u1", "wiFiMacAddress": DOCK, "ethernet": ETHER},
+        {"id": "d3", "userId": "u2", "wiFiMacAddress": DOCK},
+        {"id": "d4", "userId": "", "wiFiMacAddress": "000000000000"},
+    ]
+    slow(synced)
+    with synced.sessions() as session:
+        owners = {a.name: (a.end_user_id, a.assigned_by) for a in session.query(Asset)}
+        reasons = sorted(r.reason[:18] for r in session.query(AssetReport))
+    assert owners == {"Laptop": (people["u0@x.example"], "sync"), "Wired": (people["u1@x.example"], "sync"), "Dock": (None, None), "Mine": (people["u3@x.example"], "manual")}
+    assert reasons == ["Devices of several", "Microsoft says tha"]
+    assert synced.tenant().assets_assigned == 2
