@@ -132,6 +132,8 @@ def folded(text: str) -> str:
 
 def clean(text: str, *, lines: bool = False) -> str:
     """NFC, trimmed, without control characters (G7); line breaks stay where ``lines`` says so."""
+    if text.isascii() and text.isprintable():  # nearly everything: nothing to normalize, nothing to drop
+        return text.strip()
     text = _LINE_BREAKS.sub("\n", unicodedata.normalize("NFC", text))
     kept = (
         c

@@ -444,11 +444,11 @@ class _Job:
             self.runner.on_commit("after staged")
             self.turn._stop_check()  # noqa: SLF001
         self._show("Publishing", 0, len(work))
+        prepared = writer.new_rows(work, loaded, target, self.runner.now())
         with write_session(self.runner.sessions) as session:
             self._still_ours(session)
             session.execute(delete(Change).where(Change.run_id == self.run_id, Change.state == "staged"))
-            for chunk in writer.chunks(work, max(1, len(work))):
-                writer.apply(session, chunk, loaded, target, self.runner.now())
+            writer.apply(session, work, loaded, target, self.runner.now(), prepared)
             self._note(session, "Publishing", len(work), len(work))
             self.runner.on_commit("published")
             session.commit()

@@ -85,9 +85,14 @@ def chunks(decisions: Sequence[Decision], size: int) -> Iterable[list[Decision]]
 
 
 def apply(
-    session: Session, decisions: Sequence[Decision], loaded: Loaded, target: Target, now: datetime
+    session: Session,
+    decisions: Sequence[Decision],
+    loaded: Loaded,
+    target: Target,
+    now: datetime,
+    prepared: NewRows | None = None,
 ) -> None:
-    """Write one chunk into the present transaction. Raises Stale before anything is written."""
+    """Write one chunk into the present transaction; ``prepared``: its ``new_rows``. Raises Stale before anything is written."""
     rows = _load_end_users(session, [d.end_user_id for d in decisions if d.end_user_id])
     _check(session, decisions, rows, loaded, target)
     recorded = _recorded(session, target.run_id, [d.object_id for d in decisions])
@@ -99,9 +104,9 @@ def apply(
     extras = _extras(
         session, target, [d.object_id for d in decisions if d.action in {Action.CREATE, Action.LINK}]
     )
-    changes = []
-    creates = [d for d in decisions if d.action is Action.CREATE]
-    changes += _create(session, creates, loaded, target, extras, now)
+    new = prepared or new_rows(decisions, loaded, target, now)
+    _insert_new(session, new, extras)
+    changes = list(new.changes)
     for decision in decisions:
         if decision.action is not Action.CREATE:
             row = rows.get(decision.end_user_id or "")
@@ -136,7 +141,7 @@ def change_row(
         "reason": decision.reason.value,
         "note": decision.note,
         "state": state,
-        "fields": [asdict(change) for change in decision.changes],
+        "fields": _fields(decision),
         "undo": undo or {},
         "payload": to_payload(decision) if state in {"held", "staged"} else {},
         "hold_key": hold_key(decision) if state == "held" else "",
@@ -144,9 +149,14 @@ def change_row(
     }
 
 
+def _fields(decision: Decision) -> list[dict[str, str]]:
+    return [{"field": c.field, "old": c.old, "new": c.new} for c in decision.changes]
+
+
 def to_payload(decision: Decision) -> dict[str, Any]:
     """A Decision as JSON."""
-    return asdict(decision)
+    values = {name: getattr(decision, name) for name in Decision.__slots__}
+    return {**values, "changes": _fields(decision)}
 
 
 def from_payload(payload: Mapping[str, Any]) -> Decision:
@@ -225,20 +235,25 @@ def _recorded(session: Session, run_id: str, object_ids: Sequence[str]) -> set[s
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
-def _create(
-    session: Session,
-    decisions: Sequence[Decision],
-    loaded: Loaded,
-    target: Target,
-    extras: Mapping[str, dict[str, Any]],
-    now: datetime,
-) -> list[dict[str, Any]]:
-    end_users, links, changes = [], [], []
+@dataclass(frozen=True)
+class NewRows:
+    """The rows of creations, ready to be inserted."""
+
+    end_users: list[dict[str, Any]]
+    links: list[dict[str, Any]]
+    changes: list[dict[str, Any]]
+
+
+def new_rows(decisions: Iterable[Decision], loaded: Loaded, target: Target, now: datetime) -> NewRows:
+    """Build what the creations among ``decisions`` insert, without the database: a big publish locks it as briefly as it can."""
+    rows = NewRows([], [], [])
     for decision in decisions:
+        if decision.action is not Action.CREATE:
+            continue
         user = loaded.users[decision.object_id]
         values = dict.fromkeys(D1_FIELDS, "") | wanted(user)
         end_user_id = new_id()
-        end_users.append(
+        rows.end_users.append(
             {
                 "id": end_user_id,
                 "organization_id": target.organization_id,
@@ -251,7 +266,7 @@ def _create(
                 "updated_at": now,
             }
         )
-        links.append(
+        rows.links.append(
             {
                 "id": new_id(),
                 "end_user_id": end_user_id,
@@ -264,14 +279,21 @@ def _create(
                 "linked_at": now,
                 "linked_by_run_id": target.run_id,
                 **_facts(user, target),
-                **extras.get(decision.object_id, _NO_EXTRAS),
+                **_NO_EXTRAS,
             }
         )
-        changes.append(change_row(decision, target, now, undo={"created": True}, end_user_id=end_user_id))
-    for start in range(0, len(end_users), BATCH):
-        session.execute(insert(EndUser), end_users[start : start + BATCH])
-        session.execute(insert(Link), links[start : start + BATCH])
-    return changes
+        rows.changes.append(
+            change_row(decision, target, now, undo={"created": True}, end_user_id=end_user_id)
+        )
+    return rows
+
+
+def _insert_new(session: Session, rows: NewRows, extras: Mapping[str, dict[str, Any]]) -> None:
+    for link in rows.links:
+        link.update(extras.get(link["object_id"], {}))
+    for start in range(0, len(rows.end_users), BATCH):
+        session.execute(insert(EndUser), rows.end_users[start : start + BATCH])
+        session.execute(insert(Link), rows.links[start : start + BATCH])
 
 
 def _write(
