@@ -41,7 +41,7 @@ LOOK_SECONDS = 2  # how soon work queued by another process is seen; our own wak
 SCHEDULE_SECONDS = 5
 CHECK_SECONDS = 600
 THREADS = {"hourly": 4, "delayed": 2, "slow": 1, "check": 1}
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(hours=1)
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(hours=1)
 BROKEN = (
     "Something went wrong inside Rollcall, so this run ended early. The next run heals it; the log says more."
 )
