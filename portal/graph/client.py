@@ -25,10 +25,10 @@ from portal.errors import (
     SourceThrottled,
     SourceTransient,
 )
-from portal.graph.retry import Next, decide
+from portal.graph.retry import BUDGET_SECONDS, Next, decide
 from portal.graph.tokens import TokenProvider
 
-TIMEOUT = (10, 60)
+CONNECT_SECONDS, READ_SECONDS, SHORTEST_READ = 10.0, 60.0, 5.0
 MAX_PAGES = 2000
 BATCH = 20
 VERSION = "/v1.0"
@@ -158,18 +158,20 @@ class GraphClient:
         self, method: str, url: str, headers: Mapping[str, str] | None, body: dict[str, Any] | None = None
     ) -> requests.Response:
         attempt, waited, renewed = 0, 0.0, False
+        began = self.now()
         while True:
             attempt += 1
             self.stop()
             if self.before_request is not None:
                 self.before_request()
-            answer, status = self._try(method, url, headers, body)
+            answer, status = self._try(method, url, headers, body, waited)
             if answer is not None and 200 <= answer.status_code < 300:
                 return answer
             if status == 401 and not renewed:
                 self.tokens.forget()
                 renewed, attempt = True, attempt - 1
                 continue
+            waited = max(waited, (self.now() - began).total_seconds())  # a server that hangs uses the time up too
             found = answer.headers if answer is not None else {}
             choice = decide(
                 attempt=attempt,
@@ -189,7 +191,12 @@ class GraphClient:
             self.wait(choice.wait_seconds)
 
     def _try(
-        self, method: str, url: str, headers: Mapping[str, str] | None, body: dict[str, Any] | None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        body: dict[str, Any] | None,
+        waited: float,
     ) -> tuple[requests.Response | None, int | None]:
         token = self.tokens.token()
         self.meter.requests += 1
@@ -208,7 +215,7 @@ class GraphClient:
                     **(headers or {}),
                 },
                 json=body,
-                timeout=TIMEOUT,
+                timeout=(CONNECT_SECONDS, max(SHORTEST_READ, min(READ_SECONDS, BUDGET_SECONDS - waited))),
                 allow_redirects=False,  # a redirect would carry the token to another host (G6)
             )
             _ = answer.content

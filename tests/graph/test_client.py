@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
@@ -138,6 +138,27 @@ def test_L2_a_body_that_is_no_page_is_an_error(client, graph, body):
 def test_a_cut_connection_is_tried_again_on_a_new_one(client, graph, waits):
     graph.get(USERS, [{"exc": requests.ConnectionError}, {"json": {"value": [1]}}])
     assert read(client) == [1] and waits == [2.0]
+
+
+def test_a_server_that_hangs_uses_up_the_same_two_minutes(graph):
+    clock = [datetime(2026, 11, 3, tzinfo=UTC)]
+    timeouts = []
+
+    def hang(request, _context):
+        timeouts.append(request.timeout[1])
+        clock[0] += timedelta(seconds=request.timeout[1])
+        raise requests.ReadTimeout
+
+    def wait(seconds):
+        clock[0] += timedelta(seconds=seconds)
+
+    graph.get(USERS, json=hang)
+    client = GraphClient(BASE, Tokens(), wait, lambda: clock[0], jitter=lambda: 0.0)
+    with pytest.raises(SourceTransient):
+        read(client)
+    client.close()
+    assert timeouts == [60, 28]
+    assert clock[0] - datetime(2026, 11, 3, tzinfo=UTC) <= timedelta(minutes=2)
 
 
 def test_a_page_that_repeats_is_a_broken_server(client, graph):
