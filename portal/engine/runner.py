@@ -399,9 +399,7 @@ class _Job:
 
     def _apply(self, guarded: GuardedPlan, loaded: Loaded, target: Target) -> None:
         """T2: chunk by chunk, each visible when it is committed."""
-        work = [
-            d for d in guarded.apply if d.object_id not in self.applied and writer.needs_writing(d, loaded)
-        ]
+        work = self._open(guarded, loaded)
         done = 0
         self._show("Applying", 0, len(work))
         for chunk in writer.chunks(work, CHUNK):
@@ -418,7 +416,7 @@ class _Job:
 
     def _stage_and_publish(self, guarded: GuardedPlan, loaded: Loaded, target: Target) -> None:
         """T3: staged in chunks under the run, then everything appears in one transaction."""
-        work = [d for d in guarded.apply if writer.needs_writing(d, loaded)]
+        work = self._open(guarded, loaded)
         staged = self._staged(work)
         open_work = [d for d in work if d.object_id not in staged]
         done = len(work) - len(open_work)
@@ -454,6 +452,12 @@ class _Job:
             session.commit()
         self.runner.on_commit("after published")
         self.applied.update((d.object_id, d) for d in work if d.action is not Action.LEAVE)
+
+    def _open(self, guarded: GuardedPlan, loaded: Loaded) -> list[Decision]:
+        """What is to be written and was not before this run was interrupted (G4)."""
+        return [
+            d for d in guarded.apply if d.object_id not in self.applied and writer.needs_writing(d, loaded)
+        ]
 
     def _staged(self, work: Sequence[Decision]) -> set[str]:
         """What an earlier try staged and is still decided alike; anything else is staged anew (G4)."""

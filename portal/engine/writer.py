@@ -95,7 +95,6 @@ def apply(
     """Write one chunk into the present transaction; ``prepared``: its ``new_rows``. Raises Stale before anything is written."""
     rows = _load_end_users(session, [d.end_user_id for d in decisions if d.end_user_id])
     _check(session, decisions, rows, loaded, target)
-    recorded = _recorded(session, target.run_id, [d.object_id for d in decisions])
     movers = [
         rows[d.end_user_id] for d in decisions if d.end_user_id and any(c.field == "email" for c in d.changes)
     ]
@@ -114,9 +113,8 @@ def apply(
             if decision.action is not Action.LEAVE:
                 changes.append(change_row(decision, target, now, undo=undo))
     session.flush()
-    fresh = [change for change in changes if change["object_id"] not in recorded]
-    for start in range(0, len(fresh), BATCH):
-        session.execute(insert(Change), fresh[start : start + BATCH])
+    for start in range(0, len(changes), BATCH):
+        session.execute(insert(Change), changes[start : start + BATCH])
     _keep_conflicts(session, [d for d in decisions if d.action is Action.CONFLICT], target, now)
 
 
@@ -216,20 +214,6 @@ def _check(
         )
         if set(taken) - movers:
             raise Stale
-
-
-def _recorded(session: Session, run_id: str, object_ids: Sequence[str]) -> set[str]:
-    """Objects this run has a record of already: it was interrupted and goes on (G4)."""
-    found: set[str] = set()
-    for start in range(0, len(object_ids), BATCH):
-        found.update(
-            session.scalars(
-                select(Change.object_id).where(
-                    Change.run_id == run_id, Change.object_id.in_(object_ids[start : start + BATCH])
-                )
-            )
-        )
-    return found
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------

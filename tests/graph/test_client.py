@@ -281,6 +281,19 @@ def test_a_registration_report_without_top_is_asked_again_bare(client, graph):
     assert list(directory(client).registration_details()) == [[{"id": "a"}]]
 
 
+def test_T7_the_limit_of_the_whole_app_stays_within_ten_a_minute():
+    now, turns = [0.0], []
+
+    def wait(seconds):
+        now[0] += seconds
+
+    limiter = SlowLimiter(lambda: now[0])
+    for _ in range(60):
+        limiter.take_turn(wait)
+        turns.append(now[0])
+    assert max(sum(1 for other in turns if turn <= other <= turn + 60.0) for turn in turns) <= 10
+
+
 def test_T7_sign_ins_take_turns_over_all_tenants():
     now, waited = [0.0], []
     limiter = SlowLimiter(lambda: now[0], requests=9, window=60.0)

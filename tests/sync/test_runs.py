@@ -8,7 +8,8 @@ from portal.engine.preview import explain, preview
 from portal.engine.records import FilterSpec, HoldRule
 from portal.engine.undo import apply_undo, plan_undo
 from portal.errors import NotFound, Refused, SourceAuthError, SourceTransient
-from portal.models import Change, Conflict, DeltaCursor, DirectoryUser, EndUser, Link
+from portal.models import Change, Conflict, DeltaCursor, DirectoryUser, EndUser, Link, Organization
+from portal.models.customers import refresh_search
 from tests.sync.directory import account
 from tests.unit.engine.builders import only
 
@@ -155,6 +156,24 @@ def test_W4_somebody_new_takes_over_an_address(world):
     world.directory.put(account("new", mail="u00@x.example"))
     run = world.sync()
     assert (run.counts["updated"], run.counts["created"], run.counts["conflicts"]) == (1, 1, 0)
+
+
+def test_M3_two_organizations_under_one_tenant_each_have_their_own_link(world):
+    with world.sessions() as session:
+        first = session.get_one(Organization, world.organization_id)
+        other = Organization(name="Lagoon", name_key="lagoon", tenant_id=first.tenant_id, created_at=world.now)
+        session.add(other)
+        session.flush()
+        row = EndUser(organization_id=other.id, display_name="Ours", email="u01@x.example", source="manual", created_at=world.now, updated_at=world.now)
+        refresh_search(row)
+        session.add(row)
+        session.commit()
+        other_id = row.id
+    run = started(world, 3)
+    assert (run.counts["created"], run.counts["linked"]) == (3, 0)
+    with world.sessions() as session:
+        row = session.get_one(EndUser, other_id)
+        assert (row.display_name, row.link) == ("Ours", None), "nobody outside the Organization is touched"
 
 
 def test_M5_M7_a_conflict_changes_nothing_is_listed_and_goes_away_by_itself(world):

@@ -73,6 +73,13 @@ def test_M4_two_users_never_get_one_end_user():
     assert sorted(d.action for d in found.values()) == [Action.CREATE, Action.LINK]
 
 
+def test_M4_two_new_users_with_one_address_never_become_two_end_users():
+    found = decisions([remote("a", "x@x.example"), remote("b", "X@x.example"), remote("c", "x@X.example")])
+    assert sorted(d.action for d in found.values()) == [Action.CONFLICT, Action.CONFLICT, Action.CREATE]
+    pair = decisions([remote("a", "x@x.example"), remote("b", "X@x.example")])
+    assert sorted(d.action for d in pair.values()) == [Action.CONFLICT, Action.CREATE]
+
+
 def test_M5_an_email_linked_to_a_living_object_is_a_conflict():
     users = [remote("a", "a@x.example"), remote("b", "a@x.example")]
     found = decisions(users, [same(users[0], "1")])
@@ -102,6 +109,7 @@ def test_M5_out_of_scope_but_living_objects_keep_their_link():
     ("first", "second", "winner"),
     [
         ({"account_enabled": False}, {"account_enabled": True}, "b"),
+        ({"account_enabled": False, "created_at": OLD}, {"account_enabled": True, "created_at": NEW}, "b"),
         ({"created_at": NEW}, {"created_at": OLD}, "b"),
         ({"created_at": OLD}, {"created_at": NEW}, "a"),
         ({"created_at": None}, {"created_at": NEW}, "b"),
@@ -229,6 +237,14 @@ def test_L2_absence_from_an_incomplete_read_concludes_nothing():
     people = [same(remote("a", "a@x.example"), "1")]
     assert said(decisions([], people, is_complete=False)["a"]) == (Action.LEAVE, Reason.ABSENT_BUT_READ_INCOMPLETE)
     assert decisions([], people, is_complete=True)["a"].action is Action.MARK_DISABLED
+
+
+def test_L2_after_an_incomplete_read_nobodys_link_moves_to_another_object():
+    owner = remote("a", "a@x.example", immutable_id="im")
+    newcomer = remote("b", "a@x.example", immutable_id="im")
+    found = decisions([newcomer], [same(owner, "1")], is_complete=False)
+    assert found["b"].action is Action.CONFLICT
+    assert decisions([newcomer], [same(owner, "1")], is_complete=True)["b"].action is Action.LINK
 
 
 def test_L3_outside_the_filters_nothing_is_updated_but_marks_are_facts():

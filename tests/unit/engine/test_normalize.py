@@ -9,6 +9,7 @@ from portal.graph import queries
     ("raw", "email"),
     [
         ({"mail": " Mila@X.example "}, "Mila@X.example"),
+        ({"mail": "m@x.example", "proxyAddresses": ["SMTP:P@x.example"], "userPrincipalName": "u@x.example"}, "m@x.example"),
         ({"mail": None, "proxyAddresses": ["smtp:a@x.example", "SMTP:P@x.example"], "userPrincipalName": "u@x.example"}, "P@x.example"),
         ({"userPrincipalName": "u@x.example", "otherMails": ["o@x.example"]}, "u@x.example"),
         ({"userPrincipalName": "jo_p.example#EXT#@t.onmicrosoft.com", "otherMails": ["jo@p.example"]}, "jo@p.example"),
