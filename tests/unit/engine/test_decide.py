@@ -198,6 +198,17 @@ def test_W4_a_clash_with_somebody_who_stays_keeps_the_address_and_updates_the_re
     assert {c.field for c in found.changes} == {"city"}
 
 
+def test_W4_two_linked_people_who_both_get_one_address():
+    first, second = remote("a", "x@x.example", job_title="New"), remote("b", "x@x.example", job_title="New")
+    people = [same(remote("a", "a@x.example"), "1"), same(remote("b", "b@x.example"), "2")]
+    found = decisions([first, second], people)
+    assert (found["a"].action, {c.field for c in found["a"].changes}) == (Action.UPDATE, {"email", "job_title"})
+    assert said(found["b"]) == (Action.CONFLICT, Reason.EMAIL_CLASH)
+    assert ({c.field for c in found["b"].changes}, found["b"].other_object_id) == ({"job_title"}, "a")
+    ignored = decisions([first, second], people, ignored_conflicts=frozenset({found["b"].conflict_key}))
+    assert (said(ignored["b"]), len(ignored["b"].changes)) == ((Action.UPDATE, Reason.CONFLICT_IGNORED), 1)
+
+
 def test_W4_a_chain_that_cannot_move_stops_where_it_must():
     users = [remote("a", "b@x.example"), remote("b", "held@x.example")]
     people = [

@@ -53,6 +53,11 @@ def test_G7_control_characters_go_and_the_rest_stays():
     assert clean("two\nlines") == "two lines"
 
 
+def test_D3_license_ids_are_read_once_each_and_in_order():
+    raw = {"id": "a", "assignedLicenses": [{"skuId": "B2"}, {"skuId": "a1"}, {"skuId": "b2", "disabledPlans": []}]}
+    assert remote_user(raw).license_sku_ids == ("a1", "b2")
+
+
 @pytest.mark.parametrize(
     "raw",
     [
