@@ -31,6 +31,7 @@ from portal.extensions import mark_write
 from portal.microsoft import check, credentials
 from portal.microsoft.gateway import source_factory
 from portal.models import MicrosoftTenant, SyncRun
+from portal.runs import retention
 from portal.runtime import Runtime
 from portal.user_sync import queue
 from portal.user_sync.queue import Work
@@ -133,11 +134,12 @@ class Scheduler:
             self.wake()
 
     def look_after(self) -> None:
-        """The slow rounds: connections not checked for a day (C4), initial syncs past 12 hours (T3)."""
+        """The slow rounds: connections not checked for a day (C4), initial syncs past 12 hours (T3), what is too old to keep."""
         now = utcnow()
         with self._runtime.sessions() as session:
             mark_write(session)
             queue.flag_overdue(session, now)
+            retention.forget_old(session, now)
             session.commit()
             if self._runtime.settings.scheduler != "off":
                 self._submit(queue.checks_waiting(session, now))

@@ -1,0 +1,49 @@
+"""What the portal forgets: skips and unchanged conflicts of old runs, and old hourly runs that changed nothing.
+
+What a run changed is kept for good: it is the history of each person (P6) and what an undo goes by (W7, R5).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import String, cast, delete, exists, select
+from sqlalchemy.orm import Session
+
+from portal.models import Change, SyncRun
+
+KEEP_SKIPS = timedelta(days=30)
+KEEP_QUIET_RUNS = timedelta(days=90)
+BATCH = 2000
+"""Rows a call deletes at most, of each kind: the database is not held for long."""
+
+
+def forget_old(session: Session, now: datetime) -> int:
+    """Delete one batch of what is too old to matter; gives the number of rows. The caller commits, and calls again later."""
+    notes = (
+        select(Change.id)
+        .join(SyncRun, SyncRun.id == Change.run_id)
+        .where(
+            SyncRun.finished_at < now - KEEP_SKIPS,
+            Change.decision.in_(("skip", "conflict")),
+            cast(Change.fields, String) == "[]",
+        )
+        .limit(BATCH)
+    )
+    quiet = (
+        select(SyncRun.id)
+        .where(
+            SyncRun.finished_at < now - KEEP_QUIET_RUNS,
+            SyncRun.trigger == "hourly",
+            SyncRun.status == "succeeded",
+            ~exists().where(Change.run_id == SyncRun.id),
+        )
+        .limit(BATCH)
+    )
+    number = 0
+    for model, found in ((Change, notes), (SyncRun, quiet)):
+        ids = session.scalars(found).all()
+        for start in range(0, len(ids), 500):
+            session.execute(delete(model).where(model.id.in_(ids[start : start + 500])))
+        number += len(ids)
+    return number
