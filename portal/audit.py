@@ -65,7 +65,7 @@ EVENTS: dict[str, frozenset[str]] = {
     "exception_removed": frozenset({"kind"}),
     "hold_applied": frozenset({"organization", "count"}),
     "hold_dismissed": frozenset({"organization", "count"}),
-    "recovery_done": frozenset({"organization", "deleted", "unlinked"}),
+    "recovery_done": frozenset({"organization", "deleted", "unlinked", "restored"}),
     "run_undone": frozenset({"organization", "run_id"}),
     "sync_run_finished": frozenset({"organization", "status", "counts"}),
     "sync_run_requested": frozenset({"organization"}),

@@ -10,12 +10,46 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from portal.models import Asset, Change, EndUser, new_id
+from portal.models import Asset, Change, EndUser, Link, new_id
+from portal.models.base import UtcDateTime
 from portal.models.customers import refresh_search
 
 BATCH = 500
 EDITED = "edited since"
 GONE = "deleted since"
+
+
+_LINK_COLUMNS = tuple(
+    column.key
+    for column in Link.__table__.columns
+    if column.key not in {"id", "end_user_id", "organization_id"}
+)
+
+
+def link_before(link: Link | None) -> dict[str, Any] | None:
+    """A Link as JSON, complete enough to come back exactly (W7); None for no Link."""
+    if link is None:
+        return None
+    values = {name: getattr(link, name) for name in _LINK_COLUMNS}
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()
+    }
+
+
+def put_link_back(end_user: EndUser, before: Mapping[str, Any] | None) -> None:
+    """Give an End User the Link it had, or none."""
+    link = end_user.link
+    if before is None or link is None:
+        end_user.link = None
+        return
+    for name, value in before.items():
+        is_time = isinstance(Link.__table__.columns[name].type, UtcDateTime)
+        setattr(link, name, former_time(value) if is_time and value is not None else value)
+
+
+def former_time(text: str) -> datetime:
+    """A time out of a change record."""
+    return datetime.fromisoformat(text)
 
 
 @dataclass
@@ -29,6 +63,7 @@ class _Step:
     link: Mapping[str, Any] | None = None
     unlink: bool = False
     status: str | None = None
+    is_partly: bool = False  # something was edited since and stays
 
 
 @dataclass(frozen=True)
@@ -97,6 +132,7 @@ def _step(change: Change, end_user: EndUser) -> tuple[_Step | None, list[str]]:
             step.fields[entry["field"]] = (entry["new"], entry["old"])
         elif present != entry["old"]:
             kept.append(f"{entry['field']} was {EDITED}")
+            step.is_partly = True
     link = end_user.link
     is_same_link = link is not None and link.object_id == change.object_id
     if "link" in change.undo and is_same_link:
@@ -141,10 +177,17 @@ def _undo(session: Session, step: _Step, now: datetime) -> None:
     if step.status is not None:
         link.status = step.status
     if step.unlink:
-        end_user.link = None
+        put_link_back(end_user, None)
     elif step.link is not None:
-        for name, value in step.link.items():
-            setattr(link, name, value)
+        put_link_back(end_user, step.link)
+    if step.link is not None or step.unlink:
+        session.execute(
+            update(Asset)
+            .where(Asset.end_user_id == end_user.id, Asset.assigned_by == "sync")
+            .values(end_user_id=None, assigned_by=None)
+        )
+    if not step.is_partly and "updated_at" in step.change.undo:
+        end_user.updated_at = former_time(step.change.undo["updated_at"])
 
 
 def _record(step: _Step, run_id: str, organization_id: str, now: datetime) -> Change:

@@ -22,6 +22,7 @@ from portal.engine.licenses import product_names
 from portal.engine.normalize import email_key
 from portal.engine.records import D1_FIELDS, Action, Decision, FieldChange, MatchedBy, Reason, RemoteUser
 from portal.engine.snapshot import Loaded
+from portal.engine.undo import link_before
 from portal.models import Change, Conflict, DirectoryUser, EndUser, Link, SubscribedSku, new_id
 from portal.models.customers import refresh_search, search_columns
 
@@ -296,10 +297,10 @@ def _write(
         or (decision.action is Action.CONFLICT and not decision.changes and row.link is None)
     ):
         return {}
-    undo: Undo = {}
+    undo: Undo = {"updated_at": row.updated_at.isoformat()} if decision.changes else {}
     link = row.link
     if decision.action is Action.LINK:
-        undo["link"] = _link_before(link)
+        undo["link"] = link_before(link)
         link = _relink(session, row, decision, loaded.users[decision.object_id], target, extras, now)
     elif link is None or link.object_id != decision.object_id:
         return {}
@@ -442,20 +443,6 @@ def _free_keys(session: Session, movers: Sequence[EndUser]) -> None:
         )
     for row in movers:
         set_committed_value(row, "email_key", None)
-
-
-def _link_before(link: Link | None) -> dict[str, Any] | None:
-    if link is None:
-        return None
-    return {
-        "microsoft_tenant_id": link.microsoft_tenant_id,
-        "object_id": link.object_id,
-        "status": link.status,
-        "in_scope": link.in_scope,
-        "written": dict(link.written),
-        "user_principal_name": link.user_principal_name,
-        "immutable_id": link.immutable_id,
-    }
 
 
 def _keep_conflicts(session: Session, decisions: Sequence[Decision], target: Target, now: datetime) -> None:

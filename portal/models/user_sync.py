@@ -90,7 +90,8 @@ class Change(Base):
     """What a run did, or would not do, with one person (W3, W7, P8). ``leave`` decisions leave no row.
 
     fields: [{"field","old","new"}]. state: applied | held | dismissed | staged (not published yet, T3).
-    undo: what it takes to take it back: {"created": bool, "link": {...before} | None, "after": {...}} (R5).
+    undo: what it takes to take it back: any of {"created": true, "link": the Link before | None, "status": the mark before,
+    "updated_at": ISO time} (R5).
     hold_key: identifies a held decision while it does not change (G1).
     """
 

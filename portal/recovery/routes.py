@@ -7,7 +7,7 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from portal import access, web
-from portal.errors import Invalid
+from portal.errors import Invalid, NotFound
 from portal.extensions import db
 from portal.microsoft import service as microsoft
 from portal.models import MicrosoftTenant, Organization, Role, Tenant
@@ -33,11 +33,13 @@ def index(organization_id: str) -> Response:
 def clean_up(organization_id: str) -> Response:
     """Step 2: ask once more, then delete the checked people and unlink the others. Nobody older is ever deleted (R3)."""
     organization = _organization(organization_id)
+    _, wrong = _wrong(organization)
+    wrong_id = "" if wrong is None else wrong.id
     wanted, unlink = request.form.getlist("id"), bool(request.form.get("unlink"))
     if not wanted and not unlink:
         return _page(organization, problem="Check at least one person, or the box that unlinks the others.")
     if not request.form.get("confirmed"):
-        found = service.candidates(db.session(), organization)
+        found = service.candidates(db.session(), organization, wrong_id)
         chosen = [one for one in found.created if one.end_user.id in set(wanted)]
         kept = [one for one in found.created if one.end_user.id not in set(wanted) and one.end_user.link]
         return web.render(
@@ -45,12 +47,14 @@ def clean_up(organization_id: str) -> Response:
             blocks={"dialog": "dialog"},
             organization=organization,
             chosen=chosen,
+            wrong=wrong,
+            found=found,
             unlinked=len(found.linked) + len(kept) if unlink else 0,
             assets=sum(len(one.end_user.assets) for one in chosen),
             unlink=unlink,
         )
     try:
-        deleted, unlinked = service.clean_up(db.session(), organization, delete_ids=wanted, unlink=unlink)
+        done = service.clean_up(db.session(), organization, wrong_id, delete_ids=wanted, unlink=unlink)
     except Invalid as error:
         db.session.rollback()
         sentence = " ".join(text for texts in error.errors.values() for text in texts)
@@ -58,7 +62,7 @@ def clean_up(organization_id: str) -> Response:
     db.session.commit()
     return web.respond(
         redirect=url_for(".index", organization_id=organization_id),
-        toast=f"{deleted:,} deleted, {unlinked:,} unlinked. Microsoft was not touched.",
+        toast=f"{done.deleted:,} deleted, {done.unlinked:,} unlinked, {done.restored:,} restored. Microsoft was not touched.",
     )
 
 
@@ -102,9 +106,22 @@ def _organization(organization_id: str) -> Organization:
     return access.load(Organization, organization_id, "Organization")
 
 
+def _wrong(organization: Organization) -> tuple[list[MicrosoftTenant], MicrosoftTenant | None]:
+    """The Microsoft tenants of past syncs, and the one this is about: ``from`` in the address, else the latest."""
+    found = service.synced_tenants(db.session(), organization)
+    asked = request.values.get("from")
+    if not asked:
+        return found, found[0] if found else None
+    wrong = next((row for row in found if row.id == asked), None)
+    if wrong is None:
+        raise NotFound("This Organization was never synced with that Microsoft tenant.")
+    return found, wrong
+
+
 def _page(organization: Organization, problem: str = "") -> Response:
     session = db.session()
-    found = service.candidates(session, organization)
+    synced, wrong = _wrong(organization)
+    found = service.candidates(session, organization, "" if wrong is None else wrong.id)
     sync = user_sync.find(organization)
     is_on = sync is not None and sync.enabled
     people_are_out = not found.created and not found.linked
@@ -117,6 +134,8 @@ def _page(organization: Organization, problem: str = "") -> Response:
         organization=organization,
         microsoft_tenant=microsoft.mapped_to(organization),
         found=found,
+        synced=synced,
+        wrong=wrong,
         shown=found.created[:SHOWN],
         checked=set(request.form.getlist("id")) if problem else None,
         sync=sync,

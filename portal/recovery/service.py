@@ -1,6 +1,6 @@
-"""Wrong-tenant recovery (P12, R3): what a sync created may go, what it only linked is kept and unlinked.
+"""Wrong-tenant recovery (P12, R3): what a sync created may go; people it only linked are kept, restored and unlinked.
 
-Nothing that existed before the sync is ever deleted here.
+It is about the syncs with one Microsoft tenant, the wrong one. Nothing that existed before them is ever deleted here.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, and_, delete, exists, or_, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from portal import audit
 from portal.clock import utcnow
+from portal.engine.restore import Restoration, apply_restore, plan_restore
 from portal.errors import Invalid, Refused
-from portal.models import Asset, Conflict, EndUser, Link, Organization, SyncRun, UserSync
+from portal.models import Asset, Conflict, EndUser, Link, MicrosoftTenant, Organization, SyncRun, UserSync
 
 CHUNK = 500
 
@@ -29,24 +30,88 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Listing:
-    """created: End Users that a sync created, still linked or not. linked: older people that a sync only linked."""
+    """created: End Users that these syncs created, still linked or not. linked: older people that they only linked.
+
+    restorations: what goes back for each of the linked, in the same order.
+    """
 
     created: Sequence[Candidate]
     linked: Sequence[Candidate]
+    restorations: Sequence[Restoration]
     untouched: int
 
+    @property
+    def restored(self) -> list[Restoration]:
+        """Those of the linked to whom something comes back."""
+        return [plan for plan in self.restorations if plan.fields]
 
-def candidates(session: Session, organization: Organization) -> Listing:
-    """Who would go and who would stay, by name (R3)."""
+    @property
+    def spared(self) -> list[Restoration]:
+        """Those of the linked with something that was edited since and therefore stays."""
+        return [plan for plan in self.restorations if plan.spared]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How many End Users were deleted, unlinked, and of these restored in at least one field."""
+
+    deleted: int
+    unlinked: int
+    restored: int
+
+
+def synced_tenants(session: Session, organization: Organization) -> list[MicrosoftTenant]:
+    """The Microsoft tenants this Organization was ever synced with, the latest first."""
+    latest: dict[str, None] = {}
+    rows = session.scalars(
+        select(SyncRun.microsoft_tenant_id)
+        .where(SyncRun.organization_id == organization.id, SyncRun.started_at.is_not(None))
+        .order_by(SyncRun.created_at.desc())
+    )
+    latest.update((tenant_id, None) for tenant_id in rows if tenant_id is not None)
+    linked = session.scalars(
+        select(Link.microsoft_tenant_id).where(Link.organization_id == organization.id).distinct()
+    )
+    latest.update((tenant_id, None) for tenant_id in linked if tenant_id not in latest)
+    found = {
+        row.id: row for row in session.scalars(select(MicrosoftTenant).where(MicrosoftTenant.id.in_(latest)))
+    }
+    return [found[tenant_id] for tenant_id in latest if tenant_id in found]
+
+
+def candidates(session: Session, organization: Organization, microsoft_tenant_id: str) -> Listing:
+    """Who would go and who would stay, by name, and what comes back (R3). "" for no tenant: nobody."""
     rows = session.scalars(
         select(EndUser)
         .where(EndUser.organization_id == organization.id)
         .options(selectinload(EndUser.link), selectinload(EndUser.assets))
         .order_by(EndUser.sort_name, EndUser.id)
     ).all()
-    created = [Candidate(row, _warnings(row)) for row in rows if row.source == "sync"]
-    linked = [Candidate(row, _warnings(row)) for row in rows if row.source != "sync" and row.link is not None]
-    return Listing(created, linked, len(rows) - len(created) - len(linked))
+    theirs = set(session.scalars(_created_by(organization, microsoft_tenant_id)))
+    created = [Candidate(row, _warnings(row)) for row in rows if row.id in theirs]
+    older = [
+        row
+        for row in rows
+        if row.id not in theirs
+        and row.link is not None
+        and row.link.microsoft_tenant_id == microsoft_tenant_id
+    ]
+    linked = [Candidate(row, _warnings(row)) for row in older]
+    plans = plan_restore(session, organization.id, microsoft_tenant_id, older)
+    return Listing(created, linked, plans, len(rows) - len(created) - len(linked))
+
+
+def _created_by(organization: Organization, microsoft_tenant_id: str) -> Select[str]:
+    """Ids of End Users that a sync with this tenant created; those of a forgotten run go by their Link."""
+    run = exists().where(
+        SyncRun.id == EndUser.created_by_run_id, SyncRun.microsoft_tenant_id == microsoft_tenant_id
+    )
+    link = exists().where(Link.end_user_id == EndUser.id, Link.microsoft_tenant_id == microsoft_tenant_id)
+    return select(EndUser.id).where(
+        EndUser.organization_id == organization.id,
+        EndUser.source == "sync",
+        or_(run, and_(EndUser.created_by_run_id.is_(None), link)),
+    )
 
 
 def first_run(session: Session, organization: Organization) -> SyncRun | None:
@@ -60,12 +125,17 @@ def first_run(session: Session, organization: Organization) -> SyncRun | None:
 
 
 def clean_up(
-    session: Session, organization: Organization, *, delete_ids: Collection[str], unlink: bool
-) -> tuple[int, int]:
-    """Delete the confirmed End Users and unlink the others; gives (deleted, unlinked). The caller commits.
+    session: Session,
+    organization: Organization,
+    microsoft_tenant_id: str,
+    *,
+    delete_ids: Collection[str],
+    unlink: bool,
+) -> Outcome:
+    """Delete the confirmed End Users; restore and unlink those who were here before. The caller commits.
 
-    Raises Refused while the User Sync is enabled (R1: disable first) and Invalid when an id is not one that a sync
-    created: then nothing is done.
+    Raises Refused while the User Sync is enabled (R1: disable first) and Invalid when an id is not one that a sync with
+    this tenant created: then nothing is done.
     """
     sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization.id))
     if sync is not None and sync.enabled:
@@ -74,14 +144,8 @@ def clean_up(
             link=f"/organizations/{organization.id}/user-sync/disable",
         )
     wanted = list(dict.fromkeys(delete_ids))
-    allowed: set[str] = set()
-    for start in range(0, len(wanted), CHUNK):
-        part = wanted[start : start + CHUNK]
-        statement = select(EndUser.id).where(
-            EndUser.id.in_(part), EndUser.organization_id == organization.id, EndUser.source == "sync"
-        )
-        allowed.update(session.scalars(statement))
-    if len(allowed) != len(wanted):
+    allowed = set(session.scalars(_created_by(organization, microsoft_tenant_id)))
+    if not allowed.issuperset(wanted):
         raise Invalid(
             {
                 "delete": [
@@ -91,7 +155,15 @@ def clean_up(
         )
     for start in range(0, len(wanted), CHUNK):
         _delete(session, wanted[start : start + CHUNK])
-    unlinked = _unlink(session, organization) if unlink else 0
+    session.expire_all()
+    unlinked, restored = 0, 0
+    if unlink:
+        found = candidates(session, organization, microsoft_tenant_id)
+        apply_restore(session, found.restorations)
+        kept = [one.end_user for one in found.created if one.end_user.link is not None]
+        for row in kept:
+            row.link = None
+        unlinked, restored = len(found.linked) + len(kept), len(found.restored)
     session.execute(
         update(Conflict)
         .where(Conflict.organization_id == organization.id, Conflict.resolved_at.is_(None))
@@ -105,9 +177,11 @@ def clean_up(
         organization=organization.name,
         deleted=len(wanted),
         unlinked=unlinked,
+        restored=restored,
     )
+    session.flush()
     session.expire_all()
-    return len(wanted), unlinked
+    return Outcome(len(wanted), unlinked, restored)
 
 
 def _warnings(row: EndUser) -> tuple[str, ...]:
@@ -127,8 +201,3 @@ def _delete(session: Session, ids: Sequence[str]) -> None:
     )
     session.execute(delete(Link).where(Link.end_user_id.in_(ids)))
     session.execute(delete(EndUser).where(EndUser.id.in_(ids)))
-
-
-def _unlink(session: Session, organization: Organization) -> int:
-    result = session.execute(delete(Link).where(Link.organization_id == organization.id))
-    return int(result.rowcount)  # type: ignore[attr-defined]

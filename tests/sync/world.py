@@ -105,9 +105,9 @@ class World:
             session.commit()
             return row.id
 
-    def edit(self, email, **values):
+    def edit(self, who, /, **values):
         with self.sessions() as session:
-            row = session.scalars(select(EndUser).where(EndUser.email_key == email)).one()
+            row = session.scalars(select(EndUser).where(EndUser.email_key == who)).one()
             for key, value in values.items():
                 setattr(row, key, value)
             refresh_search(row)

@@ -1,0 +1,128 @@
+"""R3: bring people who were here before a Microsoft tenant's syncs back to what they were, from all its change records.
+
+Where an undo takes back one run (R5), this takes back everything that the syncs with one Microsoft tenant did to a person:
+each field goes back to what the first record found, unless somebody edited it after the last one; then it is spared and told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from portal.engine.normalize import email_key
+from portal.engine.undo import former_time, put_link_back
+from portal.models import Asset, Change, EndUser, SyncRun
+from portal.models.customers import refresh_search
+
+BATCH = 500
+
+
+@dataclass
+class Restoration:
+    """What goes back for one person. fields: name → (now, back to). spared: fields edited since, which stay as they are.
+
+    former_link: the Link to another tenant that was there before, None when there was none. updated_at: ISO time or None.
+    """
+
+    end_user: EndUser
+    fields: dict[str, tuple[str, str]] = field(default_factory=dict)
+    spared: tuple[str, ...] = ()
+    former_link: Mapping[str, Any] | None = None
+    updated_at: str | None = None
+
+
+def plan_restore(
+    session: Session, organization_id: str, microsoft_tenant_id: str, people: Sequence[EndUser]
+) -> list[Restoration]:
+    """One Restoration per person, in their order. Changes nothing."""
+    records: dict[str, list[Change]] = {row.id: [] for row in people}
+    ids = list(records)
+    for start in range(0, len(ids), BATCH):
+        found = session.scalars(
+            select(Change)
+            .join(SyncRun, SyncRun.id == Change.run_id)
+            .where(
+                Change.end_user_id.in_(ids[start : start + BATCH]),
+                Change.organization_id == organization_id,
+                Change.state == "applied",
+                SyncRun.kind == "sync",
+                SyncRun.microsoft_tenant_id == microsoft_tenant_id,
+            )
+            .order_by(Change.at, Change.id)
+        )
+        for change in found:
+            records[change.end_user_id or ""].append(change)
+    plans = [_restoration(row, records[row.id]) for row in people]
+    _spare_taken_addresses(session, organization_id, plans)
+    return plans
+
+
+def apply_restore(session: Session, plans: Iterable[Restoration]) -> None:
+    """Write the fields back, take the Links away or back to what they were, and the Assets that the sync gave. The caller commits."""
+    plans = list(plans)
+    for plan in plans:
+        if "email" in plan.fields:  # two people may get each other's address back (M4)
+            plan.end_user.email_key = None
+    session.flush()
+    for plan in plans:
+        row = plan.end_user
+        for name, (_, back) in plan.fields.items():
+            setattr(row, name, back)
+        refresh_search(row)
+        if plan.updated_at is not None and not plan.spared:
+            row.updated_at = former_time(plan.updated_at)
+        if row.link is not None:
+            put_link_back(row, plan.former_link)
+    ids = [plan.end_user.id for plan in plans]
+    for start in range(0, len(ids), BATCH):
+        session.execute(
+            update(Asset)
+            .where(Asset.end_user_id.in_(ids[start : start + BATCH]), Asset.assigned_by == "sync")
+            .values(end_user_id=None, assigned_by=None)
+        )
+    session.flush()
+
+
+def _restoration(row: EndUser, changes: Sequence[Change]) -> Restoration:
+    first: dict[str, str] = {}
+    last: dict[str, str] = {}
+    for change in changes:
+        for entry in change.fields:
+            first.setdefault(entry["field"], entry["old"])
+            last[entry["field"]] = entry["new"]
+    plan, spared = Restoration(row), []
+    for name, back in first.items():
+        present = getattr(row, name)
+        if present == back:
+            continue
+        if present == last[name]:
+            plan.fields[name] = (present, back)
+        else:
+            spared.append(name)
+    plan.spared = tuple(spared)
+    linking = next((change for change in changes if "link" in change.undo), None)
+    plan.former_link = linking.undo["link"] if linking is not None else None
+    plan.updated_at = next((c.undo["updated_at"] for c in changes if "updated_at" in c.undo), None)
+    return plan
+
+
+def _spare_taken_addresses(session: Session, organization_id: str, plans: Sequence[Restoration]) -> None:
+    """An address that somebody else has by now stays theirs (M4)."""
+    movers = {plan.end_user.id: plan for plan in plans if "email" in plan.fields}
+    keys = [email_key(plan.fields["email"][1]) for plan in movers.values()]
+    for start in range(0, len(keys), BATCH):
+        taken = session.execute(
+            select(EndUser.email_key, EndUser.id).where(
+                EndUser.organization_id == organization_id,
+                EndUser.email_key.in_(keys[start : start + BATCH]),
+            )
+        )
+        holders = {str(key): end_user_id for key, end_user_id in taken if end_user_id not in movers}
+        for plan in movers.values():
+            if "email" in plan.fields and email_key(plan.fields["email"][1]) in holders:
+                del plan.fields["email"]
+                plan.spared = (*plan.spared, "email")
