@@ -30,6 +30,7 @@ from portal.errors import (
     SourceLicenseMissing,
     SourcePermissionMissing,
     SourceRejected,
+    SourceThrottled,
 )
 from portal.models import (
     DeltaCursor,
@@ -199,7 +200,9 @@ class Mirror:
         """Which absent people can still be restored; without the list they count as gone, which is marked alike."""
         try:
             return {str(item.get("id", "")).lower() for item in self.source.deleted_users()}
-        except (SourcePermissionMissing, SourceRejected):
+        except SourceAuthError:
+            raise
+        except SourceError:
             return set()
 
     def _save_people(self, items: dict[str, RawObject], known: _Known, *, full: bool) -> None:
@@ -362,9 +365,12 @@ class Mirror:
         self.progress("Reading groups", 0, None)
         try:
             listed = {str(g["id"]).lower(): g for g in self.source.groups() if g.get("id")}
-        except (SourcePermissionMissing, SourceRejected) as error:
-            self._remember("groups", error)
-            result.group_error = error
+        except SourceAuthError:
+            raise
+        except SourceError as error:
+            if _is_lacking(error):
+                self._remember("groups", error)
+            result.group_error = error  # whoever does not filter by group goes on
             return
         self._remember("groups", None)
         with write_session(self.sessions) as session:
@@ -446,7 +452,9 @@ class Mirror:
                 except SourceGone:
                     pass
             return True, self._walk("latest")[1]
-        except (SourceRejected, SourceBadAnswer, SourceGone):
+        except (SourceAuthError, SourceThrottled):
+            raise
+        except SourceError:
             return True, ""  # no incremental answer here: members are read again each time
 
     def _walk(self, link: str) -> tuple[bool, str]:
@@ -493,8 +501,11 @@ class Mirror:
         self.progress("Reading licenses", 0, None)
         try:
             listed = self.source.subscribed_skus()
-        except (SourcePermissionMissing, SourceLicenseMissing, SourceRejected) as error:
-            self._remember("licenses", error)
+        except SourceAuthError:
+            raise
+        except SourceError as error:
+            if _is_lacking(error):
+                self._remember("licenses", error)
             result.warnings.append(f"Licenses could not be read: {error.advice}")
             return
         self._remember("licenses", None)
@@ -596,6 +607,11 @@ def remember_capability(tenant: MicrosoftTenant, part: str, error: SourceError |
             return
         found[part] = {"state": state, "detail": error.advice, "at": now.isoformat()}
     tenant.capabilities = found
+
+
+def _is_lacking(error: SourceError) -> bool:
+    """A permission, license or endpoint that this tenant lacks until somebody changes it; not a fault that passes."""
+    return isinstance(error, (SourcePermissionMissing, SourceLicenseMissing, SourceRejected))
 
 
 def verified_domains(organization: RawObject) -> list[dict[str, Any]]:

@@ -71,10 +71,9 @@ class GraphClient:
 
     def get_number(self, path: str, *, headers: Mapping[str, str] | None = None) -> int:
         """A plain-text number, as ``$count`` answers."""
-        text = self._send("GET", self._url(path), {"Accept": "text/plain", **(headers or {})}).text.strip(
-            "\ufeff \r\n"
-        )
-        if not text.isdigit():
+        answer = self._send("GET", self._url(path), {"Accept": "text/plain", **(headers or {})})
+        text = answer.content.decode("utf-8-sig", "replace").strip()
+        if not (text.isascii() and text.isdigit()):
             raise _bad("a count that is not a number")
         return int(text)
 
@@ -106,7 +105,10 @@ class GraphClient:
         raise _bad(f"more than {MAX_PAGES} pages")
 
     def batch(self, paths: Sequence[str]) -> list[dict[str, Any] | SourceError]:
-        """GETs in one or more ``$batch`` requests; an answer or an error per path. Only failed items are sent again."""
+        """GETs in one or more ``$batch`` requests; an answer or an error per path. Only failed items are sent again.
+
+        Where ``$batch`` itself is refused each path is asked for alone.
+        """
         results: list[dict[str, Any] | SourceError] = [
             SourceTransient("Microsoft left the request out.")
         ] * len(paths)
@@ -116,7 +118,13 @@ class GraphClient:
             while waiting:
                 attempt += 1
                 pause = 0.0
-                for answer in self._post_batch(waiting):
+                try:
+                    answers = self._post_batch(waiting)
+                except (ObjectMissing, SourceRejected):
+                    for number, lone in waiting.items():
+                        results[int(number)] = self._alone(lone)
+                    break
+                for answer in answers:
                     number = str(answer.get("id"))
                     path = waiting.get(number)
                     if path is None:
@@ -145,6 +153,14 @@ class GraphClient:
                     waited += pause
                     self.wait(pause)
         return results
+
+    def _alone(self, path: str) -> dict[str, Any] | SourceError:
+        try:
+            return self.get(path)
+        except (SourceAuthError, SourceThrottled):
+            raise
+        except SourceError as error:
+            return error
 
     def _post_batch(self, waiting: Mapping[str, str]) -> list[dict[str, Any]]:
         items = [{"id": number, "method": "GET", "url": path} for number, path in waiting.items()]

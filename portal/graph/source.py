@@ -63,10 +63,16 @@ class GraphDirectory:
 
     def user_count(self) -> int | None:
         """Microsoft's own number of users; None where it is not offered (B2C, missing index)."""
+        refused = (SourceRejected, ObjectMissing, SourceBadAnswer, SourcePermissionMissing)
         try:
             return self._client.get_number(queries.USER_COUNT, headers=queries.CONSISTENT)
-        except (SourceRejected, ObjectMissing, SourceBadAnswer, SourcePermissionMissing):
+        except refused:
+            pass
+        try:
+            number = self._client.get(queries.USER_COUNT_IN_LIST, headers=queries.CONSISTENT).get("@odata.count")
+        except refused:
             return None
+        return number if isinstance(number, int) and not isinstance(number, bool) else None
 
     def users_delta(self, link: str | None) -> Iterator[Page]:
         """People that changed since ``link``, or all; ends with the new delta link."""

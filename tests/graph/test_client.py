@@ -240,6 +240,25 @@ def test_a_batch_holds_at_most_twenty(client, graph):
     assert [len(r.json()["requests"]) for r in graph.request_history] == [20, 20, 5]
 
 
+def test_without_batch_each_is_asked_for_alone(client, graph):
+    graph.post(f"{BASE}/v1.0/$batch", status_code=404, json=error("ResourceNotFound"))
+    graph.get(f"{BASE}/v1.0/groups/a", json={"id": "a"})
+    graph.get(f"{BASE}/v1.0/groups/b", status_code=404, json=error("Request_ResourceNotFound"))
+    found = client.batch(["/groups/a", "/groups/b"])
+    assert found[0] == {"id": "a"} and isinstance(found[1], ObjectMissing)
+
+
+def test_L2_the_number_of_users_comes_from_either_place(client, graph):
+    graph.get(f"{USERS}/$count", status_code=404, json=error("Request_ResourceNotFound"))
+    graph.get(f"{USERS}?$top=1&$count=true&$select=id", json={"@odata.count": 7, "value": []})
+    assert directory(client).user_count() == 7
+    assert graph.last_request.headers["ConsistencyLevel"] == "eventual"
+    graph.get(f"{USERS}?$top=1&$count=true&$select=id", json={"value": []})
+    assert directory(client).user_count() is None
+    graph.get(f"{USERS}/$count", text="\ufeff12", headers={"Content-Type": "text/plain"})
+    assert directory(client).user_count() == 12
+
+
 def test_items_a_batch_leaves_out_are_errors(client, graph):
     graph.post(f"{BASE}/v1.0/$batch", json={"responses": []})
     assert isinstance(client.batch(["/a"])[0], SourceTransient)

@@ -277,6 +277,19 @@ def test_S6_members_that_cannot_be_read_change_nothing(world):
     assert world.dump("end_users", "links") == before
 
 
+def test_D3_groups_or_licenses_that_cannot_be_read_stop_only_who_needs_them(world, monkeypatch):
+    def broken():
+        raise SourceTransient("Microsoft Graph keeps answering with an error (503).")
+
+    monkeypatch.setattr(world.directory, "groups", broken)
+    monkeypatch.setattr(world.directory, "subscribed_skus", broken)
+    run = started(world, 3)
+    assert run.counts["created"] == 3 and any("Licenses could not be read" in w for w in run.warnings)
+    world.enable(only(group=["g1"]))
+    assert world.sync().status == "failed"
+    assert {p[2] for p in world.people().values()} == {"active"}
+
+
 def test_T2_without_a_group_filter_people_appear_chunk_by_chunk(world, monkeypatch):
     monkeypatch.setattr(runner, "CHUNK", 5)
     seen = []
