@@ -21,7 +21,10 @@ Order at SIGTERM: ``stop()`` first, so that work winds down while gunicorn lets 
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
+import sys
 from types import FrameType
 from typing import Any
 
@@ -37,6 +40,7 @@ max_requests = 0  # a worker replaced on its own would take the scheduler's runs
 control_socket_disable = True  # it would write below the home folder, which a container may not have
 accesslog = None  # addresses of pages name people's ids; the portal keeps an audit log instead
 
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 STOP_WAIT = 10.0  # seconds for running syncs to reach the end of their chunk
 
 
@@ -46,6 +50,18 @@ def on_starting(server: Any) -> None:
         raise SystemExit(
             "Rollcall runs as one web process: leave out --workers. For more, start 'rollcall worker'."
         )
+
+
+def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001  gunicorn fixes the signature
+    """Have the kernel end this process when the one above it dies (``kill -9``): it would keep the port and sync on unseen.
+
+    Linux only; elsewhere gunicorn's own watch ends it within seconds. A sync that is cut short so is taken up again (G4).
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != server.pid:  # it died in between
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def post_worker_init(worker: Any) -> None:

@@ -45,12 +45,16 @@ def plan(snapshot: Snapshot) -> Plan:
 
 
 def conflict_key(decision: Decision) -> str:
-    """Stable while neither side changes in what makes the conflict (M7)."""
+    """Stable while neither side changes in what makes the conflict (M7).
+
+    Of two Microsoft users with one email the winner becomes an End User by the very run that finds them (M6): that is no change.
+    """
+    is_remote = decision.reason is Reason.DUPLICATE_REMOTE_EMAIL
     parts = (
         decision.reason.value,
         decision.object_id,
         email_key(decision.email),
-        decision.end_user_id or "",
+        "" if is_remote else decision.end_user_id or "",
         decision.other_object_id or "",
         decision.other_end_user_id or "",
     )

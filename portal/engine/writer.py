@@ -467,7 +467,9 @@ def _keep_conflicts(session: Session, decisions: Sequence[Decision], target: Tar
                 created_at=now,
             )
             session.add(row)
-        elif row.resolution in {"gone", "link"}:
+            continue
+        row.end_user_id = row.end_user_id or decision.end_user_id or decision.other_end_user_id
+        if row.resolution in {"gone", "link"}:
             row.resolution = row.resolved_at = None
             row.run_id, row.created_at = target.run_id, now
     session.flush()

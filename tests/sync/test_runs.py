@@ -188,6 +188,22 @@ def test_M5_M7_a_conflict_changes_nothing_is_listed_and_goes_away_by_itself(worl
     assert world.conflicts() == []
 
 
+def test_M7_what_was_ignored_after_the_first_run_is_not_raised_by_the_second(world):
+    world.directory.put(account("twin", mail="u00@x.example", createdDateTime="2021-01-01T00:00:00Z"))
+    started(world, 2)
+    (row,) = world.conflicts()
+    assert row.end_user_id is None, "the winner became an End User by this very run"
+    assert world.sync().counts["conflicts"] == 1
+    (again,) = world.conflicts()
+    assert again.id == row.id and again.end_user_id is not None
+    with world.sessions() as session:
+        found = session.get_one(Conflict, row.id)
+        found.resolution, found.resolved_at = "ignore", world.now
+        session.commit()
+    run = world.sync()
+    assert (run.counts["conflicts"], world.conflicts()) == (0, [])
+
+
 def test_M7_ignore_and_link_settle_a_conflict(world):
     started(world, 2)
     other = world.person("Other", "other@x.example")

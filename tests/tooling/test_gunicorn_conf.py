@@ -55,6 +55,22 @@ def test_sigterm_tells_the_scheduler_first_then_finishes_requests_then_waits_for
     assert list(tmp_path.iterdir()) == []  # no control socket in the home folder
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux only")
+def test_G4_after_kill_9_nothing_lives_on_and_the_port_is_free(tmp_path: Path) -> None:
+    port = free_port()
+    server = start(port, home=tmp_path)
+    assert server.stdout.readline() == "start trial\n"
+    server.kill()
+    server.communicate(timeout=30)  # ends when the last process that holds the pipe is gone
+    again = start(port, home=tmp_path)
+    try:
+        assert again.stdout.readline() == "start trial\n"
+    finally:
+        again.terminate()
+        _, errors = again.communicate(timeout=30)
+    assert "in use" not in errors
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_more_or_fewer_than_one_web_process_is_refused(tmp_path: Path, workers: int) -> None:
     server = start(free_port(), workers, home=tmp_path)
