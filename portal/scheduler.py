@@ -7,10 +7,7 @@ The queue is in the database, so several processes may look at it: each tenant i
 from __future__ import annotations
 
 import logging
-import os
-import secrets
 import signal
-import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,8 +18,9 @@ from flask import Flask
 from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import alerts, clock
+from portal import alerts, clock, processes
 from portal.clock import utcnow
+from portal.engine import claims
 from portal.engine.ports import SourceFactory
 from portal.engine.runner import Runner
 from portal.engine.slow_pass import SlowPass
@@ -54,7 +52,7 @@ class Scheduler:
     def __init__(self, app: Flask, *, timer: bool = True) -> None:
         self._runtime: Runtime = app.extensions["rollcall"]
         self._timer = timer
-        self._owner = f"{socket.gethostname()[:30]}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._owner = processes.own_name()
         self._look = threading.Event()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -69,6 +67,7 @@ class Scheduler:
         for lane, size in THREADS.items():
             if self._timer or lane in {"hourly", "delayed"}:
                 self._pools[lane] = ThreadPoolExecutor(size, thread_name_prefix=f"sync-{lane}")
+        self._safely(lambda: claims.release_dead(self._runtime.sessions, processes.is_dead))
         self._runtime.wake = self.wake
         self._dispatcher = threading.Thread(target=self._dispatch, name="sync-dispatcher", daemon=True)
         self._dispatcher.start()

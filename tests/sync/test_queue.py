@@ -1,5 +1,6 @@
 from datetime import timedelta
 
+from portal.engine import claims
 from portal.engine.claims import write_session
 from portal.models import MicrosoftTenant, SyncRun, UserSync
 from portal.user_sync import queue
@@ -79,6 +80,13 @@ def test_G4_work_of_a_process_that_died_is_handed_out_when_its_lease_has_run_out
     assert waiting(world) == []
     world.now += timedelta(seconds=91)
     assert waiting(world) == [(world.tenant_id, "hourly")]
+
+
+def test_G4_the_lease_of_a_process_known_to_be_dead_is_freed_at_once(world):
+    assert claims.claim(world.sessions, world.tenant_id, "dead", world.now)
+    assert claims.claim(world.sessions, world.tenant_id, "alive", world.now, part="slow")
+    assert claims.release_dead(world.sessions, lambda owner: owner == "dead") == 1
+    assert (world.tenant().lease_owner, world.tenant().slow_lease_owner) == (None, "alive")
 
 
 def test_G5_a_throttled_tenant_is_left_alone_until_its_time_and_no_other_is(world):
