@@ -54,6 +54,12 @@ def public(view: View) -> View:
     return view
 
 
+def writes(view: View) -> View:
+    """Mark a GET that writes: an address that Microsoft sends a browser back to."""
+    view.writes = True  # type: ignore[attr-defined]
+    return view
+
+
 def required_role(app: Flask, endpoint: str) -> Role | str | None:
     """The permission ``endpoint`` names; None when it names none. Static files are public."""
     if endpoint == "static" or endpoint.endswith(".static"):

@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 from pathlib import Path
 
-from flask import Flask, g, request
+from flask import Flask, current_app, g, request
 from sqlalchemy.orm import sessionmaker
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # One blueprint per feature: ``portal.<feature>.routes.bp``. The order is the order of the menu.
 FEATURES = (
     "auth",
+    "microsoft_sign_in",
     "dashboard",
     "organizations",
     "tenants",
@@ -93,7 +94,8 @@ def build(settings: Settings | None = None) -> Flask:
 def _begin_write() -> None:
     """Begin the transactions of writing requests as such: SQLite then waits for its turn instead of failing."""
     g.principal = None
-    writing.set(request.method in {"POST", "PUT", "PATCH", "DELETE"})
+    view = current_app.view_functions.get(request.endpoint or "")
+    writing.set(request.method in {"POST", "PUT", "PATCH", "DELETE"} or getattr(view, "writes", False))
 
 
 def _end_write(_error: BaseException | None) -> None:

@@ -7,6 +7,7 @@ that the administrator of *another* tenant can choose, and decide nothing.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,9 @@ import msal
 import requests
 
 from portal.errors import PortalError
+
+# The answer comes by a GET on purpose: a form posted from Microsoft's page would come without our SameSite=Lax cookie.
+warnings.filterwarnings("ignore", message="response_mode='form_post'", category=UserWarning)
 
 CONSUMER_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
 SCOPES = ["User.Read"]

@@ -9,7 +9,7 @@ from wtforms import SelectField, StringField
 from wtforms.validators import InputRequired, Length
 
 from portal import web
-from portal.access import load, requires
+from portal.access import load, requires, writes
 from portal.errors import Invalid, PortalError, Refused, SourceError
 from portal.extensions import db
 from portal.forms import Form, choices, text
@@ -123,6 +123,7 @@ def reconnect(microsoft_tenant_id: str) -> Response:
 
 @bp.get("/microsoft-tenants/consent/answer")
 @requires(Role.ADMINISTRATOR)
+@writes
 def consent_answer() -> Response:
     """Microsoft's answer: state first, error before consent, and the tenant is proven by a call (C2)."""
     try:

@@ -21,6 +21,7 @@ from portal.extensions import db
 from portal.forms import Form, choices, text
 from portal.listing import parse
 from portal.microsoft import credentials
+from portal.microsoft_sign_in import service as microsoft_sign_in
 from portal.models import Account, ApiToken, Role, SyncRun
 from portal.runtime import runtime
 from portal.settings import audit_log, people, permissions
@@ -55,6 +56,16 @@ class InviteForm(Form):
 
     email = StringField("Email", validators=[InputRequired("Enter an email address."), Length(max=320)])
     role = SelectField("Role", choices=choices(ROLES), default="technician")
+
+
+class SignInForm(Form):
+    """Microsoft tenants whose people may sign in."""
+
+    tenants = TextAreaField(
+        "Tenant IDs, one a line",
+        validators=[Optional(), Length(max=4000)],
+        description="Empty: sign-in with Microsoft is off.",
+    )
 
 
 class TokenForm(Form):
@@ -110,7 +121,7 @@ def microsoft() -> Response:
         shown=shown,
         permissions=permissions.PERMISSIONS,
         manifest=permissions.manifest(),
-        callback=_callback(),
+        callback=_address("microsoft.consent_answer"),
         now=utcnow(),
     )
 
@@ -136,7 +147,38 @@ def list_people() -> Response:
             db.session.commit()
             base = runtime().settings.base_url or request.url_root.rstrip("/")
             link = f"{base}{url_for('auth.invitation', token=token)}"
-    return _page("people", form, people=people.people(), roles=ROLES, link=link)
+    return _people(form, link=link)
+
+
+@bp.post("/people/microsoft")
+@requires(Role.ADMINISTRATOR)
+def allow_sign_in() -> Response:
+    """Say which Microsoft tenants' people may sign in; none switches sign-in with Microsoft off."""
+    sign_in = SignInForm()
+    try:
+        microsoft_sign_in.allow_tenants(db.session(), text(sign_in.tenants), utcnow())
+    except Invalid as error:
+        db.session.rollback()
+        sign_in.show(error)
+        return _people(InviteForm(formdata=None), sign_in=sign_in)
+    db.session.commit()
+    return web.respond(redirect=url_for(".list_people"), toast="Saved.")
+
+
+def _people(form: InviteForm, *, link: str | None = None, sign_in: SignInForm | None = None) -> Response:
+    if sign_in is None:
+        allowed = microsoft_sign_in.allowed_tenants(db.session())
+        sign_in = SignInForm(formdata=None, tenants="\n".join(allowed))
+    return _page(
+        "people",
+        sign_in if sign_in.errors else form,
+        invite=form,
+        sign_in=sign_in,
+        people=people.people(),
+        roles=ROLES,
+        link=link,
+        answer=_address("microsoft_sign_in.answer"),
+    )
 
 
 @bp.post("/people/<account_id>")
@@ -261,13 +303,10 @@ def _day(entered: str) -> datetime | None:
         raise Invalid({"expires_on": ["Enter a day such as 2027-01-31."]}) from error
 
 
-def _callback() -> str:
+def _address(endpoint: str) -> str:
+    """The whole address of a page that Microsoft sends browsers back to: to be entered in the app registration."""
     base = runtime().settings.base_url
-    return (
-        f"{base}/microsoft-tenants/consent/answer"
-        if base
-        else url_for("microsoft.consent_answer", _external=True)
-    )
+    return f"{base}{url_for(endpoint)}" if base else url_for(endpoint, _external=True)
 
 
 def _version() -> str:

@@ -1,0 +1,128 @@
+"""Sign-in with Microsoft: which tenants may, and whose account a Microsoft identity is (tid + oid, never an address).
+
+An identity is tied to an account by its owner, signed in or holding an invitation; nobody becomes somebody by a claim.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal import audit
+from portal.auth import service as accounts
+from portal.auth.oidc import MicrosoftIdentity, SignInApp, SignInFailed
+from portal.config import Settings
+from portal.crypto import SecretBox
+from portal.errors import Invalid, NeedsAdmin, Refused
+from portal.graph.clouds import DEFAULT, cloud
+from portal.microsoft import credentials
+from portal.models import Account, StoredSetting
+
+KEY = "microsoft_sign_in"
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+UNKNOWN = (
+    "Microsoft knows you, Rollcall does not. Ask an administrator for an invitation, or sign in with your password "
+    "and connect your Microsoft account on the page “Your account”."
+)
+
+
+def allowed_tenants(session: Session) -> tuple[str, ...]:
+    """Directory ids whose people may sign in with Microsoft; empty: sign-in with Microsoft is off."""
+    row = session.get(StoredSetting, KEY)
+    return () if row is None else tuple(row.value.get("tenants", ()))
+
+
+def allow_tenants(session: Session, text: str, now: datetime) -> None:
+    """Store the directory ids in ``text``, one a line. Raises Invalid on ``tenants``."""
+    ids = [word.lower() for word in re.split(r"[\s,;]+", text) if word]
+    wrong = [word for word in ids if not _GUID.fullmatch(word)]
+    if wrong:
+        raise Invalid({"tenants": [f"{wrong[0][:60]} is not a tenant ID. Each is 36 characters, one a line."]})
+    row = session.get(StoredSetting, KEY)
+    if row is None:
+        row = StoredSetting(key=KEY, value={}, updated_at=now)
+        session.add(row)
+    row.value, row.updated_at = {"tenants": list(dict.fromkeys(ids))}, now
+    audit.record(session, "settings_changed", changes=f"sign-in with Microsoft: {len(ids)} tenants")
+
+
+def sign_in_app(session: Session, settings: Settings, box: SecretBox) -> SignInApp | None:
+    """The app to sign in with; None while the setting is off or no app registration can be used."""
+    tenants = allowed_tenants(session)
+    if not tenants:
+        return None
+    try:
+        registration = credentials.load(session, settings, box)
+    except NeedsAdmin:
+        return None
+    login = cloud(DEFAULT, login_url=settings.login_url, graph_url=settings.graph_url)
+    return SignInApp(login.login_url, registration.client_id, registration.msal_credential, tenants)
+
+
+def account_of(session: Session, identity: MicrosoftIdentity) -> Account:
+    """The account this identity is tied to. Raises SignInFailed when there is none, or it is switched off."""
+    account = _tied(session, identity)
+    if account is None:
+        raise SignInFailed(UNKNOWN)
+    if not account.is_active:
+        raise SignInFailed("This account is switched off. Ask an administrator.")
+    return account
+
+
+def tie(session: Session, account: Account, identity: MicrosoftIdentity) -> None:
+    """Let this identity sign in to ``account``. Raises Refused when it is another account's."""
+    other = _tied(session, identity)
+    if other is not None and other.id != account.id:
+        raise Refused(f"This Microsoft account belongs to {other.email} here. Remove it there first.")
+    account.microsoft_tid, account.microsoft_oid = identity.tid, identity.oid
+    session.flush()
+    audit.record(
+        session,
+        "account_changed",
+        object_type="account",
+        object_id=account.id,
+        email=account.email,
+        changes="Microsoft account connected",
+    )
+
+
+def untie(session: Session, account: Account) -> None:
+    """Take the Microsoft account away. Raises Refused when there is no password to sign in with instead."""
+    if account.password_hash is None:
+        raise Refused(
+            "You have no password yet. Ask an administrator for a link to set one, then disconnect Microsoft."
+        )
+    account.microsoft_tid = account.microsoft_oid = None
+    audit.record(
+        session,
+        "account_changed",
+        object_type="account",
+        object_id=account.id,
+        email=account.email,
+        changes="Microsoft account disconnected",
+    )
+
+
+def accept_invitation(session: Session, token: str, identity: MicrosoftIdentity, now: datetime) -> Account:
+    """Use an invitation with a Microsoft account instead of a password. Raises NotFound, Refused."""
+    row = accounts.find_invitation(session, token, now)
+    row.used_at = now
+    with audit.acting_as(audit.Actor(row.email, "page")):
+        account = accounts.find_account(session, row.email)
+        if account is None:
+            account = accounts.add_account(
+                session, email=row.email, role=row.role, now=now, name=identity.name
+            )
+        tie(session, account, identity)
+        audit.record(session, "invitation_used", object_type="account", object_id=account.id, email=row.email)
+    return account
+
+
+def _tied(session: Session, identity: MicrosoftIdentity) -> Account | None:
+    return session.scalar(
+        select(Account).where(Account.microsoft_tid == identity.tid, Account.microsoft_oid == identity.oid)
+    )
+

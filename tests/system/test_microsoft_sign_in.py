@@ -1,0 +1,170 @@
+"""P10: sign-in with Microsoft, by browser (without script) and simulator over HTTPS."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+import requests
+from flask import Flask
+from flask.testing import FlaskClient
+
+from portal import create_app
+from portal.auth import service as accounts
+from portal.clock import utcnow
+from portal.extensions import db
+from portal.microsoft_sign_in import service
+from portal.models import Account, Role
+from portal.simulator.server import SimulatorServer
+from tests.system.conftest import settings_for
+
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture
+def app(simulator: SimulatorServer, tmp_path: Path) -> Iterator[Flask]:
+    found = create_app(settings_for(simulator, tmp_path, base_url="https://127.0.0.1"))
+    with found.app_context():
+        db.create_all()
+        service.allow_tenants(db.session(), simulator.tenant_ids[0], utcnow())
+        accounts.add_account(db.session(), email="mila@rollcall.example", role=Role.TECHNICIAN, now=utcnow(), password=PASSWORD)
+        db.session.commit()
+    yield found
+    with found.app_context():
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def browser(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+def ask(client: FlaskClient, path: str) -> Any:
+    return client.get(path, base_url="https://127.0.0.1")
+
+
+def send(client: FlaskClient, path: str, **form: str) -> Any:
+    """Post a form with the token of its page."""
+    page = ask(client, "/login" if path.startswith("/login") else "/account" if "/account" in path else path.removesuffix("/microsoft"))
+    token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
+    assert token is not None, page.text[:500]
+    return client.post(
+        path,
+        data={"csrf_token": token[1], **form},
+        base_url="https://127.0.0.1",
+        headers={"Referer": "https://127.0.0.1/"},
+    )
+
+
+def answer_of(simulator: SimulatorServer, away: Any, tenant: int = 0) -> str:
+    """What Microsoft sends the browser back with, once the first ordinary person of that tenant was chosen."""
+    home = simulator.world.tenants[simulator.tenant_ids[tenant]]
+    who = next(u for u in simulator.control.users(home.id) if u["userType"] == "Member" and u["accountEnabled"])
+    parts = urlsplit(away.headers["Location"])
+    query = urlencode({**dict(parse_qsl(parts.query)), "login_hint": who["userPrincipalName"]})
+    reply = requests.get(
+        parts._replace(query=query).geturl(), verify=simulator.ca_file, allow_redirects=False, timeout=10
+    )
+    assert reply.status_code in {302, 303}, reply.text[:300]
+    back = urlsplit(reply.headers["Location"])
+    return f"{back.path}?{back.query}"
+
+
+def connected(client: FlaskClient, simulator: SimulatorServer) -> None:
+    """Sign in with the password and tie the Microsoft account."""
+    assert send(client, "/login", email="mila@rollcall.example", password=PASSWORD).status_code == 303
+    away = send(client, "/account/microsoft")
+    assert ask(client, answer_of(simulator, away)).headers["Location"].endswith("/account#microsoft")
+
+
+def test_P10_somebody_connects_their_account_and_signs_in_with_it(
+    app: Flask, browser: FlaskClient, simulator: SimulatorServer
+) -> None:
+    connected(browser, simulator)
+    fresh = app.test_client()
+    away = ask(fresh, "/login/microsoft?next=/organizations")
+    back = ask(fresh, answer_of(simulator, away))
+    assert (back.status_code, back.headers["Location"]) == (303, "/organizations")
+    assert "mila@rollcall.example" in ask(fresh, "/account").text
+    assert send(fresh, "/account/microsoft/off").status_code == 303
+    away = ask(app.test_client(), "/login/microsoft")
+    assert away.status_code == 303
+
+
+def test_P10_an_unknown_microsoft_account_is_told_what_to_do(browser: FlaskClient, simulator: SimulatorServer) -> None:
+    page = ask(browser, answer_of(simulator, ask(browser, "/login/microsoft")))
+    assert page.status_code == 422
+    assert "Microsoft knows you, Rollcall does not" in page.text
+    assert ask(browser, "/account").status_code == 303
+
+
+def test_P10_an_answer_works_once_and_only_in_its_browser(
+    app: Flask, browser: FlaskClient, simulator: SimulatorServer
+) -> None:
+    connected(browser, simulator)
+    fresh, stranger = app.test_client(), app.test_client()
+    answer = answer_of(simulator, ask(fresh, "/login/microsoft"))
+    assert "Start again" in ask(stranger, answer).text
+    assert ask(fresh, answer).status_code == 303
+    again = ask(app.test_client(), answer)
+    assert again.status_code == 422
+    forged = answer_of(simulator, ask(stranger, "/login/microsoft")).replace("state=", "state=x")
+    refused = ask(stranger, forged)
+    assert (refused.status_code, "does not belong to this browser" in refused.text) == (422, True)
+
+
+def test_P10_declining_is_said(browser: FlaskClient) -> None:
+    away = ask(browser, "/login/microsoft")
+    state = dict(parse_qsl(urlsplit(away.headers["Location"]).query))["state"]
+    page = ask(browser, f"/login/microsoft/answer?error=access_denied&error_description=AADSTS65004&state={state}")
+    assert page.status_code == 422
+    assert "refused the sign-in" in page.text
+
+
+def test_P10_people_of_another_tenant_may_not(app: Flask, browser: FlaskClient, simulator: SimulatorServer) -> None:
+    with app.app_context():
+        service.allow_tenants(db.session(), f"{simulator.tenant_ids[0]}\n{'9' * 8}-9999-4999-8999-{'9' * 12}", utcnow())
+        db.session.commit()
+    page = ask(browser, answer_of(simulator, ask(browser, "/login/microsoft"), tenant=1))
+    assert "may not sign in here" in page.text
+
+
+def test_P10_an_invitation_is_accepted_with_microsoft_once(
+    app: Flask, browser: FlaskClient, simulator: SimulatorServer
+) -> None:
+    with app.app_context():
+        token = accounts.invite(db.session(), email="new@rollcall.example", role="read-only", now=utcnow(), by="test")
+        db.session.commit()
+    away = send(browser, f"/invitations/{token}/microsoft")
+    assert ask(browser, answer_of(simulator, away)).status_code == 303
+    assert "new@rollcall.example" in ask(browser, "/account").text
+    with app.app_context():
+        row = db.session.scalar(db.select(Account).where(Account.email == "new@rollcall.example"))
+        assert (row.role, row.password_hash, bool(row.microsoft_oid)) == ("read-only", None, True)
+    assert ask(app.test_client(), f"/invitations/{token}").status_code == 404
+    kept = send(browser, "/account/microsoft/off")
+    assert (kept.status_code, "no password yet" in kept.text) == (409, True)
+
+
+def test_P10_one_microsoft_account_opens_one_account(app: Flask, browser: FlaskClient, simulator: SimulatorServer) -> None:
+    connected(browser, simulator)
+    with app.app_context():
+        accounts.add_account(db.session(), email="bo@rollcall.example", role=Role.READ_ONLY, now=utcnow(), password=PASSWORD)
+        db.session.commit()
+    other = app.test_client()
+    send(other, "/login", email="bo@rollcall.example", password=PASSWORD)
+    page = ask(other, answer_of(simulator, send(other, "/account/microsoft")))
+    assert (page.status_code, "belongs to mila@rollcall.example" in page.text) == (422, True)
+
+
+def test_P10_switched_off_it_says_so(app: Flask, browser: FlaskClient) -> None:
+    with app.app_context():
+        service.allow_tenants(db.session(), "", utcnow())
+        db.session.commit()
+    assert "switched off here" in ask(browser, "/login/microsoft").text
+    assert "Sign in with Microsoft" not in ask(browser, "/login").text

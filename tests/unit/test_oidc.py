@@ -1,0 +1,79 @@
+"""Our own check of id_tokens (dependencies.md, finding 1; graph-facts 1.8): anything not exactly right is refused."""
+
+import time
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from portal.auth.oidc import CONSUMER_TENANT, SignInFailed, verify
+
+LOGIN = "https://login.microsoftonline.com"
+TENANT = "6b1f0f5e-1111-4c2a-9d1e-0a1b2c3d4e5f"
+CLIENT = "11111111-2222-3333-4444-555555555555"
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def jwk(key):
+    return {**jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": "k1", "use": "sig", "alg": "RS256"}
+
+
+KEYS = jwt.PyJWKSet.from_dict({"keys": [jwk(KEY)]})
+
+
+def claims(**changes):
+    now = int(time.time())
+    found = {
+        "aud": CLIENT, "iss": f"{LOGIN}/{TENANT}/v2.0", "iat": now, "nbf": now, "exp": now + 600, "tid": TENANT,
+        "oid": "AAAA0000-0000-4000-8000-000000000001", "name": "Mila", "preferred_username": "mila@x.example",
+    }
+    found.update(changes)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def token(*, key=KEY, algorithm="RS256", kid="k1", **changes):
+    return jwt.encode(claims(**changes), key, algorithm=algorithm, headers={"kid": kid})
+
+
+def check(text, tenants=(TENANT,)):
+    return verify(text, keys=KEYS, login_url=LOGIN, client_id=CLIENT, tenants=tenants)
+
+
+def test_P10_a_good_token_says_who_it_is():
+    found = check(token())
+    assert (found.tid, found.oid, found.name) == (TENANT, "aaaa0000-0000-4000-8000-000000000001", "Mila")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        token(key=OTHER_KEY),
+        token(kid="k2"),
+        token(key="", algorithm="none"),
+        token(key="a shared secret of some length that HS256 takes", algorithm="HS256"),
+        token(aud="another app"),
+        token(iss=f"{LOGIN}/{CONSUMER_TENANT}/v2.0"),
+        token(iss=f"https://evil.example/{TENANT}/v2.0"),
+        token(exp=int(time.time()) - 3600, iat=int(time.time()) - 7200),
+        token(iat=int(time.time()) + 3600),
+        token(nbf=int(time.time()) + 3600),
+        token(tid=None),
+        token(oid=None),
+        token(exp=None),
+        token()[:-4] + "AAAA",
+        "no token",
+        "",
+    ],
+)
+def test_P10_a_forged_or_stale_token_is_refused(text):
+    with pytest.raises(SignInFailed):
+        check(text)
+
+
+@pytest.mark.parametrize("tenant", [CONSUMER_TENANT, "99999999-0000-4000-8000-000000000000"])
+def test_P10_another_tenants_people_are_refused(tenant):
+    with pytest.raises(SignInFailed, match="may not sign in here"):
+        check(token(tid=tenant, iss=f"{LOGIN}/{tenant}/v2.0"))
+    with pytest.raises(SignInFailed):
+        check(token(tid=CONSUMER_TENANT, iss=f"{LOGIN}/{CONSUMER_TENANT}/v2.0"), tenants=(CONSUMER_TENANT,))
