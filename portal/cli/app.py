@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from portal.cli import data, demo, people, serve, sync
+from portal.cli import data, demo, people, secrets, serve, sync
 from portal.config import ConfigError
 from portal.errors import Invalid, PortalError
 from portal.simulator.cli import simulate
@@ -31,6 +31,7 @@ for command in (
     data.restore,
     people.people,
     people.token,
+    secrets.secrets,
     sync.sync,
 ):
     rollcall.add_command(command)

@@ -187,7 +187,9 @@ class GraphClient:
                 self.tokens.forget()
                 renewed, attempt = True, attempt - 1
                 continue
-            waited = max(waited, (self.now() - began).total_seconds())  # a server that hangs uses the time up too
+            waited = max(
+                waited, (self.now() - began).total_seconds()
+            )  # a server that hangs uses the time up too
             found = answer.headers if answer is not None else {}
             choice = decide(
                 attempt=attempt,

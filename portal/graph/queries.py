@@ -14,7 +14,9 @@ USER_SELECT = (
 USERS_DELTA = f"/users/delta?$select={USER_SELECT}"
 USERS = f"/users?$top=999&$select={USER_SELECT}"
 USER_COUNT = "/users/$count"
-USER_COUNT_IN_LIST = "/users?$top=1&$count=true&$select=id"  # the same number where the path above is not offered
+USER_COUNT_IN_LIST = (
+    "/users?$top=1&$count=true&$select=id"  # the same number where the path above is not offered
+)
 ORGANIZATION = "/organization?$select=id,displayName,verifiedDomains,tenantType"
 DOMAINS = "/domains?$select=id,isVerified,isDefault,isInitial"
 DELETED_USERS = "/directory/deletedItems/microsoft.graph.user?$select=id,deletedDateTime&$top=999"

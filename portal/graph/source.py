@@ -69,7 +69,9 @@ class GraphDirectory:
         except refused:
             pass
         try:
-            number = self._client.get(queries.USER_COUNT_IN_LIST, headers=queries.CONSISTENT).get("@odata.count")
+            number = self._client.get(queries.USER_COUNT_IN_LIST, headers=queries.CONSISTENT).get(
+                "@odata.count"
+            )
         except refused:
             return None
         return number if isinstance(number, int) and not isinstance(number, bool) else None

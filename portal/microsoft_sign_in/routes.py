@@ -85,7 +85,9 @@ def _arrived(purpose: str, target: str, identity: MicrosoftIdentity) -> Response
     now = clock.utcnow()
     if purpose == "connect":
         if not current_user.is_authenticated or current_user.id != target:
-            raise SignInFailed("You were signed out meanwhile. Sign in, and connect your Microsoft account again.")
+            raise SignInFailed(
+                "You were signed out meanwhile. Sign in, and connect your Microsoft account again."
+            )
         service.tie(db.session(), access.load(Account, target, "account"), identity)
         db.session.commit()
         return redirect(url_for("auth.account") + "#microsoft", 303)

@@ -40,7 +40,9 @@ def allow_tenants(session: Session, text: str, now: datetime) -> None:
     ids = [word.lower() for word in re.split(r"[\s,;]+", text) if word]
     wrong = [word for word in ids if not _GUID.fullmatch(word)]
     if wrong:
-        raise Invalid({"tenants": [f"{wrong[0][:60]} is not a tenant ID. Each is 36 characters, one a line."]})
+        raise Invalid(
+            {"tenants": [f"{wrong[0][:60]} is not a tenant ID. Each is 36 characters, one a line."]}
+        )
     row = session.get(StoredSetting, KEY)
     if row is None:
         row = StoredSetting(key=KEY, value={}, updated_at=now)
@@ -125,4 +127,3 @@ def _tied(session: Session, identity: MicrosoftIdentity) -> Account | None:
     return session.scalar(
         select(Account).where(Account.microsoft_tid == identity.tid, Account.microsoft_oid == identity.oid)
     )
-
