@@ -10,12 +10,32 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import Boolean, ColumnElement, Select, func, select
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.sql.functions import GenericFunction
 
 from portal.errors import Invalid
 
 MAX_PER_PAGE = 500
+FEW = 1000  # rows that are sorted faster than an index is walked to find them
+
+
+class holds(GenericFunction[bool]):  # noqa: N801  named as it reads in a query
+    """SQL: the first text has the second one in it. Three times as fast as LIKE, and knows no wildcards."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(holds)
+def _instr(element: Any, compiler: Any, **options: Any) -> str:
+    return f"instr({compiler.process(element.clauses, **options)}) > 0"
+
+
+@compiles(holds, "postgresql")
+def _strpos(element: Any, compiler: Any, **options: Any) -> str:
+    return f"strpos({compiler.process(element.clauses, **options)}) > 0"
 
 
 @dataclass(frozen=True)
@@ -104,10 +124,13 @@ def parse(args: Mapping[str, str], spec: ListSpec, *, strict: bool, extra: Seque
 
 
 def order(statement: Select[Any], listing: Listing, spec: ListSpec, *, tie: Any) -> Select[Any]:
-    """Add ORDER BY; ``tie`` (usually the primary key) makes the order total, so that pages never overlap."""
-    columns = spec.sorts[listing.sort.removeprefix("-")]
+    """Add ORDER BY; ``tie`` (usually the primary key) makes the order total, so that pages never overlap.
+
+    It goes the way of the rest, so that one index serves both directions.
+    """
+    columns = (*spec.sorts[listing.sort.removeprefix("-")], tie)
     descending = listing.sort.startswith("-")
-    return statement.order_by(*(c.desc() if descending else c.asc() for c in columns), tie)
+    return statement.order_by(*(c.desc() if descending else c.asc() for c in columns))
 
 
 def fetch(
@@ -130,6 +153,35 @@ def fetch(
     )
     result = session.scalars(window).unique().all() if scalars else session.execute(window).all()
     return replace(current, items=result)
+
+
+def fetch_by_id(
+    session: Session, wanted: Select[Any], rows: Select[Any], listing: Listing, spec: ListSpec, *, tie: Any
+) -> Listing:
+    """``fetch`` for a table of 100,000 rows: one page of ids from the indexes alone, then those rows.
+
+    ``wanted`` says which rows there are, by columns of their own table; ``rows`` loads them; ``tie`` is the primary key.
+    """
+    ids = wanted.with_only_columns(tie)
+    found = list(session.scalars(ids.limit(FEW + 1)))
+    if len(found) <= FEW:
+        total = len(found)
+        ids = select(tie).where(tie.in_(found))
+    else:
+        total = session.scalar(ids.with_only_columns(func.count())) or 0
+    current = replace(listing, total=total, page=min(listing.page, max(1, -(-total // listing.per_page))))
+    first = (current.page - 1) * current.per_page
+    size = min(current.per_page, total - first)
+    is_far = first > total // 2
+    if is_far:  # walk from the nearer end
+        sort = current.sort
+        turned = replace(current, sort=sort.removeprefix("-") if sort.startswith("-") else f"-{sort}")
+        first = total - first - size
+    window = order(ids, turned if is_far else current, spec, tie=tie).limit(size).offset(first)
+    shown = list(session.scalars(window))
+    place = {row_id: -number if is_far else number for number, row_id in enumerate(shown)}
+    loaded = session.scalars(rows.where(tie.in_(shown))).unique().all()
+    return replace(current, items=sorted(loaded, key=lambda row: place[row.id]))
 
 
 def _positive(args: Mapping[str, str], name: str, default: int, errors: dict[str, list[str]]) -> int:

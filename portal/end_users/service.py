@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, delete, func, or_, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import joinedload, selectinload
 
 from portal import audit, csvio
@@ -15,7 +15,7 @@ from portal.engine.normalize import clean
 from portal.engine.records import D1_FIELDS
 from portal.errors import Invalid, Refused
 from portal.extensions import db
-from portal.listing import Listing, ListSpec, fetch, order
+from portal.listing import Listing, ListSpec, fetch_by_id, holds, order
 from portal.models import (
     Asset,
     EndUser,
@@ -35,10 +35,10 @@ SPEC = ListSpec(
         "email": (EndUser.email_key,),
         "phone": (EndUser.phone,),
         "job_title": (EndUser.job_title,),
-        "license": (Link.license_names,),
-        "last_sign_in_at": (Link.last_sign_in_at,),
-        "mfa": (Link.mfa_registered,),
-        "status": (Link.status,),
+        "license": (EndUser.microsoft_licenses,),
+        "last_sign_in_at": (EndUser.microsoft_last_sign_in,),
+        "mfa": (EndUser.microsoft_mfa,),
+        "status": (EndUser.microsoft_status,),
         "source": (EndUser.source,),
         "created_at": (EndUser.created_at,),
     },
@@ -206,28 +206,28 @@ def unlink(row: EndUser) -> None:
 
 def listing(organization: Organization, asked: Listing) -> Listing:
     """One page of an Organization's End Users."""
-    return fetch(db.session(), filtered(organization, asked), asked, SPEC, tie=EndUser.id)
+    rows = select(EndUser).options(joinedload(EndUser.link), selectinload(EndUser.assets))
+    return fetch_by_id(db.session(), filtered(organization, asked), rows, asked, SPEC, tie=EndUser.id)
 
 
 def filtered(organization: Organization, asked: Listing) -> Select[Any]:
     """The End Users that a list, its export and its bulk actions are about: one definition for all of them."""
-    statement = (
-        select(EndUser)
-        .outerjoin(EndUser.link)
-        .where(EndUser.organization_id == organization.id)
-        .options(joinedload(EndUser.link), selectinload(EndUser.assets))
-    )
+    statement = select(EndUser).where(EndUser.organization_id == organization.id)
     for word in asked.q.casefold().split():
-        statement = statement.where(EndUser.search_text.contains(word, autoescape=True))
-    return statement.where(*_conditions(asked.filters))
+        statement = statement.where(holds(EndUser.search_text, word))
+    columns = {
+        "microsoft_status": EndUser.microsoft_status,
+        "licensed": EndUser.microsoft_licensed,
+        "mfa": EndUser.microsoft_mfa,
+        "source": EndUser.source,
+        "in_scope": EndUser.microsoft_in_scope,
+    }
+    return statement.where(*(columns[name] == value for name, value in asked.filters.items()))
 
 
 def ids_of(organization: Organization, asked: Listing) -> list[str]:
     """Ids of everybody that is filtered, for bulk actions."""
-    statement = select(EndUser.id).outerjoin(EndUser.link).where(EndUser.organization_id == organization.id)
-    for word in asked.q.casefold().split():
-        statement = statement.where(EndUser.search_text.contains(word, autoescape=True))
-    return list(db.session.scalars(statement.where(*_conditions(asked.filters))))
+    return list(db.session.scalars(filtered(organization, asked).with_only_columns(EndUser.id)))
 
 
 def count(organization: Organization) -> int:
@@ -275,9 +275,8 @@ def documents(rows: Iterable[EndUser]) -> list[dict[str, Any]]:
 
 def export(organization: Organization, asked: Listing) -> Iterable[str]:
     """CSV of exactly what is filtered, in the order of the list."""
-    rows = (
-        db.session.scalars(order(filtered(organization, asked), asked, SPEC, tie=EndUser.id)).unique().all()
-    )
+    statement = order(filtered(organization, asked), asked, SPEC, tie=EndUser.id)
+    rows = db.session.scalars(statement.options(joinedload(EndUser.link))).unique().all()
     return csvio.write(CSV_COLUMNS, (_cells(row) for row in rows))
 
 
@@ -322,27 +321,6 @@ def import_csv(organization: Organization, data: bytes) -> dict[str, Any]:
         rejected=len(rejected),
     )
     return {"created": created, "updated": updated, "unchanged": unchanged, "rejected": rejected}
-
-
-def _conditions(filters: Mapping[str, str]) -> list[Any]:
-    found: list[Any] = []
-    match filters.get("microsoft_status"):
-        case "none":
-            found.append(Link.id.is_(None))
-        case "active" | "disabled" as status:
-            found.append(Link.status == status)
-    if "licensed" in filters:
-        licensed = Link.is_licensed.is_(True)
-        found.append(
-            licensed if filters["licensed"] == "true" else or_(Link.id.is_(None), Link.is_licensed.is_(False))
-        )
-    if "mfa" in filters:
-        found.append(Link.mfa_registered.is_(filters["mfa"] == "true"))
-    if "source" in filters:
-        found.append(EndUser.source == filters["source"])
-    if "in_scope" in filters:
-        found.append(Link.in_scope.is_(filters["in_scope"] == "true"))
-    return found
 
 
 def _is_synced(organization_id: str) -> bool:

@@ -3,6 +3,7 @@
 from portal.models.audit import AuditEvent
 from portal.models.base import Base, new_id
 from portal.models.customers import Asset, AssetMac, EndUser, Link, Organization, Tenant
+from portal.models.listed import TRIGGERS
 from portal.models.microsoft import (
     DeltaCursor,
     DirectoryGroup,
@@ -14,9 +15,10 @@ from portal.models.microsoft import (
 )
 from portal.models.people import Account, AccountSession, ApiToken, Invitation, Role
 from portal.models.settings import ConsentRequest, StoredSetting
-from portal.models.user_sync import AssetReport, Change, Conflict, SyncException, SyncPlan, SyncRun, UserSync
+from portal.models.user_sync import AssetReport, Change, Conflict, SyncException, SyncRun, UserSync
 
 __all__ = [
+    "TRIGGERS",
     "Account",
     "AccountSession",
     "ApiToken",
@@ -42,7 +44,6 @@ __all__ = [
     "StoredSetting",
     "SubscribedSku",
     "SyncException",
-    "SyncPlan",
     "SyncRun",
     "Tenant",
     "UserSync",

@@ -46,8 +46,7 @@ class SyncRun(Base):
     """One execution for one Organization (interfaces.md, "Sync Run"). Queued rows are the queue itself.
 
     microsoft_tenant_id: the tenant it reads; the lease is taken on that. generation: UserSync's when it was queued.
-    kind: sync | undo. cursor: how far a delayed run has staged, to go on after a restart (T3): {"staged": n, "plan": hash}.
-    held: {"kind","count","state"} or None. plan_fingerprint: the approved plan, when it runs exactly that (U12).
+    kind: sync | undo. held: {"kind","count","state"} or None. plan_fingerprint: the approved plan, when it runs exactly that (U12).
     """
 
     __tablename__ = "sync_runs"
@@ -75,7 +74,6 @@ class SyncRun(Base):
     graph_requests: Mapped[int] = mapped_column(default=0)
     throttled_seconds: Mapped[float] = mapped_column(default=0.0)
     plan_fingerprint: Mapped[str | None] = mapped_column(String(64))
-    cursor: Mapped[dict[str, Any]] = mapped_column(default=dict)
     started_by: Mapped[str] = mapped_column(String(320), default="")
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
@@ -167,23 +165,6 @@ class SyncException(Base):
     author: Mapped[str] = mapped_column(String(320), default="")
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
-
-
-class SyncPlan(Base):
-    """A previewed plan that can be approved as it is (U12). ``fingerprint`` is the hash of its decisions."""
-
-    __tablename__ = "sync_plans"
-
-    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
-    organization_id: Mapped[str] = mapped_column(
-        ForeignKey("organizations.id", ondelete="CASCADE"), index=True
-    )
-    filters: Mapped[dict[str, Any]]
-    fingerprint: Mapped[str] = mapped_column(String(64))
-    counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    created_at: Mapped[datetime]
-    created_by: Mapped[str] = mapped_column(String(320), default="")
-    used_at: Mapped[datetime | None]
 
 
 class AssetReport(Base):

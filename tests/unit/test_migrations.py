@@ -1,5 +1,7 @@
 """The migrations build exactly what the models say, up and down, on SQLite and PostgreSQL."""
 
+from datetime import datetime
+
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -27,6 +29,62 @@ def test_upgrade_builds_what_the_models_say_and_is_repeatable(engine):
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
+
+
+def _triggers(engine):
+    statement = (
+        "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+        if engine.dialect.name == "sqlite"
+        else "SELECT tgname, pg_get_triggerdef(t.oid) || pg_get_functiondef(tgfoid) FROM pg_trigger t WHERE NOT tgisinternal"
+    )
+    with engine.connect() as connection:
+        return {name: " ".join(text.split()) for name, text in connection.exec_driver_sql(statement)}
+
+
+def test_upgrade_makes_the_triggers_that_the_models_say(engine):
+    Base.metadata.create_all(engine)
+    wanted = _triggers(engine)
+    assert wanted
+    Base.metadata.drop_all(engine)
+    assert not _triggers(engine)
+    database.upgrade(engine)
+    assert _triggers(engine) == wanted
+
+
+def test_upgrade_copies_links_that_exist_into_the_list(engine):
+    """From 0001 with data, as on the machine of somebody who upgrades."""
+    settings = database.config()
+    with engine.begin() as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "0001")
+        old = sa.MetaData()
+        old.reflect(connection)
+        now = datetime(2026, 1, 31, 9, 30)  # noqa: DTZ001  naive, as the database keeps it
+
+        def add(table, **values):
+            table = old.tables[table]
+            blank = {sa.String: "", sa.Text: "", sa.Boolean: False, sa.JSON: [], sa.Integer: 0, sa.DateTime: now}
+            for column in table.columns:
+                if not column.nullable and column.name not in values:
+                    values[column.name] = next(v for kind, v in blank.items() if isinstance(column.type, kind))
+            connection.execute(table.insert().values(**values))
+
+        add("microsoft_tenants", id="m")
+        add("tenants", id="t", microsoft_tenant_id="m")
+        add("organizations", id="o", tenant_id="t")
+        for row_id in ("linked", "alone"):
+            add("end_users", id=row_id, organization_id="o", search_text="x" * 900)
+        add(
+            "links", id="l", end_user_id="linked", organization_id="o", microsoft_tenant_id="m", object_id="1", status="disabled",
+            in_scope=True, is_licensed=True, mfa_registered=False, last_sign_in_at=now, license_names="Visio",
+        )  # fmt: skip
+        command.upgrade(settings, "head")
+        columns = "id, microsoft_status, microsoft_licensed, microsoft_mfa, microsoft_in_scope, microsoft_last_sign_in, microsoft_licenses, length(search_text)"
+        rows = connection.exec_driver_sql(f"SELECT {columns} FROM end_users ORDER BY id").all()  # noqa: S608
+    assert [tuple(row) for row in rows] == [
+        ("alone", "none", "false", "", "", "", "", 600),
+        ("linked", "disabled", "true", "false", "true", "2026-01-31 09:30:00", "Visio", 600),
+    ]
 
 
 def test_downgrade_takes_everything_away_again(engine):

@@ -1,0 +1,139 @@
+"""The End Users table (P5): what it filters and sorts by is what the Link says, and its pages are the whole list in order."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from portal import listing
+from portal.end_users.service import SPEC, filtered
+from portal.extensions import tune_engine
+from portal.listing import fetch_by_id, parse
+from portal.models import Base, EndUser, Link, MicrosoftTenant, Organization, Tenant
+from portal.models.customers import refresh_search
+
+NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+FACTS = "microsoft_status, microsoft_licensed, microsoft_mfa, microsoft_in_scope, microsoft_last_sign_in, microsoft_licenses"
+UNLINKED = ("none", "false", "", "", "", "")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def session(request, tmp_path):
+    url = f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    engine = tune_engine(sa.create_engine(url))
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add(MicrosoftTenant(id="m", directory_id="d", name="M", connected_at=NOW))
+        session.flush()
+        session.add(Tenant(id="t", name="T", microsoft_tenant_id="m", created_at=NOW))
+        session.flush()
+        session.add(Organization(id="o", name="O", name_key="o", tenant_id="t", created_at=NOW))
+        session.flush()
+        yield session
+    engine.dispose()
+
+
+def add(session, number, *, link=None, **values):
+    row = EndUser(
+        id=f"{number:04}", organization_id="o", display_name=f"Person {number:04}", email=f"p{number}@x.example",
+        source=values.pop("source", "sync"), created_at=NOW + timedelta(hours=number % 7), updated_at=NOW, **values,
+    )  # fmt: skip
+    refresh_search(row)
+    session.add(row)
+    session.flush()
+    if link is not None:
+        session.add(
+            Link(end_user_id=row.id, organization_id="o", microsoft_tenant_id="m", object_id=f"u{number}", linked_at=NOW, **link)
+        )
+        session.flush()
+    return row
+
+
+def facts(session, row_id):
+    return tuple(session.execute(sa.text(f"SELECT {FACTS} FROM end_users WHERE id = :id"), {"id": row_id}).one())  # noqa: S608
+
+
+def test_P5_the_list_follows_the_link_whoever_writes_it(session):
+    row = add(session, 1)
+    assert facts(session, row.id) == UNLINKED
+    row.link = Link(
+        organization_id="o", microsoft_tenant_id="m", object_id="u", linked_at=NOW, is_licensed=True, license_names="Visio" * 50, last_sign_in_at=NOW
+    )
+    session.flush()
+    assert facts(session, row.id) == ("active", "true", "", "true", "2026-01-31 09:30:00", ("Visio" * 50)[:200])
+    session.execute(sa.update(Link).values(status="disabled", in_scope=False, mfa_registered=True, last_sign_in_at=None))
+    assert facts(session, row.id) == ("disabled", "true", "true", "false", "", ("Visio" * 50)[:200])
+    other = add(session, 2)
+    session.execute(sa.update(Link).values(end_user_id=other.id))
+    assert facts(session, row.id) == UNLINKED
+    assert facts(session, other.id)[0] == "disabled"
+    session.execute(sa.delete(Link))
+    assert facts(session, other.id) == UNLINKED
+
+
+@pytest.fixture
+def people(session):
+    for number in range(60):
+        link = None
+        if number % 5:
+            link = {
+                "status": "disabled" if number % 4 == 0 else "active",
+                "in_scope": number % 3 > 0,
+                "is_licensed": number % 2 == 0,
+                "license_names": ("Visio", "Project", "")[number % 3],
+                "last_sign_in_at": NOW - timedelta(days=number % 9) if number % 7 else None,
+                "mfa_registered": (True, False, None)[number % 3],
+            }
+        add(session, number, link=link, job_title=("Nurse", "Clerk")[number % 2], phone=f"{number % 10}", source=("sync", "manual")[number % 2])
+    return session
+
+
+def page(session, **asked):
+    organization = session.get(Organization, "o")
+    state = parse({name: str(value) for name, value in asked.items()}, SPEC, strict=True)
+    return fetch_by_id(session, filtered(organization, state), sa.select(EndUser), state, SPEC, tie=EndUser.id)
+
+
+@pytest.mark.parametrize("few", [0, 1000])
+def test_P5_pages_are_the_whole_list_in_order_in_both_directions(people, monkeypatch, few):
+    monkeypatch.setattr(listing, "FEW", few)  # by sorting what was found, and by walking an index
+    for sort in SPEC.sorts:
+        rows = {}
+        for direction in ("", "-"):
+            pages = [page(people, sort=direction + sort, per_page=7, page=number) for number in range(1, 10)]
+            rows[direction] = [row.id for found in pages for row in found.items]
+            assert all(found.total == 60 for found in pages)
+            assert sorted(rows[direction]) == [f"{number:04}" for number in range(60)], sort
+        assert rows["-"] == rows[""][::-1], sort
+
+
+@pytest.mark.parametrize("few", [0, 1000])
+def test_P5_each_filter_takes_exactly_who_fits_alone_and_together(people, monkeypatch, few):
+    monkeypatch.setattr(listing, "FEW", few)
+    links = {link.end_user_id: link for link in people.scalars(sa.select(Link))}
+    everybody = people.scalars(sa.select(EndUser).order_by(EndUser.id)).all()
+    fits = {
+        "microsoft_status": lambda row, link, value: (link.status if link else "none") == value,
+        "licensed": lambda row, link, value: bool(link and link.is_licensed) == (value == "true"),
+        "mfa": lambda row, link, value: link is not None and link.mfa_registered is (value == "true"),
+        "source": lambda row, link, value: row.source == value,
+        "in_scope": lambda row, link, value: link is not None and link.in_scope is (value == "true"),
+        "q": lambda row, link, value: all(word in row.search_text for word in value.split()),
+    }
+    choices = {**SPEC.filters, "q": ("nurse", "person 001", "p5@x", "%")}
+    for one, other in itertools.combinations(choices, 2):
+        for first, second in itertools.product(choices[one], choices[other]):
+            wanted = [
+                row.id for row in everybody if fits[one](row, links.get(row.id), first) and fits[other](row, links.get(row.id), second)
+            ]
+            found = page(people, **{one: first, other: second}, per_page=100)
+            assert ([row.id for row in found.items], found.total) == (wanted, len(wanted)), (one, first, other, second)
+
+
+def test_P5_a_page_past_the_end_shows_the_last_and_an_empty_list_has_one(people):
+    last = page(people, per_page=50, page=99)
+    assert (last.page, last.first, last.last, len(last.items)) == (2, 51, 60, 10)
+    none = page(people, q="nobody")
+    assert (none.page, none.pages, none.total, list(none.items)) == (1, 1, 0, [])
