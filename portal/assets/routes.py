@@ -48,7 +48,7 @@ def index(organization_id: str) -> Response:
         "assets/list.html",
         blocks={"assets_table": "assets_table"},
         organization=organization,
-        row=organizations.rows([organization])[0],
+        counts=organizations.TabCounts(organization),
         listing=service.listing(organization, parse(request.args, service.SPEC, strict=False)),
         reports=service.reports(organization),
         shown_mac=service.shown_mac,

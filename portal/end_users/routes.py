@@ -43,12 +43,11 @@ def index(organization_id: str) -> Response:
     """The End Users subtab (P5)."""
     organization = load(Organization, organization_id, "Organization")
     found = service.listing(organization, _asked())
-    row = organizations.rows([organization])[0]
     return web.render(
         "end_users/list.html",
         blocks={"users_table": "users_table"},
         organization=organization,
-        row=row,
+        counts=organizations.TabCounts(organization, None if found.q or found.filters else found.total),
         listing=found,
         chips=[
             (CHIPS[k][v], found.query(**{k: None})) for k, v in found.filters.items() if v in CHIPS.get(k, {})

@@ -15,7 +15,7 @@ from portal.engine.normalize import clean
 from portal.engine.records import D1_FIELDS
 from portal.errors import Invalid, Refused
 from portal.extensions import db
-from portal.listing import Listing, ListSpec, fetch_by_id, holds, order
+from portal.listing import Listing, ListSpec, fetch_by_id, order
 from portal.models import (
     Asset,
     EndUser,
@@ -214,7 +214,7 @@ def filtered(organization: Organization, asked: Listing) -> Select[Any]:
     """The End Users that a list, its export and its bulk actions are about: one definition for all of them."""
     statement = select(EndUser).where(EndUser.organization_id == organization.id)
     for word in asked.q.casefold().split():
-        statement = statement.where(holds(EndUser.search_text, word))
+        statement = statement.where(EndUser.search_text.contains(word, autoescape=True))
     columns = {
         "microsoft_status": EndUser.microsoft_status,
         "licensed": EndUser.microsoft_licensed,

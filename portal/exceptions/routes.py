@@ -86,7 +86,7 @@ def _page(organization: Organization, form: NeverSyncForm) -> Response:
         "exceptions/list.html",
         status=422 if form.errors else 200,
         organization=organization,
-        row=organizations.rows([organization])[0],
+        counts=organizations.TabCounts(organization),
         listing=found,
         people=people,
         form=form,

@@ -46,7 +46,7 @@ def detail(organization_id: str) -> Response:
     return web.render(
         "organizations/detail.html",
         organization=row,
-        row=service.rows([row])[0],
+        counts=service.TabCounts(row),
         microsoft_tenant=microsoft.mapped_to(row),
         sync=user_sync.document(row),
         tab="information",
@@ -62,7 +62,7 @@ def history(organization_id: str) -> Response:
         select(SyncRun).where(SyncRun.organization_id == row.id).order_by(SyncRun.created_at.desc()).limit(50)
     ).all()
     return web.render(
-        "organizations/history.html", organization=row, row=service.rows([row])[0], runs=runs, tab="history"
+        "organizations/history.html", organization=row, counts=service.TabCounts(row), runs=runs, tab="history"
     )
 
 

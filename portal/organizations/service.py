@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
@@ -43,6 +44,24 @@ class Row:
     assets: int
     sync: UserSync | None
     last_run: SyncRun | None
+
+
+class TabCounts:
+    """The numbers on an Organization's subtabs, each counted when a page first shows it."""
+
+    def __init__(self, organization: Organization, end_users: int | None = None) -> None:
+        self._organization = organization
+        self._end_users = end_users
+
+    @cached_property
+    def end_users(self) -> int:
+        """How many End Users it has; handed in where the page has counted them anyway."""
+        return _count(EndUser, self._organization) if self._end_users is None else self._end_users
+
+    @cached_property
+    def assets(self) -> int:
+        """How many Assets it has."""
+        return _count(Asset, self._organization)
 
 
 def create(name: str, tenant: Tenant | None = None) -> Organization:

@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import select
 
 from portal.extensions import db
-from portal.listing import holds
 from portal.models import EndUser, MicrosoftTenant, Organization
 
 MOST = 25
@@ -43,7 +42,7 @@ def find(text: str) -> Found:
     tenants = select(MicrosoftTenant).order_by(MicrosoftTenant.name).limit(MOST)
     for word in words:
         organizations = organizations.where(Organization.name_key.contains(word, autoescape=True))
-        people = people.where(holds(EndUser.search_text, word))
+        people = people.where(EndUser.search_text.contains(word, autoescape=True))
         tenants = tenants.where(MicrosoftTenant.name.icontains(word, autoescape=True))
     return Found(
         list(db.session.scalars(organizations)),
