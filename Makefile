@@ -42,8 +42,9 @@ lint: ready ## Lint only
 browser: ready
 	@$(BIN)/python tools/browser.py
 
-bench: ready ## Measure a sync of many people (writes nothing outside a temporary folder)
+bench: ready ## Measure syncs of many people, and pages that show many (writes nothing outside a temporary folder)
 	$(BIN)/python tools/bench.py $(ARGS)
+	$(BIN)/python tools/bench_pages.py
 
 screenshots: browser ## Renew docs/screenshots from the demo
 	$(BIN)/python tools/screenshots.py $(ARGS)

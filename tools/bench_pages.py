@@ -26,11 +26,23 @@ from portal.clock import utcnow
 from portal.config import Settings
 from portal.end_users.service import SPEC
 from portal.extensions import db, writing
-from portal.models import Account, EndUser, Link, MicrosoftTenant, Organization, Role, Tenant, new_id
+from portal.models import (
+    Account,
+    DirectoryGroup,
+    DirectoryUser,
+    EndUser,
+    Link,
+    MicrosoftTenant,
+    Organization,
+    Role,
+    Tenant,
+    new_id,
+)
 from portal.models.customers import search_columns
 
 BATCH = 5000
 BAR = 50  # ms
+DEPARTMENTS, GROUPS = 2_000, 5_000
 FIRST = ["Ann", "Bob", "Cid", "Dora", "Emil", "Fay", "Gus", "Hana", "Ida", "Jan", "Kim", "Lou", "Mia", "Ned", "Ola", "Pia", "Quin", "Rob", "Sue", "Tom", "Uma", "Vic", "Wes", "Xen", "Yan", "Zoe"]
 LAST = ["Smith", "Jones", "Brown", "Miller", "Davis", "Garcia", "Wilson", "Moore", "Taylor", "Lee", "White", "Harris", "Clark", "Lewis", "Young", "King", "Wright", "Hill"]
 TITLES = ("Engineer", "Sales Representative", "Manager", "Planner", "Designer", "Nurse", "Analyst", "Driver", "Clerk")
@@ -98,6 +110,55 @@ def fill(people: int) -> str:
     return organization.id
 
 
+def fill_mirror(people: int) -> str:
+    """Add a customer whose mirror has many departments and groups and no sync yet; gives the Organization's id."""
+    now = utcnow()
+    tenant = MicrosoftTenant(
+        directory_id=new_id(),
+        name="Bench Mirror",
+        connected_at=now,
+        domains=[{"name": "mirror.example", "is_default": True, "is_initial": True}],
+        last_synced_at=now,
+        is_complete=True,
+    )
+    db.session.add(tenant)
+    db.session.flush()
+    ours = Tenant(name="Bench Mirror", microsoft_tenant_id=tenant.id, created_at=now)
+    db.session.add(ours)
+    db.session.flush()
+    organization = Organization(name="Bench Mirror", name_key="bench mirror", tenant_id=ours.id, created_at=now)
+    db.session.add(organization)
+    users = []
+    for number in range(people):
+        email = f"person.{number}@mirror.example"
+        columns = {
+            "display_name": f"Person {number}",
+            "user_type": "Member" if number % 10 else "Guest",
+            "department": f"Department {number % DEPARTMENTS}",
+            "office_location": f"Office {number % 40}",
+        }
+        raw = {
+            "id": str(number),
+            "displayName": columns["display_name"],
+            "mail": email,
+            "userPrincipalName": email,
+            "userType": columns["user_type"],
+            "department": columns["department"],
+            "officeLocation": columns["office_location"],
+            "accountEnabled": True,
+        }
+        keys = {"object_id": str(number), "email": email, "email_key": email, "user_principal_name": email}
+        state = {"raw": raw, "row_hash": "", "account_enabled": True, "first_seen_at": now, "changed_at": now}
+        users.append({"microsoft_tenant_id": tenant.id, **columns, **keys, **state})
+    db.session.execute(insert(DirectoryUser), users)
+    groups = [
+        {"microsoft_tenant_id": tenant.id, "object_id": str(number), "display_name": f"Group {number}", "kind": "Security"}
+        for number in range(GROUPS)
+    ]
+    db.session.execute(insert(DirectoryGroup), groups)
+    return organization.id
+
+
 def queries() -> Iterator[str]:
     """The query strings to time: every sort both ways, every filter, searches, and some of it together."""
     yield ""
@@ -151,6 +212,7 @@ def measure(people: int, database_url: str) -> None:
             database.upgrade(db.engine)
             writing.set(True)
             page = f"/organizations/{fill(people)}/end-users"
+            popup = f"/organizations/{fill_mirror(people // 5)}/user-sync"
             db.session.commit()
             browser = sign_in(app)
             writing.set(False)
@@ -164,13 +226,18 @@ def measure(people: int, database_url: str) -> None:
             worst = max(worst, swap)
             print(f"{whole:8.1f} {swap:8.1f}  {query or 'as opened'}", flush=True)
         print(f"slowest swap {worst:.0f} ms, the bar is {BAR} ms")
+        dialog = {"HX-Request": "true", "HX-Target": "dialog"}
+        found = best(browser, popup, dialog)
+        print(f"pop-up {found:.0f} ms: {DEPARTMENTS:,} departments, {GROUPS:,} groups, {people // 5:,} people")
+        found = best(browser, f"{popup}/values/group?q=4", {"HX-Request": "true"})
+        print(f"search among its groups {found:.0f} ms")
         with app.app_context():
             db.engine.dispose()
 
 
 def main() -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(description="Time the End Users table.")
+    parser = argparse.ArgumentParser(description="Time the pages that have much to show.")
     parser.add_argument("--people", type=int, default=100_000)
     parser.add_argument("--database-url", default="")
     given = parser.parse_args()
