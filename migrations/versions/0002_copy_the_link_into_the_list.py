@@ -50,6 +50,7 @@ def upgrade():
     op.execute('UPDATE end_users SET search_text = substr(search_text, 1, 600) WHERE length(search_text) > 600')
     for name in SORTS:
         op.create_index(f'ix_end_users_organization_id_{name}_id', 'end_users', ['organization_id', name, 'id'])
+    op.create_index('ix_end_users_organization_id', 'end_users', ['organization_id'])
     op.create_index('ix_end_users_search', 'end_users', list(SEARCH))
     op.drop_index('ix_links_organization_id_last_sign_in_at', 'links')
     values = VALUES.format(row='NEW.', moment=MOMENTS[dialect].format(row='NEW.'))
@@ -104,6 +105,7 @@ def downgrade():
         op.execute('DROP FUNCTION list_link()')
     op.create_index('ix_links_organization_id_last_sign_in_at', 'links', ['organization_id', 'last_sign_in_at'])
     op.drop_index('ix_end_users_search', 'end_users')
+    op.drop_index('ix_end_users_organization_id', 'end_users')
     for name in SORTS:
         op.drop_index(f'ix_end_users_organization_id_{name}_id', 'end_users')
     for name in COLUMNS:

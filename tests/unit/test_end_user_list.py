@@ -93,7 +93,7 @@ def people(session):
 def page(session, **asked):
     organization = session.get(Organization, "o")
     state = parse({name: str(value) for name, value in asked.items()}, SPEC, strict=True)
-    return fetch_by_id(session, filtered(organization, state), sa.select(EndUser), state, SPEC, tie=EndUser.id)
+    return fetch_by_id(session, filtered(organization, state), sa.select(EndUser), state, SPEC, tie=EndUser.id, filter_index="ix_end_users_search")
 
 
 @pytest.mark.parametrize("few", [0, 1000])
