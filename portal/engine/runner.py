@@ -18,6 +18,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from portal.engine import cadence, claims, undo, writer
+from portal.engine.asset_owners import assign_assets
 from portal.engine.claims import Sessions, write_session
 from portal.engine.decide import plan
 from portal.engine.guards import count, guard
@@ -388,6 +389,7 @@ class _Job:
                     self._apply(guarded, loaded, target)
             except Stale:
                 continue
+            self._assign_assets(target)
             self._end(guarded, found, target)
             return
         self.finish(
@@ -452,6 +454,14 @@ class _Job:
             session.commit()
         self.runner.on_commit("after published")
         self.applied.update((d.object_id, d) for d in work if d.action is not Action.LEAVE)
+
+    def _assign_assets(self, target: Target) -> None:
+        """D2, W5, with the devices that are known already: people who are new here need not wait for the next slow pass."""
+        with write_session(self.runner.sessions) as session:
+            self._still_ours(session)
+            assign_assets(session, target.microsoft_tenant_id, self.organization_id, self.runner.now())
+            self.runner.on_commit("assets")
+            session.commit()
 
     def _open(self, guarded: GuardedPlan, loaded: Loaded) -> list[Decision]:
         """What is to be written and was not before this run was interrupted (G4)."""

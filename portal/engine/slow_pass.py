@@ -7,17 +7,17 @@ and shown (D3). Devices then assign Assets (D2, W5).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy import bindparam, insert, select, update
 
 from portal.engine import cadence, claims
+from portal.engine.asset_owners import assign_assets
 from portal.engine.claims import Sessions, write_session
-from portal.engine.devices import AssetDecision, AssetOutcome, AssetState, DeviceState, assign, normalize_mac
+from portal.engine.devices import normalize_mac
 from portal.engine.mirror import remember_capability
 from portal.engine.normalize import clean, parse_time
 from portal.engine.ports import DirectorySource, RawObject, SourceFactory
@@ -30,16 +30,12 @@ from portal.errors import (
     Stopped,
 )
 from portal.models import (
-    Asset,
-    AssetReport,
     DirectoryUser,
-    EndUser,
     Link,
     ManagedDevice,
     MicrosoftTenant,
     Organization,
     Tenant,
-    new_id,
 )
 
 log = logging.getLogger(__name__)
@@ -209,74 +205,17 @@ class _Pass:
     # -- Assets --------------------------------------------------------------------------------------------------
 
     def _assign_assets(self) -> None:
-        """D2, W5: one Organization at a time; what could not be assigned is reported anew."""
+        """D2, W5: one Organization at a time."""
         with self.sessions() as session:
             organizations = session.scalars(
                 select(Organization.id)
                 .join(Tenant, Tenant.id == Organization.tenant_id)
                 .where(Tenant.microsoft_tenant_id == self.tenant_id)
             ).all()
-            devices = [
-                DeviceState(
-                    row.device_id, row.user_object_id, tuple(m for m in (row.wifi_mac, row.ethernet_mac) if m)
-                )
-                for row in session.scalars(
-                    select(ManagedDevice).where(ManagedDevice.microsoft_tenant_id == self.tenant_id)
-                )
-            ]
         for organization_id in organizations:
             with write_session(self.sessions) as session:
-                self._assign(session, organization_id, devices)
+                assign_assets(session, self.tenant_id, organization_id, self.owner_pass.now())
                 session.commit()
-        with write_session(self.sessions) as session:
-            assigned = session.scalars(
-                select(Asset.id).where(Asset.organization_id.in_(organizations), Asset.assigned_by == "sync")
-            ).all()
-            tenant = session.get_one(MicrosoftTenant, self.tenant_id)
-            if tenant.assets_assigned != len(assigned):
-                tenant.assets_assigned = len(assigned)
-            session.commit()
-
-    def _assign(self, session: Session, organization_id: str, devices: Sequence[DeviceState]) -> None:
-        assets = {
-            row.id: row
-            for row in session.scalars(
-                select(Asset)
-                .where(Asset.organization_id == organization_id)
-                .options(selectinload(Asset.macs))
-            )
-        }
-        if not assets:
-            return
-        owners = {
-            str(object_id): str(end_user_id)
-            for object_id, end_user_id in session.execute(
-                select(Link.object_id, Link.end_user_id).where(
-                    Link.organization_id == organization_id, Link.microsoft_tenant_id == self.tenant_id
-                )
-            )
-        }
-        states = [
-            AssetState(a.id, tuple(m.mac for m in a.macs), a.end_user_id, a.assigned_by)
-            for a in assets.values()
-        ]
-        now = self.owner_pass.now()
-        session.execute(delete(AssetReport).where(AssetReport.organization_id == organization_id))
-        for decision in assign(states, devices, owners):
-            asset = assets[decision.asset_id]
-            if decision.outcome is AssetOutcome.ASSIGN:
-                asset.end_user_id, asset.assigned_by, asset.updated_at = decision.end_user_id, "sync", now
-            else:
-                session.add(
-                    AssetReport(
-                        id=new_id(),
-                        organization_id=organization_id,
-                        asset_id=asset.id,
-                        mac=decision.mac,
-                        reason=_report(session, decision),
-                        at=now,
-                    )
-                )
 
     # -- storing -------------------------------------------------------------------------------------------------
 
@@ -371,10 +310,3 @@ def _device(item: RawObject) -> dict[str, Any]:
         ),
         "last_sync_at": parse_time(item.get("lastSyncDateTime")),
     }
-
-
-def _report(session: Session, decision: AssetDecision) -> str:
-    if decision.outcome is AssetOutcome.MANUAL:
-        owner = session.get(EndUser, decision.end_user_id or "")
-        return f"Microsoft says that this device is {owner.display_name if owner else 'somebody else'}'s. It was assigned by hand, so it was left alone."
-    return "Devices of several people have this MAC address (a dock, perhaps), so nobody was assigned."

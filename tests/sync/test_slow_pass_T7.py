@@ -109,3 +109,31 @@ def test_D2_W5_assets_follow_their_devices_and_reports_say_why_not(synced):
     assert owners == {"Laptop": (people["u0@x.example"], "sync"), "Wired": (people["u1@x.example"], "sync"), "Dock": (None, None), "Mine": (people["u3@x.example"], "manual")}
     assert reasons == ["Devices of several", "Microsoft says tha"]
     assert synced.tenant().assets_assigned == 2
+
+
+def test_D2_W5_a_first_sync_assigns_the_devices_known_already_and_the_next_run_writes_nothing(world):
+    """The slow pass follows connecting; whoever is created later has their Asset at once, not with the next pass."""
+    world.directory.put(account("u0"), account("u1"))
+    world.directory.devices = [
+        {"id": "d1", "userId": "u0", "wiFiMacAddress": MAC},
+        {"id": "d2", "userId": "u1", "wiFiMacAddress": DOCK},
+        {"id": "d3", "userId": "u0", "wiFiMacAddress": DOCK},
+    ]
+    slow(world)
+    with world.sessions() as session:
+        for name, mac in (("Laptop", MAC), ("Dock", DOCK)):
+            asset = Asset(organization_id=world.organization_id, name=name, created_at=world.now, updated_at=world.now)
+            asset.macs = [AssetMac(mac=mac)]
+            session.add(asset)
+        session.commit()
+    world.enable()
+    world.sync("initial")
+    with world.sessions() as session:
+        owners = {a.name: (a.end_user.email if a.end_user else None, a.assigned_by) for a in session.query(Asset)}
+    assert owners == {"Laptop": ("u0@x.example", "sync"), "Dock": (None, None)}
+    assert world.tenant().assets_assigned == 1
+    before = world.dump("assets", "asset_reports")
+    assert len(before["asset_reports"]) == 1
+    world.now += timedelta(hours=1)
+    world.sync()
+    assert world.dump("assets", "asset_reports") == before
