@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import signal
 import socket
@@ -22,7 +23,10 @@ from portal.cli.demo_data import PEOPLE, fill
 from portal.config import child_environment
 from portal.errors import PortalError
 from portal.extensions import db
+from portal.simulator.world import World
 
+ASSETS = 12
+MAC = re.compile("[0-9A-F]{12}")
 PROGRAM = (sys.executable, "-m", "portal.cli")
 
 
@@ -59,7 +63,7 @@ def demo(port: int, users: int) -> None:
             REQUESTS_CA_BUNDLE=facts["ca_bundle"],
         )
         seeded = subprocess.run(
-            [*PROGRAM, "demo-seed", *facts["tenant_ids"]],
+            [*PROGRAM, "demo-seed", *facts["tenant_ids"], *(f"--mac={mac}" for mac in _macs(users))],
             env=environment,
             input=password + "\n",
             text=True,
@@ -78,12 +82,23 @@ def demo(port: int, users: int) -> None:
 
 @click.command("demo-seed", hidden=True)
 @click.argument("directory_ids", nargs=-1)
-def seed(directory_ids: tuple[str, ...]) -> None:
+@click.option("--mac", "macs", multiple=True)
+def seed(directory_ids: tuple[str, ...], macs: tuple[str, ...]) -> None:
     """Fill a fresh database for the demo; the password of its accounts comes on standard input."""
     password = sys.stdin.readline().strip()
     with portal_app():
-        fill(db.session(), directory_ids, password=password, now=clock.utcnow())
+        fill(db.session(), directory_ids, macs, password=password, now=clock.utcnow())
         db.session.commit()
+
+
+def _macs(users: int) -> list[str]:
+    """Addresses of a few devices of the first tenant: the simulator's world is the same for the same seed."""
+    first = next(iter(World(tenants=2, users=users).tenants.values()))
+    found = (device.get("wiFiMacAddress") for device in first.directory.managed_devices.values())
+    good = [
+        mac for mac in found if mac and MAC.fullmatch(mac) and not mac.startswith(("00000", "FFFFF", "0200"))
+    ]
+    return list(dict.fromkeys(good))[:ASSETS]
 
 
 def _start_simulator(stack: ExitStack, users: int) -> dict[str, Any]:

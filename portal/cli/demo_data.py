@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from portal.assets import service as assets
 from portal.auth import service as accounts
 from portal.end_users import service as end_users
 from portal.microsoft import service as microsoft
@@ -21,8 +22,13 @@ PEOPLE = (
 )
 
 
-def fill(session: Session, directory_ids: Sequence[str], *, password: str, now: datetime) -> None:
-    """Fill a fresh database. Connects to the simulator as the Connect page would. Raises PortalError."""
+def fill(
+    session: Session, directory_ids: Sequence[str], macs: Sequence[str], *, password: str, now: datetime
+) -> None:
+    """Fill a fresh database. Connects to the simulator as the Connect page would. Raises PortalError.
+
+    ``macs`` belong to devices that people of the first tenant have in Intune: their Assets get an owner by the sync (W5).
+    """
     for email, role, name in PEOPLE:
         accounts.add_account(session, email=email, role=role, password=password, name=name, now=now)
     connected = [microsoft.connect(directory_id) for directory_id in directory_ids]
@@ -31,6 +37,8 @@ def fill(session: Session, directory_ids: Sequence[str], *, password: str, now: 
         if number == 0:
             tenants.map_microsoft_tenant(organization.tenant, microsoft_tenant)
             _people_before(organization.id, microsoft_tenant)
+            for count, mac in enumerate((*macs, "3C5282A0B1C2"), start=1):
+                assets.create(organization, {"name": f"Laptop {count:03}", "mac_addresses": [mac]})
     organizations.create("Kestrel Couriers")
 
 
