@@ -231,7 +231,8 @@ def _check_page(row: MicrosoftTenant) -> Response:
     return web.render(
         "microsoft/detail.html",
         row=row,
-        tenant_id=service.tenant_ids([row]).get(row.id),
+        tenant=db.session.scalar(select(Tenant).where(Tenant.microsoft_tenant_id == row.id)),
+        cloud=CLOUDS[row.cloud].label,
         losses=check.LOSSES,
     )
 
