@@ -62,7 +62,11 @@ def history(organization_id: str) -> Response:
         select(SyncRun).where(SyncRun.organization_id == row.id).order_by(SyncRun.created_at.desc()).limit(50)
     ).all()
     return web.render(
-        "organizations/history.html", organization=row, counts=service.TabCounts(row), runs=runs, tab="history"
+        "organizations/history.html",
+        organization=row,
+        counts=service.TabCounts(row),
+        runs=runs,
+        tab="history",
     )
 
 
