@@ -61,6 +61,22 @@ def conflict_key(decision: Decision) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:40]
 
 
+def fingerprint(found: Plan) -> str:
+    """Identifies a plan by what it does (U12): who, what, with which changes."""
+    digest = hashlib.sha256()
+    for decision in found.decisions:
+        changes = ";".join(f"{c.field}={c.old}>{c.new}" for c in decision.changes)
+        parts = (
+            decision.object_id,
+            decision.action.value,
+            decision.end_user_id or "",
+            decision.reason.value,
+            changes,
+        )
+        digest.update("\x1f".join(parts).encode("utf-8", "surrogatepass") + b"\x1e")
+    return digest.hexdigest()
+
+
 @dataclass
 class _Claim:
     """A present user that may get or keep an End User."""

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.engine.decide import plan
+from portal.engine.decide import fingerprint, plan
 from portal.engine.explain import why
 from portal.engine.guards import guard
 from portal.engine.normalize import email_key
@@ -24,7 +24,6 @@ from portal.engine.records import (
     Presence,
     RemoteUser,
 )
-from portal.engine.runner import fingerprint
 from portal.engine.scope import prepare
 from portal.engine.snapshot import Loaded, load, spec_of
 from portal.errors import NotFound

@@ -8,13 +8,13 @@ import sys
 import sqlalchemy as sa
 from sqlalchemy.orm import sessionmaker
 
-from portal.engine import runner
+from portal.engine import job
 from portal.extensions import tune_engine
 from tests.sync import scenario
 
 
 def main(path, kind, boundary, statement):
-    runner.CHUNK, runner.STAGE_CHUNK = 12, 12
+    job.CHUNK, job.STAGE_CHUNK = 12, 12
     engine = tune_engine(sa.create_engine(f"sqlite:///{path}"))
     world = scenario.reopen(sessionmaker(engine, expire_on_commit=False), kind)
     passed = {"commits": 0, "statements": 0}

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import sessionmaker
 
-from portal.engine import runner
+from portal.engine import job
 from portal.extensions import tune_engine
 from portal.models import Base, Change, SyncRun
 from tests.sync import scenario
@@ -77,8 +77,8 @@ def finish(path, kind):
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(runner, "CHUNK", 12)
-    monkeypatch.setattr(runner, "STAGE_CHUNK", 12)
+    monkeypatch.setattr(job, "CHUNK", 12)
+    monkeypatch.setattr(job, "STAGE_CHUNK", 12)
 
 
 @pytest.mark.crash

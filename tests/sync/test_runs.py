@@ -2,13 +2,13 @@ from datetime import timedelta
 
 import pytest
 
-from portal.engine import claims, runner
+from portal.engine import claims, job
 from portal.engine.holds import apply_held, dismiss_held
 from portal.engine.preview import explain, preview
 from portal.engine.records import FilterSpec, HoldRule
 from portal.engine.undo import apply_undo, plan_undo
 from portal.errors import NotFound, Refused, SourceAuthError, SourceTransient
-from portal.models import Change, Conflict, DeltaCursor, DirectoryUser, EndUser, Link, Organization
+from portal.models import Change, Conflict, DeltaCursor, DirectoryUser, EndUser, Link, Organization, SyncRun
 from portal.models.customers import refresh_search
 from tests.sync.directory import account
 from tests.unit.engine.builders import only
@@ -255,7 +255,7 @@ def test_L4_somebody_deleted_here_comes_back_and_L6_enabling_again_duplicates_no
 
 
 def test_L5_a_run_in_progress_stops_at_its_next_chunk(world, monkeypatch):
-    monkeypatch.setattr(runner, "CHUNK", 4)
+    monkeypatch.setattr(job, "CHUNK", 4)
     world.directory.put(*staff(12))
     world.enable()
     world.hook = lambda label: world.disable() if label == "after chunk" and world.commits.count(label) == 1 else None
@@ -307,7 +307,7 @@ def test_D3_groups_or_licenses_that_cannot_be_read_stop_only_who_needs_them(worl
 
 
 def test_T2_without_a_group_filter_people_appear_chunk_by_chunk(world, monkeypatch):
-    monkeypatch.setattr(runner, "CHUNK", 5)
+    monkeypatch.setattr(job, "CHUNK", 5)
     seen = []
     world.hook = lambda label: seen.append(world.count()) if label == "after chunk" else None
     started(world, 12)
@@ -315,7 +315,7 @@ def test_T2_without_a_group_filter_people_appear_chunk_by_chunk(world, monkeypat
 
 
 def test_T3_with_a_group_filter_all_appear_at_once(world, monkeypatch):
-    monkeypatch.setattr(runner, "STAGE_CHUNK", 4)
+    monkeypatch.setattr(job, "STAGE_CHUNK", 4)
     world.directory.put(*staff(12))
     world.directory.group("g1", *[f"u{n:02}" for n in range(10)])
     world.person("Ann", "u01@x.example")
@@ -329,7 +329,7 @@ def test_T3_with_a_group_filter_all_appear_at_once(world, monkeypatch):
 
 
 def test_T3_hourly_runs_pass_a_delayed_one_and_it_goes_on_where_it_was(world, monkeypatch):
-    monkeypatch.setattr(runner, "STAGE_CHUNK", 4)
+    monkeypatch.setattr(job, "STAGE_CHUNK", 4)
     world.directory.put(*staff(12))
     world.directory.group("g1", *[f"u{n:02}" for n in range(12)])
     world.enable(only(group=["g1"]))
@@ -340,7 +340,7 @@ def test_T3_hourly_runs_pass_a_delayed_one_and_it_goes_on_where_it_was(world, mo
     staged = world.count(Change)
     world.hook = lambda label: None
     with world.sessions() as session:
-        session.query(runner.SyncRun).filter_by(lane="hourly").delete()
+        session.query(SyncRun).filter_by(lane="hourly").delete()
         session.commit()
     world.work(("delayed",))
     assert staged == 4 and (world.run(run_id).status, world.count()) == ("succeeded", 12)
@@ -371,14 +371,14 @@ def test_G1_a_mass_disable_waits_and_is_applied_or_dismissed(world):
     assert world.user_sync().hold_run_id == run.id
     assert {p[2] for p in world.people().values()} == {"active"}
     with claims.write_session(world.sessions) as session:
-        apply_held(session, session.get_one(runner.SyncRun, run.id), "ada", world.now)
+        apply_held(session, session.get_one(SyncRun, run.id), "ada", world.now)
         session.commit()
     run = world.run(run.id)
     assert (run.status, run.held["state"], run.counts["disabled"], run.counts["held"]) == ("succeeded", "applied", 20, 0)
     assert world.user_sync().hold_run_id is None
     assert sum(1 for p in world.people().values() if p[2] == "disabled") == 20
     with world.sessions() as session, pytest.raises(Refused):
-        apply_held(session, session.get_one(runner.SyncRun, run.id), "ada", world.now)
+        apply_held(session, session.get_one(SyncRun, run.id), "ada", world.now)
 
 
 def test_G1_dismissed_people_are_not_held_again_until_they_change(world):
@@ -387,7 +387,7 @@ def test_G1_dismissed_people_are_not_held_again_until_they_change(world):
         world.directory.change(f"u{n:02}", accountEnabled=False)
     run = world.sync()
     with claims.write_session(world.sessions) as session:
-        dismiss_held(session, session.get_one(runner.SyncRun, run.id), "ada", world.now)
+        dismiss_held(session, session.get_one(SyncRun, run.id), "ada", world.now)
         session.commit()
     assert world.run(run.id).held["state"] == "dismissed" and len(world.user_sync().dismissed) == 20
     again = world.sync()
