@@ -19,7 +19,8 @@ from sqlalchemy.orm import Session
 from portal.engine import cadence, claims, undo
 from portal.engine.claims import Sessions, write_session
 from portal.engine.job import Job
-from portal.engine.mirror import Mirror
+from portal.engine.mirror.read import read
+from portal.engine.mirror.reading import Reading
 from portal.engine.ports import SourceFactory
 from portal.engine.records import Counts
 from portal.engine.snapshot import spec_of
@@ -104,7 +105,7 @@ class _Work:
             self._start(run_id)
         try:
             source = self.runner.source_factory(self.turn.tenant_id)
-            mirror = Mirror(
+            reading = Reading(
                 self.runner.sessions,
                 self.turn.tenant_id,
                 source,
@@ -112,7 +113,7 @@ class _Work:
                 lambda phase, done, total: self._progress(runs, phase, done, total),
                 self.runner.on_commit,
             )
-            self.turn.note_read(mirror.read(groups=self._wanted_groups()))
+            self.turn.note_read(read(reading, groups=self._wanted_groups()))
         except SourceError as error:
             self._read_failed(error)
             return error

@@ -18,7 +18,7 @@ from portal.engine import cadence, claims
 from portal.engine.asset_owners import assign_assets
 from portal.engine.claims import Sessions, write_session
 from portal.engine.devices import normalize_mac
-from portal.engine.mirror import remember_capability
+from portal.engine.mirror.reading import remember_capability
 from portal.engine.normalize import clean, parse_time
 from portal.engine.ports import DirectorySource, RawObject, SourceFactory
 from portal.errors import (

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from portal.engine import claims
 from portal.engine.claims import Sessions
-from portal.engine.mirror import ReadResult
+from portal.engine.mirror.reading import ReadResult
 from portal.engine.records import RemoteUser
 from portal.engine.snapshot import load_users
 from portal.errors import Stopped

@@ -9,7 +9,7 @@ from typing import Any
 
 from portal import clock
 from portal.config import Settings
-from portal.engine.mirror import verified_domains
+from portal.engine.mirror.read import verified_domains
 from portal.engine.normalize import clean
 from portal.engine.ports import SourceFactory
 from portal.errors import PortalError, SourceAuthError, SourceTransient, Stopped
