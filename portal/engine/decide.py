@@ -294,6 +294,12 @@ class _Work:
         user = self.users.get(object_id)
         return self.snapshot.is_complete if user is None else user.presence is not Presence.PRESENT
 
+    def _shown_disabled(self, user: RemoteUser, was: bool) -> bool:
+        """L1: what the End User's mark is to say; a read that was not complete adds and updates, but marks nobody (L2)."""
+        if user.account_enabled is None or (not user.account_enabled and not self.snapshot.is_complete):
+            return was
+        return not user.account_enabled
+
     def _is_free(self, row: EndUserState) -> bool:
         """M5: not linked, or linked to an object that is gone or of another Microsoft Tenant."""
         return row.link is None or row.link.is_foreign or self._is_gone(row.link.object_id)
@@ -340,7 +346,7 @@ class _Work:
             return
         changes = field_changes(user, row, keep_email=claim.keeps_address or claim.email_clash is not None)
         was_disabled = row.link is not None and claim.by is MatchedBy.LINK and row.link.is_disabled
-        disabled = was_disabled if user.account_enabled is None else not user.account_enabled
+        disabled = self._shown_disabled(user, was_disabled)
         details: dict[str, Any] = {
             "changes": changes,
             "end_user": row,
@@ -365,8 +371,12 @@ class _Work:
         elif changes:
             self._say(user, Action.UPDATE, Reason.FIELDS_DIFFER, **details)
         else:
-            back = row.link is not None and not row.link.is_in_scope
-            self._say(user, Action.LEAVE, Reason.BACK_IN_SCOPE if back else Reason.UP_TO_DATE, **details)
+            reason = Reason.UP_TO_DATE
+            if row.link is not None and not row.link.is_in_scope:
+                reason = Reason.BACK_IN_SCOPE
+            elif user.account_enabled is False and not disabled:
+                reason = Reason.DISABLED_BUT_READ_INCOMPLETE
+            self._say(user, Action.LEAVE, reason, **details)
 
     def _out_of_scope(self, user: RemoteUser, row: EndUserState | None) -> None:
         """L3: updates stop; being disabled or enabled in Microsoft is a fact and still marked."""
@@ -374,7 +384,7 @@ class _Work:
             self._say(user, Action.LEAVE, Reason.OUT_OF_SCOPE, is_in_scope=False, sets_in_scope=False)
             return
         was = row.link.is_disabled
-        now = was if user.account_enabled is None else not user.account_enabled
+        now = self._shown_disabled(user, was)
         action, reason = Action.LEAVE, Reason.NO_LONGER_IN_SCOPE
         if now != was:
             action = Action.MARK_DISABLED if now else Action.MARK_ENABLED
@@ -392,17 +402,13 @@ class _Work:
 
     def _absent_decision(self, object_id: str, user: RemoteUser | None, row: EndUserState) -> Decision:
         link = row.link
-        action, disabled = Action.MARK_DISABLED, True
-        if user is not None:
-            soft = user.presence is Presence.SOFT_DELETED
-            reason = Reason.ACCOUNT_SOFT_DELETED if soft else Reason.ACCOUNT_GONE
-        elif self.snapshot.is_complete:
-            reason = Reason.ACCOUNT_GONE
-        else:
-            action, reason = Action.LEAVE, Reason.ABSENT_BUT_READ_INCOMPLETE
-            disabled = link is not None and link.is_disabled
-        if action is Action.MARK_DISABLED and link is not None and link.is_disabled:
+        is_marked = link is not None and link.is_disabled
+        soft = user is not None and user.presence is Presence.SOFT_DELETED
+        action, reason = Action.MARK_DISABLED, Reason.ACCOUNT_SOFT_DELETED if soft else Reason.ACCOUNT_GONE
+        if is_marked:
             action, reason = Action.LEAVE, Reason.ALREADY_DISABLED
+        elif not self.snapshot.is_complete:
+            action, reason = Action.LEAVE, Reason.ABSENT_BUT_READ_INCOMPLETE
         return Decision(
             object_id=object_id,
             action=action,
@@ -413,7 +419,7 @@ class _Work:
             end_user_id=row.id,
             match=MatchedBy.LINK,
             is_absent=True,
-            sets_disabled=disabled,
+            sets_disabled=is_marked or action is Action.MARK_DISABLED,
             sets_in_scope=link.is_in_scope if link else True,
         )
 

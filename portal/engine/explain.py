@@ -28,8 +28,8 @@ SENTENCES: dict[Reason, str] = {
     Reason.ACCOUNT_GONE: "No longer in Microsoft.",
     Reason.ACCOUNT_ENABLED: "Enabled in Microsoft again.",
     Reason.ABSENT_BUT_READ_INCOMPLETE: "Not seen in this read, but the read was not complete: nothing is concluded from that.",
+    Reason.DISABLED_BUT_READ_INCOMPLETE: "Disabled in Microsoft, but the read was not complete: the next complete one marks it.",
     Reason.ALREADY_DISABLED: "Still disabled in or gone from Microsoft: marked already.",
-    Reason.NOT_LINKED_AND_GONE: "Gone from Microsoft and never linked.",
     Reason.NO_EMAIL: "Skipped: no email address. Give the account a mail address in Microsoft, or put it on the never-sync list.",
     Reason.DISABLED_NOT_ADDED: "Skipped: disabled in Microsoft, and disabled accounts are not added.",
     Reason.UNLICENSED_NOT_ADDED: "Skipped: no Microsoft license, and only licensed people are added.",
@@ -38,7 +38,6 @@ SENTENCES: dict[Reason, str] = {
     Reason.EMAIL_LINKED_TO_OTHER: "The End User with this email is linked to another Microsoft account that still exists. Nothing was changed.",
     Reason.DUPLICATE_REMOTE_EMAIL: "Two Microsoft users have this email. Nothing was changed. Choose who is meant, or ignore this until one of them changes.",
     Reason.EMAIL_CLASH: "The new email belongs to another End User here. It was not changed; the other details were.",
-    Reason.AMBIGUOUS_ALIAS: "Several End Users have one of this account's other addresses. Nothing was changed.",
     Reason.UNDONE: "Restored by undoing a run.",
     Reason.CONFLICT_IGNORED: "A conflict that was settled with Ignore, and neither side has changed since.",
 }

@@ -32,7 +32,7 @@ STAGE_CHUNK = 1000
 STALE_TRIES = 5
 PLAN_MOVED = "Microsoft has changed since this preview. Nothing was applied. Look again."
 GROUP_GONE = "A group in the filters is gone from Microsoft, so it accepts nobody. Edit the filters."
-UNFINISHED = "Microsoft's answer was not complete, so nobody was marked disabled for being absent."
+UNFINISHED = "Microsoft's answer was not complete, so nobody was marked disabled."
 
 
 @dataclass

@@ -78,8 +78,8 @@ class Reason(StrEnum):
     ACCOUNT_GONE = "account_gone"
     ACCOUNT_ENABLED = "account_enabled"
     ABSENT_BUT_READ_INCOMPLETE = "absent_but_read_incomplete"  # L2: nothing concluded
+    DISABLED_BUT_READ_INCOMPLETE = "disabled_but_read_incomplete"  # L2: marked by the next complete read
     ALREADY_DISABLED = "already_disabled"
-    NOT_LINKED_AND_GONE = "not_linked_and_gone"
     # skip
     NO_EMAIL = "no_email"
     DISABLED_NOT_ADDED = "disabled_not_added"  # U9
@@ -90,7 +90,6 @@ class Reason(StrEnum):
     EMAIL_LINKED_TO_OTHER = "email_linked_to_other"  # M5
     DUPLICATE_REMOTE_EMAIL = "duplicate_remote_email"  # M6
     EMAIL_CLASH = "email_clash"  # W4: the other fields are still updated
-    AMBIGUOUS_ALIAS = "ambiguous_alias"  # several End Users match by alias: none is taken
     UNDONE = "undone"  # R5: written by an undo, never by a sync
     CONFLICT_IGNORED = "conflict_ignored"  # M7: settled by "ignore", not raised again until a side changes
 

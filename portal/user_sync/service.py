@@ -223,7 +223,7 @@ def options(organization: Organization) -> dict[str, list[dict[str, Any]]]:
 
 
 def want_group_members(organization: Organization, group_ids: list[str]) -> None:
-    """Have the members of groups read that the pop-up shows as "not counted yet". The caller commits and wakes."""
+    """Have the members of groups read that the pop-up shows as "not counted yet" or as of long ago. The caller commits and wakes."""
     microsoft_tenant = _read(organization)
     now = utcnow()
     changed = db.session.execute(
@@ -231,7 +231,7 @@ def want_group_members(organization: Organization, group_ids: list[str]) -> None
         .where(
             DirectoryGroup.microsoft_tenant_id == microsoft_tenant.id,
             DirectoryGroup.object_id.in_(group_ids),
-            DirectoryGroup.members_read_at.is_(None),
+            DirectoryGroup.members_read_at.is_(None) | DirectoryGroup.members_stale.is_(True),
         )
         .values(members_wanted_at=now)
     )

@@ -79,11 +79,14 @@ def test_L2_numbers_that_disagree_only_add_and_update_and_say_so(world):
     assert (run.status, run.counts["created"]) == ("partial", 12)
     world.directory.users.pop("u05")
     world.directory.change("u01", department="Sales")
+    world.directory.change("u02", accountEnabled=False)
     run = world.sync()
     assert run.status == "partial" and any("500" in w for w in run.warnings)
-    assert (run.counts["updated"], run.counts["gone"], world.people()["u05@x.example"][2]) == (1, 0, "active")
+    assert (run.counts["updated"], run.counts["disabled"], run.counts["gone"]) == (1, 0, 0)
+    assert {people[2] for people in world.people().values()} == {"active"}
     world.directory.counted = None
-    assert world.sync().counts["gone"] == 1
+    run = world.sync()
+    assert (run.counts["disabled"], run.counts["gone"]) == (1, 1)
 
 
 def test_L2_an_empty_answer_is_no_answer(world):
@@ -279,6 +282,22 @@ def test_S6_group_members_direct_and_nested_and_a_deleted_group_raises_attention
     run = world.sync()
     assert (run.counts["out_of_scope"], run.counts["gone"], world.count()) == (6, 0, 3)
     assert "group" in world.user_sync().attention
+
+
+def test_S6_members_of_a_group_that_is_filtered_by_again_are_not_those_of_long_ago(world):
+    world.directory.put(*staff(6))
+    world.directory.group("g1", "u01", "u02")
+    world.directory.group("g2", "u04")
+    world.enable(only(group=["g1"]))
+    world.sync("initial", lane="delayed")
+    world.enable(only(group=["g2"]), initial_done_at=world.now)
+    world.sync()
+    world.directory.group("g1", "u03")
+    world.sync()
+    world.enable(only(group=["g1"]), initial_done_at=world.now)
+    run = world.sync()
+    assert (run.counts["created"], run.counts["in_scope"]) == (1, 1)
+    assert world.people()["u03@x.example"][4] and not world.people()["u01@x.example"][4]
 
 
 def test_S6_members_that_cannot_be_read_change_nothing(world):

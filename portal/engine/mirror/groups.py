@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -100,8 +101,24 @@ def _read_members(reading: Reading, result: ReadResult, wanted: frozenset[str]) 
             session.commit()
         reading.progress("Reading groups", number, len(members))
     with write_session(reading.sessions) as session:
+        if changed:
+            _mark_stale(reading, session, except_for=members)
         reading.keep_link(session, "groups", link)
         session.commit()
+
+
+def _mark_stale(reading: Reading, session: Session, *, except_for: Iterable[str]) -> None:
+    """What was read of groups that nobody asks for now may be old: read again when somebody does. Goes with the link (G3)."""
+    session.execute(
+        update(DirectoryGroup)
+        .where(
+            DirectoryGroup.microsoft_tenant_id == reading.tenant_id,
+            DirectoryGroup.members_read_at.is_not(None),
+            DirectoryGroup.object_id.not_in(list(except_for)),
+        )
+        .values(members_stale=True)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _group_changes(reading: Reading, *, full: bool) -> tuple[bool, str]:

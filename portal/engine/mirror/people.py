@@ -117,7 +117,7 @@ def _agrees(reading: Reading, result: ReadResult, counted: int) -> bool:
     if cadence.is_complete(read_to_end=True, counted=counted, microsoft_count=theirs):
         return True
     result.warnings.append(
-        f"Microsoft counts {theirs:,} people, but listed {counted:,}. Nobody was marked disabled because of being absent."
+        f"Microsoft counts {theirs:,} people, but listed {counted:,}. Nobody is marked disabled until the numbers agree."
     )
     return False
 

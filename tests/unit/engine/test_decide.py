@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -248,6 +249,19 @@ def test_L2_absence_from_an_incomplete_read_concludes_nothing():
     people = [same(remote("a", "a@x.example"), "1")]
     assert said(decisions([], people, is_complete=False)["a"]) == (Action.LEAVE, Reason.ABSENT_BUT_READ_INCOMPLETE)
     assert decisions([], people, is_complete=True)["a"].action is Action.MARK_DISABLED
+
+
+def test_L2_an_incomplete_read_marks_nobody_but_updates():
+    user = remote("a", "a@x.example", account_enabled=False)
+    outside = only(department=["Elsewhere"])
+    behind = [person("1", "a@x.example", link=linked("a"))]
+    assert said(decisions([user], [same(user, "1")], is_complete=False)["a"]) == (Action.LEAVE, Reason.DISABLED_BUT_READ_INCOMPLETE)
+    assert decisions([user], [same(user, "1")], is_complete=False, filters=outside)["a"].action is Action.LEAVE
+    found = decisions([replace(user, city="Delft")], behind, is_complete=False)["a"]
+    assert (found.action, found.sets_disabled) == (Action.UPDATE, False)
+    assert decisions([user], [same(user, "1", is_disabled=True)], is_complete=False)["a"].sets_disabled
+    gone = replace(user, presence=GONE)
+    assert said(decisions([gone], [same(user, "1")], is_complete=False)["a"]) == (Action.LEAVE, Reason.ABSENT_BUT_READ_INCOMPLETE)
 
 
 def test_L2_after_an_incomplete_read_nobodys_link_moves_to_another_object():
