@@ -26,6 +26,7 @@ from portal.extensions import db
 from portal.simulator.world import World
 
 ASSETS = 12
+KNOWN_PEOPLE = 9
 MAC = re.compile("[0-9A-F]{12}")
 PROGRAM = (sys.executable, "-m", "portal.cli")
 
@@ -63,9 +64,9 @@ def demo(port: int, users: int) -> None:
             REQUESTS_CA_BUNDLE=facts["ca_bundle"],
         )
         seeded = subprocess.run(
-            [*PROGRAM, "demo-seed", *facts["tenant_ids"], *(f"--mac={mac}" for mac in _macs(users))],
+            [*PROGRAM, "demo-seed", *facts["tenant_ids"]],
             env=environment,
-            input=password + "\n",
+            input=json.dumps({"password": password, **_known_before(users)}),
             text=True,
             check=False,
         )
@@ -82,23 +83,33 @@ def demo(port: int, users: int) -> None:
 
 @click.command("demo-seed", hidden=True)
 @click.argument("directory_ids", nargs=-1)
-@click.option("--mac", "macs", multiple=True)
-def seed(directory_ids: tuple[str, ...], macs: tuple[str, ...]) -> None:
-    """Fill a fresh database for the demo; the password of its accounts comes on standard input."""
-    password = sys.stdin.readline().strip()
+def seed(directory_ids: tuple[str, ...]) -> None:
+    """Fill a fresh database for the demo. Standard input: JSON with ``password`` and what ``fill`` takes as ``known``."""
+    known = json.load(sys.stdin)
     with portal_app():
-        fill(db.session(), directory_ids, macs, password=password, now=clock.utcnow())
+        fill(db.session(), directory_ids, known, password=known["password"], now=clock.utcnow())
         db.session.commit()
 
 
-def _macs(users: int) -> list[str]:
-    """Addresses of a few devices of the first tenant: the simulator's world is the same for the same seed."""
-    first = next(iter(World(tenants=2, users=users).tenants.values()))
-    found = (device.get("wiFiMacAddress") for device in first.directory.managed_devices.values())
-    good = [
+def _known_before(users: int) -> dict[str, list[Any]]:
+    """What the MSP knew of the first tenant before: a few people, ``[name, email]``, and addresses of a few devices.
+
+    The simulator's world is the same for the same seed, so it is looked at here instead of asked for.
+    """
+    directory = next(iter(World(tenants=2, users=users).tenants.values())).directory
+    people = [
+        [user.props["displayName"], user.props["mail"]]
+        for user in directory.users.values()
+        if user.props.get("mail", "").endswith("@fabrikam-joinery.example")
+        and user.props["displayName"].isascii()
+        and user.props.get("assignedLicenses")
+        and user.props.get("accountEnabled")
+    ]
+    found = (device.get("wiFiMacAddress") for device in directory.managed_devices.values())
+    macs = [
         mac for mac in found if mac and MAC.fullmatch(mac) and not mac.startswith(("00000", "FFFFF", "0200"))
     ]
-    return list(dict.fromkeys(good))[:ASSETS]
+    return {"people": people[-KNOWN_PEOPLE:], "macs": list(dict.fromkeys(macs))[:ASSETS]}
 
 
 def _start_simulator(stack: ExitStack, users: int) -> dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -11,7 +12,6 @@ from portal.assets import service as assets
 from portal.auth import service as accounts
 from portal.end_users import service as end_users
 from portal.microsoft import service as microsoft
-from portal.models import MicrosoftTenant
 from portal.organizations import service as organizations
 from portal.tenants import service as tenants
 
@@ -22,12 +22,26 @@ PEOPLE = (
 )
 
 
+ELSEWHERE = (
+    ("Grace Walk-in", "grace@walk-in.example"),
+    ("Otto Contractor", "otto@contractor.example"),
+    ("Reception desk", "desk@front-office.example"),
+)
+"""People of the first customer who have no Microsoft account."""
+
+
 def fill(
-    session: Session, directory_ids: Sequence[str], macs: Sequence[str], *, password: str, now: datetime
+    session: Session,
+    directory_ids: Sequence[str],
+    known: Mapping[str, Any],
+    *,
+    password: str,
+    now: datetime,
 ) -> None:
     """Fill a fresh database. Connects to the simulator as the Connect page would. Raises PortalError.
 
-    ``macs`` belong to devices that people of the first tenant have in Intune: their Assets get an owner by the sync (W5).
+    known: ``people`` ([name, email]) and ``macs`` that are in the first tenant too: the first sync links the former (M2)
+    and gives the Assets with the latter to whoever has the device in Intune (W5).
     """
     for email, role, name in PEOPLE:
         accounts.add_account(session, email=email, role=role, password=password, name=name, now=now)
@@ -36,23 +50,9 @@ def fill(
         organization = organizations.create(microsoft_tenant.name)
         if number == 0:
             tenants.map_microsoft_tenant(organization.tenant, microsoft_tenant)
-            _people_before(organization.id, microsoft_tenant)
-            for count, mac in enumerate((*macs, "3C5282A0B1C2"), start=1):
+            for name, email in (*known["people"], *ELSEWHERE):
+                notes = "Entered by hand before the first sync."
+                end_users.create(organization.id, {"display_name": name, "email": email, "notes": notes})
+            for count, mac in enumerate((*known["macs"], "3C5282A0B1C2"), start=1):
                 assets.create(organization, {"name": f"Laptop {count:03}", "mac_addresses": [mac]})
     organizations.create("Kestrel Couriers")
-
-
-def _people_before(organization_id: str, microsoft_tenant: MicrosoftTenant) -> None:
-    """A few people entered by hand earlier: one of them without any Microsoft account."""
-    domain = next((d["name"] for d in microsoft_tenant.domains if d.get("is_default")), "fabrikam.example")
-    for first, last in (("Grace", "Walk-in"), ("Otto", "Contractor")):
-        end_users.create(
-            organization_id,
-            {
-                "display_name": f"{first} {last}",
-                "first_name": first,
-                "last_name": last,
-                "email": f"{first}.{last}@{domain}".lower(),
-                "notes": "Entered by hand before the first sync.",
-            },
-        )

@@ -68,3 +68,13 @@ def test_every_icon_that_a_template_names_is_on_the_list() -> None:
         for name in re.findall(r"""\bicon\(\s*["']([a-z0-9-]+)["']""", template.read_text(encoding="utf-8"))
     }
     assert sorted(f"{name} ({where})" for name, where in used if name not in listed) == []
+
+
+def test_every_picture_and_page_that_a_document_links_to_exists() -> None:
+    missing = [
+        f"{page.name}: {target}"
+        for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert missing == []
