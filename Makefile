@@ -38,6 +38,7 @@ check: lint ## Lint, types and import contracts only
 
 lint: ready ## Lint only
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet portal
 
 browser: ready
 	@$(BIN)/python tools/browser.py
