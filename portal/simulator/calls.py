@@ -10,11 +10,12 @@ from typing import Any
 
 import orjson
 
+from portal.simulator.cursors import Cursors
 from portal.simulator.faults import FaultBook
 from portal.simulator.messages import GraphError, Request, Response
-from portal.simulator.paging import Cursors
+from portal.simulator.tenant import Tenant
 from portal.simulator.throttle import Throttle
-from portal.simulator.world import Tenant, World
+from portal.simulator.world import World
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from typing import Any
 from portal.simulator.messages import iso, utc_now
 from portal.simulator.objects import Group, Props, User, new_id
 from portal.simulator.odata import Schema
-from portal.simulator.world import Principal, Secret, Tenant, World
+from portal.simulator.tenant import Principal, Tenant
+from portal.simulator.world import Secret, World
 
 
 class BadChange(ValueError):

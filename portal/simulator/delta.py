@@ -9,12 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 from portal.simulator.calls import Call, Mark, route
+from portal.simulator.cursors import Cursor
 from portal.simulator.graph_groups import GROUP_READERS, GROUPS, can_see_members
 from portal.simulator.graph_users import READERS, USERS
 from portal.simulator.messages import GraphError, Response, utc_now
 from portal.simulator.objects import Group, Props, User
 from portal.simulator.odata import bad_query
-from portal.simulator.paging import Cursor, page_of, resume
+from portal.simulator.paging import page_of, resume
 
 LIFE = timedelta(days=7)
 MEMBERS_PER_ENTRY = 200

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from portal.simulator.messages import iso
 from portal.simulator.objects import Props, User, new_id
-
-if TYPE_CHECKING:
-    from portal.simulator.populate import Population
+from portal.simulator.people import Population
 
 DOCK_MAC = "8C04BA77D0C4"
 """The Ethernet MAC of a dock that several people's computers report (W5)."""

@@ -20,12 +20,13 @@ from portal.simulator import (
     graph_users,
 )
 from portal.simulator.calls import ROUTES, Call, Mark, Route
+from portal.simulator.cursors import Cursors
 from portal.simulator.faults import FaultBook
 from portal.simulator.messages import GraphError, Request, Response, utc_now
-from portal.simulator.paging import Cursors
+from portal.simulator.tenant import Tenant
 from portal.simulator.throttle import Throttle
 from portal.simulator.tokens import Issued, TokenBook
-from portal.simulator.world import Tenant, World
+from portal.simulator.world import World
 
 _MODULES = (delta, graph_batch, graph_devices, graph_groups, graph_reports, graph_tenant, graph_users)
 """Importing them registered their endpoints."""

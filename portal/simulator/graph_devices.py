@@ -7,10 +7,11 @@ import re
 import orjson
 
 from portal.simulator.calls import Call, not_found, route
+from portal.simulator.cursors import Cursor
 from portal.simulator.messages import GraphError, Response, json_response
 from portal.simulator.objects import Props
 from portal.simulator.odata import Schema, filled, filter_of, page_size
-from portal.simulator.paging import Cursor, page_of, resume
+from portal.simulator.paging import page_of, resume
 
 INTUNE_ROLE = "DeviceManagementManagedDevices.Read.All"
 

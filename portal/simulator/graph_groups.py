@@ -6,11 +6,12 @@ import re
 from typing import Any
 
 from portal.simulator.calls import Call, not_found, route
+from portal.simulator.cursors import Cursor
 from portal.simulator.graph_users import GUID, USERS, find_user, matches_search
 from portal.simulator.messages import GraphError, Response, json_response
 from portal.simulator.objects import Directory, Group, Props
 from portal.simulator.odata import Schema, bad_query, filled, filter_of, page_size
-from portal.simulator.paging import Cursor, page_of, resume
+from portal.simulator.paging import page_of, resume
 
 GROUP_READERS = ("GroupMember.Read.All", "Group.Read.All", "Directory.Read.All")
 _DETAILS = ("User.Read.All", "Directory.Read.All", "Group.Read.All")

@@ -6,11 +6,12 @@ import re
 from datetime import timedelta
 
 from portal.simulator.calls import Call, route
+from portal.simulator.cursors import Cursor
 from portal.simulator.graph_users import check_sign_ins
 from portal.simulator.messages import Response, iso, utc_now
 from portal.simulator.objects import Props, User
 from portal.simulator.odata import Schema, filter_of, page_size
-from portal.simulator.paging import Cursor, page_of, resume
+from portal.simulator.paging import page_of, resume
 
 RESET_ONLY = frozenset({"email", "securityQuestion"})
 PASSWORDLESS = frozenset(

@@ -9,11 +9,12 @@ from typing import Any
 
 from portal.simulator import skus
 from portal.simulator.calls import Call, not_found, route
+from portal.simulator.cursors import Cursor
 from portal.simulator.messages import GraphError, Response, iso, json_response
 from portal.simulator.objects import Props
 from portal.simulator.odata import Schema, filter_of, page_size
-from portal.simulator.paging import Cursor, page_of, resume
-from portal.simulator.world import Tenant
+from portal.simulator.paging import page_of, resume
+from portal.simulator.tenant import Tenant
 
 DIRECTORY = "Directory.Read.All"
 _SERVICES = "Email, OfficeCommunicationsOnline"

@@ -6,10 +6,11 @@ import re
 from typing import Any
 
 from portal.simulator.calls import Call, not_found, route
+from portal.simulator.cursors import Cursor
 from portal.simulator.messages import GraphError, Response, iso, json_response
 from portal.simulator.objects import Props, User
 from portal.simulator.odata import Schema, bad_query, filled, filter_of, page_size
-from portal.simulator.paging import Cursor, counted, page_of, resume
+from portal.simulator.paging import counted, page_of, resume
 
 READERS = ("User.Read.All", "Directory.Read.All", "User.ReadWrite.All")
 GUID = re.compile(r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from portal.simulator.objects import Group, Props, User, new_id
 from portal.simulator.oddities import LONG_NAME
-
-if TYPE_CHECKING:
-    from portal.simulator.populate import Population
+from portal.simulator.people import Population
 
 SECURITY: Props = {"groupTypes": [], "mailEnabled": False, "securityEnabled": True}
 UNIFIED: Props = {

@@ -18,8 +18,9 @@ import orjson
 from portal.simulator import login_pages
 from portal.simulator.messages import LoginError, Request, Response, utc_now
 from portal.simulator.objects import User
+from portal.simulator.tenant import Principal, Tenant
 from portal.simulator.tokens import Issued, TokenBook, base64url, check_assertion, key_set, sign
-from portal.simulator.world import Principal, Tenant, World
+from portal.simulator.world import World
 
 GRAPH_RESOURCES = ("00000003-0000-0000-c000-000000000000",)
 NATIONAL_GRAPHS = (

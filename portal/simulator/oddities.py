@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from portal.simulator import skus
 from portal.simulator.objects import Props, User, new_id
-
-if TYPE_CHECKING:
-    from portal.simulator.populate import Population
+from portal.simulator.people import Population
 
 LONG_NAME = ("Wolfeschlegelsteinhausen-Bergerdorff " * 8)[:256]
 HOSTILE_NAMES: tuple[tuple[str, str], ...] = (

@@ -16,8 +16,9 @@ from portal.simulator.faults import FaultBook
 from portal.simulator.graph import Graph
 from portal.simulator.messages import Request, Response, utc_now
 from portal.simulator.objects import Props, User
+from portal.simulator.tenant import Tenant
 from portal.simulator.throttle import Throttle
-from portal.simulator.world import Tenant, World
+from portal.simulator.world import World
 
 LOGGED_HEADERS = ("consistencylevel", "prefer", "user-agent", "client-request-id", "accept-encoding")
 

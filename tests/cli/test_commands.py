@@ -76,7 +76,8 @@ def test_sync_run_preview_and_explain_do_what_the_pages_do(rollcall, monkeypatch
         monkeypatch.setenv("MICROSOFT_GRAPH_URL", simulator.base_url)
         monkeypatch.setenv("MICROSOFT_CLIENT_ID", simulator.client_id)
         monkeypatch.setenv("MICROSOFT_CLIENT_SECRET", simulator.client_secret)
-        seeded = rollcall("demo-seed", simulator.tenant_ids[0], stdin="correct horse battery\n")
+        known = {"password": "correct horse battery", "people": [], "macs": []}
+        seeded = rollcall("demo-seed", simulator.tenant_ids[0], stdin=json.dumps(known))
         assert seeded.returncode == 0, seeded.stderr
         name = simulator.world.tenants[simulator.tenant_ids[0]].name
         assert "no Microsoft User Sync" in rollcall("sync", "preview", name).stderr
