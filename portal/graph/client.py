@@ -34,6 +34,7 @@ BATCH = 20
 VERSION = "/v1.0"
 GONE_CODES = frozenset({"syncStateNotFound", "resyncRequired", "SyncStateNotFound", "ResyncRequired"})
 USER_AGENT = "Rollcall/1 (directory sync)"
+NOT_OFFERED = "Microsoft Graph does not offer this in this tenant"
 
 
 class ObjectMissing(SourceError, NotFound):
@@ -181,7 +182,7 @@ class GraphClient:
             if self.before_request is not None:
                 self.before_request()
             answer, status = self._try(method, url, headers, body, waited)
-            if answer is not None and 200 <= answer.status_code < 300:
+            if answer is not None and status is not None and 200 <= status < 300:
                 return answer
             if status == 401 and not renewed:
                 self.tokens.forget()
@@ -201,12 +202,18 @@ class GraphClient:
             )
             if choice.new_connection:
                 self.close()
+            failure = self._error(
+                status, _json_or_empty(answer), choice.wait_seconds, is_broken=answer is not None
+            )
             if choice.next is not Next.RETRY:
-                raise self._error(status, _json_or_empty(answer), choice.wait_seconds)
+                raise failure
             waited += choice.wait_seconds
             if choice.is_throttling:
                 self.meter.throttled_seconds += choice.wait_seconds
-            self.wait(choice.wait_seconds)
+            try:
+                self.wait(choice.wait_seconds)
+            except SourceTransient as impatience:
+                raise failure from impatience  # what Microsoft did helps more than that nobody waits for it
 
     def _try(
         self,
@@ -243,7 +250,7 @@ class GraphClient:
         if 300 <= answer.status_code < 400:
             raise _bad("a redirect", code="redirect")
         if answer.status_code == 200 and not _is_whole(answer):
-            return None, None
+            return answer, None
         return answer, answer.status_code
 
     def close(self) -> None:
@@ -279,16 +286,24 @@ class GraphClient:
             )
         return str(link)
 
-    def _error(self, status: int | None, body: Any, wait_seconds: float) -> SourceError:
+    def _error(
+        self, status: int | None, body: Any, wait_seconds: float, *, is_broken: bool = False
+    ) -> SourceError:
         code, message = error_code(body)
+        if status is None and is_broken:
+            return SourceTransient(
+                "Microsoft Graph's answers break off or are no JSON. Check MICROSOFT_GRAPH_URL and any proxy in between, "
+                "then try again; syncs do so by themselves.",
+                code="malformed answer",
+            )
         if status is None:
             return SourceTransient(
-                "Microsoft Graph cannot be reached, or its answers break off. Check the network; the portal tries again by itself.",
+                "Microsoft Graph cannot be reached. Check this server's network and proxy, then try again; syncs do so by themselves.",
                 code="unreachable",
             )
         if status == 429:
             return SourceThrottled(
-                "Microsoft asks the portal to slow down. It goes on by itself; nothing is lost.",
+                "Microsoft asks the portal to slow down. Try again in some minutes; syncs go on by themselves, nothing is lost.",
                 code=code or "429",
                 retry_at=self.now() + timedelta(seconds=wait_seconds),
             )
@@ -303,16 +318,15 @@ class GraphClient:
             return _forbidden(code, message)
         if status == 404:
             return ObjectMissing("Microsoft does not know this object any more.", code=code)
-        if status >= 500:
+        if status >= 500 and status != 501:
             retry_at = self.now() + timedelta(seconds=wait_seconds) if wait_seconds else None
             return SourceTransient(
-                f"Microsoft Graph keeps answering with an error ({status}). The portal tries again by itself.",
+                f"Microsoft Graph keeps answering with an error ({status}). Try again in a minute; syncs do so by themselves.",
                 code=code or str(status),
                 retry_at=retry_at,
             )
-        return SourceRejected(
-            f"Microsoft Graph refused a request of the portal ({code or status}).", status=status, code=code
-        )
+        what = NOT_OFFERED if status == 501 else "Microsoft Graph refused a request of the portal"
+        return SourceRejected(f"{what} ({code or status}).", status=status, code=code)
 
 
 def error_code(body: Any) -> tuple[str, str]:

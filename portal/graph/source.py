@@ -9,18 +9,21 @@ from typing import Any
 from portal.errors import (
     SourceBadAnswer,
     SourceError,
+    SourceGone,
     SourceLicenseMissing,
     SourcePermissionMissing,
     SourceRejected,
     SourceThrottled,
 )
 from portal.graph import queries
-from portal.graph.client import GraphClient, Meter, ObjectMissing
+from portal.graph.client import NOT_OFFERED, GraphClient, Meter, ObjectMissing
 from portal.graph.limiter import SlowLimiter
 from portal.graph.tokens import roles_of
 
 RawObject = dict[str, Any]
 USER_TYPE = "#microsoft.graph.user"
+NO_TENANT = "Microsoft's answer about the tenant itself cannot be used."
+CHECK_ADDRESS = "Check MICROSOFT_GRAPH_URL and any proxy in between, then try again."
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,12 @@ class GraphDirectory:
 
     def organization(self) -> RawObject:
         """The tenant itself; its ``id`` is the tenant id."""
-        value = self._client.get(queries.ORGANIZATION).get("value")
+        try:
+            value = self._client.get(queries.ORGANIZATION).get("value")
+        except ObjectMissing as error:
+            raise SourceBadAnswer(f"{NO_TENANT} {CHECK_ADDRESS}", code=error.code or "404") from error
         if not isinstance(value, list) or len(value) != 1 or not isinstance(value[0], dict):
-            raise SourceBadAnswer(
-                "Microsoft's answer about the tenant itself cannot be used.", code="organization"
-            )
+            raise SourceBadAnswer(f"{NO_TENANT} {CHECK_ADDRESS}", code="organization")
         return value[0]
 
     def domains(self) -> list[RawObject]:
@@ -78,7 +82,7 @@ class GraphDirectory:
 
     def users_delta(self, link: str | None) -> Iterator[Page]:
         """People that changed since ``link``, or all; ends with the new delta link."""
-        return self._delta(link or queries.USERS_DELTA)
+        return self._delta(queries.USERS_DELTA) if link is None else self._delta_since(link)
 
     def users_full(self) -> Iterator[Page]:
         """Everybody, page by page, for tenants that refuse delta; the last page says so with an empty link."""
@@ -109,7 +113,7 @@ class GraphDirectory:
         """Groups that changed, with their changed members; ``latest`` gives a link to go on from and no data."""
         if link == "latest":
             return self._delta(f"{queries.GROUPS_DELTA}&$deltatoken=latest")
-        return self._delta(link or queries.GROUPS_DELTA)
+        return self._delta(queries.GROUPS_DELTA) if link is None else self._delta_since(link)
 
     def subscribed_skus(self) -> list[RawObject]:
         """License products."""
@@ -119,7 +123,7 @@ class GraphDirectory:
         """Pages of sign-in activity, each in its turn among all tenants (T7)."""
         with _Turns(self._client, self._limiter):
             try:
-                for page in self._client.pages(queries.SIGN_INS):
+                for page in self._pages(queries.SIGN_INS):
                     yield _objects(page)
             except SourceThrottled:
                 self._limiter.hold_back(60.0)
@@ -128,7 +132,7 @@ class GraphDirectory:
     def registration_details(self) -> Iterator[Sequence[RawObject]]:
         """Pages of the MFA report; ``$top`` is not promised, so a 400 is asked again without."""
         try:
-            for page in self._client.pages(queries.REGISTRATIONS):
+            for page in self._pages(queries.REGISTRATIONS):
                 yield _objects(page)
         except SourceRejected as error:
             if error.status != 400:
@@ -139,7 +143,7 @@ class GraphDirectory:
     def managed_devices(self) -> Iterator[Sequence[RawObject]]:
         """Pages of Intune devices. SourceLicenseMissing where the tenant has no Intune (400, graph-facts 8.2)."""
         try:
-            for page in self._client.pages(queries.DEVICES):
+            for page in self._pages(queries.DEVICES):
                 yield _objects(page)
         except SourceRejected as error:
             if error.status == 400:
@@ -176,7 +180,7 @@ class GraphDirectory:
         """Every call the sync needs, with a fresh token (C4, graph-facts 1.4). Raises only when no token can be had."""
         roles = roles_of(self._client.tokens.fresh())
         results = [CheckResult("Token", "ok", "Microsoft gave the portal a token.")]
-        if not roles:
+        if roles is not None and not roles:
             results = [
                 CheckResult(
                     "Token",
@@ -229,12 +233,31 @@ class GraphDirectory:
                     permission,
                 )
             return CheckResult(name, "error", error.advice, permission)
+        except ObjectMissing:
+            return CheckResult(name, "error", f"{NOT_OFFERED}.", permission)
         except SourceError as error:
             return CheckResult(name, "error", error.advice, permission)
         return CheckResult(name, "ok", "", permission)
 
     def _all(self, path: str) -> list[RawObject]:
-        return [item for page in self._client.pages(path) for item in _objects(page)]
+        return [item for page in self._pages(path) for item in _objects(page)]
+
+    def _pages(self, path: str) -> Iterator[dict[str, Any]]:
+        """Pages of a list of the tenant itself: 404 there is no missing object but a list that is not offered."""
+        try:
+            yield from self._client.pages(path)
+        except ObjectMissing as error:
+            raise SourceRejected(f"{NOT_OFFERED}.", status=404, code=error.code or "404") from error
+
+    def _delta_since(self, link: str) -> Iterator[Page]:
+        """From a stored link. However Microsoft refuses it, it is of no use any more (graph-facts 3): read in full."""
+        try:
+            yield from self._delta(link)
+        except (SourceRejected, ObjectMissing) as error:
+            raise SourceGone(
+                "Microsoft no longer knows the state of the last read. The portal reads everything again.",
+                code=error.code,
+            ) from error
 
     def _delta(self, link: str) -> Iterator[Page]:
         ended = False

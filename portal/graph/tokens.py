@@ -79,12 +79,15 @@ class TokenProvider:
         return self._app
 
 
-def roles_of(token: str) -> frozenset[str]:
-    """The application permissions a token carries: for diagnostics only (graph-facts 1.2). None of it means no consent."""
+def roles_of(token: str) -> frozenset[str] | None:
+    """The application permissions a token carries: for diagnostics only (graph-facts 1.2). Empty means no consent.
+
+    None for a token that cannot be read: its form is Graph's business and may change.
+    """
     try:
         claims = jwt.decode(token, options={"verify_signature": False})
     except jwt.PyJWTError:
-        return frozenset()
+        return None
     roles = claims.get("roles")
     return frozenset(str(role) for role in roles) if isinstance(roles, list) else frozenset()
 

@@ -135,6 +135,28 @@ def test_L2_a_body_that_is_no_page_is_an_error(client, graph, body):
         read(client)
 
 
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ({"text": "<html>Sign in to the proxy</html>", "headers": {"Content-Type": "text/html"}}, "no JSON"),
+        ({"content": b'{"value": [1', "headers": {"Content-Type": "application/json"}}, "break off"),
+        ({"exc": requests.ConnectionError}, "cannot be reached"),
+        ({"status_code": 503, "json": error("ServiceUnavailable")}, "503"),
+        ({"status_code": 429, "json": error("TooManyRequests")}, "slow down"),
+    ],
+)
+def test_C4_impatience_says_what_microsoft_did_and_what_to_do(graph, answer, told):
+    def impatient(_seconds):
+        raise SourceTransient("Nobody waits that long.")
+
+    graph.get(USERS, **answer)
+    client = GraphClient(BASE, Tokens(), impatient, lambda: datetime(2026, 11, 3, tzinfo=UTC))
+    with pytest.raises((SourceTransient, SourceThrottled)) as caught:
+        client.get("/users")
+    client.close()
+    assert told in caught.value.advice and "try again" in caught.value.advice.lower()
+
+
 def test_a_cut_connection_is_tried_again_on_a_new_one(client, graph, waits):
     graph.get(USERS, [{"exc": requests.ConnectionError}, {"json": {"value": [1]}}])
     assert read(client) == [1] and waits == [2.0]
@@ -200,7 +222,7 @@ def test_401_gets_one_new_token(client, graph):
         (410, error("resyncRequired"), SourceGone),
         (400, error("syncStateNotFound"), SourceGone),
         (400, error("BadRequest", "x", code="resyncRequired"), SourceGone),
-        (501, error("NotImplemented"), SourceTransient),
+        (501, error("NotImplemented"), SourceRejected),
         (503, error("ServiceUnavailable"), SourceTransient),
     ],
 )
@@ -278,6 +300,42 @@ def test_G6_a_foreign_delta_link_is_never_kept(client, graph):
     graph.get(f"{USERS}/delta", json={"value": [], "@odata.deltaLink": "https://evil.example/x"})
     with pytest.raises(SourceBadAnswer):
         list(directory(client).users_delta(None))
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, "Request_BadRequest"), (400, "syncStateNotFound"), (404, "Request_ResourceNotFound"), (410, "resyncRequired"), (410, "")])
+def test_G3_however_a_stored_link_is_refused_it_is_gone(client, graph, status, code):
+    graph.get(f"{USERS}/delta?token=old", status_code=status, json=error(code))
+    with pytest.raises(SourceGone):
+        list(directory(client).users_delta(f"{USERS}/delta?token=old"))
+
+
+def test_a_first_delta_request_that_is_refused_is_not_gone(client, graph):
+    graph.get(f"{USERS}/delta", status_code=400, json=error("Request_UnsupportedQuery"))
+    with pytest.raises(SourceRejected):
+        list(directory(client).users_delta(None))
+
+
+@pytest.mark.parametrize("status", [404, 501])
+def test_D3_a_list_that_is_not_offered_is_a_refusal_that_stays(client, graph, status):
+    graph.get(mocking.ANY, status_code=status, json=error(""))
+    found = directory(client)
+    for read_list in (found.subscribed_skus, lambda: list(found.registration_details()), lambda: list(found.managed_devices()), lambda: list(found.sign_ins())):
+        with pytest.raises(SourceRejected) as caught:
+            read_list()
+        assert caught.value.status == status
+    assert found.user_count() is None
+
+
+def test_C4_a_server_that_is_no_graph_is_told_apart(client, graph):
+    graph.get(mocking.ANY, status_code=404, text="nothing here")
+    with pytest.raises(SourceBadAnswer) as caught:
+        directory(client).organization()
+    assert "MICROSOFT_GRAPH_URL" in caught.value.advice
+
+
+def test_C4_a_token_that_cannot_be_read_says_nothing_about_consent(client, graph):
+    graph.get(mocking.ANY, json={"value": [{"id": "a"}]})
+    assert {line.state for line in directory(client).check()} == {"ok"}
 
 
 def test_S6_a_group_that_is_gone_is_none_and_never_an_empty_one(client, graph):
