@@ -157,6 +157,12 @@ def test_C4_impatience_says_what_microsoft_did_and_what_to_do(graph, answer, tol
     assert told in caught.value.advice and "try again" in caught.value.advice.lower()
 
 
+def test_G8_half_an_emoji_does_not_cost_the_page(client, graph, waits):
+    graph.get(USERS, content=b'{"value": [{"id": "a", "displayName": "Mila \\ud83d"}, {"id": "b", "displayName": "\\ud83d\\ude00"}]}', headers={"Content-Type": "application/json"})
+    assert [item["displayName"] for item in read(client)] == ["Mila \ufffd", "\U0001f600"]
+    assert waits == []
+
+
 def test_a_cut_connection_is_tried_again_on_a_new_one(client, graph, waits):
     graph.get(USERS, [{"exc": requests.ConnectionError}, {"json": {"value": [1]}}])
     assert read(client) == [1] and waits == [2.0]
