@@ -114,7 +114,8 @@ ROLE_NAMES = {
 
 def load(model: type[Model], object_id: str, what: str) -> Model:
     """Load one object or raise NotFound: ``load(Organization, id, "Organization")``."""
-    found = db.session.get(model, object_id) if len(object_id) <= 64 else None
+    is_possible = len(object_id) <= 64 and "\x00" not in object_id
+    found = db.session.get(model, object_id) if is_possible else None
     if found is None:
         raise NotFound(f"There is no such {what}. It may have been deleted.")
     return found

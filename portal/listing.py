@@ -31,7 +31,10 @@ class ListSpec:
 
 @dataclass(frozen=True)
 class Listing:
-    """The state of one list: what was asked, and once ``fetch`` ran, the rows and the totals."""
+    """The state of one list: what was asked, and once ``fetch`` ran, the rows and the totals.
+
+    is_exact: a page past the end is empty, for programs that read until there is nothing; people see the last one.
+    """
 
     q: str = ""
     sort: str = ""
@@ -40,6 +43,7 @@ class Listing:
     per_page: int = 50
     total: int = 0
     items: Sequence[Any] = ()
+    is_exact: bool = False
 
     @property
     def pages(self) -> int:
@@ -79,7 +83,10 @@ def parse(args: Mapping[str, str], spec: ListSpec, *, strict: bool, extra: Seque
     strict (the API): an unknown or bad parameter raises Invalid (422). Otherwise (pages) it is ignored.
     ``extra`` names further parameters that are somebody else's business.
     """
-    errors: dict[str, list[str]] = {}
+    errors: dict[str, list[str]] = {
+        name: ["Texts may not hold NUL characters."] for name, value in args.items() if "\x00" in value
+    }
+    args = {name: value.replace("\x00", "") for name, value in args.items()}  # PostgreSQL takes none
     page = _positive(args, "page", 1, errors)
     per_page = _positive(args, "per_page", spec.per_page, errors)
     if per_page > MAX_PER_PAGE:
@@ -106,7 +113,12 @@ def parse(args: Mapping[str, str], spec: ListSpec, *, strict: bool, extra: Seque
         raise Invalid(errors, "The query has parameters that cannot be used.")
     per_page = min(max(per_page, 1), MAX_PER_PAGE)
     return Listing(
-        q=args.get("q", "").strip()[:200], sort=sort, filters=filters, page=page, per_page=per_page
+        q=args.get("q", "").strip()[:200],
+        sort=sort,
+        filters=filters,
+        page=page,
+        per_page=per_page,
+        is_exact=strict,
     )
 
 
@@ -129,10 +141,9 @@ def fetch(
     tie: Any,
     scalars: bool = True,
 ) -> Listing:
-    """Count and load the page asked for. A page past the end shows the last one."""
+    """Count and load the page asked for. A page past the end shows the last one, unless the listing is exact."""
     total = session.scalar(select(func.count()).select_from(statement.order_by(None).subquery())) or 0
-    pages = max(1, -(-total // listing.per_page))
-    current = replace(listing, total=total, page=min(listing.page, pages))
+    current = _counted(listing, total)
     window = (
         order(statement, current, spec, tie=tie)
         .limit(current.per_page)
@@ -167,9 +178,11 @@ def fetch_by_id(
         ids = select(tie).where(tie.in_(found))
     else:
         total = session.scalar(reading.with_only_columns(func.count())) or 0
-    current = replace(listing, total=total, page=min(listing.page, max(1, -(-total // listing.per_page))))
+    current = _counted(listing, total)
     first = (current.page - 1) * current.per_page
     size = min(current.per_page, total - first)
+    if size <= 0:
+        return current
     is_far = first > total // 2
     if is_far:  # walk from the nearer end
         sort = current.sort
@@ -180,6 +193,11 @@ def fetch_by_id(
     place = {row_id: -number if is_far else number for number, row_id in enumerate(shown)}
     loaded = session.scalars(rows.where(tie.in_(shown))).unique().all()
     return replace(current, items=sorted(loaded, key=lambda row: place[row.id]))
+
+
+def _counted(listing: Listing, total: int) -> Listing:
+    found = replace(listing, total=total)
+    return found if listing.is_exact else replace(found, page=min(listing.page, found.pages))
 
 
 def _positive(args: Mapping[str, str], name: str, default: int, errors: dict[str, list[str]]) -> int:

@@ -27,14 +27,13 @@ class NewAsset(Request):
 class AssetChange(Request):
     """What is left out stays; ``end_user_id`` null unassigns."""
 
-    name: str | None = None
-    mac_addresses: list[str] | None = None
+    name: str = ""
+    mac_addresses: list[str] = Field(default_factory=list)
     end_user_id: str | None = None
 
     def given(self) -> dict[str, Any]:
         """Only what the body named."""
-        found = {name: getattr(self, name) for name in self.model_fields_set}
-        return {name: value for name, value in found.items() if value is not None or name == "end_user_id"}
+        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 @bp.get("/organizations/<organization_id>/assets")

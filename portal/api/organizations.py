@@ -23,8 +23,8 @@ class NewOrganization(Request):
 class OrganizationChange(Request):
     """What is left out stays."""
 
-    name: str | None = None
-    tenant_id: str | None = None
+    name: str = ""
+    tenant_id: str = ""
 
 
 @bp.get("/organizations")
@@ -57,9 +57,9 @@ def change_organization(organization_id: str) -> Response:
     """Rename, or assign to another Tenant (R1)."""
     row = load(Organization, organization_id, "Organization")
     given = body(OrganizationChange)
-    if given.name is not None:
+    if "name" in given.model_fields_set:
         service.rename(row, given.name)
-    if given.tenant_id is not None:
+    if "tenant_id" in given.model_fields_set:
         service.move(row, _tenant(given.tenant_id))
     db.session.commit()
     return answer(service.to_document(row))

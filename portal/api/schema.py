@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
@@ -15,6 +16,7 @@ from portal.errors import Invalid
 from portal.listing import Listing, ListSpec, parse
 
 Body = TypeVar("Body", bound="Request")
+_HALF = re.compile("[\ud800-\udfff]")
 
 _WORDS = {
     "missing": "This field is required.",
@@ -51,13 +53,13 @@ def body(model: type[Body]) -> Body:
         given: Any = {}
     else:
         try:
-            given = json.loads(data)
+            given = json.loads(data, parse_constant=_no_number)
         except (ValueError, RecursionError) as error:
             raise BadRequest from error
     if not isinstance(given, dict):
         raise Invalid({"body": ["Has to be an object."]}, "The body has to be a JSON object.")
-    if _has_nul(given):
-        raise Invalid({"body": ["Texts may not hold NUL characters."]})
+    if _is_unstorable(given):
+        raise Invalid({"body": ["Texts may not hold NUL characters or half surrogates."]})
     try:
         return model.model_validate(given)
     except ValidationError as error:
@@ -113,18 +115,24 @@ def plain(value: Any) -> Any:
 
 
 def paging() -> tuple[int, int]:
-    """``page`` and ``per_page`` where there is nothing to sort or filter. Raises Invalid."""
-    found = parse(
-        {name: value for name, value in request.args.items() if name in {"page", "per_page"}},
-        ListSpec(sorts={"": ()}, default_sort="", per_page=200),
-        strict=True,
-    )
+    """``page`` and ``per_page`` where there is nothing to sort, search or filter. Raises Invalid for any other parameter."""
+    unknown = {name: ["There is no such parameter."] for name in ("q", "sort") if name in request.args}
+    if unknown:
+        raise Invalid(unknown, "The query has parameters that cannot be used.")
+    spec = ListSpec(sorts={"": ()}, default_sort="", per_page=200)
+    found = parse(request.args.to_dict(), spec, strict=True)
     return found.page, found.per_page
 
 
-def _has_nul(value: Any) -> bool:
+def _no_number(word: str) -> Any:
+    """NaN and Infinity, which Python reads and JSON has not."""
+    raise ValueError(word)
+
+
+def _is_unstorable(value: Any) -> bool:
+    """True where some text is none that a database takes: a NUL, or half of a surrogate pair."""
     if isinstance(value, str):
-        return "\x00" in value
+        return "\x00" in value or _HALF.search(value) is not None
     if isinstance(value, dict):
-        return any(_has_nul(key) or _has_nul(item) for key, item in value.items())
-    return isinstance(value, list) and any(_has_nul(item) for item in value)
+        return any(_is_unstorable(key) or _is_unstorable(item) for key, item in value.items())
+    return isinstance(value, list) and any(_is_unstorable(item) for item in value)

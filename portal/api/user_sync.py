@@ -115,7 +115,7 @@ def preview_user_sync(organization_id: str) -> Response:
 def explain_user(organization_id: str) -> Response:
     """Why a person is or is not synced."""
     user = request.args.get("user", "")
-    if not user.strip():
+    if not user.strip() or "\x00" in user:
         raise Invalid({"user": ["Name a person by UPN, object ID or e-mail address."]})
     return answer(service.explain(_organization(organization_id), user))
 

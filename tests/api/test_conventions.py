@@ -42,21 +42,21 @@ def test_a_wrong_method_is_a_405_problem_that_says_which(api):
     assert {"GET", "POST"} <= {m.strip() for m in answer.headers["Allow"].split(",")}
 
 
-@pytest.mark.parametrize("body", [b"{", b"[1", b"\xff\xfe", b"nul"])
+@pytest.mark.parametrize("body", [b"{", b"[1", b"\xff\xfe", b"nul", b'{"name": NaN}', b'{"name": -Infinity}'])
 def test_malformed_json_is_400(api, body):
     assert api("POST", "/organizations", data=body, content_type="application/json")[0] == 400
 
 
 @pytest.mark.parametrize(
     ("body", "field"),
-    [({}, "name"), ({"name": 5}, "name"), ({"name": ""}, "name"), ({"name": "x" * 300}, "name"), ({"name": "a", "color": 1}, "color"), ({"name": "a", "tenant_id": "nobody"}, "tenant_id"), ({"name": "a\x00b"}, "body"), ([], "body")],
+    [({}, "name"), ({"name": 5}, "name"), ({"name": ""}, "name"), ({"name": "x" * 300}, "name"), ({"name": "a", "color": 1}, "color"), ({"name": "a", "tenant_id": "nobody"}, "tenant_id"), ({"name": "a\x00b"}, "body"), ({"name": "a\ud83db"}, "body"), ({"\udc00": 1}, "body"), ([], "body")],
 )
 def test_each_bad_field_is_named(api, body, field):
     status, document = api("POST", "/organizations", data=__import__("json").dumps(body), content_type="application/json")
     assert (status, list(document["errors"])) == (422, [field])
 
 
-@pytest.mark.parametrize("query", ["per_page=501", "per_page=0", "page=x", "sort=colour", "color=red"])
+@pytest.mark.parametrize("query", ["per_page=501", "per_page=0", "page=x", "sort=colour", "color=red", "q=a%00b"])
 @pytest.mark.parametrize("path", ["/organizations", "/tenants", "/microsoft-tenants", "/sync-runs", "/audit-events"])
 def test_bad_list_parameters_are_422(api, path, query):
     status, document = api("GET", f"{path}?{query}")
@@ -71,6 +71,31 @@ def test_lists_page_search_and_sort(api):
     assert (page["total"], page["page"], page["per_page"]) == (3, 1, 2)
     assert [o["name"] for o in api("GET", "/organizations?q=ALP")[1]["items"]] == ["alpha"]
     assert [o["name"] for o in api("GET", "/organizations?page=2&per_page=2&sort=name")[1]["items"]] == ["Gamma"]
+
+
+@pytest.mark.parametrize("path", ["/organizations", "/audit-events", "/organizations/{id}/end-users", "/organizations/{id}/assets"])
+def test_a_page_past_the_end_is_empty(api, path):
+    """A program that reads until nothing comes must come to an end."""
+    organization = api.made("/organizations", {"name": "Reef"})["id"]
+    api.made(f"/organizations/{organization}/end-users", {"display_name": "Nemo"})
+    api.made(f"/organizations/{organization}/assets", {"name": "NB-1"})
+    status, document = api("GET", f"{path.format(id=organization)}?page=7&per_page=1")
+    assert (status, document["items"], document["page"]) == (200, [], 7) and document["total"] >= 1
+
+
+@pytest.mark.parametrize("query", ["q=%ff%fe", "q=%25_%5C"])
+@pytest.mark.parametrize("path", ["/organizations", "/tenants", "/microsoft-tenants", "/sync-runs", "/audit-events", "/organizations/{id}/end-users", "/organizations/{id}/assets", "/organizations/{id}/conflicts", "/organizations/{id}/exceptions"])
+def test_any_search_text_is_only_searched_for(api, path, query):
+    organization = api.made("/organizations", {"name": "Reef"})["id"]
+    status, document = api("GET", f"{path.format(id=organization)}?{query}")
+    assert (status, document["items"]) == (200, [])
+
+
+@pytest.mark.parametrize("path", ["/organizations/%00", "/end-users/a%00b", "/sync-runs/%ed%a0%80", "/sync-runs?organization_id=%00", "/organizations/{id}/assets?end_user_id=%00"])
+def test_an_id_that_no_database_takes_is_nobodys(api, path):
+    organization = api.made("/organizations", {"name": "Reef"})["id"]
+    status, document = api("GET", path.format(id=organization))
+    assert status in {404, 422}, document
 
 
 def test_openapi_lists_every_route_with_its_role(app, as_role):

@@ -137,3 +137,13 @@ def test_W5_assets_keep_normalised_macs_and_say_who_assigned(api, reef):
     report = api("POST", f"{path}/import", data="name,mac_addresses,end_user_email\nDock,A87EEABC6ACA,ann@x.example\nBad,xx,\n", content_type="text/csv")[1]
     assert (report["created"], [r["line"] for r in report["rejected"]]) == (1, [3])
     assert api("DELETE", f"/assets/{made['id']}")[0] == 204
+
+
+@pytest.mark.parametrize(("path", "field"), [("/assets/{asset}", "name"), ("/assets/{asset}", "mac_addresses"), ("/organizations/{id}", "name"), ("/organizations/{id}", "tenant_id")])
+def test_null_where_a_value_has_to_be_is_of_the_wrong_type(api, reef, path, field):
+    asset = api.made(f"/organizations/{reef['id']}/assets", {"name": "NB-1", "mac_addresses": ["A87EEABC6AC9"]})
+    path = path.format(asset=asset["id"], id=reef["id"])
+    before = api("GET", path)[1]
+    status, document = api("PATCH", path, {field: None})
+    assert (status, list(document["errors"])) == (422, [field])
+    assert api("PATCH", path, {}) == (200, before)

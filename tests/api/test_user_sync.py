@@ -99,7 +99,9 @@ def test_options_preview_and_explain_answer_from_the_mirror(api, enabled):
     status, preview = api("POST", f"{path}/preview", filters())
     assert (status, preview["total"], preview["counts"]["read"]) == (200, 0, 0)
     assert set(preview) >= {"plan_id", "counts", "total", "decisions", "domain_overlap", "scope_change"}
+    assert [api("POST", f"{path}/preview?{query}", filters())[0] for query in ("page=2&per_page=500", "per_page=501", "sort=email", "q=a", "color=red")] == [200, 422, 422, 422, 422]
     assert api("GET", f"{path}/explain?user=nobody@x.example")[0] == 404
+    assert api("GET", f"{path}/explain?user=%00")[0] == 422
     assert api("GET", f"{path}/explain")[0] == 422
     assert api("POST", f"{path}/runs", {"plan_id": "made up"})[0] == 422
     assert api("POST", f"{path}/runs", {"plan_id": preview["plan_id"]})[0] == 202

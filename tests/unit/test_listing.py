@@ -37,14 +37,16 @@ def test_query_keeps_state_and_goes_back_to_the_first_page():
     assert listing.query(page=2) == "?q=a+b&state=on&sort=-key&page=2"
 
 
-def test_pages_are_counted_and_a_page_past_the_end_shows_the_last(now):
+def test_pages_are_counted_and_past_the_end_people_see_the_last_and_programs_nothing(now):
     engine = create_engine("sqlite://")
     Base.metadata.create_all(engine)
     with Session(engine) as session:
         session.add_all(StoredSetting(key=f"k{n:02}", value={}, updated_at=now) for n in range(7))
         session.flush()
-        asked = parse({"per_page": "3", "page": "9", "sort": "-key"}, SPEC, strict=True)
-        found = fetch(session, select(StoredSetting), asked, SPEC, tie=StoredSetting.key)
+        asked = {"per_page": "3", "page": "9", "sort": "-key"}
+        found = fetch(session, select(StoredSetting), parse(asked, SPEC, strict=False), SPEC, tie=StoredSetting.key)
+        exact = fetch(session, select(StoredSetting), parse(asked, SPEC, strict=True), SPEC, tie=StoredSetting.key)
     engine.dispose()
+    assert (list(exact.items), exact.total, exact.page) == ([], 7, 9)
     assert [row.key for row in found.items] == ["k00"]
     assert (found.total, found.pages, found.page, found.first, found.last) == (7, 3, 3, 7, 7)
