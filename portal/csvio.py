@@ -8,18 +8,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from portal.errors import Invalid
 
+BEYOND = ""
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r")
 MAX_ROWS = 200_000
+MAX_CELL = (
+    32 * 1024 * 1024
+)  # as large as a request may be: the field's own limit refuses its line, not the file
+csv.field_size_limit(MAX_CELL)
 
 
 def guard(cell: object) -> str:
-    """The text to write for a cell; ``'`` in front of what begins like a formula."""
+    """The text to write for a cell; ``'`` in front of what begins like a formula, or of what ``unguard`` would shorten."""
     text = "" if cell is None else str(cell)
-    return (
-        f"'{text}"
-        if text.startswith(DANGEROUS) or (text.startswith("'") and text[1:].startswith(DANGEROUS))
-        else text
-    )
+    return f"'{text}" if text.startswith(DANGEROUS) or unguard(text) != text else text
 
 
 def unguard(cell: str) -> str:
@@ -47,6 +48,7 @@ def read(
     """(line, {column: text}) of each row. Raises Invalid on ``file`` for what is no usable CSV.
 
     Comma, semicolon or tab between cells; UTF-8 with or without a byte-order mark. Unknown columns are refused by name.
+    What stands beyond the last column comes under ``BEYOND``: the caller rejects the line with ``refuse_beyond``.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -73,6 +75,14 @@ def read(
     return _rows(reader, header)
 
 
+def refuse_beyond(cells: Mapping[str, str]) -> None:
+    """Raise Invalid for a line with more cells than columns: a comma without quotes, so its cells are one place off."""
+    if cells[BEYOND]:
+        raise Invalid(
+            {"line": ["It has more cells than the first line. Put texts with separators into quotes."]}
+        )
+
+
 def _rows(reader: Iterator[list[str]], header: Sequence[str]) -> Iterator[tuple[int, Mapping[str, str]]]:
     number = 0
     while True:
@@ -87,16 +97,9 @@ def _rows(reader: Iterator[list[str]], header: Sequence[str]) -> Iterator[tuple[
             raise _bad(f"At most {MAX_ROWS:,} rows at once.")
         if any(cell.strip() for cell in cells):
             line = int(getattr(reader, "line_num", number + 1))
-            yield (
-                line,
-                dict(
-                    zip(
-                        header,
-                        (unguard(cell) for cell in [*cells, *[""] * (len(header) - len(cells))]),
-                        strict=False,
-                    )
-                ),
-            )
+            texts = [unguard(cell) for cell in [*cells, *[""] * (len(header) - len(cells))]]
+            beyond = {BEYOND: "".join(texts[len(header) :]).strip()}
+            yield line, {**dict(zip(header, texts, strict=False)), **beyond}
 
 
 def _bad(text: str) -> Invalid:

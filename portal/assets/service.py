@@ -119,11 +119,13 @@ def export(organization: Organization, asked: Listing) -> Iterable[str]:
 
 def import_csv(organization: Organization, data: bytes) -> dict[str, Any]:
     """Create or update Assets by name. Raises Invalid for the file; bad rows are listed and the others kept."""
-    rows = csvio.read(data, known=(*CSV_COLUMNS, "id", "assigned_by"), required=("name",))
+    rows = csvio.read(data, known=(*CSV_COLUMNS, "id", "organization_id", "assigned_by"), required=("name",))
     present = {
         row.name.casefold(): row
         for row in db.session.scalars(
-            select(Asset).where(Asset.organization_id == organization.id).options(selectinload(Asset.macs))
+            select(Asset)
+            .where(Asset.organization_id == organization.id)
+            .options(selectinload(Asset.macs), selectinload(Asset.end_user))
         )
     }
     people = {
@@ -140,14 +142,16 @@ def import_csv(organization: Organization, data: bytes) -> dict[str, Any]:
         values: dict[str, Any] = {"name": cells["name"]}
         if "mac_addresses" in cells:
             values["mac_addresses"] = cells["mac_addresses"].replace(",", " ").split()
-        email = cells.get("end_user_email", "").strip().casefold()
-        if "end_user_email" in cells:
-            values["end_user_id"] = people.get(email) if email else None
-        if email and email not in people:
-            rejected.append({"line": line, "reason": f"There is no End User with the email {email}."})
-            continue
         row = present.get(cells["name"].strip().casefold())
+        email = cells.get("end_user_email", "").strip().casefold()
+        # An owner without an address is exported as a blank: that line comes back and leaves them where they are.
+        is_shown_blank = row is not None and row.end_user is not None and not row.end_user.email
+        if email or ("end_user_email" in cells and not is_shown_blank):
+            values["end_user_id"] = people.get(email)
         try:
+            csvio.refuse_beyond(cells)
+            if email and email not in people:
+                raise Invalid({"end_user_email": [f"There is no End User with the email {email}."]})
             if row is None:
                 made = create(organization, values)
                 present[made.name.casefold()] = made

@@ -285,7 +285,7 @@ def export(organization: Organization, asked: Listing) -> Iterable[str]:
 
 def import_csv(organization: Organization, data: bytes) -> dict[str, Any]:
     """Create or update End Users by e-mail. Raises Invalid for the file; bad rows are listed and the others kept."""
-    rows = csvio.read(data, known=CSV_COLUMNS, required=("email",))
+    rows = csvio.read(data, known=(*CSV_COLUMNS, "assets", "microsoft"), required=("email",))
     present = {
         row.email_key: row
         for row in db.session.scalars(
@@ -299,6 +299,7 @@ def import_csv(organization: Organization, data: bytes) -> dict[str, Any]:
     for line, cells in rows:
         values = {name: cells[name] for name in EDITABLE if name in cells}
         try:
+            csvio.refuse_beyond(cells)
             key = _checked({"email": values["email"]})["email"].casefold()
             if not key:
                 raise Invalid({"email": ["The email address is missing."]})

@@ -93,7 +93,7 @@ def test_end_users_are_searched_filtered_and_sorted(api, reef):
 
 
 def test_G7_csv_is_harmless_and_comes_back_as_it_was(api, reef):
-    hostile = ["=1+1", "+31 6", "-x", "@SUM(A1)", "'=quoted", 'a "b", c', "Ünï 😀", "plain"]
+    hostile = ["=1+1", "+31 6", "-x", "@SUM(A1)", "'=quoted", 'a "b", c', "Ünï 😀", "plain", "''two", "'''=three", "'one"]
     for number, text in enumerate(hostile):
         person(api, reef, display_name=f"P{number}", email=f"p{number}@x.example", job_title=text)
     csv = api.raw("GET", f"/organizations/{reef['id']}/end-users.csv")
@@ -102,17 +102,36 @@ def test_G7_csv_is_harmless_and_comes_back_as_it_was(api, reef):
     assert not any(cell.startswith(("=", "+", "-", "@")) for line in csv.text.splitlines() for cell in line.split(","))
     other = api.made("/organizations", {"name": "Copy"})
     status, report = api("POST", f"/organizations/{other['id']}/end-users/import", data=csv.data, content_type="text/csv")
-    assert (status, report) == (200, {"created": 8, "updated": 0, "unchanged": 0, "rejected": []})
-    titles = [p["job_title"] for p in api("GET", f"/organizations/{other['id']}/end-users")[1]["items"]]
-    assert titles == hostile
+    assert (status, report) == (200, {"created": len(hostile), "updated": 0, "unchanged": 0, "rejected": []})
+    titles = {p["display_name"]: p["job_title"] for p in api("GET", f"/organizations/{other['id']}/end-users")[1]["items"]}
+    assert titles == {f"P{number}": text for number, text in enumerate(hostile)}
     again = api("POST", f"/organizations/{other['id']}/end-users/import", data=csv.data, content_type="text/csv")[1]
-    assert (again["created"], again["unchanged"]) == (0, 8)
+    assert (again["created"], again["unchanged"]) == (0, len(hostile))
 
 
 def test_import_lists_bad_lines_and_keeps_the_others(api, reef):
     data = "email,display_name,city\nann@x.example,Ann,Delft\nbroken,Bo,\n,Nobody,\nann@x.example,Ann B,Utrecht\n"
     report = api("POST", f"/organizations/{reef['id']}/end-users/import", data=data, content_type="text/csv")[1]
     assert (report["created"], report["updated"], [r["line"] for r in report["rejected"]]) == (1, 1, [3, 4])
+
+
+def test_import_rejects_a_line_and_not_the_file(api, reef):
+    """A comma without quotes moves every later cell; a huge cell is one person's."""
+    data = "email,notes,assets,microsoft\nann@x.example,Delft, Netherlands,,x\nbo@x.example," + "x" * 200_000 + ",,\ncy@x.example,ok,,,,\n"
+    report = api("POST", f"/organizations/{reef['id']}/end-users/import", data=data, content_type="text/csv")[1]
+    assert (report["created"], [r["line"] for r in report["rejected"]]) == (1, [2, 3])
+    assert "more cells" in report["rejected"][0]["reason"] and "20,000" in report["rejected"][1]["reason"]
+
+
+def test_an_export_of_assets_comes_back_unchanged(api, reef):
+    path = f"/organizations/{reef['id']}/assets"
+    for email in ("ann@x.example", ""):
+        owner = person(api, reef, display_name="Ann", email=email)
+        api.made(path, {"name": f"-{email}", "mac_addresses": [], "end_user_id": owner["id"]})
+    before = api("GET", path)[1]
+    report = api("POST", f"{path}/import", data=api.raw("GET", f"{path}.csv").data, content_type="text/csv")[1]
+    assert report == {"created": 0, "updated": 0, "unchanged": 2, "rejected": []}
+    assert api("GET", path)[1] == before
 
 
 @pytest.mark.parametrize("data", [b"", b"name\nx", b"email,salary\na@x.example,1", b"\xff\xfe\x00", b"email,email\na,b", b'email\n"x'])
