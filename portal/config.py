@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -58,23 +59,17 @@ class Settings(BaseModel):
     @field_validator("base_url")
     @classmethod
     def _web_url(cls, value: str) -> str:
-        if value and (urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).hostname):
+        if value and not _is_base(value, "http", "https"):
             raise ValueError("must be a URL such as https://rollcall.example.com")
         return value
 
     @field_validator("login_url", "graph_url")
     @classmethod
     def _https_only(cls, value: str) -> str:
-        if value:
-            parts = urlsplit(value)
-            if (
-                parts.scheme != "https"
-                or not parts.hostname
-                or parts.username
-                or parts.query
-                or parts.fragment
-            ):
-                raise ValueError("must be an https:// URL: tokens are never sent over anything else")
+        if value and not _is_base(value, "https"):
+            raise ValueError(
+                "must be an https:// URL without a user, query or fragment: tokens are never sent over anything else"
+            )
         return value
 
     @field_validator("database_url")
@@ -84,7 +79,7 @@ class Settings(BaseModel):
             return value
         try:
             url = make_url(value)
-        except ArgumentError as error:
+        except (ArgumentError, ValueError) as error:
             raise ValueError("must be an SQLAlchemy URL, sqlite:///… or postgresql://…") from error
         backend = "postgresql" if url.drivername == "postgres" else url.get_backend_name()
         if backend == "postgresql":
@@ -100,6 +95,36 @@ class Settings(BaseModel):
             return None
         if not Path(value).exists():
             raise ValueError(f"names a file that does not exist: {value}")
+        return value
+
+    @field_validator("certificate_file")
+    @classmethod
+    def _certificate(cls, value: Path | None) -> Path | None:
+        """Whether both halves fit is judged where they are used; a file that cannot be one stops the start."""
+        if value is not None:
+            text = _read(value)
+            if b"-----BEGIN CERTIFICATE-----" not in text or b"PRIVATE KEY-----" not in text:
+                raise ValueError(f"must name a PEM file with a certificate and its private key, not {value}")
+        return value
+
+    @field_validator("ca_bundle")
+    @classmethod
+    def _authorities(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            _read(value)
+            try:
+                ssl.create_default_context(cafile=str(value))
+            except ssl.SSLError as error:
+                raise ValueError(
+                    f"must name a PEM file with certificates, or a folder, not {value}"
+                ) from error
+        return value
+
+    @field_validator("sync_interval_minutes", mode="before")
+    @classmethod
+    def _minutes(cls, value: Any) -> Any:
+        if isinstance(value, str) and not (value.strip().isascii() and value.strip().isdigit()):
+            raise ValueError("must be a whole number, an integer from 1 to 1440")
         return value
 
     @model_validator(mode="after")
@@ -144,6 +169,20 @@ class Settings(BaseModel):
         return key
 
 
+def _is_base(url: str, *schemes: str) -> bool:
+    """True for an absolute URL that paths can be put behind."""
+    parts = urlsplit(url)
+    plain = not (parts.username or parts.password or parts.query or parts.fragment)
+    return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and plain
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"names a file that cannot be read: {path} ({error.strerror})") from error
+
+
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the environment. Raises ConfigError: one line, naming the first bad variable and what it should be."""
     source = os.environ if environ is None else environ
@@ -156,7 +195,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "configuration"
-        reason = str(first["msg"]).removeprefix("Value error, ")
+        reason = str(first["msg"]).removeprefix("Value error, ").splitlines()[0]
         raise ConfigError(f"{name}: {reason}") from None
 
 

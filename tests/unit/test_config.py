@@ -1,5 +1,6 @@
 """A bad environment variable stops the start with one line that names it (interfaces.md, Configuration)."""
 
+import os
 import stat
 
 import pytest
@@ -22,6 +23,15 @@ from portal.config import ConfigError, Settings, load
         ("MICROSOFT_CERTIFICATE_FILE", "/nowhere/key.pem", "does not exist"),
         ("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem", "does not exist"),
         ("ROLLCALL_SECRET_KEY", " ", "empty"),
+        ("ROLLCALL_SYNC_INTERVAL_MINUTES", "1.5", "1 to 1440"),
+        ("ROLLCALL_DATABASE_URL", "postgresql://db:port/x", "SQLAlchemy URL"),
+        ("ROLLCALL_BASE_URL", "https://rollcall.example.com:99999", "ort"),
+        ("ROLLCALL_BASE_URL", "https://rollcall.example.com/?a=b", "https://rollcall.example.com"),
+        ("MICROSOFT_GRAPH_URL", "https://127.0.0.1:99999", "ort"),
+        ("MICROSOFT_LOGIN_URL", "https://127.0.0.1/?x", "https://"),
+        ("MICROSOFT_CERTIFICATE_FILE", __file__, "private key"),
+        ("MICROSOFT_CERTIFICATE_FILE", os.path.dirname(__file__), "cannot be read"),
+        ("REQUESTS_CA_BUNDLE", __file__, "certificates"),
     ],
 )
 def test_bad_value_names_its_variable(variable, value, told):
