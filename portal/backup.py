@@ -20,11 +20,12 @@ from typing import Any
 from alembic import command
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, DateTime, Engine, LargeBinary, MetaData, Table, insert, select
+from sqlalchemy.exc import OperationalError, StatementError
 
 from portal import database
 from portal.errors import PortalError
 
-FORMAT = "rollcall-backup"
+FORMAT, VERSION = "rollcall-backup", 1
 CHUNK = 1000
 
 
@@ -50,7 +51,7 @@ def backup(engine: Engine, path: Path) -> int:
             revision = MigrationContext.configure(source).get_current_revision()
             if revision is None:
                 raise BackupError("The database is empty: run `rollcall db upgrade` first.")
-            out.write(json.dumps({"format": FORMAT, "version": 1, "revision": revision}) + "\n")
+            out.write(json.dumps({"format": FORMAT, "version": VERSION, "revision": revision}) + "\n")
             for table in _tables(source):
                 for row in source.execute(select(table)).mappings():
                     out.write(
@@ -71,9 +72,19 @@ def backup(engine: Engine, path: Path) -> int:
 def restore(engine: Engine, path: Path) -> int:
     """Replace everything by what ``path`` holds, in one transaction, then bring the schema up to date.
 
-    Raises BackupError before anything is touched when the file is damaged or of a newer version.
+    Raises BackupError when the file is damaged or of a newer version; nothing is changed then.
     """
     revision, rows = _check(path)
+    try:
+        _replace(engine, path, revision)
+    except (KeyError, TypeError, ValueError, AttributeError, StatementError) as error:
+        if isinstance(error, OperationalError):
+            raise  # the database's trouble, not the file's
+        raise _damaged(path) from error
+    return rows
+
+
+def _replace(engine: Engine, path: Path, revision: str) -> None:
     settings = database.config()
     with engine.connect().execution_options(sqlite_write=True) as target, target.begin():
         if engine.dialect.name == "sqlite":
@@ -90,7 +101,6 @@ def restore(engine: Engine, path: Path) -> int:
             typed = [{key: _typed(table, key, value) for key, value in row.items()} for row in chunk]
             target.execute(insert(table), typed)
         command.upgrade(settings, "head")
-    return rows
 
 
 def _tables(connection: Connection) -> list[Table]:
@@ -101,12 +111,12 @@ def _tables(connection: Connection) -> list[Table]:
 
 def _check(path: Path) -> tuple[str, int]:
     """Read the whole file once and give its revision and number of rows."""
-    damaged = BackupError(f"{path} is not a complete Rollcall backup; nothing was changed. Use another copy.")
+    damaged = _damaged(path)
     rows = 0
     try:
         with gzip.open(path, "rt", encoding="utf-8") as source:
             header = json.loads(source.readline())
-            if header.get("format") != FORMAT:
+            if header.get("format") != FORMAT or not isinstance(header.get("revision"), str):
                 raise damaged
             last: Any = None
             for line in source:
@@ -119,11 +129,15 @@ def _check(path: Path) -> tuple[str, int]:
     if not isinstance(last, dict) or last.get("rows") != rows:
         raise damaged
     revision = str(header["revision"])
-    if not database.is_known(revision):
+    if header.get("version") != VERSION or not database.is_known(revision):
         raise BackupError(
             f"{path} was made by a newer Rollcall (schema {revision}); install that version first."
         )
     return revision, rows
+
+
+def _damaged(path: Path) -> BackupError:
+    return BackupError(f"{path} is not a complete Rollcall backup; nothing was changed. Use another copy.")
 
 
 def _chunks(path: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
+from alembic.util.exc import CommandError
 from flask import Flask
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from portal import audit, create_app, database
 from portal.errors import PortalError
@@ -21,22 +22,30 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Answer as on
 
 @contextmanager
 def portal_app(*, writes: bool = True, migrate: bool = True) -> Iterator[Flask]:
-    """An app context for one command. Raises PortalError when the database cannot be reached."""
+    """An app context for one command. Raises PortalError when the database cannot be reached or used."""
     app = create_app()
     with app.app_context(), audit.acting_as(audit.Actor(_operator(), "cli")):
         try:
             if migrate:
                 database.upgrade(db.engine)
-            writing.set(writes)
-        except OperationalError as error:
-            reason = str(error.orig).strip().splitlines()[0]
+        except CommandError as error:  # a newer version was here before
             raise PortalError(
-                f"The database cannot be reached: {reason}. Check ROLLCALL_DATABASE_URL."
+                f"The database was made by a newer Rollcall ({error}). Install that version, or restore a backup."
             ) from error
+        except DatabaseError as error:
+            raise _unusable(error) from error
+        writing.set(writes)
         try:
             yield app
+        except OperationalError as error:
+            raise _unusable(error) from error
         finally:
             writing.set(False)
+
+
+def _unusable(error: DatabaseError) -> PortalError:
+    reason = str(error.orig).strip().splitlines()[0]
+    return PortalError(f"The database cannot be used: {reason}. Check ROLLCALL_DATABASE_URL.")
 
 
 def answer(document: Any, text: str, *, as_json: bool) -> None:

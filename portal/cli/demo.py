@@ -6,7 +6,6 @@ import json
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import click
 from portal import clock
 from portal.cli.context import portal_app
 from portal.cli.demo_data import PEOPLE, fill
+from portal.cli.serve import check_free
 from portal.config import child_environment
 from portal.errors import PortalError
 from portal.extensions import db
@@ -44,7 +44,7 @@ PROGRAM = (sys.executable, "-m", "portal.cli")
 )
 def demo(port: int, users: int) -> None:
     """Start a simulator and a portal filled with two simulated Microsoft tenants. Everything is thrown away at the end."""
-    _check_free(port)
+    check_free("127.0.0.1", port)
     signal.signal(signal.SIGTERM, _end)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rollcall-demo-")))
@@ -145,17 +145,6 @@ def _stop(process: subprocess.Popen[str]) -> None:
 def _end(_number: int, _frame: FrameType | None) -> None:
     """Leave by the exit of the with block, so that nothing stays behind."""
     sys.exit(0)
-
-
-def _check_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            raise PortalError(
-                f"Port {port} is taken. Choose another one: rollcall demo --port {port + 1}"
-            ) from None
 
 
 def _say(port: int, password: str, facts: dict[str, Any]) -> None:

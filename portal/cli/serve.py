@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import socket
 from typing import Any
 
 import click
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
-from portal import clock, create_app, database, gunicorn_conf, scheduler
+from portal import clock, gunicorn_conf, scheduler
 from portal.auth import service
 from portal.cli.context import portal_app
+from portal.errors import PortalError
 from portal.extensions import db
 from portal.runtime import runtime
 
@@ -40,6 +43,7 @@ class Server(BaseApplication):
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
 def serve(host: str, port: int) -> None:
     """Run the portal, with the scheduler in the process. Brings the database up to date first."""
+    check_free(host, port)
     with portal_app() as app:
         token = service.new_setup_token(db.session(), clock.utcnow())
         db.session.commit()
@@ -55,7 +59,21 @@ def serve(host: str, port: int) -> None:
 @click.command()
 def worker() -> None:
     """Run syncs for portals with ROLLCALL_SCHEDULER=distributed, until SIGTERM. Start as many as are needed."""
-    app = create_app()
-    with app.app_context():
-        database.upgrade(db.engine)
+    with portal_app(writes=False) as app:
+        db.engine.dispose()
     scheduler.run_worker(app)
+
+
+def check_free(host: str, port: int) -> None:
+    """Raise PortalError, before anything is done, when this address cannot be listened at."""
+    try:
+        kind, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortalError(f"Port {port} is taken. Choose another one with --port.") from error
+        raise PortalError(
+            f"Cannot listen at {host}, port {port}: {error.strerror}. Choose others with --host and --port."
+        ) from error

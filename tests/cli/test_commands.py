@@ -1,6 +1,8 @@
 """The command line as an operator uses it: real processes, real exit codes (interfaces.md)."""
 
+import gzip
 import json
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -36,6 +38,54 @@ def test_an_unreachable_database_is_one_clear_line(rollcall, monkeypatch):
     monkeypatch.setenv("ROLLCALL_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     found = rollcall("db", "upgrade")
     assert found.returncode == 1 and "ROLLCALL_DATABASE_URL" in found.stderr and "Traceback" not in found.stderr
+
+
+def test_a_database_that_is_none_or_newer_is_one_clear_line(rollcall, tmp_path):
+    file = tmp_path / "data" / "rollcall.db"
+    file.parent.mkdir()
+    file.write_text("this is no database, but a text that is long enough to be taken for one " * 20)
+    found = rollcall("token", "create", "ci", "--role", "read-only")
+    assert (found.returncode, found.stderr.count("\n")) == (1, 1) and "ROLLCALL_DATABASE_URL" in found.stderr
+    file.unlink()
+    rollcall("db", "upgrade")
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE alembic_version SET version_num = 'ffff'")
+    for command in (("db", "upgrade"), ("worker",)):
+        found = rollcall(*command)
+        assert (found.returncode, found.stderr.count("\n")) == (1, 1) and "newer Rollcall" in found.stderr
+
+
+def test_a_taken_port_is_one_line_and_makes_no_new_setup_address(rollcall):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        for command in (("serve", "--port", port), ("demo", "--port", port), ("serve", "--host", "no.such.host.invalid")):
+            found = rollcall(*command)
+            assert (found.returncode, found.stdout, found.stderr.count("\n")) == (1, "", 1), found.stderr
+
+
+def test_O3_a_file_that_only_looks_like_a_backup_changes_nothing(rollcall, tmp_path):
+    rollcall("token", "create", "ci", "--role", "read-only")
+    good = tmp_path / "good"
+    rollcall("backup", str(good))
+    header, *rows, _ = [json.loads(line) for line in gzip.decompress(good.read_bytes()).decode().splitlines()]
+    bad = {
+        "no revision": [{"format": header["format"], "version": 1}, {"rows": 0}],
+        "another version": [{**header, "version": 2}, {"rows": 0}],
+        "unknown table": [header, ["secrets", {"id": 1}], {"rows": 1}],
+        "unknown column": [header, ["organizations", {"color": "red"}], {"rows": 1}],
+        "no row": [header, ["organizations", 5], {"rows": 1}],
+        "broken key": [header, *rows, ["organizations", {"id": "a", "name": "A", "name_key": "a", "tenant_id": "nobody", "created_at": "2026-01-01"}], {"rows": len(rows) + 1}],
+    }
+    for name, lines in bad.items():
+        file = tmp_path / name
+        file.write_bytes(gzip.compress("\n".join(json.dumps(line) for line in lines).encode()))
+        found = rollcall("restore", str(file))
+        assert (found.returncode, found.stderr.count("\n")) == (1, 1), (name, found.stderr)
+    again = tmp_path / "again"
+    rollcall("backup", str(again))
+    assert gzip.decompress(again.read_bytes()) == gzip.decompress(good.read_bytes())
 
 
 def test_people_and_tokens(rollcall):
