@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from functools import reduce
 from typing import Any
 
 from flask import Flask, Response, current_app, jsonify
@@ -11,6 +12,7 @@ from flask import Flask, Response, current_app, jsonify
 from portal.access import public, required_role
 from portal.api.blueprint import bp
 from portal.api.schema import Request
+from portal.listing import MAX_PER_PAGE, ListSpec
 
 PROBLEM = {
     "type": "object",
@@ -33,12 +35,18 @@ LIST = {
         "per_page": {"type": "integer"},
     },
 }
-LIST_PARAMETERS = [
-    {"name": "q", "in": "query", "schema": {"type": "string"}},
-    {"name": "sort", "in": "query", "schema": {"type": "string"}},
+PAGING = [
     {"name": "page", "in": "query", "schema": {"type": "integer", "minimum": 1}},
-    {"name": "per_page", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 500}},
+    {
+        "name": "per_page",
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PER_PAGE},
+    },
 ]
+OTHER_PARAMETERS: dict[str, list[dict[str, Any]]] = {
+    "preview_user_sync": PAGING,
+    "explain_user": [{"name": "user", "in": "query", "required": True, "schema": {"type": "string"}}],
+}
 
 
 @bp.get("/openapi.json")
@@ -79,7 +87,8 @@ def _operation(
 ) -> dict[str, Any]:
     name = endpoint.removeprefix("api.")
     summary = (inspect.getdoc(view) or name).split("\n", 1)[0]
-    is_list = name.startswith("list_") or name == "coverage"
+    spec = _spec_of(view)
+    is_csv = name.startswith("export_")
     success = 204 if name.startswith(("delete_", "remove_", "disable_", "unmap_")) else 200
     if name.startswith(("create_", "connect_", "add_")):
         success = 201
@@ -91,10 +100,12 @@ def _operation(
         "description": f"Role: {required_role(app, endpoint)}.",
         "parameters": [
             *({"name": a, "in": "path", "required": True, "schema": {"type": "string"}} for a in arguments),
-            *(LIST_PARAMETERS if is_list else []),
+            *(_list_parameters(spec) if spec is not None else []),
+            *OTHER_PARAMETERS.get(name, []),
         ],
         "responses": {
-            str(success): _success(success, is_list=is_list),
+            str(success): _success(success, is_list=spec is not None, is_csv=is_csv),
+            **({"200": _success(200)} if name == "undo_run" else {}),  # with dry_run
             "default": {
                 "description": "What went wrong, and what to do",
                 "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -118,11 +129,41 @@ def _operation(
     return found
 
 
-def _success(status: int, *, is_list: bool) -> dict[str, Any]:
+def _list_parameters(spec: ListSpec) -> list[dict[str, Any]]:
+    """What ``listing.parse`` takes for this list: search, sort, pages and its filters."""
+    sorts = [f"{sign}{name}" for name in spec.sorts for sign in ("", "-")]
+    return [
+        {"name": "q", "in": "query", "schema": {"type": "string"}},
+        {"name": "sort", "in": "query", "schema": {"type": "string", "enum": sorts}},
+        *PAGING,
+        *(
+            {
+                "name": name,
+                "in": "query",
+                "schema": {"type": "string", **({} if values is None else {"enum": list(values)})},
+            }
+            for name, values in spec.filters.items()
+        ),
+    ]
+
+
+def _success(status: int, *, is_list: bool = False, is_csv: bool = False) -> dict[str, Any]:
     if status == 204:
         return {"description": "Done"}
+    if is_csv:
+        return {"description": "Done", "content": {"text/csv": {"schema": {"type": "string"}}}}
     schema = {"$ref": "#/components/schemas/List"} if is_list else {"type": "object"}
     return {"description": "Done", "content": {"application/json": {"schema": schema}}}
+
+
+def _spec_of(view: Any) -> ListSpec | None:
+    """What a list can do: the spec that a view hands to ``asked``."""
+    match = re.search(r"\basked\(([\w.]+)\)", inspect.getsource(view))
+    if match is None:
+        return None
+    module, *names = match.group(1).split(".")
+    found = reduce(getattr, names, view.__globals__[module])
+    return found if isinstance(found, ListSpec) else None
 
 
 def _body_of(view: Any) -> type[Request] | None:

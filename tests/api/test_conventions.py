@@ -109,6 +109,24 @@ def test_openapi_lists_every_route_with_its_role(app, as_role):
             assert operation["summary"] and operation["responses"]
 
 
+def test_openapi_names_every_parameter_that_a_list_takes(api):
+    paths = api("GET", "/openapi.json")[1]["paths"]
+
+    def parameters(path, method="get"):
+        return {p["name"]: p for p in paths[path][method]["parameters"]}
+
+    people = parameters("/organizations/{organization_id}/end-users")
+    assert set(people) == {"organization_id", "q", "sort", "page", "per_page", "microsoft_status", "licensed", "mfa", "source", "in_scope"}
+    assert people["microsoft_status"]["schema"]["enum"] == ["active", "disabled", "none"]
+    assert "-email" in people["sort"]["schema"]["enum"]
+    assert {"organization_id", "status"} <= set(parameters("/sync-runs"))
+    assert "taken" in parameters("/microsoft-tenants/{microsoft_tenant_id}/coverage")
+    assert parameters("/organizations/{organization_id}/user-sync/explain")["user"]["required"]
+    assert {"page", "per_page"} <= set(parameters("/organizations/{organization_id}/user-sync/preview", "post"))
+    assert "text/csv" in paths["/organizations/{organization_id}/end-users.csv"]["get"]["responses"]["200"]["content"]
+    assert set(paths["/sync-runs/{run_id}/undo"]["post"]["responses"]) == {"200", "202", "default"}
+
+
 def test_O4_what_the_api_changes_is_in_the_audit_log(api):
     api.made("/organizations", {"name": "Reef"})
     event = api("GET", "/audit-events?action=organization_created")[1]["items"][0]
