@@ -50,7 +50,7 @@ def _expired(call: Call, options: Mapping[str, Any]) -> GraphError:
 def _mark_of(call: Call) -> Mark | None:
     """The mark a request goes on from; None for a first round. Raises GraphError for one that is too old."""
     token = call.request.query.get("$deltatoken")
-    if not token:
+    if token in {None, "", "latest"}:
         return None
     for fault in call.faults.strike("delta", tenant=call.tenant.id, method="GET", path=call.path):
         raise _expired(call, fault.options)

@@ -147,6 +147,21 @@ def test_T3_T4_a_group_filter_takes_nested_members_and_later_ones_with_the_next_
     assert api.get(f"/organizations/{organization}/user-sync")["status"] == "needs_attention"
 
 
+def test_S6_members_are_read_again_only_when_a_group_changed(
+    api: Api, simulator: SimulatorServer, home: Any
+) -> None:
+    ann, bo = (staff(simulator, name, home.default_domain) for name in ("Ann", "Bo"))
+    group = simulator.control.create_group(home.id, "Divers", [ann])
+    organization = api.organization("Reef", api.connected(home.id)["id"])
+    api.enabled(organization, group=[group])
+    simulator.control.clear_log()
+    assert api.synced(organization)["counts"]["in_scope"] == 1
+    assert [r["status"] for r in simulator.control.log(path="/groups/delta")] == [200]
+    assert simulator.control.log(path="transitiveMembers") == []
+    simulator.control.add_member(home.id, group, bo)
+    assert api.synced(organization)["counts"]["created"] == 1
+
+
 def test_W4_a_changed_address_updates_the_linked_person(
     api: Api, simulator: SimulatorServer, home: Any
 ) -> None:
