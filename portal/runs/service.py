@@ -389,7 +389,11 @@ def coverage_documents(microsoft_tenant: MicrosoftTenant, rows: list[DirectoryUs
     statement = (
         select(Link.object_id, Organization.id, Organization.name, Link.end_user_id)
         .join(Organization, Organization.id == Link.organization_id)
-        .where(Link.microsoft_tenant_id == microsoft_tenant.id, Link.object_id.in_(ids))
+        .where(
+            Link.microsoft_tenant_id == microsoft_tenant.id,
+            Link.object_id.in_(ids),
+            Link.in_scope.is_(True),  # whom the filters let go is taken no more (L3)
+        )
         .order_by(Organization.name)
     )
     for object_id, organization_id, name, end_user_id in db.session.execute(statement):
@@ -424,7 +428,9 @@ def _csv_rows(found: Listing) -> Iterator[tuple[object, ...]]:
 
 def _takers(microsoft_tenant: MicrosoftTenant) -> Select[Any]:
     return (
-        select(Link.object_id).where(Link.microsoft_tenant_id == microsoft_tenant.id).group_by(Link.object_id)
+        select(Link.object_id)
+        .where(Link.microsoft_tenant_id == microsoft_tenant.id, Link.in_scope.is_(True))
+        .group_by(Link.object_id)
     )
 
 

@@ -175,6 +175,10 @@ def test_two_organizations_under_one_tenant_share_one_mirror(api: Api, simulator
     several = api.get(f"/microsoft-tenants/{tenant['id']}/coverage?taken=several")
     assert [row["display_name"] for row in several["items"]] == ["Ann Reef"]
     assert [row["name"] for row in several["items"][0]["organizations"]] == ["North", "South"]
+    api.put(f"/organizations/{second}/user-sync", request(department=["Nobody's"]))
+    api.synced(second)  # P13: whom the filters let go is taken no more
+    one = api.get(f"/microsoft-tenants/{tenant['id']}/coverage?taken=one")
+    assert [[o["name"] for o in row["organizations"]] for row in one["items"]] == [["North"]]
 
 
 def test_T7_the_slow_pass_follows_by_itself(api: Api, simulator: SimulatorServer) -> None:
