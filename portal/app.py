@@ -51,7 +51,9 @@ def build(settings: Settings | None = None) -> Flask:
         SECRET_KEY=keys[0],
         SECRET_KEY_FALLBACKS=keys[1:],
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS={} if settings.is_sqlite else {"pool_pre_ping": True, "pool_size": 20},
+        # A statement that fails goes to the log; its parameters are people's names and addresses, or sealed secrets.
+        SQLALCHEMY_ENGINE_OPTIONS={"hide_parameters": True}
+        | ({} if settings.is_sqlite else {"pool_pre_ping": True, "pool_size": 20}),
         SESSION_COOKIE_NAME="rollcall",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",

@@ -73,6 +73,9 @@ def create(name: str, tenant: Tenant | None = None) -> Organization:
         tenant = Tenant(name=wanted, created_at=now)
         db.session.add(tenant)
         db.session.flush()
+        audit.record(
+            db.session(), "tenant_created", object_type="tenant", object_id=tenant.id, name=tenant.name
+        )
     row = Organization(
         name=wanted, name_key=wanted.casefold(), tenant_id=tenant.id, tenant=tenant, created_at=now
     )
@@ -147,6 +150,7 @@ def remove(row: Organization) -> None:
         select(func.count()).select_from(Organization).where(Organization.tenant_id == tenant.id)
     )
     if not left and tenant.microsoft_tenant_id is None and tenant.name == name:
+        audit.record(session, "tenant_deleted", object_type="tenant", object_id=tenant.id, name=tenant.name)
         session.delete(tenant)
         session.flush()
 
