@@ -7,6 +7,7 @@ that the administrator of *another* tenant can choose, and decide nothing.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import msal
 import requests
 
 from portal.errors import PortalError
+from portal.graph.explain import CODES, aadsts
 
 # The answer comes by a GET on purpose: a form posted from Microsoft's page would come without our SameSite=Lax cookie.
 warnings.filterwarnings("ignore", message="response_mode='form_post'", category=UserWarning)
@@ -55,7 +57,7 @@ class SignInApp:
             flow: dict[str, Any] = self._msal().initiate_auth_code_flow(
                 SCOPES, redirect_uri=redirect_uri, prompt="select_account", response_mode="query"
             )
-        except (ValueError, requests.RequestException) as error:
+        except Exception as error:  # as below
             raise SignInFailed(
                 "Microsoft's sign-in cannot be reached. Try again in a minute, or use your password."
             ) from error
@@ -71,13 +73,10 @@ class SignInApp:
             raise SignInFailed(
                 "This sign-in does not belong to this browser, or was used already. Start again."
             ) from error
-        except requests.RequestException as error:
+        except Exception as error:  # MSAL raises its own, requests' and plain ones here (graph-facts 1.7)
             raise SignInFailed("Microsoft's sign-in cannot be reached. Try again in a minute.") from error
         if "id_token" not in result:
-            code = next((f" (AADSTS{c})" for c in result.get("error_codes", [])), "")
-            raise SignInFailed(
-                f"Microsoft refused the sign-in{code}. Start again; if it stays, ask your administrator."
-            )
+            raise SignInFailed(_refusal(result))
         return verify(
             result["id_token"],
             keys=self._keys(),
@@ -107,6 +106,18 @@ class SignInApp:
             return jwt.PyJWKSet.from_dict(answer.json())
         except (requests.RequestException, ValueError, jwt.PyJWTError) as error:
             raise SignInFailed("Microsoft's signing keys cannot be read. Try again in a minute.") from error
+
+
+def _refusal(result: Mapping[str, Any]) -> str:
+    """What Microsoft's refusal means, in words; a refusal of its login page has the number in its description only."""
+    number = aadsts(result)
+    known = CODES.get(number) if number is not None else None
+    if known is not None:
+        return f"Microsoft refused the sign-in. {known.text} (AADSTS{number})"
+    code = (
+        f"AADSTS{number}" if number is not None else re.sub(r"[^\w.-]", "", str(result.get("error", "")))[:60]
+    )
+    return f"Microsoft refused the sign-in ({code}). Start again; if it stays, ask your administrator."
 
 
 def verify(

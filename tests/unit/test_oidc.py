@@ -3,10 +3,11 @@
 import time
 
 import jwt
+import msal
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from portal.auth.oidc import CONSUMER_TENANT, SignInFailed, verify
+from portal.auth.oidc import CONSUMER_TENANT, SignInApp, SignInFailed, verify
 
 LOGIN = "https://login.microsoftonline.com"
 TENANT = "6b1f0f5e-1111-4c2a-9d1e-0a1b2c3d4e5f"
@@ -77,3 +78,32 @@ def test_P10_another_tenants_people_are_refused(tenant):
         check(token(tid=tenant, iss=f"{LOGIN}/{tenant}/v2.0"))
     with pytest.raises(SignInFailed):
         check(token(tid=CONSUMER_TENANT, iss=f"{LOGIN}/{CONSUMER_TENANT}/v2.0"), tenants=(CONSUMER_TENANT,))
+
+
+class Refusing:
+    """Stands for MSAL: refuses, or breaks as it does on a 5xx answer."""
+
+    def __init__(self, answer):
+        self._answer = answer
+
+    def acquire_token_by_auth_code_flow(self, _flow, _answer):
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ({"error": "access_denied", "error_description": "AADSTS50105: not assigned"}, "(AADSTS50105)"),
+        ({"error": "invalid_client", "error_codes": [7000222]}, "has expired"),
+        ({"error": "access_denied", "error_description": "The user cancelled."}, "(access_denied)"),
+        ({"error": "x", "error_description": "AADSTS99999: new"}, "(AADSTS99999)"),
+        (msal.exceptions.MsalServiceError(error="server_error", error_description="HTTP 503"), "cannot be reached"),
+    ],
+)
+def test_C4_a_refused_sign_in_is_told_in_words(monkeypatch, answer, told):
+    monkeypatch.setattr(SignInApp, "_msal", lambda _self: Refusing(answer))
+    with pytest.raises(SignInFailed) as caught:
+        SignInApp(LOGIN, CLIENT, "secret", (TENANT,)).finish({"state": "x"}, {})
+    assert told in caught.value.advice
