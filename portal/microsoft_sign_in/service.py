@@ -112,7 +112,7 @@ def accept_invitation(session: Session, token: str, identity: MicrosoftIdentity,
     """Use an invitation with a Microsoft account instead of a password. Raises NotFound, Refused."""
     row = accounts.find_invitation(session, token, now)
     row.used_at = now
-    with audit.acting_as(audit.Actor(row.email, "page")):
+    with audit.acting_as(audit.Actor(row.email, "page", audit.current_actor().ip)):
         account = accounts.find_account(session, row.email)
         if account is None:
             account = accounts.add_account(
