@@ -23,6 +23,7 @@ EVENTS: dict[str, frozenset[str]] = {
     "account_removed": frozenset({"email"}),
     "invitation_created": frozenset({"email", "role"}),
     "invitation_used": frozenset({"email"}),
+    "invitation_withdrawn": frozenset({"email"}),
     "password_changed": frozenset(),
     "session_ended": frozenset({"email"}),
     "sign_in_failed": frozenset({"email", "reason"}),

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from portal import access, audit, clock, web
 from portal.auth import service
 from portal.auth.forms import AccountForm, InvitationForm, LoginForm, PasswordForm, SetupForm, TotpForm
-from portal.auth.signed_in import open_session
+from portal.auth.signed_in import known_accounts, open_session
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
 from portal.forms import Form, text
@@ -49,6 +49,7 @@ def sign_in() -> Answer:
                 code=text(form.code),
                 now=clock.utcnow(),
                 box=runtime().box,
+                known=known_accounts(),
             )
         except service.SignInRefused as error:
             problem = error.advice
@@ -125,9 +126,12 @@ def invitation(token: str) -> Answer:
             form.show(error)
         else:
             session.clear()
-            open_session(account, method="invitation")
+            if account.totp_secret is None and account.is_active:
+                open_session(account, method="invitation")
             db.session.commit()
-            return redirect("/", 303)
+            return redirect(
+                "/", 303
+            )  # who has an authenticator goes on to the sign-in page: a link is not a code
     return _page("auth/invitation.html", form, invitation=found)
 
 
@@ -148,8 +152,13 @@ def save_account() -> Answer:
     form.offer_zones()
     if not form.validate():
         return _account_page(account_form=form), 422
-    row = _own_account()
-    row.name, row.theme, row.timezone = text(form.name).strip(), text(form.theme), text(form.timezone)
+    service.change_look(
+        db.session(),
+        _own_account(),
+        name=text(form.name).strip(),
+        theme=text(form.theme),
+        timezone=text(form.timezone),
+    )
     db.session.commit()
     return redirect(web.safe_next(request.form.get("next"), default=url_for("auth.account")), 303)
 
@@ -161,7 +170,7 @@ def save_theme() -> Answer:
     chosen = request.form.get("theme", "")
     if chosen not in {"light", "dark", "system"}:
         raise Invalid({"theme": ["One of: light, dark, system."]})
-    _own_account().theme = chosen
+    service.change_look(db.session(), _own_account(), theme=chosen)
     db.session.commit()
     return redirect(web.safe_next(request.form.get("next")), 303)
 
@@ -214,6 +223,8 @@ def end_session(session_id: str) -> Answer:
 def totp() -> Answer:
     """Set up an authenticator app; the secret is stored only once a code from it was right."""
     form = TotpForm()
+    if current_user.account.totp_secret is not None:
+        raise Refused("An authenticator is set up already. Switch it off first.", link="/account#totp")
     secret = session.get("totp_secret") or pyotp.random_base32()
     session["totp_secret"] = secret
     if form.submitted():

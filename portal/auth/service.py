@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,13 +15,14 @@ from portal import audit
 from portal.auth import passwords
 from portal.crypto import SecretBox, hash_token, new_token
 from portal.errors import Invalid, NotFound, PortalError, Refused
-from portal.models import Account, AccountSession, Invitation, Role, StoredSetting
+from portal.models import Account, AccountSession, AuditEvent, Invitation, Role, StoredSetting
 
 SESSION_LIFE = timedelta(hours=12)
 SESSION_IDLE = timedelta(hours=4)
 INVITATION_LIFE = timedelta(days=7)
 LOCK_AFTER = 5
 LOCK_FOR = timedelta(minutes=15)
+KNOWN = ", known browser"
 SETUP_KEY = "setup_token"
 _ADDRESS = re.compile(r"[^@\s<>\"\x00-\x1f]+@[^@\s<>\"\x00-\x1f]+")
 
@@ -95,30 +97,42 @@ def find_account(session: Session, email: str) -> Account | None:
 
 
 def sign_in(
-    session: Session, *, email: str, password: str, code: str, now: datetime, box: SecretBox
+    session: Session,
+    *,
+    email: str,
+    password: str,
+    code: str,
+    now: datetime,
+    box: SecretBox,
+    known: Collection[str] = (),
 ) -> Account:
     """Check e-mail, password and, where set up, the six-digit code.
 
-    Raises SignInRefused (CodeNeeded when only the code is missing). Failures are counted on the account, also when this
-    raises: commit either way. After five the account is locked for a quarter of an hour.
+    Raises SignInRefused (CodeNeeded when only the code is missing). Failures are counted, also when this raises: commit
+    either way. After five the account is locked for a quarter of an hour: for browsers that never signed in to it and
+    for those that did (``known`` holds this browser's account ids) apart, so that a stranger who goes on guessing keeps
+    nobody out who comes back.
     """
     account = find_account(session, email)
-    if account is not None and account.locked_until is not None and account.locked_until > now:
-        minutes = max(1, round((account.locked_until - now).total_seconds() / 60))
+    is_known = account is not None and account.id in known
+    locked_until = _locked_until(session, account, now=now, is_known=is_known)
+    if locked_until is not None and locked_until > now:
+        minutes = max(1, round((locked_until - now).total_seconds() / 60))
         raise SignInRefused(
-            f"Too many attempts for this account. Try again in {minutes} minutes, or ask an administrator for a new link."
+            f"Too many attempts for this account. Try again in {minutes} minutes, use a browser in which you signed in "
+            "before, or ask an administrator for a new link."
         )
     if not passwords.verify(account.password_hash if account else None, password) or account is None:
-        _count_failure(session, account, email=email, now=now, reason="password")
+        _count_failure(session, account, email=email, now=now, reason="password", is_known=is_known)
         raise SignInRefused("The e-mail address and the password do not belong together. Check both.")
     if not account.is_active:
         raise SignInRefused("This account is switched off. Ask an administrator.")
     if account.totp_secret is not None:
-        _check_code(session, account, code=code, now=now, box=box)
+        _check_code(session, account, code=code, now=now, box=box, is_known=is_known)
     if account.password_hash and passwords.is_outdated(account.password_hash):
         account.password_hash = passwords.hash_password(password)
-    account.failed_sign_ins = 0
-    account.locked_until = None
+    if not is_known:
+        account.failed_sign_ins, account.locked_until = 0, None
     return account
 
 
@@ -188,6 +202,22 @@ def change_password(
     audit.record(session, "password_changed", object_type="account", object_id=account.id)
 
 
+def change_look(session: Session, account: Account, **wanted: str) -> None:
+    """Change one's own ``name``, ``theme`` or ``timezone``."""
+    changed = [field for field, value in wanted.items() if getattr(account, field) != value]
+    for field in changed:
+        setattr(account, field, wanted[field])
+    if changed:
+        audit.record(
+            session,
+            "account_changed",
+            object_type="account",
+            object_id=account.id,
+            email=account.email,
+            changes=", ".join(changed),
+        )
+
+
 def open_sessions(session: Session, account_id: str, now: datetime) -> list[AccountSession]:
     """The browsers an account is signed in on, latest use first."""
     statement = (
@@ -206,13 +236,19 @@ def open_sessions(session: Session, account_id: str, now: datetime) -> list[Acco
 def enable_totp(
     session: Session, account: Account, secret: str, code: str, *, now: datetime, box: SecretBox
 ) -> None:
-    """Store an authenticator's secret once a code from it was right. Raises Invalid."""
-    if not pyotp.TOTP(secret).verify(code.strip().replace(" ", ""), for_time=now, valid_window=1):
+    """Store an authenticator's secret once a code from it was right; that code does not sign in any more.
+
+    Raises Invalid, and Refused while one is set up: switching that off takes the password, an open browser is not enough.
+    """
+    if account.totp_secret is not None:
+        raise Refused("An authenticator is set up already. Switch it off first.", link="/account#totp")
+    step = _accepted_step(pyotp.TOTP(secret), code, now=now, after=0)
+    if step is None:
         raise Invalid(
             {"code": ["This code is not right. Check that the clocks agree, and enter the newest code."]}
         )
     account.totp_secret = box.encrypt(secret, purpose=f"totp:{account.id}")
-    account.totp_last_step = None
+    account.totp_last_step = step
     audit.record(session, "totp_changed", object_type="account", object_id=account.id, enabled=True)
 
 
@@ -225,9 +261,13 @@ def disable_totp(session: Session, account: Account, password: str) -> None:
 
 
 def invite(session: Session, *, email: str, role: str, now: datetime, by: str) -> str:
-    """Make a one-time link's token for a new account, or a new password for an existing one. Raises Invalid."""
+    """Make a one-time link's token for a new account, or a new password for an existing one. Raises Invalid.
+
+    An earlier link for this address ends: there is one at most.
+    """
     token = new_token()
     address = normal_email(email)
+    withdraw_invitations(session, address, now)
     session.add(
         Invitation(
             email=address,
@@ -240,6 +280,25 @@ def invite(session: Session, *, email: str, role: str, now: datetime, by: str) -
     )
     audit.record(session, "invitation_created", email=address, role=role)
     return token
+
+
+def open_invitations(session: Session, now: datetime) -> Sequence[Invitation]:
+    """The links that still work, by address."""
+    return session.scalars(
+        select(Invitation)
+        .where(Invitation.used_at.is_(None), Invitation.expires_at > now)
+        .order_by(Invitation.email)
+    ).all()
+
+
+def withdraw_invitations(session: Session, email: str, now: datetime) -> int:
+    """End the open links of an address and give their number."""
+    found = session.execute(
+        update(Invitation)
+        .where(Invitation.email == email, Invitation.used_at.is_(None), Invitation.expires_at > now)
+        .values(expires_at=now)
+    )
+    return int(found.rowcount)  # type: ignore[attr-defined]
 
 
 def find_invitation(session: Session, token: str, now: datetime) -> Invitation:
@@ -256,7 +315,7 @@ def accept_invitation(session: Session, token: str, *, name: str, password: str,
     _check_password(password)
     row.used_at = now
     account = find_account(session, row.email)
-    with audit.acting_as(audit.Actor(row.email, "page")):
+    with audit.acting_as(audit.Actor(row.email, "page", audit.current_actor().ip)):
         if account is None:
             account = add_account(
                 session, email=row.email, role=row.role, now=now, password=password, name=name
@@ -302,7 +361,7 @@ def create_first_administrator(
                 ]
             }
         )
-    with audit.acting_as(audit.Actor(email, "page")):
+    with audit.acting_as(audit.Actor(normal_email(email), "page", audit.current_actor().ip)):
         account = add_account(
             session, email=email, role=Role.ADMINISTRATOR, now=now, password=password, name=name
         )
@@ -316,10 +375,30 @@ def _check_password(password: str, *, field: str = "password") -> None:
         raise Invalid({field: [problem]})
 
 
+def _locked_until(
+    session: Session, account: Account | None, *, now: datetime, is_known: bool
+) -> datetime | None:
+    """Until when this account takes no attempt: strangers are counted on the account, known browsers in the audit log."""
+    if account is None or not is_known:
+        return None if account is None else account.locked_until
+    events = session.scalars(
+        select(AuditEvent)
+        .where(
+            AuditEvent.object_type == "account",
+            AuditEvent.object_id == account.id,
+            AuditEvent.action == "sign_in_failed",
+            AuditEvent.at > now - LOCK_FOR,
+        )
+        .order_by(AuditEvent.at.desc())
+    )
+    failures = [event.at for event in events if str(event.detail["reason"]).endswith(KNOWN)]
+    return failures[LOCK_AFTER - 1] + LOCK_FOR if len(failures) >= LOCK_AFTER else None
+
+
 def _count_failure(
-    session: Session, account: Account | None, *, email: str, now: datetime, reason: str
+    session: Session, account: Account | None, *, email: str, now: datetime, reason: str, is_known: bool
 ) -> None:
-    if account is not None:
+    if account is not None and not is_known:
         account.failed_sign_ins += 1
         if account.failed_sign_ins >= LOCK_AFTER:
             account.failed_sign_ins, account.locked_until = 0, now + LOCK_FOR
@@ -329,21 +408,30 @@ def _count_failure(
         object_type="account",
         object_id=account.id if account else "",
         email=email.strip().casefold()[:320],
-        reason=reason,
+        reason=f"{reason}{KNOWN}" if is_known else reason,
     )
 
 
-def _check_code(session: Session, account: Account, *, code: str, now: datetime, box: SecretBox) -> None:
+def _check_code(
+    session: Session, account: Account, *, code: str, now: datetime, box: SecretBox, is_known: bool
+) -> None:
     """RFC 6238 with one step of tolerance; a step is accepted once, so that an overseen code cannot be used again."""
     if not code.strip():
         raise CodeNeeded("Enter the six-digit code of your authenticator app.")
     totp = pyotp.TOTP(box.decrypt(account.totp_secret or "", purpose=f"totp:{account.id}"))
-    step = int(now.timestamp()) // 30
-    for candidate in (step, step - 1, step + 1):
-        if candidate > (account.totp_last_step or 0) and totp.verify(
-            code.strip().replace(" ", ""), for_time=candidate * 30
-        ):
-            account.totp_last_step = candidate
-            return
-    _count_failure(session, account, email=account.email, now=now, reason="code")
+    accepted = _accepted_step(totp, code, now=now, after=account.totp_last_step or 0)
+    if accepted is not None:
+        account.totp_last_step = accepted
+        return
+    _count_failure(session, account, email=account.email, now=now, reason="code", is_known=is_known)
     raise CodeNeeded("This code is not right, or was used already. Wait for the next one and try again.")
+
+
+def _accepted_step(totp: pyotp.TOTP, code: str, *, now: datetime, after: int) -> int | None:
+    """The step later than ``after`` whose code this is, one before or after now at most; None when it is none's."""
+    step = int(now.timestamp()) // 30
+    typed = code.strip().replace(" ", "")
+    return next(
+        (one for one in (step, step - 1, step + 1) if one > after and totp.verify(typed, for_time=one * 30)),
+        None,
+    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from flask import Flask, g, request
+from flask import Flask, Response, after_this_request, current_app, g, request
 from flask_login import UserMixin, current_user, login_user
+from itsdangerous import BadData, URLSafeTimedSerializer
 
 from portal import clock
 from portal.access import Principal
@@ -15,6 +16,8 @@ from portal.models import Account, AccountSession, Role
 from portal.runtime import runtime
 
 TOUCH_EVERY = timedelta(minutes=5)
+KNOWN_COOKIE, KNOWN_MOST = "rollcall_known", 5
+KNOWN_SECONDS = 180 * 24 * 3600
 
 
 class SignedInUser(UserMixin):  # type: ignore[misc]
@@ -52,6 +55,38 @@ def open_session(account: Account, *, method: str) -> None:
     found = service.find_session(db.session(), token, clock.utcnow())
     if found is not None:
         login_user(SignedInUser(found.account, found.session, token))
+    _remember(account.id)
+
+
+def known_accounts() -> tuple[str, ...]:
+    """Ids of the accounts this browser signed in to before, the latest first (``service.sign_in``)."""
+    try:
+        found = _signer().loads(request.cookies.get(KNOWN_COOKIE, ""), max_age=KNOWN_SECONDS)
+    except BadData:
+        return ()
+    return tuple(str(account_id) for account_id in found)
+
+
+def _remember(account_id: str) -> None:
+    """Leave a signed cookie that this browser was let in; it opens nothing."""
+    ids = list(dict.fromkeys([account_id, *known_accounts()]))[:KNOWN_MOST]
+
+    @after_this_request
+    def _set(response: Response) -> Response:
+        response.set_cookie(
+            KNOWN_COOKIE,
+            str(_signer().dumps(ids)),
+            max_age=KNOWN_SECONDS,
+            httponly=True,
+            samesite="Lax",
+            secure=current_app.config["SESSION_COOKIE_SECURE"],
+        )
+        return response
+
+
+def _signer() -> URLSafeTimedSerializer:
+    keys = [*current_app.config["SECRET_KEY_FALLBACKS"], current_app.config["SECRET_KEY"]]
+    return URLSafeTimedSerializer(keys, salt=KNOWN_COOKIE)
 
 
 def _load(token: str) -> SignedInUser | None:

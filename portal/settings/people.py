@@ -11,7 +11,7 @@ from portal.auth import service as accounts
 from portal.clock import utcnow
 from portal.errors import Refused
 from portal.extensions import db
-from portal.models import Account, Role
+from portal.models import Account, Invitation, Role
 
 
 def people() -> Sequence[Account]:
@@ -39,8 +39,22 @@ def switch(row: Account, *, active: bool) -> None:
         _keep_one(row)
     row.is_active = active
     if not active:
-        accounts.end_all_sessions(db.session(), row.id, utcnow())
+        _shut_out(row)
     _record(row, "switched on" if active else "switched off")
+
+
+def reset_totp(row: Account) -> None:
+    """Take a lost authenticator away: the password is enough until its owner sets up a new one."""
+    if row.totp_secret is None:
+        return
+    row.totp_secret = row.totp_last_step = None
+    audit.record(db.session(), "totp_changed", object_type="account", object_id=row.id, enabled=False)
+
+
+def withdraw(row: Invitation) -> None:
+    """End an open one-time link."""
+    if accounts.withdraw_invitations(db.session(), row.email, utcnow()):
+        audit.record(db.session(), "invitation_withdrawn", email=row.email)
 
 
 def remove(row: Account) -> None:
@@ -48,9 +62,15 @@ def remove(row: Account) -> None:
     if row.role == Role.ADMINISTRATOR:
         _keep_one(row)
     audit.record(db.session(), "account_removed", object_type="account", object_id=row.id, email=row.email)
-    accounts.end_all_sessions(db.session(), row.id, utcnow())
+    _shut_out(row)
     db.session.delete(row)
     db.session.flush()
+
+
+def _shut_out(row: Account) -> None:
+    """End the sessions and open links of somebody: a link would bring a removed account back."""
+    accounts.end_all_sessions(db.session(), row.id, utcnow())
+    accounts.withdraw_invitations(db.session(), row.email, utcnow())
 
 
 def _keep_one(row: Account) -> None:

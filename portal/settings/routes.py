@@ -22,7 +22,7 @@ from portal.forms import Form, choices, text
 from portal.listing import parse
 from portal.microsoft import credentials
 from portal.microsoft_sign_in import service as microsoft_sign_in
-from portal.models import Account, ApiToken, Role, SyncRun
+from portal.models import Account, ApiToken, Invitation, Role, SyncRun
 from portal.runtime import runtime
 from portal.settings import audit_log, people, permissions
 
@@ -175,6 +175,7 @@ def _people(form: InviteForm, *, link: str | None = None, sign_in: SignInForm | 
         invite=form,
         sign_in=sign_in,
         people=people.people(),
+        invitations=accounts.open_invitations(db.session(), utcnow()),
         roles=ROLES,
         link=link,
         answer=_address("microsoft_sign_in.answer"),
@@ -184,7 +185,7 @@ def _people(form: InviteForm, *, link: str | None = None, sign_in: SignInForm | 
 @bp.post("/people/<account_id>")
 @requires(Role.ADMINISTRATOR)
 def change_person(account_id: str) -> Response:
-    """Change a role, switch off or on, or remove."""
+    """Change a role, switch off or on, remove, or take a lost authenticator away."""
     row = load(Account, account_id, "account")
     match request.form.get("do"):
         case "role":
@@ -195,10 +196,21 @@ def change_person(account_id: str) -> Response:
             people.switch(row, active=True)
         case "remove":
             people.remove(row)
+        case "totp":
+            people.reset_totp(row)
         case _:
-            raise Invalid({"do": ["One of: role, off, on, remove."]})
+            raise Invalid({"do": ["One of: role, off, on, remove, totp."]})
     db.session.commit()
     return web.respond(redirect=url_for(".list_people"), toast="Saved.")
+
+
+@bp.post("/people/invitations/<invitation_id>/withdraw")
+@requires(Role.ADMINISTRATOR)
+def withdraw_invitation(invitation_id: str) -> Response:
+    """End a one-time link that was not used yet."""
+    people.withdraw(load(Invitation, invitation_id, "invitation"))
+    db.session.commit()
+    return web.respond(redirect=url_for(".list_people"), toast="Withdrawn.")
 
 
 @bp.route("/tokens", methods=["GET", "POST"])
