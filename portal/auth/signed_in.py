@@ -11,7 +11,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from portal import clock
 from portal.access import Principal
 from portal.auth import service
-from portal.extensions import db, login, mark_write
+from portal.extensions import db, login, mark_write, writing
 from portal.models import Account, AccountSession, Role
 from portal.runtime import runtime
 
@@ -112,6 +112,8 @@ def _touch(session: AccountSession) -> None:
     """Note that the session is in use, now and then, in a short transaction of its own: a GET stays a reader."""
     now = clock.utcnow()
     if now - session.last_seen_at < TOUCH_EVERY or request.method != "GET":
+        return
+    if writing.get():  # this request holds the database: the other transaction would wait for it in vain
         return
     with runtime().sessions() as other:
         mark_write(other)
