@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import audit
@@ -30,16 +33,22 @@ LOSSES = {
 
 @dataclass(frozen=True)
 class Report:
-    """checks: ``{"name","state","detail"}`` in the order of the table. problem: why Microsoft refuses the portal, or None."""
+    """checks: ``{"name","state","detail"}`` in the order of the table. problem: why Microsoft refuses the portal, or None.
+
+    ends: of a partner tenant, when the relationships with its customers end (C5), by directory id.
+    """
 
     checks: tuple[dict[str, Any], ...]
     problem: SourceError | None = None
+    ends: Mapping[str, datetime] = field(default_factory=dict)
 
 
 def look(settings: Settings, registration: AppRegistration, *, directory_id: str, cloud: str) -> Report:
     """Ask Microsoft, with a fresh token. Uses no database; never raises for what Microsoft answers."""
     try:
-        return Report(tuple(gateway.check(settings, registration, directory_id=directory_id, cloud=cloud)))
+        checks = tuple(gateway.check(settings, registration, directory_id=directory_id, cloud=cloud))
+        ends = gateway.relationship_ends(settings, registration, directory_id=directory_id, cloud=cloud)
+        return Report(checks, ends=ends)
     except SourceError as error:
         failed = {"name": "Connection", "state": "error", "detail": error.advice, "permission": ""}
         return Report((failed,), error)
@@ -53,6 +62,10 @@ def keep(session: Session, row: MicrosoftTenant, report: Report) -> None:
         service.mark_working(session, row)
     elif isinstance(report.problem, SourceAuthError):
         service.mark_broken(row, report.problem)
+    for customer in session.scalars(
+        select(MicrosoftTenant).where(MicrosoftTenant.directory_id.in_(report.ends))
+    ):
+        customer.relationship_ends_at = report.ends[customer.directory_id]
     audit.record(
         session,
         "microsoft_tenant_checked",

@@ -1,4 +1,8 @@
-"""Admin consent (C2, graph-facts 1.3): a random single-use state, and a tenant that is never believed from the query string."""
+"""Admin consent (C2, graph-facts 1.3): a random single-use state, and a tenant that is never believed from the query string.
+
+Right after consent Microsoft may still be copying the app to the tenant. So the answer is taken once (``finish``), and the
+proof tried for five minutes, ever more rarely, by the page that waits (``attempt``).
+"""
 
 from __future__ import annotations
 
@@ -11,15 +15,24 @@ from sqlalchemy import select, update
 from portal import audit
 from portal.clock import utcnow
 from portal.crypto import hash_token, new_token
-from portal.errors import Invalid, Refused, SourceAuthError
+from portal.errors import (
+    Invalid,
+    PortalError,
+    Refused,
+    SourceError,
+    SourcePermissionMissing,
+    SourceThrottled,
+    SourceTransient,
+)
 from portal.extensions import db
 from portal.graph.clouds import CLOUDS
-from portal.graph.explain import consent_error
+from portal.graph.explain import CODES, aadsts, consent_error
 from portal.microsoft import gateway, service
 from portal.models import ConsentRequest, MicrosoftTenant
 from portal.runtime import runtime
 
 LIFE = timedelta(minutes=15)
+PATIENCE = timedelta(minutes=5)
 NOT_OURS = "This answer does not belong to a request of this browser, was used already, or came too late. Start again."
 
 
@@ -53,21 +66,29 @@ def begin(*, directory_id: str, cloud: str, browser: str, redirect_uri: str, kno
     return f"{login.login_url}/{wanted or 'organizations'}/v2.0/adminconsent?{urlencode(query)}"
 
 
-def finish(answer: Mapping[str, str], *, browser: str) -> MicrosoftTenant:
-    """Take Microsoft's answer. Raises Refused for a bad state or a declined consent, Source errors, Invalid."""
+class NotYet(PortalError):
+    """Microsoft does not know of the consent yet: try again in ``seconds``."""
+
+    def __init__(self, advice: str, *, seconds: int) -> None:
+        super().__init__(advice)
+        self.seconds = seconds
+
+
+def finish(answer: Mapping[str, str], *, browser: str) -> str:
+    """Take Microsoft's answer; gives what ``attempt`` takes. Raises Refused for a bad state or a declined consent."""
     now = utcnow()
     digest = hash_token(answer.get("state", ""))
     row = db.session.get(ConsentRequest, digest)
     if row is None or row.session_id != browser or row.used_at is not None or row.expires_at <= now:
         raise Refused(NOT_OURS, link="/microsoft-tenants/connect")
+    expected = row.directory_id
     used = db.session.execute(
         update(ConsentRequest)
         .where(ConsentRequest.state_hash == digest, ConsentRequest.used_at.is_(None))
-        .values(used_at=now)
+        .values(used_at=now, directory_id=None)
     )
     if used.rowcount != 1:  # type: ignore[attr-defined]
         raise Refused(NOT_OURS, link="/microsoft-tenants/connect")
-    expected, cloud = row.directory_id, row.cloud
     db.session.commit()  # single use, whatever comes next; and nothing is held while Microsoft is asked (T6)
     if "error" in answer:
         raise Refused(
@@ -83,7 +104,35 @@ def finish(answer: Mapping[str, str], *, browser: str) -> MicrosoftTenant:
             "Let an administrator of the right tenant sign in.",
             link="/microsoft-tenants/connect",
         )
-    proof = _proof(candidate, cloud)
+    db.session.execute(
+        update(ConsentRequest).where(ConsentRequest.state_hash == digest).values(directory_id=candidate)
+    )
+    db.session.commit()
+    return digest
+
+
+def attempt(request_id: str, *, browser: str) -> MicrosoftTenant:
+    """Prove the tenant that consented and connect it. The caller commits.
+
+    Raises NotYet while it may still come, Refused, Source errors and Invalid when it will not.
+    """
+    row = waiting(request_id, browser=browser)
+    candidate, cloud, since = row.directory_id or "", row.cloud, row.used_at or utcnow()
+    registration = service.registration_or_invalid()
+    db.session.rollback()  # nothing is held while Microsoft is asked (T6)
+    try:
+        proof = gateway.prove(runtime().settings, registration, directory_id=candidate, cloud=cloud)
+    except SourceError as error:
+        if not _may_pass(error):
+            raise
+        waited = utcnow() - since
+        if waited < PATIENCE:
+            raise NotYet(error.advice, seconds=_pause(waited)) from error
+        raise Refused(
+            f"{error.advice} The portal tried for {PATIENCE.seconds // 60} minutes. When the reason is gone, connect by "
+            "tenant ID: consent need not be given again.",
+            link="/microsoft-tenants/connect",
+        ) from error
     present = db.session.scalar(
         select(MicrosoftTenant).where(MicrosoftTenant.directory_id == proof.directory_id)
     )
@@ -93,21 +142,30 @@ def finish(answer: Mapping[str, str], *, browser: str) -> MicrosoftTenant:
     return service.add(proof, cloud)
 
 
+def waiting(request_id: str, *, browser: str) -> ConsentRequest:
+    """The accepted consent that waits for its proof. Raises Refused when it is not this browser's."""
+    row = db.session.get(ConsentRequest, request_id)
+    if row is None or row.session_id != browser or row.used_at is None or row.directory_id is None:
+        raise Refused(NOT_OURS, link="/microsoft-tenants/connect")
+    return row
+
+
+def _may_pass(error: SourceError) -> bool:
+    """What is ordinary in the minutes after consent (graph-facts 1.3, rule 4), or trouble of Microsoft's own."""
+    if not error.is_connection:
+        return isinstance(error, SourcePermissionMissing | SourceTransient | SourceThrottled)
+    known = CODES.get(aadsts({"error_description": error.code}) or 0)
+    return error.code == "Authorization_IdentityNotFound" or (known is not None and known.minutes)
+
+
+def _pause(waited: timedelta) -> int:
+    """Seconds to the next try: 5, then half of what was waited, at most a minute."""
+    return int(min(max(waited.total_seconds() / 2, 5), 60))
+
+
 def record_refusal(reason: str) -> None:
     """Note in the audit log that a consent did not come to its end. The caller commits."""
     audit.record(db.session(), "consent_refused", reason=reason[:500])
-
-
-def _proof(directory_id: str, cloud: str) -> gateway.Proof:
-    registration = service.registration_or_invalid()
-    db.session.rollback()
-    try:
-        return gateway.prove(runtime().settings, registration, directory_id=directory_id, cloud=cloud)
-    except SourceAuthError as error:
-        raise Refused(
-            f"{error.advice} Right after consent Microsoft may need some minutes: then connect by tenant ID instead of asking again.",
-            link="/microsoft-tenants/connect",
-        ) from error
 
 
 def _is_guid(text: str) -> bool:

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from portal.engine.normalize import clean, parse_time
-from portal.errors import Invalid, PortalError, Refused, SourceError
+from portal.engine.normalize import clean
+from portal.errors import Invalid, PortalError, SourceError
 from portal.extensions import db
 from portal.microsoft import gateway, service
 from portal.models import MicrosoftTenant
@@ -30,13 +30,26 @@ class Customer:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one customer: the tenant when connected, otherwise the reason."""
+class Wanted:
+    """A customer that was chosen to be connected."""
 
     directory_id: str
     name: str
+    ends_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one customer: the tenant when connected, otherwise the reason; neither while it waits its turn."""
+
+    wanted: Wanted
     problem: str = ""
-    connected: bool = False
+    tenant: MicrosoftTenant | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """False while it waits its turn."""
+        return bool(self.problem or self.tenant)
 
 
 def partners() -> Sequence[MicrosoftTenant]:
@@ -54,12 +67,12 @@ def customers(partner: MicrosoftTenant) -> list[Customer]:
     )
     found: dict[str, Customer] = {}
     refusals: list[SourceError] = []
+    ends: dict[str, datetime] = {}
     try:
-        ends = {}
-        for item in source.partner_relationships():
-            customer = item.get("customer") or {}
-            if item.get("status") == "active":
-                ends[str(customer.get("tenantId", "")).lower()] = parse_time(item.get("endDateTime"))
+        ends = gateway.ends_of(source.partner_relationships())
+    except SourceError as error:
+        refusals.append(error)
+    try:
         for item in source.partner_customers():
             key = str(item.get("tenantId", "")).lower()
             found[key] = Customer(
@@ -76,7 +89,7 @@ def customers(partner: MicrosoftTenant) -> list[Customer]:
                 key,
                 name,
                 str(item.get("defaultDomainName", "")),
-                known.ends_at if known else None,
+                ends.get(key),
                 is_connected=False,
             )
     except SourceError as error:
@@ -91,20 +104,16 @@ def customers(partner: MicrosoftTenant) -> list[Customer]:
     return sorted(found.values(), key=lambda c: c.name.casefold())
 
 
-def connect_many(directory_ids: Sequence[str], *, cloud: str) -> list[Outcome]:
-    """Connect each; one that fails spares the others. Commits after each."""
-    outcomes = []
-    for directory_id in list(dict.fromkeys(directory_ids))[:MOST]:
-        try:
-            row = service.connect_releasing(directory_id, cloud)
-            db.session.commit()
-            outcomes.append(Outcome(directory_id, row.name, connected=True))
-        except Invalid as error:
-            db.session.rollback()
-            outcomes.append(
-                Outcome(directory_id, directory_id, " ".join(t for ts in error.errors.values() for t in ts))
-            )
-        except (Refused, PortalError) as error:
-            db.session.rollback()
-            outcomes.append(Outcome(directory_id, directory_id, error.advice))
-    return outcomes
+def connect_one(wanted: Wanted, *, cloud: str) -> Outcome:
+    """Connect one customer and commit. Never raises for what Microsoft or the state of things refuses."""
+    try:
+        row = service.connect_releasing(wanted.directory_id, cloud)
+    except Invalid as error:
+        db.session.rollback()
+        return Outcome(wanted, " ".join(text for texts in error.errors.values() for text in texts))
+    except PortalError as error:
+        db.session.rollback()
+        return Outcome(wanted, error.advice)
+    row.relationship_ends_at = wanted.ends_at
+    db.session.commit()
+    return Outcome(wanted, tenant=row)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from portal import clock
 from portal.config import Settings
 from portal.engine.mirror.read import verified_domains
-from portal.engine.normalize import clean
+from portal.engine.normalize import clean, parse_time
 from portal.engine.ports import SourceFactory
-from portal.errors import PortalError, SourceAuthError, SourceTransient, Stopped
+from portal.errors import PortalError, SourceAuthError, SourceError, SourceTransient, Stopped
 from portal.graph.client import GraphClient
 from portal.graph.clouds import CLOUDS, Cloud, cloud
 from portal.graph.limiter import SlowLimiter
@@ -23,7 +24,18 @@ from portal.microsoft.credentials import AppRegistration
 from portal.models import MicrosoftTenant
 from portal.runtime import Runtime
 
-__all__ = ["CLOUDS", "Proof", "check", "cloud_of", "prove", "reader", "source_factory", "start_afresh"]
+__all__ = [
+    "CLOUDS",
+    "Proof",
+    "check",
+    "cloud_of",
+    "ends_of",
+    "prove",
+    "reader",
+    "relationship_ends",
+    "source_factory",
+    "start_afresh",
+]
 
 REQUEST_PATIENCE = 8.0
 """How long a page or API request may wait for Microsoft in all its pauses; longer is for runs only."""
@@ -126,6 +138,31 @@ def check(
         {"name": line.name, "state": line.state, "detail": line.detail, "permission": line.permission}
         for line in source.check()
     ]
+
+
+def relationship_ends(
+    settings: Settings, registration: AppRegistration, *, directory_id: str, cloud: str
+) -> dict[str, datetime]:
+    """When the relationships of a partner tenant with its customers end (C5); empty where it is none, or may not tell."""
+    source = reader(
+        settings, registration, directory_id=directory_id, cloud=cloud, wait=Patience().wait, is_fresh=False
+    )
+    try:
+        return ends_of(source.partner_relationships())
+    except SourceError:
+        return {}
+
+
+def ends_of(relationships: Iterable[Mapping[str, Any]]) -> dict[str, datetime]:
+    """Customer's directory id → the last end of its relationships, of those that run before those that ran out."""
+    found: dict[str, tuple[bool, datetime]] = {}
+    for item in relationships:
+        end, status = parse_time(item.get("endDateTime")), item.get("status")
+        key = str((item.get("customer") or {}).get("tenantId") or "").lower()
+        if end is None or not key or status not in {"active", "expired", "terminated"}:
+            continue
+        found[key] = max(found.get(key, (False, end)), (status == "active", end))
+    return {key: end for key, (_, end) in found.items()}
 
 
 @dataclass

@@ -10,7 +10,8 @@ from wtforms.validators import InputRequired, Length
 
 from portal import web
 from portal.access import load, requires, writes
-from portal.errors import Invalid, PortalError, Refused, SourceError
+from portal.engine.normalize import parse_time
+from portal.errors import Invalid, PortalError, Refused
 from portal.extensions import db
 from portal.forms import Form, choices, text
 from portal.graph.clouds import CLOUDS
@@ -75,11 +76,7 @@ def connect() -> Response:
             db.session.rollback()
             form.show(error)
         else:
-            db.session.commit()
-            runtime().wake()
-            return web.respond(
-                redirect=url_for(".index"), toast=f"{row.name} is connected. Its first read is under way."
-            )
+            return _connected(row)
     return _connect_page(form)
 
 
@@ -127,18 +124,74 @@ def reconnect(microsoft_tenant_id: str) -> Response:
 def consent_answer() -> Response:
     """Microsoft's answer: state first, error before consent, and the tenant is proven by a call (C2)."""
     try:
-        row = consent.finish(request.args.to_dict(), browser=_browser())
-    except (PortalError, SourceError) as error:
+        request_id = consent.finish(request.args.to_dict(), browser=_browser())
+    except PortalError as error:
+        return _refused(error)
+    return _prove(request_id)
+
+
+@bp.get("/microsoft-tenants/consent/<request_id>")
+@requires(Role.ADMINISTRATOR)
+def consent_wait(request_id: str) -> Response:
+    """Consent was given, Microsoft does not know of it yet: this page tries again by itself (graph-facts 1.3)."""
+    consent.waiting(request_id, browser=_browser())
+    return _wait(request_id, "", 5)
+
+
+@bp.post("/microsoft-tenants/consent/<request_id>")
+@requires(Role.ADMINISTRATOR)
+def consent_try(request_id: str) -> Response:
+    """Try once more to prove the tenant that consented."""
+    return _prove(request_id)
+
+
+def _prove(request_id: str) -> Response:
+    try:
+        row = consent.attempt(request_id, browser=_browser())
+    except consent.NotYet as error:
         db.session.rollback()
-        consent.record_refusal(error.advice)
-        db.session.commit()
-        link = error.link if isinstance(error, Refused) else None
-        return web.render("microsoft/consent_failed.html", status=422, advice=error.advice, link=link)
+        if request.method == "GET":
+            return redirect(url_for(".consent_wait", request_id=request_id), 303)
+        return _wait(request_id, error.advice, error.seconds)
+    except PortalError as error:
+        return _refused(error)
+    return _connected(row)
+
+
+def _wait(request_id: str, advice: str, seconds: int) -> Response:
+    return web.render(
+        "microsoft/consent_wait.html",
+        blocks={"consent_wait": "consent_wait"},
+        request_id=request_id,
+        advice=advice,
+        seconds=seconds,
+    )
+
+
+def _refused(error: PortalError) -> Response:
+    db.session.rollback()
+    consent.record_refusal(error.advice)
+    db.session.commit()
+    return web.render(
+        "microsoft/consent_failed.html",
+        blocks={"consent_wait": "content"},
+        status=422,
+        advice=error.advice,
+        link=error.link if isinstance(error, Refused) else None,
+    )
+
+
+def _connected(row: MicrosoftTenant) -> Response:
+    """Start the first read and check at once, so that what is missing is seen before a sync is set up (C4)."""
     db.session.commit()
     runtime().wake()
-    return web.respond(
-        redirect=url_for(".index"), toast=f"{row.name} is connected. Its first read is under way."
-    )
+    row = check.check_releasing(row)
+    db.session.commit()
+    missing = sum(line["state"] != "ok" for line in row.checks)
+    told = f"{row.name} is connected. Its first read is under way."
+    if missing:
+        told += f" Not everything works yet: {missing} of {len(row.checks)} calls, see the table."
+    return web.respond(redirect=url_for(".detail", microsoft_tenant_id=row.id), toast=told)
 
 
 @bp.post("/microsoft-tenants/<microsoft_tenant_id>/check")
@@ -205,15 +258,48 @@ def map_to(microsoft_tenant_id: str) -> Response:
 def discover_customers() -> Response:
     """Partner (C3): list customers of a connected partner tenant, connect the chosen ones, each with its own outcome."""
     partner_id = request.values.get("partner", "")
-    partners = discover.partners()
-    if request.method == "POST":
-        outcomes = discover.connect_many(
-            request.form.getlist("id"), cloud=request.form.get("cloud", "global")
+    if request.method == "GET":
+        found = (
+            discover.customers(load(MicrosoftTenant, partner_id, "Microsoft tenant")) if partner_id else None
         )
+        return web.render(
+            "microsoft/discover.html", partners=discover.partners(), partner_id=partner_id, found=found
+        )
+    partner = load(MicrosoftTenant, partner_id, "Microsoft tenant")
+    chosen = [_wanted(directory_id) for directory_id in dict.fromkeys(request.form.getlist("id"))]
+    if not chosen:
+        raise Invalid({"id": ["Choose at least one customer."]})
+    outcomes = [discover.Outcome(one) for one in chosen[: discover.MOST]]
+    if request.form.get("at_once"):
+        outcomes = [discover.connect_one(one, cloud=partner.cloud) for one in chosen[: discover.MOST]]
         runtime().wake()
-        return web.render("microsoft/discovered.html", outcomes=outcomes)
-    found = discover.customers(load(MicrosoftTenant, partner_id, "Microsoft tenant")) if partner_id else None
-    return web.render("microsoft/discover.html", partners=partners, partner_id=partner_id, found=found)
+    return web.render("microsoft/discovered.html", outcomes=outcomes, partner_id=partner_id)
+
+
+@bp.post("/microsoft-tenants/discover/connect")
+@requires(Role.ADMINISTRATOR)
+def connect_customer() -> Response:
+    """Connect one of the chosen customers: a line of the progress page (C3)."""
+    partner = load(MicrosoftTenant, request.form.get("partner", ""), "Microsoft tenant")
+    outcome = discover.connect_one(_wanted(request.form.get("id", "")), cloud=partner.cloud)
+    runtime().wake()
+    return web.render(
+        "microsoft/discovered.html",
+        blocks={f"customer_{outcome.wanted.directory_id}": "customer"},
+        outcomes=[outcome],
+        outcome=outcome,
+        partner_id=partner.id,
+    )
+
+
+def _wanted(directory_id: str) -> discover.Wanted:
+    """A customer as the list showed it; name and end are only shown, and read anew with the partner's next check."""
+    directory_id = directory_id.strip().lower()
+    return discover.Wanted(
+        directory_id,
+        request.form.get(f"name_{directory_id}", directory_id)[:256],
+        parse_time(request.form.get(f"ends_{directory_id}", "")),
+    )
 
 
 def _connect_page(form: ConnectForm) -> Response:

@@ -57,6 +57,24 @@ PERMISSIONS = (
     ),
 )
 
+PARTNER_PERMISSIONS = (
+    Permission(
+        "DelegatedAdminRelationship.Read.All",
+        "f6e9e124-4586-492f-adc0-c6f96e4823fd",
+        "Only for Discover customers, in a partner's own tenant: customers by delegated admin relationship, and when those "
+        "end. Without it contracts are listed, and nobody is warned of an end.",
+        is_optional=True,
+    ),
+    Permission(
+        "Directory.Read.All",
+        "7ab1d382-f21e-4acd-a863-ba3e13f7da61",
+        "Only for Discover customers, in a partner's own tenant: customers by reseller contract. Without it only those with "
+        "a delegated admin relationship are listed.",
+        is_optional=True,
+    ),
+)
+"""Not in the manifest: once they are on the registration, every customer is asked to consent to them too."""
+
 
 def manifest() -> str:
     """The ``requiredResourceAccess`` part of the app's manifest."""

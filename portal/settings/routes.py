@@ -119,7 +119,7 @@ def microsoft() -> Response:
         "microsoft",
         form,
         shown=shown,
-        permissions=permissions.PERMISSIONS,
+        permissions=permissions.PERMISSIONS + permissions.PARTNER_PERMISSIONS,
         manifest=permissions.manifest(),
         callback=_address("microsoft.consent_answer"),
         now=utcnow(),

@@ -1,0 +1,311 @@
+"""C2–C5 over the pages: admin consent there and back, a partner's customers, and what each ends on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+import requests
+import time_machine
+from flask import Flask
+from flask.testing import FlaskClient
+
+from portal import create_app
+from portal.auth import service as accounts
+from portal.clock import utcnow
+from portal.extensions import db
+from portal.microsoft import check
+from portal.models import AuditEvent, ConsentRequest, MicrosoftTenant, Role
+from portal.simulator.server import SimulatorServer
+from tests.system.conftest import settings_for
+
+PASSWORD = "correct horse battery staple"
+HTTPS = {"base_url": "https://127.0.0.1"}
+
+
+class Browser:
+    """A browser without script, signed in; htmx where a test says so."""
+
+    def __init__(self, client: FlaskClient) -> None:
+        self._client = client
+        self.send("/login", "/login", email="ann@rollcall.example", password=PASSWORD)
+
+    def get(self, path: str) -> Any:
+        return self._client.get(path, **HTTPS)
+
+    def send(self, path: str, page: str, *, htmx: str = "", **form: Any) -> Any:
+        """Post a form with the token of its page."""
+        token = re.search(r'name="csrf_token" value="([^"]+)"', self.get(page).text)
+        assert token is not None
+        headers = {"Referer": "https://127.0.0.1/"}
+        if htmx:
+            headers |= {"HX-Request": "true", "HX-Target": htmx}
+        return self._client.post(path, data={"csrf_token": token[1], **form}, headers=headers, **HTTPS)
+
+    def asked(self, directory_id: str = "", cloud: str = "global") -> str:
+        """Begin a consent; the address of Microsoft's page."""
+        answer = self.send(
+            "/microsoft-tenants/consent", "/microsoft-tenants/connect", directory_id=directory_id, cloud=cloud
+        )
+        assert answer.status_code == 303, answer.text
+        return str(answer.headers["Location"])
+
+
+@pytest.fixture
+def app(simulator: SimulatorServer, tmp_path: Path) -> Iterator[Flask]:
+    found = create_app(settings_for(simulator, tmp_path, base_url="https://127.0.0.1", scheduler="off"))
+    with found.app_context():
+        db.create_all()
+        accounts.add_account(
+            db.session(), email="ann@rollcall.example", role=Role.ADMINISTRATOR, now=utcnow(), password=PASSWORD
+        )
+        db.session.commit()
+    yield found
+    with found.app_context():
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def browser(app: Flask) -> Browser:
+    return Browser(app.test_client())
+
+
+@pytest.fixture
+def customer(simulator: SimulatorServer) -> str:
+    """A tenant that never consented."""
+    return simulator.world.customer_ids[0]
+
+
+def decided(simulator: SimulatorServer, address: str, decision: str = "accept", tenant: str = "") -> str:
+    """What Microsoft sends the browser back with, once its administrator decided."""
+    form = {"decision": decision, **({"tenant": tenant} if tenant else {})}
+    reply = requests.post(address, data=form, verify=simulator.ca_file, allow_redirects=False, timeout=10)
+    assert reply.status_code in {302, 303}, reply.text[:300]
+    back = urlsplit(reply.headers["Location"])
+    return f"{back.path}?{back.query}"
+
+
+def forged(address: str, **answer: str) -> str:
+    """An answer made by somebody else, with the right state."""
+    state = parse_qs(urlsplit(address).query)["state"][0]
+    return f"/microsoft-tenants/consent/answer?{urlencode({'state': state, **answer})}"
+
+
+def tenants(app: Flask) -> list[str]:
+    with app.app_context():
+        return [row.directory_id for row in db.session.query(MicrosoftTenant)]
+
+
+def refusals(app: Flask) -> list[str]:
+    with app.app_context():
+        return [e.detail["reason"] for e in db.session.query(AuditEvent).filter_by(action="consent_refused")]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_C2_accepted_consent_connects_and_shows_what_works(
+    app: Flask, browser: Browser, simulator: SimulatorServer, customer: str, is_known: bool
+) -> None:
+    address = browser.asked(customer if is_known else "")
+    answer = browser.get(decided(simulator, address, tenant="" if is_known else customer))
+    assert answer.status_code == 303, answer.text
+    assert tenants(app) == [customer]
+    page = browser.get(answer.headers["Location"])
+    assert "is connected" in page.text and "What the sync needs" in page.text and "Last sign-in" in page.text
+
+
+@pytest.mark.parametrize(("decision", "told"), [("decline", "AADSTS65004"), ("cancel", "permission_denied")])
+def test_C2_a_declined_consent_says_so_though_the_answer_says_consented_too(
+    app: Flask, browser: Browser, simulator: SimulatorServer, customer: str, decision: str, told: str
+) -> None:
+    answer = browser.get(decided(simulator, browser.asked(customer), decision))
+    assert answer.status_code == 422
+    assert told in answer.text and "Start again" in answer.text
+    assert tenants(app) == []
+    assert told in refusals(app)[0]
+
+
+def test_C2_an_answer_for_another_tenant_than_asked_is_refused(
+    app: Flask, browser: Browser, simulator: SimulatorServer, customer: str
+) -> None:
+    answer = browser.get(forged(browser.asked(customer), admin_consent="True", tenant=simulator.tenant_ids[0]))
+    assert answer.status_code == 422 and "another Microsoft tenant" in answer.text
+    assert tenants(app) == []
+
+
+def test_C2_a_forged_tenant_that_exists_nowhere_is_refused_at_once(app: Flask, browser: Browser) -> None:
+    nowhere = "99999999-1111-4222-8333-444444444444"
+    answer = browser.get(forged(browser.asked(), admin_consent="True", tenant=nowhere))
+    assert answer.status_code == 422 and "AADSTS90002" in answer.text
+    assert tenants(app) == []
+
+
+@pytest.mark.parametrize("tenant", ["", "contoso.example", "../organizations", "x" * 36])
+def test_C2_an_answer_without_a_tenant_is_refused(app: Flask, browser: Browser, tenant: str) -> None:
+    answer = browser.get(forged(browser.asked(), admin_consent="True", tenant=tenant))
+    assert answer.status_code == 422 and tenants(app) == []
+
+
+def test_C2_a_state_works_once_soon_and_in_its_browser_only(
+    app: Flask, browser: Browser, simulator: SimulatorServer, customer: str
+) -> None:
+    other = Browser(app.test_client())
+    back = decided(simulator, browser.asked(customer))
+    assert other.get(back).status_code == 422
+    assert browser.get(back).status_code == 303
+    replayed = browser.get(back)
+    assert replayed.status_code == 422 and "used already" in replayed.text
+    assert browser.get("/microsoft-tenants/consent/answer?state=made-up&admin_consent=True").status_code == 422
+    late = decided(simulator, browser.asked(simulator.world.customer_ids[1]))
+    with time_machine.travel(utcnow() + timedelta(minutes=16)):
+        assert browser.get(late).status_code == 422
+    assert tenants(app) == [customer]
+
+
+def test_C2_microsoft_may_take_minutes_and_the_page_tries_again(
+    app: Flask, browser: Browser, simulator: SimulatorServer, customer: str
+) -> None:
+    back = decided(simulator, browser.asked(customer))
+    simulator.control.withdraw_consent(customer)  # as if it had not arrived everywhere yet
+    answer = browser.get(back)
+    assert answer.status_code == 303 and tenants(app) == []
+    wait = str(answer.headers["Location"])
+    page = browser.get(wait)
+    assert "tries again by itself" in page.text and f'hx-post="{urlsplit(wait).path}"' in page.text
+    again = browser.send(wait, wait, htmx="consent_wait")
+    assert again.status_code == 200 and "<html" not in again.text
+    assert "every 5s" in again.text and "AADSTS7000229" in again.text
+    assert Browser(app.test_client()).get(wait).status_code == 409, "it is this browser's"
+    simulator.control.grant_consent(customer)
+    done = browser.send(wait, wait, htmx="consent_wait")
+    assert done.status_code == 204 and "/microsoft-tenants/" in done.headers["HX-Redirect"]
+    assert tenants(app) == [customer]
+
+
+def test_C2_after_five_minutes_the_page_says_what_to_do(
+    app: Flask, browser: Browser, simulator: SimulatorServer, customer: str
+) -> None:
+    back = decided(simulator, browser.asked(customer))
+    simulator.control.withdraw_consent(customer)
+    wait = str(browser.get(back).headers["Location"])
+    with app.app_context():
+        row = db.session.query(ConsentRequest).one()
+        row.used_at = utcnow() - timedelta(minutes=2)
+        db.session.commit()
+    assert "every 60s" in browser.send(wait, wait, htmx="consent_wait").text, "ever more rarely"
+    with app.app_context():
+        db.session.query(ConsentRequest).one().used_at = utcnow() - timedelta(minutes=6)
+        db.session.commit()
+    late = browser.send(wait, wait)
+    assert late.status_code == 422 and "connect by tenant ID" in late.text
+    assert len(refusals(app)) == 1
+
+
+def test_C4_a_missing_role_is_shown_right_after_consent(
+    app: Flask, browser: Browser, simulator: SimulatorServer, customer: str
+) -> None:
+    back = decided(simulator, browser.asked(customer))
+    simulator.control.remove_role(customer, "User.Read.All")
+    page = browser.get(browser.get(back).headers["Location"]).text
+    assert "Not everything works yet" in page
+    assert "User.Read.All is missing" in page or "permission is missing" in page.lower()
+
+
+def test_C2_an_expired_secret_ends_on_a_page_that_says_so(
+    app: Flask, browser: Browser, simulator: SimulatorServer, customer: str
+) -> None:
+    back = decided(simulator, browser.asked(customer))
+    simulator.control.set_secret_expiry(-1)
+    answer = browser.get(back)
+    assert answer.status_code == 422 and "AADSTS7000222" in answer.text
+
+
+def test_C2_a_connected_tenant_is_named_when_it_is_asked_for_again(
+    app: Flask, browser: Browser, simulator: SimulatorServer
+) -> None:
+    home = simulator.tenant_ids[0]
+    form = {"directory_id": home, "cloud": "global"}
+    assert browser.send("/microsoft-tenants/connect", "/microsoft-tenants/connect", **form).status_code == 303
+    again = browser.send("/microsoft-tenants/consent", "/microsoft-tenants/connect", **form)
+    assert again.status_code == 409 and "connected already" in again.text
+
+
+@pytest.fixture
+def partner(app: Flask, browser: Browser, simulator: SimulatorServer) -> str:
+    """The id of our row of the partner tenant."""
+    form = {"directory_id": simulator.partner_tenant_id, "cloud": "global"}
+    assert browser.send("/microsoft-tenants/connect", "/microsoft-tenants/connect", **form).status_code == 303
+    with app.app_context():
+        return db.session.query(MicrosoftTenant).one().id
+
+
+def offered(page: str) -> dict[str, dict[str, str]]:
+    """The customers that can be chosen, each with the fields that the form sends along."""
+    ids = re.findall(r'type="checkbox" name="id" value="([^"]+)"', page)
+    return {one: dict(re.findall(rf'name="((?:name|ends)_{one})" value="([^"]*)"', page)) for one in ids}
+
+
+def test_C3_C5_customers_are_connected_one_by_one_each_with_its_outcome_and_the_end_of_its_relationship(
+    app: Flask, browser: Browser, simulator: SimulatorServer, partner: str
+) -> None:
+    simulator.control.grant_consent(simulator.world.customer_ids[0])
+    consented, not_consented = simulator.world.customer_ids[:2]
+    discover = f"/microsoft-tenants/discover?partner={partner}"
+    found = offered(browser.get(discover).text)
+    assert {consented, not_consented} <= set(found)
+    chosen = {**found[consented], **found[not_consented], "id": [consented, not_consented], "partner": partner}
+    progress = browser.send("/microsoft-tenants/discover", discover, **chosen)
+    assert progress.text.count("Waits its turn") == 2 and tenants(app) == [simulator.partner_tenant_id]
+    lines = {}
+    for one in (consented, not_consented):
+        form = {"id": one, "partner": partner, **found[one]}
+        answer = browser.send("/microsoft-tenants/discover/connect", discover, htmx=f"customer_{one}", **form)
+        assert answer.status_code == 200 and "<html" not in answer.text
+        lines[one] = answer.text
+    assert "Show it" in lines[consented]
+    assert "AADSTS700016" in lines[not_consented] and "every 1s" not in lines[not_consented]
+    with app.app_context():
+        row = db.session.query(MicrosoftTenant).filter_by(directory_id=consented).one()
+        assert row.relationship_ends_at is not None
+    whole = browser.send(
+        "/microsoft-tenants/discover", discover, **found[not_consented], id=not_consented, partner=partner, at_once="1"
+    )
+    assert "<html" in whole.text and "AADSTS700016" in whole.text, "without script they are connected in one request"
+
+
+def test_C5_the_partners_check_reads_the_ends_anew_and_the_dashboard_warns(
+    app: Flask, browser: Browser, simulator: SimulatorServer, partner: str
+) -> None:
+    last = list(simulator.world.customer_ids)[-1]
+    simulator.control.grant_consent(last)
+    form = {"directory_id": last, "cloud": "global"}
+    browser.send("/microsoft-tenants/connect", "/microsoft-tenants/connect", **form)
+    with app.app_context():
+        assert db.session.query(MicrosoftTenant).filter_by(directory_id=last).one().relationship_ends_at is None
+        db.session.rollback()
+        check.check_releasing(db.session.get_one(MicrosoftTenant, partner))
+        db.session.commit()
+    assert "the partner relationship expires in" in browser.get("/").text
+
+
+def test_C3_contracts_stand_in_where_relationships_may_not_be_read(
+    app: Flask, browser: Browser, simulator: SimulatorServer, partner: str
+) -> None:
+    simulator.control.remove_role(simulator.partner_tenant_id, "DelegatedAdminRelationship.Read.All")
+    found = offered(browser.get(f"/microsoft-tenants/discover?partner={partner}").text)
+    assert set(simulator.world.customer_ids) <= set(found)
+
+
+def test_T6_an_answer_of_microsoft_after_some_minutes_does_not_wait_for_its_own_request(
+    app: Flask, browser: Browser, simulator: SimulatorServer, customer: str
+) -> None:
+    """The session's "last used" is noted in a transaction of its own, which must not be begun beside a writing one."""
+    back = decided(simulator, browser.asked(customer))
+    with time_machine.travel(utcnow() + timedelta(minutes=6)):
+        assert browser.get(back).status_code == 303
+    assert tenants(app) == [customer]
