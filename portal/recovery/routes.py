@@ -41,7 +41,6 @@ def clean_up(organization_id: str) -> Response:
     if not request.form.get("confirmed"):
         found = service.candidates(db.session(), organization, wrong_id)
         chosen = [one for one in found.created if one.end_user.id in set(wanted)]
-        kept = [one for one in found.created if one.end_user.id not in set(wanted) and one.end_user.link]
         return web.render(
             "recovery/confirm.html",
             blocks={"dialog": "dialog"},
@@ -49,7 +48,7 @@ def clean_up(organization_id: str) -> Response:
             chosen=chosen,
             wrong=wrong,
             found=found,
-            unlinked=len(found.linked) + len(kept) if unlink else 0,
+            unlinked=len(found.linked) + len(found.kept(set(wanted))) if unlink else 0,
             assets=sum(len(one.end_user.assets) for one in chosen),
             unlink=unlink,
         )

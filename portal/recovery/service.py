@@ -32,13 +32,23 @@ class Candidate:
 class Listing:
     """created: End Users that these syncs created, still linked or not. linked: older people that they only linked.
 
-    restorations: what goes back for each of the linked, in the same order.
+    restorations: what goes back for each of the linked, in the same order. A Link of another tenant is none of these
+    syncs' doing and stays.
     """
 
+    microsoft_tenant_id: str
     created: Sequence[Candidate]
     linked: Sequence[Candidate]
     restorations: Sequence[Restoration]
     untouched: int
+
+    def kept(self, delete_ids: Collection[str]) -> list[EndUser]:
+        """Those of the created who stay when ``delete_ids`` go, as far as they are linked to this tenant still."""
+        return [
+            row
+            for row in (one.end_user for one in self.created if one.end_user.id not in delete_ids)
+            if row.link is not None and row.link.microsoft_tenant_id == self.microsoft_tenant_id
+        ]
 
     @property
     def restored(self) -> list[Restoration]:
@@ -88,7 +98,7 @@ def candidates(session: Session, organization: Organization, microsoft_tenant_id
         .order_by(EndUser.sort_name, EndUser.id)
     ).all()
     theirs = set(session.scalars(_created_by(organization, microsoft_tenant_id)))
-    created = [Candidate(row, _warnings(row)) for row in rows if row.id in theirs]
+    created = [Candidate(row, _warnings(row, microsoft_tenant_id)) for row in rows if row.id in theirs]
     older = [
         row
         for row in rows
@@ -96,9 +106,9 @@ def candidates(session: Session, organization: Organization, microsoft_tenant_id
         and row.link is not None
         and row.link.microsoft_tenant_id == microsoft_tenant_id
     ]
-    linked = [Candidate(row, _warnings(row)) for row in older]
+    linked = [Candidate(row, _warnings(row, microsoft_tenant_id)) for row in older]
     plans = plan_restore(session, organization.id, microsoft_tenant_id, older)
-    return Listing(created, linked, plans, len(rows) - len(created) - len(linked))
+    return Listing(microsoft_tenant_id, created, linked, plans, len(rows) - len(created) - len(linked))
 
 
 def _created_by(organization: Organization, microsoft_tenant_id: str) -> Select[str]:
@@ -160,7 +170,7 @@ def clean_up(
     if unlink:
         found = candidates(session, organization, microsoft_tenant_id)
         apply_restore(session, found.restorations)
-        kept = [one.end_user for one in found.created if one.end_user.link is not None]
+        kept = found.kept(())
         for row in kept:
             row.link = None
         unlinked, restored = len(found.linked) + len(kept), len(found.restored)
@@ -184,8 +194,10 @@ def clean_up(
     return Outcome(len(wanted), unlinked, restored)
 
 
-def _warnings(row: EndUser) -> tuple[str, ...]:
+def _warnings(row: EndUser, microsoft_tenant_id: str) -> tuple[str, ...]:
     found = []
+    if row.link is not None and row.link.microsoft_tenant_id != microsoft_tenant_id:
+        found.append("linked to another Microsoft tenant by now")
     if row.edited_at is not None:
         found.append("edited by hand")
     if row.notes:

@@ -1,10 +1,12 @@
 """P12, R1-R4: out of a wrong Microsoft tenant. P13: coverage."""
 
+import re
+
 import pytest
 
 from portal.clock import utcnow
 from portal.extensions import db
-from portal.models import Asset, EndUser, Link, MicrosoftTenant, Organization, Role, Tenant, UserSync
+from portal.models import Asset, EndUser, Link, MicrosoftTenant, Organization, Role, SyncRun, Tenant, UserSync
 from tests.web import customers
 
 
@@ -146,3 +148,24 @@ def test_P13_coverage_tells_none_one_and_several(client_as, app, customer):
     assert "Nobody Takes" in none and "Kestrel Couriers" not in none and "<html" not in none
     assert "None of 4 users fits" in browser.get(base + "?taken=several").get_data(as_text=True)
     assert browser.get("/microsoft-tenants/nope/coverage").status_code == 404
+
+
+def test_R3_whom_the_right_tenant_took_over_is_marked_and_keeps_that_link(client_as, app, customer):
+    with app.app_context():
+        right = db.session.get(MicrosoftTenant, customer["right"])
+        theirs = customers.directory_user(right, "Ann", "ann@kestrel.example")
+        link = db.session.query(Link).filter_by(end_user_id=customer["ann"]).one()
+        run = SyncRun(organization_id=customer["id"], microsoft_tenant_id=customer["wrong"], trigger="initial", lane="hourly", status="succeeded", created_at=utcnow(), started_at=utcnow())
+        db.session.add(run)
+        db.session.flush()
+        db.session.get(EndUser, customer["ann"]).created_by_run_id = run.id
+        link.object_id, link.microsoft_tenant_id = theirs.object_id, right.id
+        db.session.commit()
+    client = client_as(Role.TECHNICIAN)
+    text = client.get(address(customer, f"?from={customer['wrong']}")).get_data(as_text=True)
+    assert "linked to another Microsoft tenant by now" in text
+    assert not re.search(rf'value="{customer["ann"]}"[^>]* checked', text), "nobody deletes them by not looking"
+    client.send(address(customer), {"from": customer["wrong"], "unlink": "1", "confirmed": "1"})
+    with app.app_context():
+        left = {link.end_user_id: link.microsoft_tenant_id for link in db.session.scalars(db.select(Link))}
+    assert left == {customer["ann"]: customer["right"]}
