@@ -21,6 +21,9 @@ SPEC = ListSpec(
     filters={"microsoft_tenant_id": None, "mapped": ("true", "false")},
 )
 
+NAMED = 10
+"""How many Organizations a refusal names."""
+
 
 def create(name: str) -> Tenant:
     """Create a Tenant without Organizations. Raises Invalid on ``name``."""
@@ -43,11 +46,7 @@ def rename(row: Tenant, name: str) -> None:
 
 def remove(row: Tenant) -> None:
     """Delete an empty Tenant that is not mapped. Raises Refused otherwise, saying what to do first."""
-    for organization in syncing_below(row):
-        raise Refused(
-            f"{organization.name} still syncs under this Tenant. Disable its User Sync first.",
-            link=f"/organizations/{organization.id}/user-sync/disable",
-        )
+    _refuse_while_syncing(row)
     number = len(row.organizations)
     if number:
         raise Refused(
@@ -146,9 +145,18 @@ def to_document(row: Tenant) -> dict[str, Any]:
 
 
 def _refuse_while_syncing(row: Tenant) -> None:
-    """R2: say which, with a link to disable it."""
-    for organization in syncing_below(row):
+    """R2: say which, with a link to disable it; with several to the Tenant's page, where each has its own."""
+    found = syncing_below(row)
+    if not found:
+        return
+    if len(found) == 1:
         raise Refused(
-            f"{organization.name} still syncs from this Microsoft tenant. Disable its User Sync first.",
-            link=f"/organizations/{organization.id}/user-sync/disable",
+            f"{found[0].name} still syncs under this Tenant. Disable its User Sync first.",
+            link=f"/organizations/{found[0].id}/user-sync/disable",
         )
+    names = ", ".join(organization.name for organization in found[:NAMED])
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    raise Refused(
+        f"{names}{more} still sync under this Tenant. Disable their User Syncs first.",
+        link=f"/tenants/{row.id}",
+    )

@@ -1,0 +1,59 @@
+"""R2: what is in the way of unmapping, remapping and deleting is named, with a way to it."""
+
+import pytest
+
+from portal.clock import utcnow
+from portal.extensions import db
+from portal.models import Organization, Tenant, UserSync
+from tests.web import customers
+
+
+@pytest.fixture
+def shared(app):
+    """Two syncing Organizations under one mapped Tenant, and a third that is off."""
+    with app.app_context():
+        mapped = customers.microsoft_tenant("Reef")
+        first = customers.organization("Reef Research", mapped)
+        tenant = db.session.get(Tenant, first.tenant_id)
+        for name in ("Reef Divers", "Reef Boats"):
+            db.session.add(
+                Organization(name=name, name_key=name.casefold(), tenant_id=tenant.id, created_at=utcnow())
+            )
+        db.session.flush()
+        for row in db.session.query(Organization):
+            enabled = row.name != "Reef Boats"
+            db.session.add(UserSync(organization_id=row.id, enabled=enabled, filters={}, updated_at=utcnow()))
+        db.session.commit()
+        return tenant.id
+
+
+def disable(app, name):
+    with app.app_context():
+        organization = db.session.query(Organization).filter_by(name=name).one()
+        db.session.query(UserSync).filter_by(organization_id=organization.id).one().enabled = False
+        db.session.commit()
+        return organization.id
+
+
+@pytest.mark.parametrize("step", ["unmap", "delete"])
+def test_R2_every_sync_in_the_way_is_named_with_the_way_to_it(app, client_as, shared, step):
+    client = client_as("administrator")
+    answer = client.send(f"/tenants/{shared}/{step}")
+    assert answer.status_code == 409
+    assert "Reef Divers, Reef Research still sync" in answer.text and "Reef Boats" not in answer.text
+    assert f'href="/tenants/{shared}"' in answer.text
+    disable(app, "Reef Divers")
+    left = disable(app, "Reef Research")
+    with app.app_context():
+        db.session.query(UserSync).filter_by(organization_id=left).one().enabled = True
+        db.session.commit()
+    answer = client.send(f"/tenants/{shared}/{step}")
+    assert "Reef Research still syncs" in answer.text
+    assert f'href="/organizations/{left}/user-sync/disable"' in answer.text
+
+
+@pytest.mark.parametrize("step", ["unmap", "map"])
+def test_R2_the_page_lists_every_sync_with_a_link_to_disable_it(app, client_as, shared, step):
+    text = client_as("technician").get(f"/tenants/{shared}/{step}").get_data(as_text=True)
+    assert text.count("/user-sync/disable") == 2
+    assert "Reef Divers" in text and "Reef Research" in text and "Reef Boats" not in text
