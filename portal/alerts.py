@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import notify
 from portal.clock import utcnow
 from portal.dashboard.service import attention
 from portal.extensions import mark_write
-from portal.microsoft import credentials
-from portal.models import MicrosoftTenant, StoredSetting
+from portal.microsoft import expiry
+from portal.models import StoredSetting
 from portal.notify import Notice
 from portal.runtime import Runtime
 
 KEY = "alerts_sent"
 KINDS = ("connection", "failing", "hold")
-EXPIRY_DAYS = (7, 30, 60)  # C5, the most urgent first
 
 
 def announce(runtime: Runtime) -> int:
@@ -60,38 +58,16 @@ def needs(session: Session) -> dict[str, Notice]:
 def expiring(session: Session, runtime: Runtime, now: datetime) -> dict[str, Notice]:
     """Secrets, certificates and partner relationships that end within 60, 30 or 7 days, each step told once (C5)."""
     found: dict[str, Notice] = {}
-    registration = credentials.overview(session, runtime.settings)
-    if registration.expires_at is not None:
-        what = "client secret" if registration.kind == "secret" else "certificate"
-        _add(
-            found,
-            "app",
-            registration.expires_at,
-            now,
-            f"The portal's {what}",
-            "After that no Microsoft tenant can be read. Create a new one and enter it in Settings.",
+    for one in expiry.radar(session, runtime.settings):
+        step, left = one.step(now), one.days_left(now)
+        if step is None or one.at is None:
+            continue
+        day = f"{one.at:%d %b %Y}"
+        when = f"has expired on {day}" if one.at <= now else f"expires in {left} days, on {day}"
+        found[f"expiring:{one.key}:{one.at:%Y%m%d}:{step}"] = Notice(
+            "expiring", f"{one.what} {when}", one.advice
         )
-    rows = session.scalars(select(MicrosoftTenant).where(MicrosoftTenant.relationship_ends_at.is_not(None)))
-    for row in rows:
-        if row.relationship_ends_at is not None:
-            _add(
-                found,
-                row.id,
-                row.relationship_ends_at,
-                now,
-                f"The partner relationship with {row.name}",
-                "Ask the customer to extend it in the Microsoft 365 admin center.",
-            )
     return found
-
-
-def _add(found: dict[str, Notice], key: str, end: datetime, now: datetime, what: str, advice: str) -> None:
-    left = (end - now).days
-    step = next((days for days in EXPIRY_DAYS if left <= days), None)
-    if step is None:
-        return
-    when = f"has expired on {end:%d %b %Y}" if end <= now else f"expires in {left} days, on {end:%d %b %Y}"
-    found[f"expiring:{key}:{end:%Y%m%d}:{step}"] = Notice("expiring", f"{what} {when}", advice)
 
 
 def _sent(session: Session) -> set[str]:

@@ -162,6 +162,8 @@ def overview(session: Session, settings: Settings) -> Overview:
     if settings.client_id:
         kind = "certificate" if settings.certificate_file else "secret"
         expires_at = _certificate_end(settings.certificate_file)
+        if kind == "secret":
+            expires_at = _noted_end(session, settings)
         return Overview(settings.client_id, "environment", kind, expires_at)
     row = session.get(StoredSetting, KEY)
     if row is None or not row.value.get("client_id"):
@@ -223,6 +225,8 @@ def store(
         )
         changes.append(kind)
     end = certificate.expires_at if certificate is not None else expires_at
+    if value.get("kind") == "certificate" and certificate is None:
+        end = None  # the certificate says it itself
     if end is not None or secret:
         value["expires_at"] = None if end is None else end.isoformat()
     row.value = value
@@ -233,6 +237,40 @@ def store(
     )
     session.flush()
     return row
+
+
+def note_end(session: Session, settings: Settings, expires_at: datetime | None) -> None:
+    """Keep the day on which the secret of the environment expires: Microsoft does not tell the portal (graph-facts 1.1).
+
+    It holds for this secret only: with another one the day is unknown again. The caller commits.
+    """
+    row = session.get(StoredSetting, KEY)
+    if row is None:
+        row = StoredSetting(key=KEY, value={}, updated_at=utcnow())
+        session.add(row)
+    noted = {
+        "version": _environment_version(settings),
+        "expires_at": None if expires_at is None else expires_at.isoformat(),
+    }
+    row.value = {**row.value, "environment": noted}
+    row.updated_at, row.updated_by = utcnow(), audit.current_actor().name
+    audit.record(
+        session, "microsoft_settings_changed", object_type="settings", object_id=KEY, changes=["expires_at"]
+    )
+    session.flush()
+
+
+def _noted_end(session: Session, settings: Settings) -> datetime | None:
+    row = session.get(StoredSetting, KEY)
+    noted = {} if row is None else row.value.get("environment") or {}
+    return (
+        _moment(noted.get("expires_at")) if noted.get("version") == _environment_version(settings) else None
+    )
+
+
+def _environment_version(settings: Settings) -> str:
+    secret = settings.client_secret.get_secret_value()
+    return AppRegistration(settings.client_id, "environment", secret=secret).version
 
 
 def _read_certificate(path: Path) -> Certificate:

@@ -174,6 +174,15 @@ def mark_working(session: Session, row: MicrosoftTenant) -> None:
         row.read_requested_at = row.read_requested_at or utcnow()
 
 
+def try_again() -> None:
+    """The app registration changed: every refused connection is tried at once, not at its next turn (G2)."""
+    now = utcnow()
+    for row in db.session.scalars(select(MicrosoftTenant).where(MicrosoftTenant.state == NEEDS_ATTENTION)):
+        if row.next_run_at is not None:
+            row.next_run_at = now
+        request_read(row)
+
+
 def mark_broken(row: MicrosoftTenant, error: SourceError) -> None:
     """Microsoft refuses the portal: say since when and why, once per tenant (G2)."""
     if row.state != NEEDS_ATTENTION:

@@ -20,7 +20,8 @@ from portal.errors import Invalid
 from portal.extensions import db
 from portal.forms import Form, choices, text
 from portal.listing import parse
-from portal.microsoft import credentials
+from portal.microsoft import credentials, expiry
+from portal.microsoft import service as microsoft_tenants
 from portal.microsoft_sign_in import service as microsoft_sign_in
 from portal.models import Account, ApiToken, Invitation, Role, SyncRun
 from portal.runtime import runtime
@@ -48,6 +49,16 @@ class MicrosoftForm(Form):
         "Secret expires on",
         validators=[Optional()],
         description="A day such as 2027-01-31, as Microsoft shows it.",
+    )
+
+
+class EndForm(Form):
+    """When the secret of the environment expires."""
+
+    expires_on = StringField(
+        "Secret expires on",
+        validators=[Optional()],
+        description="A day such as 2027-01-31, as Microsoft shows it. The portal cannot read it, and warns 60, 30 and 7 days before.",
     )
 
 
@@ -98,6 +109,8 @@ def microsoft() -> Response:
     """The app registration: what is set, what it needs, and how to change it (C1, C5)."""
     shown = credentials.overview(db.session(), runtime().settings)
     end = f"{shown.expires_at:%Y-%m-%d}" if shown.expires_at else ""
+    if shown.source == "environment":
+        return _environment(shown, EndForm(data={"expires_on": end}))
     form = MicrosoftForm(data={"client_id": shown.client_id, "expires_on": end})
     if form.submitted():
         try:
@@ -113,8 +126,28 @@ def microsoft() -> Response:
             db.session.rollback()
             form.show(error)
         else:
+            microsoft_tenants.try_again()
+            db.session.commit()
+            runtime().wake()
+            return web.respond(redirect=url_for(".microsoft"), toast="Saved.")
+    return _microsoft_page(form, shown)
+
+
+def _environment(shown: credentials.Overview, form: EndForm) -> Response:
+    """The environment wins (C1): only the day on which its secret expires can be noted here."""
+    if shown.kind == "secret" and form.submitted():
+        try:
+            credentials.note_end(db.session(), runtime().settings, _day(text(form.expires_on)))
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+        else:
             db.session.commit()
             return web.respond(redirect=url_for(".microsoft"), toast="Saved.")
+    return _microsoft_page(form, shown)
+
+
+def _microsoft_page(form: Form, shown: credentials.Overview) -> Response:
     return _page(
         "microsoft",
         form,
@@ -122,6 +155,7 @@ def microsoft() -> Response:
         permissions=permissions.PERMISSIONS + permissions.PARTNER_PERMISSIONS,
         manifest=permissions.manifest(),
         callback=_address("microsoft.consent_answer"),
+        radar=expiry.radar(db.session(), runtime().settings),
         now=utcnow(),
     )
 

@@ -150,3 +150,9 @@ def test_C1_the_version_changes_with_the_credential(session: Session, tmp_path: 
     first = settings(tmp_path, client_id=CLIENT, client_secret="a")
     second = settings(tmp_path, client_id=CLIENT, client_secret="b")
     assert credentials.load(session, first, BOX).version != credentials.load(session, second, BOX).version
+
+
+def test_C5_a_typed_day_does_not_win_over_the_certificates_own_end(session, tmp_path):
+    credentials.store(session, BOX, client_id=CLIENT, certificate_pem=pem())
+    credentials.store(session, BOX, client_id=CLIENT, expires_at=END + timedelta(days=900))
+    assert credentials.overview(session, settings(tmp_path)).expires_at == END

@@ -1,0 +1,69 @@
+"""The expiry radar (C5): what ends when, in one list: the portal's secret or certificate, and partner relationships."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.config import Settings
+from portal.microsoft import credentials
+from portal.models import MicrosoftTenant
+
+WARN_DAYS = (7, 30, 60)
+"""The most urgent first; each step is told once."""
+
+
+@dataclass(frozen=True)
+class End:
+    """Something that ends. key: the app registration or our Microsoft Tenant's id. at is None while nobody knows."""
+
+    key: str
+    what: str
+    at: datetime | None
+    advice: str
+    link: str
+
+    def days_left(self, now: datetime) -> int | None:
+        """Whole days, negative once it is over; None while nobody knows."""
+        return None if self.at is None else (self.at - now).days
+
+    def step(self, now: datetime) -> int | None:
+        """The warning in force: 7, 30 or 60; None when there is none yet."""
+        left = self.days_left(now)
+        return None if left is None else next((days for days in WARN_DAYS if left <= days), None)
+
+
+def radar(session: Session, settings: Settings) -> list[End]:
+    """Everything that ends, the soonest first, what nobody knows the end of last."""
+    found = []
+    registration = credentials.overview(session, settings)
+    if registration.kind:
+        what = "client secret" if registration.kind == "secret" else "certificate"
+        found.append(
+            End(
+                "app",
+                f"The portal's {what}",
+                registration.expires_at,
+                "After that no Microsoft tenant can be read. Create a new one and enter it in Settings.",
+                "/settings/microsoft",
+            )
+        )
+    rows = session.scalars(
+        select(MicrosoftTenant)
+        .where(MicrosoftTenant.relationship_ends_at.is_not(None))
+        .order_by(MicrosoftTenant.relationship_ends_at, MicrosoftTenant.name)
+    )
+    found += [
+        End(
+            row.id,
+            f"The partner relationship with {row.name}",
+            row.relationship_ends_at,
+            "Ask the customer to extend it in the Microsoft 365 admin center.",
+            f"/microsoft-tenants/{row.id}",
+        )
+        for row in rows
+    ]
+    return sorted(found, key=lambda end: (end.at is None, end.at.timestamp() if end.at else 0.0))
