@@ -21,9 +21,11 @@ from alembic import command
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, DateTime, Engine, LargeBinary, MetaData, Table, insert, select
 from sqlalchemy.exc import OperationalError, StatementError
+from sqlalchemy.orm import Session
 
-from portal import database
+from portal import audit, database
 from portal.errors import PortalError
+from portal.extensions import mark_write
 
 FORMAT, VERSION = "rollcall-backup", 1
 CHUNK = 1000
@@ -66,6 +68,7 @@ def backup(engine: Engine, path: Path) -> int:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+    _note(engine, "backup_made")
     return rows
 
 
@@ -81,6 +84,7 @@ def restore(engine: Engine, path: Path) -> int:
         if isinstance(error, OperationalError):
             raise  # the database's trouble, not the file's
         raise _damaged(path) from error
+    _note(engine, "backup_restored")
     return rows
 
 
@@ -101,6 +105,14 @@ def _replace(engine: Engine, path: Path, revision: str) -> None:
             typed = [{key: _typed(table, key, value) for key, value in row.items()} for row in chunk]
             target.execute(insert(table), typed)
         command.upgrade(settings, "head")
+
+
+def _note(engine: Engine, action: str) -> None:
+    """A copy of everything was taken, or put in place of everything (O4)."""
+    with Session(engine) as session:
+        mark_write(session)
+        audit.record(session, action)
+        session.commit()
 
 
 def _tables(connection: Connection) -> list[Table]:

@@ -168,3 +168,15 @@ def test_simulate_prints_one_json_line_with_everything_needed(rollcall):
         process.wait(timeout=20)
         process.stdout.close()
     assert {"login_url", "graph_url", "ca_file", "client_id", "client_secret", "tenant_ids"} <= set(facts)
+
+
+def test_O4_who_took_a_copy_and_who_put_one_back_is_in_the_log(rollcall, tmp_path):
+    rollcall("people", "add", "ada@corp.local", "--role", "administrator", "--password-stdin", stdin="correct horse battery\n")
+    file = tmp_path / "all.backup"
+    assert rollcall("backup", str(file)).returncode == 0
+    told = "SELECT action, source FROM audit_events WHERE action LIKE 'backup%'"
+    with sqlite3.connect(tmp_path / "data" / "rollcall.db") as database:
+        assert database.execute(told).fetchall() == [("backup_made", "cli")]
+    assert rollcall("restore", str(file)).returncode == 0
+    with sqlite3.connect(tmp_path / "data" / "rollcall.db") as database:
+        assert database.execute(told).fetchall() == [("backup_restored", "cli")]
