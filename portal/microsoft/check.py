@@ -30,6 +30,9 @@ LOSSES = {
 }
 """Permission -> what is lost without it (graph-facts 0.1, D3)."""
 
+CORE = frozenset({"Token", "People", "People, changes only"})
+"""Lines of the table without which nothing can be synced at all."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -58,10 +61,11 @@ def keep(session: Session, row: MicrosoftTenant, report: Report) -> None:
     """Store the table and what follows for the connection's state. The caller commits, and wakes when it works again."""
     row.checks = list(report.checks)
     row.checked_at = utcnow()
-    if report.problem is None:
+    problem = report.problem or _withdrawn(report)
+    if problem is None:
         service.mark_working(session, row)
-    elif isinstance(report.problem, SourceAuthError):
-        service.mark_broken(row, report.problem)
+    elif isinstance(problem, SourceAuthError):
+        service.mark_broken(row, problem)
     for customer in session.scalars(
         select(MicrosoftTenant).where(MicrosoftTenant.directory_id.in_(report.ends))
     ):
@@ -75,6 +79,14 @@ def keep(session: Session, row: MicrosoftTenant, report: Report) -> None:
         state=row.state,
     )
     session.flush()
+
+
+def _withdrawn(report: Report) -> SourceAuthError | None:
+    """Consent taken back for people themselves: the token still comes, and nobody can be read (graph-facts 1.3)."""
+    for line in report.checks:
+        if line["name"] in CORE and line["state"] == "missing_permission":
+            return SourceAuthError(str(line["detail"]), code="User.Read.All")
+    return None
 
 
 def check_releasing(row: MicrosoftTenant) -> MicrosoftTenant:

@@ -309,3 +309,25 @@ def test_T6_an_answer_of_microsoft_after_some_minutes_does_not_wait_for_its_own_
     with time_machine.travel(utcnow() + timedelta(minutes=6)):
         assert browser.get(back).status_code == 303
     assert tenants(app) == [customer]
+
+
+@pytest.mark.parametrize("loss", ["User.Read.All", "every role"])
+def test_C4_consent_taken_back_for_people_is_one_cause_on_the_dashboard_until_it_is_given_again(
+    app: Flask, browser: Browser, simulator: SimulatorServer, loss: str
+) -> None:
+    home = simulator.tenant_ids[0]
+    form = {"directory_id": home, "cloud": "global"}
+    page = str(
+        browser.send("/microsoft-tenants/connect", "/microsoft-tenants/connect", **form).headers["Location"]
+    )
+    assert "cannot be read" not in browser.get("/").text
+    if loss == "every role":
+        simulator.control.grant_consent(home, [])
+    else:
+        simulator.control.remove_role(home, loss)
+    assert browser.send(f"{page}/check", page).status_code == 303
+    assert "This tenant cannot be read" in browser.get(page).text
+    assert len(re.findall(r'class="rc-name">[^<]*cannot be read', browser.get("/").text)) == 1
+    simulator.control.grant_consent(home)
+    browser.send(f"{page}/check", page)
+    assert "cannot be read" not in browser.get("/").text
