@@ -273,7 +273,9 @@ def discover_customers() -> Response:
     if request.form.get("at_once"):
         outcomes = [discover.connect_one(one, cloud=partner.cloud) for one in chosen[: discover.MOST]]
         runtime().wake()
-    return web.render("microsoft/discovered.html", outcomes=outcomes, partner_id=partner_id)
+    return web.render(
+        "microsoft/discovered.html", outcomes=outcomes, partner_id=partner_id, cloud=partner.cloud
+    )
 
 
 @bp.post("/microsoft-tenants/discover/connect")
@@ -289,6 +291,7 @@ def connect_customer() -> Response:
         outcomes=[outcome],
         outcome=outcome,
         partner_id=partner.id,
+        cloud=partner.cloud,
     )
 
 

@@ -268,6 +268,7 @@ def test_C3_C5_customers_are_connected_one_by_one_each_with_its_outcome_and_the_
         assert answer.status_code == 200 and "<html" not in answer.text
         lines[one] = answer.text
     assert "Show it" in lines[consented]
+    assert "Ask for consent" in lines[not_consented]
     assert "AADSTS700016" in lines[not_consented] and "every 1s" not in lines[not_consented]
     with app.app_context():
         row = db.session.query(MicrosoftTenant).filter_by(directory_id=consented).one()
