@@ -25,7 +25,7 @@ from portal.errors import (
     SourceTransient,
 )
 from portal.extensions import db
-from portal.graph.clouds import CLOUDS
+from portal.graph.clouds import CLOUDS, DEFAULT
 from portal.graph.explain import CODES, aadsts, consent_error
 from portal.microsoft import gateway, service
 from portal.models import ConsentRequest, MicrosoftTenant
@@ -56,14 +56,21 @@ def begin(*, directory_id: str, cloud: str, browser: str, redirect_uri: str, kno
             expires_at=now + LIFE,
         )
     )
+    return _address(registration.client_id, cloud, wanted, redirect_uri=redirect_uri, state=token)
+
+
+def link_to_send(client_id: str, redirect_uri: str) -> str:
+    """Microsoft's consent page for a customer's administrator who has no account here; afterwards connect by tenant ID.
+
+    It carries no state, so that nothing is connected by its answer.
+    """
+    return _address(client_id, DEFAULT, "", redirect_uri=redirect_uri)
+
+
+def _address(client_id: str, cloud: str, directory: str, **query: str) -> str:
     login = gateway.cloud_of(runtime().settings, cloud)
-    query = {
-        "client_id": registration.client_id,
-        "scope": f"{login.graph_url}/.default",
-        "redirect_uri": redirect_uri,
-        "state": token,
-    }
-    return f"{login.login_url}/{wanted or 'organizations'}/v2.0/adminconsent?{urlencode(query)}"
+    asked = {"client_id": client_id, "scope": f"{login.graph_url}/.default", **query}
+    return f"{login.login_url}/{directory or 'organizations'}/v2.0/adminconsent?{urlencode(asked)}"
 
 
 class NotYet(PortalError):

@@ -9,12 +9,13 @@ from wtforms import SelectField, StringField
 from wtforms.validators import InputRequired, Length
 
 from portal import web
-from portal.access import load, requires, writes
+from portal.access import load, may, public, requires, writes
 from portal.engine.normalize import parse_time
 from portal.errors import Invalid, PortalError, Refused
 from portal.extensions import db
 from portal.forms import Form, choices, text
 from portal.graph.clouds import CLOUDS
+from portal.graph.explain import consent_error
 from portal.listing import parse
 from portal.microsoft import check, consent, discover, service
 from portal.models import MicrosoftTenant, Role, Tenant
@@ -119,10 +120,20 @@ def reconnect(microsoft_tenant_id: str) -> Response:
 
 
 @bp.get("/microsoft-tenants/consent/answer")
-@requires(Role.ADMINISTRATOR)
+@public
 @writes
 def consent_answer() -> Response:
-    """Microsoft's answer: state first, error before consent, and the tenant is proven by a call (C2)."""
+    """Microsoft's answer: state first, error before consent, and the tenant is proven by a call (C2).
+
+    Public for administrators of customers who followed a link that was sent to them: they are thanked, nothing is done.
+    """
+    if not may(Role.ADMINISTRATOR):
+        error = request.args.get("error", "")
+        return web.render(
+            "microsoft/consent_thanks.html",
+            status=422 if error else 200,
+            problem=consent_error(error, request.args.get("error_description", "")) if error else "",
+        )
     try:
         request_id = consent.finish(request.args.to_dict(), browser=_browser())
     except PortalError as error:

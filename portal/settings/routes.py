@@ -20,7 +20,7 @@ from portal.errors import Invalid
 from portal.extensions import db
 from portal.forms import Form, choices, text
 from portal.listing import parse
-from portal.microsoft import credentials, expiry
+from portal.microsoft import consent, credentials, expiry
 from portal.microsoft import service as microsoft_tenants
 from portal.microsoft_sign_in import service as microsoft_sign_in
 from portal.models import Account, ApiToken, Invitation, Role, SyncRun
@@ -155,6 +155,9 @@ def _microsoft_page(form: Form, shown: credentials.Overview) -> Response:
         permissions=permissions.PERMISSIONS + permissions.PARTNER_PERMISSIONS,
         manifest=permissions.manifest(),
         callback=_address("microsoft.consent_answer"),
+        consent_link=consent.link_to_send(shown.client_id, _address("microsoft.consent_answer"))
+        if shown.client_id
+        else None,
         radar=expiry.radar(db.session(), runtime().settings),
         now=utcnow(),
     )

@@ -332,3 +332,22 @@ def test_C4_consent_taken_back_for_people_is_one_cause_on_the_dashboard_until_it
     simulator.control.grant_consent(home)
     browser.send(f"{page}/check", page)
     assert "cannot be read" not in browser.get("/").text
+
+
+def test_C1_the_link_to_send_is_answered_with_thanks_and_connects_nothing(
+    app: Flask, browser: Browser, simulator: SimulatorServer, customer: str
+) -> None:
+    settings = browser.get("/settings/microsoft").text
+    link = re.search(r'class="m-0 rc-mono">(https://[^<]+/v2.0/adminconsent[^<]+)<', settings)
+    assert link is not None
+    address = link[1].replace("&amp;", "&")
+    stranger = app.test_client()
+    thanks = stranger.get(decided(simulator, address, tenant=customer), **HTTPS)
+    assert thanks.status_code == 200 and "tenant ID" in thanks.text
+    no = stranger.get(decided(simulator, address, "decline", tenant=customer), **HTTPS)
+    assert no.status_code == 422 and "AADSTS65004" in no.text
+    assert tenants(app) == [] and refusals(app) == []
+    assert browser.get(decided(simulator, address, tenant=customer)).status_code == 422, "no state, no connection"
+    form = {"directory_id": customer, "cloud": "global"}
+    browser.send("/microsoft-tenants/connect", "/microsoft-tenants/connect", **form)
+    assert tenants(app) == [customer]
