@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
@@ -82,11 +83,9 @@ def save_targets(session: Session, box: SecretBox, urls: Sequence[str], *, now: 
 
 def problem_with(url: str) -> str | None:
     """Why a target cannot be used, without repeating it; None when it can."""
-    import apprise  # a second to load: only when somebody uses it
-
     if kind_of(url) not in SCHEMES:
         return "This kind is not offered. Use one of: " + ", ".join(sorted(SCHEMES)) + "."
-    if not apprise.Apprise().add(url):
+    if not _sender().add(url):
         return "This address is not complete. The Apprise documentation shows the form of each kind."
     return None
 
@@ -98,11 +97,9 @@ def kind_of(url: str) -> str:
 
 def deliver(urls: Sequence[str], notice: Notice) -> int:
     """Send to every target and give how many took it. A dead target never stops the others, nor the caller."""
-    import apprise
-
     taken = 0
     for url in urls:
-        sender = apprise.Apprise()
+        sender = _sender()
         try:
             taken += bool(sender.add(url) and sender.notify(title=notice.title, body=notice.body))
         except Exception as error:  # plugins raise whatever their libraries raise
@@ -112,3 +109,11 @@ def deliver(urls: Sequence[str], notice: Notice) -> int:
     if taken < len(urls):
         log.warning("action=notify kind=%s delivered=%d of=%d", notice.kind, taken, len(urls))
     return taken
+
+
+def _sender() -> Any:
+    """A fresh Apprise. Its own log is silenced: it repeats whole addresses, with their passwords and tokens."""
+    import apprise  # a second to load: only when somebody uses it
+
+    logging.getLogger("apprise").disabled = True
+    return apprise.Apprise()
