@@ -29,7 +29,7 @@ from portal.extensions import mark_write
 from portal.microsoft import check, credentials
 from portal.microsoft.gateway import source_factory
 from portal.models import MicrosoftTenant, SyncRun
-from portal.runs import retention
+from portal.runs import history, retention
 from portal.runtime import Runtime
 from portal.user_sync import queue
 from portal.user_sync.queue import Work
@@ -204,6 +204,7 @@ class Scheduler:
             now=utcnow,
             interval_minutes=self._runtime.settings.sync_interval_minutes,
             should_stop=self._stopping.is_set,
+            finished=history.record_finished,
         )
 
     def _slow_pass(self, microsoft_tenant_id: str) -> None:

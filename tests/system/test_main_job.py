@@ -194,3 +194,17 @@ def test_T7_the_slow_pass_follows_by_itself(api: Api, simulator: SimulatorServer
         return next(iter(api.people(organization).values()))["microsoft"]["last_sign_in_at"]
 
     assert wait_until(seen, "the last sign-in").startswith("2026-01-02T03:04:05")
+
+
+def test_O4_what_a_sync_changed_is_in_the_audit_log_and_quiet_hours_are_not(
+    api: Api, simulator: SimulatorServer
+) -> None:
+    home = simulator.world.tenants[simulator.tenant_ids[0]]
+    staff(simulator, "Ann", home.default_domain)
+    organization = api.organization("Reef Research", api.connected(home.id)["id"])
+    run = api.enabled(organization, department=[DEPARTMENT])
+    (event,) = api.get("/audit-events?action=sync_run_finished")["items"]
+    assert (event["source"], event["actor"], event["object_id"]) == ("sync", "Rollcall", run["id"])
+    assert (event["detail"]["organization"], event["detail"]["status"]) == ("Reef Research", "succeeded")
+    assert event["detail"]["counts"]["created"] == 1
+    assert "Ann" not in str(event), "counts, not people"
