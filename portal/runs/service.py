@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, case, func, or_, select
@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, case, func, or_, select
 from portal import audit, csvio
 from portal.clock import utcnow
 from portal.engine import explain, holds, undo
-from portal.engine.records import Action, Reason
+from portal.engine.records import Action, Counts, Reason
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
 from portal.listing import Listing, ListSpec, fetch
@@ -27,6 +27,7 @@ from portal.models import (
     Tenant,
     UserSync,
 )
+from portal.runs import history
 from portal.user_sync.documents import run_document
 
 STATUSES = ("queued", "running", "succeeded", "partial", "failed", "held", "cancelled")
@@ -255,7 +256,10 @@ def plan_undo(run: SyncRun) -> dict[str, Any]:
 
 
 def request_undo(run: SyncRun) -> SyncRun:
-    """Queue the undo of ``run``; it runs like a sync, one at a time per Organization. The caller commits and wakes."""
+    """Queue the undo of ``run``; it runs like a sync, one at a time per Organization. The caller commits and wakes.
+
+    Where the Microsoft Tenant was removed nothing waits in its queue any more: then it is done at once.
+    """
     _undoable(run)
     present = db.session.scalar(
         select(SyncRun)
@@ -286,7 +290,22 @@ def request_undo(run: SyncRun) -> SyncRun:
         run_id=run.id,
     )
     db.session.flush()
+    if db.session.get(MicrosoftTenant, run.microsoft_tenant_id or "") is None:
+        _undo_now(row, run)
     return row
+
+
+def _undo_now(row: SyncRun, run: SyncRun) -> None:
+    now = utcnow()
+    done = undo.apply_undo(db.session(), row.id, run.id, row.organization_id, now)
+    number = len(done.restored)
+    row.status, row.phase, row.started_at, row.finished_at = "succeeded", "Done", now, now
+    row.done = row.total = number
+    row.counts = {**asdict(Counts()), "read": number, "in_scope": number, "updated": number}
+    row.warnings = [f"{item['display_name']} was spared: {item['reason']}." for item in done.spared]
+    db.session.flush()
+    history.record_finished(db.session(), row)
+    db.session.expire_all()
 
 
 def conflicts(organization: Organization, asked: Listing) -> Listing:

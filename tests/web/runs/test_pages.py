@@ -6,7 +6,18 @@ import pytest
 
 from portal.clock import utcnow
 from portal.extensions import db
-from portal.models import Change, Conflict, Role, SyncRun, UserSync
+from portal.models import (
+    AuditEvent,
+    Change,
+    Conflict,
+    DirectoryUser,
+    Link,
+    MicrosoftTenant,
+    Role,
+    SyncRun,
+    Tenant,
+    UserSync,
+)
 from tests.web import customers
 
 
@@ -213,6 +224,26 @@ def test_R5_undo_lists_first_and_then_queues(client_as, app, customer):
         undo = db.session.scalar(db.select(SyncRun).where(SyncRun.kind == "undo"))
         assert answer.location.endswith(undo.id) and undo.undoes_run_id == customer["run"]
     assert client_as(Role.READ_ONLY).get(address).status_code == 403
+
+
+def test_R5_a_run_can_be_undone_after_its_microsoft_tenant_was_removed(client_as, app, customer):
+    """Nothing is left in whose queue the undo could wait."""
+    with app.app_context():
+        person = db.session.get(customers.EndUser, customer["person"])
+        person.job_title = "Lead"
+        db.session.execute(db.delete(Link))
+        db.session.execute(db.update(Tenant).values(microsoft_tenant_id=None))
+        db.session.execute(db.delete(DirectoryUser))
+        db.session.execute(db.delete(MicrosoftTenant))
+        db.session.commit()
+    answer = client_as(Role.TECHNICIAN).send(f"/sync-runs/{customer['run']}/undo")
+    assert answer.status_code == 303
+    with app.app_context():
+        undo = db.session.scalar(db.select(SyncRun).where(SyncRun.kind == "undo"))
+        assert (undo.status, undo.done) == ("succeeded", 1)
+        assert db.session.get(customers.EndUser, customer["person"]).job_title != "Lead"
+        event = db.session.query(AuditEvent).filter_by(action="sync_run_finished").one()
+        assert (event.object_id, event.detail["status"]) == (undo.id, "succeeded")
 
 
 def test_M7_a_conflict_is_settled_with_link_or_ignore(client_as, app, customer):
