@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from flask_wtf import FlaskForm
-from wtforms import Field
+from wtforms import Field, StringField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
 
+from portal.engine.normalize import parse_time
 from portal.errors import Invalid
 
 
@@ -37,3 +39,20 @@ def text(field: Field) -> str:
 def choices(pairs: Iterable[tuple[str, str]]) -> list[Any]:
     """(value, label) pairs as a select's options."""
     return [SelectChoice(value=value, label=label) for value, label in pairs]
+
+
+class DayField(StringField):
+    """A day, or nothing: browsers show their calendar, and what is typed looks like 2027-01-31."""
+
+    def __init__(self, label: str, **kwargs: Any) -> None:
+        super().__init__(label, render_kw={"type": "date"}, **kwargs)
+
+    def moment(self) -> datetime | None:
+        """Midnight UTC at which that day begins. Raises Invalid for anything else that was entered."""
+        day = text(self).strip()
+        if not day:
+            return None
+        found = parse_time(f"{day}T00:00:00Z")
+        if found is None:
+            raise Invalid({self.name: ["Enter a day such as 2027-01-31."]})
+        return found

@@ -6,7 +6,7 @@ from flask_wtf.file import FileField, FileRequired
 from wtforms import StringField, TextAreaField
 from wtforms.validators import Length
 
-from portal.forms import Form, text
+from portal.forms import DayField, Form, text
 
 
 class EndUserForm(Form):
@@ -31,6 +31,13 @@ class EndUserForm(Form):
     def values(self) -> dict[str, str]:
         """What was entered, by field."""
         return {field.name: text(field) for field in self if field.name != "csrf_token"}
+
+
+class PinForm(Form):
+    """Why a field keeps our value, and until when (P14)."""
+
+    reason = StringField("Reason", validators=[Length(max=1000)])
+    expires_at = DayField("Ends on", description="Empty for no end.")
 
 
 class ImportForm(Form):

@@ -10,15 +10,18 @@ from werkzeug.wrappers import Response
 
 from portal import web
 from portal.access import load, may, requires
+from portal.assets.service import shown_mac
 from portal.end_users import service
-from portal.end_users.forms import EndUserForm, ImportForm
+from portal.end_users.forms import EndUserForm, ImportForm, PinForm
 from portal.errors import Forbidden, Invalid, PortalError
 from portal.exceptions import service as exceptions
 from portal.extensions import db
+from portal.forms import text
 from portal.listing import Listing, parse
 from portal.microsoft import service as microsoft
 from portal.models import Change, EndUser, MicrosoftTenant, Organization, Role, SyncRun
 from portal.organizations import service as organizations
+from portal.runs import presenters as run_presenters
 from portal.runtime import runtime
 from portal.user_sync import service as user_sync
 
@@ -172,6 +175,7 @@ def detail(end_user_id: str) -> Response:
         row = load(EndUser, end_user_id, "End User")
     organization = load(Organization, row.organization_id, "Organization")
     tenant = db.session.get(MicrosoftTenant, row.link.microsoft_tenant_id) if row.link is not None else None
+    pins = service.pins(row)
     return web.render(
         "end_users/detail.html",
         status=422 if form.errors else 200,
@@ -179,7 +183,11 @@ def detail(end_user_id: str) -> Response:
         organization=organization,
         form=form,
         locked=service.locked_fields(row),
-        pins=service.pins(row),
+        pins=pins,
+        theirs=service.microsoft_values(row, pins),
+        linked_by=_run(row.link.linked_by_run_id) if row.link is not None else None,
+        shown_mac=shown_mac,
+        runs=run_presenters,
         document=service.documents([row])[0],
         microsoft_tenant=tenant,
         changes=_history(row),
@@ -218,6 +226,8 @@ def delete(end_user_id: str) -> Response:
     organization = load(Organization, row.organization_id, "Organization")
     if request.method == "POST":
         name = row.display_name
+        if request.form.get("never_sync") and row.link is not None:
+            exceptions.never_sync(organization, row.link.object_id, reason=f"{name} was deleted on purpose.")
         service.remove(row)
         db.session.commit()
         return web.respond(
@@ -270,16 +280,32 @@ def never_sync(end_user_id: str) -> Response:
 @bp.route("/end-users/<end_user_id>/pin/<field>", methods=["GET", "POST"])
 @requires(Role.TECHNICIAN)
 def pin(end_user_id: str, field: str) -> Response:
-    """Pin a field to our own value, with the reason (W6)."""
+    """Pin a field to our own value, with the reason and the end (W6)."""
     row = load(EndUser, end_user_id, "End User")
-    if request.method == "POST":
+    form = PinForm()
+    if form.submitted():
         organization = load(Organization, row.organization_id, "Organization")
-        exceptions.pin(organization, row.id, field, reason=request.form.get("reason", ""))
-        db.session.commit()
-        return web.respond(
-            redirect=url_for(".detail", end_user_id=row.id), toast="Pinned: edit the field now."
-        )
-    return web.render("end_users/pin.html", blocks={"dialog": "dialog"}, person=row, field=field)
+        try:
+            until = form.expires_at.moment()
+            exceptions.pin(organization, row.id, field, reason=text(form.reason), expires_at=until)
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+            row = load(EndUser, end_user_id, "End User")
+        else:
+            db.session.commit()
+            return web.respond(
+                redirect=url_for(".detail", end_user_id=row.id), toast="Pinned: edit the field now."
+            )
+    return web.render(
+        "end_users/pin.html",
+        blocks={"dialog": "dialog"},
+        status=422 if form.errors else 200,
+        person=row,
+        field=field,
+        label=run_presenters.FIELD_LABELS.get(field, field),
+        form=form,
+    )
 
 
 def _asked() -> Listing:
@@ -288,6 +314,10 @@ def _asked() -> Listing:
 
 def _query(text: str) -> dict[str, str]:
     return dict(parse_qsl(text.lstrip("?")))
+
+
+def _run(run_id: str | None) -> SyncRun | None:
+    return db.session.get(SyncRun, run_id) if run_id is not None else None
 
 
 def _require_technician() -> None:

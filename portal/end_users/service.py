@@ -11,13 +11,14 @@ from sqlalchemy.orm import joinedload, selectinload
 from portal import audit, csvio
 from portal.clock import utcnow
 from portal.engine.licenses import product_name
-from portal.engine.normalize import clean
+from portal.engine.normalize import clean, remote_user
 from portal.engine.records import D1_FIELDS
 from portal.errors import Invalid, Refused
 from portal.extensions import db
 from portal.listing import Listing, ListSpec, fetch_by_id, order
 from portal.models import (
     Asset,
+    DirectoryUser,
     EndUser,
     Link,
     MicrosoftTenant,
@@ -141,6 +142,21 @@ def pins(row: EndUser) -> dict[str, SyncException]:
         select(SyncException).where(SyncException.kind == "pin", SyncException.end_user_id == row.id)
     )
     return {pin.field: pin for pin in found if pin.field and (pin.expires_at is None or pin.expires_at > now)}
+
+
+def microsoft_values(row: EndUser, fields: Iterable[str]) -> dict[str, str]:
+    """What Microsoft has in these fields, to be shown beside a pinned value (W6); nothing for an unlinked person."""
+    wanted = tuple(fields)
+    if row.link is None or not wanted:
+        return {}
+    raw = db.session.scalar(
+        select(DirectoryUser.raw).where(
+            DirectoryUser.microsoft_tenant_id == row.link.microsoft_tenant_id,
+            DirectoryUser.object_id == row.link.object_id,
+        )
+    )
+    user = remote_user(raw or {})
+    return {} if user.problem else {name: str(getattr(user, name)) for name in wanted}
 
 
 def remove(row: EndUser) -> None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response
 from wtforms import StringField
-from wtforms.validators import InputRequired, Length, Optional
+from wtforms.validators import InputRequired, Length
 
 from portal import web
 from portal.access import load, requires
-from portal.engine.normalize import parse_time
 from portal.errors import Invalid
 from portal.exceptions import service
 from portal.extensions import db
-from portal.forms import Form, text
+from portal.forms import DayField, Form, text
 from portal.listing import parse
 from portal.models import EndUser, Organization, Role, SyncException
 from portal.organizations import service as organizations
+from portal.runs.presenters import FIELD_LABELS
+from portal.user_sync import service as user_sync
 
 bp = Blueprint("exceptions", __name__)
 
@@ -25,12 +26,11 @@ class NeverSyncForm(Form):
     """Who is never to be synced, and why."""
 
     object_id = StringField(
-        "Object ID of the Microsoft user", validators=[InputRequired("Enter the object ID.")]
+        "Email, UPN or Object ID of the Microsoft user",
+        validators=[InputRequired("Name a Microsoft user by email, UPN or object ID.")],
     )
     reason = StringField("Reason", validators=[Length(max=1000)])
-    expires_on = StringField(
-        "Ends on", validators=[Optional()], description="A day such as 2027-01-31; empty for no end."
-    )
+    expires_at = DayField("Ends on", description="Empty for no end.")
 
 
 @bp.get("/organizations/<organization_id>/exceptions")
@@ -47,12 +47,10 @@ def add(organization_id: str) -> Response:
     organization = load(Organization, organization_id, "Organization")
     form = NeverSyncForm()
     if form.submitted():
-        day = text(form.expires_on).strip()
-        until = parse_time(f"{day}T00:00:00Z") if day else None
         try:
-            if day and until is None:
-                raise Invalid({"expires_on": ["Enter a day such as 2027-01-31."]})
-            service.never_sync(organization, text(form.object_id), reason=text(form.reason), expires_at=until)
+            until = form.expires_at.moment()
+            object_id = service.object_id_of(organization, text(form.object_id))
+            service.never_sync(organization, object_id, reason=text(form.reason), expires_at=until)
         except Invalid as error:
             db.session.rollback()
             form.show(error)
@@ -89,6 +87,9 @@ def _page(organization: Organization, form: NeverSyncForm) -> Response:
         counts=organizations.TabCounts(organization),
         listing=found,
         people=people,
+        names=service.names_of(organization, found),
+        sync=user_sync.document(organization),
         form=form,
+        FIELD_LABELS=FIELD_LABELS,
         tab="exceptions",
     )

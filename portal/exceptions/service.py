@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import func, or_, select
 
 from portal import audit
 from portal.clock import utcnow
@@ -40,6 +40,18 @@ def listing(organization: Organization, asked: Listing) -> Listing:
     return fetch(db.session(), statement, asked, SPEC, tie=SyncException.id)
 
 
+def names_of(organization: Organization, found: Listing) -> dict[str, tuple[str, str]]:
+    """Object id → (name, e-mail) of the never-sync people of one page, as Microsoft last told them."""
+    asked = [row.object_id for row in found.items if row.object_id]
+    rows = db.session.execute(
+        select(DirectoryUser.object_id, DirectoryUser.display_name, DirectoryUser.email).where(
+            DirectoryUser.microsoft_tenant_id == organization.tenant.microsoft_tenant_id,
+            DirectoryUser.object_id.in_(asked),
+        )
+    )
+    return {object_id: (name, email) for object_id, name, email in rows}
+
+
 def in_force(now: datetime) -> Any:
     """The condition that an exception has not ended."""
     return or_(SyncException.expires_at.is_(None), SyncException.expires_at > now)
@@ -56,12 +68,31 @@ def never_sync(
     if not object_id:
         errors["object_id"] = ["Name a Microsoft user by object ID."]
     elif microsoft_tenant_id is None or db.session.scalar(select(DirectoryUser.id).where(*known)) is None:
-        errors["object_id"] = ["The mapped Microsoft tenant has no user with this object ID."]
+        errors["object_id"] = ["The mapped Microsoft tenant has no such user."]
     elif _exists(organization, SyncException.object_id == object_id):
         errors["object_id"] = ["This person is on the never-sync list already."]
     if errors:
         raise Invalid(errors)
     return _add(organization, NEVER_SYNC, reason, expires_at, object_id=object_id)
+
+
+def object_id_of(organization: Organization, named: str) -> str:
+    """Who is meant by an e-mail address, UPN or object id, as an object id. Raises Invalid for several, or nobody."""
+    key = named.strip().casefold()
+    found = db.session.scalars(
+        select(DirectoryUser.object_id).where(
+            DirectoryUser.microsoft_tenant_id == organization.tenant.microsoft_tenant_id,
+            DirectoryUser.presence == "present",
+            or_(
+                DirectoryUser.object_id == key,
+                DirectoryUser.email_key == key,
+                func.lower(DirectoryUser.user_principal_name) == key,
+            ),
+        )
+    ).all()
+    if len(found) > 1:
+        raise Invalid({"object_id": ["Several Microsoft users have this email. Enter the UPN or object ID."]})
+    return found[0] if found else key
 
 
 def pin(
