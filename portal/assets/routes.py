@@ -18,6 +18,7 @@ from portal.forms import Form, choices, text
 from portal.listing import parse
 from portal.models import Asset, EndUser, Organization, Role
 from portal.organizations import service as organizations
+from portal.user_sync import service as user_sync
 
 bp = Blueprint("assets", __name__)
 MOST_PEOPLE = 1000
@@ -52,6 +53,7 @@ def index(organization_id: str) -> Response:
         listing=service.listing(organization, parse(request.args, service.SPEC, strict=False)),
         reports=service.reports(organization),
         shown_mac=service.shown_mac,
+        sync=user_sync.document(organization),
         tab="assets",
     )
 

@@ -16,6 +16,7 @@ from portal.microsoft import service as microsoft
 from portal.models import Organization, Role, SyncRun, Tenant
 from portal.organizations import service
 from portal.organizations.forms import OrganizationForm
+from portal.runs import presenters as run_presenters
 from portal.user_sync import service as user_sync
 
 bp = Blueprint("organizations", __name__)
@@ -66,6 +67,8 @@ def history(organization_id: str) -> Response:
         organization=row,
         counts=service.TabCounts(row),
         runs=runs,
+        presenters=run_presenters,
+        sync=user_sync.document(row),
         tab="history",
     )
 
