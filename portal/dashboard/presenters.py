@@ -86,7 +86,7 @@ def failures_sentence(days: Sequence[Day]) -> str:
     if not runs:
         return "No sync has run in these 14 days."
     if not total:
-        return f"All {runs:,} runs of these 14 days went through."
+        return f"{'The one run' if runs == 1 else f'All {runs:,} runs'} of these 14 days went through."
     peak = max(days, key=lambda day: day.failures)
     return f"{total:,} of {runs:,} runs failed. The most was {peak.day:%a} {peak.day.day} {peak.day:%b}: {peak.failures:,}. {days[-1].failures:,} today."
 

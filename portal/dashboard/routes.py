@@ -41,6 +41,7 @@ def index() -> Response:
         mfa=service.lowest_mfa(session),
         mfa_all=service.mfa_total(session),
         licenses=service.licenses(session),
+        people=service.people_per_organization(session),
         recent=service.recent_runs(session),
         run_presenters=run_presenters,
     )

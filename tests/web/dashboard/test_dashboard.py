@@ -130,3 +130,17 @@ def test_a_day_counts_from_now(app):
             )
         db.session.flush()
         assert service.last_day(db.session(), now).runs == {"succeeded": 2}
+
+
+def test_P9_people_per_organization_add_up_to_what_is_shown(client_as, app):
+    with app.app_context():
+        large, small = customers.organization("Large Co"), customers.organization("Small Co")
+        for number in range(3):
+            customers.end_user(large, f"Person {number}", f"p{number}@large.example")
+        customers.end_user(small, "One", "one@small.example")
+        db.session.commit()
+        ids = large.id, small.id
+    page = client_as(Role.READ_ONLY).get("/").get_data(as_text=True)
+    part = page.partition("People per Organization")[2]
+    assert part.index(f"/organizations/{ids[0]}/end-users") < part.index(f"/organizations/{ids[1]}/end-users")
+    assert "4 End Users in all." in part
