@@ -178,6 +178,8 @@ def duration(run: SyncRun) -> str:
 def spell(length: timedelta) -> str:
     """A length of time in words, rounded to what matters."""
     seconds = max(0, round(length.total_seconds()))
+    if seconds == 0:
+        return "under a second"
     if seconds < 60:
         return "1 second" if seconds == 1 else f"{seconds} seconds"
     minutes = round(seconds / 60)

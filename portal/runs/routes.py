@@ -175,6 +175,7 @@ def _conflicts_page(organization: Organization, problem: tuple[str, Invalid] | N
         organization=organization,
         found=found,
         sides=service.conflict_sides(organization, found.items),
+        others=service.conflict_others(organization, found.items),
         problem_at=problem[0] if problem else "",
         problem=" ".join(s for sentences in problem[1].errors.values() for s in sentences) if problem else "",
     )

@@ -201,6 +201,17 @@ def conflict_sides(organization: Organization, rows: Iterable[Conflict]) -> dict
     return found
 
 
+def conflict_others(organization: Organization, rows: Iterable[Conflict]) -> dict[str, DirectoryUser]:
+    """Object id -> the Microsoft user on the other side of a conflict, so that pages can name both (M7)."""
+    found = db.session.scalars(
+        select(DirectoryUser).where(
+            DirectoryUser.microsoft_tenant_id == organization.tenant.microsoft_tenant_id,
+            DirectoryUser.object_id.in_([row.other_object_id for row in rows if row.other_object_id]),
+        )
+    )
+    return {row.object_id: row for row in found}
+
+
 def changes(run: SyncRun, asked: Listing) -> Listing:
     """One page of what a run did per person; what is staged and not published yet is not shown (T3)."""
     statement = select(Change).where(Change.run_id == run.id, Change.state != "staged")
@@ -208,7 +219,17 @@ def changes(run: SyncRun, asked: Listing) -> Listing:
         if name in asked.filters:
             statement = statement.where(getattr(Change, name) == asked.filters[name])
     if asked.q:
-        statement = statement.where(func.lower(Change.display_name).like(f"%{asked.q.casefold()}%"))
+        text = asked.q.casefold()
+        by_email = select(DirectoryUser.object_id).where(
+            DirectoryUser.microsoft_tenant_id == run.microsoft_tenant_id,
+            DirectoryUser.email_key.contains(text, autoescape=True),
+        )
+        statement = statement.where(
+            or_(
+                func.lower(Change.display_name).contains(text, autoescape=True),
+                Change.object_id.in_(by_email),
+            )
+        )
     return fetch(db.session(), statement, asked, CHANGES, tie=Change.id)
 
 

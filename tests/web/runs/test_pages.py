@@ -259,3 +259,25 @@ def test_M7_a_conflict_is_settled_with_link_or_ignore(client_as, app, customer):
         assert db.session.get(Conflict, customer["conflict"]).resolution == "ignore"
     assert "No open conflicts" in browser.get(address).get_data(as_text=True)
     assert "Ignored until one side changes" in browser.get(address + "?state=resolved").get_data(as_text=True)
+
+
+def test_P8_people_of_a_run_are_found_by_email(client_as, app, customer):
+    with app.app_context():
+        run = db.session.get(SyncRun, customer["run"])
+        person = db.session.scalar(db.select(DirectoryUser).where(DirectoryUser.display_name == "Ada Obi"))
+        db.session.scalar(db.select(Change).where(Change.display_name == "Ada Obi")).object_id = person.object_id
+        assert run.microsoft_tenant_id == person.microsoft_tenant_id
+        db.session.commit()
+    page = client_as().get(f"/sync-runs/{customer['run']}?q=ADA@harborview").get_data(as_text=True)
+    assert "Ada Obi" in page.partition('id="people"')[2]
+    assert "Scanner" not in page.partition('id="people"')[2]
+
+
+def test_M7_a_conflict_names_both_microsoft_users(client_as, app, customer):
+    with app.app_context():
+        person = db.session.scalar(db.select(DirectoryUser).where(DirectoryUser.display_name == "Ada Obi"))
+        db.session.get(Conflict, customer["conflict"]).other_object_id = person.object_id
+        db.session.commit()
+    page = client_as().get(f"/organizations/{customer['organization']}/conflicts").get_data(as_text=True)
+    other = page.partition("The other Microsoft user:")[2]
+    assert "Ada Obi" in other[:200] and "ada@harborview.example" in other[:200]
