@@ -60,6 +60,11 @@ dialog?.addEventListener("close", () => {
   document.body.dispatchEvent(new Event("dialog-closed"));
 });
 
+// Enter in the search of a section looks for values; the form's first button would leave for the preview.
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && event.target.matches(".rc-find input")) event.preventDefault();
+});
+
 document.addEventListener("change", (event) => {
   // Choosing a value means: not All any more. Without script, unchecking All is a click of its own.
   const everything = event.target.closest("fieldset")?.querySelector(".rc-all input");

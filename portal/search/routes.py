@@ -18,4 +18,4 @@ bp = Blueprint("search", __name__)
 def index() -> Response:
     """Organizations, people and Microsoft tenants that fit."""
     text = request.args.get("q", "").strip()[:200]
-    return web.render("search/results.html", text=text, found=service.find(text))
+    return web.render("search/results.html", text=text, found=service.find(text), most=service.MOST)
