@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, defer
 
 from portal.engine import scope
 from portal.engine.records import FilterSpec, RemoteUser
 from portal.models import DirectoryGroup, DirectoryUser, GroupMembership, MicrosoftTenant
+
+NAMED = 200  # people who stay are named up to here; the list of End Users has the others
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,41 @@ def count(session: Session, microsoft_tenant: MicrosoftTenant, spec: FilterSpec)
     )
     matching, _, sections = scope.count_matches(users, groups_of, spec, deleted)
     return Match(matching, len(rows), sections, uncounted)
+
+
+def staying(
+    session: Session, microsoft_tenant: MicrosoftTenant, before: FilterSpec, after: FilterSpec
+) -> list[Mapping[str, str]]:
+    """By name, the first ``NAMED`` of the people that both filters accept: who stays in an edit (U11)."""
+    both = []
+    for spec in (before, after):
+        groups_of, deleted, _ = _groups(session, microsoft_tenant.id, spec)
+        both.append((scope.prepare(spec, deleted), groups_of))
+    rows = session.scalars(
+        select(DirectoryUser)
+        .options(defer(DirectoryUser.raw))
+        .where(
+            DirectoryUser.microsoft_tenant_id == microsoft_tenant.id,
+            DirectoryUser.presence == "present",
+            DirectoryUser.problem == "",
+        )
+        .order_by(func.lower(DirectoryUser.display_name), DirectoryUser.object_id)
+        .execution_options(yield_per=500)
+    )
+    found: list[Mapping[str, str]] = []
+    for row in rows:
+        user = RemoteUser(
+            row.object_id,
+            email=row.email,
+            user_type=row.user_type,
+            office_location=row.office_location,
+            department=row.department,
+        )
+        if all(one.accepts(user, groups.get(row.object_id, frozenset())) for one, groups in both):
+            found.append({"display_name": row.display_name, "email": row.email, "object_id": row.object_id})
+        if len(found) == NAMED:
+            break
+    return found
 
 
 def _groups(

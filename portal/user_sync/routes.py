@@ -18,7 +18,7 @@ from portal.microsoft import service as microsoft
 from portal.models import Organization, Role
 from portal.runs import presenters as run_presenters
 from portal.runtime import runtime
-from portal.user_sync import documents, presenters, service
+from portal.user_sync import documents, matching, presenters, service
 from portal.user_sync.forms import SetupForm
 
 bp = Blueprint("user_sync", __name__, url_prefix="/organizations/<organization_id>/user-sync")
@@ -252,6 +252,11 @@ def _form_page(
     is_edit = _is_enabled(organization)
     found = counted.previewed
     spec = request_now.filters
+    change = found.scope_change if found is not None and is_edit else None
+    tenant = microsoft.mapped_to(organization)
+    if change is not None and tenant is not None:
+        saved = documents.draft(_saved(organization)).filters
+        change = {**change, "staying": matching.staying(db.session(), tenant, saved, spec)}
     queries = {name: form.query(name) for name in SECTIONS}
     first_look = request.method == "GET" and not is_edit
     overlap = service.domain_overlap(organization)
@@ -274,7 +279,7 @@ def _form_page(
             counted.match,
             spec,
             counts=None if found is None else found.counts_document(),
-            scope_change=found.scope_change if found is not None and is_edit else None,
+            scope_change=change,
             held=None if found is None else found.held,
         ),
         "guard": None if is_edit else presenters.guard(overlap, service.known_endings(organization)),

@@ -113,6 +113,22 @@ def test_U11_an_edit_says_by_name_who_enters_and_who_leaves(client_as, customer)
     assert "Cy Rao" in enters and "Ada Obi" in leaves and "Bo Lind" in leaves
 
 
+def test_U11_who_stays_is_named_up_to_a_number_and_the_rest_is_a_link(client_as, customer, monkeypatch):
+    browser = client_as()
+    browser.send(url(customer), everything())
+
+    def stays():
+        choice = everything(department_all=None, department="Fundraising")
+        text = browser.htmx(url(customer, "/recount"), "match", choice, method="POST").get_data(as_text=True)
+        return text[text.index("Stays") : text.index("Leaves")]
+
+    found = stays()
+    assert "Ada Obi" in found and "Bo Lind" in found and "Cy Rao" not in found and ">2<" in found
+    monkeypatch.setattr("portal.user_sync.matching.NAMED", 1)
+    assert "Bo Lind" not in stays()
+    assert f'<a href="/organizations/{customer}/end-users?in_scope=true">and 1 more</a>' in stays()
+
+
 def test_U8_disabling_asks_first_and_says_what_stays(client_as, app, customer):
     browser = client_as()
     browser.send(url(customer), everything())
