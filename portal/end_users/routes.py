@@ -37,6 +37,13 @@ CHIPS = {
     "source": {"manual": "Entered by hand", "import": "Imported", "sync": "From Microsoft"},
     "in_scope": {"true": "Within the filters", "false": "Outside the filters"},
 }
+FIELDS = {
+    "microsoft_status": "Status",
+    "licensed": "License",
+    "mfa": "MFA",
+    "source": "Source",
+    "in_scope": "Sync",
+}
 HISTORY = 50
 
 
@@ -53,7 +60,9 @@ def index(organization_id: str) -> Response:
         counts=organizations.TabCounts(organization, None if found.q or found.filters else found.total),
         listing=found,
         chips=[
-            (CHIPS[k][v], found.query(**{k: None})) for k, v in found.filters.items() if v in CHIPS.get(k, {})
+            (f"{FIELDS[k]}: {CHIPS[k][v]}", found.query(**{k: None}))
+            for k, v in found.filters.items()
+            if v in CHIPS.get(k, {})
         ],
         choices=CHIPS,
         sync=user_sync.document(organization),
