@@ -2,6 +2,7 @@
 
 import re
 import threading
+from uuid import uuid4
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -12,9 +13,10 @@ from portal import create_app
 from portal.auth import service as auth
 from portal.clock import utcnow
 from portal.config import Settings
-from portal.extensions import db
+from portal.end_users import service as end_users
+from portal.extensions import db, mark_write
 from portal.microsoft import service as microsoft
-from portal.models import Base, Organization
+from portal.models import Base, EndUser, Organization, SyncRun
 from portal.organizations import service as organizations
 from portal.scheduler import Scheduler
 from portal.simulator.server import SimulatorServer
@@ -144,10 +146,99 @@ def test_R2_a_technician_is_told_what_is_in_the_way_of_unmapping(visit, portal):
     expect(page.get_by_role("dialog")).to_be_hidden()
 
 
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_P6_P14_a_technician_finds_pins_and_deletes_a_person_for_good(visit, portal, script):
+    person = add_person(portal, f"Pia {'Script' if script else 'Plain'}")
+    page = visit("technician", java_script_enabled=script)
+    page.get_by_role("searchbox", name="Find an Organization or person").fill("Pia")
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name=person).click()
+    page.get_by_label("Job title").fill("Fitter")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_label("Job title")).to_have_value("Fitter")
+    page.get_by_role("link", name="Why?").click()
+    if script:
+        expect(page.get_by_role("dialog")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_be_hidden()
+    else:
+        page.get_by_role("link", name="Close").click()
+    page.get_by_role("link", name="Delete…").click()
+    page.get_by_role("button", name="Delete End User").click()
+    expect(page.get_by_text(f"{person} is deleted.")).to_be_visible()
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_P5_the_table_keeps_its_state_in_the_address(visit, portal, script):
+    for name in ("Quin Able", "Quin Baker"):
+        add_person(portal, f"{name} {script}")
+    page = visit("technician", java_script_enabled=script)
+    page.goto(f"/organizations/{portal.config['FIRST']}/end-users?source=manual")
+    expect(page.get_by_role("link", name=re.compile("^Source: Entered by hand"))).to_be_visible()
+    page.get_by_role("searchbox", name="Quick search").fill(f"quin {script}")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"source=manual.*q=quin|q=quin.*source=manual"))
+    expect(page.get_by_text(re.compile(r"1–2 of 2 filtered"))).to_be_visible()
+    page.get_by_role("columnheader", name="Name").get_by_role("link").click()
+    expect(page).to_have_url(re.compile("sort=-name"))
+    expect(page.locator("tbody tr").first).to_contain_text("Quin Baker")
+    with page.expect_download() as caught:
+        page.get_by_role("link", name="Export CSV").click()
+    assert len(caught.value.path().read_text().strip().splitlines()) == 3
+    page.get_by_role("checkbox", name=re.compile("Select Quin Able")).check()
+    page.get_by_role("button", name="Delete…", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Delete")
+    page.get_by_role("button", name=re.compile("^Delete")).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(first_name(portal))
+    page.goto(f"/organizations/{portal.config['FIRST']}/end-users?q=quin+{script}")
+    expect(page.get_by_text(re.compile(r"1–1 of 1 filtered"))).to_be_visible()
+
+
+def test_U13_dialogs_are_accessible_in_both_themes_and_widths(visit, portal):
+    with portal.app_context():
+        tenant_id = db.session.get(Organization, portal.config["FIRST"]).tenant_id
+    page = visit()
+    found = []
+    for opener in (re.compile("^Set Up"), "Unmap…", "Remap…", "Rename this Tenant"):
+        page.goto(f"/tenants/{tenant_id}")
+        page.get_by_role("link", name=opener).first.click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_role("heading").first).to_be_visible()
+        dialog.evaluate("node => node.querySelectorAll('details').forEach(one => { one.open = true; })")
+        for width in (1280, 390):
+            page.set_viewport_size({"width": width, "height": 900})
+            for scheme in ("light", "dark"):
+                page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+                where = f"{opener} at {width} {scheme}"
+                found += [(where, v["id"], v["nodes"][0]["html"][:160]) for v in Axe().run(page).response["violations"]]
+        page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto("about:blank")
+    assert found == []
+
+
+def add_person(portal, name):
+    with portal.app_context():
+        mark_write(db.session())
+        end_users.create(portal.config["FIRST"], {"display_name": name, "email": f"{name.replace(' ', '.')}@hand.example"})
+        db.session.commit()
+    return name
+
+
 def pages(portal):
+    person = add_person(portal, f"Somebody {uuid4()}")
     with portal.app_context():
         organization = db.session.get(Organization, portal.config["FIRST"])
+        row = db.session.scalar(db.select(EndUser).where(EndUser.display_name == person))
+        run = db.session.scalar(db.select(SyncRun.id).order_by(SyncRun.created_at))
+        directory = organization.tenant.microsoft_tenant_id
+        more = [f"/sync-runs/{run}", f"/sync-runs/{run}/undo"] if run else []
         return [
+            *more, f"/end-users/{row.id}", f"/end-users/{row.id}/why", f"/end-users/{row.id}/delete",
+            f"/organizations/{organization.id}/conflicts", f"/organizations/{organization.id}/end-users/new",
+            f"/organizations/{organization.id}/end-users/import", f"/organizations/{organization.id}/edit",
+            f"/organizations/{organization.id}/user-sync/status", f"/microsoft-tenants/{directory}",
+            f"/microsoft-tenants/{directory}/coverage", "/microsoft-tenants/discover",
+            f"/tenants/{organization.tenant_id}/map", f"/tenants/{organization.tenant_id}/unmap",
             "/", "/organizations", f"/organizations/{organization.id}", f"/organizations/{organization.id}/end-users",
             f"/organizations/{organization.id}/assets", f"/organizations/{organization.id}/history",
             f"/organizations/{organization.id}/exceptions", f"/organizations/{organization.id}/recovery",
