@@ -69,12 +69,9 @@ def build(settings: Settings | None = None) -> Flask:
     csrf.init_app(app)  # type: ignore[no-untyped-call]
     with app.app_context():
         engine = tune_engine(db.engine)
-    app.extensions["rollcall"] = Runtime(
-        settings=settings,
-        sessions=sessionmaker(engine, expire_on_commit=False),
-        box=SecretBox(keys),
-    )
-    gateway.start_afresh()
+    sessions = sessionmaker(engine, expire_on_commit=False)
+    app.extensions["rollcall"] = Runtime(settings=settings, sessions=sessions, box=SecretBox(keys))
+    gateway.start_afresh(sessions)
     app.before_request(_begin_write)
     app.teardown_request(_end_write)
     init_login(app)

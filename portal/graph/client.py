@@ -67,6 +67,7 @@ class GraphClient:
     meter: Meter = field(default_factory=Meter)
     jitter: Callable[[], float] = random.random
     before_request: Callable[[], None] | None = None
+    on_throttled: Callable[[float], None] | None = None
     _session: requests.Session | None = None
 
     def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -205,6 +206,8 @@ class GraphClient:
             )
             if choice.new_connection:
                 self.close()
+            if choice.is_throttling and self.on_throttled is not None:
+                self.on_throttled(choice.wait_seconds)
             failure = self._error(
                 status, _json_or_empty(answer), choice.wait_seconds, is_broken=answer is not None
             )

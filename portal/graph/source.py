@@ -13,7 +13,6 @@ from portal.errors import (
     SourceLicenseMissing,
     SourcePermissionMissing,
     SourceRejected,
-    SourceThrottled,
 )
 from portal.graph import queries
 from portal.graph.client import NOT_OFFERED, GraphClient, Meter, ObjectMissing
@@ -122,12 +121,8 @@ class GraphDirectory:
     def sign_ins(self) -> Iterator[Sequence[RawObject]]:
         """Pages of sign-in activity, each in its turn among all tenants (T7)."""
         with _Turns(self._client, self._limiter):
-            try:
-                for page in self._pages(queries.SIGN_INS):
-                    yield _objects(page)
-            except SourceThrottled:
-                self._limiter.hold_back(60.0)
-                raise
+            for page in self._pages(queries.SIGN_INS):
+                yield _objects(page)
 
     def registration_details(self) -> Iterator[Sequence[RawObject]]:
         """Pages of the MFA report; ``$top`` is not promised, so a 400 is asked again without."""
@@ -287,20 +282,29 @@ class GraphDirectory:
         return frozenset(members)
 
 
+LONGEST_HOLD = 60.0  # an absurd Retry-After of one tenant postpones that tenant, not everybody for hours
+
+
 class _Turns:
-    """While open, every request of the client waits for its turn among all tenants, also the ones tried again."""
+    """While open, every request of the client waits for its turn among all tenants, also the ones tried again.
+
+    The limit is the app's, so a 429 holds everybody back (graph-facts 10.2).
+    """
 
     def __init__(self, client: GraphClient, limiter: SlowLimiter) -> None:
         self._client, self._limiter = client, limiter
 
     def __enter__(self) -> None:
-        self._client.before_request = self._turn
+        self._client.before_request, self._client.on_throttled = self._turn, self._hold
 
     def _turn(self) -> None:
         self._limiter.take_turn(self._client.wait)
 
+    def _hold(self, seconds: float) -> None:
+        self._limiter.hold_back(min(seconds, LONGEST_HOLD))
+
     def __exit__(self, *_: object) -> None:
-        self._client.before_request = None
+        self._client.before_request = self._client.on_throttled = None
 
 
 def _user_ids(page: Mapping[str, Any]) -> set[str]:

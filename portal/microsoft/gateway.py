@@ -14,13 +14,14 @@ from portal.engine.mirror.read import verified_domains
 from portal.engine.normalize import clean, parse_time
 from portal.engine.ports import SourceFactory
 from portal.errors import PortalError, SourceAuthError, SourceError, SourceTransient, Stopped
+from portal.extensions import SessionFactory
 from portal.graph.client import GraphClient
 from portal.graph.clouds import CLOUDS, Cloud, cloud
-from portal.graph.limiter import SlowLimiter
 from portal.graph.source import GraphDirectory
 from portal.graph.tokens import TokenProvider
 from portal.microsoft import credentials
 from portal.microsoft.credentials import AppRegistration
+from portal.microsoft.turns import SharedTurns
 from portal.models import MicrosoftTenant
 from portal.runtime import Runtime
 
@@ -40,7 +41,7 @@ __all__ = [
 REQUEST_PATIENCE = 8.0
 """How long a page or API request may wait for Microsoft in all its pauses; longer is for runs only."""
 
-_limiter = SlowLimiter(clock.monotonic)
+_turns: SharedTurns
 _providers: dict[tuple[str, str, str], TokenProvider] = {}
 _lock = threading.Lock()
 
@@ -54,12 +55,12 @@ class Proof:
     domains: tuple[dict[str, Any], ...]
 
 
-def start_afresh() -> None:
-    """Forget tokens and turns: a new app (``app.build``) begins as a new process does."""
-    global _limiter
+def start_afresh(sessions: SessionFactory) -> None:
+    """Forget tokens: a new app (``app.build``) begins as a new process does. ``sessions``: where turns are kept (T7)."""
+    global _turns
     with _lock:
         _providers.clear()
-        _limiter = SlowLimiter(clock.monotonic)
+        _turns = SharedTurns(sessions, clock.utcnow)
 
 
 def cloud_of(settings: Settings, name: str) -> Cloud:
@@ -106,7 +107,7 @@ def reader(
     """A reader for one tenant. is_fresh: with a token provider of its own, since MSAL replays refusals for a minute."""
     found = cloud_of(settings, cloud)
     tokens = _provider(found, directory_id, registration, is_fresh=is_fresh)
-    return GraphDirectory(GraphClient(found.graph_url, tokens, wait, clock.utcnow, stop), _limiter)
+    return GraphDirectory(GraphClient(found.graph_url, tokens, wait, clock.utcnow, stop), _turns)
 
 
 def prove(settings: Settings, registration: AppRegistration, *, directory_id: str, cloud: str) -> Proof:

@@ -11,6 +11,7 @@ from portal.models.microsoft import (
     GroupMembership,
     ManagedDevice,
     MicrosoftTenant,
+    SignInTurns,
     SubscribedSku,
 )
 from portal.models.people import Account, AccountSession, ApiToken, Invitation, Role
@@ -41,6 +42,7 @@ __all__ = [
     "MicrosoftTenant",
     "Organization",
     "Role",
+    "SignInTurns",
     "StoredSetting",
     "SubscribedSku",
     "SyncException",

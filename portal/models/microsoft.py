@@ -56,12 +56,28 @@ class MicrosoftTenant(Base):
     slow_lease_owner: Mapped[str | None] = mapped_column(String(64))
     slow_lease_expires_at: Mapped[datetime | None]
     slow_due_at: Mapped[datetime | None] = mapped_column(index=True)
-    sign_ins_at: Mapped[datetime | None]
+    sign_ins_at: Mapped[
+        datetime | None
+    ]  # the figures are as of then; the next pass asks for what changed since
+    sign_ins_full_at: Mapped[datetime | None]  # the last pass over everybody
     mfa_at: Mapped[datetime | None]
     devices_at: Mapped[datetime | None]
     assets_assigned: Mapped[int] = mapped_column(default=0)
     slow_progress: Mapped[dict[str, Any]] = mapped_column(default=dict)  # {"phase", "done", "total"}
     slow_problems: Mapped[list[Any]] = mapped_column(default=list)  # [{"part", "state", "detail"}]
+
+
+class SignInTurns(Base):
+    """The app-wide limit of sign-in activity (T7): one row, id 1, that only ``microsoft.turns`` reads and writes.
+
+    turns: ISO times of the last turns handed out, those to come included. held_until: no turn before (429).
+    """
+
+    __tablename__ = "sign_in_turns"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    turns: Mapped[list[Any]] = mapped_column(default=list)
+    held_until: Mapped[datetime | None]
 
 
 class DeltaCursor(Base):
