@@ -39,7 +39,8 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 2  # how soon work queued by another process is seen; our own wakes us at once
 SCHEDULE_SECONDS = 5
 CHECK_SECONDS = 600
-THREADS = {"hourly": 8, "delayed": 2, "slow": 1, "check": 1}
+THREADS = {"hourly": 8, "delayed": 2, "slow": 6, "check": 1}
+"""Slow passes mostly wait for their turns: side by side, so that a large tenant and small ones take theirs page by page (T7)."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(hours=1)
 BROKEN = (
     "Something went wrong inside Rollcall, so this run ended early. The next run heals it; the log says more."

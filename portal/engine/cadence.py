@@ -11,6 +11,8 @@ from portal.engine.records import FilterSpec
 DELAYED_LIMIT = timedelta(hours=12)
 FULL_READ_EVERY = timedelta(days=6)
 SLOW_PASS_EVERY = timedelta(hours=12)
+SIGN_INS_FULL_EVERY = timedelta(days=7)
+SIGN_INS_LAG = timedelta(days=1)
 ATTENTION_AFTER = 3
 SLOWEST = timedelta(days=1)
 _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
@@ -81,3 +83,14 @@ def is_complete(*, read_to_end: bool, counted: int, microsoft_count: int | None)
 def slow_pass_due(last: datetime | None, now: datetime) -> bool:
     """T7: twice a day is as fine as Microsoft's figures are."""
     return last is None or now - last >= SLOW_PASS_EVERY
+
+
+def sign_ins_since(last: datetime | None, last_full: datetime | None, now: datetime) -> datetime | None:
+    """Whose last sign-in to ask for: those who signed in since then, or everybody for None (T7, graph-facts 5).
+
+    Microsoft's figure is up to a day behind, so the day before the ``last`` pass is asked for again. Sign-ins without the
+    person, which cannot be asked for, come with the weekly pass over everybody.
+    """
+    if last is None or last_full is None or now - last_full >= SIGN_INS_FULL_EVERY:
+        return None
+    return last - SIGN_INS_LAG

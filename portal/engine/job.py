@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from portal.engine import cadence, writer
+from portal.engine import cadence, figures, writer
 from portal.engine.asset_owners import assign_assets
 from portal.engine.claims import write_session
 from portal.engine.decide import fingerprint, plan
@@ -147,9 +147,10 @@ class Job:
         self.applied.update((d.object_id, d) for d in work if d.action is not Action.LEAVE)
 
     def _assign_assets(self, target: Target) -> None:
-        """D2, W5, with the devices that are known already: people who are new here need not wait for the next slow pass."""
+        """D2, W5, T7, with what is known already: people who are new here need not wait for the next slow pass."""
         with write_session(self.turn.sessions) as session:
             self._still_ours(session)
+            figures.catch_up(session, target.microsoft_tenant_id)
             assign_assets(session, target.microsoft_tenant_id, self.organization_id, self.turn.now())
             self.turn.on_commit("assets")
             session.commit()

@@ -86,8 +86,11 @@ class DirectorySource(Protocol):
         """``GET /subscribedSkus`` (graph-facts 7.2)."""
         ...
 
-    def sign_ins(self) -> Iterator[Sequence[RawObject]]:
-        """Pages of ``{id, signInActivity?}`` through the app-wide limiter (T7). SourceLicenseMissing without P1."""
+    def sign_ins(self, since: datetime | None) -> Iterator[Sequence[RawObject]]:
+        """Pages of ``{id, signInActivity?}`` through the app-wide limiter (T7). SourceLicenseMissing without P1.
+
+        Everybody for None, else who signed in since; SourceRejected with status 400 where that cannot be asked for.
+        """
         ...
 
     def registration_details(self) -> Iterator[Sequence[RawObject]]:

@@ -12,15 +12,17 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import insert, select, update
 
-from portal.engine import cadence, claims
+from portal.engine import cadence, claims, figures
 from portal.engine.asset_owners import assign_assets
 from portal.engine.claims import Sessions, write_session
 from portal.engine.devices import normalize_mac
+from portal.engine.figures import BATCH
 from portal.engine.mirror.reading import remember_capability
 from portal.engine.normalize import clean, parse_time
 from portal.engine.ports import DirectorySource, RawObject, SourceFactory
+from portal.engine.turn import LeaseLost
 from portal.errors import (
     SourceAuthError,
     SourceError,
@@ -30,8 +32,6 @@ from portal.errors import (
     Stopped,
 )
 from portal.models import (
-    DirectoryUser,
-    Link,
     ManagedDevice,
     MicrosoftTenant,
     Organization,
@@ -40,9 +40,10 @@ from portal.models import (
 
 log = logging.getLogger(__name__)
 
-BATCH = 500
 ETHERNET_EVERY = timedelta(days=7)
 RETRY_AFTER = timedelta(minutes=30)
+LEASE = timedelta(minutes=15)
+"""Far more than the longest wait for a turn, when many workers' passes queue up for theirs."""
 
 
 @dataclass
@@ -56,23 +57,17 @@ class SlowPass:
 
     def run(self, tenant_id: str, owner: str) -> bool:
         """One pass. False when another process has it. Raises Stopped when the process ends; what was read stays."""
-        if not claims.claim(self.sessions, tenant_id, owner, self.now(), part="slow"):
+        if not claims.claim(self.sessions, tenant_id, owner, self.now(), part="slow", ttl=LEASE):
             return False
+        one = _Pass(self, tenant_id, owner)
         try:
-            _Pass(self, tenant_id, owner).work()
+            one.work()
+        except LeaseLost:
+            log.warning("action=lease_lost part=slow microsoft_tenant=%s", tenant_id)
         finally:
-            self._note(tenant_id, {})
+            one.show({})
             claims.release(self.sessions, tenant_id, owner, part="slow")
         return True
-
-    def _note(self, tenant_id: str, progress: Mapping[str, Any]) -> None:
-        with write_session(self.sessions) as session:
-            session.execute(
-                update(MicrosoftTenant)
-                .where(MicrosoftTenant.id == tenant_id)
-                .values(slow_progress=dict(progress))
-            )
-            session.commit()
 
 
 @dataclass
@@ -96,15 +91,14 @@ class _Pass:
             self._end(error)
             return
         failed: SourceError | None = None
-        parts: tuple[tuple[str, str, Callable[[DirectorySource], None]], ...] = (
-            ("sign_ins", "sign_ins_at", self._sign_ins),
-            ("mfa", "mfa_at", self._mfa),
-            ("devices", "devices_at", self._devices),
+        parts: tuple[tuple[str, Callable[[DirectorySource], dict[str, datetime]]], ...] = (
+            ("sign_ins", self._sign_ins),
+            ("mfa", self._mfa),
+            ("devices", self._devices),
         )
-        for part, stamp, read in parts:
+        for part, read in parts:
             try:
-                read(source)
-                self._done(part, stamp)
+                self._done(part, read(source))
             except (SourceLicenseMissing, SourcePermissionMissing, SourceRejected) as error:
                 self._missing(part, error)
             except SourceError as error:
@@ -112,15 +106,33 @@ class _Pass:
                 self.problems.append({"part": part, "state": "error", "detail": error.advice})
                 if isinstance(error, SourceAuthError):
                     break
+        with write_session(self.sessions) as session:
+            figures.catch_up(session, self.tenant_id)
+            session.commit()
         self._assign_assets()
         self._end(failed)
 
-    # -- parts ---------------------------------------------------------------------------------------------------
+    # -- parts: each gives the columns that say how old its figures are ---------------------------------------------------------------------------------------------------
 
-    def _sign_ins(self, source: DirectorySource) -> None:
+    def _sign_ins(self, source: DirectorySource) -> dict[str, datetime]:
+        """Everybody once and then weekly; between, who signed in since the last pass."""
+        began = self.owner_pass.now()
+        with self.sessions() as session:
+            tenant = session.get_one(MicrosoftTenant, self.tenant_id)
+            since = cadence.sign_ins_since(tenant.sign_ins_at, tenant.sign_ins_full_at, began)
+        try:
+            self._read_sign_ins(source, since)
+        except SourceRejected as error:
+            if since is None or error.status != 400:
+                raise
+            since = None  # this tenant does not answer that question
+            self._read_sign_ins(source, since)
+        return {"sign_ins_at": began, **({"sign_ins_full_at": began} if since is None else {})}
+
+    def _read_sign_ins(self, source: DirectorySource, since: datetime | None) -> None:
         """Last activity: the latest of the three dates Microsoft tells (graph-facts 5.1); absent means unknown, not inactive."""
         done = 0
-        for page in source.sign_ins():
+        for page in source.sign_ins(since):
             self._check()
             values = {
                 str(item["id"]).lower(): {"last_sign_in_at": last_activity(item)}
@@ -131,7 +143,7 @@ class _Pass:
             done += len(page)
             self._progress("Last sign-in", done)
 
-    def _mfa(self, source: DirectorySource) -> None:
+    def _mfa(self, source: DirectorySource) -> dict[str, datetime]:
         """MFA registration; disabled people are not in the report, so a missing row keeps what was known (graph-facts 6)."""
         done = 0
         for page in source.registration_details():
@@ -146,8 +158,9 @@ class _Pass:
             self._store(values)
             done += len(page)
             self._progress("MFA", done)
+        return {"mfa_at": self.owner_pass.now()}
 
-    def _devices(self, source: DirectorySource) -> None:
+    def _devices(self, source: DirectorySource) -> dict[str, datetime]:
         """Intune devices; the Ethernet address costs a call each, so it is kept and read again weekly (graph-facts 8.2)."""
         seen: dict[str, dict[str, Any]] = {}
         for page in source.managed_devices():
@@ -201,6 +214,7 @@ class _Pass:
                     )
                 session.commit()
             self._progress("Devices", start + len(part))
+        return {"devices_at": now}
 
     # -- Assets --------------------------------------------------------------------------------------------------
 
@@ -220,38 +234,17 @@ class _Pass:
     # -- storing -------------------------------------------------------------------------------------------------
 
     def _store(self, values: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write what differs to the mirror and to the Links, so that tables need no second look-up."""
         ids = list(values)
         for start in range(0, len(ids), BATCH):
-            part = ids[start : start + BATCH]
             with write_session(self.sessions) as session:
-                for model, key in ((DirectoryUser, DirectoryUser.object_id), (Link, Link.object_id)):
-                    rows = session.execute(
-                        select(
-                            model.id, key, model.last_sign_in_at, model.mfa_registered, model.mfa_methods
-                        ).where(
-                            model.microsoft_tenant_id == self.tenant_id,
-                            key.in_(part),
-                        )
-                    ).mappings()
-                    changed = [
-                        {"row_id": row["id"], **values[row["object_id"]]}
-                        for row in rows
-                        if any(row[name] != value for name, value in values[row["object_id"]].items())
-                    ]
-                    if changed:
-                        table: Any = model.__table__
-                        names: dict[str, Any] = {
-                            name: bindparam(name) for name in changed[0] if name != "row_id"
-                        }
-                        statement = table.update().where(table.c.id == bindparam("row_id")).values(**names)
-                        session.connection().execute(statement, changed)
+                figures.store(session, self.tenant_id, {i: values[i] for i in ids[start : start + BATCH]})
                 session.commit()
 
-    def _done(self, part: str, stamp: str) -> None:
+    def _done(self, part: str, ages: Mapping[str, datetime]) -> None:
         with write_session(self.sessions) as session:
             tenant = session.get_one(MicrosoftTenant, self.tenant_id)
-            setattr(tenant, stamp, self.owner_pass.now())
+            for name, at in ages.items():
+                setattr(tenant, name, at)
             remember_capability(tenant, part, None, self.owner_pass.now())
             session.commit()
 
@@ -277,14 +270,20 @@ class _Pass:
         log.info("action=slow_pass microsoft_tenant=%s problems=%d", self.tenant_id, len(self.problems))
 
     def _progress(self, phase: str, done: int) -> None:
-        now = self.owner_pass.now()
+        if not self.show({"phase": phase, "done": done}):
+            raise LeaseLost
+
+    def show(self, progress: Mapping[str, Any]) -> bool:
+        """Tell how far the pass is, and live on. False when another process has it now."""
+        until = self.owner_pass.now() + LEASE
         with write_session(self.sessions) as session:
-            session.execute(
+            result = session.execute(
                 update(MicrosoftTenant)
                 .where(MicrosoftTenant.id == self.tenant_id, MicrosoftTenant.slow_lease_owner == self.owner)
-                .values(slow_progress={"phase": phase, "done": done}, slow_lease_expires_at=now + claims.TTL)
+                .values(slow_progress=dict(progress), slow_lease_expires_at=until)
             )
             session.commit()
+        return result.rowcount == 1  # type: ignore[attr-defined,no-any-return]
 
     def _check(self) -> None:
         if self.owner_pass.should_stop():

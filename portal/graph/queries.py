@@ -24,6 +24,9 @@ GROUPS = "/groups?$top=999&$select=id,displayName,mail,mailEnabled,securityEnabl
 GROUPS_DELTA = "/groups/delta?$select=displayName,members"
 SKUS = "/subscribedSkus?$select=skuId,skuPartNumber,capabilityStatus,consumedUnits,prepaidUnits,appliesTo,servicePlans"
 SIGN_INS = "/users?$select=id,signInActivity&$top=500"  # 500 is the most with this property (graph-facts 5.2)
+SIGNED_IN_SINCE = (
+    "&$filter=signInActivity/lastSignInDateTime ge {:%Y-%m-%dT%H:%M:%SZ}"  # alone only, the other dates not
+)
 REGISTRATIONS = "/reports/authenticationMethods/userRegistrationDetails?$top=999"
 REGISTRATIONS_BARE = "/reports/authenticationMethods/userRegistrationDetails"
 DEVICES = "/deviceManagement/managedDevices?$select=id,deviceName,userId,wiFiMacAddress,lastSyncDateTime"

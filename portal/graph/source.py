@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from portal.errors import (
@@ -118,10 +119,13 @@ class GraphDirectory:
         """License products."""
         return self._all(queries.SKUS)
 
-    def sign_ins(self) -> Iterator[Sequence[RawObject]]:
-        """Pages of sign-in activity, each in its turn among all tenants (T7)."""
+    def sign_ins(self, since: datetime | None) -> Iterator[Sequence[RawObject]]:
+        """Pages of sign-in activity, each in its turn among all tenants (T7); of everybody, or of who signed in since."""
+        path = queries.SIGN_INS
+        if since is not None:
+            path += queries.SIGNED_IN_SINCE.format(since.astimezone(UTC))
         with _Turns(self._client, self._limiter):
-            for page in self._pages(queries.SIGN_INS):
+            for page in self._pages(path):
                 yield _objects(page)
 
     def registration_details(self) -> Iterator[Sequence[RawObject]]:

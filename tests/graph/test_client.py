@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 import requests
@@ -385,12 +385,21 @@ def test_T7_every_sign_in_request_takes_a_turn_and_a_429_holds_all_tenants_back(
         {"json": {"value": [{"id": "b"}]}},
     ])  # fmt: skip
     reader = directory(client, turns)
-    assert [item["id"] for page in reader.sign_ins() for item in page] == ["a", "b"]
+    assert [item["id"] for page in reader.sign_ins(None) for item in page] == ["a", "b"]
     assert (turns.taken, turns.held) == (3, [7.0])
     graph.get(f"{BASE}/v1.0/organization", json={"value": [{"id": "t"}]})
     reader.organization()
     assert turns.taken == 3
     graph.get(USERS, status_code=429, headers={"Retry-After": "86400"}, json=error("TooManyRequests"))
     with pytest.raises(SourceThrottled):
-        list(reader.sign_ins())
+        list(reader.sign_ins(None))
     assert turns.held == [7.0, 60.0]
+
+
+def test_T7_what_changed_since_is_asked_for_with_that_filter_alone(client, graph):
+    graph.get(USERS, json={"value": [{"id": "a"}]})
+    reader = directory(client)
+    list(reader.sign_ins(None))
+    assert "$filter" not in graph.last_request.qs
+    list(reader.sign_ins(datetime(2026, 11, 23, 9, 0, 5, 123, tzinfo=timezone(timedelta(hours=1)))))
+    assert graph.last_request.qs["$filter"] == ["signinactivity/lastsignindatetime ge 2026-11-23t08:00:05z"]

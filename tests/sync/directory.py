@@ -1,6 +1,7 @@
 """A scripted Microsoft: what each read returns, and where it fails. Implements ``DirectorySource`` without HTTP."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import SimpleNamespace
 
 from portal.errors import SourceGone, SourceRejected, SourceTransient
@@ -42,6 +43,7 @@ class Directory:
     counted: int | None = None
     tokens_expired: bool = False
     refuses_delta: bool = False
+    refuses_sign_in_filter: bool = False
     member_error: Exception | None = None
     directory_id: str = TENANT
     reads: list = field(default_factory=list)
@@ -120,8 +122,12 @@ class Directory:
     def subscribed_skus(self):
         return self.skus
 
-    def sign_ins(self):
-        yield [{"id": n, **({"signInActivity": {"lastSignInDateTime": self.sign_in_dates[n]}} if n in self.sign_in_dates else {})} for n in self.users]
+    def sign_ins(self, since):
+        self.reads.append(f"sign-ins since {since:%d %b %H:%M}" if since else "sign-ins")
+        if since and self.refuses_sign_in_filter:
+            raise SourceRejected("Invalid filter clause", status=400)
+        asked = [n for n in self.users if since is None or datetime.fromisoformat(self.sign_in_dates.get(n, "2000-01-01T00:00:00Z")) >= since]
+        yield [{"id": n, **({"signInActivity": {"lastSignInDateTime": self.sign_in_dates[n]}} if n in self.sign_in_dates else {})} for n in asked]
 
     def registration_details(self):
         yield self.registrations

@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from portal.engine.slow_pass import SlowPass, last_activity
-from portal.errors import SourceLicenseMissing, SourceThrottled, Stopped
-from portal.models import Asset, AssetMac, AssetReport, EndUser, Link
+from portal.errors import SourceLicenseMissing, SourceThrottled, SourceTransient, Stopped
+from portal.models import Asset, AssetMac, AssetReport, EndUser, Link, MicrosoftTenant
 from tests.sync.directory import account
 
 MAC, DOCK, ETHER = "A87EEABC6AC9", "A87EEABC6ACA", "A87EEABC6ACB"
@@ -49,12 +49,84 @@ def test_T7_each_part_is_stored_with_its_age_and_copied_to_the_links(synced):
     assert synced.dump("links", "directory_users", "end_users") == before
 
 
+def sign_in_reads(world):
+    found = [read for read in world.directory.reads if read.startswith("sign-ins")]
+    world.directory.reads.clear()
+    return found
+
+
+def test_T7_after_a_full_pass_only_what_changed_since_is_read_and_everybody_again_weekly(synced):
+    synced.directory.sign_in_dates.update(u0="2026-11-01T08:00:00Z", u1="2026-11-24T08:00:00Z")
+    slow(synced)
+    assert sign_in_reads(synced) == ["sign-ins"]
+    first = synced.now
+    synced.now += timedelta(hours=12)
+    synced.directory.sign_in_dates["u2"] = "2026-11-24T20:00:00Z"
+    slow(synced)
+    assert sign_in_reads(synced) == [f"sign-ins since {first - timedelta(days=1):%d %b %H:%M}"]
+    assert [links(synced)[u].last_sign_in_at is not None for u in ("u0", "u1", "u2", "u3")] == [True, True, True, False]
+    assert (synced.tenant().sign_ins_at, synced.tenant().sign_ins_full_at) == (synced.now, first)
+    second = synced.now
+    synced.now += timedelta(days=3)  # passes that did not finish count for nothing
+    slow(synced)
+    assert sign_in_reads(synced) == [f"sign-ins since {second - timedelta(days=1):%d %b %H:%M}"]
+    synced.now = first + timedelta(days=7)
+    slow(synced)
+    assert sign_in_reads(synced) == ["sign-ins"] and synced.tenant().sign_ins_full_at == synced.now
+
+
+def test_T7_a_pass_that_broke_off_is_begun_again_for_everybody(synced, monkeypatch):
+    read = synced.directory.sign_ins
+
+    def broken(since):
+        yield from read(since)
+        raise SourceTransient("Microsoft Graph cannot be reached.")
+
+    monkeypatch.setattr(synced.directory, "sign_ins", broken)
+    slow(synced)
+    assert synced.tenant().sign_ins_at is None and sign_in_reads(synced) == ["sign-ins"]
+    monkeypatch.setattr(synced.directory, "sign_ins", read)
+    slow(synced)
+    assert synced.tenant().sign_ins_full_at == synced.now and sign_in_reads(synced) == ["sign-ins"]
+
+
+def test_T7_a_tenant_that_refuses_the_filter_is_read_in_full(synced):
+    slow(synced)
+    sign_in_reads(synced)
+    synced.directory.refuses_sign_in_filter = True
+    synced.directory.sign_in_dates["u0"] = "2026-11-01T08:00:00Z"
+    synced.now += timedelta(hours=12)
+    slow(synced)
+    assert [read[:14] for read in sign_in_reads(synced)] == ["sign-ins since", "sign-ins"]
+    assert links(synced)["u0"].last_sign_in_at is not None
+    assert synced.tenant().slow_problems == [] and synced.tenant().sign_ins_full_at == synced.now
+
+
+@pytest.mark.parametrize("by", ["pass", "run"])
+def test_T7_a_link_that_the_pass_could_not_see_yet_gets_its_figures(synced, by):
+    """As on PostgreSQL, when the pass stored a page while the run's transaction with the Link was still open."""
+    synced.directory.sign_in_dates["u0"] = "2026-11-24T08:00:00Z"
+    synced.directory.registrations = [{"id": "u0", "isMfaRegistered": True, "methodsRegistered": ["fido2"]}]
+    slow(synced)
+    with synced.sessions() as session:
+        session.query(Link).update({"last_sign_in_at": None, "mfa_registered": None, "mfa_methods": []})
+        session.commit()
+    synced.directory.registrations = []
+    synced.now += timedelta(days=3)
+    if by == "pass":
+        slow(synced)
+    else:
+        synced.sync()
+    found = links(synced)["u0"]
+    assert (found.last_sign_in_at is not None, found.mfa_registered, found.mfa_methods) == (True, True, ["fido2"])
+
+
 def test_D3_a_missing_license_is_remembered_and_old_values_stay(synced, monkeypatch):
     synced.directory.sign_in_dates["u0"] = "2026-11-01T08:00:00Z"
     slow(synced)
     first = synced.now
 
-    def refuse():
+    def refuse(_since):
         raise SourceLicenseMissing("This tenant has no Entra ID P1.")
         yield
 
@@ -70,7 +142,7 @@ def test_D3_a_missing_license_is_remembered_and_old_values_stay(synced, monkeypa
 def test_T7_throttling_postpones_the_pass_and_spares_the_other_parts(synced, monkeypatch):
     until = synced.now + timedelta(hours=3)
 
-    def throttle():
+    def throttle(_since):
         raise SourceThrottled("Microsoft asks the portal to slow down.", retry_at=until)
         yield
 
@@ -137,3 +209,26 @@ def test_D2_W5_a_first_sync_assigns_the_devices_known_already_and_the_next_run_w
     world.now += timedelta(hours=1)
     world.sync()
     assert world.dump("assets", "asset_reports") == before
+
+
+def test_T7_a_pass_that_waited_long_for_its_turn_keeps_its_lease_and_a_lost_one_ends_it(synced, monkeypatch):
+    """Another process must not begin the same pass beside it, or both would use turns up."""
+    seen = []
+
+    def patient(_since):
+        synced.now += timedelta(minutes=4)
+        seen.append(slow_by("other"))
+        yield [{"id": "u0"}]
+        with synced.sessions() as session:
+            session.get_one(MicrosoftTenant, synced.tenant_id).slow_lease_owner = "other"
+            session.commit()
+        yield [{"id": "u1"}]
+        seen.append("went on")
+
+    def slow_by(owner):
+        return SlowPass(synced.sessions, lambda _id: synced.directory, lambda: synced.now).run(synced.tenant_id, owner)
+
+    monkeypatch.setattr(synced.directory, "sign_ins", patient)
+    slow(synced)
+    assert seen == [False]
+    assert synced.tenant().slow_lease_owner == "other" and synced.tenant().sign_ins_at is None

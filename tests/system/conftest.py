@@ -44,6 +44,7 @@ class Api:
 
     def __init__(self, client: FlaskClient, token: str) -> None:
         self._client = client
+        self.application = client.application
         self._headers = {"Authorization": f"Bearer {token}"}
 
     def call(self, method: str, path: str, body: Any = None, *, status: int | None = None) -> Any:

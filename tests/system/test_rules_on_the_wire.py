@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from portal.clock import utcnow
+from portal.extensions import db, mark_write
+from portal.models import MicrosoftTenant
 from portal.simulator.server import SimulatorServer
 from tests.system.conftest import Api, wait_until
 from tests.system.test_main_job import DEPARTMENT, staff
@@ -202,3 +205,38 @@ def test_T6_the_portal_answers_and_writes_while_microsoft_is_slow(
     assert api.get(path)["status"] == "running", "the write did not wait for the run"
     assert api.post(f"/organizations/{reef}/user-sync/runs", status=202)["id"] == run["id"]  # T5
     assert api.finished(run["id"])["status"] == "succeeded"
+
+
+def test_T7_the_second_pass_asks_only_for_what_changed_since(
+    api: Api, simulator: SimulatorServer, home: Any, reef: str
+) -> None:
+    user = next(u for u in simulator.control.users(home.id) if u.get("mail") and u["accountEnabled"])
+    tenant = api.get("/microsoft-tenants")["items"][0]["id"]
+
+    def last_sign_in() -> Any:
+        return api.people(reef)[user["mail"].casefold()]["microsoft"]["last_sign_in_at"]
+
+    def pass_again() -> None:
+        wait_until(lambda: stored().slow_lease_owner is None, "the end of the last pass")
+        with api.application.app_context():
+            row = mark_write(db.session()).get_one(MicrosoftTenant, tenant)
+            age, row.slow_due_at = row.sign_ins_at, utcnow()
+            db.session.commit()
+        wait_until(lambda: stored().sign_ins_at != age, "the next slow pass")
+
+    def stored() -> MicrosoftTenant:
+        with api.application.app_context():
+            return db.session.get_one(MicrosoftTenant, tenant)
+
+    wait_until(lambda: stored().sign_ins_at, "the first slow pass")
+    full = stored().sign_ins_full_at
+    assert full == stored().sign_ins_at
+    simulator.control.set_sign_in(home.id, user["id"], {"lastSignInDateTime": "2020-05-01T10:00:00Z"})
+    before = last_sign_in()
+    pass_again()
+    assert last_sign_in() == before, "long ago: not asked for"
+    now = utcnow().strftime("%Y-%m-%dT%H:%M:%SZ")
+    simulator.control.set_sign_in(home.id, user["id"], {"lastSignInDateTime": now})
+    pass_again()
+    assert last_sign_in() == now
+    assert stored().sign_ins_full_at == full

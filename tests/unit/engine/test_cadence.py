@@ -66,3 +66,12 @@ def test_G3_a_full_read_comes_before_a_token_runs_out():
 def test_L2_complete_means_to_the_end_and_the_numbers_agree(counted, theirs, complete):
     assert cadence.is_complete(read_to_end=True, counted=counted, microsoft_count=theirs) is complete
     assert not cadence.is_complete(read_to_end=False, counted=counted, microsoft_count=theirs)
+
+
+def test_T7_who_signed_in_is_asked_for_a_day_before_the_last_pass_and_everybody_weekly():
+    day = timedelta(days=1)
+    assert cadence.sign_ins_since(None, None, NOW) is None
+    assert cadence.sign_ins_since(NOW - day, None, NOW) is None, "the first pass over everybody never finished"
+    assert cadence.sign_ins_since(NOW - day, NOW - 2 * day, NOW) == NOW - 2 * day
+    assert cadence.sign_ins_since(NOW - day, NOW - 7 * day + timedelta(seconds=1), NOW) is not None
+    assert cadence.sign_ins_since(NOW - day, NOW - 7 * day, NOW) is None
