@@ -29,6 +29,11 @@ from portal.engine.records import (
 )
 from portal.engine.scope import prepare
 
+UNFINISHED = (
+    "Microsoft's answer was not complete. People are added and updated; nobody is marked disabled or deleted."
+)
+GROUP_GONE = "A group in the filters is gone from Microsoft, so it accepts nobody. Edit the filters."
+
 _LAST = datetime.max.replace(tzinfo=UTC)
 _NOBODY: frozenset[str] = frozenset()
 
@@ -41,7 +46,10 @@ def plan(snapshot: Snapshot) -> Plan:
     work.match()
     work.settle_addresses()
     decisions = [*work.decisions.values(), *work.absent()]
-    return Plan(tuple(sorted(decisions, key=lambda d: d.object_id)), tuple(work.warnings))
+    said = {UNFINISHED: not snapshot.is_complete, GROUP_GONE: bool(snapshot.deleted_groups)}  # L2, S6
+    return Plan(
+        tuple(sorted(decisions, key=lambda d: d.object_id)), tuple(text for text in said if said[text])
+    )
 
 
 def conflict_key(decision: Decision) -> str:
@@ -101,7 +109,6 @@ class _Work:
 
     snapshot: Snapshot
     decisions: dict[str, Decision] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
     claims: dict[str, _Claim] = field(default_factory=dict)
     moved: set[str] = field(default_factory=set)
 

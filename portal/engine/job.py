@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from portal.engine import cadence, figures, writer
 from portal.engine.asset_owners import assign_assets
 from portal.engine.claims import write_session
-from portal.engine.decide import fingerprint, plan
+from portal.engine.decide import GROUP_GONE, fingerprint, plan
 from portal.engine.guards import count, guard
 from portal.engine.records import Action, Decision, GuardedPlan, HoldKind, HoldRule, Plan, Reason
 from portal.engine.snapshot import Loaded, hold_rule, load, spec_of
@@ -31,8 +31,6 @@ CHUNK = 200
 STAGE_CHUNK = 1000
 STALE_TRIES = 5
 PLAN_MOVED = "Microsoft has changed since this preview. Nothing was applied. Look again."
-GROUP_GONE = "A group in the filters is gone from Microsoft, so it accepts nobody. Edit the filters."
-UNFINISHED = "Microsoft's answer was not complete, so nobody was marked disabled."
 
 
 @dataclass
@@ -53,16 +51,13 @@ class Job:
         read = self.turn.read
         if read is not None:
             self.warnings += read.warnings
-            if not read.is_complete:
-                self.warnings.append(UNFINISHED)
         self.applied = self._earlier()
         for _ in range(STALE_TRIES):
             loaded, sync, target = self._load()
             if read is not None and read.group_error is not None and sync.has_group:
                 raise read.group_error
             found = plan(loaded.snapshot)
-            if loaded.snapshot.deleted_groups:
-                self._warn(GROUP_GONE)
+            self.warnings += [text for text in found.warnings if text not in self.warnings]
             if self.fingerprint is not None and not self.applied and fingerprint(found) != self.fingerprint:
                 self.finish("cancelled", error=PLAN_MOVED)
                 return
@@ -353,10 +348,6 @@ class Job:
         with write_session(self.turn.sessions) as session:
             self._note(session, phase, done, total)
             session.commit()
-
-    def _warn(self, text: str) -> None:
-        if text not in self.warnings:
-            self.warnings.append(text)
 
 
 @dataclass(frozen=True)

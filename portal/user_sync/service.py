@@ -6,7 +6,7 @@ Nothing here reads from Microsoft: requests only queue (T6), previews look at th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -270,7 +270,7 @@ def preview(
 class PreviewPage:
     """Some decisions of a preview and how many there are per kind; what the pop-up's Preview shows (U5).
 
-    total: decisions that fit what was asked. kinds: decision word -> number, of all of them.
+    total: decisions that fit what was asked. kinds: decision word -> number, of all of them. warnings: as the run would say.
     """
 
     plan_id: str
@@ -281,6 +281,7 @@ class PreviewPage:
     page: int
     pages: int
     held: Mapping[str, Any] | None
+    warnings: Sequence[str]
 
 
 def preview_page(
@@ -310,6 +311,7 @@ def preview_page(
         page=page,
         pages=pages,
         held=found.held,
+        warnings=found.warnings,
     )
 
 

@@ -84,6 +84,11 @@ def test_L2_numbers_that_disagree_only_add_and_update_and_say_so(world):
     assert run.status == "partial" and any("500" in w for w in run.warnings)
     assert (run.counts["updated"], run.counts["disabled"], run.counts["gone"]) == (1, 0, 0)
     assert {people[2] for people in world.people().values()} == {"active"}
+    with world.sessions() as session:
+        (warning,) = preview(session, world.organization_id, FilterSpec(), HoldRule(), world.now).warnings
+        why = explain(session, world.organization_id, "u02@x.example", world.now)
+    assert warning in run.warnings and "nobody is marked disabled" in warning, "the preview says what the run said"
+    assert (why["decision"], "not complete" in why["reason"]) == ("leave", True)
     world.directory.counted = None
     run = world.sync()
     assert (run.counts["disabled"], run.counts["gone"]) == (1, 1)

@@ -311,3 +311,11 @@ def test_G8_one_bad_record_is_skipped_and_the_counts_add_up():
     assert check_sums(counts)
     assert (counts.read, counts.in_scope, counts.out_of_scope, counts.skipped, counts.created) == (4, 1, 1, 2, 1)
     assert {d.object_id: d.note for d in found.decisions}["b"] == "displayName is not a text"
+
+
+def test_L2_S6_a_plan_says_what_holds_it_back_so_that_preview_and_run_say_the_same():
+    assert plan(snapshot([remote("a", "a@x.example")])).warnings == ()
+    (unfinished,) = plan(snapshot([], is_complete=False)).warnings
+    assert "nobody is marked disabled" in unfinished
+    (gone,) = plan(snapshot([], deleted_groups=frozenset({"g"}), filters=only(group=["g"]))).warnings
+    assert "gone from Microsoft" in gone
