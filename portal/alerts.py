@@ -47,9 +47,14 @@ def announce(runtime: Runtime) -> int:
 
 
 def needs(session: Session) -> dict[str, Notice]:
-    """What needs a person now: key -> notice. The key changes with the cause, so that a new cause is told."""
+    """What needs a person now: key -> notice. The key changes with the cause, so that a new cause is told.
+
+    Each hourly run takes the place of the hold before it (G1): the same people held back are no news.
+    """
     return {
-        f"{found.kind}:{found.link}:{found.code}": Notice(found.kind, found.title, found.detail)
+        f"{found.kind}:{found.title if found.kind == 'hold' else found.link}:{found.code}": Notice(
+            found.kind, found.title, found.detail
+        )
         for found in attention(session)
         if found.kind in KINDS
     }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 
-from portal.engine.records import Action, Counts, Decision, GuardedPlan, HoldKind, HoldRule, Plan
+from portal.engine.records import Action, Counts, Decision, GuardedPlan, HoldKind, HoldRule, Plan, Reason
 
 _COUNTED = {
     Action.CREATE: "created",
@@ -26,7 +26,12 @@ def guard(
     kept: list[Decision] = []
     waived: list[Decision] = []
     for decision in plan.decisions:
-        (waived if dismissed and hold_key(decision) in dismissed else kept).append(decision)
+        if not dismissed or hold_key(decision) not in dismissed:
+            kept.append(decision)
+        elif decision.changes and decision.action is Action.MARK_DISABLED:
+            kept.append(_without_mark(decision))
+        else:
+            waived.append(decision)
     disables = [d for d in kept if d.action is Action.MARK_DISABLED]
     creates = [d for d in kept if d.action is Action.CREATE]
     held: dict[HoldKind, tuple[Decision, ...]] = {}
@@ -34,9 +39,21 @@ def guard(
         held[HoldKind.DISABLE] = tuple(disables)
     if not is_initial and len(creates) >= rule.create_minimum and len(creates) * 100 > rule.percent * linked:
         held[HoldKind.CREATE] = tuple(creates)
+    if HoldKind.DISABLE in held:
+        kept = [_without_mark(d) if d.action is Action.MARK_DISABLED and d.changes else d for d in kept]
+        held[HoldKind.DISABLE] = tuple(d for d in disables if not d.changes)
     waiting = {d.object_id for decisions in held.values() for d in decisions}
     apply = tuple(d for d in kept if d.object_id not in waiting)
-    return GuardedPlan(apply, held, count(apply, [d for ds in held.values() for d in ds], waived))
+    counts = count(apply, [d for ds in held.values() for d in ds], waived)
+    return GuardedPlan(apply, {kind: ds for kind, ds in held.items() if ds}, counts)
+
+
+def _without_mark(decision: Decision) -> Decision:
+    """Only marks wait: details go on, and somebody else may be about to take over the old address (W4).
+
+    One decision per person and run: the mark is the next run's, which holds it with the others.
+    """
+    return replace(decision, action=Action.UPDATE, reason=Reason.FIELDS_DIFFER, sets_disabled=False)
 
 
 def hold_key(decision: Decision) -> str:

@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 
+from portal import alerts
 from portal.engine import claims, job
 from portal.engine.holds import apply_held, dismiss_held
 from portal.engine.preview import explain, preview
@@ -403,6 +404,36 @@ def test_G1_a_mass_disable_waits_and_is_applied_or_dismissed(world):
     assert sum(1 for p in world.people().values() if p[2] == "disabled") == 20
     with world.sessions() as session, pytest.raises(Refused):
         apply_held(session, session.get_one(SyncRun, run.id), "ada", world.now)
+
+
+def test_G1_W4_an_address_that_somebody_held_back_gave_up_is_free_and_updates_go_on(world):
+    """Held back are marks alone; each later run takes the hold over, without applying or losing anything of it."""
+    started(world, 40)
+    for n in range(20):
+        world.directory.change(f"u{n:02}", accountEnabled=False)
+    world.directory.change("u00", mail="old@x.example", department="Sales")
+    world.directory.change("u39", mail="u00@x.example")
+    world.directory.put(account("new", mail="u39@x.example"))
+    first = world.sync()
+    assert (first.status, first.counts["held"], first.counts["updated"], first.counts["created"]) == ("held", 19, 2, 1)
+    people = world.people()
+    assert people["old@x.example"][1:4] == ("Sales", "active", "u00")
+    assert (people["u00@x.example"][3], people["u39@x.example"][3]) == ("u39", "new")
+    with world.sessions() as session:
+        told = alerts.needs(session)
+    assert [notice.title for notice in told.values()] == ["Reef: 19 people held back"]
+    world.directory.change("u01", accountEnabled=True)
+    second = world.sync()
+    with world.sessions() as session:
+        assert alerts.needs(session).keys() == told.keys(), "no news, so nobody is told again every hour"
+    assert (second.status, second.counts["held"], world.run(first.id).held["state"]) == ("held", 19, "dismissed")
+    assert (world.user_sync().hold_run_id, world.user_sync().dismissed) == (second.id, [])
+    with claims.write_session(world.sessions) as session:
+        apply_held(session, session.get_one(SyncRun, second.id), "ada", world.now)
+        session.commit()
+    assert sorted(p[3] for p in world.people().values() if p[2] == "disabled") == [f"u{n:02}" for n in range(20) if n != 1]
+    after = world.sync().counts
+    assert sum(after[word] for word in ("held", "updated", "disabled", "created")) == 0
 
 
 def test_G1_dismissed_people_are_not_held_again_until_they_change(world):

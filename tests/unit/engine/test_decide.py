@@ -319,3 +319,9 @@ def test_L2_S6_a_plan_says_what_holds_it_back_so_that_preview_and_run_say_the_sa
     assert "nobody is marked disabled" in unfinished
     (gone,) = plan(snapshot([], deleted_groups=frozenset({"g"}), filters=only(group=["g"]))).warnings
     assert "gone from Microsoft" in gone
+
+
+def test_M2_the_email_goes_before_an_alias():
+    user = remote("a", "new@x.example", aliases=("old@x.example",))
+    found = decisions([user], [person("1", "new@x.example"), person("2", "old@x.example")])["a"]
+    assert (found.end_user_id, found.match) == ("1", MatchedBy.EMAIL)

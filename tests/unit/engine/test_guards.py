@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from portal.engine.guards import as_dict, check_sums, guard, hold_key
-from portal.engine.records import Action, Decision, HoldKind, HoldRule, Plan, Reason
+from portal.engine.records import Action, Decision, FieldChange, HoldKind, HoldRule, Plan, Reason
 
 
 def disables(number, **values):
@@ -65,3 +67,16 @@ def test_G8_people_who_are_gone_stand_outside_the_sums():
 def test_G8_out_of_scope_marks_count_as_out_of_scope():
     found = guarded(disables(2, is_in_scope=False))
     assert (found.counts.out_of_scope, found.counts.disabled) == (2, 0) and check_sums(found.counts)
+
+
+def test_G1_W4_only_marks_wait_and_the_details_of_those_people_go_on():
+    change = (FieldChange("email", "a@x.example", "b@x.example"),)
+    decisions = [replace(d, changes=change if d.object_id == "d3" else ()) for d in disables(30)]
+    found = guarded(decisions)
+    (update,) = found.apply
+    assert (update.object_id, update.action, update.changes, update.sets_disabled) == ("d3", Action.UPDATE, change, False)
+    assert len(found.held[HoldKind.DISABLE]) == found.counts.held == 29 and check_sums(found.counts)
+    later = guarded(decisions, dismissed=frozenset(map(hold_key, decisions)))
+    assert (later.apply, later.held) == ((update,), {})
+    assert (later.counts.updated, later.counts.unchanged, check_sums(later.counts)) == (1, 29, True)
+    assert guarded([replace(d, changes=change) for d in decisions]).held == {}, "the next run holds them"
