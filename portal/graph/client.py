@@ -208,9 +208,8 @@ class GraphClient:
                 self.close()
             if choice.is_throttling and self.on_throttled is not None:
                 self.on_throttled(choice.wait_seconds)
-            failure = self._error(
-                status, _json_or_empty(answer), choice.wait_seconds, is_broken=answer is not None
-            )
+            asked = choice.wait_seconds if choice.is_throttling else 0.0
+            failure = self._error(status, _json_or_empty(answer), asked, is_broken=answer is not None)
             if choice.next is not Next.RETRY:
                 raise failure
             waited += choice.wait_seconds
@@ -307,10 +306,10 @@ class GraphClient:
                 "Microsoft Graph cannot be reached. Check this server's network and proxy, then try again; syncs do so by themselves.",
                 code="unreachable",
             )
-        if status == 429:
+        if status == 429 or wait_seconds > 0:  # 503 with a Retry-After longer than a run waits (G5)
             return SourceThrottled(
                 "Microsoft asks the portal to slow down. Try again in some minutes; syncs go on by themselves, nothing is lost.",
-                code=code or "429",
+                code=code or str(status),
                 retry_at=self.now() + timedelta(seconds=wait_seconds),
             )
         if status == 410 or code in GONE_CODES:

@@ -14,6 +14,8 @@ BUDGET_SECONDS = (
 )
 RETRIED = frozenset({429, 500, 502, 503, 504, 509})
 FIRST_WAIT = 2.0
+LONGEST_WAIT = 86_400.0
+"""A day: what asks for more is no answer of Microsoft's, and a tenant is asked again at least daily (G2)."""
 
 
 class Next(StrEnum):
@@ -63,16 +65,17 @@ def decide(
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds from ``Retry-After``: a number or an HTTP date; None when absent or unreadable. Never negative."""
+    """Seconds from ``Retry-After``: a number or an HTTP date; None when absent or unreadable. Never negative, at most a day."""
     text = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
     if not text:
         return None
     try:
-        return max(0.0, float(text)) if text.replace(".", "", 1).isdigit() else _until(text, now)
-    except (TypeError, ValueError):
+        asked = float(text) if text.replace(".", "", 1).isdigit() else _until(text, now)
+    except (TypeError, ValueError, OverflowError):
         return None
+    return min(max(0.0, asked), LONGEST_WAIT)
 
 
 def _until(text: str, now: datetime) -> float:
     when = parsedate_to_datetime(text)
-    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - now).total_seconds())
+    return (when.replace(tzinfo=when.tzinfo or UTC) - now).total_seconds()

@@ -403,3 +403,14 @@ def test_T7_what_changed_since_is_asked_for_with_that_filter_alone(client, graph
     assert "$filter" not in graph.last_request.qs
     list(reader.sign_ins(datetime(2026, 11, 23, 9, 0, 5, 123, tzinfo=timezone(timedelta(hours=1)))))
     assert graph.last_request.qs["$filter"] == ["signinactivity/lastsignindatetime ge 2026-11-23t08:00:05z"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_G5_a_long_retry_after_names_the_time_to_the_second(client, graph, status):
+    graph.get(f"{BASE}/v1.0/a", status_code=status, headers={"Retry-After": "7200"}, json=error("ServiceUnavailable"))
+    with pytest.raises(SourceThrottled) as caught:
+        client.get("/a")
+    assert caught.value.retry_at == client.now() + timedelta(hours=2)
+    graph.post(f"{BASE}/v1.0/$batch", json={"responses": [{"id": "0", "status": status, "headers": {"Retry-After": "7200"}, "body": {}}]})
+    (found,) = client.batch(["/a"])
+    assert found.retry_at == client.now() + timedelta(hours=2)

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -62,3 +62,10 @@ def test_throttling_without_a_time_is_postponed_at_the_end():
 
 def test_a_new_connection_after_503_and_after_none():
     assert ask(503).new_connection and ask(None).new_connection and not ask(500).new_connection
+
+
+@pytest.mark.parametrize("text", ["100000", "9" * 400, "99999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_G5_an_absurd_retry_after_postpones_for_a_day_and_breaks_nothing(text):
+    found = ask(429, Retry_After=text)
+    assert (found.next, found.wait_seconds) == (Next.POSTPONE, 86_400.0)
+    assert NOW + timedelta(seconds=found.wait_seconds) > NOW
