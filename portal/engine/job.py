@@ -18,7 +18,7 @@ from portal.engine.asset_owners import assign_assets
 from portal.engine.claims import write_session
 from portal.engine.decide import GROUP_GONE, fingerprint, plan
 from portal.engine.guards import count, guard
-from portal.engine.records import Action, Decision, GuardedPlan, HoldKind, HoldRule, Plan, Reason
+from portal.engine.records import Action, Decision, FilterSpec, GuardedPlan, HoldKind, HoldRule, Plan, Reason
 from portal.engine.snapshot import Loaded, hold_rule, load, spec_of
 from portal.engine.turn import Cancelled, GiveWay, Turn
 from portal.engine.writer import Stale, Target
@@ -54,8 +54,7 @@ class Job:
         self.applied = self._earlier()
         for _ in range(STALE_TRIES):
             loaded, sync, target = self._load()
-            if read is not None and read.group_error is not None and sync.has_group:
-                raise read.group_error
+            self._check_groups(loaded.snapshot.filters)
             found = plan(loaded.snapshot)
             self.warnings += [text for text in found.warnings if text not in self.warnings]
             if self.fingerprint is not None and not self.applied and fingerprint(found) != self.fingerprint:
@@ -301,7 +300,6 @@ class Job:
                 is_initial=sync.initial_done_at is None,
                 rule=hold_rule(sync),
                 dismissed=frozenset(sync.dismissed),
-                has_group=loaded.snapshot.filters.has_group_filter,
             )
             target = Target(
                 self.run_id,
@@ -310,6 +308,15 @@ class Job:
                 writer.part_numbers(session, self.turn.tenant_id),
             )
         return loaded, facts, target
+
+    def _check_groups(self, filters: FilterSpec) -> None:
+        """S6: members that could not be read are not nobody. Raises what kept them from being read."""
+        read = self.turn.read
+        if read is None or not filters.has_group_filter:
+            return
+        errors = [read.group_errors[i] for i in filters.group.values if i in read.group_errors]
+        for error in [*([read.group_error] if read.group_error is not None else []), *errors]:
+            raise error
 
     def _earlier(self) -> dict[str, Decision]:
         """What this run applied before it was interrupted: counted as what it was, not as left alone (G4)."""
@@ -355,4 +362,3 @@ class _SyncFacts:
     is_initial: bool
     rule: HoldRule
     dismissed: frozenset[str]
-    has_group: bool

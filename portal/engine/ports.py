@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from portal.errors import SourceError
+
 RawObject = dict[str, Any]
 """One JSON object as Graph sent it."""
 
@@ -71,8 +73,13 @@ class DirectorySource(Protocol):
         """Every group of the tenant (graph-facts 4.1), complete or an error."""
         ...
 
-    def transitive_members(self, group_ids: Sequence[str]) -> Mapping[str, frozenset[str] | None]:
-        """Group id -> object ids of its direct and nested user members (S6); None for a group that is gone (404)."""
+    def transitive_members(
+        self, group_ids: Sequence[str]
+    ) -> Mapping[str, frozenset[str] | SourceError | None]:
+        """Group id -> object ids of its direct and nested user members (S6); None for a group that is gone (404).
+
+        What keeps one group from being read is its error; what concerns the tenant is raised.
+        """
         ...
 
     def groups_delta(self, link: str | None) -> Iterator[DeltaPage]:

@@ -20,7 +20,7 @@ USER_COUNT_IN_LIST = (
 ORGANIZATION = "/organization?$select=id,displayName,verifiedDomains,tenantType"
 DOMAINS = "/domains?$select=id,isVerified,isDefault,isInitial"
 DELETED_USERS = "/directory/deletedItems/microsoft.graph.user?$select=id,deletedDateTime&$top=999"
-GROUPS = "/groups?$top=999&$select=id,displayName,mail,mailEnabled,securityEnabled,groupTypes,membershipRule"
+GROUPS = "/groups?$top=999&$select=id,displayName,mail,mailEnabled,securityEnabled,groupTypes,membershipRule,visibility"
 GROUPS_DELTA = "/groups/delta?$select=displayName,members"
 SKUS = "/subscribedSkus?$select=skuId,skuPartNumber,capabilityStatus,consumedUnits,prepaidUnits,appliesTo,servicePlans"
 SIGN_INS = "/users?$select=id,signInActivity&$top=500"  # 500 is the most with this property (graph-facts 5.2)

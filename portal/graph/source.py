@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from portal.errors import (
+    SourceAuthError,
     SourceBadAnswer,
     SourceError,
     SourceGone,
     SourceLicenseMissing,
     SourcePermissionMissing,
     SourceRejected,
+    SourceThrottled,
 )
 from portal.graph import queries
 from portal.graph.client import NOT_OFFERED, GraphClient, Meter, ObjectMissing
@@ -101,12 +103,20 @@ class GraphDirectory:
         """Every group."""
         return self._all(queries.GROUPS)
 
-    def transitive_members(self, group_ids: Sequence[str]) -> dict[str, frozenset[str] | None]:
-        """Group id → user ids, direct and nested; None for a group that is gone. First pages come by ``$batch``."""
-        found: dict[str, frozenset[str] | None] = {}
+    def transitive_members(self, group_ids: Sequence[str]) -> dict[str, frozenset[str] | SourceError | None]:
+        """Group id → user ids, direct and nested; None for a group that is gone. First pages come by ``$batch``.
+
+        One group that cannot be read spares the others; a refused token and throttling concern all and are raised.
+        """
+        found: dict[str, frozenset[str] | SourceError | None] = {}
         paths = [queries.members(group_id) for group_id in group_ids]
         for group_id, first in zip(group_ids, self._client.batch(paths), strict=True):
-            found[group_id] = self._members(first)
+            try:
+                found[group_id] = self._members(first)
+            except (SourceAuthError, SourceThrottled):
+                raise
+            except SourceError as error:
+                found[group_id] = error
         return found
 
     def groups_delta(self, link: str | None) -> Iterator[Page]:

@@ -45,6 +45,7 @@ class Directory:
     refuses_delta: bool = False
     refuses_sign_in_filter: bool = False
     member_error: Exception | None = None
+    group_errors: dict = field(default_factory=dict)
     directory_id: str = TENANT
     reads: list = field(default_factory=list)
     meter: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(requests=0, throttled_seconds=0.0))
@@ -113,7 +114,7 @@ class Directory:
         self.reads.append(f"members:{','.join(sorted(group_ids))}")
         if self.member_error is not None:
             raise self.member_error
-        return {g: frozenset(self.members[g]) if g in self.members else None for g in group_ids}
+        return {g: self.group_errors.get(g, frozenset(self.members[g]) if g in self.members else None) for g in group_ids}
 
     def groups_delta(self, link):
         start = len(self.group_log) if link == "latest" else int(link or 0)

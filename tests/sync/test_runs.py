@@ -8,8 +8,8 @@ from portal.engine.holds import apply_held, dismiss_held
 from portal.engine.preview import explain, preview
 from portal.engine.records import FilterSpec, HoldRule
 from portal.engine.undo import apply_undo, plan_undo
-from portal.errors import NotFound, Refused, SourceAuthError, SourceTransient
-from portal.models import Change, Conflict, DeltaCursor, DirectoryUser, EndUser, Link, Organization, SyncRun
+from portal.errors import NotFound, Refused, SourceAuthError, SourcePermissionMissing, SourceRejected, SourceTransient
+from portal.models import Change, Conflict, DeltaCursor, DirectoryGroup, DirectoryUser, EndUser, Link, Organization, SyncRun
 from portal.models.customers import refresh_search
 from tests.sync.directory import account
 from tests.unit.engine.builders import only
@@ -121,6 +121,21 @@ def test_G3_a_refused_token_means_a_full_read_and_a_comparison(world):
     world.directory.users.pop("u05")
     run = world.sync()
     assert world.directory.reads[-2:] == ["delta", "full"]
+    assert (run.status, run.counts["gone"]) == ("succeeded", 1)
+
+
+def test_G3_a_token_refused_with_a_plain_400_means_a_full_read_too(world, monkeypatch):
+    started(world, 4)
+    world.directory.drop("u01", reason="deleted")
+    read = world.directory.users_delta
+
+    def refuse(link):
+        if link is not None:
+            raise SourceRejected("Badly formed token.", status=400)
+        yield from read(link)
+
+    monkeypatch.setattr(world.directory, "users_delta", refuse)
+    run = world.sync()
     assert (run.status, run.counts["gone"]) == ("succeeded", 1)
 
 
@@ -316,6 +331,39 @@ def test_S6_members_that_cannot_be_read_change_nothing(world):
     before = world.dump("end_users", "links")
     assert world.sync().status == "failed"
     assert world.dump("end_users", "links") == before
+
+
+def test_S6_a_group_that_cannot_be_read_stops_only_who_names_it(world):
+    world.directory.put(*staff(6))
+    world.directory.group("g1", "u01")
+    world.directory.group("g2", "u02")
+    world.directory.group_errors["g2"] = SourcePermissionMissing("An application permission is missing.")
+    with world.sessions() as session:
+        session.add(DirectoryGroup(microsoft_tenant_id=world.tenant_id, object_id="g2", members_wanted_at=world.now))  # by the pop-up
+        session.commit()
+    world.enable(only(group=["g1"]))
+    assert world.sync("initial", lane="delayed").counts["created"] == 1
+    world.enable(only(group=["g1", "g2"]), initial_done_at=world.now)
+    run = world.sync()
+    assert (run.status, run.error) == ("failed", "An application permission is missing.")
+    del world.directory.group_errors["g2"]
+    assert world.sync().counts["created"] == 1, "read as soon as it can be"
+
+
+def test_S6_a_group_that_hides_its_members_does_not_look_like_nobody(world):
+    world.directory.put(*staff(4))
+    world.directory.group("g1", "u01", "u02")
+    world.directory.groups_["g1"]["visibility"] = "HiddenMembership"
+    world.enable(only(group=["g1"]))
+    assert world.sync("initial", lane="delayed").counts["created"] == 2, "with the permission it is a group like others"
+    world.directory.members["g1"] = set()
+    world.directory.group_log.append({"id": "g1"})
+    before = world.dump("end_users", "links")
+    run = world.sync()
+    assert run.status == "failed" and "Member.Read.Hidden" in run.error
+    assert world.dump("end_users", "links") == before
+    world.directory.groups_["g1"]["visibility"] = "Private"
+    assert world.sync().counts["out_of_scope"] == 4
 
 
 def test_D3_groups_or_licenses_that_cannot_be_read_stop_only_who_needs_them(world, monkeypatch):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -13,12 +13,24 @@ from portal.engine.claims import write_session
 from portal.engine.mirror.reading import BATCH, Reading, ReadResult, is_lacking
 from portal.engine.normalize import clean
 from portal.engine.ports import RawObject
-from portal.errors import SourceAuthError, SourceError, SourceGone, SourceThrottled
+from portal.errors import (
+    SourceAuthError,
+    SourceError,
+    SourceGone,
+    SourcePermissionMissing,
+    SourceThrottled,
+)
 from portal.models import DirectoryGroup, GroupMembership, new_id
+
+HIDDEN = (
+    "A group in the filters hides its members, so nothing was changed. Choose another group, or add the optional permission "
+    "Member.Read.Hidden to the app registration and let the customer's administrator consent again."
+)
+"""Microsoft gives the members of such a group as nobody, not as a refusal (graph-facts 4.2)."""
 
 
 def read_groups(reading: Reading, result: ReadResult, wanted: frozenset[str]) -> None:
-    """Read all groups, and the users in those of ``wanted`` (lower-case ids). What fails goes to ``result.group_error``.
+    """Read all groups, and the users in those of ``wanted`` (lower-case ids). What fails goes to ``result.group_error(s)``.
 
     Raises SourceAuthError: then nothing else will work either.
     """
@@ -37,7 +49,8 @@ def read_groups(reading: Reading, result: ReadResult, wanted: frozenset[str]) ->
         _write_groups(reading, session, listed)
         session.commit()
     try:
-        _read_members(reading, result, wanted)
+        hidden = {i for i, item in listed.items() if item.get("visibility") == "HiddenMembership"}
+        _read_members(reading, result, wanted, hidden)
     except SourceAuthError:
         raise
     except SourceError as error:
@@ -76,7 +89,9 @@ def _write_groups(reading: Reading, session: Session, listed: dict[str, RawObjec
         session.execute(insert(DirectoryGroup), new_rows)
 
 
-def _read_members(reading: Reading, result: ReadResult, wanted: frozenset[str]) -> None:
+def _read_members(
+    reading: Reading, result: ReadResult, wanted: frozenset[str], hidden: Collection[str]
+) -> None:
     """Members of the groups that are asked for; again only when Microsoft says that some group changed (graph-facts 4.3)."""
     with reading.sessions() as session:
         rows = session.execute(
@@ -92,7 +107,15 @@ def _read_members(reading: Reading, result: ReadResult, wanted: frozenset[str]) 
         return
     changed, link = _group_changes(reading, full=result.is_full)
     stale = [object_id for object_id, read_at, is_stale in rows if changed or is_stale or read_at is None]
-    members = reading.source.transitive_members(stale) if stale else {}
+    answers = reading.source.transitive_members(stale) if stale else {}
+    members = {}
+    for group_id, users in answers.items():
+        if isinstance(users, SourceError):
+            result.group_errors[group_id] = users
+        elif group_id in hidden and users is not None and not users:
+            result.group_errors[group_id] = SourcePermissionMissing(HIDDEN, permission="Member.Read.Hidden")
+        else:
+            members[group_id] = users
     now = reading.now()
     for number, (group_id, users) in enumerate(members.items(), start=1):
         with write_session(reading.sessions) as session:

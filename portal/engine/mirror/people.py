@@ -39,8 +39,9 @@ def read_people(reading: Reading, result: ReadResult, *, full: bool) -> None:
     known = _load_known(reading)
     try:
         _read_round(reading, result, known, link)
-    except SourceGone as error:
-        if link is None:
+    except (SourceGone, SourceRejected) as error:
+        # 410 or its codes, or a plain 400: a link that is refused is refused for good
+        if link is None or (isinstance(error, SourceRejected) and error.status != 400):
             raise
         result.warnings.append(error.advice)
         _read_round(reading, result, _load_known(reading), None)

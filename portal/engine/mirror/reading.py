@@ -22,13 +22,17 @@ FINGERPRINT = hashlib.sha256(",".join(SELECT).encode()).hexdigest()[:40]
 
 @dataclass
 class ReadResult:
-    """What a read found out. is_complete: absence may be concluded (L2). group_error: syncs with a Group filter must not run."""
+    """What a read found out. is_complete: absence may be concluded (L2). group_error: syncs with a Group filter must not run.
+
+    group_errors: by lower-case id, groups whose members are unknown: syncs that name one must not run (S6).
+    """
 
     is_complete: bool = False
     is_full: bool = False
     people: int = 0
     warnings: list[str] = field(default_factory=list)
     group_error: SourceError | None = None
+    group_errors: dict[str, SourceError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
