@@ -15,12 +15,12 @@ from datetime import datetime, timedelta
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal import alerts, clock, processes
 from portal.clock import utcnow
-from portal.engine import claims
+from portal.engine import claims, failures
 from portal.engine.ports import SourceFactory
 from portal.engine.runner import Runner
 from portal.engine.slow_pass import SlowPass
@@ -260,15 +260,18 @@ class Scheduler:
             )
             if mine is None:
                 return
-            session.execute(
-                update(SyncRun)
-                .where(
+            now = utcnow()
+            runs = session.scalars(
+                select(SyncRun).where(
                     SyncRun.microsoft_tenant_id == mine,
                     SyncRun.status == "running",
                     SyncRun.lane == work.lane,
                 )
-                .values(status="failed", error=BROKEN, finished_at=utcnow())
             )
+            for run in runs.all():
+                run.status, run.error, run.finished_at = "failed", BROKEN, now
+                if run.kind == "sync":
+                    failures.count(session, run.organization_id, BROKEN, now)
             session.commit()
 
     def _safely(self, job: Callable[[], object]) -> None:

@@ -58,6 +58,11 @@ def back_off(interval_minutes: int, failures: int) -> timedelta:
     return max(interval, min(SLOWEST, interval * (1 << doublings)))
 
 
+def is_resting(last: datetime, now: datetime, interval_minutes: int, failures: int) -> bool:
+    """True until the back-off since the ``last`` try is over, at the turn nearest to its end (G2)."""
+    return now < last + back_off(interval_minutes, failures) - timedelta(minutes=interval_minutes) / 2
+
+
 def needs_attention(failures: int) -> bool:
     """G2: three failures in a row."""
     return failures >= ATTENTION_AFTER

@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from portal.engine import cadence, figures, writer
+from portal.engine import failures, figures, writer
 from portal.engine.asset_owners import assign_assets
 from portal.engine.claims import write_session
 from portal.engine.decide import GROUP_GONE, fingerprint, plan
@@ -266,12 +266,8 @@ class Job:
             run.status, run.error, run.error_code, run.finished_at = status, error, code[:64], now
             run.warnings = self.warnings
             session.execute(delete(Change).where(Change.run_id == self.run_id, Change.state == "staged"))
-            sync = session.scalar(select(UserSync).where(UserSync.organization_id == self.organization_id))
-            if sync is not None and status in {"failed", "partial"}:
-                sync.failures_in_row += 1
-                sync.updated_at = now
-                if cadence.needs_attention(sync.failures_in_row):
-                    sync.attention = error
+            if status in {"failed", "partial"}:
+                failures.count(session, self.organization_id, error, now)
             self.turn.finished(session, run)
             session.commit()
         log.warning("action=run_finished run=%s status=%s code=%s", self.run_id, status, code)

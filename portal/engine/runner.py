@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from portal.engine import cadence, claims, undo
+from portal.engine import cadence, claims, failures, undo
 from portal.engine.claims import Sessions, write_session
 from portal.engine.job import Job
 from portal.engine.mirror.read import read
@@ -163,6 +163,8 @@ class _Work:
         """A read that worked puts the connection right (G2)."""
         with write_session(self.runner.sessions) as session:
             tenant = session.get_one(MicrosoftTenant, self.turn.tenant_id)
+            if tenant.failures_in_row:
+                failures.forgive(session, tenant.id)
             tenant.failures_in_row = 0
             tenant.state, tenant.problem, tenant.problem_code, tenant.problem_since = (
                 "connected",

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal import audit
 from portal.clock import utcnow
+from portal.engine import failures
 from portal.errors import Invalid, NeedsAdmin, NotFound, Refused, SourceError
 from portal.extensions import db
 from portal.listing import Listing, ListSpec, fetch
@@ -164,8 +165,9 @@ def request_read(row: MicrosoftTenant) -> None:
 def mark_working(session: Session, row: MicrosoftTenant) -> None:
     """The connection works: what waited for it runs at once (G2)."""
     was_broken = row.state != CONNECTED
+    was_resting = failures.forgive(session, row.id)
     row.state, row.problem, row.problem_code, row.problem_since = CONNECTED, None, None, None
-    if not was_broken and not row.failures_in_row:
+    if not was_broken and not row.failures_in_row and not was_resting:
         return
     row.failures_in_row = 0
     if row.next_run_at is not None or _enabled_below(session, row):

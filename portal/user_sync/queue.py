@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Select, and_, exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from portal.engine import cadence
+from portal.engine import cadence, failures
 from portal.engine.scope import spec_from_json
 from portal.models import MicrosoftTenant, Organization, SyncRun, Tenant, UserSync
 
@@ -65,6 +65,8 @@ def queue_due(session: Session, now: datetime, interval_minutes: int) -> int:
         if taken.rowcount != 1:  # type: ignore[attr-defined]
             continue
         syncs = idle_syncs(session, row.id)
+        if not row.failures_in_row:  # else the tenant's own back-off holds
+            syncs = [one for one in syncs if not failures.is_resting(session, one, now, interval_minutes)]
         session.add_all(new_run(sync, row.id, trigger="hourly", now=now, by="schedule") for sync in syncs)
         queued += len(syncs)
     session.flush()

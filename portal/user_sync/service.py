@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -48,6 +48,7 @@ __all__ = [
 default_request = documents.default_request
 ACTIVE = ("queued", "running")
 WAIT_SECONDS = 3
+ASK_AGAIN = timedelta(minutes=1)
 PREVIEW_ROWS = 100
 LIVE_LIMIT = 3_000  # users up to which every change of the pop-up is decided about at once; beyond, apart
 FIRST_READ = "The first read of {name} is under way. Its users and groups are here in a moment."
@@ -232,6 +233,8 @@ def want_group_members(organization: Organization, group_ids: list[str]) -> None
             DirectoryGroup.microsoft_tenant_id == microsoft_tenant.id,
             DirectoryGroup.object_id.in_(group_ids),
             DirectoryGroup.members_read_at.is_(None) | DirectoryGroup.members_stale.is_(True),
+            # the pop-up asks every few seconds, also for a group that cannot be read
+            DirectoryGroup.members_wanted_at.is_(None) | (DirectoryGroup.members_wanted_at < now - ASK_AGAIN),
         )
         .values(members_wanted_at=now)
     )

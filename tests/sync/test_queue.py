@@ -1,10 +1,14 @@
 from datetime import timedelta
 
+from portal.clock import utcnow
 from portal.engine import claims
 from portal.engine.claims import write_session
+from portal.errors import SourcePermissionMissing
+from portal.microsoft import service as microsoft
 from portal.models import MicrosoftTenant, SyncRun, UserSync
 from portal.user_sync import queue
 from tests.sync.directory import account
+from tests.unit.engine.builders import only
 
 
 def queued(world):
@@ -110,3 +114,49 @@ def test_T3_the_hourly_lane_comes_first(world):
     assert [lane for _, lane in waiting(world)] == ["hourly", "delayed"]
     with world.sessions() as session:
         assert session.query(UserSync).count() == 1
+
+
+def test_G2_a_sync_that_keeps_failing_is_tried_ever_more_rarely_and_at_once_when_the_connection_was_checked(world):
+    """Its tenant can be read, its group cannot: other syncs of the tenant keep their hour."""
+    ready(world)
+    world.directory.group("g1", "u01")
+    world.enable(only(group=["g1"]), initial_done_at=world.now)
+    world.directory.group_errors["g1"] = SourcePermissionMissing("An application permission is missing.")
+    for _ in range(3):
+        assert world.sync().status == "failed"
+    assert world.tenant().failures_in_row == 0 and world.user_sync().attention
+
+    def tries(hours):
+        found = 0
+        for _ in range(hours):
+            world.now = world.tenant().next_run_at
+            if tick(world):
+                found += 1
+                world.runner().run_tenant(world.tenant_id, "me")
+        return found
+
+    assert (tries(24), tries(24), tries(24)) == (3, 1, 1), "2, 4, 8, 16 hours, then daily"
+    assert tick(world) == 0
+    with write_session(world.sessions) as session:
+        microsoft.mark_working(session, session.get_one(MicrosoftTenant, world.tenant_id))
+        session.commit()
+    world.now = max(world.now, utcnow())
+    assert tick(world) == 1
+    world.directory.group_errors.clear()
+    world.runner().run_tenant(world.tenant_id, "me")
+    assert (world.user_sync().failures_in_row, world.user_sync().attention) == (0, None)
+
+
+def test_G2_a_tenant_that_can_be_read_again_brings_all_its_syncs_back(world):
+    ready(world)
+    world.directory.fail_page = 1
+    for _ in range(6):
+        world.sync()
+    assert world.user_sync().failures_in_row == world.tenant().failures_in_row == 6
+    with write_session(world.sessions) as session:
+        session.get_one(MicrosoftTenant, world.tenant_id).read_requested_at = world.now  # somebody else's
+        session.commit()
+    world.directory.fail_page = None
+    world.runner().run_tenant(world.tenant_id, "me")
+    world.now = world.tenant().next_run_at
+    assert tick(world) == 1

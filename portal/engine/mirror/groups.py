@@ -210,4 +210,6 @@ def group_kind(item: RawObject) -> str:
         kind = "Mail-enabled security" if item.get("securityEnabled") else "Distribution"
     else:
         kind = "Security"
-    return f"{kind}, dynamic" if "DynamicMembership" in types else kind
+    if "DynamicMembership" in types:
+        kind += ", dynamic"
+    return f"{kind}, hidden members"[:40] if item.get("visibility") == "HiddenMembership" else kind

@@ -1,0 +1,53 @@
+"""Syncs that fail: counted, told of, tried ever more rarely, and at once when their cause may be gone (G2)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from portal.engine import cadence
+from portal.models import Organization, SyncRun, Tenant, UserSync
+
+
+def count(session: Session, organization_id: str, error: str, now: datetime) -> None:
+    """One more run in a row that failed; the third needs attention. The caller commits."""
+    sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization_id))
+    if sync is None:
+        return
+    sync.failures_in_row += 1
+    sync.updated_at = now
+    if cadence.needs_attention(sync.failures_in_row):
+        sync.attention = error
+
+
+def is_resting(session: Session, sync: UserSync, now: datetime, interval_minutes: int) -> bool:
+    """True while a sync that keeps failing, though the tenant can be read, waits longer than for its next hour."""
+    if not cadence.needs_attention(sync.failures_in_row):
+        return False
+    last = session.scalar(
+        select(func.max(SyncRun.finished_at)).where(
+            SyncRun.organization_id == sync.organization_id, SyncRun.kind == "sync"
+        )
+    )
+    return last is not None and cadence.is_resting(last, now, interval_minutes, sync.failures_in_row)
+
+
+def forgive(session: Session, microsoft_tenant_id: str) -> bool:
+    """What kept the syncs of a tenant from running may be gone: each is due again. True when one was resting."""
+    organizations = (
+        select(Organization.id)
+        .join(Tenant, Tenant.id == Organization.tenant_id)
+        .where(Tenant.microsoft_tenant_id == microsoft_tenant_id)
+    )
+    result = session.execute(
+        update(UserSync)
+        .where(
+            UserSync.organization_id.in_(organizations),
+            UserSync.enabled.is_(True),
+            UserSync.failures_in_row >= cadence.ATTENTION_AFTER,
+        )
+        .values(failures_in_row=cadence.ATTENTION_AFTER - 1)
+    )
+    return bool(result.rowcount)  # type: ignore[attr-defined]
