@@ -8,9 +8,10 @@ then whose address stands after the run (W4), then the Links whose object is abs
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from portal.engine.changes import field_changes, wanted
@@ -69,15 +70,21 @@ def conflict_key(decision: Decision) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:40]
 
 
-def fingerprint(found: Plan) -> str:
-    """Identifies a plan by what it does (U12): who, what, with which changes."""
+def fingerprint(found: Plan, applied: Mapping[str, Decision] = MappingProxyType({})) -> str:
+    """Identifies a plan by what it does (U12): who, what, with which changes; who is left alone is no part of it.
+
+    ``applied``: what was done of it already, by object id: those people are left alone by now.
+    """
     digest = hashlib.sha256()
-    for decision in found.decisions:
+    for planned in found.decisions:
+        decision = applied.get(planned.object_id, planned)
+        if decision.action is Action.LEAVE:
+            continue
         changes = ";".join(f"{c.field}={c.old}>{c.new}" for c in decision.changes)
         parts = (
             decision.object_id,
             decision.action.value,
-            decision.end_user_id or "",
+            "" if decision.action in {Action.CREATE, Action.CONFLICT} else decision.end_user_id or "",
             decision.reason.value,
             changes,
         )

@@ -18,7 +18,17 @@ from portal.engine.asset_owners import assign_assets
 from portal.engine.claims import write_session
 from portal.engine.decide import GROUP_GONE, fingerprint, plan
 from portal.engine.guards import count, guard
-from portal.engine.records import Action, Decision, FilterSpec, GuardedPlan, HoldKind, HoldRule, Plan, Reason
+from portal.engine.records import (
+    Action,
+    Decision,
+    FieldChange,
+    FilterSpec,
+    GuardedPlan,
+    HoldKind,
+    HoldRule,
+    Plan,
+    Reason,
+)
 from portal.engine.snapshot import Loaded, hold_rule, load, spec_of
 from portal.engine.turn import Cancelled, GiveWay, Turn
 from portal.engine.writer import Stale, Target
@@ -31,6 +41,7 @@ CHUNK = 200
 STAGE_CHUNK = 1000
 STALE_TRIES = 5
 PLAN_MOVED = "Microsoft has changed since this preview. Nothing was applied. Look again."
+PLAN_CUT = "Something has changed while this plan was being applied. The rest of it was not. Look again."
 
 
 @dataclass
@@ -57,8 +68,8 @@ class Job:
             self._check_groups(loaded.snapshot.filters)
             found = plan(loaded.snapshot)
             self.warnings += [text for text in found.warnings if text not in self.warnings]
-            if self.fingerprint is not None and not self.applied and fingerprint(found) != self.fingerprint:
-                self.finish("cancelled", error=PLAN_MOVED)
+            if self.fingerprint is not None and fingerprint(found, self.applied) != self.fingerprint:
+                self.finish("cancelled", error=PLAN_CUT if self.applied else PLAN_MOVED)
                 return
             guarded = guard(
                 found,
@@ -318,14 +329,18 @@ class Job:
         """What this run applied before it was interrupted: counted as what it was, not as left alone (G4)."""
         with self.turn.sessions() as session:
             rows = session.execute(
-                select(Change.object_id, Change.decision, Change.reason, Change.end_user_id).where(
-                    Change.run_id == self.run_id, Change.state == "applied"
-                )
+                select(
+                    Change.object_id, Change.decision, Change.reason, Change.end_user_id, Change.fields
+                ).where(Change.run_id == self.run_id, Change.state == "applied")
             )
             found = {}
-            for object_id, action, reason, end_user_id in rows:
+            for object_id, action, reason, end_user_id, fields in rows:
                 found[object_id] = Decision(
-                    object_id, Action(action), Reason(reason), end_user_id=end_user_id
+                    object_id,
+                    Action(action),
+                    Reason(reason),
+                    end_user_id=end_user_id,
+                    changes=tuple(FieldChange(**one) for one in fields),
                 )
             return found
 

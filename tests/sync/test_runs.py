@@ -8,8 +8,8 @@ from portal.engine.holds import apply_held, dismiss_held
 from portal.engine.preview import explain, preview
 from portal.engine.records import FilterSpec, HoldRule
 from portal.engine.undo import apply_undo, plan_undo
-from portal.errors import NotFound, Refused, SourceAuthError, SourcePermissionMissing, SourceRejected, SourceTransient
-from portal.models import Change, Conflict, DeltaCursor, DirectoryGroup, DirectoryUser, EndUser, Link, Organization, SyncRun
+from portal.errors import NotFound, Refused, SourceAuthError, SourcePermissionMissing, SourceRejected, SourceTransient, Stopped
+from portal.models import Change, Conflict, DeltaCursor, DirectoryGroup, DirectoryUser, EndUser, Link, MicrosoftTenant, Organization, SyncRun
 from portal.models.customers import refresh_search
 from tests.sync.directory import account
 from tests.unit.engine.builders import only
@@ -585,6 +585,46 @@ def test_U12_an_approved_plan_is_applied_exactly_or_not_at_all(world):
     world.directory.put(account("later"))
     run = world.sync("manual", plan_fingerprint=approved)
     assert (run.status, "changed since" in run.error, world.count()) == ("cancelled", True, 4)
+
+
+def test_U12_an_approved_plan_that_something_crosses_stops_and_one_that_was_interrupted_goes_on(world, monkeypatch):
+    monkeypatch.setattr(job, "CHUNK", 4)
+    world.person("Kim", "u11@x.example", department="Before")
+    world.directory.put(*staff(12))
+    world.enable()
+    with claims.write_session(world.sessions) as session:
+        session.get_one(MicrosoftTenant, world.tenant_id).read_requested_at = world.now
+        session.commit()
+    world.work()
+    with world.sessions() as session:
+        approved = preview(session, world.organization_id, FilterSpec(), HoldRule(), world.now).fingerprint
+    run_id = world.queue("initial", plan_fingerprint=approved)
+
+    def stop(label):
+        world.stop = label == "after chunk"
+
+    world.hook = stop
+    with pytest.raises(Stopped):
+        world.work()
+    assert (world.count(), world.run(run_id).status) == (5, "running")
+    world.stop, world.hook, world.commits = False, lambda label: None, []
+    world.hook = lambda label: world.edit("u11@x.example", department="By hand") if label == "after chunk" and world.commits.count(label) == 1 else None
+    world.work()
+    run = world.run(run_id)
+    assert (run.status, "The rest of it was not" in run.error) == ("cancelled", True)
+    assert world.count() == 9 and world.people()["u11@x.example"][1] == "By hand", "went on where it was, then stopped"
+
+
+def test_W7_undoing_a_run_takes_its_marks_away_and_puts_them_back(world):
+    started(world, 3)
+    world.directory.change("u01", accountEnabled=False)
+    marked = world.sync()
+    world.directory.change("u01", accountEnabled=True)
+    unmarked = world.sync()
+    for run, status in ((unmarked, "disabled"), (marked, "active")):
+        world.queue("manual", kind="undo", undoes_run_id=run.id)
+        world.runner().run_tenant(world.tenant_id, "me")
+        assert world.people()["u01@x.example"][2] == status
 
 
 def test_R5_W7_undo_restores_what_a_run_changed_and_spares_what_was_edited_since(world):

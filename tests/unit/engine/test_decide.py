@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from portal.engine.decide import plan
+from portal.engine.decide import fingerprint, plan
 from portal.engine.guards import check_sums, guard
 from portal.engine.records import Action, FilterSpec, HoldRule, MatchedBy, Reason
 from tests.unit.engine.builders import GONE, SOFT, decisions, linked, only, person, remote, same, snapshot
@@ -325,3 +325,16 @@ def test_M2_the_email_goes_before_an_alias():
     user = remote("a", "new@x.example", aliases=("old@x.example",))
     found = decisions([user], [person("1", "new@x.example"), person("2", "old@x.example")])["a"]
     assert (found.end_user_id, found.match) == ("1", MatchedBy.EMAIL)
+
+
+def test_U12_a_fingerprint_tells_what_a_plan_does_also_when_part_of_it_is_done():
+    users = [remote("a", "a@x.example", city="Delft"), remote("b", "b@x.example")]
+    found = plan(snapshot(users, [person("1", "b@x.example", display_name="B")]))
+    approved = fingerprint(found)
+    assert approved == fingerprint(plan(snapshot(users[::-1], [person("1", "b@x.example", display_name="B")])))
+    other = [replace(users[0], city="Breda"), users[1]]
+    assert approved != fingerprint(plan(snapshot(other, [person("1", "b@x.example", display_name="B")])))
+    (created, _) = found.decisions
+    rest = plan(snapshot(users, [same(users[0], "9"), person("1", "b@x.example", display_name="B")]))
+    assert fingerprint(rest) != approved == fingerprint(rest, {"a": created})
+    assert fingerprint(plan(snapshot([], [same(users[0], "9")], is_complete=False))) == fingerprint(plan(snapshot())), "nobody is touched"
