@@ -1,12 +1,14 @@
 from datetime import timedelta
+from random import Random
 
 import pytest
 
 from portal import alerts
 from portal.engine import claims, job
+from portal.engine.guards import check_sums
 from portal.engine.holds import apply_held, dismiss_held
 from portal.engine.preview import explain, preview
-from portal.engine.records import FilterSpec, HoldRule
+from portal.engine.records import Counts, FilterSpec, HoldRule
 from portal.engine.undo import apply_undo, plan_undo
 from portal.errors import NotFound, Refused, SourceAuthError, SourcePermissionMissing, SourceRejected, SourceTransient, Stopped
 from portal.models import Change, Conflict, DeltaCursor, DirectoryGroup, DirectoryUser, EndUser, Link, MicrosoftTenant, Organization, SyncRun
@@ -36,6 +38,38 @@ def test_W3_a_second_run_writes_nothing(world):
     assert world.dump("end_users", "links", "conflicts", "directory_users") == before
     assert again.counts["unchanged"] == 12
     assert world.directory.reads == ["full", "delta"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_W3_G8_whatever_happens_in_between_a_second_run_writes_nothing_and_the_counts_add_up(world, seed):
+    """The property of the pure engine, through the real reader and writer."""
+    random = Random(seed)
+    addresses = [f"p{n}@x.example" for n in range(14)]
+    for n in range(5):
+        world.person(f"Here {n}", addresses[n], phone="+31 1")
+    world.enable(only(department=["IT", "Sales"]), hold_minimum=99)
+    for step in range(5):
+        for name in random.sample([f"u{n}" for n in range(12)], 6):
+            if name in world.directory.users and random.random() < 0.3:
+                world.directory.drop(name, random.choice(["changed", "deleted"]))
+            else:
+                world.directory.put(
+                    account(
+                        name, mail=random.choice([*addresses, None]), department=random.choice(["IT", "sales ", "Hall", None]),
+                        accountEnabled=random.random() < 0.8, onPremisesImmutableId=random.choice([None, "i1", "i2"]),
+                        proxyAddresses=[f"smtp:{random.choice(addresses)}"], jobTitle=random.choice(["", "Chief", 7 if step == 3 else "Cook"]),
+                    )
+                )  # fmt: skip
+        run = world.sync("initial" if step == 0 else "hourly")
+        assert run.status in {"succeeded", "held"}, run.error
+        assert check_sums(Counts(**run.counts))
+        before = world.dump("end_users", "links", "conflicts")
+        again = world.sync()
+        assert world.dump("end_users", "links", "conflicts") == before
+        assert {word: again.counts[word] for word in ("created", "linked", "updated", "disabled", "enabled")} == dict.fromkeys(("created", "linked", "updated", "disabled", "enabled"), 0)
+    with world.sessions() as session:
+        keys = [key for (key,) in session.query(EndUser.email_key) if key]
+    assert len(keys) == len(set(keys))
 
 
 def test_W2_W1_other_fields_and_values_that_the_sync_did_not_write_stay(world):
@@ -86,6 +120,7 @@ def test_L2_numbers_that_disagree_only_add_and_update_and_say_so(world):
     assert (run.counts["updated"], run.counts["disabled"], run.counts["gone"]) == (1, 0, 0)
     assert {people[2] for people in world.people().values()} == {"active"}
     with world.sessions() as session:
+        assert {row.presence for row in session.query(DirectoryUser)} == {"present"}
         (warning,) = preview(session, world.organization_id, FilterSpec(), HoldRule(), world.now).warnings
         why = explain(session, world.organization_id, "u02@x.example", world.now)
     assert warning in run.warnings and "nobody is marked disabled" in warning, "the preview says what the run said"
