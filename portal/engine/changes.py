@@ -28,5 +28,6 @@ def field_changes(
 
 
 def _written_by_sync(end_user: EndUserState, field: str, old: str) -> bool:
-    """W1: a blank erases only what the sync itself wrote and nobody changed since."""
-    return end_user.link is not None and end_user.link.written.get(field) == old
+    """W1: a blank erases only what the sync with this Microsoft Tenant wrote (R4) and nobody changed since."""
+    link = end_user.link
+    return link is not None and not link.is_foreign and link.written.get(field) == old

@@ -247,6 +247,19 @@ def test_M5_M7_a_conflict_changes_nothing_is_listed_and_goes_away_by_itself(worl
     assert world.conflicts() == []
 
 
+def test_M6_who_won_an_address_keeps_it_whatever_the_order_would_say_later(world):
+    world.directory.put(account("u1", mail="two@x.example", createdDateTime="2024-01-01T00:00:00Z"), account("u2", mail="two@x.example", createdDateTime="2020-01-01T00:00:00Z"))
+    world.enable()
+    world.sync("initial")
+    assert world.people()["two@x.example"][3] == "u2"
+    world.directory.change("u2", accountEnabled=False)
+    world.directory.put(account("u0", mail="TWO@x.example", createdDateTime="2010-01-01T00:00:00Z"))
+    for _ in range(3):
+        run = world.sync()
+        assert (world.people()["two@x.example"][3], run.counts["conflicts"]) == ("u2", 2)
+    assert world.count() == 1
+
+
 def test_M7_what_was_ignored_after_the_first_run_is_not_raised_by_the_second(world):
     world.directory.put(account("twin", mail="u00@x.example", createdDateTime="2021-01-01T00:00:00Z"))
     started(world, 2)
@@ -454,6 +467,15 @@ def test_T3_hourly_runs_pass_a_delayed_one_and_it_goes_on_where_it_was(world, mo
     assert staged == 4 and (world.run(run_id).status, world.count()) == ("succeeded", 12)
 
 
+def test_L5_T3_disabling_after_staging_publishes_nothing(world):
+    world.directory.put(*staff(6))
+    world.directory.group("g1", "u01", "u02")
+    world.enable(only(group=["g1"]))
+    world.hook = lambda label: world.disable() if label == "after staged" else None
+    run = world.sync("initial", lane="delayed")
+    assert (run.status, world.count(), world.changes(run.id)) == ("cancelled", 0, {})
+
+
 def test_T1_one_run_at_a_time_per_microsoft_tenant(world):
     world.directory.put(*staff(3))
     world.enable()
@@ -517,6 +539,24 @@ def test_G1_W4_an_address_that_somebody_held_back_gave_up_is_free_and_updates_go
     assert sorted(p[3] for p in world.people().values() if p[2] == "disabled") == [f"u{n:02}" for n in range(20) if n != 1]
     after = world.sync().counts
     assert sum(after[word] for word in ("held", "updated", "disabled", "created")) == 0
+
+
+def test_G1_applying_checks_again_what_microsoft_says_by_then(world):
+    started(world, 40)
+    for n in range(20):
+        world.directory.change(f"u{n:02}", accountEnabled=False)
+    run = world.sync()
+    world.directory.change("u00", accountEnabled=True)
+    with claims.write_session(world.sessions) as session:
+        session.get_one(MicrosoftTenant, world.tenant_id).read_requested_at = world.now
+        session.commit()
+    world.work()
+    with claims.write_session(world.sessions) as session:
+        apply_held(session, session.get_one(SyncRun, run.id), "ada", world.now)
+        session.commit()
+    assert sorted(p[3] for p in world.people().values() if p[2] == "disabled") == [f"u{n:02}" for n in range(1, 20)]
+    assert (world.changes(run.id)["u00"].state, "changed since" in world.changes(run.id)["u00"].note) == ("dismissed", True)
+    assert check_sums(Counts(**world.run(run.id).counts))
 
 
 def test_G1_dismissed_people_are_not_held_again_until_they_change(world):

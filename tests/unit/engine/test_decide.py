@@ -338,3 +338,13 @@ def test_U12_a_fingerprint_tells_what_a_plan_does_also_when_part_of_it_is_done()
     rest = plan(snapshot(users, [same(users[0], "9"), person("1", "b@x.example", display_name="B")]))
     assert fingerprint(rest) != approved == fingerprint(rest, {"a": created})
     assert fingerprint(plan(snapshot([], [same(users[0], "9")], is_complete=False))) == fingerprint(plan(snapshot())), "nobody is touched"
+
+
+def test_W1_R4_a_blank_never_erases_what_the_sync_with_another_tenant_wrote():
+    link = {"written": {"phone": "+31 1"}}
+    user = remote("a", "a@x.example", display_name="A")
+    ours = person("1", "a@x.example", display_name="A", phone="+31 1", link=linked("a", **link))
+    assert [c.field for c in decisions([user], [ours])["a"].changes] == ["phone"]
+    theirs = person("1", "a@x.example", display_name="A", phone="+31 1", link=linked("z", is_foreign=True, **link))
+    found = decisions([user], [theirs])["a"]
+    assert (found.action, found.changes) == (Action.LINK, ())
