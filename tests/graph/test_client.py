@@ -414,3 +414,14 @@ def test_G5_a_long_retry_after_names_the_time_to_the_second(client, graph, statu
     graph.post(f"{BASE}/v1.0/$batch", json={"responses": [{"id": "0", "status": status, "headers": {"Retry-After": "7200"}, "body": {}}]})
     (found,) = client.batch(["/a"])
     assert found.retry_at == client.now() + timedelta(hours=2)
+
+
+@pytest.mark.parametrize(("roles", "state"), [(["AuditLog.Read.All"], "ok"), ([], "error")])
+def test_T7_C4_a_check_while_all_turns_are_taken_does_not_call_the_connection_broken(client, graph, roles, state):
+    class Full(Turns):
+        def take_turn(self, wait):
+            raise SourceTransient("Microsoft is slow or busy just now.", code="busy")
+
+    reader = directory(client, Full())
+    (found,) = [reader._checked(*line) for line in reader._lines(roles) if line[0] == "Last sign-in"]
+    assert found.state == state

@@ -1,5 +1,7 @@
 from datetime import timedelta
 
+from sqlalchemy import update
+
 from portal.clock import utcnow
 from portal.engine import claims
 from portal.engine.claims import write_session
@@ -49,6 +51,22 @@ def test_T1_a_run_that_waits_or_runs_is_not_queued_twice(world):
     world.now += timedelta(hours=2)
     assert tick(world) == 0
     assert queued(world) == [("manual", "hourly")]
+
+
+def test_T1_of_two_processes_that_look_at_the_same_moment_one_queues(world, monkeypatch):
+    ready(world)
+    world.now += timedelta(hours=2)
+    next_run = queue.cadence.next_run
+    with write_session(world.sessions) as session:
+
+        def after_the_other(*arguments):
+            """The other process was quicker: between our reading that the hour has come and our taking it."""
+            session.execute(update(MicrosoftTenant).values(next_run_at=world.now + timedelta(hours=1)).execution_options(synchronize_session=False))
+            return next_run(*arguments)
+
+        monkeypatch.setattr(queue.cadence, "next_run", after_the_other)
+        assert queue.queue_due(session, world.now, 60) == 0
+        session.rollback()
 
 
 def test_L5_nothing_is_queued_for_a_sync_that_is_off(world):

@@ -7,6 +7,7 @@ from portal import alerts
 from portal.engine import claims, job
 from portal.engine.guards import check_sums
 from portal.engine.holds import apply_held, dismiss_held
+from portal.engine.job import CHUNK
 from portal.engine.preview import explain, preview
 from portal.engine.records import Counts, FilterSpec, HoldRule
 from portal.engine.undo import apply_undo, plan_undo
@@ -433,6 +434,7 @@ def test_T2_without_a_group_filter_people_appear_chunk_by_chunk(world, monkeypat
     world.hook = lambda label: seen.append(world.count()) if label == "after chunk" else None
     started(world, 12)
     assert seen == [5, 10, 12]
+    assert CHUNK <= 500, "small enough to be seen, and to let others write"
 
 
 def test_T3_with_a_group_filter_all_appear_at_once(world, monkeypatch):
