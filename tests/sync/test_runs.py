@@ -336,7 +336,7 @@ def test_L5_a_run_in_progress_stops_at_its_next_chunk(world, monkeypatch):
     assert (run.status, world.count()) == ("cancelled", 4)
 
 
-def test_S6_group_members_direct_and_nested_and_a_deleted_group_raises_attention(world):
+def test_S6_T4_group_members_direct_and_nested_and_a_deleted_group_raises_attention(world):
     world.directory.put(*staff(6))
     world.directory.group("g1", "u01", "u02")
     world.enable(only(group=["g1"]))
