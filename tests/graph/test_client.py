@@ -77,6 +77,7 @@ def test_pages_are_followed_as_they_are_and_an_empty_one_ends_nothing(client, gr
         "http://graph.microsoft.com/v1.0/users",
         "https://graph.microsoft.com@evil.example/users",
         "https://user:pw@graph.microsoft.com/v1.0/users",
+        "https://user@graph.microsoft.com/v1.0/users",
         "https://graph.microsoft.com:8443/v1.0/users",
         "https://graph.microsoft.com.evil.example/users",
         "https://graph.microsoft.com\\@evil.example/",

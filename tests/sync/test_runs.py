@@ -2,6 +2,7 @@ from datetime import timedelta
 from random import Random
 
 import pytest
+from sqlalchemy import event
 
 from portal import alerts
 from portal.engine import claims, job
@@ -149,6 +150,20 @@ def test_G3_the_token_is_stored_with_the_rows_it_covers(world):
     world.directory.fail_page = None
     assert world.sync().counts["created"] == 20
     assert world.count(DeltaCursor) >= 1
+
+
+def test_G3_no_commit_has_the_last_rows_without_the_token_or_the_token_without_them(world):
+    world.directory.put(*staff(20))
+    found = []
+
+    def at_commit(connection):
+        rows = connection.exec_driver_sql("SELECT (SELECT count(*) FROM directory_users), (SELECT count(*) FROM delta_cursors WHERE resource = 'users')")
+        found.append(tuple(rows.one()))
+
+    event.listen(world.sessions.kw["bind"], "commit", at_commit)
+    started(world, 20)
+    assert {cursors for rows, cursors in found if rows == 20} == {1}
+    assert {cursors for rows, cursors in found if rows < 20} == {0}
 
 
 def test_G3_a_refused_token_means_a_full_read_and_a_comparison(world):
@@ -650,6 +665,9 @@ def test_U10_U11_the_tenant_guard_and_who_enters_and_leaves(world):
     assert found.domain_overlap == {"known": 3, "matching": 2}
     assert [p["object_id"] for p in found.scope_change["enters"]] == ["u2"]
     assert ([p["object_id"] for p in found.scope_change["leaves"]], found.scope_change["stays"]) == (["u1"], 0)
+    with world.sessions() as session:
+        both = preview(session, world.organization_id, FilterSpec(), HoldRule(), world.now).scope_change
+    assert ([p["object_id"] for p in both["enters"]], both["leaves"], both["stays"]) == (["u2"], [], 1)
 
 
 def test_U12_an_approved_plan_is_applied_exactly_or_not_at_all(world):

@@ -80,3 +80,20 @@ def test_G1_W4_only_marks_wait_and_the_details_of_those_people_go_on():
     assert (later.apply, later.held) == ((update,), {})
     assert (later.counts.updated, later.counts.unchanged, check_sums(later.counts)) == (1, 29, True)
     assert guarded([replace(d, changes=change) for d in decisions]).held == {}, "the next run holds them"
+
+
+def test_G8_the_counts_add_up_whatever_was_held_dismissed_skipped_or_absent():
+    odd = [
+        *disables(12),
+        *[replace(d, object_id=f"o{d.object_id}", is_in_scope=False) for d in disables(3)],
+        *[replace(d, object_id=f"g{d.object_id}", is_absent=True) for d in disables(4)],
+        *creates(30),
+        Decision("s", Action.SKIP, Reason.BAD_RECORD),
+        Decision("o", Action.LEAVE, Reason.OUT_OF_SCOPE, is_in_scope=False),
+        Decision("i", Action.LEAVE, Reason.CONFLICT_IGNORED),
+        Decision("x", Action.CONFLICT, Reason.EMAIL_CLASH),
+    ]
+    for dismissed in (frozenset(), frozenset(map(hold_key, odd)), frozenset(map(hold_key, odd[::2]))):
+        for linked in (10, 1000):
+            counts = guarded(odd, linked=linked, dismissed=dismissed).counts
+            assert check_sums(counts) and counts.read == len(odd) - 4
