@@ -198,7 +198,7 @@ class GraphDirectory:
                     "The token carries no permission at all: nothing was consented. Press Reconnect and let their administrator consent.",
                 )
             ]
-        return results + [self._checked(*line) for line in self._lines(roles)]
+        return results + [self._checked(*line) for line in self._lines(roles or ())]
 
     def _lines(self, roles: Collection[str]) -> list[tuple[str, str, Callable[[], object]]]:
         first = self._client.get

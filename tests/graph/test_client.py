@@ -339,7 +339,7 @@ def test_a_first_delta_request_that_is_refused_is_not_gone(client, graph):
 def test_D3_a_list_that_is_not_offered_is_a_refusal_that_stays(client, graph, status):
     graph.get(mocking.ANY, status_code=status, json=error(""))
     found = directory(client)
-    for read_list in (found.subscribed_skus, lambda: list(found.registration_details()), lambda: list(found.managed_devices()), lambda: list(found.sign_ins())):
+    for read_list in (found.subscribed_skus, lambda: list(found.registration_details()), lambda: list(found.managed_devices()), lambda: list(found.sign_ins(None))):
         with pytest.raises(SourceRejected) as caught:
             read_list()
         assert caught.value.status == status
