@@ -24,6 +24,8 @@ PROGRAM = [sys.executable, "-m", "portal.cli"]
 class Http:
     """What ``Api`` needs of a client, over a real connection."""
 
+    application = None  # it is in another process
+
     def __init__(self, base: str) -> None:
         self._base = base
 
