@@ -14,7 +14,8 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from portal.engine.normalize import email_key
-from portal.engine.undo import former_time, put_link_back
+from portal.engine.taken import taken_accounts, taken_addresses
+from portal.engine.undo import account_of, former_time, put_link_back
 from portal.models import Asset, Change, EndUser, SyncRun
 from portal.models.customers import refresh_search
 
@@ -57,7 +58,7 @@ def plan_restore(
         for change in found:
             records[change.end_user_id or ""].append(change)
     plans = [_restoration(row, records[row.id]) for row in people]
-    _spare_taken_addresses(session, organization_id, plans)
+    _spare_taken(session, organization_id, plans)
     return plans
 
 
@@ -110,19 +111,14 @@ def _restoration(row: EndUser, changes: Sequence[Change]) -> Restoration:
     return plan
 
 
-def _spare_taken_addresses(session: Session, organization_id: str, plans: Sequence[Restoration]) -> None:
-    """An address that somebody else has by now stays theirs (M4)."""
-    movers = {plan.end_user.id: plan for plan in plans if "email" in plan.fields}
-    keys = [email_key(plan.fields["email"][1]) for plan in movers.values()]
-    for start in range(0, len(keys), BATCH):
-        taken = session.execute(
-            select(EndUser.email_key, EndUser.id).where(
-                EndUser.organization_id == organization_id,
-                EndUser.email_key.in_(keys[start : start + BATCH]),
-            )
-        )
-        holders = {str(key): end_user_id for key, end_user_id in taken if end_user_id not in movers}
-        for plan in movers.values():
-            if "email" in plan.fields and email_key(plan.fields["email"][1]) in holders:
-                del plan.fields["email"]
-                plan.spared = (*plan.spared, "email")
+def _spare_taken(session: Session, organization_id: str, plans: Sequence[Restoration]) -> None:
+    """An address or a Microsoft account that somebody else has by now stays theirs."""
+    by_id = {plan.end_user.id: plan for plan in plans}
+    addresses = {i: email_key(plan.fields["email"][1]) for i, plan in by_id.items() if "email" in plan.fields}
+    for end_user_id in taken_addresses(session, organization_id, addresses):
+        plan = by_id[end_user_id]
+        del plan.fields["email"]
+        plan.spared = (*plan.spared, "email")
+    accounts = {i: account_of(plan.former_link) for i, plan in by_id.items() if plan.former_link is not None}
+    for end_user_id in taken_accounts(session, organization_id, accounts):
+        by_id[end_user_id].former_link = None

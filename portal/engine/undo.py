@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from portal.engine.normalize import email_key
+from portal.engine.taken import taken_accounts, taken_addresses
 from portal.models import Asset, Change, EndUser, Link, new_id
 from portal.models.base import UtcDateTime
 from portal.models.customers import refresh_search
@@ -17,6 +19,8 @@ from portal.models.customers import refresh_search
 BATCH = 500
 EDITED = "edited since"
 GONE = "deleted since"
+ADDRESS_TAKEN = "another End User has the former email by now"
+ACCOUNT_TAKEN = "another End User is linked to the former Microsoft account by now"
 
 
 _LINK_COLUMNS = tuple(
@@ -47,6 +51,11 @@ def put_link_back(end_user: EndUser, before: Mapping[str, Any] | None) -> None:
         setattr(link, name, former_time(value) if is_time and value is not None else value)
 
 
+def account_of(link: Mapping[str, Any]) -> tuple[str, str]:
+    """(Microsoft Tenant id, object id) of a Link as ``link_before`` keeps it."""
+    return str(link["microsoft_tenant_id"]), str(link["object_id"])
+
+
 def former_time(text: str) -> datetime:
     """A time out of a change record."""
     return datetime.fromisoformat(text)
@@ -64,6 +73,11 @@ class _Step:
     unlink: bool = False
     status: str | None = None
     is_partly: bool = False  # something was edited since and stays
+
+    @property
+    def does_something(self) -> bool:
+        """False when nothing is left to take back."""
+        return bool(self.delete or self.fields or self.unlink or self.link is not None or self.status)
 
 
 @dataclass(frozen=True)
@@ -83,7 +97,8 @@ def plan_undo(session: Session, run_id: str) -> UndoPlan:
         .order_by(Change.display_name, Change.id)
     ).all()
     people = _people(session, [c.end_user_id for c in changes if c.end_user_id])
-    restored, spared, steps = [], [], []
+    spared: list[dict[str, Any]] = []
+    steps: list[_Step] = []
     for change in changes:
         if not change.undo and not change.fields:
             continue  # skips and conflicts changed nothing
@@ -95,8 +110,9 @@ def plan_undo(session: Session, run_id: str) -> UndoPlan:
         spared.extend(_spared(change, reason) for reason in kept)
         if step is not None:
             steps.append(step)
-            restored.append(_restored(step))
-    return UndoPlan(tuple(restored), tuple(spared), tuple(steps))
+    spared.extend(_spare_taken(session, steps))
+    steps = [step for step in steps if step.does_something]
+    return UndoPlan(tuple(_restored(step) for step in steps), tuple(spared), tuple(steps))
 
 
 def apply_undo(
@@ -139,8 +155,30 @@ def _step(change: Change, end_user: EndUser) -> tuple[_Step | None, list[str]]:
         step.link, step.unlink = change.undo["link"], change.undo["link"] is None
     if "status" in change.undo and is_same_link and link is not None and link.status != change.undo["status"]:
         step.status = str(change.undo["status"])
-    does_something = step.fields or step.unlink or step.link is not None or step.status
-    return (step if does_something else None), kept
+    return (step if step.does_something else None), kept
+
+
+def _spare_taken(session: Session, steps: Sequence[_Step]) -> list[dict[str, Any]]:
+    """What cannot go back because somebody else has it by now stays as it is, and is listed (M4, M5)."""
+    if not steps:
+        return []
+    by_id = {step.end_user.id: step for step in steps}
+    leaving = {step.end_user.id for step in steps if step.delete}
+    organization_id = steps[0].change.organization_id
+    addresses = {i: email_key(step.fields["email"][1]) for i, step in by_id.items() if "email" in step.fields}
+    accounts = {i: account_of(step.link) for i, step in by_id.items() if step.link is not None}
+    leaving_links = leaving | {step.end_user.id for step in steps if step.unlink}
+    spared = []
+    for end_user_id in sorted(taken_addresses(session, organization_id, addresses, leaving)):
+        step = by_id[end_user_id]
+        del step.fields["email"]
+        step.is_partly = True
+        spared.append(_spared(step.change, ADDRESS_TAKEN))
+    for end_user_id in sorted(taken_accounts(session, organization_id, accounts, leaving_links)):
+        step = by_id[end_user_id]
+        step.link = None
+        spared.append(_spared(step.change, ACCOUNT_TAKEN))
+    return spared
 
 
 def _worth_keeping(change: Change, end_user: EndUser) -> list[str]:
