@@ -25,7 +25,7 @@ from portal.engine.ports import SourceFactory
 from portal.engine.records import Counts
 from portal.engine.snapshot import spec_of
 from portal.engine.turn import Cancelled, GiveWay, LeaseLost, Turn
-from portal.errors import SourceAuthError, SourceError
+from portal.errors import SourceAuthError, SourceError, SourcePermissionMissing
 from portal.models import MicrosoftTenant, Organization, SyncRun, Tenant, UserSync
 
 log = logging.getLogger(__name__)
@@ -137,12 +137,14 @@ class _Work:
         return frozenset(groups)
 
     def _read_failed(self, error: SourceError) -> None:
+        """A lost connection is shown as one, once, not by each run below it (G2, C4)."""
         now = self.runner.now()
+        is_lost = isinstance(error, (SourceAuthError, SourcePermissionMissing))
         with write_session(self.runner.sessions) as session:
             tenant = session.get_one(MicrosoftTenant, self.turn.tenant_id)
             tenant.failures_in_row += 1
             tenant.throttled_until = error.retry_at
-            if isinstance(error, SourceAuthError):
+            if is_lost:
                 if tenant.state != "needs_attention":
                     tenant.problem_since = now
                 tenant.state, tenant.problem, tenant.problem_code = (
@@ -153,7 +155,11 @@ class _Work:
             tenant.next_run_at = cadence.next_run(
                 now, self.turn.tenant_id, self.runner.interval_minutes, tenant.failures_in_row
             )
-            if tenant.last_synced_at is None and not isinstance(error, SourceAuthError):
+            if tenant.last_synced_at is None and not is_lost:
+                tenant.problem, tenant.problem_code = (
+                    error.advice,
+                    error.code[:64],
+                )  # who waits for it is told
                 tenant.throttled_until = error.retry_at or now + timedelta(seconds=30)
             else:
                 tenant.read_requested_at = None

@@ -19,7 +19,7 @@ from portal.engine.asset_owners import assign_assets
 from portal.engine.claims import Sessions, write_session
 from portal.engine.devices import normalize_mac
 from portal.engine.figures import BATCH
-from portal.engine.mirror.reading import remember_capability
+from portal.engine.mirror.reading import lacking_state, remember_capability
 from portal.engine.normalize import clean, parse_time
 from portal.engine.ports import DirectorySource, RawObject, SourceFactory
 from portal.engine.turn import LeaseLost
@@ -249,8 +249,7 @@ class _Pass:
             session.commit()
 
     def _missing(self, part: str, error: SourceError) -> None:
-        state = "missing_license" if isinstance(error, SourceLicenseMissing) else "missing_permission"
-        self.problems.append({"part": part, "state": state, "detail": error.advice})
+        self.problems.append({"part": part, "state": lacking_state(error), "detail": error.advice})
         with write_session(self.sessions) as session:
             remember_capability(
                 session.get_one(MicrosoftTenant, self.tenant_id), part, error, self.owner_pass.now()

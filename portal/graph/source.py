@@ -276,7 +276,7 @@ class GraphDirectory:
 
     def _delta(self, link: str) -> Iterator[Page]:
         ended = False
-        for page in self._client.pages(link):
+        for page in self._pages(link):
             found = page.get("@odata.deltaLink")
             if found is not None:
                 self._client.check_link(found)

@@ -447,7 +447,7 @@ def _read(organization: Organization) -> MicrosoftTenant:
 
 
 def _wait_for_first_read(row: MicrosoftTenant) -> None:
-    if row.state == microsoft.NEEDS_ATTENTION and row.problem:
+    if row.problem:
         raise RetryLater(f"{row.name} could not be read yet: {row.problem}", seconds=30)
     raise RetryLater(FIRST_READ.format(name=row.name), seconds=WAIT_SECONDS)
 

@@ -329,10 +329,12 @@ def test_G3_however_a_stored_link_is_refused_it_is_gone(client, graph, status, c
         list(directory(client).users_delta(f"{USERS}/delta?token=old"))
 
 
-def test_a_first_delta_request_that_is_refused_is_not_gone(client, graph):
-    graph.get(f"{USERS}/delta", status_code=400, json=error("Request_UnsupportedQuery"))
-    with pytest.raises(SourceRejected):
+@pytest.mark.parametrize("status", [400, 404, 501])
+def test_a_first_delta_request_that_is_refused_is_not_gone(client, graph, status):
+    graph.get(f"{USERS}/delta", status_code=status, json=error("Request_UnsupportedQuery"))
+    with pytest.raises(SourceRejected) as caught:
         list(directory(client).users_delta(None))
+    assert caught.value.status == status
 
 
 @pytest.mark.parametrize("status", [404, 501])

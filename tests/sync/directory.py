@@ -42,7 +42,7 @@ class Directory:
     fail_page: int | None = None
     counted: int | None = None
     tokens_expired: bool = False
-    refuses_delta: bool = False
+    refuses_delta: int | None = None
     refuses_sign_in_filter: bool = False
     member_error: Exception | None = None
     group_errors: dict = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Directory:
     def users_delta(self, link):
         self.reads.append("full" if link is None else "delta")
         if self.refuses_delta:
-            raise SourceRejected("no delta here", status=400)
+            raise SourceRejected("no delta here", status=self.refuses_delta)
         if link is not None and self.tokens_expired:
             self.tokens_expired = False
             raise SourceGone("expired")

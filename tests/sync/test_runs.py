@@ -190,8 +190,9 @@ def test_G3_a_token_refused_with_a_plain_400_means_a_full_read_too(world, monkey
     assert (run.status, run.counts["gone"]) == ("succeeded", 1)
 
 
-def test_tenants_that_refuse_delta_are_listed_in_full(world):
-    world.directory.refuses_delta = True
+@pytest.mark.parametrize("status", [400, 404, 501])
+def test_tenants_that_refuse_delta_or_do_not_offer_it_are_listed_in_full(world, status):
+    world.directory.refuses_delta = status
     started(world)
     world.directory.users.pop("u05")
     assert world.sync().counts["gone"] == 1
@@ -441,6 +442,39 @@ def test_D3_groups_or_licenses_that_cannot_be_read_stop_only_who_needs_them(worl
     world.enable(only(group=["g1"]))
     assert world.sync().status == "failed"
     assert {p[2] for p in world.people().values()} == {"active"}
+
+
+def test_D3_licenses_that_a_tenant_does_not_give_are_remembered_and_no_warning_of_each_run(world, monkeypatch):
+    def refused():
+        raise SourcePermissionMissing("Organization.Read.All is missing.", permission="Organization.Read.All")
+
+    monkeypatch.setattr(world.directory, "subscribed_skus", refused)
+    run = started(world, 3)
+    assert (run.status, run.warnings) == ("succeeded", [])
+    assert world.tenant().capabilities["licenses"]["state"] == "missing_permission"
+
+
+def test_G2_people_that_may_not_be_read_are_a_lost_connection_of_the_tenant(world, monkeypatch):
+    """C4: shown once, as one cause, and put right by the next read that works."""
+    started(world, 3)
+    refusal = SourcePermissionMissing("User.Read.All is missing.", permission="User.Read.All", code="Authorization_RequestDenied")
+    with monkeypatch.context() as patch:
+        patch.setattr(world.directory, "users_delta", lambda link: (_ for _ in ()).throw(refusal))
+        assert world.sync().status == "failed"
+    assert (world.tenant().state, world.tenant().problem) == ("needs_attention", refusal.advice)
+    world.sync()
+    assert (world.tenant().state, world.tenant().problem) == ("connected", None)
+
+
+def test_T6_who_waits_for_the_first_read_is_told_why_it_fails(world):
+    world.directory.put(*staff(3))
+    world.directory.fail_page = 1
+    world.enable()
+    world.sync("initial")
+    assert (world.tenant().state, "500" in world.tenant().problem) == ("connected", True)
+    world.directory.fail_page = None
+    world.sync()
+    assert world.tenant().problem is None
 
 
 def test_T2_without_a_group_filter_people_appear_chunk_by_chunk(world, monkeypatch):
@@ -738,6 +772,30 @@ def test_R5_W7_undo_restores_what_a_run_changed_and_spares_what_was_edited_since
     assert world.dump("end_users") == before, "to the byte"
     with claims.write_session(world.sessions) as session:
         assert apply_undo(session, undo_id, run.id, world.organization_id, world.now).restored == ()
+
+
+def test_R5_a_former_address_or_account_that_somebody_else_has_by_now_is_spared(world):
+    """M4, M5: what was free when the run wrote it may be taken when the run is undone."""
+    run = started(world, 4)
+    world.directory.change("u00", mail="new0@x.example", userPrincipalName="new0@x.example")
+    world.directory.change("u01", mail="new1@x.example", userPrincipalName="new1@x.example")
+    world.directory.drop("u02", reason="deleted")
+    world.directory.put(account("v02", mail="u02@x.example"))
+    run = world.sync()
+    assert (run.counts["updated"], run.counts["linked"]) == (2, 1)
+    world.person("Newcomer", "u00@x.example")
+    with world.sessions() as session:
+        other = session.query(Link).filter_by(object_id="u03").one()
+        other.object_id = "u02"
+        session.commit()
+    undo_id = world.queue("manual", kind="undo", undoes_run_id=run.id)
+    world.disable()
+    world.work()
+    undone = world.run(undo_id)
+    assert undone.status == "succeeded", undone.error
+    assert {"u00@x.example", "new0@x.example", "u01@x.example"} <= set(world.people())
+    assert world.people()["u02@x.example"][3] == "v02", "linked as it is: the former account is somebody else's"
+    assert any("email" in w for w in undone.warnings) and any("Microsoft account" in w for w in undone.warnings)
 
 
 def test_R5_an_edited_person_is_spared_and_listed(world):

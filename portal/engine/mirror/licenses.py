@@ -23,9 +23,10 @@ def read_licenses(reading: Reading, result: ReadResult) -> None:
     except SourceAuthError:
         raise
     except SourceError as error:
-        if is_lacking(error):
+        if is_lacking(error):  # shown with the tenant, never an error of the run (D3)
             reading.remember("licenses", error)
-        result.warnings.append(f"Licenses could not be read: {error.advice}")
+        else:
+            result.warnings.append(f"Licenses could not be read: {error.advice}")
         return
     reading.remember("licenses", None)
     rows = [row for item in listed if (row := _sku(reading, item)) is not None]

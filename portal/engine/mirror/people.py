@@ -21,6 +21,8 @@ from portal.engine.records import Presence
 from portal.errors import SourceAuthError, SourceBadAnswer, SourceError, SourceGone, SourceRejected
 from portal.models import DirectoryUser, MicrosoftTenant, new_id
 
+NO_DELTA = (400, 404, 405, 501)
+
 
 @dataclass
 class _Known:
@@ -98,12 +100,12 @@ def _read_round(reading: Reading, result: ReadResult, known: _Known, link: str |
 
 
 def _pages(reading: Reading, link: str | None) -> Iterable[Any]:
-    """The delta round; tenants that refuse delta (B2C, graph-facts 3) are listed in full each time."""
+    """The delta round; tenants that refuse delta or do not offer it (B2C, graph-facts 3) are listed in full each time."""
     pages = iter(reading.source.users_delta(link))
     try:
         first = next(pages, None)
     except SourceRejected as error:
-        if link is not None or error.status != 400:
+        if link is not None or error.status not in NO_DELTA:
             raise
         yield from reading.source.users_full()
         return

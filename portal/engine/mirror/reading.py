@@ -85,11 +85,18 @@ def remember_capability(tenant: MicrosoftTenant, part: str, error: SourceError |
             return
         del found[part]
     else:
-        state = "missing_license" if isinstance(error, SourceLicenseMissing) else "missing_permission"
+        state = lacking_state(error)
         if found.get(part, {}).get("detail") == error.advice:
             return
         found[part] = {"state": state, "detail": error.advice, "at": now.isoformat()}
     tenant.capabilities = found
+
+
+def lacking_state(error: SourceError) -> str:
+    """The word of a check's result (C4) for what a tenant lacks."""
+    if isinstance(error, SourceLicenseMissing):
+        return "missing_license"
+    return "missing_permission" if isinstance(error, SourcePermissionMissing) else "error"
 
 
 def is_lacking(error: SourceError) -> bool:
