@@ -24,11 +24,19 @@ def config() -> Config:
 def upgrade(engine: Engine) -> None:
     """Bring the schema to the newest revision, once, also when several processes start together."""
     settings = config()
+    _keep_private(engine)
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")
+
+
+def _keep_private(engine: Engine) -> None:
+    """A SQLite file is made for its owner's eyes only; what SQLite puts beside it takes after it."""
+    name = engine.url.database
+    if engine.dialect.name == "sqlite" and name and not name.startswith((":", "file:")):
+        Path(name).touch(mode=0o600)
 
 
 def pending(engine: Engine) -> str | None:

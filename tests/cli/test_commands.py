@@ -104,6 +104,11 @@ def test_people_and_tokens(rollcall):
     assert rollcall("token", "create", "ci", "--role", "read-only").returncode == 1
 
 
+def test_C1_the_database_is_its_owners_alone(rollcall, tmp_path):
+    assert rollcall("db", "upgrade").returncode == 0
+    assert oct((tmp_path / "data" / "rollcall.db").stat().st_mode)[-3:] == "600"
+
+
 def test_O3_backup_and_restore_bring_everything_back(rollcall, tmp_path):
     rollcall("people", "add", "ada@corp.local", "--role", "administrator", "--password-stdin", stdin="correct horse battery\n")
     file = tmp_path / "all.backup"
