@@ -10,7 +10,7 @@ import click
 from flask import Flask
 from gunicorn.app.base import BaseApplication
 
-from portal import clock, gunicorn_conf, scheduler
+from portal import clock, gunicorn_conf, logs, scheduler
 from portal.auth import service
 from portal.cli.context import portal_app
 from portal.errors import PortalError
@@ -44,6 +44,7 @@ class Server(BaseApplication):
 def serve(host: str, port: int) -> None:
     """Run the portal, with the scheduler in the process. Brings the database up to date first."""
     check_free(host, port)
+    logs.configure()
     with portal_app() as app:
         token = service.new_setup_token(db.session(), clock.utcnow())
         db.session.commit()
@@ -59,6 +60,7 @@ def serve(host: str, port: int) -> None:
 @click.command()
 def worker() -> None:
     """Run syncs for portals with ROLLCALL_SCHEDULER=distributed, until SIGTERM. Start as many as are needed."""
+    logs.configure()
     with portal_app(writes=False) as app:
         db.engine.dispose()
     scheduler.run_worker(app)

@@ -214,7 +214,8 @@ class Job:
             run.done = run.total = counts["read"]
             run.phase, run.finished_at = "Done", now
             partial = self.turn.read is not None and not self.turn.read.is_complete
-            run.status = "held" if held else "partial" if partial else "succeeded"
+            status = "held" if held else "partial" if partial else "succeeded"
+            run.status = status
             if held:
                 kind = HoldKind.DISABLE if HoldKind.DISABLE in held else HoldKind.CREATE
                 run.held = {"kind": kind.value, "count": len(waiting), "state": "waiting"}
@@ -229,9 +230,8 @@ class Job:
             self.turn.on_commit("end")
             session.commit()
         self.turn.on_commit("after end")
-        log.info(
-            "action=run_finished run=%s status=%s counts=%s", self.run_id, "held" if held else "done", counts
-        )
+        numbers = " ".join(f"{name}={number}" for name, number in counts.items())
+        log.info("action=run_finished run=%s status=%s %s", self.run_id, status, numbers)
 
     def _hold(
         self, session: Session, held: dict[HoldKind, list[Decision]], target: Target, now: datetime
