@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from sqlalchemy.orm import Session
 
 from portal.crypto import SecretBox
-from portal.errors import Invalid, PortalError
+from portal.errors import Invalid
 from portal.models import StoredSetting
 
 log = logging.getLogger(__name__)
@@ -41,10 +41,6 @@ SCHEMES = frozenset(
         "ntfys",
     }
 )
-
-
-class NotDelivered(PortalError):
-    """A target did not take the message."""
 
 
 @dataclass(frozen=True)

@@ -97,11 +97,6 @@ class Scheduler:
         """Look at the queue now. Cheap; from any thread."""
         self._look.set()
 
-    @property
-    def is_stopping(self) -> bool:
-        """True once ``stop`` was called; syncs look at it between chunks and before requests."""
-        return self._stopping.is_set()
-
     def pause(self, seconds: float) -> None:
         """Wait without keeping the process from ending. Raises Stopped when it ends meanwhile."""
         if self._stopping.wait(seconds):

@@ -10,7 +10,7 @@ from portal.engine.records import FilterSpec
 
 DELAYED_LIMIT = timedelta(hours=12)
 FULL_READ_EVERY = timedelta(days=6)
-SLOW_PASS_EVERY = timedelta(hours=12)
+SLOW_PASS_EVERY = timedelta(hours=12)  # T7: as fine as Microsoft's figures are
 SIGN_INS_FULL_EVERY = timedelta(days=7)
 SIGN_INS_LAG = timedelta(days=1)
 ATTENTION_AFTER = 3
@@ -83,11 +83,6 @@ def is_complete(*, read_to_end: bool, counted: int, microsoft_count: int | None)
     if not read_to_end:
         return False
     return microsoft_count is None or abs(counted - microsoft_count) <= max(5, microsoft_count // 100)
-
-
-def slow_pass_due(last: datetime | None, now: datetime) -> bool:
-    """T7: twice a day is as fine as Microsoft's figures are."""
-    return last is None or now - last >= SLOW_PASS_EVERY
 
 
 def sign_ins_since(last: datetime | None, last_full: datetime | None, now: datetime) -> datetime | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portal.engine.records import Action, Decision, Reason
+from portal.engine.records import Decision, Reason
 
 SECTION_LABELS = {
     "user_type": "User Type",
@@ -40,17 +40,6 @@ SENTENCES: dict[Reason, str] = {
     Reason.EMAIL_CLASH: "The new email belongs to another End User here. It was not changed; the other details were.",
     Reason.UNDONE: "Restored by undoing a run.",
     Reason.CONFLICT_IGNORED: "A conflict that was settled with Ignore, and neither side has changed since.",
-}
-
-ACTION_LABELS = {
-    Action.CREATE: "Create",
-    Action.LINK: "Link",
-    Action.UPDATE: "Update",
-    Action.MARK_DISABLED: "Mark disabled",
-    Action.MARK_ENABLED: "Mark enabled",
-    Action.LEAVE: "Leave",
-    Action.SKIP: "Skip",
-    Action.CONFLICT: "Conflict",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import fields, replace
 
 from portal.engine.records import Action, Counts, Decision, GuardedPlan, HoldKind, HoldRule, Plan, Reason
@@ -90,11 +90,6 @@ def check_sums(counts: Counts) -> bool:
     return (
         counts.read == counts.in_scope + counts.out_of_scope + counts.skipped and counts.in_scope == decided
     )
-
-
-def as_dict(counts: Counts) -> Mapping[str, int]:
-    """For a run's ``counts`` column."""
-    return {f.name: getattr(counts, f.name) for f in fields(Counts)}
 
 
 def _add(numbers: dict[str, int], decision: Decision, kind: str) -> None:

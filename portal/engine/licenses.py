@@ -7,11 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-ENTRA_PREMIUM_PLANS = frozenset(
-    {"41781fb2-bc02-4b7c-bd55-b576c07bb09d", "eec0eb4f-6444-4f95-aba0-50c24d67f998"}
-)
-"""Service plans AAD_PREMIUM and AAD_PREMIUM_P2: without one, Microsoft tells neither sign-ins nor MFA (graph-facts 5.3)."""
-
 INTUNE_PLANS = frozenset(
     {
         "c1ec4a95-1f05-45b3-a911-aa3fa01094f5",

@@ -115,6 +115,3 @@ class DirectorySource(Protocol):
 
 SourceFactory = Callable[[str], DirectorySource]
 """Microsoft Tenant id (ours) -> a reader for it. Raises SourceError when it cannot be built (no credentials)."""
-
-Wait = Callable[[float], None]
-Now = Callable[[], datetime]

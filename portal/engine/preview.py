@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -81,7 +81,10 @@ def preview(
         decisions=shown,
         counts=guarded.counts,
         fingerprint=fingerprint(found),
-        domain_overlap=domain_overlap(session, loaded),
+        domain_overlap=domain_overlap(
+            session.get_one(MicrosoftTenant, loaded.snapshot.microsoft_tenant_id),
+            (row.email_key for row in loaded.snapshot.end_users),
+        ),
         scope_change=_scope_change(loaded, spec_of(sync), session, organization_id, now)
         if sync is not None and is_enabled
         else None,
@@ -140,11 +143,10 @@ def explain(session: Session, organization_id: str, user: str, now: datetime) ->
     }
 
 
-def domain_overlap(session: Session, loaded: Loaded) -> dict[str, int]:
-    """U10: how many of the Organization's known addresses belong to this Microsoft tenant's domains."""
-    tenant = session.get_one(MicrosoftTenant, loaded.snapshot.microsoft_tenant_id)
+def domain_overlap(tenant: MicrosoftTenant, keys: Iterable[str | None]) -> dict[str, int]:
+    """U10: how many of an Organization's known addresses belong to this Microsoft tenant's domains."""
     domains = {str(domain["name"]).casefold() for domain in tenant.domains}
-    known = [row.email_key for row in loaded.snapshot.end_users if row.email_key]
+    known = [key for key in keys if key]
     return {"known": len(known), "matching": sum(1 for key in known if key.rpartition("@")[2] in domains)}
 
 

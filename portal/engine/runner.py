@@ -26,11 +26,10 @@ from portal.engine.records import Counts
 from portal.engine.snapshot import spec_of
 from portal.engine.turn import Cancelled, GiveWay, LeaseLost, Turn
 from portal.errors import SourceAuthError, SourceError, SourcePermissionMissing
-from portal.models import MicrosoftTenant, Organization, SyncRun, Tenant, UserSync
+from portal.models import ACTIVE, MicrosoftTenant, Organization, SyncRun, Tenant, UserSync
 
 log = logging.getLogger(__name__)
 
-ACTIVE = ("queued", "running")
 BEAT_EVERY = timedelta(seconds=0.5)
 
 

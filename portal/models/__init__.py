@@ -16,9 +16,10 @@ from portal.models.microsoft import (
 )
 from portal.models.people import Account, AccountSession, ApiToken, Invitation, Role
 from portal.models.settings import ConsentRequest, StoredSetting
-from portal.models.user_sync import AssetReport, Change, Conflict, SyncException, SyncRun, UserSync
+from portal.models.user_sync import ACTIVE, AssetReport, Change, Conflict, SyncException, SyncRun, UserSync
 
 __all__ = [
+    "ACTIVE",
     "TRIGGERS",
     "Account",
     "AccountSession",

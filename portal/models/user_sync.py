@@ -10,6 +10,9 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.models.base import Base, Id, new_id
 
+ACTIVE = ("queued", "running")
+"""Statuses of a run that is not over."""
+
 
 class UserSync(Base):
     """The per-Organization switch. A row exists from the first enabling on; ``enabled`` is the switch.

@@ -15,6 +15,7 @@ from portal.errors import Invalid, Refused
 from portal.extensions import db
 from portal.listing import Listing, ListSpec, fetch
 from portal.models import (
+    ACTIVE,
     Asset,
     AssetMac,
     Conflict,
@@ -140,7 +141,7 @@ def remove(row: Organization) -> None:
     session.execute(delete(EndUser).where(EndUser.organization_id == row.id))
     session.execute(
         update(SyncRun)
-        .where(SyncRun.organization_id == row.id, SyncRun.status.in_(("queued", "running")))
+        .where(SyncRun.organization_id == row.id, SyncRun.status.in_(ACTIVE))
         .values(status="cancelled")
     )
     session.flush()

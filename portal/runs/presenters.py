@@ -8,9 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from portal.engine.cadence import DELAYED_LIMIT
-from portal.models import SyncRun
+from portal.models import ACTIVE, SyncRun
 
-ACTIVE = ("queued", "running")
 TRIGGERS = {"initial": "First sync", "hourly": "Hourly run", "manual": "Sync Now"}
 PHASES: Mapping[str, str] = {
     "Reading people": "Read people from Microsoft",

@@ -16,6 +16,7 @@ from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
 from portal.listing import Listing, ListSpec, fetch
 from portal.models import (
+    ACTIVE,
     Change,
     Conflict,
     DirectoryUser,
@@ -283,9 +284,7 @@ def request_undo(run: SyncRun) -> SyncRun:
     """
     _undoable(run)
     present = db.session.scalar(
-        select(SyncRun)
-        .where(SyncRun.undoes_run_id == run.id, SyncRun.status.in_(("queued", "running")))
-        .limit(1)
+        select(SyncRun).where(SyncRun.undoes_run_id == run.id, SyncRun.status.in_(ACTIVE)).limit(1)
     )
     if present is not None:
         return present
@@ -500,7 +499,7 @@ def _record_hold(run: SyncRun, event: str, count: int) -> None:
 
 
 def _undoable(run: SyncRun) -> None:
-    if run.status in {"queued", "running"}:
+    if run.status in ACTIVE:
         raise Refused("This run is not over yet. Wait for its end, or disable the User Sync to stop it.")
 
 

@@ -23,7 +23,7 @@ from portal.listing import parse
 from portal.microsoft import consent, credentials, expiry
 from portal.microsoft import service as microsoft_tenants
 from portal.microsoft_sign_in import service as microsoft_sign_in
-from portal.models import Account, ApiToken, Invitation, Role, SyncRun
+from portal.models import ACTIVE, Account, ApiToken, Invitation, Role, SyncRun
 from portal.runtime import runtime
 from portal.settings import audit_log, people, permissions
 
@@ -323,9 +323,7 @@ def export_audit() -> Response:
 @requires(Role.READ_ONLY)
 def about() -> Response:
     """Version, database, queue and scheduler (O3)."""
-    waiting = db.session.scalar(
-        select(func.count()).select_from(SyncRun).where(SyncRun.status.in_(("queued", "running")))
-    )
+    waiting = db.session.scalar(select(func.count()).select_from(SyncRun).where(SyncRun.status.in_(ACTIVE)))
     settings = runtime().settings
     return _page(
         "about",

@@ -11,9 +11,8 @@ from sqlalchemy.orm import Session
 
 from portal.engine import cadence, failures
 from portal.engine.scope import spec_from_json
-from portal.models import MicrosoftTenant, Organization, SyncRun, Tenant, UserSync
+from portal.models import ACTIVE, MicrosoftTenant, Organization, SyncRun, Tenant, UserSync
 
-ACTIVE = ("queued", "running")
 CHECK_EVERY = timedelta(hours=24)
 
 
@@ -152,14 +151,14 @@ def checks_waiting(session: Session, now: datetime) -> list[Work]:
 
 def flag_overdue(session: Session, now: datetime) -> int:
     """T3's alert: an initial sync that is not over 12 hours after enabling needs attention. The caller commits."""
-    late = session.scalars(
+    waiting_long = session.scalars(
         select(UserSync).where(
             UserSync.enabled.is_(True),
             UserSync.initial_done_at.is_(None),
-            UserSync.enabled_at <= now - cadence.DELAYED_LIMIT,
             UserSync.attention.is_(None),
         )
     ).all()
+    late = [row for row in waiting_long if row.enabled_at and cadence.is_overdue(row.enabled_at, now)]
     for row in late:
         row.attention = "The initial sync has not ended within 12 hours. It goes on; look at its run to see what holds it up."
     session.flush()

@@ -20,13 +20,21 @@ from portal.clock import utcnow
 from portal.engine import cadence
 from portal.engine import options as engine_options
 from portal.engine import preview as engine_preview
-from portal.engine.records import FilterSpec
 from portal.errors import Invalid, NotFound, Refused, RetryLater
 from portal.extensions import db
 from portal.microsoft import service as microsoft
-from portal.models import Change, DirectoryGroup, EndUser, MicrosoftTenant, Organization, SyncRun, UserSync
+from portal.models import (
+    ACTIVE,
+    Change,
+    DirectoryGroup,
+    EndUser,
+    MicrosoftTenant,
+    Organization,
+    SyncRun,
+    UserSync,
+)
 from portal.runtime import runtime
-from portal.user_sync import documents, matching
+from portal.user_sync import documents, matching, queue
 from portal.user_sync.documents import SyncRequest, saved_request
 
 __all__ = [
@@ -46,7 +54,6 @@ __all__ = [
 ]
 
 default_request = documents.default_request
-ACTIVE = ("queued", "running")
 WAIT_SECONDS = 3
 ASK_AGAIN = timedelta(minutes=1)
 PREVIEW_ROWS = 100
@@ -128,7 +135,7 @@ def put(organization: Organization, body: Mapping[str, Any], *, plan_id: str | N
     row.only_licensed = request.filters.only_licensed
     row.hold_percent, row.hold_minimum = request.hold.percent, request.hold.minimum
     row.updated_at = now
-    run = _enable(organization, row, microsoft_tenant, request, fingerprint) if is_new else None
+    run = _enable(row, microsoft_tenant, fingerprint) if is_new else None
     if not is_new:
         row.attention = None if microsoft_tenant.state == microsoft.CONNECTED else row.attention
     _record("user_sync_enabled" if is_new else "user_sync_edited", organization)
@@ -184,34 +191,10 @@ def request_run(organization: Organization, plan_id: str | None = None) -> SyncR
         fingerprint = _approved(organization, documents.parse(saved_request(row)), plan_id)
     if present is not None:
         return present
-    run = queue_run(row, microsoft_tenant, trigger="manual", fingerprint=fingerprint)
+    run = _queue(row, microsoft_tenant, "manual", fingerprint)
     _record("sync_run_requested", organization)
     db.session.flush()
     return run
-
-
-def queue_run(
-    row: UserSync, microsoft_tenant: MicrosoftTenant, *, trigger: str, fingerprint: str | None = None
-) -> SyncRun:
-    """Put a run into the queue. Until the initial sync is over every run is one, and takes its lane (T3)."""
-    spec = documents.parse(saved_request(row)).filters
-    run = SyncRun(
-        organization_id=row.organization_id,
-        microsoft_tenant_id=microsoft_tenant.id,
-        generation=row.generation,
-        trigger=trigger,
-        lane=lane_of(spec, is_initial=row.initial_done_at is None),
-        plan_fingerprint=fingerprint,
-        started_by=audit.current_actor().name,
-        created_at=utcnow(),
-    )
-    db.session.add(run)
-    return run
-
-
-def lane_of(spec: FilterSpec, *, is_initial: bool) -> str:
-    """T3: an initial sync with a Group filter takes the delayed lane."""
-    return str(cadence.lane(spec, is_initial=is_initial))
 
 
 def options(organization: Organization) -> dict[str, list[dict[str, Any]]]:
@@ -355,13 +338,8 @@ def domain_overlap(organization: Organization) -> dict[str, int] | None:
     microsoft_tenant = microsoft.mapped_to(organization)
     if microsoft_tenant is None:
         return None
-    domains = {str(domain["name"]).casefold() for domain in microsoft_tenant.domains}
-    keys = db.session.scalars(
-        select(EndUser.email_key).where(
-            EndUser.organization_id == organization.id, EndUser.email_key.is_not(None)
-        )
-    ).all()
-    return {"known": len(keys), "matching": sum(str(key).rpartition("@")[2] in domains for key in keys)}
+    keys = db.session.scalars(select(EndUser.email_key).where(EndUser.organization_id == organization.id))
+    return engine_preview.domain_overlap(microsoft_tenant, keys)
 
 
 def people(organization: Organization) -> int:
@@ -383,13 +361,7 @@ def explain(organization: Organization, user: str) -> dict[str, Any]:
     return engine_preview.explain(db.session(), organization.id, user.strip(), utcnow())
 
 
-def _enable(
-    organization: Organization,
-    row: UserSync,
-    microsoft_tenant: MicrosoftTenant,
-    request: SyncRequest,
-    fingerprint: str | None,
-) -> SyncRun:
+def _enable(row: UserSync, microsoft_tenant: MicrosoftTenant, fingerprint: str | None) -> SyncRun:
     now = utcnow()
     row.enabled = True
     row.generation = (row.generation or 0) + 1
@@ -402,15 +374,15 @@ def _enable(
         microsoft_tenant.next_run_at = cadence.next_run(
             now, microsoft_tenant.id, settings.sync_interval_minutes, microsoft_tenant.failures_in_row
         )
-    run = SyncRun(
-        organization_id=organization.id,
-        microsoft_tenant_id=microsoft_tenant.id,
-        generation=row.generation,
-        trigger="initial",
-        lane=lane_of(request.filters, is_initial=True),
-        plan_fingerprint=fingerprint,
-        started_by=audit.current_actor().name,
-        created_at=now,
+    return _queue(row, microsoft_tenant, "initial", fingerprint)
+
+
+def _queue(
+    row: UserSync, microsoft_tenant: MicrosoftTenant, trigger: str, fingerprint: str | None
+) -> SyncRun:
+    by = audit.current_actor().name
+    run = queue.new_run(
+        row, microsoft_tenant.id, trigger=trigger, now=utcnow(), by=by, fingerprint=fingerprint
     )
     db.session.add(run)
     return run

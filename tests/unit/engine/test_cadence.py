@@ -52,11 +52,6 @@ def test_T3_past_twelve_hours_is_overdue():
     assert not cadence.is_overdue(NOW, NOW + timedelta(hours=12))
 
 
-def test_T7_the_slow_pass_is_due_twice_a_day():
-    assert cadence.slow_pass_due(None, NOW) and cadence.slow_pass_due(NOW - timedelta(hours=12), NOW)
-    assert not cadence.slow_pass_due(NOW - timedelta(hours=11), NOW)
-
-
 def test_G3_a_full_read_comes_before_a_token_runs_out():
     assert cadence.full_read_due(None, NOW) and cadence.full_read_due(NOW - timedelta(days=6), NOW)
     assert not cadence.full_read_due(NOW - timedelta(days=5), NOW)
