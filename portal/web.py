@@ -1,4 +1,4 @@
-"""The browser's side of HTTP: partial or whole answers, events, toasts, errors, headers, assets.
+"""The browser's side of HTTP: partial or whole answers, events, toasts, errors, headers.
 
 The only file that spells HX-*. The client never names a block: a view maps the element that htmx wants to fill
 (``HX-Target``) to a block of its own template.
@@ -7,11 +7,9 @@ The only file that spells HX-*. The client never names a block: a view maps the 
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -19,7 +17,6 @@ from flask import Flask, g, make_response, render_template, request, url_for
 from flask import redirect as flask_redirect
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
-from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BuildError
 from werkzeug.wrappers import Response
@@ -37,6 +34,7 @@ from portal.errors import (
 )
 from portal.extensions import db
 from portal.formatting import init_formatting
+from portal.static_files import asset_url, icon
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
@@ -307,52 +305,6 @@ HTMX_CONFIG = json.dumps(
         ],
     }
 )
-
-
-def icon(name: str, class_: str = "", **attributes: str) -> Markup:
-    """A Tabler icon, inlined. Decoration: the word stands beside it."""
-    extra = " ".join(x for x in ("icon", class_, attributes.get("class", "")) if x)
-    return Markup('<svg class="{}" aria-hidden="true" {}').format(extra, _drawing(name))
-
-
-def asset_url(name: str) -> str:
-    """The address of a file in static/, or of the built third-party file of that name; it changes with the content."""
-    built = _manifest().get(name)
-    if built is not None:
-        return url_for("static", filename=f"vendor/{built}")
-    return url_for("static", filename=name, v=_fingerprint(name))
-
-
-@functools.cache
-def _drawing(name: str) -> Markup:
-    path = _static() / "vendor" / "icons" / f"{name}.svg"
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError:
-        raise RuntimeError(
-            f"there is no icon {name}: add it to static/icons.list and run make assets"
-        ) from None
-    inner = text[text.index("<svg") + 4 :]
-    return Markup(re.sub(r'\s(class|width|height)="[^"]*"', "", inner, count=3))  # noqa: S704 - our own build's file
-
-
-@functools.cache
-def _manifest() -> dict[str, str]:
-    path = _static() / "vendor" / "manifest.json"
-    try:
-        found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise RuntimeError("static/vendor is not built: run make assets") from None
-    return found
-
-
-@functools.cache
-def _fingerprint(name: str) -> str:
-    return hashlib.sha256((_static() / name).read_bytes()).hexdigest()[:12]
-
-
-def _static() -> Path:
-    return Path(_app().static_folder or "static")
 
 
 def _app() -> Flask:

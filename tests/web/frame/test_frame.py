@@ -8,7 +8,7 @@ import pytest
 from flask import url_for
 from sqlalchemy import event
 
-from portal import web
+from portal import static_files, web
 from portal.extensions import db
 from portal.models import Role
 from tests.web.html_checks import check_page
@@ -234,7 +234,7 @@ def test_https_is_kept_to(client_as):
 
 def test_files_change_their_address_with_their_content_and_are_kept_for_good(app):
     with app.test_request_context():
-        own, built = web.asset_url("portal.css"), web.asset_url("htmx.min.js")
+        own, built = static_files.asset_url("portal.css"), static_files.asset_url("htmx.min.js")
         plain = url_for("static", filename="portal.css")
     browser = app.test_client()
     for address in (own, built):
@@ -247,14 +247,14 @@ def test_files_change_their_address_with_their_content_and_are_kept_for_good(app
 
 def test_a_missing_icon_says_how_to_get_it(app):
     with app.app_context(), pytest.raises(RuntimeError, match=r"icons\.list"):
-        web.icon("no-such-icon")
+        static_files.icon("no-such-icon")
 
 
 def test_every_icon_of_the_list_is_built_and_drawn_without_attributes_of_its_own(app):
     with app.app_context():
         names = Path(app.static_folder, "icons.list").read_text(encoding="utf-8").splitlines()
         for name in (line for line in names if line and not line.startswith("#")):
-            drawn = str(web.icon(name))
+            drawn = str(static_files.icon(name))
             assert drawn.startswith('<svg class="icon" aria-hidden="true"')
             assert " width=" not in drawn.partition(">")[0]
 
