@@ -219,7 +219,7 @@ class Scheduler:
             if row is None:
                 return
             try:
-                registration = credentials.load(session, runtime.settings, runtime.box)
+                registration = credentials.load(session, runtime.settings, runtime.box, row.cloud)
             except PortalError:
                 return  # the settings page and the dashboard say so already
             directory_id, cloud = row.directory_id, row.cloud

@@ -14,7 +14,8 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from portal.config import Settings
-from portal.microsoft import credentials
+from portal.graph.clouds import DEFAULT
+from portal.microsoft import credentials, expiry
 from portal.models import (
     Change,
     Conflict,
@@ -92,18 +93,17 @@ def all_attention(session: Session, settings: Settings, now: datetime) -> list[A
 def _expiring(session: Session, settings: Settings, now: datetime) -> list[Attention]:
     """C5: the portal's own secret or certificate, and partner relationships, within 60 days."""
     ends: list[tuple[datetime, str, str, str, str]] = []
-    registration = credentials.overview(session, settings)
-    if registration.expires_at is not None:
-        what = "client secret" if registration.kind == "secret" else "certificate"
-        ends.append(
-            (
-                registration.expires_at,
-                f"The portal's {what}",
-                "no Microsoft tenant can be read.",
-                "/settings/microsoft",
-                "Replace",
+    for home, registration in credentials.overviews(session, settings).items():
+        if registration.expires_at is not None:
+            ends.append(
+                (
+                    registration.expires_at,
+                    expiry.registration_label(registration, home),
+                    f"no Microsoft tenant {'' if home == DEFAULT else 'of that cloud '}can be read.",
+                    expiry.registration_link(home),
+                    "Replace",
+                )
             )
-        )
     rows = session.scalars(select(MicrosoftTenant).where(MicrosoftTenant.relationship_ends_at.is_not(None)))
     ends += [
         (

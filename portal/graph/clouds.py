@@ -27,12 +27,24 @@ CLOUDS = {
     ),
     "china": Cloud(
         "china",
-        "https://login.chinacloudapi.cn",
+        "https://login.partner.microsoftonline.cn",
         "https://microsoftgraph.chinacloudapi.cn",
         "China (21Vianet)",
     ),
 }
 DEFAULT = "global"
+
+
+def registered_in(name: str) -> str:
+    """The cloud whose app registration serves ``name``: one is made at each login host, US Gov's serves the DoD too."""
+    return next(one.name for one in CLOUDS.values() if one.login_url == CLOUDS[name].login_url)
+
+
+REGISTRATIONS = {
+    home: " and ".join(one.label for one in CLOUDS.values() if registered_in(one.name) == home)
+    for home in dict.fromkeys(map(registered_in, CLOUDS))
+}
+"""Clouds that need an app registration of their own (graph-facts 1.6), each with the names of those it serves."""
 
 
 def cloud(name: str, *, login_url: str = "", graph_url: str = "") -> Cloud:

@@ -94,7 +94,7 @@ def check_releasing(row: MicrosoftTenant) -> MicrosoftTenant:
     tenant_id, directory_id, cloud = row.id, row.directory_id, row.cloud
     registration: AppRegistration | None = None
     try:
-        registration = service.app_registration()
+        registration = service.app_registration(cloud)
     except NeedsAdmin as error:
         report = Report(
             ({"name": "App registration", "state": "error", "detail": error.advice, "permission": ""},)

@@ -25,7 +25,7 @@ from portal.errors import (
     SourceTransient,
 )
 from portal.extensions import db
-from portal.graph.clouds import CLOUDS, DEFAULT
+from portal.graph.clouds import CLOUDS
 from portal.graph.explain import CODES, aadsts, consent_error
 from portal.microsoft import gateway, service
 from portal.models import ConsentRequest, MicrosoftTenant
@@ -43,7 +43,7 @@ def begin(*, directory_id: str, cloud: str, browser: str, redirect_uri: str, kno
     wanted = directory_id.strip().lower()
     if wanted and not known:
         wanted = service.checked_directory(wanted, cloud)
-    registration = service.registration_or_invalid()
+    registration = service.registration_or_invalid(cloud)
     token, now = new_token(), utcnow()
     db.session.add(
         ConsentRequest(
@@ -59,12 +59,12 @@ def begin(*, directory_id: str, cloud: str, browser: str, redirect_uri: str, kno
     return _address(registration.client_id, cloud, wanted, redirect_uri=redirect_uri, state=token)
 
 
-def link_to_send(client_id: str, redirect_uri: str) -> str:
+def link_to_send(client_id: str, redirect_uri: str, cloud: str) -> str:
     """Microsoft's consent page for a customer's administrator who has no account here; afterwards connect by tenant ID.
 
     It carries no state, so that nothing is connected by its answer.
     """
-    return _address(client_id, DEFAULT, "", redirect_uri=redirect_uri)
+    return _address(client_id, cloud, "", redirect_uri=redirect_uri)
 
 
 def _address(client_id: str, cloud: str, directory: str, **query: str) -> str:
@@ -125,7 +125,7 @@ def attempt(request_id: str, *, browser: str) -> MicrosoftTenant:
     """
     row = waiting(request_id, browser=browser)
     candidate, cloud, since = row.directory_id or "", row.cloud, row.used_at or utcnow()
-    registration = service.registration_or_invalid()
+    registration = service.registration_or_invalid(cloud)
     db.session.rollback()  # nothing is held while Microsoft is asked (T6)
     try:
         proof = gateway.prove(runtime().settings, registration, directory_id=candidate, cloud=cloud)

@@ -1,4 +1,7 @@
-"""The portal's one app registration (C1): from the environment, which wins, or from what Settings stores, encrypted."""
+"""The portal's app registrations (C1): the default cloud's from the environment, which wins, or from Settings, encrypted.
+
+A national cloud knows nothing of another's app registrations (graph-facts 1.6): each has its own, kept by Settings alone.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,11 @@ from portal.clock import utcnow
 from portal.config import Settings
 from portal.crypto import SecretBox
 from portal.errors import Invalid, NeedsAdmin
+from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS, registered_in
 from portal.models import StoredSetting
 
 KEY = "microsoft"
-PURPOSE = "settings:microsoft"
+PURPOSE = f"settings:{KEY}"
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -109,15 +113,33 @@ class Overview:
     expires_at: datetime | None = None
 
 
-def load(session: Session, settings: Settings, box: SecretBox) -> AppRegistration:
-    """The app registration in force. Raises NeedsAdmin with the step to do when there is none or it cannot be used."""
-    found = from_environment(settings) or from_settings(session, box)
+def key_of(cloud: str) -> str:
+    """The setting that keeps the app registration which serves ``cloud``."""
+    home = registered_in(cloud)
+    return KEY if home == DEFAULT else f"{KEY}:{home}"
+
+
+def load(session: Session, settings: Settings, box: SecretBox, cloud: str = DEFAULT) -> AppRegistration:
+    """The app registration for ``cloud``. Raises NeedsAdmin with the step to do when there is none or it cannot be used."""
+    found = from_environment(settings) if cloud == DEFAULT else None
+    found = found or from_settings(session, box, cloud)
+    if found is None and cloud != DEFAULT:
+        raise NeedsAdmin(missing(cloud))
     if found is None:
         raise NeedsAdmin(
             "The portal has no Microsoft app registration yet. Enter the client ID and a secret or certificate in "
             "Settings, Microsoft connection, or set MICROSOFT_CLIENT_ID and MICROSOFT_CLIENT_SECRET."
         )
     return found
+
+
+def missing(cloud: str) -> str:
+    """Why a national cloud cannot be used yet, and what to do."""
+    return (
+        f"The portal has no app registration in Microsoft's cloud {CLOUDS[cloud].label} yet, and that of another cloud "
+        f"does not work there. Register the app in that cloud, and enter it in Settings, Microsoft connection, "
+        f"{REGISTRATIONS[registered_in(cloud)]}."
+    )
 
 
 def from_environment(settings: Settings) -> AppRegistration | None:
@@ -140,12 +162,13 @@ def from_environment(settings: Settings) -> AppRegistration | None:
     return AppRegistration(settings.client_id, "environment", secret=secret)
 
 
-def from_settings(session: Session, box: SecretBox) -> AppRegistration | None:
+def from_settings(session: Session, box: SecretBox, cloud: str = DEFAULT) -> AppRegistration | None:
     """What Settings stores; None when nothing is. Raises CannotDecrypt when the key does not fit any more."""
-    row = session.get(StoredSetting, KEY)
+    key = key_of(cloud)
+    row = session.get(StoredSetting, key)
     if row is None or not row.value.get("client_id") or not row.secret:
         return None
-    stored = json.loads(box.decrypt(row.secret, purpose=PURPOSE))
+    stored = json.loads(box.decrypt(row.secret, purpose=f"settings:{key}"))
     client_id = str(row.value["client_id"])
     if stored.get("certificate"):
         certificate = Certificate.parse(stored["certificate"])
@@ -157,15 +180,15 @@ def from_settings(session: Session, box: SecretBox) -> AppRegistration | None:
     )
 
 
-def overview(session: Session, settings: Settings) -> Overview:
-    """What is set, without opening any secret: also works when the key is lost."""
-    if settings.client_id:
+def overview(session: Session, settings: Settings, cloud: str = DEFAULT) -> Overview:
+    """What is set for ``cloud``, without opening any secret: also works when the key is lost."""
+    if settings.client_id and cloud == DEFAULT:
         kind = "certificate" if settings.certificate_file else "secret"
         expires_at = _certificate_end(settings.certificate_file)
         if kind == "secret":
             expires_at = _noted_end(session, settings)
         return Overview(settings.client_id, "environment", kind, expires_at)
-    row = session.get(StoredSetting, KEY)
+    row = session.get(StoredSetting, key_of(cloud))
     if row is None or not row.value.get("client_id"):
         return Overview()
     return Overview(
@@ -176,11 +199,17 @@ def overview(session: Session, settings: Settings) -> Overview:
     )
 
 
+def overviews(session: Session, settings: Settings) -> dict[str, Overview]:
+    """``overview`` of every cloud that needs an app registration of its own, the default cloud's first."""
+    return {home: overview(session, settings, home) for home in REGISTRATIONS}
+
+
 def store(
     session: Session,
     box: SecretBox,
     *,
     client_id: str,
+    cloud: str = DEFAULT,
     secret: str = "",
     certificate_pem: str = "",
     expires_at: datetime | None = None,
@@ -190,6 +219,7 @@ def store(
     Raises Invalid on ``client_id``, ``secret`` or ``certificate``. Records the change; the caller commits.
     """
     errors: dict[str, list[str]] = {}
+    key = key_of(cloud)
     client_id = client_id.strip().lower()
     secret = secret.strip()
     if not _GUID.fullmatch(client_id):
@@ -206,13 +236,13 @@ def store(
             certificate = Certificate.parse(certificate_pem)
         except ValueError as error:
             errors["certificate"] = [str(error)]
-    row = session.get(StoredSetting, KEY)
+    row = session.get(StoredSetting, key)
     if not errors and not secret and certificate is None and (row is None or not row.secret):
         errors["secret"] = ["Enter the client secret's Value, or upload a certificate."]
     if errors:
         raise Invalid(errors)
     if row is None:
-        row = StoredSetting(key=KEY, value={}, updated_at=utcnow())
+        row = StoredSetting(key=key, value={}, updated_at=utcnow())
         session.add(row)
     value = {**row.value, "client_id": client_id}
     changes = [name for name in ("client_id",) if row.value.get(name) != client_id]
@@ -221,7 +251,7 @@ def store(
         value["kind"] = kind
         row.secret = box.encrypt(
             json.dumps({"secret": secret} if certificate is None else {"certificate": certificate_pem}),
-            purpose=PURPOSE,
+            purpose=f"settings:{key}",
         )
         changes.append(kind)
     end = certificate.expires_at if certificate is not None else expires_at
@@ -233,7 +263,7 @@ def store(
     row.updated_at = utcnow()
     row.updated_by = audit.current_actor().name
     audit.record(
-        session, "microsoft_settings_changed", object_type="settings", object_id=KEY, changes=changes
+        session, "microsoft_settings_changed", object_type="settings", object_id=key, changes=changes
     )
     session.flush()
     return row

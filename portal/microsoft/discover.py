@@ -59,7 +59,7 @@ def partners() -> Sequence[MicrosoftTenant]:
 
 def customers(partner: MicrosoftTenant) -> list[Customer]:
     """From delegated admin relationships, contracts where those are refused, or both (graph-facts 1.9). Raises Source errors."""
-    registration = service.registration_or_invalid()
+    registration = service.registration_or_invalid(partner.cloud)
     settings, directory_id, cloud = runtime().settings, partner.directory_id, partner.cloud
     db.session.rollback()
     source = gateway.reader(

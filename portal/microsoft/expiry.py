@@ -1,4 +1,4 @@
-"""The expiry radar (C5): what ends when, in one list: the portal's secret or certificate, and partner relationships."""
+"""The expiry radar (C5): what ends when, in one list: the portal's secrets and certificates, and partner relationships."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.config import Settings
+from portal.graph.clouds import DEFAULT, REGISTRATIONS
 from portal.microsoft import credentials
 from portal.models import MicrosoftTenant
 
@@ -36,21 +37,31 @@ class End:
         return None if left is None else next((days for days in WARN_DAYS if left <= days), None)
 
 
+def registration_label(shown: credentials.Overview, home: str) -> str:
+    """The credential of a cloud's app registration as people call it."""
+    what = "client secret" if shown.kind == "secret" else "certificate"
+    return f"The portal's {what}" + ("" if home == DEFAULT else f" for {REGISTRATIONS[home]}")
+
+
+def registration_link(home: str) -> str:
+    """Where a cloud's app registration is entered."""
+    return "/settings/microsoft" + ("" if home == DEFAULT else f"?cloud={home}")
+
+
 def radar(session: Session, settings: Settings) -> list[End]:
     """Everything that ends, the soonest first, what nobody knows the end of last."""
-    found = []
-    registration = credentials.overview(session, settings)
-    if registration.kind:
-        what = "client secret" if registration.kind == "secret" else "certificate"
-        found.append(
-            End(
-                "app",
-                f"The portal's {what}",
-                registration.expires_at,
-                "After that no Microsoft tenant can be read. Create a new one and enter it in Settings.",
-                "/settings/microsoft",
-            )
+    found = [
+        End(
+            "app" if home == DEFAULT else f"app:{home}",
+            registration_label(shown, home),
+            shown.expires_at,
+            f"After that no Microsoft tenant {'' if home == DEFAULT else 'of that cloud '}can be read. "
+            "Create a new one and enter it in Settings.",
+            registration_link(home),
         )
+        for home, shown in credentials.overviews(session, settings).items()
+        if shown.kind
+    ]
     rows = session.scalars(
         select(MicrosoftTenant)
         .where(MicrosoftTenant.relationship_ends_at.is_not(None))

@@ -83,7 +83,7 @@ def source_factory(
             if row is None:
                 raise SourceAuthError("This Microsoft tenant was removed.")
             try:
-                registration = credentials.load(session, runtime.settings, runtime.box)
+                registration = credentials.load(session, runtime.settings, runtime.box, row.cloud)
             except PortalError as error:
                 raise SourceAuthError(error.advice, code="app registration") from error
             directory_id, name = row.directory_id, row.cloud

@@ -14,7 +14,7 @@ from portal.engine.normalize import parse_time
 from portal.errors import Invalid, PortalError, Refused
 from portal.extensions import db
 from portal.forms import Form, choices, text
-from portal.graph.clouds import CLOUDS
+from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS
 from portal.graph.explain import consent_error
 from portal.listing import parse
 from portal.microsoft import check, consent, discover, service
@@ -33,7 +33,8 @@ class ConnectForm(Form):
         validators=[Length(max=253)],
         description="Leave it empty when you do not know it: Microsoft then asks whom you sign in as.",
     )
-    cloud = SelectField("Cloud", choices=choices((name, cloud.label) for name, cloud in CLOUDS.items()))
+    # what is not offered is refused by the service, which says what is missing
+    cloud = SelectField("Cloud", default=DEFAULT, validate_choice=False)
 
 
 class RemoveForm(Form):
@@ -317,13 +318,16 @@ def _wanted(directory_id: str) -> discover.Wanted:
 
 
 def _connect_page(form: ConnectForm) -> Response:
+    usable = service.usable_clouds()
+    form.cloud.choices = choices((name, CLOUDS[name].label) for name in usable or [DEFAULT])
     return web.render(
         "microsoft/connect.html",
         blocks={"dialog": "dialog"},
         status=422 if form.errors else 200,
         form=form,
         callback=_callback(),
-        registration=service.overview(),
+        is_registered=bool(usable),
+        unregistered={home: label for home, label in REGISTRATIONS.items() if home not in usable},
     )
 
 

@@ -15,6 +15,7 @@ from portal.clock import utcnow
 from portal.engine import failures
 from portal.errors import Invalid, NeedsAdmin, NotFound, Refused, SourceError
 from portal.extensions import db
+from portal.graph.clouds import CLOUDS, DEFAULT, registered_in
 from portal.listing import Listing, ListSpec, fetch
 from portal.microsoft import credentials, gateway
 from portal.microsoft.credentials import AppRegistration
@@ -71,9 +72,9 @@ def listing(asked: Listing) -> Listing:
     return fetch(db.session(), statement, asked, SPEC, tie=MicrosoftTenant.id)
 
 
-def app_registration() -> AppRegistration:
-    """The portal's app registration. Raises NeedsAdmin when there is none."""
-    return credentials.load(db.session(), runtime().settings, runtime().box)
+def app_registration(cloud: str) -> AppRegistration:
+    """The portal's app registration in ``cloud``. Raises NeedsAdmin when there is none."""
+    return credentials.load(db.session(), runtime().settings, runtime().box, cloud)
 
 
 def connect(directory_id: str, cloud: str = "global") -> MicrosoftTenant:
@@ -89,7 +90,7 @@ def connect(directory_id: str, cloud: str = "global") -> MicrosoftTenant:
 def connect_releasing(directory_id: str, cloud: str = "global") -> MicrosoftTenant:
     """As ``connect``, but gives the database back while Microsoft is asked (T6): nothing may be pending in the session."""
     wanted = checked_directory(directory_id, cloud)
-    registration = registration_or_invalid()
+    registration = registration_or_invalid(cloud)
     db.session.rollback()
     return add(_proven(wanted, cloud, registration), cloud)
 
@@ -277,18 +278,22 @@ def _enabled_below(session: Session, row: MicrosoftTenant) -> bool:
     return session.scalar(statement.limit(1)) is not None
 
 
-def registration_or_invalid() -> AppRegistration:
-    """The app registration for a form: Invalid on ``directory_id`` with what to do when there is none."""
+def registration_or_invalid(cloud: str) -> AppRegistration:
+    """The app registration for a form: Invalid with what to do when there is none, on ``cloud`` when that is chosen."""
     try:
-        return app_registration()
+        return app_registration(cloud)
     except NeedsAdmin as error:
-        raise Invalid({"directory_id": [error.advice]}, error.advice) from error
+        about = "directory_id" if cloud == DEFAULT else "cloud"
+        raise Invalid({about: [error.advice]}, error.advice) from error
 
 
 def _proven(wanted: str, cloud: str, registration: AppRegistration | None = None) -> Proof:
     try:
         return gateway.prove(
-            runtime().settings, registration or registration_or_invalid(), directory_id=wanted, cloud=cloud
+            runtime().settings,
+            registration or registration_or_invalid(cloud),
+            directory_id=wanted,
+            cloud=cloud,
         )
     except SourceError as error:
         code = f" ({error.code})" if error.code and error.code not in error.advice else ""
@@ -309,9 +314,10 @@ def gone() -> NotFound:
     return NotFound("There is no such Microsoft tenant. It may have been removed.")
 
 
-def overview() -> credentials.Overview:
-    """What a page may show of the app registration."""
-    return credentials.overview(db.session(), runtime().settings)
+def usable_clouds() -> list[str]:
+    """The clouds that have an app registration, in the order of the table."""
+    shown = credentials.overviews(db.session(), runtime().settings)
+    return [name for name in CLOUDS if shown[registered_in(name)].client_id]
 
 
 @dataclass(frozen=True)

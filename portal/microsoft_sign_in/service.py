@@ -17,8 +17,8 @@ from portal.auth.oidc import MicrosoftIdentity, SignInApp, SignInFailed
 from portal.config import Settings
 from portal.crypto import SecretBox
 from portal.errors import Invalid, NeedsAdmin, Refused
-from portal.graph.clouds import DEFAULT, cloud
-from portal.microsoft import credentials
+from portal.graph.clouds import CLOUDS, DEFAULT
+from portal.microsoft import credentials, gateway
 from portal.models import Account, StoredSetting
 
 KEY = "microsoft_sign_in"
@@ -35,32 +35,40 @@ def allowed_tenants(session: Session) -> tuple[str, ...]:
     return () if row is None else tuple(row.value.get("tenants", ()))
 
 
-def allow_tenants(session: Session, text: str, now: datetime) -> None:
-    """Store the directory ids in ``text``, one a line. Raises Invalid on ``tenants``."""
+def sign_in_cloud(session: Session) -> str:
+    """The cloud whose login page people sign in at: all tenants of the setting are of that one."""
+    row = session.get(StoredSetting, KEY)
+    return DEFAULT if row is None else str(row.value.get("cloud", DEFAULT))
+
+
+def allow_tenants(session: Session, text: str, now: datetime, cloud: str = DEFAULT) -> None:
+    """Store the directory ids in ``text``, one a line, and their cloud. Raises Invalid on ``tenants`` or ``cloud``."""
     ids = [word.lower() for word in re.split(r"[\s,;]+", text) if word]
     wrong = [word for word in ids if not _GUID.fullmatch(word)]
     if wrong:
         raise Invalid(
             {"tenants": [f"{wrong[0][:60]} is not a tenant ID. Each is 36 characters, one a line."]}
         )
+    if cloud not in CLOUDS:
+        raise Invalid({"cloud": ["One of: " + ", ".join(CLOUDS) + "."]})
     row = session.get(StoredSetting, KEY)
     if row is None:
         row = StoredSetting(key=KEY, value={}, updated_at=now)
         session.add(row)
-    row.value, row.updated_at = {"tenants": list(dict.fromkeys(ids))}, now
+    row.value, row.updated_at = {"tenants": list(dict.fromkeys(ids)), "cloud": cloud}, now
     audit.record(session, "settings_changed", changes=f"sign-in with Microsoft: {len(ids)} tenants")
 
 
 def sign_in_app(session: Session, settings: Settings, box: SecretBox) -> SignInApp | None:
     """The app to sign in with; None while the setting is off or no app registration can be used."""
-    tenants = allowed_tenants(session)
+    tenants, cloud = allowed_tenants(session), sign_in_cloud(session)
     if not tenants:
         return None
     try:
-        registration = credentials.load(session, settings, box)
+        registration = credentials.load(session, settings, box, cloud)
     except NeedsAdmin:
         return None
-    login = cloud(DEFAULT, login_url=settings.login_url, graph_url=settings.graph_url)
+    login = gateway.cloud_of(settings, cloud)
     return SignInApp(login.login_url, registration.client_id, registration.msal_credential, tenants)
 
 

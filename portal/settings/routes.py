@@ -19,6 +19,7 @@ from portal.clock import utcnow
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.forms import Form, choices, text
+from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS, registered_in
 from portal.listing import parse
 from portal.microsoft import consent, credentials, expiry
 from portal.microsoft import service as microsoft_tenants
@@ -77,6 +78,7 @@ class SignInForm(Form):
         validators=[Optional(), Length(max=4000)],
         description="Empty: sign-in with Microsoft is off.",
     )
+    cloud = SelectField("Cloud", choices=choices(REGISTRATIONS.items()), default=DEFAULT)
 
 
 class TokenForm(Form):
@@ -106,8 +108,10 @@ def index() -> Response:
 @bp.route("/microsoft", methods=["GET", "POST"])
 @requires(Role.ADMINISTRATOR)
 def microsoft() -> Response:
-    """The app registration: what is set, what it needs, and how to change it (C1, C5)."""
-    shown = credentials.overview(db.session(), runtime().settings)
+    """The app registration of a cloud: what is set, what it needs, and how to change it (C1, C5)."""
+    asked = request.args.get("cloud", DEFAULT)
+    cloud = registered_in(asked) if asked in CLOUDS else DEFAULT
+    shown = credentials.overview(db.session(), runtime().settings, cloud)
     end = f"{shown.expires_at:%Y-%m-%d}" if shown.expires_at else ""
     if shown.source == "environment":
         return _environment(shown, EndForm(data={"expires_on": end}))
@@ -118,6 +122,7 @@ def microsoft() -> Response:
                 db.session(),
                 runtime().box,
                 client_id=text(form.client_id),
+                cloud=cloud,
                 secret=text(form.secret),
                 certificate_pem=text(form.certificate),
                 expires_at=_day(text(form.expires_on)),
@@ -129,8 +134,12 @@ def microsoft() -> Response:
             microsoft_tenants.try_again()
             db.session.commit()
             runtime().wake()
-            return web.respond(redirect=url_for(".microsoft"), toast="Saved.")
-    return _microsoft_page(form, shown)
+            return web.respond(redirect=_microsoft_url(cloud), toast="Saved.")
+    return _microsoft_page(form, shown, cloud)
+
+
+def _microsoft_url(cloud: str) -> str:
+    return url_for(".microsoft", cloud=None if cloud == DEFAULT else cloud)
 
 
 def _environment(shown: credentials.Overview, form: EndForm) -> Response:
@@ -143,19 +152,26 @@ def _environment(shown: credentials.Overview, form: EndForm) -> Response:
             form.show(error)
         else:
             db.session.commit()
-            return web.respond(redirect=url_for(".microsoft"), toast="Saved.")
-    return _microsoft_page(form, shown)
+            return web.respond(redirect=_microsoft_url(DEFAULT), toast="Saved.")
+    return _microsoft_page(form, shown, DEFAULT)
 
 
-def _microsoft_page(form: Form, shown: credentials.Overview) -> Response:
+def _microsoft_page(form: Form, shown: credentials.Overview, cloud: str) -> Response:
     return _page(
         "microsoft",
         form,
         shown=shown,
+        action=_microsoft_url(cloud),
+        is_default=cloud == DEFAULT,
+        label=REGISTRATIONS[cloud],
+        clouds=[
+            (_microsoft_url(home), REGISTRATIONS[home], one, home == cloud)
+            for home, one in credentials.overviews(db.session(), runtime().settings).items()
+        ],
         permissions=permissions.PERMISSIONS + permissions.PARTNER_PERMISSIONS,
         manifest=permissions.manifest(),
         callback=_address("microsoft.consent_answer"),
-        consent_link=consent.link_to_send(shown.client_id, _address("microsoft.consent_answer"))
+        consent_link=consent.link_to_send(shown.client_id, _address("microsoft.consent_answer"), cloud)
         if shown.client_id
         else None,
         radar=expiry.radar(db.session(), runtime().settings),
@@ -193,7 +209,9 @@ def allow_sign_in() -> Response:
     """Say which Microsoft tenants' people may sign in; none switches sign-in with Microsoft off."""
     sign_in = SignInForm()
     try:
-        microsoft_sign_in.allow_tenants(db.session(), text(sign_in.tenants), utcnow())
+        microsoft_sign_in.allow_tenants(
+            db.session(), text(sign_in.tenants), utcnow(), text(sign_in.cloud) or DEFAULT
+        )
     except Invalid as error:
         db.session.rollback()
         sign_in.show(error)
@@ -205,7 +223,8 @@ def allow_sign_in() -> Response:
 def _people(form: InviteForm, *, link: str | None = None, sign_in: SignInForm | None = None) -> Response:
     if sign_in is None:
         allowed = microsoft_sign_in.allowed_tenants(db.session())
-        sign_in = SignInForm(formdata=None, tenants="\n".join(allowed))
+        cloud = microsoft_sign_in.sign_in_cloud(db.session())
+        sign_in = SignInForm(formdata=None, tenants="\n".join(allowed), cloud=cloud)
     return _page(
         "people",
         sign_in if sign_in.errors else form,
