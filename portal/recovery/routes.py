@@ -105,7 +105,9 @@ def _organization(organization_id: str) -> Organization:
     return access.load(Organization, organization_id, "Organization")
 
 
-def _wrong(organization: Organization) -> tuple[list[MicrosoftTenant], MicrosoftTenant | None]:
+def _wrong(
+    organization: Organization,
+) -> tuple[list[service.SyncedTenant], service.SyncedTenant | None]:
     """The Microsoft tenants of past syncs, and the one this is about: ``from`` in the address, else the latest."""
     found = service.synced_tenants(db.session(), organization)
     asked = request.values.get("from")

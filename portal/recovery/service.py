@@ -15,9 +15,29 @@ from portal import audit
 from portal.clock import utcnow
 from portal.engine.restore import Restoration, apply_restore, plan_restore
 from portal.errors import Invalid, Refused
-from portal.models import Asset, Conflict, EndUser, Link, MicrosoftTenant, Organization, SyncRun, UserSync
+from portal.models import (
+    Asset,
+    AuditEvent,
+    Change,
+    Conflict,
+    EndUser,
+    Link,
+    MicrosoftTenant,
+    Organization,
+    SyncRun,
+    UserSync,
+)
 
 CHUNK = 500
+
+
+@dataclass(frozen=True)
+class SyncedTenant:
+    """A Microsoft tenant of past syncs; is_removed: only their runs know of it, its Links went with it."""
+
+    id: str
+    name: str
+    is_removed: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,8 +90,8 @@ class Outcome:
     restored: int
 
 
-def synced_tenants(session: Session, organization: Organization) -> list[MicrosoftTenant]:
-    """The Microsoft tenants this Organization was ever synced with, the latest first."""
+def synced_tenants(session: Session, organization: Organization) -> list[SyncedTenant]:
+    """The Microsoft tenants this Organization was ever synced with, the latest first, removed ones too."""
     latest: dict[str, None] = {}
     rows = session.scalars(
         select(SyncRun.microsoft_tenant_id)
@@ -84,9 +104,21 @@ def synced_tenants(session: Session, organization: Organization) -> list[Microso
     )
     latest.update((tenant_id, None) for tenant_id in linked if tenant_id not in latest)
     found = {
-        row.id: row for row in session.scalars(select(MicrosoftTenant).where(MicrosoftTenant.id.in_(latest)))
+        row.id: SyncedTenant(row.id, row.name)
+        for row in session.scalars(select(MicrosoftTenant).where(MicrosoftTenant.id.in_(latest)))
     }
-    return [found[tenant_id] for tenant_id in latest if tenant_id in found]
+    return [found.get(tenant_id) or _removed(session, tenant_id) for tenant_id in latest]
+
+
+def _removed(session: Session, tenant_id: str) -> SyncedTenant:
+    """The audit log remembers what it was called."""
+    detail = session.scalar(
+        select(AuditEvent.detail)
+        .where(AuditEvent.action == "microsoft_tenant_removed", AuditEvent.object_id == tenant_id)
+        .limit(1)
+    )
+    name = (detail or {}).get("name") or "A Microsoft tenant"
+    return SyncedTenant(tenant_id, f"{name} (removed)", is_removed=True)
 
 
 def candidates(session: Session, organization: Organization, microsoft_tenant_id: str) -> Listing:
@@ -106,8 +138,14 @@ def candidates(session: Session, organization: Organization, microsoft_tenant_id
         and row.link is not None
         and row.link.microsoft_tenant_id == microsoft_tenant_id
     ]
-    linked = [Candidate(row, _warnings(row, microsoft_tenant_id)) for row in older]
     plans = plan_restore(session, organization.id, microsoft_tenant_id, older)
+    if microsoft_tenant_id and session.get(MicrosoftTenant, microsoft_tenant_id) is None:
+        changed = set(session.scalars(_changed_by(organization, microsoft_tenant_id)))
+        lost = [row for row in rows if row.id in changed and row.id not in theirs and row.link is None]
+        restored = plan_restore(session, organization.id, microsoft_tenant_id, lost)
+        plans += [plan for plan in restored if plan.fields]
+        older = [plan.end_user for plan in plans]
+    linked = [Candidate(row, _warnings(row, microsoft_tenant_id)) for row in older]
     return Listing(microsoft_tenant_id, created, linked, plans, len(rows) - len(created) - len(linked))
 
 
@@ -121,6 +159,21 @@ def _created_by(organization: Organization, microsoft_tenant_id: str) -> Select[
         EndUser.organization_id == organization.id,
         EndUser.source == "sync",
         or_(run, and_(EndUser.created_by_run_id.is_(None), link)),
+    )
+
+
+def _changed_by(organization: Organization, microsoft_tenant_id: str) -> Select[str | None]:
+    """Ids of End Users whom syncs with this tenant changed, whether a Link still says so or not."""
+    return (
+        select(Change.end_user_id)
+        .join(SyncRun, SyncRun.id == Change.run_id)
+        .where(
+            Change.organization_id == organization.id,
+            Change.state == "applied",
+            Change.end_user_id.is_not(None),
+            SyncRun.microsoft_tenant_id == microsoft_tenant_id,
+        )
+        .distinct()
     )
 
 
@@ -169,11 +222,12 @@ def clean_up(
     unlinked, restored = 0, 0
     if unlink:
         found = candidates(session, organization, microsoft_tenant_id)
+        unlinked = sum(one.end_user.link is not None for one in found.linked)
         apply_restore(session, found.restorations)
         kept = found.kept(())
         for row in kept:
             row.link = None
-        unlinked, restored = len(found.linked) + len(kept), len(found.restored)
+        unlinked, restored = unlinked + len(kept), len(found.restored)
     session.execute(
         update(Conflict)
         .where(Conflict.organization_id == organization.id, Conflict.resolved_at.is_(None))

@@ -6,7 +6,7 @@ import pytest
 
 from portal.clock import utcnow
 from portal.extensions import db
-from portal.models import Asset, EndUser, Link, MicrosoftTenant, Organization, Role, SyncRun, Tenant, UserSync
+from portal.models import Asset, Change, EndUser, Link, MicrosoftTenant, Organization, Role, SyncRun, Tenant, UserSync
 from tests.web import customers
 
 
@@ -169,3 +169,49 @@ def test_R3_whom_the_right_tenant_took_over_is_marked_and_keeps_that_link(client
     with app.app_context():
         left = {link.end_user_id: link.microsoft_tenant_id for link in db.session.scalars(db.select(Link))}
     assert left == {customer["ann"]: customer["right"]}
+
+
+def test_R3_a_wrong_tenant_that_was_removed_already_can_still_be_recovered_from(client_as, app, customer):
+    """Its runs remember whom they created and what they wrote over; the audit log remembers its name."""
+    with app.app_context():
+        run = SyncRun(
+            organization_id=customer["id"],
+            microsoft_tenant_id=customer["wrong"],
+            trigger="manual",
+            status="succeeded",
+            created_at=utcnow(),
+            started_at=utcnow(),
+        )
+        db.session.add(run)
+        db.session.flush()
+        for who in ("ann", "bob"):
+            db.session.get(EndUser, customer[who]).created_by_run_id = run.id
+        fields = [{"field": "job_title", "old": "Driver", "new": "Nurse"}]
+        db.session.get(EndUser, customer["cid"]).job_title = "Nurse"
+        db.session.add(
+            Change(
+                run_id=run.id,
+                organization_id=customer["id"],
+                end_user_id=customer["cid"],
+                object_id="cid",
+                decision="update",
+                reason="changed",
+                fields=fields,
+                at=utcnow(),
+            )
+        )
+        db.session.get(Organization, customer["id"]).tenant.microsoft_tenant_id = None
+        db.session.commit()
+    browser = client_as()
+    removal = browser.send(f"/microsoft-tenants/{customer['wrong']}/remove", {"name": "Wrong"})
+    assert removal.status_code == 303
+    text = browser.get(address(customer)).text
+    assert "Wrong (removed)" in text and "created 2 End Users here and linked 1 that was here before" in text
+    form = {"id": [customer["ann"], customer["bob"]], "unlink": "1", "from": customer["wrong"]}
+    asked = browser.send(address(customer), form)
+    assert "Delete 2 and restore 1" in asked.text and "1 person gets back" in asked.text
+    assert browser.send(address(customer), {**form, "confirmed": "1"}).status_code == 303
+    assert names(app) == ["Cid", "Old"]
+    with app.app_context():
+        assert db.session.get(EndUser, customer["cid"]).job_title == "Driver"
+    assert "Nobody here was created or is linked by" in browser.get(address(customer)).text
