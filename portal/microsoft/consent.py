@@ -37,20 +37,22 @@ NOT_OURS = "This answer does not belong to a request of this browser, was used a
 
 
 def begin(*, directory_id: str, cloud: str, browser: str, redirect_uri: str, known: bool = False) -> str:
-    """The address of Microsoft's consent page. Raises Invalid. ``known``: the tenant is connected, this is a Reconnect."""
+    """The address of Microsoft's consent page. Raises Invalid, Refused. ``known``: the tenant is connected, this is a Reconnect."""
     if cloud not in CLOUDS:
         raise Invalid({"cloud": ["One of: " + ", ".join(CLOUDS) + "."]})
     wanted = directory_id.strip().lower()
     if wanted and not known:
         wanted = service.checked_directory(wanted, cloud)
     registration = service.registration_or_invalid(cloud)
+    if "." in wanted:  # what consents must be the tenant that the domain belongs to now
+        wanted = service.directory_of(wanted, cloud)
     token, now = new_token(), utcnow()
     db.session.add(
         ConsentRequest(
             state_hash=hash_token(token),
             session_id=browser,
             account_id=audit.current_actor().name[:36],
-            directory_id=wanted if _is_guid(wanted) else None,
+            directory_id=wanted or None,
             cloud=cloud,
             created_at=now,
             expires_at=now + LIFE,

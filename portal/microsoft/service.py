@@ -15,6 +15,7 @@ from portal.clock import utcnow
 from portal.engine import failures
 from portal.errors import Invalid, NeedsAdmin, NotFound, Refused, SourceError
 from portal.extensions import db
+from portal.graph import discovery
 from portal.graph.clouds import CLOUDS, DEFAULT, registered_in
 from portal.listing import Listing, ListSpec, fetch
 from portal.microsoft import credentials, gateway
@@ -109,6 +110,20 @@ def checked_directory(directory_id: str, cloud: str) -> str:
         raise Invalid(errors)
     _refuse_known(wanted)
     return wanted
+
+
+def directory_of(domain: str, cloud: str) -> str:
+    """The tenant ID of a typed domain, from Microsoft. Raises Invalid and Refused as ``checked_directory`` does.
+
+    Gives the database back while Microsoft is asked (T6): nothing may be pending in the session.
+    """
+    db.session.rollback()
+    try:
+        found = discovery.directory_of(gateway.cloud_of(runtime().settings, cloud), domain)
+    except SourceError as error:
+        raise Invalid({"directory_id": [error.advice]}, error.advice) from error
+    _refuse_known(found)
+    return found
 
 
 def add(proof: Proof, cloud: str) -> MicrosoftTenant:

@@ -33,7 +33,7 @@ class ConsentRequest(Base):
     account_id: Mapped[str] = mapped_column(String(36))
     directory_id: Mapped[str | None] = mapped_column(
         String(36)
-    )  # set on Reconnect: the answer must name this one
+    )  # where one was asked for, the answer must name it
     cloud: Mapped[str] = mapped_column(String(20), default="global")
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]

@@ -138,6 +138,24 @@ def test_C2_an_answer_for_another_tenant_than_asked_is_refused(
     assert tenants(app) == []
 
 
+def test_C2_a_typed_domain_stands_for_its_tenant_and_no_other(
+    app: Flask, browser: Browser, simulator: SimulatorServer, customer: str
+) -> None:
+    domain = simulator.world.tenants[customer].domains[0]
+    address = browser.asked(domain.upper())
+    assert f"/{customer}/v2.0/adminconsent" in address
+    answer = browser.get(forged(address, admin_consent="True", tenant=simulator.tenant_ids[0]))
+    assert answer.status_code == 422 and "another Microsoft tenant" in answer.text
+    assert tenants(app) == []
+    assert browser.get(decided(simulator, browser.asked(domain))).status_code == 303
+    assert tenants(app) == [customer]
+    page, path = "/microsoft-tenants/connect", "/microsoft-tenants/consent"
+    again = browser.send(path, page, directory_id=domain, cloud="global")
+    assert again.status_code == 409 and "is connected already" in again.text
+    unknown = browser.send(path, page, directory_id="nobody.example", cloud="global")
+    assert unknown.status_code == 422 and "AADSTS90002" in unknown.text
+
+
 def test_C2_a_forged_tenant_that_exists_nowhere_is_refused_at_once(app: Flask, browser: Browser) -> None:
     nowhere = "99999999-1111-4222-8333-444444444444"
     answer = browser.get(forged(browser.asked(), admin_consent="True", tenant=nowhere))
