@@ -73,6 +73,12 @@ def release(sessions: Sessions, tenant_id: str, owner: str, *, part: Part = "run
     _change(sessions, tenant_id, holder == owner, {holder.key: None, until.key: None})
 
 
+def is_gone(sessions: Sessions, tenant_id: str) -> bool:
+    """True when the tenant was removed: whatever goes wrong with it now goes wrong because of that."""
+    with sessions() as session:
+        return session.get(MicrosoftTenant, tenant_id) is None
+
+
 def release_dead(sessions: Sessions, is_dead: Callable[[str], bool]) -> int:
     """Free the leases of holders that are known to be dead, instead of waiting for them to run out (G4). Gives their number."""
     freed = 0

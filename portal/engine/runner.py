@@ -25,7 +25,7 @@ from portal.engine.ports import SourceFactory
 from portal.engine.records import Counts
 from portal.engine.snapshot import spec_of
 from portal.engine.turn import Cancelled, GiveWay, LeaseLost, Turn
-from portal.errors import SourceAuthError, SourceError, SourcePermissionMissing
+from portal.errors import SourceAuthError, SourceError, SourcePermissionMissing, Stopped
 from portal.models import ACTIVE, MicrosoftTenant, Organization, SyncRun, Tenant, UserSync
 
 log = logging.getLogger(__name__)
@@ -58,8 +58,15 @@ class Runner:
         )
         try:
             _Work(self, turn, tuple(lanes)).do()
-        except LeaseLost:
-            log.warning("action=lease_lost microsoft_tenant=%s", tenant_id)
+        except Stopped:
+            raise
+        except Exception as error:
+            if claims.is_gone(self.sessions, tenant_id):
+                log.info("action=tenant_removed microsoft_tenant=%s", tenant_id)
+            elif isinstance(error, LeaseLost):
+                log.warning("action=lease_lost microsoft_tenant=%s", tenant_id)
+            else:
+                raise
         finally:
             claims.release(self.sessions, tenant_id, owner)
         return True

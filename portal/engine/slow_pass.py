@@ -62,8 +62,15 @@ class SlowPass:
         one = _Pass(self, tenant_id, owner)
         try:
             one.work()
-        except LeaseLost:
-            log.warning("action=lease_lost part=slow microsoft_tenant=%s", tenant_id)
+        except Stopped:
+            raise
+        except Exception as error:
+            if claims.is_gone(self.sessions, tenant_id):
+                log.info("action=tenant_removed part=slow microsoft_tenant=%s", tenant_id)
+            elif isinstance(error, LeaseLost):
+                log.warning("action=lease_lost part=slow microsoft_tenant=%s", tenant_id)
+            else:
+                raise
         finally:
             one.show({})
             claims.release(self.sessions, tenant_id, owner, part="slow")

@@ -209,21 +209,22 @@ def mark_broken(row: MicrosoftTenant, error: SourceError) -> None:
 
 
 def remove(row: MicrosoftTenant) -> None:
-    """Delete a Microsoft Tenant, its mirror, and the Links to it; End Users stay. Raises Refused while it is mapped."""
+    """Delete a Microsoft Tenant, its mirror, and the Links to it; End Users stay. Raises Refused while it is mapped.
+
+    A read that is under way ends by itself at its next write: the lease is taken from it first, in this transaction.
+    """
     tenant = db.session.scalar(select(Tenant).where(Tenant.microsoft_tenant_id == row.id))
     if tenant is not None:
         raise Refused(
             f"{row.name} is mapped to the Tenant {tenant.name}. Unmap it first.", link=f"/tenants/{tenant.id}"
         )
-    now = utcnow()
-    if row.lease_owner is not None and row.lease_expires_at is not None and row.lease_expires_at > now:
-        raise Refused(f"{row.name} is being read at the moment. Try again in a minute.")
-    session = db.session()
+    now, session = utcnow(), db.session()
+    row.lease_owner = row.lease_expires_at = row.slow_lease_owner = row.slow_lease_expires_at = None
+    session.flush()
     session.execute(delete(Link).where(Link.microsoft_tenant_id == row.id))
-    queued = SyncRun.microsoft_tenant_id == row.id, SyncRun.status == "queued"
     session.execute(
         update(SyncRun)
-        .where(*queued)
+        .where(SyncRun.microsoft_tenant_id == row.id, SyncRun.status.in_(("queued", "running")))
         .values(status="cancelled", finished_at=now, error="The Microsoft tenant was removed.")
     )
     for model in (GroupMembership, DirectoryGroup, DirectoryUser, SubscribedSku, ManagedDevice, DeltaCursor):

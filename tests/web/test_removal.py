@@ -1,0 +1,120 @@
+"""R2, P1: a Microsoft tenant that is not mapped can be removed at any moment, also while it is being read."""
+
+from __future__ import annotations
+
+import logging
+from types import GeneratorType
+
+import pytest
+
+from portal.clock import utcnow
+from portal.engine import claims
+from portal.engine.runner import Runner
+from portal.engine.slow_pass import SlowPass
+from portal.extensions import db
+from portal.models import Base, MicrosoftTenant, SyncRun
+from portal.runtime import runtime
+from tests.sync.directory import TENANT, Directory, account
+from tests.web import customers
+
+
+class Interrupted:
+    """A Directory that does something before the step number ``at``: a call of it, or a page that it gives."""
+
+    def __init__(self, directory, at, do):
+        self._directory, self._at, self._do, self.steps = directory, at, do, 0
+
+    def __getattr__(self, name):
+        found = getattr(self._directory, name)
+        if not callable(found):
+            return found
+
+        def call(*args, **values):
+            self._step()
+            answer = found(*args, **values)
+            return self._pages(answer) if isinstance(answer, GeneratorType) else answer
+
+        return call
+
+    def _pages(self, pages):
+        for page in pages:
+            self._step()
+            yield page
+
+    def _step(self):
+        self.steps += 1
+        if self.steps == self._at:
+            self._do()
+
+
+def directory():
+    found = Directory(devices=[{"id": "d1", "userId": "u1"}], skus=[{"skuId": "s", "skuPartNumber": "X"}])
+    found.put(*[account(f"u{n}") for n in range(20)])
+    found.group("g", "u1", "u2")
+    found.registrations = [{"id": "u1", "isMfaRegistered": True}]
+    found.sign_in_dates = {"u1": "2026-11-01T08:00:00Z"}
+    return found
+
+
+def added():
+    row = customers.microsoft_tenant("Fabrikam", is_read=False)
+    row.directory_id, row.read_requested_at = TENANT, utcnow()
+    db.session.commit()
+    return row.id
+
+
+def everything_of(tenant_id):
+    tables = [table for table in Base.metadata.sorted_tables if "microsoft_tenant_id" in table.c]
+    return {
+        table.name
+        for table in tables
+        if table.name != "sync_runs"
+        and db.session.execute(table.select().where(table.c.microsoft_tenant_id == tenant_id)).first()
+    }
+
+
+@pytest.mark.parametrize(("part", "at"), [*(("run", n) for n in range(1, 9)), *(("slow", n) for n in range(1, 8))])
+def test_it_goes_while_it_is_read_and_nothing_of_it_is_written_again(app, client_as, caplog, part, at):
+    browser = client_as()
+    with app.app_context():
+        tenant_id = added()
+        sessions = runtime().sessions
+        if part == "slow":
+            Runner(sessions, lambda _id: directory(), utcnow).run_tenant(tenant_id, "me")
+
+    def remove():
+        answer = browser.send(f"/microsoft-tenants/{tenant_id}/remove", {"name": "Fabrikam"})
+        assert answer.status_code == 303, answer.text
+
+    source = Interrupted(directory(), at, remove)
+    with caplog.at_level(logging.INFO):
+        if part == "run":
+            assert Runner(sessions, lambda _id: source, utcnow).run_tenant(tenant_id, "me")
+        else:
+            assert SlowPass(sessions, lambda _id: source, utcnow).run(tenant_id, "me")
+    assert source.steps >= at, "it was over before"
+    with app.app_context():
+        assert db.session.get(MicrosoftTenant, tenant_id) is None
+        assert everything_of(tenant_id) == set()
+    assert "action=tenant_removed" in caplog.text and "lease_lost" not in caplog.text
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_run_that_was_going_on_is_over(app, client_as):
+    with app.app_context():
+        tenant_id, organization = added(), customers.organization("Kestrel")
+        run = SyncRun(
+            organization_id=organization.id,
+            microsoft_tenant_id=tenant_id,
+            trigger="manual",
+            status="running",
+            created_at=utcnow(),
+        )
+        db.session.add(run)
+        db.session.commit()
+        run_id = run.id
+        assert claims.claim(runtime().sessions, tenant_id, "somebody", utcnow())
+    answer = client_as().send(f"/microsoft-tenants/{tenant_id}/remove", {"name": "Fabrikam"})
+    assert answer.status_code == 303
+    with app.app_context():
+        assert db.session.get(SyncRun, run_id).status == "cancelled"
