@@ -49,7 +49,6 @@ EVENTS: dict[str, frozenset[str]] = {
     "end_user_deleted": frozenset({"name"}),
     "end_user_unlinked": frozenset({"name"}),
     "end_users_deleted": frozenset({"count"}),
-    "end_users_exported": frozenset({"count"}),
     "end_users_imported": frozenset({"created", "updated", "rejected"}),
     "organization_changed": frozenset({"name", "changes"}),
     "organization_created": frozenset({"name"}),
