@@ -191,7 +191,7 @@ def change_password() -> Answer:
                 keep=current_user.session.id,
             )
         except Invalid as error:
-            db.session.rollback()
+            db.session.commit()  # a wrong password is counted
             form.show(error)
         else:
             db.session.commit()
@@ -246,7 +246,13 @@ def totp() -> Answer:
 @access.requires(Role.READ_ONLY)
 def totp_off() -> Answer:
     """Switch the second factor off; takes the password, so that an open browser is not enough."""
-    service.disable_totp(db.session(), _own_account(), request.form.get("password", ""))
+    try:
+        service.disable_totp(
+            db.session(), _own_account(), request.form.get("password", ""), now=clock.utcnow()
+        )
+    except Invalid:
+        db.session.commit()  # a wrong password is counted
+        raise
     db.session.commit()
     return redirect(url_for("auth.account") + "#totp", 303)
 

@@ -117,9 +117,8 @@ def sign_in(
     is_known = account is not None and account.id in known
     locked_until = _locked_until(session, account, now=now, is_known=is_known)
     if locked_until is not None and locked_until > now:
-        minutes = max(1, round((locked_until - now).total_seconds() / 60))
         raise SignInRefused(
-            f"Too many attempts for this account. Try again in {minutes} minutes, use a browser in which you signed in "
+            f"Too many attempts for this account. Try again in {_minutes(locked_until - now)} minutes, use a browser in which you signed in "
             "before, or ask an administrator for a new link."
         )
     if not passwords.verify(account.password_hash if account else None, password) or account is None:
@@ -193,9 +192,9 @@ def end_all_sessions(session: Session, account_id: str, now: datetime, *, but: s
 def change_password(
     session: Session, account: Account, *, old: str, new: str, now: datetime, keep: str
 ) -> None:
-    """Change one's own password; other sessions end. Raises Invalid."""
-    if account.password_hash is not None and not passwords.verify(account.password_hash, old):
-        raise Invalid({"old_password": ["This is not your present password."]})
+    """Change one's own password; other sessions end. Raises Invalid; commit either way, a wrong password is counted."""
+    if account.password_hash is not None:
+        _check_present_password(session, account, old, field="old_password", now=now)
     _check_password(new, field="new_password")
     account.password_hash = passwords.hash_password(new)
     end_all_sessions(session, account.id, now, but=keep)
@@ -252,10 +251,9 @@ def enable_totp(
     audit.record(session, "totp_changed", object_type="account", object_id=account.id, enabled=True)
 
 
-def disable_totp(session: Session, account: Account, password: str) -> None:
-    """Switch the second factor off. Raises Invalid when the password is not right."""
-    if not passwords.verify(account.password_hash, password):
-        raise Invalid({"password": ["This is not your present password."]})
+def disable_totp(session: Session, account: Account, password: str, *, now: datetime) -> None:
+    """Switch the second factor off. Raises Invalid when the password is not right; commit either way, it is counted."""
+    _check_present_password(session, account, password, field="password", now=now)
     account.totp_secret = account.totp_last_step = None
     audit.record(session, "totp_changed", object_type="account", object_id=account.id, enabled=False)
 
@@ -373,6 +371,25 @@ def _check_password(password: str, *, field: str = "password") -> None:
     problem = passwords.problem_with(password)
     if problem is not None:
         raise Invalid({field: [problem]})
+
+
+def _check_present_password(
+    session: Session, account: Account, password: str, *, field: str, now: datetime
+) -> None:
+    """An open browser is one that signed in before: whoever guesses there is counted, and locked out, as such."""
+    locked_until = _locked_until(session, account, now=now, is_known=True)
+    if locked_until is not None and locked_until > now:
+        minutes = _minutes(locked_until - now)
+        raise Invalid({field: [f"Too many attempts for this account. Try again in {minutes} minutes."]})
+    if not passwords.verify(account.password_hash, password):
+        _count_failure(
+            session, account, email=account.email, now=now, reason="present password", is_known=True
+        )
+        raise Invalid({field: ["This is not your present password."]})
+
+
+def _minutes(left: timedelta) -> int:
+    return max(1, round(left.total_seconds() / 60))
 
 
 def _locked_until(

@@ -6,6 +6,7 @@ An identity is tied to an account by its owner, signed in or holding an invitati
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import select
@@ -41,8 +42,13 @@ def sign_in_cloud(session: Session) -> str:
     return DEFAULT if row is None else str(row.value.get("cloud", DEFAULT))
 
 
-def allow_tenants(session: Session, text: str, now: datetime, cloud: str = DEFAULT) -> None:
-    """Store the directory ids in ``text``, one a line, and their cloud. Raises Invalid on ``tenants`` or ``cloud``."""
+def allow_tenants(
+    session: Session, text: str, now: datetime, cloud: str = DEFAULT, *, keep: str | None = None
+) -> None:
+    """Store the directory ids in ``text``, one a line, and their cloud. Raises Invalid on ``tenants`` or ``cloud``.
+
+    Sessions of people whose tenant may sign in no more end, ``keep`` excepted: that of who says so.
+    """
     ids = [word.lower() for word in re.split(r"[\s,;]+", text) if word]
     wrong = [word for word in ids if not _GUID.fullmatch(word)]
     if wrong:
@@ -55,8 +61,21 @@ def allow_tenants(session: Session, text: str, now: datetime, cloud: str = DEFAU
     if row is None:
         row = StoredSetting(key=KEY, value={}, updated_at=now)
         session.add(row)
+    _sign_out(session, set(row.value.get("tenants", ())).difference(ids), now, keep=keep)
     row.value, row.updated_at = {"tenants": list(dict.fromkeys(ids)), "cloud": cloud}, now
     audit.record(session, "settings_changed", changes=f"sign-in with Microsoft: {len(ids)} tenants")
+
+
+def _sign_out(session: Session, tenants: Collection[str], now: datetime, *, keep: str | None) -> None:
+    for account in session.scalars(select(Account).where(Account.microsoft_tid.in_(tenants))).all():
+        if accounts.end_all_sessions(session, account.id, now, but=keep):
+            audit.record(
+                session,
+                "session_ended",
+                object_type="account",
+                object_id=account.id,
+                email=account.email,
+            )
 
 
 def sign_in_app(session: Session, settings: Settings, box: SecretBox) -> SignInApp | None:

@@ -1,4 +1,4 @@
-"""What the portal forgets: skips and unchanged conflicts of old runs, and old hourly runs that changed nothing.
+"""What the portal forgets: skips and unchanged conflicts of old runs, old hourly runs that changed nothing, and what ran out.
 
 What a run changed is kept for good: it is the history of each person (P6) and what an undo goes by (W7, R5).
 """
@@ -10,10 +10,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import String, cast, delete, exists, select
 from sqlalchemy.orm import Session
 
-from portal.models import Change, SyncRun
+from portal.models import AccountSession, Change, ConsentRequest, Invitation, SyncRun
 
 KEEP_SKIPS = timedelta(days=30)
 KEEP_QUIET_RUNS = timedelta(days=90)
+KEEP_ENDED = timedelta(days=90)
+"""For sessions, one-time links and consents, from the day on which they run out by themselves."""
 BATCH = 2000
 """Rows a call deletes at most, of each kind: the database is not held for long."""
 
@@ -46,4 +48,13 @@ def forget_old(session: Session, now: datetime) -> int:
         for start in range(0, len(ids), 500):
             session.execute(delete(model).where(model.id.in_(ids[start : start + 500])))
         number += len(ids)
+    for key, end in (
+        (AccountSession.id, AccountSession.expires_at),
+        (Invitation.id, Invitation.expires_at),
+        (ConsentRequest.state_hash, ConsentRequest.expires_at),
+    ):
+        over = session.scalars(select(key).where(end < now - KEEP_ENDED).limit(BATCH)).all()
+        for start in range(0, len(over), 500):
+            session.execute(delete(key.class_).where(key.in_(over[start : start + 500])))
+        number += len(over)
     return number

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
-from flask import Blueprint, current_app, request, url_for
+from flask import Blueprint, current_app, g, request, url_for
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response
 from wtforms import PasswordField, SelectField, StringField, TextAreaField
@@ -210,7 +210,11 @@ def allow_sign_in() -> Response:
     sign_in = SignInForm()
     try:
         microsoft_sign_in.allow_tenants(
-            db.session(), text(sign_in.tenants), utcnow(), text(sign_in.cloud) or DEFAULT
+            db.session(),
+            text(sign_in.tenants),
+            utcnow(),
+            text(sign_in.cloud) or DEFAULT,
+            keep=g.principal.session_id,
         )
     except Invalid as error:
         db.session.rollback()

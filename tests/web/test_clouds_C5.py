@@ -13,7 +13,7 @@ from portal.extensions import db
 from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS
 from portal.microsoft import credentials
 from portal.microsoft_sign_in import service as sign_in
-from portal.models import MicrosoftTenant, StoredSetting
+from portal.models import Account, AuditEvent, MicrosoftTenant, StoredSetting
 from portal.rotation import rotate
 from portal.runtime import runtime
 from tests.web import customers
@@ -132,3 +132,20 @@ def test_P10_people_sign_in_at_the_login_page_of_the_chosen_cloud(app, client_as
     client.send("/settings/people/microsoft", {"tenants": CUSTOMER})
     with app.app_context():
         assert (found().login_url, found().client_id) == (CLOUDS[DEFAULT].login_url, "client")
+
+
+def test_P10_switching_sign_in_off_for_a_tenant_signs_its_people_out(app, client_as):
+    admin, technician, reader = client_as(), client_as("technician"), client_as("read-only")
+    admin.send("/settings/people/microsoft", {"tenants": f"{CUSTOMER}\n{OTHER}"})
+    with app.app_context():
+        for email, tid in (("administrator", CUSTOMER), ("technician", CUSTOMER), ("read-only", OTHER)):
+            account = db.session.query(Account).filter_by(email=f"{email}@rollcall.example").one()
+            account.microsoft_tid, account.microsoft_oid = tid, f"oid of {email}"
+        db.session.commit()
+    assert admin.send("/settings/people/microsoft", {"tenants": OTHER}).status_code == 303
+    assert technician.get("/").status_code == 303
+    assert reader.get("/").status_code == 200, "another tenant"
+    assert admin.get("/").status_code == 200, "who says so stays"
+    with app.app_context():
+        ended = db.session.query(AuditEvent).filter_by(action="session_ended").one()
+        assert ended.detail == {"email": "technician@rollcall.example"}

@@ -192,3 +192,36 @@ def test_the_last_administrator_stays(app, ann, client_as):
     for form in ({"do": "off"}, {"do": "remove"}, {"do": "role", "role": "technician"}):
         answer = owner.send(f"/settings/people/{me}", form)
         assert answer.status_code == 409 and "last active administrator" in answer.text
+
+
+@pytest.mark.parametrize(("path", "field"), [("/account/password", "old_password"), ("/account/totp/off", "password")])
+def test_the_present_password_cannot_be_guessed_without_end_in_an_open_browser(app, ann, path, field):
+    moment = utcnow()
+    if "totp" in path:
+        with_authenticator(app, ann, moment)
+    with app.app_context():
+        mark_write(db.session())
+        account = db.session.get_one(Account, ann)
+        token = service.start_session(
+            db.session(), account, now=moment, ip="127.0.0.1", user_agent="test", method="password"
+        )
+        db.session.commit()
+    client = app.test_client()
+    with client.session_transaction() as kept:
+        kept["_user_id"], kept["_fresh"] = token, True
+
+    def guess(password):
+        form = {"csrf_token": csrf(client, "/account"), field: password, "new_password": "another long pass phrase"}
+        return client.post(path, data=form)
+
+    with time_machine.travel(moment, tick=False):
+        for _ in range(service.LOCK_AFTER):
+            answer = guess("a wrong guess")
+            assert answer.status_code == 422 and "not your present password" in answer.text
+        answer = guess(PASSWORD)
+        assert answer.status_code == 422 and "Too many attempts" in answer.text, "the right one does not help now"
+    assert {event.detail["reason"] for event in events(app, "sign_in_failed")} == {"present password, known browser"}
+    with app.app_context():
+        assert db.session.get_one(Account, ann).locked_until is None, "strangers are counted apart"
+    with time_machine.travel(moment + service.LOCK_FOR + timedelta(seconds=1), tick=False):
+        assert guess(PASSWORD).status_code == 303
