@@ -14,8 +14,7 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from portal.config import Settings
-from portal.graph.clouds import DEFAULT
-from portal.microsoft import credentials, expiry
+from portal.microsoft import expiry
 from portal.models import (
     Change,
     Conflict,
@@ -30,7 +29,6 @@ from portal.models import (
 )
 
 DAYS = 14
-EXPIRY_DAYS, SOON_DAYS = 60, 7
 KINDS: Mapping[str, tuple[str, ...]] = {
     "New": ("create", "link"),
     "Updated": ("update",),
@@ -91,45 +89,22 @@ def all_attention(session: Session, settings: Settings, now: datetime) -> list[A
 
 
 def _expiring(session: Session, settings: Settings, now: datetime) -> list[Attention]:
-    """C5: the portal's own secret or certificate, and partner relationships, within 60 days."""
-    ends: list[tuple[datetime, str, str, str, str]] = []
-    for home, registration in credentials.overviews(session, settings).items():
-        if registration.expires_at is not None:
-            ends.append(
-                (
-                    registration.expires_at,
-                    expiry.registration_label(registration, home),
-                    f"no Microsoft tenant {'' if home == DEFAULT else 'of that cloud '}can be read.",
-                    expiry.registration_link(home),
-                    "Replace",
-                )
-            )
-    rows = session.scalars(select(MicrosoftTenant).where(MicrosoftTenant.relationship_ends_at.is_not(None)))
-    ends += [
-        (
-            row.relationship_ends_at,
-            f"{row.name}: the partner relationship",
-            "the portal can no longer read this customer.",
-            "/microsoft-tenants",
-            "Show it",
-        )
-        for row in rows
-        if row.relationship_ends_at is not None
-    ]
+    """C5: what the radar warns of now; within 7 days it is urgent."""
     found = []
-    for end, what, effect, link, action in sorted(ends):
-        left = (end - now).days
-        if left > EXPIRY_DAYS:
+    for end in expiry.radar(session, settings):
+        step, left = end.step(now), end.days_left(now)
+        if step is None or end.at is None:
             continue
-        when = f"expires in {left} days" if end > now else "has expired"
+        when = f"expires in {left} days, on {end.at.day} {end.at:%b %Y}" if end.at > now else "has expired"
+        is_ours = end.key.startswith("app")
         found.append(
             Attention(
-                "expiring_soon" if left <= SOON_DAYS else "expiring",
-                f"{what} {when}",
-                f"After {end.day} {end:%b %Y} {effect}",
-                link,
-                action,
-                end,
+                "expiring_soon" if step == min(expiry.WARN_DAYS) else "expiring",
+                f"{end.what} {when}",
+                end.advice,
+                end.link,
+                "Replace" if is_ours else "Show it",
+                end.at,
             )
         )
     return found

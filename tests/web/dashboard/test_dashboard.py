@@ -53,9 +53,9 @@ def test_P9_attention_comes_in_the_order_of_urgency(client_as, app):
         "Broken cannot be read",
         "Held Co: 31 people",
         "Failing Co: the sync",
-        "Soon: the partner relationship expires in 6 days",
+        "The partner relationship with Soon expires in 6 days",
         "Held Co: 1 conflict",
-        "Later: the partner relationship",
+        "The partner relationship with Later",
     ]
     places = [text.index(word) for word in words]
     assert places == sorted(places)
