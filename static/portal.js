@@ -69,18 +69,29 @@ document.addEventListener("change", (event) => {
   // Choosing a value means: not All any more. Without script, unchecking All is a click of its own.
   const everything = event.target.closest("fieldset")?.querySelector(".rc-all input");
   if (everything && event.target !== everything && event.target.matches(".rc-options input:checked")) everything.checked = false;
-  const all = event.target.closest("[data-select-all]");
-  if (!all) return count(event.target.form);
-  all.form?.querySelectorAll('input[type="checkbox"][name="id"]').forEach((box) => { box.checked = all.checked; });
-  count(all.form);
+  const { form, checked, name } = event.target;
+  const all = event.target.closest("[data-select-all], [data-select-filtered]");
+  if (all) form?.querySelectorAll('input[type="checkbox"][name="id"]').forEach((box) => { box.checked = checked; });
+  // Whoever takes one person out means neither the whole page nor everybody that is filtered any more.
+  if (!checked && (all || name === "id")) form?.querySelectorAll("[data-select-all], [data-select-filtered]").forEach((box) => { box.checked = false; });
+  count(form);
 });
+
+// "Clear selection": the bar goes, so focus returns to where a selection begins.
+document.addEventListener("reset", (event) => setTimeout(() => {
+  count(event.target);
+  event.target.querySelector("[data-select-all]")?.focus();
+}));
 
 function isPoll(triggeringEvent, element) {
   return triggeringEvent === undefined || element.hasAttribute("data-poll");
 }
 function count(form) {
   const shown = form?.querySelector("[data-selected]");
-  if (shown) shown.textContent = `${form.querySelectorAll('input[name="id"]:checked').length} selected`;
+  if (!shown) return;
+  const everybody = form.querySelector("[data-select-filtered]:checked");
+  const number = everybody?.dataset.selectFiltered ?? form.querySelectorAll('input[name="id"]:checked').length;
+  shown.textContent = `${number} selected`;
 }
 function close() {
   if (!dialog?.open) return;
