@@ -45,7 +45,7 @@ EVENTS: dict[str, frozenset[str]] = {
     "asset_deleted": frozenset({"name"}),
     "assets_imported": frozenset({"created", "updated", "rejected"}),
     "end_user_created": frozenset({"name"}),
-    "end_user_changed": frozenset({"name", "changes"}),
+    "end_user_changed": frozenset({"name", "changes", "fields"}),
     "end_user_deleted": frozenset({"name"}),
     "end_user_unlinked": frozenset({"name"}),
     "end_users_deleted": frozenset({"count"}),

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from portal import web
 from portal.access import load, may, requires
 from portal.assets.service import shown_mac
-from portal.end_users import service
+from portal.end_users import history, service
 from portal.end_users.forms import EndUserForm, ImportForm, PinForm
 from portal.errors import Forbidden, Invalid, PortalError
 from portal.exceptions import service as exceptions
@@ -20,7 +20,7 @@ from portal.extensions import db
 from portal.forms import text
 from portal.listing import MAX_PER_PAGE, Listing, parse
 from portal.microsoft import service as microsoft
-from portal.models import Change, EndUser, MicrosoftTenant, Organization, Role, SyncRun
+from portal.models import EndUser, MicrosoftTenant, Organization, Role, SyncRun
 from portal.organizations import service as organizations
 from portal.runs import presenters as run_presenters
 from portal.runtime import runtime
@@ -45,7 +45,6 @@ FIELDS = {
     "source": "Source",
     "in_scope": "Sync",
 }
-HISTORY = 50
 
 
 @bp.get("/organizations/<organization_id>/end-users")
@@ -207,7 +206,8 @@ def detail(end_user_id: str) -> Response:
         runs=run_presenters,
         document=service.documents([row])[0],
         microsoft_tenant=tenant,
-        changes=_history(row),
+        history=history.of(db.session(), row),
+        history_limit=history.LIMIT,
         sync=user_sync.document(organization),
     )
 
@@ -354,17 +354,3 @@ def _run(run_id: str | None) -> SyncRun | None:
 def _require_technician() -> None:
     if not may(Role.TECHNICIAN):
         raise Forbidden("Your role is Read-only. Ask a technician or an administrator.", needed="technician")
-
-
-def _history(row: EndUser) -> list[tuple[Change, SyncRun | None]]:
-    changes = db.session.scalars(
-        select(Change)
-        .where(Change.end_user_id == row.id, Change.state != "staged")
-        .order_by(Change.at.desc())
-        .limit(HISTORY)
-    ).all()
-    runs = {
-        run.id: run
-        for run in db.session.scalars(select(SyncRun).where(SyncRun.id.in_({c.run_id for c in changes})))
-    }
-    return [(change, runs.get(change.run_id)) for change in changes]

@@ -69,6 +69,7 @@ READ_ONLY_COLUMNS = (
 CSV_COLUMNS = (*EDITABLE, *READ_ONLY_COLUMNS)
 LOCKED = "Managed by Microsoft: change it in Entra, it is here within the hour."
 BATCH = 500
+TOLD = 200  # characters of a value in the change history; notes are named alone
 
 
 def create(organization_id: str, values: Mapping[str, str], *, source: str = "manual") -> EndUser:
@@ -107,6 +108,11 @@ def change(row: EndUser, values: Mapping[str, str]) -> bool:
         raise Invalid(errors)
     if not differing:
         return False
+    told = [
+        {"field": name, "old": getattr(row, name)[:TOLD], "new": value[:TOLD]}
+        for name, value in sorted(differing.items())
+        if name != "notes"
+    ]
     for name, value in differing.items():
         setattr(row, name, value)
     _refuse_double(row)
@@ -120,6 +126,7 @@ def change(row: EndUser, values: Mapping[str, str]) -> bool:
         object_id=row.id,
         name=row.display_name,
         changes=", ".join(sorted(differing)),
+        fields=told,
     )
     return True
 

@@ -2,6 +2,8 @@
 
 import re
 
+from portal.audit import Actor, acting_as
+from portal.end_users import service
 from portal.extensions import db
 from portal.models import EndUser, SyncException
 
@@ -16,6 +18,24 @@ def test_P6_history_names_field_old_new_and_the_run(client_as, ids):
     assert "Job Title Receptionist becomes Practice Manager" in history
     assert "First sync ada@rollcall.example" in history
     assert f'href="/sync-runs/{ids["run"]}"' in answer.get_data(as_text=True)
+
+
+def test_P6_history_has_edits_by_hand_with_who_made_them_newest_first(app, client_as, ids):
+    browser = client_as("technician")
+    browser.send(f"/end-users/{ids['person']}/pin/city", {"reason": "their own branch", "expires_at": ""})
+    page = browser.get(f"/end-users/{ids['person']}").get_data(as_text=True)
+    assert "Pinned their own branch City" in re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+    with app.app_context(), acting_as(Actor("script", "api")):
+        person = db.session.get(EndUser, ids["person"])
+        person.city = "Harborview"
+        service.change(person, {"city": "Durban", "notes": "rings on Mondays"})
+        db.session.commit()
+    history = text_of(browser.get(f"/end-users/{ids['person']}")).partition("Change history")[2]
+    assert "Edited City Harborview becomes Durban Notes script through the API" in history
+    assert "rings on Mondays" not in history
+    assert history.index("Edited") < history.index("Pinned") < history.index("Receptionist")
+    log = text_of(client_as("administrator").get("/settings/audit?action=end_user_changed"))
+    assert "city: Harborview → Durban" in log and "rings on Mondays" not in log
 
 
 def test_P6_assets_show_their_addresses_and_who_assigned_them(client_as, ids):
