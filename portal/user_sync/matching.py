@@ -12,6 +12,7 @@ from portal.engine import scope
 from portal.engine.records import FilterSpec, RemoteUser
 from portal.models import DirectoryGroup, DirectoryUser, GroupMembership, MicrosoftTenant
 
+HIDDEN_MEMBERS = "hidden members"  # how the mirror ends the kind of such a group
 NAMED = 200  # people who stay are named up to here; the list of End Users has the others
 
 
@@ -20,17 +21,20 @@ class Match:
     """matching of total users fit all five sections; sections: how many each accepts by itself.
 
     uncounted: ids of chosen groups whose members were not read yet, so that the numbers are lower bounds.
+    hidden: names of those of them that a read went by, since Microsoft hides their members from the portal.
     """
 
     matching: int
     total: int
     sections: Mapping[str, int]
     uncounted: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
 
 def count(session: Session, microsoft_tenant: MicrosoftTenant, spec: FilterSpec) -> Match:
     """Judge every present user of the mirror by ``spec`` (S1-S6). Records that cannot be used match nothing (G8)."""
-    groups_of, deleted, uncounted = _groups(session, microsoft_tenant.id, spec)
+    groups_of, deleted, waiting = _groups(session, microsoft_tenant.id, spec)
+    hidden = tuple(row.display_name for row in waiting if _is_hidden(row, microsoft_tenant))
     columns = (
         DirectoryUser.object_id,
         DirectoryUser.email,
@@ -50,7 +54,7 @@ def count(session: Session, microsoft_tenant: MicrosoftTenant, spec: FilterSpec)
         if not problem
     )
     matching, _, sections = scope.count_matches(users, groups_of, spec, deleted)
-    return Match(matching, len(rows), sections, uncounted)
+    return Match(matching, len(rows), sections, tuple(row.object_id for row in waiting), hidden)
 
 
 def staying(
@@ -90,10 +94,11 @@ def staying(
 
 def _groups(
     session: Session, microsoft_tenant_id: str, spec: FilterSpec
-) -> tuple[dict[str, frozenset[str]], frozenset[str], tuple[str, ...]]:
+) -> tuple[dict[str, frozenset[str]], frozenset[str], list[DirectoryGroup]]:
+    """Groups by user, which of the chosen are gone, and which were not read yet."""
     wanted = [value for value in spec.group.values if value]
     if spec.group.all or not wanted:
-        return {}, frozenset(), ()
+        return {}, frozenset(), []
     of_user: dict[str, set[str]] = {}
     members = session.execute(
         select(GroupMembership.user_object_id, GroupMembership.group_object_id).where(
@@ -113,9 +118,15 @@ def _groups(
             )
         )
     }
-    uncounted = tuple(key for key, row in known.items() if row.members_read_at is None)
     return (
         {user: frozenset(groups) for user, groups in of_user.items()},
         frozenset(wanted) - set(known),
-        uncounted,
+        [row for row in known.values() if row.members_read_at is None],
     )
+
+
+def _is_hidden(row: DirectoryGroup, microsoft_tenant: MicrosoftTenant) -> bool:
+    """Whether a read that wanted the members of a group which hides them came back without."""
+    read_at, wanted_at = microsoft_tenant.last_synced_at, row.members_wanted_at
+    is_read = wanted_at is not None and read_at is not None and read_at > wanted_at
+    return is_read and row.kind.endswith(HIDDEN_MEMBERS)

@@ -84,18 +84,29 @@ class Section:
 
 @dataclass(frozen=True)
 class Summary:
-    """The live line and what enabling or saving would do. rows sum to ``matching``; None while not known.
+    """The live line and what enabling or saving would do. rows sum to ``in_scope``; None while not known.
 
-    scope_change is U11's, by name, for a sync that is enabled. uncounted: groups whose members are being read.
+    in_scope and skipped are the preview's words and sum to ``matching``. unusable: records that match nothing, which
+    the preview counts as skipped too (G8).
+    scope_change is U11's, by name, for a sync that is enabled. uncounted: groups whose members are being read;
+    hidden: names of those whose members Microsoft does not tell.
     """
 
     matching: int
     total: int
     rows: Sequence[tuple[str, str, int]] | None = None
+    skipped: int = 0
+    unusable: int = 0
     culprits: Sequence[str] = ()
     uncounted: int = 0
+    hidden: Sequence[str] = ()
     scope_change: Mapping[str, Any] | None = None
     held: Mapping[str, Any] | None = None
+
+    @property
+    def in_scope(self) -> int:
+        """How many of those that match the sync goes on to decide about."""
+        return self.matching - self.skipped
 
 
 @dataclass(frozen=True)
@@ -199,13 +210,13 @@ def summary(
     scope_change: Mapping[str, Any] | None = None,
     held: Mapping[str, Any] | None = None,
 ) -> Summary:
-    """The right column. ``counts`` are a preview's; the rows always sum to the match, skipped people included."""
+    """The right column. ``counts`` are a preview's; the rows and the skipped people always sum to the match."""
     culprits = [
         SECTION_LABELS[name]
         for name in SECTIONS
         if not getattr(spec, name).all and match.sections.get(name, 0) == 0
     ]
-    rows = None
+    rows, skipped, unusable = None, 0, 0
     if counts is not None and not match.uncounted:
         linked_before = sum(counts.get(key, 0) for key in ("updated", "unchanged", "disabled", "enabled"))
         found = [
@@ -217,15 +228,17 @@ def summary(
         ]
         always = {"New End Users", "Linked to an existing End User", "Conflicts to settle"}
         rows = [row for row in found if row[2] or row[1] in always]
-        skipped = match.matching - sum(row[2] for row in rows)
-        if skipped > 0:
-            rows.append(("player-skip-forward", "Skipped, with a reason each", skipped))
+        skipped = max(0, match.matching - sum(row[2] for row in rows))
+        unusable = max(0, counts.get("skipped", 0) - skipped)
     return Summary(
         matching=match.matching,
         total=match.total,
         rows=rows,
+        skipped=skipped,
+        unusable=unusable,
         culprits=culprits if match.total else (),
         uncounted=len(match.uncounted),
+        hidden=match.hidden,
         scope_change=scope_change,
         held=held,
     )

@@ -1,9 +1,14 @@
 """U1-U5, U9-U11, S3, S7: the set-up pop-up before anything is saved."""
 
+import re
+from datetime import timedelta
+
 import pytest
 
+from portal.clock import utcnow
+from portal.exceptions import service as exceptions
 from portal.extensions import db
-from portal.models import DirectoryGroup, MicrosoftTenant, Role, SyncRun, UserSync
+from portal.models import DirectoryGroup, MicrosoftTenant, Organization, Role, SyncRun, UserSync
 from portal.user_sync import service
 from tests.web import customers
 from tests.web.user_sync.forms import everything, url
@@ -236,3 +241,48 @@ def test_T6_a_large_tenant_gets_its_number_at_once_and_the_sums_apart(client_as,
         as_text=True
     )
     assert "New End Users" in text and 'id="match"' not in text and "hx-trigger" not in text
+
+
+def test_U5_skipped_people_and_unusable_records_add_up_as_in_the_preview(client_as, app, customer):
+    with app.app_context():
+        microsoft = db.session.scalar(db.select(MicrosoftTenant))
+        unwanted = customers.directory_user(microsoft, "Ed Off", "ed@harborview.example")
+        exceptions.never_sync(db.session.get(Organization, customer), unwanted.object_id, reason="A kiosk.")
+        bad = customers.directory_user(microsoft, "Fay Bad", "fay@harborview.example")
+        bad.raw, bad.problem = {**bad.raw, "displayName": 7}, "Its displayName is no text."
+        db.session.commit()
+
+    def words(answer):
+        return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.get_data(as_text=True)))
+
+    browser = client_as()
+    text = words(browser.htmx(url(customer, "/recount"), "match", everything(), method="POST"))
+    assert "5 of 6 Microsoft users match" in text
+    assert "In scope 4 Skipped, with a reason each 1 Match 5" in text
+    assert "1 more record of Microsoft cannot be used and matches nothing" in text
+    preview = words(browser.htmx(url(customer, "/preview"), "dialog", everything(), method="POST"))
+    assert "6 read = 4 in scope + 0 out of scope + 2 skipped" in preview
+
+
+def test_S6_a_group_that_hides_its_members_says_so_once_a_read_went_by_it(client_as, app, customer):
+    with app.app_context():
+        microsoft = db.session.scalar(db.select(MicrosoftTenant))
+        group = customers.group(microsoft, "Board", kind="Security, hidden members")
+        key, group.members_wanted_at = group.object_id, utcnow()
+        microsoft.last_synced_at = group.members_wanted_at - timedelta(hours=1)
+        db.session.commit()
+    form = everything(group_all=None, group=key)
+
+    browser = client_as(Role.READ_ONLY)
+
+    def line():
+        answer = browser.htmx(url(customer, "/recount"), "match", form, method="POST")
+        return answer.get_data(as_text=True)
+
+    assert "The members of 1 group are being read" in line()
+    with app.app_context():
+        db.session.scalar(db.select(MicrosoftTenant)).last_synced_at = utcnow() + timedelta(seconds=1)
+        db.session.commit()
+    text = line()
+    assert "are being read" not in text and "every 3s" not in text
+    assert "Board</bdi>” hides its members" in text and "Member.Read.Hidden" in text
