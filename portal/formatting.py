@@ -59,6 +59,13 @@ def or_dash(value: object) -> object:
     return DASH if value is None or value == "" else value
 
 
+def products(names: str, number: int) -> str:
+    """Products in the width of a table's column: "Business Premium +2". ``names`` are comma-separated, ``number`` is how many."""
+    first = names.partition(", ")[0]
+    short = first.removeprefix("Microsoft 365 ").removeprefix("Microsoft ")
+    return f"{short} +{number - 1:,}" if number > 1 else short
+
+
 def harmless(text: object) -> str:
     """Text with a replacement sign for each control character, direction override and half character.
 
@@ -115,6 +122,7 @@ def init_formatting(app: Flask) -> None:
         harmless=harmless,
         bdi=bdi,
         mfa_methods=mfa_methods,
+        products=products,
         ago=_timed(relative),
         clock_time=_timed(clock_text),
     )

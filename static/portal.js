@@ -2,6 +2,7 @@
 const dialog = document.getElementById("dialog");
 let opener = null;
 let leftFrom = null;
+let typed = null; // a search goes on that is typed while the answer to its beginning comes in
 
 document.addEventListener("htmx:configRequest", (event) => {
   const token = document.querySelector('meta[name="csrf-token"]');
@@ -11,6 +12,7 @@ document.addEventListener("htmx:configRequest", (event) => {
 
 // An error that the server has put into words: shown in its place, however it was answered.
 document.addEventListener("htmx:beforeSwap", (event) => {
+  typed = document.activeElement?.matches("#quick-search") ? document.activeElement.value : null;
   if (event.detail.target.id === "toasts") Object.assign(event.detail, { shouldSwap: true, isError: false });
 });
 
@@ -20,6 +22,11 @@ document.addEventListener("htmx:beforeRequest", (event) => {
 });
 
 document.addEventListener("htmx:afterSwap", (event) => {
+  const search = document.getElementById("quick-search");
+  if (typed !== null && search && search.value !== typed) {
+    search.value = typed;
+    search.dispatchEvent(new Event("input", { bubbles: true }));
+  }
   if (event.detail.target === dialog) {
     if (dialog.innerHTML.trim() && !dialog.open) dialog.showModal();
     const heading = dialog.querySelector("h1, h2");
@@ -90,8 +97,7 @@ function count(form) {
   const shown = form?.querySelector("[data-selected]");
   if (!shown) return;
   const everybody = form.querySelector("[data-select-filtered]:checked");
-  const number = everybody?.dataset.selectFiltered ?? form.querySelectorAll('input[name="id"]:checked').length;
-  shown.textContent = `${number} selected`;
+  shown.textContent = `${everybody?.dataset.selectFiltered ?? form.querySelectorAll('input[name="id"]:checked').length} selected`;
 }
 function close() {
   if (!dialog?.open) return;

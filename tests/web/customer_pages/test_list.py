@@ -3,6 +3,7 @@
 import csv
 import io
 
+import pytest
 from sqlalchemy import select
 
 from portal.extensions import db
@@ -25,6 +26,14 @@ def test_P5_names_wrap_and_are_not_clipped_and_products_are_short(app, client_as
     text = client_as("read-only").get(f"/organizations/{ids['organization']}/end-users").get_data(as_text=True)
     assert ">Business Premium<" in text
     assert 'title="Microsoft 365 Business Premium"' in text
+    with app.app_context():
+        person = db.session.get(EndUser, ids["person"])
+        person.link.license_names = "Microsoft 365 Business Premium, Power BI Pro, Visio Plan 2"
+        person.link.license_sku_ids = ["a", "b", "c"]
+        db.session.commit()
+    text = client_as("technician").get(f"/organizations/{ids['organization']}/end-users").get_data(as_text=True)
+    assert ">Business Premium +2<" in text
+    assert 'title="Microsoft 365 Business Premium, Power BI Pro, Visio Plan 2"' in text
     lead = text[text.index("rc-lead") - 60 : text.index("rc-lead") + 60]
     assert "rc-nowrap" not in lead
 
@@ -53,3 +62,23 @@ def test_P5_the_checked_people_are_exported_in_the_order_of_the_list(app, client
     assert exported(filtered="?sort=-name", **some) == ["Dag Holt", "Bea Quist"]
     assert exported(filtered="?q=cleo", all_filtered="1", **some) == ["Cleo Park"]
     assert client.send(f"{path}.csv", data={"filtered": ""}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("path", "block"),
+    [("/organizations", "organizations_table"), ("/microsoft-tenants", "tenants_table"), ("/sync-runs", "runs_table")],
+)
+def test_lists_search_after_a_pause_in_the_address_and_keep_focus_and_view(client_as, ids, path, block):
+    browser = client_as("read-only")
+    text = browser.get(path).get_data(as_text=True)
+    form = text[text.index(f'hx-get="{path}" hx-target="#{block}"') :]
+    form = form[: form.index("</form>")]
+    assert "delay:300ms" in form and 'hx-push-url="true"' in form
+    assert 'id="quick-search" name="q"' in form  # htmx gives focus back by the id
+    answer = browser.htmx(f"{path}?q=harborview", block)
+    assert "<html" not in answer.get_data(as_text=True) and f'id="{block}"' in answer.get_data(as_text=True)
+
+
+def test_searching_microsoft_tenants_stays_in_the_view(client_as, ids):
+    text = client_as("read-only").get("/microsoft-tenants?mapped=false").get_data(as_text=True)
+    assert '<input type="hidden" name="mapped" value="false">' in text
