@@ -10,7 +10,7 @@ from portal import access, web
 from portal.errors import Invalid, NotFound
 from portal.extensions import db
 from portal.microsoft import service as microsoft
-from portal.models import MicrosoftTenant, Organization, Role, Tenant
+from portal.models import EndUser, MicrosoftTenant, Organization, Role, Tenant
 from portal.organizations import service as organizations
 from portal.recovery import service
 from portal.tenants import service as tenants
@@ -31,10 +31,15 @@ def index(organization_id: str) -> Response:
 @bp.post("")
 @access.requires(Role.TECHNICIAN)
 def clean_up(organization_id: str) -> Response:
-    """Step 2: ask once more, then delete the checked people and unlink the others. Nobody older is ever deleted (R3)."""
+    """Step 2: ask once more, then delete the checked people and unlink the others. Nobody older is ever deleted (R3).
+
+    A search or a view posts this form too, as ``look``, so that it keeps what is checked; it does nothing else.
+    """
     organization = _organization(organization_id)
     _, wrong = _wrong(organization)
     wrong_id = "" if wrong is None else wrong.id
+    if request.form.get("look"):
+        return _page(organization)
     wanted, unlink = request.form.getlist("id"), bool(request.form.get("unlink"))
     if not wanted and not unlink:
         return _page(organization, problem="Check at least one person, or the box that unlinks the others.")
@@ -119,6 +124,10 @@ def _wrong(
     return found, wrong
 
 
+def _fits(row: EndUser, q: str) -> bool:
+    return all(word in f"{row.display_name} {row.email}".casefold() for word in q.casefold().split())
+
+
 def _page(organization: Organization, problem: str = "") -> Response:
     session = db.session()
     synced, wrong = _wrong(organization)
@@ -126,6 +135,11 @@ def _page(organization: Organization, problem: str = "") -> Response:
     sync = user_sync.find(organization)
     is_on = sync is not None and sync.enabled
     people_are_out = not found.created and not found.linked
+    look, q = request.values.get("look", ""), request.values.get("q", "").strip()[:200]
+    fitting = [one for one in found.created if (look != "careful" or one.warnings) and _fits(one.end_user, q)]
+    checked = set(request.form.getlist("id")) if problem or request.method == "POST" else None
+    shown = fitting[:SHOWN]
+    listed = {one.end_user.id for one in shown}
     skipped = request.args.get("step") == "3"
     step = 1 if is_on else 2 if not people_are_out and not skipped else 3
     mapped = select(Tenant.microsoft_tenant_id).where(Tenant.microsoft_tenant_id.is_not(None))
@@ -137,8 +151,18 @@ def _page(organization: Organization, problem: str = "") -> Response:
         found=found,
         synced=synced,
         wrong=wrong,
-        shown=found.created[:SHOWN],
-        checked=set(request.form.getlist("id")) if problem else None,
+        look=look,
+        q=q,
+        careful=sum(bool(one.warnings) for one in found.created),
+        fitting=len(fitting),
+        shown=shown,
+        checked=checked,
+        elsewhere=[
+            one.end_user.id
+            for one in found.created
+            if one.end_user.id in (checked or ()) and one.end_user.id not in listed
+        ],
+        unlink=request.method != "POST" or bool(request.form.get("unlink")),
         sync=sync,
         is_on=is_on,
         step=step,

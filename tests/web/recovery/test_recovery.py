@@ -215,3 +215,18 @@ def test_R3_a_wrong_tenant_that_was_removed_already_can_still_be_recovered_from(
     with app.app_context():
         assert db.session.get(EndUser, customer["cid"]).job_title == "Driver"
     assert "Nobody here was created or is linked by" in browser.get(address(customer)).text
+
+
+def test_P12_a_search_or_a_view_keeps_what_is_checked_and_deletes_nobody(client_as, app, customer):
+    browser = client_as(Role.TECHNICIAN)
+    form = {"id": [customer["ann"], customer["bob"]], "look": "careful", "confirmed": "1", "unlink": "1"}
+    text = browser.send(address(customer), form).get_data(as_text=True)
+    assert "Edited or owning Assets" in text and "1 more is checked and not shown here." in text
+    assert f'type="hidden" name="id" value="{customer["ann"]}"' in text
+    assert f'value="{customer["bob"]}" aria-label="Delete Bob" checked' in text
+    assert 'name="unlink" value="1" checked' in text
+    assert names(app) == ["Ann", "Bob", "Cid", "Old"]
+    text = browser.send(address(customer), {"look": "all", "q": "ann"}).get_data(as_text=True)
+    assert 'aria-label="Delete Ann">' in text and "Delete Bob" not in text
+    page = client_as(Role.READ_ONLY).get(address(customer) + "?look=all&q=nobody")
+    assert "Nobody here has “<bdi>nobody</bdi>”" in page.get_data(as_text=True)
