@@ -9,6 +9,7 @@ from portal import access, web
 from portal.clock import utcnow
 from portal.dashboard import presenters, service
 from portal.extensions import db
+from portal.formatting import viewer_zone
 from portal.models import Role
 from portal.runs import presenters as run_presenters
 from portal.runtime import runtime
@@ -21,7 +22,7 @@ bp = Blueprint("dashboard", __name__)
 def index() -> Response:
     """Everything that needs a person, most urgent first, each with its one next action."""
     session, now = db.session(), utcnow()
-    days = service.days(session, now)
+    days = service.days(session, now, viewer_zone())
     kinds = ("Updated", "New", "Marked")
     return web.render(
         "dashboard/index.html",

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
-from sqlalchemy import case, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Label, case, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.config import Settings
 from portal.microsoft import expiry
@@ -200,34 +200,42 @@ def figures(session: Session) -> dict[str, int]:
     }
 
 
-def days(session: Session, now: datetime) -> list[Day]:
-    """The last fourteen days, oldest first (UTC days)."""
-    start = (now - timedelta(days=DAYS - 1)).replace(hour=0, minute=0, second=0, microsecond=0)
-    changes: dict[date, dict[str, int]] = {}
-    day_of = func.date(Change.at)
+def days(session: Session, now: datetime, zone: tzinfo = UTC) -> list[Day]:
+    """The last fourteen days of ``zone``, oldest first."""
+    today = now.astimezone(zone).date()
+    dates = [today - timedelta(days=DAYS - 1 - offset) for offset in range(DAYS)]
+    bounds = [datetime.combine(day, time(), zone).astimezone(UTC) for day in dates]
+    start = bounds[0]
+
+    def place_of(moment: InstrumentedAttribute[datetime]) -> Label[int]:
+        return case(*((moment >= bound, place) for place, bound in reversed(list(enumerate(bounds))))).label(
+            "place"
+        )
+
+    changes: dict[int, dict[str, int]] = {}
     applied = (
-        select(day_of, Change.decision, func.count())
+        select(place_of(Change.at), Change.decision, func.count())
         .where(Change.at >= start, Change.state == "applied")
-        .group_by(day_of, Change.decision)
+        .group_by("place", Change.decision)
     )
-    for day, decision, number in session.execute(applied):
+    for place, decision, number in session.execute(applied):
         for kind, words in KINDS.items():
             if decision in words:
-                per_day = changes.setdefault(_as_date(day), {})
+                per_day = changes.setdefault(place, {})
                 per_day[kind] = per_day.get(kind, 0) + number
     failed = func.sum(case((SyncRun.status == "failed", 1), else_=0))
-    run_day = func.date(SyncRun.created_at)
     runs = {
-        _as_date(day): (number, int(failures or 0))
-        for day, number, failures in session.execute(
-            select(run_day, func.count(), failed).where(SyncRun.created_at >= start).group_by(run_day)
+        place: (number, int(failures or 0))
+        for place, number, failures in session.execute(
+            select(place_of(SyncRun.created_at), func.count(), failed)
+            .where(SyncRun.created_at >= start)
+            .group_by("place")
         )
     }
     result = []
-    for offset in range(DAYS):
-        day = (start + timedelta(days=offset)).date()
-        number, failures = runs.get(day, (0, 0))
-        found = changes.get(day, {})
+    for place, day in enumerate(dates):
+        number, failures = runs.get(place, (0, 0))
+        found = changes.get(place, {})
         result.append(Day(day, {kind: found.get(kind, 0) for kind in KINDS}, failures, number))
     return result
 
@@ -372,7 +380,3 @@ def _conflicts(session: Session) -> list[Attention]:
         )
         for organization, number, since in rows
     ]
-
-
-def _as_date(value: object) -> date:
-    return value if isinstance(value, date) else date.fromisoformat(str(value))

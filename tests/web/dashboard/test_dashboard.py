@@ -1,6 +1,7 @@
 """P9: the dashboard."""
 
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -144,3 +145,40 @@ def test_P9_people_per_organization_add_up_to_what_is_shown(client_as, app):
     part = page.partition("People per Organization")[2]
     assert part.index(f"/organizations/{ids[0]}/end-users") < part.index(f"/organizations/{ids[1]}/end-users")
     assert "4 End Users in all." in part
+
+
+def test_P9_the_charts_count_by_the_viewers_days(app):
+    now = datetime(2026, 11, 25, 1, 0, tzinfo=UTC)
+    with app.app_context():
+        row = customers.organization("Marula Foods", customers.microsoft_tenant())
+        for hour in (20, 23):  # the 24th in UTC; in Johannesburg the latter is the 25th, 01:00
+            db.session.add(
+                SyncRun(
+                    organization_id=row.id,
+                    trigger="hourly",
+                    status="failed" if hour == 23 else "succeeded",
+                    created_at=datetime(2026, 11, 24, hour, 0, tzinfo=UTC),
+                    started_by="schedule",
+                )
+            )
+        db.session.commit()
+        utc = service.days(db.session(), now)
+        local = service.days(db.session(), now, ZoneInfo("Africa/Johannesburg"))
+        west = service.days(db.session(), now, ZoneInfo("America/New_York"))
+    assert [(day.day.day, day.runs, day.failures) for day in utc[-2:]] == [(24, 2, 1), (25, 0, 0)]
+    assert [(day.day.day, day.runs, day.failures) for day in local[-2:]] == [(24, 1, 0), (25, 1, 1)]
+    assert [(day.day.day, day.runs, day.failures) for day in west[-2:]] == [(23, 0, 0), (24, 2, 1)]
+
+
+def test_P9_the_numbers_under_the_figures_lead_to_their_runs_and_organizations(client_as, app):
+    with app.app_context():
+        row = customers.organization("Marula Foods", customers.microsoft_tenant())
+        db.session.add(
+            SyncRun(organization_id=row.id, trigger="hourly", status="failed", created_at=utcnow(), started_by="schedule")
+        )
+        db.session.commit()
+    browser = client_as(Role.READ_ONLY)
+    text = browser.get("/").get_data(as_text=True)
+    assert '<a href="/sync-runs?status=failed">1 failed</a>' in text
+    assert '<a href="/organizations?sync=none">1 not set up</a>' in text
+    assert "Marula Foods" in browser.get("/organizations?sync=none").get_data(as_text=True)
