@@ -1,27 +1,92 @@
-"""The browser tests' Chromium: found as ``make test`` finds it. A missing one fails the tests, it never skips them."""
+"""The browser tests' Chromium, the guard over every page, and a portal at work.
+
+Chromium is found as ``make test`` finds it. A missing one fails the tests, it never skips them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tools import browser
+from tests.browser.at_work import PASSWORD, PEOPLE, AtWork, at_work
+from tests.browser.guard import Guard
+from tools import browser as chromium
 
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
     """What pytest-playwright starts Chromium with. No sandbox: it refuses to run as root, and pages are our own."""
-    path = browser.find()
+    path = chromium.find()
     if path is None:
-        pytest.fail(browser.ADVICE, pytrace=False)
+        pytest.fail(chromium.ADVICE, pytrace=False)
     return {**browser_type_launch_args, "executable_path": path, "args": ["--no-sandbox", "--disable-dev-shm-usage"]}
 
 
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]:
+    """The simulated Microsoft's certificate is signed by an authority of the test's own."""
+    return {**browser_context_args, "ignore_https_errors": True}
+
+
+@pytest.fixture(autouse=True)
+def guard() -> Iterator[Guard]:
+    """Fails the test for a console error, a CSP violation, a request elsewhere or an answer that no journey expects."""
+    watching = Guard()
+    yield watching
+    watching.verdict()
+
+
+@pytest.fixture
+def context(context: BrowserContext, guard: Guard) -> BrowserContext:
+    """pytest-playwright's own, watched: what its ``page`` belongs to."""
+    guard.watch(context)
+    return context
+
+
+@pytest.fixture(scope="module")
+def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AtWork]:
+    """One portal and its simulated Microsoft for all tests of a file."""
+    with at_work(tmp_path_factory.mktemp("portal")) as running:
+        yield running
+
+
+@pytest.fixture
+def visit(
+    browser: Browser, browser_context_args: dict[str, Any], guard: Guard, portal: AtWork
+) -> Iterator[Callable[..., Page]]:
+    """Open a browser for somebody who is signed in, as wide and as dark as told, with script or without."""
+    contexts: list[BrowserContext] = []
+    guard.home(portal.base)
+
+    def sign_in(role: str = "administrator", **options: Any) -> Page:
+        known = {"storage_state": portal.signed_in[role]} if role in portal.signed_in else {}
+        context = browser.new_context(**{**browser_context_args, "base_url": portal.base, **known, **options})
+        contexts.append(context)
+        context.set_default_timeout(20_000)
+        guard.watch(context)
+        page = context.new_page()
+        page.goto("/" if known else "/login")
+        if not known:
+            page.get_by_label("Email").fill(PEOPLE[role])
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Sign in", exact=True).click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Dashboard")
+        portal.signed_in[role] = context.storage_state()
+        return page
+
+    yield sign_in
+    for context in contexts:
+        context.close()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark this folder's tests, so that ``-m 'not browser'`` leaves them out."""
+    """Mark this folder's tests, so that ``-m 'not browser'`` leaves them out; one process runs all of a file."""
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))

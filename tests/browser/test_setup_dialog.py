@@ -17,11 +17,12 @@ from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db, mark_write
 from portal.models import Account, Base, Organization, Role
+from tests.browser.guard import Guard
 from tests.web import customers
 
 
 @pytest.fixture
-def tenant_page(tmp_path: Path, page: Page) -> Iterator[str]:
+def tenant_page(tmp_path: Path, page: Page, guard: Guard) -> Iterator[str]:
     """The address of a Tenant with one Organization, in a browser that is signed in as an administrator."""
     app = create_app(Settings(data_dir=tmp_path, secret_key="k" * 40, scheduler="off"))
     with app.app_context():
@@ -47,6 +48,7 @@ def tenant_page(tmp_path: Path, page: Page) -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     base = f"http://127.0.0.1:{server.server_port}"
+    guard.home(base)
     cookie = {"name": "rollcall", "value": signer.dumps({"_user_id": token, "_fresh": True}), "url": base}
     page.context.add_cookies([cookie])  # type: ignore[list-item]
     yield base + path
@@ -87,8 +89,9 @@ def test_U13_escape_closes_and_gives_the_focus_back(page: Page, tenant_page: str
 
 
 def test_U3_an_error_keeps_the_dialog_and_moves_the_focus_to_the_summary(
-    page: Page, tenant_page: str
+    page: Page, tenant_page: str, guard: Guard
 ) -> None:
+    guard.expect(422, "/user-sync")
     page.goto(tenant_page)
     page.get_by_role("link", name="Set Up").first.click()
     dialog = page.get_by_role("dialog")
