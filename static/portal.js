@@ -19,6 +19,9 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 document.addEventListener("htmx:beforeRequest", (event) => {
   if (document.hidden && isPoll(event.detail.requestConfig.triggeringEvent, event.target)) event.preventDefault();
   if (event.detail.target === dialog && !dialog.open) opener = document.activeElement;
+  // An answer whose place is gone by now, as the live line's when the dialog shows the preview already, is let go.
+  const { elt, target } = event.detail;
+  elt.addEventListener("htmx:beforeOnLoad", (answer) => { if (!target.isConnected) answer.preventDefault(); }, { once: true });
 });
 
 document.addEventListener("htmx:afterSwap", (event) => {
