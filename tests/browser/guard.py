@@ -38,8 +38,10 @@ class Guard:
         assert not trouble, "\n".join(trouble)
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        # An answer's status is judged by the answer.
-        if message.type == "error" and not message.text.startswith("Failed to load resource: the server responded"):
+        # An answer's status is judged by the answer. htmx calls it an error that a newer question replaces an older one
+        # (hx-sync); a request that fails by itself is seen as such.
+        quiet = ("Failed to load resource: the server responded", "htmx:afterRequest", "htmx:sendAbort")
+        if message.type == "error" and not message.text.startswith(quiet):
             self._trouble.append(f"console: {message.text}")
 
     def _on_web_error(self, error: WebError) -> None:

@@ -1,0 +1,69 @@
+"""U13: axe and the width of every page, with something on it, in light and dark, wide and on a phone."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+AXE = Axe()
+ONLY_VIOLATIONS = {"resultTypes": ["violations"]}
+
+
+@pytest.fixture(scope="module")
+def pages(portal):
+    """The address of every page, with something on it: a hold, a conflict, an Asset, a pin, somebody of the sync."""
+    names = [f"Walter Walked {number}" for number in range(5)]
+    organization, ids = portal.synced("Walked", "Walking", *names, hold={"percent": 10, "minimum": 2})
+    first = portal.api.everything(f"/organizations/{organization}/user-sync/runs")[0]["id"]
+    person = portal.person(organization, names[0])
+    exception = {"kind": "pin", "end_user_id": person, "field": "job_title", "reason": "Ours is right"}
+    portal.api.post(f"/organizations/{organization}/exceptions", exception)
+    asset = {"name": "LAPTOP-7", "mac_addresses": ["02-00-00-00-00-07"], "end_user_id": person}
+    asset_id = portal.api.post(f"/organizations/{organization}/assets", asset)["id"]
+    for id_ in ids[2:]:
+        portal.control.disable_user(portal.home.id, id_)
+    for word in ("One", "Two"):
+        portal.control.create_user(
+            portal.home.id,
+            displayName=f"Dora {word}",
+            userPrincipalName=f"dora.{word.lower()}@{portal.home.domains[0]}",
+            mail=f"dora@{portal.home.domains[0]}",
+            department="Walking",
+        )
+    held = portal.api.synced(organization)
+    assert held["status"] == "held", held
+    assert portal.api.everything(f"/organizations/{organization}/conflicts") != []
+    own, runs = f"/organizations/{organization}", f"/sync-runs/{first}"
+    directory = f"/microsoft-tenants/{portal.home_id}"
+    tenant = f"/tenants/{portal.tenant_id}"
+    return [
+        "/", "/search?q=a", "/account", "/nowhere",
+        "/organizations", "/organizations/new", own, f"{own}/edit", f"{own}/history", f"{own}/exceptions",
+        f"{own}/conflicts", f"{own}/recovery", f"{own}/assets", f"{own}/assets/new", f"{own}/assets/import",
+        f"/assets/{asset_id}", f"/assets/{asset_id}/delete",
+        f"{own}/end-users", f"{own}/end-users/new", f"{own}/end-users/import",
+        f"/end-users/{person}", f"/end-users/{person}/why", f"/end-users/{person}/delete",
+        f"/end-users/{person}/unlink", f"/end-users/{person}/pin/city",
+        f"{own}/user-sync", f"{own}/user-sync/status", f"{own}/user-sync/disable",
+        f"/organizations/{portal.organization_id}/user-sync", f"/organizations/{portal.organization_id}/delete",
+        tenant, f"{tenant}/map", f"{tenant}/unmap", f"{tenant}/rename", f"{tenant}/delete", "/tenants/new",
+        "/microsoft-tenants", "/microsoft-tenants/connect", "/microsoft-tenants/discover",
+        directory, f"{directory}/coverage", f"{directory}/remove", f"{directory}/map",
+        "/sync-runs", runs, f"{runs}/undo", f"/sync-runs/{held['id']}",
+        "/settings/about", "/settings/people", "/settings/tokens", "/settings/microsoft", "/settings/notifications",
+        "/settings/audit",
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_U13_every_page_is_accessible_and_fits(visit, guard, pages, scheme, width):
+    guard.expect(404, "/nowhere")
+    page = visit(color_scheme=scheme, viewport={"width": width, "height": 900})
+    found = []
+    for path in pages:
+        page.goto(path)
+        for violation in AXE.run(page, options=ONLY_VIOLATIONS).response["violations"]:
+            found.append((path, violation["id"], [node["html"][:160] for node in violation["nodes"][:3]]))
+        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            found.append((path, "scrolls sideways"))
+    page.goto("about:blank")
+    assert found == []
