@@ -64,13 +64,11 @@ def expiring(session: Session, runtime: Runtime, now: datetime) -> dict[str, Not
     """Secrets, certificates and partner relationships that end within 60, 30 or 7 days, each step told once (C5)."""
     found: dict[str, Notice] = {}
     for one in expiry.radar(session, runtime.settings):
-        step, left = one.step(now), one.days_left(now)
+        step = one.step(now)
         if step is None or one.at is None:
             continue
-        day = f"{one.at:%d %b %Y}"
-        when = f"has expired on {day}" if one.at <= now else f"expires in {left} days, on {day}"
         found[f"expiring:{one.key}:{one.at:%Y%m%d}:{step}"] = Notice(
-            "expiring", f"{one.what} {when}", one.advice
+            "expiring", one.sentence(now), one.advice
         )
     return found
 

@@ -92,15 +92,14 @@ def _expiring(session: Session, settings: Settings, now: datetime) -> list[Atten
     """C5: what the radar warns of now; within 7 days it is urgent."""
     found = []
     for end in expiry.radar(session, settings):
-        step, left = end.step(now), end.days_left(now)
-        if step is None or end.at is None:
+        step = end.step(now)
+        if step is None:
             continue
-        when = f"expires in {left} days, on {end.at.day} {end.at:%b %Y}" if end.at > now else "has expired"
         is_ours = end.key.startswith("app")
         found.append(
             Attention(
                 "expiring_soon" if step == min(expiry.WARN_DAYS) else "expiring",
-                f"{end.what} {when}",
+                end.sentence(now),
                 end.advice,
                 end.link,
                 "Replace" if is_ours else "Show it",

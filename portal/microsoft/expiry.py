@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.config import Settings
+from portal.formatting import plural
 from portal.graph.clouds import DEFAULT, REGISTRATIONS
 from portal.microsoft import credentials
 from portal.models import MicrosoftTenant
@@ -35,6 +36,18 @@ class End:
         """The warning in force: 7, 30 or 60; None when there is none yet."""
         left = self.days_left(now)
         return None if left is None else next((days for days in WARN_DAYS if left <= days), None)
+
+    def sentence(self, now: datetime) -> str:
+        """What ends when: "The portal's client secret expires in 6 days, on 1 Dec 2026". The day is in UTC."""
+        if self.at is None:
+            return f"{self.what} expires on a day that is not known"
+        day = f"on {self.at.day} {self.at:%b %Y}"
+        if self.at <= now:
+            return f"{self.what} has expired {day}"
+        left = (self.at - now).days
+        return f"{self.what} expires " + (
+            f"in {plural(left, 'day')}, {day}" if left else f"within a day, {day}"
+        )
 
 
 def registration_label(shown: credentials.Overview, home: str) -> str:

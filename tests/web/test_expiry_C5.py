@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -42,6 +42,22 @@ def test_C5_steps(app, days, told):
     with app.app_context():
         partner_of("Reef", days)
         assert len(alerts.expiring(db.session(), runtime(), utcnow())) == told
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (timedelta(days=6, hours=1), "The secret expires in 6 days, on 1 Dec 2026"),
+        (timedelta(days=1), "The secret expires in 1 day, on 26 Nov 2026"),
+        (timedelta(hours=3), "The secret expires within a day, on 25 Nov 2026"),
+        (timedelta(0), "The secret has expired on 25 Nov 2026"),
+        (None, "The secret expires on a day that is not known"),
+    ],
+)
+def test_C5_what_ends_when_is_one_sentence(left, said):
+    now = datetime(2026, 11, 25, 8, tzinfo=UTC)
+    end = expiry.End("app", "The secret", None if left is None else now + left, "", "")
+    assert end.sentence(now) == said
 
 
 def test_C5_the_day_of_the_environments_secret_is_noted_and_holds_for_that_secret_only(app, client_as):
