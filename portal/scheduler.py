@@ -31,6 +31,7 @@ from portal.microsoft.gateway import source_factory
 from portal.models import MicrosoftTenant, SyncRun
 from portal.runs import history, retention
 from portal.runtime import Runtime
+from portal.seats import Seats
 from portal.user_sync import queue
 from portal.user_sync.queue import Work
 
@@ -39,8 +40,10 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 2  # how soon work queued by another process is seen; our own wakes us at once
 SCHEDULE_SECONDS = 5
 CHECK_SECONDS = 600
-THREADS = {"hourly": 8, "delayed": 2, "slow": 6, "check": 1}
+THREADS = {"hourly": 64, "delayed": 16, "slow": 6, "check": 1}
 """Slow passes mostly wait for their turns: side by side, so that a large tenant and small ones take theirs page by page (T7)."""
+SEATS = {"hourly": 8, "delayed": 2}
+"""How many of a lane's threads work at once; the others wait for Microsoft, which throttles them, or for a seat (G5)."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(hours=1)
 BROKEN = (
     "Something went wrong inside Rollcall, so this run ended early. The next run heals it; the log says more."
@@ -60,6 +63,7 @@ class Scheduler:
         self._active: set[tuple[str, str]] = set()
         self._pauses: dict[Work, tuple[datetime, timedelta]] = {}
         self._pools: dict[str, ThreadPoolExecutor] = {}
+        self._seats = {lane: Seats(number, self._stopping) for lane, number in SEATS.items()}
         self._jobs: BackgroundScheduler | None = None
         self._dispatcher: threading.Thread | None = None
 
@@ -191,12 +195,14 @@ class Scheduler:
         elif work.lane == "slow":
             self._slow_pass(work.microsoft_tenant_id)
         else:
-            self._runner().run_tenant(work.microsoft_tenant_id, self._owner, (work.lane,))
+            seats = self._seats[work.lane]
+            with seats.taken():
+                self._runner(seats).run_tenant(work.microsoft_tenant_id, self._owner, (work.lane,))
 
-    def _runner(self) -> Runner:
+    def _runner(self, seats: Seats) -> Runner:
         return Runner(
             sessions=self._runtime.sessions,
-            source_factory=self._sources(),
+            source_factory=self._sources(seats.pause),
             now=utcnow,
             interval_minutes=self._runtime.settings.sync_interval_minutes,
             should_stop=self._stopping.is_set,
@@ -204,12 +210,12 @@ class Scheduler:
         )
 
     def _slow_pass(self, microsoft_tenant_id: str) -> None:
-        SlowPass(self._runtime.sessions, self._sources(), utcnow, self._stopping.is_set).run(
+        SlowPass(self._runtime.sessions, self._sources(self.pause), utcnow, self._stopping.is_set).run(
             microsoft_tenant_id, self._owner
         )
 
-    def _sources(self) -> SourceFactory:
-        return source_factory(self._runtime, wait=self.pause, should_stop=self._stopping.is_set)
+    def _sources(self, wait: Callable[[float], None]) -> SourceFactory:
+        return source_factory(self._runtime, wait=wait, should_stop=self._stopping.is_set)
 
     def _check(self, microsoft_tenant_id: str) -> None:
         """The daily check of one connection; a fixed one brings its syncs back at once (G2)."""

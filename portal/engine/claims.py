@@ -14,8 +14,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, sessionmaker
 
 from portal.models import MicrosoftTenant
 
-TTL = timedelta(seconds=90)
-"""How long a lease lives without a beat; chunks and pages beat far more often."""
+TTL = timedelta(seconds=150)
+"""How long a lease lives without a beat. Chunks and pages beat far more often; one request may take 2 minutes (G5)."""
 
 Part = Literal["run", "slow"]
 

@@ -64,3 +64,55 @@ def test_T7_a_large_tenant_does_not_keep_the_small_ones_from_their_slow_pass(
     finally:
         small_is_done.set()
         working.stop(wait=20)
+
+
+def test_G5_tenants_that_wait_for_microsoft_leave_their_seats_to_the_others(
+    app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one seat: a tenant is throttled for as long as the other one is not done."""
+    with app.app_context():
+        rows = [
+            MicrosoftTenant(directory_id=name, name=name, connected_at=utcnow(), read_requested_at=asked)
+            for name, asked in (("throttled", utcnow()), ("quick", None))
+        ]
+        db.session.add_all(rows)
+        db.session.commit()
+        throttled, quick = (row.id for row in rows)
+    begun, quick_is_done = threading.Event(), threading.Event()
+
+    class Throttled(Directory):
+        wait: Any = None
+
+        def organization(self) -> Any:
+            begun.set()
+            while not quick_is_done.is_set():
+                self.wait(0.1)
+            return super().organization()
+
+    def sources(*_args: Any, wait: Any, **_options: Any) -> Any:
+        slow = Throttled(users={"u1": account("u1")}, directory_id="throttled")
+        slow.wait = wait
+        return {throttled: slow, quick: Directory(users={"u2": account("u2")}, directory_id="quick")}.__getitem__
+
+    monkeypatch.setattr(scheduler, "source_factory", sources)
+    monkeypatch.setattr(scheduler, "SEATS", {"hourly": 1, "delayed": 1})
+
+    def read_at(tenant_id: str) -> Any:
+        with app.app_context():
+            return db.session.get_one(MicrosoftTenant, tenant_id).last_synced_at
+
+    working = Scheduler(app)
+    working.start()
+    try:
+        assert begun.wait(30)
+        with app.app_context():
+            db.session.get_one(MicrosoftTenant, quick).read_requested_at = utcnow()
+            db.session.commit()
+        working.wake()
+        wait_until(lambda: read_at(quick), "the quick tenant's read")
+        assert read_at(throttled) is None
+        quick_is_done.set()
+        wait_until(lambda: read_at(throttled), "the throttled tenant's read")
+    finally:
+        quick_is_done.set()
+        working.stop(wait=20)
