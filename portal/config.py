@@ -70,6 +70,8 @@ class Settings(BaseModel):
             raise ValueError(
                 "must be an https:// URL without a user, query or fragment: tokens are never sent over anything else"
             )
+        if value.rstrip("/").endswith(("/v1.0", "/beta")):
+            raise ValueError("must be the base alone, without /v1.0: the portal puts the version behind it")
         return value
 
     @field_validator("database_url")

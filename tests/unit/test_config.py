@@ -20,6 +20,7 @@ from portal.config import ConfigError, Settings, load
         ("ROLLCALL_BASE_URL", "rollcall.example.com", "https://rollcall.example.com"),
         ("MICROSOFT_LOGIN_URL", "http://127.0.0.1:9443", "https://"),
         ("MICROSOFT_GRAPH_URL", "https://user@127.0.0.1", "https://"),
+        ("MICROSOFT_GRAPH_URL", "https://127.0.0.1:9443/v1.0/", "without /v1.0"),
         ("MICROSOFT_CERTIFICATE_FILE", "/nowhere/key.pem", "does not exist"),
         ("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem", "does not exist"),
         ("ROLLCALL_SECRET_KEY", " ", "empty"),
