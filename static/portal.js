@@ -5,8 +5,7 @@ let leftFrom = null;
 let typed = null; // a search goes on that is typed while the answer to its beginning comes in
 
 document.addEventListener("htmx:configRequest", (event) => {
-  const token = document.querySelector('meta[name="csrf-token"]');
-  if (token) event.detail.headers["X-CSRFToken"] = token.content;
+  event.detail.headers["X-CSRFToken"] = document.querySelector('meta[name="csrf-token"]')?.content ?? "";
   if (isPoll(event.detail.triggeringEvent, event.target)) event.detail.headers["X-Rollcall-Poll"] = "1";
 });
 
@@ -60,8 +59,7 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     close();
   }
-  const dismiss = event.target.closest("[data-dismiss]");
-  if (dismiss) dismiss.parentElement.remove();
+  event.target.closest("[data-dismiss]")?.parentElement.remove();
 });
 dialog?.addEventListener("close", () => {
   dialog.replaceChildren();
@@ -103,9 +101,8 @@ function count(form) {
   shown.textContent = `${everybody?.dataset.selectFiltered ?? form.querySelectorAll('input[name="id"]:checked').length} selected`;
 }
 function close() {
-  if (!dialog?.open) return;
-  dialog.replaceChildren(); // before the swap that follows could find something to show again
-  dialog.close();
+  dialog?.replaceChildren(); // before the swap that follows could find something to show again
+  dialog?.close();
 }
 function fade(toast) {
   toast.dataset.seen = "1";
