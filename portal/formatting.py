@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from flask import Flask
+from flask import Flask, g
 from flask_login import current_user
 from markupsafe import Markup, escape
 
@@ -103,7 +103,14 @@ def clock_text(when: datetime, now: datetime, zone: tzinfo) -> str:
 
 
 def viewer_zone() -> tzinfo:
-    """The signed-in person's time zone, the server's otherwise."""
+    """The signed-in person's time zone, the server's otherwise. Found once per request: a table asks for each of its rows."""
+    if "viewer_zone" not in g:
+        g.viewer_zone = _zone_of_viewer()
+    found: tzinfo = g.viewer_zone
+    return found
+
+
+def _zone_of_viewer() -> tzinfo:
     name = getattr(current_user, "timezone", "") if current_user else ""
     if name:
         try:

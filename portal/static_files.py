@@ -14,8 +14,7 @@ from markupsafe import Markup
 
 def icon(name: str, class_: str = "", **attributes: str) -> Markup:
     """A Tabler icon, inlined. Decoration: the word stands beside it."""
-    extra = " ".join(x for x in ("icon", class_, attributes.get("class", "")) if x)
-    return Markup('<svg class="{}" aria-hidden="true" {}').format(extra, _drawing(name))
+    return _icon(name, " ".join(x for x in ("icon", class_, attributes.get("class", "")) if x))
 
 
 def asset_url(name: str) -> str:
@@ -24,6 +23,11 @@ def asset_url(name: str) -> str:
     if built is not None:
         return url_for("static", filename=f"vendor/{built}")
     return url_for("static", filename=name, v=_fingerprint(name))
+
+
+@functools.cache
+def _icon(name: str, classes: str) -> Markup:
+    return Markup('<svg class="{}" aria-hidden="true" {}').format(classes, _drawing(name))
 
 
 @functools.cache

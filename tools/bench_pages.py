@@ -1,6 +1,6 @@
 """Time the End Users page at 100,000 people: each sort, filter and search, as the server sees it.
 
-    python tools/bench_table.py [--people 100000] [--database-url URL]
+    python tools/bench_pages.py [--people 100000] [--database-url URL]
 
 Fills a throw-away SQLite database, asks for the page as a signed-in browser does, three times each, and prints the best
 time of each in milliseconds, rendering included. Beside it the time for the swap that htmx asks for.

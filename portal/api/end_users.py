@@ -41,7 +41,7 @@ class EndUserFields(Request):
 def list_end_users(organization_id: str) -> Response:
     """List the End Users of an Organization."""
     organization = load(Organization, organization_id, "Organization")
-    found = service.listing(organization, asked(service.SPEC))
+    found = service.listing(organization, asked(service.SPEC), assets=True)
     documents = {document["id"]: document for document in service.documents(found.items)}
     return page_of(found, lambda row: documents[row.id])
 

@@ -227,9 +227,11 @@ def unlink(row: EndUser) -> None:
     db.session.flush()
 
 
-def listing(organization: Organization, asked: Listing) -> Listing:
-    """One page of an Organization's End Users."""
-    rows = select(EndUser).options(joinedload(EndUser.link), selectinload(EndUser.assets))
+def listing(organization: Organization, asked: Listing, *, assets: bool = False) -> Listing:
+    """One page of an Organization's End Users, with their Links. assets: with their Assets too."""
+    rows = select(EndUser).options(joinedload(EndUser.link))
+    if assets:
+        rows = rows.options(selectinload(EndUser.assets))
     wanted = filtered(organization, asked)
     return fetch_by_id(
         db.session(), wanted, rows, asked, SPEC, tie=EndUser.id, filter_index="ix_end_users_search"

@@ -82,7 +82,7 @@ class EndUser(Base):
         # One walk along an index for each column the table can be sorted by, deep pages too; the id makes the order total.
         *(Index(None, "organization_id", column, "id") for column in LISTED_BY),
         # Filters and quick search read this one from end to end and touch no row that does not fit.
-        Index("ix_end_users_search", "organization_id", *LISTED_AS, "source", "id", "search_text"),
+        Index("ix_end_users_search", "organization_id", *LISTED_AS, "source", "search_text"),
     )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
