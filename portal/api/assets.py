@@ -7,9 +7,9 @@ from typing import Any
 from flask import Response, request
 from pydantic import Field
 
+from portal import csv_http
 from portal.access import load, requires
 from portal.api.blueprint import bp
-from portal.api.end_users import csv_answer
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
 from portal.assets import service
 from portal.extensions import db
@@ -85,7 +85,7 @@ def delete_asset(asset_id: str) -> Response:
 def export_assets(organization_id: str) -> Response:
     """CSV of exactly what is filtered."""
     organization = load(Organization, organization_id, "Organization")
-    return csv_answer("".join(service.export(organization, asked(service.SPEC))), "assets")
+    return csv_http.download(service.export(organization, asked(service.SPEC)), "assets")
 
 
 @bp.post("/organizations/<organization_id>/assets/import")

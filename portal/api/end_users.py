@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from flask import Response, current_app, request
+from flask import Response, request
 
+from portal import csv_http
 from portal.access import load, requires
 from portal.api.blueprint import bp
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
@@ -87,8 +88,7 @@ def delete_end_user(end_user_id: str) -> Response:
 def export_end_users(organization_id: str) -> Response:
     """CSV of exactly what is filtered."""
     organization = load(Organization, organization_id, "Organization")
-    text = "".join(service.export(organization, asked(service.SPEC)))
-    return csv_answer(text, "end-users")
+    return csv_http.download(service.export(organization, asked(service.SPEC)), "end-users")
 
 
 @bp.post("/organizations/<organization_id>/end-users/import")
@@ -99,10 +99,3 @@ def import_end_users(organization_id: str) -> Response:
     result = service.import_csv(organization, request.get_data())
     db.session.commit()
     return answer(result)
-
-
-def csv_answer(text: str, name: str) -> Response:
-    """A CSV download."""
-    response = current_app.response_class(text, mimetype="text/csv")
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
-    return response

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, current_app, request, url_for
-from flask_wtf.file import FileField, FileRequired
+from functools import partial
+
+from flask import Blueprint, request, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 from wtforms import SelectField, StringField
 from wtforms.validators import InputRequired, Length, Optional
 
-from portal import web
+from portal import csv_http, web
 from portal.access import load, requires
 from portal.assets import service
 from portal.errors import Invalid
@@ -32,12 +33,6 @@ class AssetForm(Form):
         "MAC addresses", validators=[Length(max=1024)], description="Separated by blanks."
     )
     end_user_id = SelectField("End User", validators=[Optional()], validate_choice=False)
-
-
-class ImportForm(Form):
-    """A CSV file."""
-
-    file = FileField("CSV file", validators=[FileRequired("Choose a file.")])
 
 
 @bp.get("/organizations/<organization_id>/assets")
@@ -63,10 +58,8 @@ def index(organization_id: str) -> Response:
 def export(organization_id: str) -> Response:
     """CSV of exactly what is filtered."""
     organization = load(Organization, organization_id, "Organization")
-    cells = "".join(service.export(organization, parse(request.args, service.SPEC, strict=False)))
-    response = current_app.response_class(cells, mimetype="text/csv")
-    response.headers["Content-Disposition"] = 'attachment; filename="assets.csv"'
-    return response
+    asked = parse(request.args, service.SPEC, strict=False)
+    return csv_http.download(service.export(organization, asked), "assets")
 
 
 @bp.route("/organizations/<organization_id>/assets/import", methods=["GET", "POST"])
@@ -74,15 +67,8 @@ def export(organization_id: str) -> Response:
 def import_csv(organization_id: str) -> Response:
     """Upload a CSV of Assets."""
     organization = load(Organization, organization_id, "Organization")
-    form, result = ImportForm(), None
-    if form.submitted():
-        try:
-            result = service.import_csv(organization, form.file.data.read())
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-        else:
-            db.session.commit()
+    form = csv_http.ImportForm()
+    result = csv_http.take(form, partial(service.import_csv, organization))
     organization = load(Organization, organization_id, "Organization")
     return web.render(
         "assets/import.html",

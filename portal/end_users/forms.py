@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from flask_wtf.file import FileField, FileRequired
 from wtforms import StringField, TextAreaField
 from wtforms.validators import Length
 
@@ -38,9 +37,3 @@ class PinForm(Form):
 
     reason = StringField("Reason", validators=[Length(max=1000)])
     expires_at = DayField("Ends on", description="Empty for no end.")
-
-
-class ImportForm(Form):
-    """A CSV file."""
-
-    file = FileField("CSV file", validators=[FileRequired("Choose a file.")])

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import partial
 from urllib.parse import parse_qsl
 
-from flask import Blueprint, current_app, request, url_for
+from flask import Blueprint, request, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
-from portal import web
+from portal import csv_http, web
 from portal.access import load, may, requires
 from portal.assets.service import shown_mac
 from portal.end_users import history, service
-from portal.end_users.forms import EndUserForm, ImportForm, PinForm
+from portal.end_users.forms import EndUserForm, PinForm
 from portal.errors import Forbidden, Invalid, PortalError
 from portal.exceptions import service as exceptions
 from portal.extensions import db
@@ -76,7 +76,7 @@ def index(organization_id: str) -> Response:
 def export(organization_id: str) -> Response:
     """CSV of exactly what is filtered."""
     organization = load(Organization, organization_id, "Organization")
-    return _csv(service.export(organization, _asked()))
+    return csv_http.download(service.export(organization, _asked()), "end-users")
 
 
 @bp.post("/organizations/<organization_id>/end-users.csv")
@@ -86,11 +86,11 @@ def export_checked(organization_id: str) -> Response:
     organization = load(Organization, organization_id, "Organization")
     asked = _listed()
     if request.form.get("all_filtered"):
-        return _csv(service.export(organization, asked))
+        return csv_http.download(service.export(organization, asked), "end-users")
     ids = _checked()
     if len(ids) > MAX_PER_PAGE:
         raise Invalid({"id": [f"At most {MAX_PER_PAGE}; “Select all” exports more."]})
-    return _csv(service.export(organization, asked, ids))
+    return csv_http.download(service.export(organization, asked, ids), "end-users")
 
 
 @bp.route("/organizations/<organization_id>/end-users/import", methods=["GET", "POST"])
@@ -98,15 +98,8 @@ def export_checked(organization_id: str) -> Response:
 def import_csv(organization_id: str) -> Response:
     """Upload a CSV; what was taken and which lines were not is listed."""
     organization = load(Organization, organization_id, "Organization")
-    form, result = ImportForm(), None
-    if form.submitted():
-        try:
-            result = service.import_csv(organization, form.file.data.read())
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-        else:
-            db.session.commit()
+    form = csv_http.ImportForm()
+    result = csv_http.take(form, partial(service.import_csv, organization))
     organization = load(Organization, organization_id, "Organization")
     return web.render(
         "end_users/import.html",
@@ -339,12 +332,6 @@ def _checked() -> list[str]:
     if not ids:
         raise Invalid({"id": ["Check at least one person first."]})
     return ids
-
-
-def _csv(pieces: Iterable[str]) -> Response:
-    response = current_app.response_class("".join(pieces), mimetype="text/csv")
-    response.headers["Content-Disposition"] = 'attachment; filename="end-users.csv"'
-    return response
 
 
 def _run(run_id: str | None) -> SyncRun | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, make_response, request, url_for
+from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response
 
-from portal import access, listing, web
+from portal import access, csv_http, listing, web
 from portal.clock import utcnow
 from portal.errors import Invalid
 from portal.extensions import db
@@ -81,10 +81,7 @@ def changes_csv(run_id: str) -> Answer:
     """What the page's filter shows, one line per changed field."""
     run = _run(run_id)
     asked = listing.parse(request.args, service.CHANGES, strict=False)
-    answer = make_response("".join(service.changes_csv(run, asked)))
-    answer.headers["Content-Type"] = "text/csv; charset=utf-8"
-    answer.headers["Content-Disposition"] = f'attachment; filename="sync-run-{run.id}.csv"'
-    return answer
+    return csv_http.download(service.changes_csv(run, asked), f"sync-run-{run.id}")
 
 
 @bp.post("/sync-runs/<run_id>/held/apply")

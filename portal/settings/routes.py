@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
-from flask import Blueprint, current_app, g, request, url_for
+from flask import Blueprint, g, request, url_for
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response
 from wtforms import PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional
 
-from portal import audit, notify, web
+from portal import audit, csv_http, notify, web
 from portal.access import load, requires
 from portal.api import tokens
 from portal.auth import service as accounts
@@ -336,10 +336,7 @@ def audit_events() -> Response:
 @requires(Role.READ_ONLY)
 def export_audit() -> Response:
     """CSV of exactly what is filtered."""
-    cells = "".join(audit_log.export(parse(request.args, audit_log.SPEC, strict=False)))
-    response = current_app.response_class(cells, mimetype="text/csv")
-    response.headers["Content-Disposition"] = 'attachment; filename="audit.csv"'
-    return response
+    return csv_http.download(audit_log.export(parse(request.args, audit_log.SPEC, strict=False)), "audit")
 
 
 @bp.get("/about")
