@@ -20,15 +20,16 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal import audit
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.crypto import SecretBox
-from portal.errors import Invalid, NeedsAdmin
+from portal.errors import Invalid, NeedsAdmin, Refused
 from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS, registered_in
-from portal.models import StoredSetting
+from portal.models import MicrosoftTenant, StoredSetting
 
 KEY = "microsoft"
 PURPOSE = f"settings:{KEY}"
@@ -267,6 +268,40 @@ def store(
     )
     session.flush()
     return row
+
+
+def served_by(session: Session, cloud: str) -> list[MicrosoftTenant]:
+    """The Microsoft Tenants that are read with the app registration which serves ``cloud``, by name."""
+    clouds = [name for name in CLOUDS if registered_in(name) == registered_in(cloud)]
+    return list(
+        session.scalars(
+            select(MicrosoftTenant).where(MicrosoftTenant.cloud.in_(clouds)).order_by(MicrosoftTenant.name)
+        )
+    )
+
+
+def forget(session: Session, cloud: str) -> None:
+    """Delete a stored app registration with its credential. Raises Refused while a Microsoft Tenant is read with it.
+
+    Records the change; the caller commits.
+    """
+    present = served_by(session, cloud)
+    if present:
+        raise Refused(
+            f"{present[0].name}{f' and {len(present) - 1} more' if present[1:] else ''} cannot be read without it. "
+            "Remove the Microsoft tenants first, or enter another app registration in its place."
+        )
+    key = key_of(cloud)
+    row = session.get(StoredSetting, key)
+    if row is None or not row.value.get("client_id"):
+        return
+    row.value = {name: value for name, value in row.value.items() if name == "environment"}
+    row.secret = None
+    row.updated_at, row.updated_by = utcnow(), audit.current_actor().name
+    audit.record(
+        session, "microsoft_settings_changed", object_type="settings", object_id=key, changes=["removed"]
+    )
+    session.flush()
 
 
 def note_end(session: Session, settings: Settings, expires_at: datetime | None) -> None:

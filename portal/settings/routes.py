@@ -109,8 +109,7 @@ def index() -> Response:
 @requires(Role.ADMINISTRATOR)
 def microsoft() -> Response:
     """The app registration of a cloud: what is set, what it needs, and how to change it (C1, C5)."""
-    asked = request.args.get("cloud", DEFAULT)
-    cloud = registered_in(asked) if asked in CLOUDS else DEFAULT
+    cloud = _cloud()
     shown = credentials.overview(db.session(), runtime().settings, cloud)
     end = f"{shown.expires_at:%Y-%m-%d}" if shown.expires_at else ""
     if shown.source == "environment":
@@ -138,6 +137,31 @@ def microsoft() -> Response:
     return _microsoft_page(form, shown, cloud)
 
 
+@bp.route("/microsoft/remove", methods=["GET", "POST"])
+@requires(Role.ADMINISTRATOR)
+def remove_registration() -> Response:
+    """Ask, then delete the stored app registration of a cloud (C1)."""
+    cloud = _cloud()
+    if request.method == "POST":
+        credentials.forget(db.session(), cloud)
+        db.session.commit()
+        return web.respond(redirect=_microsoft_url(cloud), toast="The app registration is removed.")
+    return web.render(
+        "settings/remove_registration.html",
+        blocks={"dialog": "dialog"},
+        label=REGISTRATIONS[cloud],
+        action=url_for(".remove_registration", cloud=cloud),
+        back=_microsoft_url(cloud),
+        served=credentials.served_by(db.session(), cloud),
+    )
+
+
+def _cloud() -> str:
+    """The cloud of the app registration that the address names, the default one for what is none."""
+    asked = request.args.get("cloud", DEFAULT)
+    return registered_in(asked) if asked in CLOUDS else DEFAULT
+
+
 def _microsoft_url(cloud: str) -> str:
     return url_for(".microsoft", cloud=None if cloud == DEFAULT else cloud)
 
@@ -162,6 +186,7 @@ def _microsoft_page(form: Form, shown: credentials.Overview, cloud: str) -> Resp
         form,
         shown=shown,
         action=_microsoft_url(cloud),
+        removal=url_for(".remove_registration", cloud=cloud) if shown.source == "settings" else None,
         is_default=cloud == DEFAULT,
         label=REGISTRATIONS[cloud],
         clouds=[

@@ -49,7 +49,7 @@ def pages(portal):
         directory, f"{directory}/coverage", f"{directory}/remove", f"{directory}/map",
         "/sync-runs", runs, f"{runs}/undo", f"/sync-runs/{held['id']}",
         "/settings/about", "/settings/people", "/settings/tokens", "/settings/microsoft", "/settings/notifications",
-        "/settings/audit",
+        "/settings/audit", "/settings/microsoft/remove?cloud=china",
     ]
 
 

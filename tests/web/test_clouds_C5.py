@@ -149,3 +149,31 @@ def test_P10_switching_sign_in_off_for_a_tenant_signs_its_people_out(app, client
     with app.app_context():
         ended = db.session.query(AuditEvent).filter_by(action="session_ended").one()
         assert ended.detail == {"email": "technician@rollcall.example"}
+
+
+def test_C1_a_stored_app_registration_can_be_removed_unless_a_tenant_is_read_with_it(app, client_as):
+    client = client_as()
+    assert "Remove…" not in client.get("/settings/microsoft").text, "the environment's is not ours to remove"
+    enter(client, "us_gov")
+    with app.app_context():
+        served = customers.microsoft_tenant("Gov")
+        served.cloud = "us_dod"
+        db.session.commit()
+        served_id = served.id
+    address = "/settings/microsoft/remove?cloud=us_gov"
+    assert 'href="/settings/microsoft/remove?cloud=us_gov"' in client.get("/settings/microsoft?cloud=us_gov").text
+    page = client.get(address).text
+    assert "Gov" in page and "Remove the Microsoft tenants first" in page and "btn-danger" not in page
+    assert client.send(address).status_code == 409
+    with app.app_context():
+        assert loaded("us_gov").client_id == CLIENT, "nothing is lost"
+        db.session.delete(db.session.get_one(MicrosoftTenant, served_id))
+        db.session.commit()
+    assert "btn-danger" in client.get(address).text
+    assert client.send(address).status_code == 303
+    with app.app_context():
+        with pytest.raises(NeedsAdmin):
+            loaded("us_gov")
+        assert db.session.get_one(StoredSetting, "microsoft:us_gov").secret is None
+        assert db.session.query(AuditEvent).order_by(AuditEvent.at.desc()).first().detail["changes"] == ["removed"]
+    assert client.send(address).status_code == 303, "twice is fine"
