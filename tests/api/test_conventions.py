@@ -63,7 +63,7 @@ def test_bad_list_parameters_are_422(api, path, query):
     assert status == 422 and document["errors"]
 
 
-def test_lists_page_search_and_sort(api):
+def test_O2_lists_page_search_and_sort(api):
     for name in ("Beta", "alpha", "Gamma"):
         api.made("/organizations", {"name": name})
     status, page = api("GET", "/organizations?per_page=2&sort=-name")
@@ -98,7 +98,7 @@ def test_an_id_that_no_database_takes_is_nobodys(api, path):
     assert status in {404, 422}, document
 
 
-def test_openapi_lists_every_route_with_its_role(app, as_role):
+def test_O2_openapi_lists_every_route_with_its_role(app, as_role):
     status, document = as_role(None)("GET", "/openapi.json")
     assert (status, document["openapi"]) == (200, "3.1.0")
     routes = {r.rule for r in app.url_map.iter_rules() if r.rule.startswith("/api/v1")}
@@ -109,7 +109,7 @@ def test_openapi_lists_every_route_with_its_role(app, as_role):
             assert operation["summary"] and operation["responses"]
 
 
-def test_openapi_names_every_parameter_that_a_list_takes(api):
+def test_O2_openapi_names_every_parameter_that_a_list_takes(api):
     paths = api("GET", "/openapi.json")[1]["paths"]
 
     def parameters(path, method="get"):

@@ -10,13 +10,13 @@ def person(api, organization, **fields):
     return api.made(f"/organizations/{organization['id']}/end-users", fields)
 
 
-def test_an_organization_gets_its_own_tenant_or_shares_one(api, reef):
+def test_P3_an_organization_gets_its_own_tenant_or_shares_one(api, reef):
     other = api.made("/organizations", {"name": "Reef Research", "tenant_id": reef["tenant_id"]})
     assert other["tenant_id"] == reef["tenant_id"]
     assert api("GET", f"/tenants/{reef['tenant_id']}")[1] == {"id": reef["tenant_id"], "name": "Reef", "microsoft_tenant_id": None}
 
 
-def test_organizations_are_renamed_moved_and_deleted(api, reef):
+def test_P3_organizations_are_renamed_moved_and_deleted(api, reef):
     tenant = api.made("/tenants", {"name": "Shared"})
     status, changed = api("PATCH", f"/organizations/{reef['id']}", {"name": "Reef 2", "tenant_id": tenant["id"]})
     assert (status, changed["name"], changed["tenant_id"]) == (200, "Reef 2", tenant["id"])
@@ -25,7 +25,7 @@ def test_organizations_are_renamed_moved_and_deleted(api, reef):
     assert api("GET", f"/organizations/{reef['id']}")[0] == 404
 
 
-def test_two_organizations_never_share_a_name(api, reef):
+def test_P3_two_organizations_never_share_a_name(api, reef):
     assert list(api("POST", "/organizations", {"name": " REEF "})[1]["errors"]) == ["name"]
 
 
@@ -123,7 +123,7 @@ def test_import_rejects_a_line_and_not_the_file(api, reef):
     assert "more cells" in report["rejected"][0]["reason"] and "20,000" in report["rejected"][1]["reason"]
 
 
-def test_an_export_of_assets_comes_back_unchanged(api, reef):
+def test_O2_an_export_of_assets_comes_back_unchanged(api, reef):
     path = f"/organizations/{reef['id']}/assets"
     for email in ("ann@x.example", ""):
         owner = person(api, reef, display_name="Ann", email=email)

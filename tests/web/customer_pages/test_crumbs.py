@@ -25,7 +25,7 @@ from portal.models import Organization
         ("/sync-runs/{run}/undo", ["Sync activity", "First sync of Harborview Foundation"]),
     ],
 )
-def test_breadcrumbs_lead_the_whole_way_back(app, client_as, ids, path, parents):
+def test_P2_breadcrumbs_lead_the_whole_way_back(app, client_as, ids, path, parents):
     with app.app_context():
         tenant = db.session.get(Organization, ids["organization"]).tenant_id
     page = client_as().get(path.format(tenant=tenant, **ids)).get_data(as_text=True)

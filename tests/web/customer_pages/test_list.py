@@ -68,7 +68,7 @@ def test_P5_the_checked_people_are_exported_in_the_order_of_the_list(app, client
     ("path", "block"),
     [("/organizations", "organizations_table"), ("/microsoft-tenants", "tenants_table"), ("/sync-runs", "runs_table")],
 )
-def test_lists_search_after_a_pause_in_the_address_and_keep_focus_and_view(client_as, ids, path, block):
+def test_P5_lists_search_after_a_pause_in_the_address_and_keep_focus_and_view(client_as, ids, path, block):
     browser = client_as("read-only")
     text = browser.get(path).get_data(as_text=True)
     form = text[text.index(f'hx-get="{path}" hx-target="#{block}"') :]
@@ -79,6 +79,6 @@ def test_lists_search_after_a_pause_in_the_address_and_keep_focus_and_view(clien
     assert "<html" not in answer.get_data(as_text=True) and f'id="{block}"' in answer.get_data(as_text=True)
 
 
-def test_searching_microsoft_tenants_stays_in_the_view(client_as, ids):
+def test_P1_searching_microsoft_tenants_stays_in_the_view(client_as, ids):
     text = client_as("read-only").get("/microsoft-tenants?mapped=false").get_data(as_text=True)
     assert '<input type="hidden" name="mapped" value="false">' in text

@@ -39,7 +39,7 @@ def test_U6_in_the_dialog_success_is_the_progress_block(client_as, app, customer
 
 
 @pytest.mark.parametrize("role", [Role.READ_ONLY, Role.TECHNICIAN])
-def test_enabling_is_for_administrators(client_as, app, customer, role):
+def test_P7_enabling_is_for_administrators(client_as, app, customer, role):
     answer = client_as(role).send(url(customer), everything())
     assert answer.status_code == 403 and not runs(app)
 

@@ -180,7 +180,7 @@ def test_G7_hostile_names_do_no_harm(client_as, app, customer):
     assert "<script>alert" not in text and "<img src=x" not in text
 
 
-def test_waiting_before_the_first_read(client_as, app):
+def test_P7_waiting_before_the_first_read(client_as, app):
     with app.app_context():
         row = customers.organization("Fresh", customers.microsoft_tenant("New tenant", is_read=False))
         db.session.commit()
@@ -192,7 +192,7 @@ def test_waiting_before_the_first_read(client_as, app):
     assert dialog.status_code == 200 and 'hx-trigger="load delay' in dialog.get_data(as_text=True)
 
 
-def test_an_unmapped_organization_is_told_to_map_first(client_as, app):
+def test_P7_an_unmapped_organization_is_told_to_map_first(client_as, app):
     with app.app_context():
         row = customers.organization("Lonely")
         db.session.commit()

@@ -1,0 +1,75 @@
+"""P2: Tenant Details, and the five ways that lead there (product.md, P)."""
+
+from __future__ import annotations
+
+import pytest
+
+from portal.clock import utcnow
+from portal.extensions import db
+from portal.models import Role, SubscribedSku, UserSync
+from tests.web import customers
+
+
+@pytest.fixture
+def ids(app):
+    """A mapped Tenant with two Organizations: one that syncs, one that was never set up."""
+    with app.app_context():
+        microsoft = customers.microsoft_tenant("Marula", domains=("marula.example",))
+        microsoft.users_count = 1234
+        db.session.add(
+            SubscribedSku(microsoft_tenant_id=microsoft.id, sku_id="e3", name="Microsoft 365 E3", assigned=9, bought=10)
+        )
+        syncing = customers.organization("Marula Foods", microsoft)
+        fresh = customers.organization("Marula Farms", tenant=syncing.tenant)
+        db.session.add(
+            UserSync(
+                organization_id=syncing.id,
+                enabled=True,
+                enabled_at=utcnow(),
+                initial_done_at=utcnow(),
+                filters={},
+                updated_at=utcnow(),
+            )
+        )
+        db.session.commit()
+        return {
+            "tenant": syncing.tenant_id,
+            "microsoft": microsoft.id,
+            "syncing": syncing.id,
+            "fresh": fresh.id,
+        }
+
+
+def test_P2_the_panel_tells_of_microsoft_and_the_table_of_each_sync(client_as, ids):
+    text = client_as().get(f"/tenants/{ids['tenant']}").text
+    panel = text.partition('id="microsoft_details"')[2].partition("</section>")[0]
+    assert 'href="/microsoft-tenants">Manage' in panel and "1,234" in panel and "Sync Now" in panel
+    assert "Microsoft 365 E3" in panel and "9 of 10" in panel
+    assert f'action="/tenants/{ids["tenant"]}/sync"' in panel
+    table = text.partition('id="organizations_table"')[2].partition("</section>")[0]
+    syncing = table.partition("Marula Foods")[2].partition("</tr>")[0]
+    fresh = table.partition("Marula Farms")[2].partition("</tr>")[0]
+    for words in ("Enabled", "Edit User Sync Filters", "Disable User Sync"):
+        assert words in syncing and words not in fresh
+    assert "Set Up" in fresh and "Set Up" not in syncing
+
+
+def test_P2_who_may_not_change_anything_is_offered_no_change(client_as, ids):
+    text = client_as(Role.READ_ONLY).get(f"/tenants/{ids['tenant']}").text
+    for words in ("Sync Now", "Remap", "Unmap", "Disable User Sync", "Rename", "Add Organization"):
+        assert words not in text
+
+
+def test_P2_five_ways_lead_to_the_tenant(client_as, ids):
+    """Microsoft Tenants, Organizations, INFORMATION, Set Up Microsoft User Sync, and Manage."""
+    browser, goal = client_as(), f'href="/tenants/{ids["tenant"]}"'
+    information = browser.get(f"/organizations/{ids['syncing']}").text
+    ways = {
+        "P1": browser.get("/microsoft-tenants").text,
+        "P3": browser.get("/organizations").text,
+        "P4": information.partition("INFORMATION")[2] or information.partition("Information")[2],
+        "P5 Set Up": browser.get(f"/organizations/{ids['fresh']}/end-users").text.partition('id="users_table"')[2],
+        "P5 Manage": browser.get(f"/organizations/{ids['syncing']}/end-users").text.partition('id="users_table"')[2],
+    }
+    assert [way for way, text in ways.items() if goal not in text] == []
+    assert "Set Up Microsoft User Sync" in ways["P5 Set Up"] and "Manage" in ways["P5 Manage"]
