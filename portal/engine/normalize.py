@@ -57,7 +57,6 @@ _TEXTS = {
     "immutable_id": ("onPremisesImmutableId", 256),
 }
 _LINE_BREAKS = re.compile(r"\r\n?|\u2028|\u2029")
-_SPACES = re.compile(r"\s+")
 
 
 class _WrongType(ValueError):
@@ -127,7 +126,7 @@ def email_key(email: str) -> str:
 
 def folded(text: str) -> str:
     """How filter values compare (S3): trimmed, inner blanks as one, case-folded."""
-    return _SPACES.sub(" ", unicodedata.normalize("NFC", text)).strip().casefold()
+    return " ".join(unicodedata.normalize("NFC", text).split()).casefold()
 
 
 def clean(text: str, *, lines: bool = False) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.engine.normalize import folded
-from portal.engine.records import NONE_VALUE, FilterSpec, SectionFilter
+from portal.engine.records import NONE_VALUE, SECTIONS, FilterSpec, SectionFilter
 from portal.models import DirectoryGroup, DirectoryUser, MicrosoftTenant
 
 NONE_LABEL = "(none)"
@@ -19,32 +19,37 @@ Option = dict[str, Any]
 
 
 def options(
-    session: Session, microsoft_tenant_id: str, saved: FilterSpec | None = None
+    session: Session,
+    microsoft_tenant_id: str,
+    saved: FilterSpec | None = None,
+    sections: Collection[str] = SECTIONS,
 ) -> Mapping[str, list[Option]]:
-    """Per section ``[{"value","label","count","present"}]``, most people first, "(none)" last.
+    """Per section asked for ``[{"value","label","count","present"}]``, most people first, "(none)" last.
 
     present is false for a value of the saved filter that Microsoft does not have any more (S7). Groups have ``count`` None
     until their members were read, and also ``kind`` and ``mail``, since names repeat.
     """
     spec = saved or FilterSpec()
-    tenant = session.get_one(MicrosoftTenant, microsoft_tenant_id)
-    domains = _domains(session, microsoft_tenant_id)
-    verified = [str(domain["name"]) for domain in tenant.domains]
-    return {
-        "user_type": _texts(
-            _counted(session, microsoft_tenant_id, DirectoryUser.user_type),
-            spec.user_type,
-            always=("Member", "Guest"),
-        ),
-        "domain": _texts(domains, spec.domain, always=verified),
-        "office_location": _texts(
-            _counted(session, microsoft_tenant_id, DirectoryUser.office_location), spec.office_location
-        ),
-        "department": _texts(
-            _counted(session, microsoft_tenant_id, DirectoryUser.department), spec.department
-        ),
-        "group": _groups(session, microsoft_tenant_id, spec.group),
-    }
+    verified = [str(one["name"]) for one in session.get_one(MicrosoftTenant, microsoft_tenant_id).domains]
+
+    def counted(column: Any) -> list[tuple[str, int]]:
+        return _counted(session, microsoft_tenant_id, column)
+
+    found: dict[str, list[Option]] = {}
+    for section in sections:
+        match section:
+            case "user_type":
+                kinds = counted(DirectoryUser.user_type)
+                found[section] = _texts(kinds, spec.user_type, always=("Member", "Guest"))
+            case "domain":
+                found[section] = _texts(_domains(session, microsoft_tenant_id), spec.domain, always=verified)
+            case "office_location":
+                found[section] = _texts(counted(DirectoryUser.office_location), spec.office_location)
+            case "department":
+                found[section] = _texts(counted(DirectoryUser.department), spec.department)
+            case "group":
+                found[section] = _groups(session, microsoft_tenant_id, spec.group)
+    return found
 
 
 def _domains(session: Session, microsoft_tenant_id: str) -> list[tuple[str, int]]:

@@ -120,7 +120,7 @@ def values(organization_id: str, section: str) -> Answer:
     else:
         body, query = _saved(organization), request.args.get("q", "").strip()[:200]
     try:
-        offered = service.options(organization)
+        offered = service.options(organization, [section])
     except RetryLater as error:
         return _waiting_page(organization, error)
     chosen = getattr(documents.draft(body).filters, section)

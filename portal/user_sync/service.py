@@ -6,7 +6,7 @@ Nothing here reads from Microsoft: requests only queue (T6), previews look at th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -20,6 +20,7 @@ from portal.clock import utcnow
 from portal.engine import cadence
 from portal.engine import options as engine_options
 from portal.engine import preview as engine_preview
+from portal.engine.records import SECTIONS
 from portal.errors import Invalid, NotFound, Refused, RetryLater
 from portal.extensions import db
 from portal.microsoft import service as microsoft
@@ -197,12 +198,17 @@ def request_run(organization: Organization, plan_id: str | None = None) -> SyncR
     return run
 
 
-def options(organization: Organization) -> dict[str, list[dict[str, Any]]]:
-    """Per section what the pop-up offers (U2). Raises Refused when not mapped, RetryLater before the first read."""
+def options(
+    organization: Organization, sections: Collection[str] = SECTIONS
+) -> dict[str, list[dict[str, Any]]]:
+    """Per section asked for what the pop-up offers (U2).
+
+    Raises Refused when not mapped, RetryLater before the first read.
+    """
     microsoft_tenant = _read(organization)
     row = find(organization)
     saved = None if row is None else documents.parse(saved_request(row)).filters
-    found = engine_options.options(db.session(), microsoft_tenant.id, saved)
+    found = engine_options.options(db.session(), microsoft_tenant.id, saved, sections)
     return {section: [dict(value) for value in values] for section, values in found.items()}
 
 
