@@ -43,13 +43,17 @@ _ORDER = {
 
 @dataclass(frozen=True)
 class PreviewResult:
-    """What the next run would do. decisions: all but ``leave``, conflicts first. held: G1's kind and number, or None."""
+    """What the next run would do. decisions: all but ``leave``, conflicts first. held: G1's kind and number, or None.
+
+    staying: by name, those that ``scope_change`` counts as staying.
+    """
 
     decisions: Sequence[Decision]
     counts: Counts
     fingerprint: str
     domain_overlap: Mapping[str, int]
     scope_change: Mapping[str, Any] | None
+    staying: Sequence[Mapping[str, str]]
     held: Mapping[str, Any] | None
     warnings: Sequence[str]
 
@@ -77,6 +81,10 @@ def preview(
     kind = HoldKind.DISABLE if HoldKind.DISABLE in guarded.held else HoldKind.CREATE
     shown = [d for d in found.decisions if d.action is not Action.LEAVE]
     shown.sort(key=lambda d: (_ORDER.get(d.action, 9), (d.display_name or d.email).casefold(), d.object_id))
+    change: Mapping[str, Any] | None = None
+    staying: Sequence[Mapping[str, str]] = ()
+    if sync is not None and is_enabled:
+        change, staying = _scope_change(loaded, spec_of(sync), session, organization_id, now)
     return PreviewResult(
         decisions=shown,
         counts=guarded.counts,
@@ -85,9 +93,8 @@ def preview(
             session.get_one(MicrosoftTenant, loaded.snapshot.microsoft_tenant_id),
             (row.email_key for row in loaded.snapshot.end_users),
         ),
-        scope_change=_scope_change(loaded, spec_of(sync), session, organization_id, now)
-        if sync is not None and is_enabled
-        else None,
+        scope_change=change,
+        staying=staying,
         held={"kind": kind.value, "count": len(waiting)} if waiting else None,
         warnings=found.warnings,
     )
@@ -152,20 +159,19 @@ def domain_overlap(tenant: MicrosoftTenant, keys: Iterable[str | None]) -> dict[
 
 def _scope_change(
     loaded: Loaded, saved: FilterSpec, session: Session, organization_id: str, now: datetime
-) -> dict[str, Any]:
-    """U11: who enters, who leaves, how many stay, against the saved filters."""
+) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """U11: who enters, who leaves, how many stay, against the saved filters; and who stays, by name."""
     before = load(session, organization_id, now=now, filters=saved, users=loaded.snapshot.users)
     old, new = _accepted(before), _accepted(loaded)
-    people = loaded.users
-    return {
-        "enters": [
-            _person(people[i]) for i in sorted(new - old, key=lambda i: people[i].display_name.casefold())
-        ],
-        "leaves": [
-            _person(people[i]) for i in sorted(old - new, key=lambda i: people[i].display_name.casefold())
-        ],
-        "stays": len(old & new),
-    }
+    enters, leaves, stays = (_by_name(loaded, ids) for ids in (new - old, old - new, old & new))
+    return {"enters": enters, "leaves": leaves, "stays": len(stays)}, stays
+
+
+def _by_name(loaded: Loaded, object_ids: set[str]) -> list[dict[str, str]]:
+    people = (loaded.users[object_id] for object_id in object_ids)
+    return [
+        _person(user) for user in sorted(people, key=lambda one: (one.display_name.casefold(), one.object_id))
+    ]
 
 
 def _accepted(loaded: Loaded) -> set[str]:

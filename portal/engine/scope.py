@@ -63,24 +63,29 @@ def value_of(section: str, user: RemoteUser) -> str:
 
 
 def count_matches(
-    users: Iterable[RemoteUser],
+    users: Iterable[tuple[RemoteUser, int]],
     groups_of: Mapping[str, frozenset[str]],
     spec: FilterSpec,
     deleted_groups: Iterable[str] = (),
 ) -> tuple[int, int, dict[str, int]]:
-    """(matching all, all, per section how many it accepts) for the pop-up's live line (U5)."""
+    """(matching all, all, per section how many it accepts) for the pop-up's live line (U5).
+
+    ``users`` are of some kind and how many of that kind there are: a section on All looks at nobody.
+    """
     scope = prepare(spec, deleted_groups)
     matching = total = 0
-    per_section = dict.fromkeys(SECTIONS, 0)
+    narrowing = [section for section in SECTIONS if not getattr(spec, section).all]
+    per_section = dict.fromkeys(narrowing, 0)
     nobody: frozenset[str] = frozenset()
-    for user in users:
-        total += 1
+    for user, number in users:
+        total += number
         groups = groups_of.get(user.object_id, nobody)
-        accepted = [section for section in SECTIONS if scope._accepts(section, user, groups)]  # noqa: SLF001
+        accepted = [section for section in narrowing if scope._accepts(section, user, groups)]  # noqa: SLF001
         for section in accepted:
-            per_section[section] += 1
-        matching += len(accepted) == len(SECTIONS)
-    return matching, total, per_section
+            per_section[section] += number
+        if len(accepted) == len(narrowing):
+            matching += number
+    return matching, total, {section: per_section.get(section, total) for section in SECTIONS}
 
 
 def spec_from_json(

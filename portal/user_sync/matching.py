@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.engine import scope
 from portal.engine.records import FilterSpec, RemoteUser
 from portal.models import DirectoryGroup, DirectoryUser, GroupMembership, MicrosoftTenant
 
 HIDDEN_MEMBERS = "hidden members"  # how the mirror ends the kind of such a group
-NAMED = 200  # people who stay are named up to here; the list of End Users has the others
+JUDGED: Mapping[str, InstrumentedAttribute[str]] = {
+    # section: the column of the mirror that it judges
+    "user_type": DirectoryUser.user_type,
+    "domain": DirectoryUser.email,
+    "office_location": DirectoryUser.office_location,
+    "department": DirectoryUser.department,
+    "group": DirectoryUser.object_id,
+}
 
 
 @dataclass(frozen=True)
@@ -35,61 +43,25 @@ def count(session: Session, microsoft_tenant: MicrosoftTenant, spec: FilterSpec)
     """Judge every present user of the mirror by ``spec`` (S1-S6). Records that cannot be used match nothing (G8)."""
     groups_of, deleted, waiting = _groups(session, microsoft_tenant.id, spec)
     hidden = tuple(row.display_name for row in waiting if _is_hidden(row, microsoft_tenant))
-    columns = (
-        DirectoryUser.object_id,
-        DirectoryUser.email,
-        DirectoryUser.user_type,
-        DirectoryUser.office_location,
-        DirectoryUser.department,
-        DirectoryUser.problem,
+    present = (
+        DirectoryUser.microsoft_tenant_id == microsoft_tenant.id,
+        DirectoryUser.presence == "present",
     )
+    columns = [column for section, column in JUDGED.items() if not getattr(spec, section).all]
     rows = session.execute(
-        select(*columns).where(
-            DirectoryUser.microsoft_tenant_id == microsoft_tenant.id, DirectoryUser.presence == "present"
-        )
-    ).all()
-    users = (
-        RemoteUser(object_id, email=email, user_type=kind, office_location=office, department=department)
-        for object_id, email, kind, office, department, problem in rows
-        if not problem
+        select(func.count(), *columns).where(*present, DirectoryUser.problem == "").group_by(*columns)
     )
-    matching, _, sections = scope.count_matches(users, groups_of, spec, deleted)
-    return Match(matching, len(rows), sections, tuple(row.object_id for row in waiting), hidden)
+    users = ((_judged(columns, values), number) for number, *values in rows)
+    matching, usable, sections = scope.count_matches(users, groups_of, spec, deleted)
+    unusable = session.scalar(select(func.count()).where(*present, DirectoryUser.problem != "")) or 0
+    return Match(matching, usable + unusable, sections, tuple(row.object_id for row in waiting), hidden)
 
 
-def staying(
-    session: Session, microsoft_tenant: MicrosoftTenant, before: FilterSpec, after: FilterSpec
-) -> list[Mapping[str, str]]:
-    """By name, the first ``NAMED`` of the people that both filters accept: who stays in an edit (U11)."""
-    both = []
-    for spec in (before, after):
-        groups_of, deleted, _ = _groups(session, microsoft_tenant.id, spec)
-        both.append((scope.prepare(spec, deleted), groups_of))
-    rows = session.scalars(
-        select(DirectoryUser)
-        .options(defer(DirectoryUser.raw))
-        .where(
-            DirectoryUser.microsoft_tenant_id == microsoft_tenant.id,
-            DirectoryUser.presence == "present",
-            DirectoryUser.problem == "",
-        )
-        .order_by(func.lower(DirectoryUser.display_name), DirectoryUser.object_id)
-        .execution_options(yield_per=500)
-    )
-    found: list[Mapping[str, str]] = []
-    for row in rows:
-        user = RemoteUser(
-            row.object_id,
-            email=row.email,
-            user_type=row.user_type,
-            office_location=row.office_location,
-            department=row.department,
-        )
-        if all(one.accepts(user, groups.get(row.object_id, frozenset())) for one, groups in both):
-            found.append({"display_name": row.display_name, "email": row.email, "object_id": row.object_id})
-        if len(found) == NAMED:
-            break
-    return found
+def _judged(columns: Sequence[InstrumentedAttribute[str]], values: Sequence[str]) -> RemoteUser:
+    """What the filters look at of a person; whatever they do not ask for is blank."""
+    found: dict[str, Any] = {"object_id": ""}
+    found.update((column.key, value) for column, value in zip(columns, values, strict=True))
+    return RemoteUser(**found)
 
 
 def _groups(

@@ -15,6 +15,7 @@ from portal.user_sync.matching import Match
 SHOWN = 100  # unchecked values of one section on the page; the search finds the others
 SEARCH_FROM = 10
 NAMED = 3
+STAYING = 200  # who stays is named up to here; the list of End Users has the others
 NONE_LABEL = "(none)"
 ENOUGH_KNOWN = 5  # U10: fewer known addresses say nothing
 

@@ -18,7 +18,7 @@ from portal.microsoft import service as microsoft
 from portal.models import Organization, Role
 from portal.runs import presenters as run_presenters
 from portal.runtime import runtime
-from portal.user_sync import documents, matching, presenters, service
+from portal.user_sync import documents, presenters, service
 from portal.user_sync.forms import SetupForm
 
 bp = Blueprint("user_sync", __name__, url_prefix="/organizations/<organization_id>/user-sync")
@@ -253,10 +253,8 @@ def _form_page(
     found = counted.previewed
     spec = request_now.filters
     change = found.scope_change if found is not None and is_edit else None
-    tenant = microsoft.mapped_to(organization)
-    if change is not None and tenant is not None:
-        saved = documents.draft(_saved(organization)).filters
-        change = {**change, "staying": matching.staying(db.session(), tenant, saved, spec)}
+    if found is not None and change is not None:
+        change = {**change, "staying": found.staying[: presenters.STAYING]}
     queries = {name: form.query(name) for name in SECTIONS}
     first_look = request.method == "GET" and not is_edit
     overlap = service.domain_overlap(organization)

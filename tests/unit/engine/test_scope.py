@@ -64,7 +64,14 @@ def test_each_section_says_what_it_judged():
 
 
 def test_U5_the_live_line_counts_per_section():
-    users = [MILA, remote("b", "b@y.example", department="IT")]
+    users = [(MILA, 1), (remote("b", "b@y.example", department="IT"), 1)]
     matching, total, per_section = count_matches(users, {}, only(department=["it"], domain=["x.example"]))
     assert (matching, total) == (0, 2)
     assert (per_section["department"], per_section["domain"], per_section["group"]) == (1, 1, 2)
+
+
+def test_U5_the_live_line_counts_everybody_of_a_kind():
+    users = [(MILA, 40), (remote("b", "b@y.example", department="IT"), 2)]
+    matching, total, per_section = count_matches(users, {}, only(department=["it"]))
+    assert (matching, total) == (2, 42)
+    assert per_section == {"user_type": 42, "domain": 42, "office_location": 42, "department": 2, "group": 42}

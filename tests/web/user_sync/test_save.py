@@ -124,7 +124,7 @@ def test_U11_who_stays_is_named_up_to_a_number_and_the_rest_is_a_link(client_as,
 
     found = stays()
     assert "Ada Obi" in found and "Bo Lind" in found and "Cy Rao" not in found and ">2<" in found
-    monkeypatch.setattr("portal.user_sync.matching.NAMED", 1)
+    monkeypatch.setattr("portal.user_sync.presenters.STAYING", 1)
     assert "Bo Lind" not in stays()
     assert f'<a href="/organizations/{customer}/end-users?in_scope=true">and 1 more</a>' in stays()
 
