@@ -31,6 +31,7 @@ class Bar:
     width: float
     height: float
     fill: str
+    title: str
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ class Chart:
     total: int
 
 
-def columns(days: Sequence[Day], series: Sequence[Sequence[int]], fills: Sequence[str]) -> Chart:
-    """Columns of ``series`` (one per kind, a number per day), zero at the base line, nothing rounded away."""
-    totals = [sum(values) for values in zip(*series, strict=True)]
+def columns(days: Sequence[Day], series: Mapping[str, Sequence[int]], fills: Sequence[str]) -> Chart:
+    """Columns of ``series`` (per kind a number per day), zero at the base line, nothing rounded away."""
+    totals = [sum(values) for values in zip(*series.values(), strict=True)]
     top = _round_up(max(totals, default=0))
     step = (WIDTH - LEFT) / max(1, len(days))
     bars: list[Bar] = []
@@ -54,10 +55,11 @@ def columns(days: Sequence[Day], series: Sequence[Sequence[int]], fills: Sequenc
     peak = max(totals, default=0)
     for place, total in enumerate(totals):
         x, y = LEFT + place * step + step * 0.12, float(BASE)
-        for values, fill in zip(series, fills, strict=True):
+        for (kind, values), fill in zip(series.items(), fills, strict=True):
             if values[place]:
                 height = PLOT * values[place] / top
-                bars.append(Bar(x, y - height, step * 0.76, max(height - 1, 0.5), fill))
+                title = f"{_named(days[place])}: {values[place]:,} {kind.lower()}"
+                bars.append(Bar(x, y - height, step * 0.76, max(height - 1, 0.5), fill, title))
                 y -= height
         if total and total == peak:
             tops.append((x + step * 0.38, y - 4, f"{total:,}"))
@@ -77,18 +79,32 @@ def changes_sentence(days: Sequence[Day]) -> str:
         return "Nobody was changed in these 14 days."
     kind = max(peak.changes, key=lambda name: peak.changes[name])
     total = sum(peak.changes.values())
-    return f"The most was {peak.day:%a} {peak.day.day} {peak.day:%b}: {total:,}, of which {peak.changes[kind]:,} {kind.lower()}."
+    return f"The most was {_named(peak)}: {total:,}, of which {peak.changes[kind]:,} {kind.lower()}."
 
 
-def failures_sentence(days: Sequence[Day]) -> str:
-    """The chart of failures in words."""
-    total, runs = sum(day.failures for day in days), sum(day.runs for day in days)
+def runs_sentence(days: Sequence[Day]) -> str:
+    """The chart of runs in words."""
+    total = sum(day.runs for day in days)
+    if not total:
+        return "No sync has run in these 14 days."
+    peak = max(days, key=lambda day: day.runs)
+    return f"{total:,} in these 14 days. The most was {_named(peak)}: {peak.runs:,}. {days[-1].runs:,} today."
+
+
+def trouble_sentence(days: Sequence[Day]) -> str:
+    """The chart of runs that did not succeed in words."""
+    total, runs = sum(day.troubled for day in days), sum(day.runs for day in days)
     if not runs:
         return "No sync has run in these 14 days."
     if not total:
         return f"{'The one run' if runs == 1 else f'All {runs:,} runs'} of these 14 days went through."
-    peak = max(days, key=lambda day: day.failures)
-    return f"{total:,} of {runs:,} runs failed. The most was {peak.day:%a} {peak.day.day} {peak.day:%b}: {peak.failures:,}. {days[-1].failures:,} today."
+    peak = max(days, key=lambda day: day.troubled)
+    return f"{total:,} of {runs:,} runs did not succeed. The most was {_named(peak)}: {peak.troubled:,}. {days[-1].troubled:,} today."
+
+
+def _named(day: Day) -> str:
+    """Such as "Wed 25 Nov"."""
+    return f"{day.day:%a} {day.day.day} {day.day:%b}"
 
 
 def _round_up(value: int) -> int:

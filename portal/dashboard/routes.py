@@ -23,7 +23,7 @@ def index() -> Response:
     """Everything that needs a person, most urgent first, each with its one next action."""
     session, now = db.session(), utcnow()
     days = service.days(session, now, viewer_zone())
-    kinds = ("Updated", "New", "Marked")
+    kinds = {"Updated": "updated", "New": "created or linked", "Marked": "disabled or enabled"}
     return web.render(
         "dashboard/index.html",
         attention=service.all_attention(session, runtime().settings, now),
@@ -32,13 +32,24 @@ def index() -> Response:
         states=service.sync_states(session),
         day=service.last_day(session, now),
         days=days,
-        kinds=kinds,
         changes=presenters.columns(
-            days, [[day.changes[kind] for day in days] for kind in kinds], ("b", "a", "c")
+            days,
+            {words: [day.changes[kind] for day in days] for kind, words in kinds.items()},
+            ("b", "a", "c"),
         ),
         changes_sentence=presenters.changes_sentence(days),
-        failures=presenters.columns(days, [[day.failures for day in days]], ("d",)),
-        failures_sentence=presenters.failures_sentence(days),
+        runs=presenters.columns(days, {"runs": [day.runs for day in days]}, ("b",)),
+        runs_sentence=presenters.runs_sentence(days),
+        trouble=presenters.columns(
+            days,
+            {
+                "failed": [day.failures for day in days],
+                "partial": [day.partial for day in days],
+                "held": [day.held for day in days],
+            },
+            ("d", "e", "c"),
+        ),
+        trouble_sentence=presenters.trouble_sentence(days),
         mfa=service.lowest_mfa(session),
         mfa_all=service.mfa_total(session),
         licenses=service.licenses(session),

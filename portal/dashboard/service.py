@@ -6,6 +6,7 @@ expiring later. One cause is listed once, not once per Organization.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -51,12 +52,19 @@ class Attention:
 
 @dataclass(frozen=True)
 class Day:
-    """One day of the charts: changes by kind, and runs that failed."""
+    """One day of the charts: changes by kind, all runs, and those of them that did not succeed."""
 
     day: date
     changes: Mapping[str, int]
     failures: int
     runs: int
+    partial: int = 0
+    held: int = 0
+
+    @property
+    def troubled(self) -> int:
+        """Runs that failed, were partial or are held."""
+        return self.failures + self.partial + self.held
 
 
 @dataclass(frozen=True)
@@ -222,20 +230,27 @@ def days(session: Session, now: datetime, zone: tzinfo = UTC) -> list[Day]:
             if decision in words:
                 per_day = changes.setdefault(place, {})
                 per_day[kind] = per_day.get(kind, 0) + number
-    failed = func.sum(case((SyncRun.status == "failed", 1), else_=0))
-    runs = {
-        place: (number, int(failures or 0))
-        for place, number, failures in session.execute(
-            select(place_of(SyncRun.created_at), func.count(), failed)
-            .where(SyncRun.created_at >= start)
-            .group_by("place")
-        )
-    }
+    runs: dict[int, Counter[str]] = {}
+    ran = (
+        select(place_of(SyncRun.created_at), SyncRun.status, func.count())
+        .where(SyncRun.created_at >= start)
+        .group_by("place", SyncRun.status)
+    )
+    for place, status, number in session.execute(ran):
+        runs.setdefault(place, Counter())[status] += number
     result = []
     for place, day in enumerate(dates):
-        number, failures = runs.get(place, (0, 0))
-        found = changes.get(place, {})
-        result.append(Day(day, {kind: found.get(kind, 0) for kind in KINDS}, failures, number))
+        by_status, found = runs.get(place, Counter[str]()), changes.get(place, {})
+        result.append(
+            Day(
+                day,
+                {kind: found.get(kind, 0) for kind in KINDS},
+                by_status["failed"],
+                by_status.total(),
+                by_status["partial"],
+                by_status["held"],
+            )
+        )
     return result
 
 
@@ -254,15 +269,14 @@ def lowest_mfa(session: Session, limit: int = 6) -> list[MfaCoverage]:
     return [MfaCoverage(organization, int(good), int(all_)) for organization, good, all_ in rows]
 
 
-def licenses(session: Session, limit: int = 8) -> Sequence[tuple[str, int, int]]:
-    """(product, assigned, bought) over all Microsoft tenants, the fullest first."""
+def licenses(session: Session) -> Sequence[tuple[str, int, int]]:
+    """(product, assigned, bought) over all Microsoft tenants, the fullest first; not those without a limit to speak of."""
     assigned, bought = func.sum(SubscribedSku.assigned), func.sum(SubscribedSku.bought)
     rows = session.execute(
         select(SubscribedSku.name, assigned, bought)
         .where(SubscribedSku.applies_to == "User", SubscribedSku.bought > 0, SubscribedSku.bought < 10_000)
         .group_by(SubscribedSku.name)
         .order_by((assigned * 1.0 / bought).desc(), SubscribedSku.name)
-        .limit(limit)
     )
     return [(name, int(used), int(all_)) for name, used, all_ in rows]
 

@@ -9,7 +9,7 @@ from portal.clock import utcnow
 from portal.dashboard import presenters, service
 from portal.dashboard.service import Day
 from portal.extensions import db
-from portal.models import Change, Conflict, Link, Role, SyncRun, UserSync
+from portal.models import Change, Conflict, Link, Role, SubscribedSku, SyncRun, UserSync
 from tests.web import customers
 
 
@@ -92,7 +92,7 @@ def test_P9_charts_have_sentences_tables_and_figures(client_as, app):
             link.mfa_registered = known
         db.session.commit()
     text = client_as(Role.READ_ONLY).get("/").get_data(as_text=True)
-    assert ": 3, of which 3 updated." in text and "1 of 1 runs failed." in text
+    assert ": 3, of which 3 updated." in text and "1 of 1 runs did not succeed." in text
     assert 'role="img" aria-labelledby="c1 c1-text"' in text and "Show as a table" in text
     assert "<strong>50%</strong>" in text and "1 is unknown" in text
     assert "<b>Foods" not in text and "style=" not in text
@@ -101,7 +101,7 @@ def test_P9_charts_have_sentences_tables_and_figures(client_as, app):
 @pytest.mark.parametrize("numbers", [[0] * 14, [1] + [0] * 13, [3, 469] + [7] * 12])
 def test_columns_stand_on_zero_and_keep_their_proportions(numbers):
     days = [Day(date(2026, 11, 1 + i), {}, n, n) for i, n in enumerate(numbers)]
-    chart = presenters.columns(days, [numbers], ("d",))
+    chart = presenters.columns(days, {"failed": numbers}, ("d",))
     assert chart.total == sum(numbers) and len(chart.bars) == sum(1 for n in numbers if n)
     for bar in chart.bars:
         assert 0 <= bar.y <= presenters.BASE and bar.height <= presenters.PLOT
@@ -112,7 +112,51 @@ def test_columns_stand_on_zero_and_keep_their_proportions(numbers):
 def test_the_sentences_of_quiet_days():
     quiet = [Day(date(2026, 11, 1), {"New": 0}, 0, 4)]
     assert presenters.changes_sentence(quiet) == "Nobody was changed in these 14 days."
-    assert presenters.failures_sentence(quiet) == "All 4 runs of these 14 days went through."
+    assert presenters.trouble_sentence(quiet) == "All 4 runs of these 14 days went through."
+
+
+def test_P9_runs_that_were_partial_or_held_did_not_go_through():
+    days = [Day(date(2026, 11, 24), {}, 0, 3, partial=1), Day(date(2026, 11, 25), {}, 1, 40, held=1)]
+    assert presenters.runs_sentence(days) == "43 in these 14 days. The most was Wed 25 Nov: 40. 40 today."
+    assert presenters.trouble_sentence(days) == (
+        "3 of 43 runs did not succeed. The most was Wed 25 Nov: 2. 2 today."
+    )
+
+
+def test_P9_each_column_says_its_day_and_number():
+    days = [Day(date(2026, 11, 24), {}, 0, 1200)]
+    assert [bar.title for bar in presenters.columns(days, {"runs": [1200]}, ("b",)).bars] == [
+        "Tue 24 Nov: 1,200 runs"
+    ]
+
+
+def test_P9_all_that_needs_attention_is_on_the_page(client_as, app):
+    with app.app_context():
+        for number in range(22):
+            row = customers.organization(f"Customer {number:02}")
+            failing = {"enabled": True, "attention": "Three runs failed.", "filters": {}, "updated_at": utcnow()}
+            db.session.add(UserSync(organization_id=row.id, **failing))
+        db.session.commit()
+    text = client_as(Role.READ_ONLY).get("/").get_data(as_text=True)
+    assert "And 2 more</summary>" in text and text.count(": the sync needs attention</p>") == 22
+
+
+def test_P9_products_beyond_the_first_are_counted(client_as, app):
+    with app.app_context():
+        microsoft = customers.microsoft_tenant()
+        for number in range(10):
+            sku = SubscribedSku(
+                microsoft_tenant_id=microsoft.id,
+                sku_id=f"00000000-0000-0000-0000-{number:012}",
+                name=f"Product {number}",
+                assigned=10 - number,
+                bought=10,
+                applies_to="User",
+            )
+            db.session.add(sku)
+        db.session.commit()
+    text = client_as(Role.READ_ONLY).get("/").get_data(as_text=True)
+    assert "and 2 more products" in text and "Product 7" in text and "Product 8" not in text
 
 
 def test_a_day_counts_from_now(app):
