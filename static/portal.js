@@ -1,5 +1,6 @@
 // What works without script, a little faster: dialogs, toasts, selections, polls. Hooks are data attributes.
 const dialog = document.getElementById("dialog");
+const shownFor = (link) => document.querySelector(`[popovertarget="${link.closest("[popover]")?.id}"]`) ?? link; // its menu closes
 let opener = null;
 let leftFrom = null;
 let typed = null; // a search goes on that is typed while the answer to its beginning comes in
@@ -17,7 +18,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 
 document.addEventListener("htmx:beforeRequest", (event) => {
   if (document.hidden && isPoll(event.detail.requestConfig.triggeringEvent, event.target)) event.preventDefault();
-  if (event.detail.target === dialog && !dialog.open) opener = document.activeElement;
+  if (event.detail.target === dialog && !dialog.open) opener = shownFor(document.activeElement);
   // An answer whose place is gone by now, as the live line's when the dialog shows the preview already, is let go.
   const { elt, target } = event.detail;
   elt.addEventListener("htmx:beforeOnLoad", (answer) => { if (!target.isConnected) answer.preventDefault(); }, { once: true });
@@ -33,17 +34,17 @@ document.addEventListener("htmx:afterSwap", (event) => {
     if (dialog.innerHTML.trim() && !dialog.open) dialog.showModal();
     const heading = dialog.querySelector("h1, h2");
     const first = dialog.querySelector("[data-focus]") ?? heading;
-    if (first) first.tabIndex = -1;
+    first?.setAttribute("tabindex", "-1");
     first?.focus();
     if (heading?.id) dialog.setAttribute("aria-labelledby", heading.id);
   }
   document.querySelectorAll("[data-toast]:not([data-seen])").forEach(fade);
 });
 
-// The list behind a dialog is fetched anew when it closes: the link it was opened from is another element then.
+// The list behind a dialog is fetched anew when it closes: what it was opened from is another element then, or gone.
 document.addEventListener("htmx:afterSettle", (event) => {
   if (!leftFrom || event.detail.target === dialog || document.activeElement !== document.body) return;
-  [...document.links].find((link) => link.getAttribute("href") === leftFrom)?.focus();
+  shownFor(document.querySelector(leftFrom) ?? document.getElementById("content")).focus({ preventScroll: true });
   leftFrom = null;
 });
 
@@ -54,8 +55,7 @@ document.addEventListener("htmx:responseError", (event) => {
 
 document.body.addEventListener("close-dialog", close);
 document.addEventListener("click", (event) => {
-  const closer = event.target.closest("[data-close-dialog]");
-  if (closer && dialog.open && dialog.contains(closer)) {
+  if (dialog?.open && event.target.closest("#dialog [data-close-dialog]")) {
     event.preventDefault();
     close();
   }
@@ -64,7 +64,7 @@ document.addEventListener("click", (event) => {
 dialog?.addEventListener("close", () => {
   dialog.replaceChildren();
   opener?.focus();
-  leftFrom = opener?.getAttribute("href");
+  leftFrom = opener?.id ? `#${opener.id}` : `[href="${opener?.getAttribute("href")}"]`;
   document.body.dispatchEvent(new Event("dialog-closed"));
 });
 

@@ -75,6 +75,14 @@ def test_U6_from_set_up_to_processing_without_leaving_the_page(page: Page, tenan
     expect(dialog).to_be_hidden()
     expect(page.locator("#organizations_table")).to_contain_text("Processing")
     assert page.url == tenant_page
+    button = page.get_by_role("button", name="Actions for")
+    expect(button).to_be_focused()  # what Set Up has become
+    button.click()
+    page.get_by_role("link", name="Disable User Sync").click()
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(button).to_be_focused()
 
 
 def test_U13_escape_closes_and_gives_the_focus_back(page: Page, tenant_page: str) -> None:
