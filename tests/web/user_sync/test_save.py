@@ -5,7 +5,7 @@ import re
 import pytest
 
 from portal.clock import utcnow
-from portal.extensions import db
+from portal.extensions import db, mark_write
 from portal.models import AuditEvent, EndUser, MicrosoftTenant, Role, SyncRun, UserSync
 from tests.web import customers
 from tests.web.user_sync.forms import everything, url
@@ -183,3 +183,30 @@ def test_T3_the_delayed_lane_says_the_bound(client_as, app, customer):
 def test_posting_without_a_token_changes_nothing(client_as, app, customer):
     answer = client_as().post(url(customer), data=everything())
     assert answer.status_code == 400 and not runs(app)
+
+
+def test_U6_the_heading_of_the_dialog_stops_saying_progress_when_the_run_is_over(client_as, app, customer):
+    browser = client_as()
+    text = browser.htmx(url(customer), "dialog", everything(), method="POST").get_data(as_text=True)
+    poll = re.search(r'hx-get="([^"]+/status[^"]*)"', text)[1]
+    assert 'id="dialog-title"' not in browser.htmx(poll, "sync_status").get_data(as_text=True)
+    with app.app_context():
+        mark_write(db.session())
+        run = db.session.scalars(db.select(SyncRun)).one()
+        run.status, run.finished_at = "succeeded", utcnow()
+        db.session.commit()
+    text = browser.htmx(poll, "sync_status").get_data(as_text=True)
+    assert '<h2 id="dialog-title" tabindex="-1" hx-swap-oob="true">Microsoft User Sync</h2>' in text
+    assert "hx-trigger" not in text
+
+
+def test_U6_the_page_of_a_run_in_progress_asks_for_no_heading_of_a_dialog(client_as, app, customer):
+    browser = client_as()
+    browser.send(url(customer), everything())
+    poll = re.search(r'hx-get="([^"]+/status[^"]*)"', browser.get(url(customer, "/status")).get_data(as_text=True))[1]
+    with app.app_context():
+        mark_write(db.session())
+        run = db.session.scalars(db.select(SyncRun)).one()
+        run.status, run.finished_at = "succeeded", utcnow()
+        db.session.commit()
+    assert "hx-swap-oob" not in browser.htmx(poll, "sync_status").get_data(as_text=True)
