@@ -1,5 +1,7 @@
 """R2: what is in the way of unmapping, remapping and deleting is named, with a way to it."""
 
+import re
+
 import pytest
 
 from portal.clock import utcnow
@@ -57,3 +59,10 @@ def test_R2_the_page_lists_every_sync_with_a_link_to_disable_it(app, client_as, 
     text = client_as("technician").get(f"/tenants/{shared}/{step}").get_data(as_text=True)
     assert text.count("/user-sync/disable") == 2
     assert "Reef Divers" in text and "Reef Research" in text and "Reef Boats" not in text
+
+
+def test_P12_each_organization_of_a_tenant_has_its_own_way_to_recovery(app, client_as, shared):
+    with app.app_context():
+        wanted = {row.id for row in db.session.query(Organization)}
+    page = client_as("technician").get(f"/tenants/{shared}").get_data(as_text=True)
+    assert set(re.findall(r'href="/organizations/([^/"]+)/recovery"', page)) == wanted
