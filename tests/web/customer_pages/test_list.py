@@ -6,8 +6,9 @@ import io
 import pytest
 from sqlalchemy import select
 
-from portal.extensions import db
-from portal.models import EndUser, Organization
+from portal.clock import utcnow
+from portal.extensions import db, mark_write
+from portal.models import EndUser, Organization, SyncRun, UserSync
 from tests.web import customers
 
 
@@ -82,3 +83,21 @@ def test_P5_lists_search_after_a_pause_in_the_address_and_keep_focus_and_view(cl
 def test_P1_searching_microsoft_tenants_stays_in_the_view(client_as, ids):
     text = client_as("read-only").get("/microsoft-tenants?mapped=false").get_data(as_text=True)
     assert '<input type="hidden" name="mapped" value="false">' in text
+
+
+def test_P5_who_waits_for_the_first_sync_sees_people_appear(app, client_as, ids):
+    address = f"/organizations/{ids['organization']}/end-users"
+    with app.app_context():
+        mark_write(db.session())
+        db.session.delete(db.session.get(EndUser, ids["person"]))
+        db.session.query(UserSync).one().initial_done_at = None
+        db.session.query(SyncRun).one().status = "running"
+        db.session.commit()
+    text = client_as("read-only").get(address).get_data(as_text=True)
+    assert "The first sync is under way." in text and f'hx-get="{address}" hx-trigger="every 3s"' in text
+    with app.app_context():
+        mark_write(db.session())
+        db.session.query(SyncRun).one().status = "succeeded"
+        db.session.query(UserSync).one().initial_done_at = utcnow()
+        db.session.commit()
+    assert "every 3s" not in client_as("technician").get(address).get_data(as_text=True)
