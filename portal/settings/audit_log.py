@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Select, func, or_, select
@@ -24,6 +25,24 @@ SPEC = ListSpec(
         "object_id": None,
     },
 )
+# Our own words for events and their keys, where dropping the underscores is not enough (design, section 8).
+_WORDS = {
+    "api": "API",
+    "asset": "Asset",
+    "assets": "Assets",
+    "directory id": "tenant ID",
+    "end user": "End User",
+    "end users": "End Users",
+    "microsoft": "Microsoft",
+    "microsoft tenant": "Microsoft Tenant",
+    "organization": "Organization",
+    "run id": "run",
+    "tenant": "Tenant",
+    "totp": "authenticator",
+    "user sync": "User Sync",
+}
+_KNOWN = re.compile(rf"\b(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})\b")
+_COUNTED = {"in_scope": "in scope", "out_of_scope": "out of scope", "conflicts": "in conflict"}
 CSV_COLUMNS = ("at", "actor", "source", "action", "object_type", "object_id", "detail", "ip")
 
 
@@ -49,6 +68,31 @@ def export(asked: Listing) -> Iterable[str]:
         for row in rows
     )
     return csvio.write(CSV_COLUMNS, cells)
+
+
+def words(name: str) -> str:
+    """An event or a key as it is shown: "end_user_created" is "End User created"."""
+    shown = _KNOWN.sub(lambda found: _WORDS[found[0]], name.replace("_", " "))
+    return shown[:1].upper() + shown[1:]
+
+
+def told(row: AuditEvent) -> list[str]:
+    """The detail of an event in lines of words."""
+    lines = []
+    for key, value in row.detail.items():
+        if key == "fields":
+            lines += [
+                f"{one['field'].replace('_', ' ')}: {one['old'] or 'blank'} → {one['new'] or 'blank'}"
+                for one in value
+            ]
+        elif isinstance(value, Mapping):
+            counted = (f"{number} {_COUNTED.get(what, what)}" for what, number in value.items())
+            lines.append(f"{words(key)}: {', '.join(counted) or 'none'}")
+        elif isinstance(value, bool):
+            lines.append(f"{words(key)}: {'yes' if value else 'no'}")
+        else:
+            lines.append(f"{words(key)}: {value}")
+    return lines
 
 
 def to_document(row: AuditEvent) -> dict[str, Any]:

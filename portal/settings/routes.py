@@ -225,6 +225,7 @@ def list_people() -> Response:
             db.session.commit()
             base = runtime().settings.base_url or request.url_root.rstrip("/")
             link = f"{base}{url_for('auth.invitation', token=token)}"
+            form = InviteForm(formdata=None)
     return _people(form, link=link)
 
 
@@ -267,26 +268,49 @@ def _people(form: InviteForm, *, link: str | None = None, sign_in: SignInForm | 
     )
 
 
+@bp.get("/people/<account_id>")
+@requires(Role.ADMINISTRATOR)
+def ask_to_remove(account_id: str) -> Response:
+    """What goes and what stays when an account is removed."""
+    row = load(Account, account_id, "account")
+    whose = "You are" if row.id == g.principal.account_id else "They are"
+    return _ask(
+        "people",
+        f"Remove {row.email}?",
+        f"Goes: the account. {whose} signed out everywhere at once, and open one-time links for it stop working.",
+        "Stays: everything it did, in the audit log, and the API tokens it made. Coming back takes a new invitation.",
+        button="Remove account",
+        action=url_for(".change_person", account_id=row.id),
+        values={"do": "remove"},
+    )
+
+
 @bp.post("/people/<account_id>")
 @requires(Role.ADMINISTRATOR)
 def change_person(account_id: str) -> Response:
     """Change a role, switch off or on, remove, or take a lost authenticator away."""
     row = load(Account, account_id, "account")
+    email = row.email
     match request.form.get("do"):
         case "role":
             people.change_role(row, request.form.get("role", ""))
+            done = f"{email} is now {dict(ROLES)[row.role]}."
         case "off":
             people.switch(row, active=False)
+            done = f"{email} is switched off."
         case "on":
             people.switch(row, active=True)
+            done = f"{email} is switched on."
         case "remove":
             people.remove(row)
+            done = f"{email} is removed."
         case "totp":
             people.reset_totp(row)
+            done = f"{email} signs in without an authenticator until a new one is set up."
         case _:
             raise Invalid({"do": ["One of: role, off, on, remove, totp."]})
     db.session.commit()
-    return web.respond(redirect=url_for(".list_people"), toast="Saved.")
+    return web.respond(redirect=url_for(".list_people"), toast=done)
 
 
 @bp.post("/people/invitations/<invitation_id>/withdraw")
@@ -311,16 +335,28 @@ def list_tokens() -> Response:
             form.show(error)
         else:
             db.session.commit()
+            form = TokenForm(formdata=None)  # a second press is a second token only if it was meant
     return _page("tokens", form, tokens=tokens.tokens(), plain=plain)
 
 
-@bp.post("/tokens/<token_id>/revoke")
+@bp.route("/tokens/<token_id>/revoke", methods=["GET", "POST"])
 @requires(Role.ADMINISTRATOR)
 def revoke_token(token_id: str) -> Response:
-    """End a token."""
-    tokens.revoke(load(ApiToken, token_id, "token"))
-    db.session.commit()
-    return web.respond(redirect=url_for(".list_tokens"), toast="Revoked.")
+    """Ask, then end a token."""
+    row = load(ApiToken, token_id, "token")
+    name = row.name  # revoking renames it
+    if request.method == "POST":
+        tokens.revoke(row)
+        db.session.commit()
+        return web.respond(redirect=url_for(".list_tokens"), toast=f"{name} is revoked.")
+    return _ask(
+        "tokens",
+        f"Revoke the token {name}?",
+        "Stops now: every program that uses it is refused. A revoked token cannot be brought back; make a new one instead.",
+        "Stays: what was done with it, in the audit log.",
+        button="Revoke token",
+        action=url_for(".revoke_token", token_id=row.id),
+    )
 
 
 @bp.route("/notifications", methods=["GET", "POST"])
@@ -354,7 +390,14 @@ def notifications() -> Response:
 def audit_events() -> Response:
     """The audit log (O4)."""
     asked = parse(request.args, audit_log.SPEC, strict=False)
-    return _page("audit", None, listing=audit_log.listing(asked), actions=sorted(audit.EVENTS))
+    return _page(
+        "audit",
+        None,
+        listing=audit_log.listing(asked),
+        actions=sorted(audit.EVENTS),
+        words=audit_log.words,
+        told=audit_log.told,
+    )
 
 
 @bp.get("/audit.csv")
@@ -384,6 +427,28 @@ def about() -> Response:
 def _page(name: str, form: Form | None, **context: object) -> Response:
     status = 422 if form is not None and form.errors else 200
     return web.render(f"settings/{name}.html", status=status, form=form, section=name, **context)  # type: ignore[arg-type]
+
+
+def _ask(
+    section: str,
+    question: str,
+    *sentences: str,
+    button: str,
+    action: str,
+    values: dict[str, str] | None = None,
+) -> Response:
+    return web.render(
+        "settings/ask.html",
+        blocks={"dialog": "dialog"},
+        section=section,
+        question=question,
+        sentences=sentences,
+        button=button,
+        action=action,
+        keep="Keep it",
+        back=url_for(".list_people" if section == "people" else ".list_tokens"),
+        values=values or {},
+    )
 
 
 def _day(entered: str) -> datetime | None:

@@ -1,0 +1,64 @@
+"""P10, O4: settings ask before something goes for good, and tell the audit log in words."""
+
+import re
+
+from portal.clock import utcnow
+from portal.extensions import db, mark_write
+from portal.models import Account, ApiToken, AuditEvent
+
+
+def lines(answer):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.get_data(as_text=True)))
+
+
+def test_P10_removing_an_account_asks_first_and_says_who(app, client_as):
+    client_as("technician")
+    owner = client_as("administrator")
+    with app.app_context():
+        theirs = db.session.query(Account).filter_by(email="technician@rollcall.example").one().id
+        mine = db.session.query(Account).filter_by(email="administrator@rollcall.example").one().id
+    people = owner.get("/settings/people").get_data(as_text=True)
+    assert f'href="/settings/people/{theirs}"' in people and 'value="remove"' not in people
+    asked = owner.get(f"/settings/people/{theirs}")
+    assert "Remove technician@rollcall.example?" in asked.text and "They are signed out" in asked.text
+    assert "You are signed out" in owner.get(f"/settings/people/{mine}").text
+    assert "<html" not in owner.htmx(f"/settings/people/{theirs}", "dialog").text
+    form = dict(re.findall(r'<input type="hidden" name="(do)" value="([^"]+)"', asked.text))
+    answer = owner.send(f"/settings/people/{theirs}", form, follow_redirects=True)
+    assert "technician@rollcall.example is removed." in answer.text
+
+
+def test_P10_revoking_a_token_asks_first(app, client_as):
+    owner = client_as("administrator")
+    made = owner.send("/settings/tokens", {"name": "For the PSA", "role": "read-only"}).get_data(as_text=True)
+    assert 'value="For the PSA"' not in made  # pressed once more, it would make a second one
+    (address,) = re.findall(r'href="(/settings/tokens/[^"]+/revoke)"', made)
+    assert "Revoke the token For the PSA?" in owner.get(address).text
+    with app.app_context():
+        assert db.session.query(ApiToken).one().revoked_at is None
+    assert "For the PSA is revoked." in owner.send(address, follow_redirects=True).text
+    with app.app_context():
+        assert db.session.query(ApiToken).one().revoked_at is not None
+
+
+def test_O4_the_audit_log_is_told_in_words(app, client_as):
+    with app.app_context():
+        mark_write(db.session())
+        counts = {"read": 400, "in_scope": 384, "conflicts": 2}
+        detail = {"organization": "Fabrikam Joinery", "status": "succeeded", "counts": counts}
+        for action, source, told in (
+            ("sync_run_finished", "sync", detail),
+            ("end_user_created", "cli", {"name": "Ada"}),
+            ("totp_changed", "page", {"enabled": False}),
+        ):
+            db.session.add(AuditEvent(at=utcnow(), actor="Rollcall", source=source, action=action, detail=told))
+        db.session.commit()
+    page = lines(client_as("administrator").get("/settings/audit"))
+    assert "Counts: 400 read, 384 in scope, 2 in conflict" in page and "{" not in page
+    assert "End User created" in page and "Command line" in page
+    assert "Authenticator changed Enabled: no" in page
+
+
+def test_P10_what_cannot_be_pressed_yet_is_not_shown_as_a_button(client_as):
+    page = client_as("administrator").get("/settings/notifications").get_data(as_text=True)
+    assert "disabled" not in page and "A test can be sent once a target is saved." in page
