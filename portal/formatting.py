@@ -38,6 +38,27 @@ _MFA_WORDS = {
     "windowsHelloForBusiness": "Windows Hello",
 }
 
+# What each browser and system says of itself. Those that also name another for compatibility come first.
+_BROWSERS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("SamsungBrowser/", "Samsung Internet"),
+    ("Firefox/", "Firefox"),
+    ("FxiOS/", "Firefox"),
+    ("CriOS/", "Chrome"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+_SYSTEMS = (
+    ("Windows", "Windows"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("CrOS", "ChromeOS"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)
+
 
 def number(value: float | None) -> str:
     """1312 → "1,312"; None → a dash."""
@@ -64,6 +85,13 @@ def products(names: str, number: int) -> str:
     first = names.partition(", ")[0]
     short = first.removeprefix("Microsoft 365 ").removeprefix("Microsoft ")
     return f"{short} +{number - 1:,}" if number > 1 else short
+
+
+def browser(user_agent: str) -> str:
+    """A browser in words, "Chrome on Windows", from what it says of itself; that text as it is where nothing is known in it."""
+    name = next((word for sign, word in _BROWSERS if sign in user_agent), "")
+    system = next((word for sign, word in _SYSTEMS if sign in user_agent), "")
+    return " on ".join(part for part in (name, system) if part) or user_agent[:80] or "Unknown"
 
 
 def harmless(text: object) -> str:
@@ -130,6 +158,7 @@ def init_formatting(app: Flask) -> None:
         bdi=bdi,
         mfa_methods=mfa_methods,
         products=products,
+        browser=browser,
         ago=_timed(relative),
         clock_time=_timed(clock_text),
     )
