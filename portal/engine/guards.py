@@ -25,13 +25,14 @@ def guard(
     """Split ``plan``. ``linked``: the Organization's Links now. ``dismissed``: hold keys settled with "dismiss"."""
     kept: list[Decision] = []
     waived: list[Decision] = []
+    met: set[str] = set()
     for decision in plan.decisions:
-        if not dismissed or hold_key(decision) not in dismissed:
+        found = waive(decision, dismissed)
+        if found is decision:
             kept.append(decision)
-        elif decision.changes and decision.action is Action.MARK_DISABLED:
-            kept.append(_without_mark(decision))
-        else:
-            waived.append(decision)
+            continue
+        met.add(hold_key(decision))
+        (kept if found.action is Action.UPDATE else waived).append(found)
     disables = [d for d in kept if d.action is Action.MARK_DISABLED]
     creates = [d for d in kept if d.action is Action.CREATE]
     held: dict[HoldKind, tuple[Decision, ...]] = {}
@@ -44,8 +45,21 @@ def guard(
         held[HoldKind.DISABLE] = tuple(d for d in disables if not d.changes)
     waiting = {d.object_id for decisions in held.values() for d in decisions}
     apply = tuple(d for d in kept if d.object_id not in waiting)
-    counts = count(apply, [d for ds in held.values() for d in ds], waived)
-    return GuardedPlan(apply, {kind: ds for kind, ds in held.items() if ds}, counts)
+    counts = count((*apply, *waived), [d for ds in held.values() for d in ds])
+    return GuardedPlan(
+        apply, {kind: ds for kind, ds in held.items() if ds}, counts, tuple(waived), dismissed - met
+    )
+
+
+def waive(decision: Decision, dismissed: frozenset[str]) -> Decision:
+    """What an administrator's "dismiss" makes of ``decision``: no mark, no creation. The same object if it was not dismissed."""
+    if not dismissed or hold_key(decision) not in dismissed:
+        return decision
+    if decision.action is Action.CREATE:
+        return replace(decision, action=Action.SKIP, reason=Reason.DISMISSED, changes=())
+    if decision.changes:
+        return _without_mark(decision)
+    return replace(decision, action=Action.LEAVE, reason=Reason.DISMISSED, sets_disabled=False)
 
 
 def _without_mark(decision: Decision) -> Decision:
@@ -68,18 +82,13 @@ def hold_key(decision: Decision) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:40]
 
 
-def count(
-    apply: Iterable[Decision], held: Iterable[Decision] = (), waived: Iterable[Decision] = ()
-) -> Counts:
+def count(apply: Iterable[Decision], held: Iterable[Decision] = ()) -> Counts:
     """Count decisions kind by kind (interfaces.md, "Sync Run")."""
     numbers = dict.fromkeys((f.name for f in fields(Counts)), 0)
     for decision in apply:
         _add(numbers, decision, _COUNTED.get(decision.action, ""))
     for decision in held:
         _add(numbers, decision, "held")
-    for decision in waived:
-        is_new = decision.action is Action.CREATE
-        _add(numbers, decision, "" if is_new else "unchanged")
     return Counts(**numbers)
 
 

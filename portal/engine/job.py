@@ -26,7 +26,6 @@ from portal.engine.records import (
     GuardedPlan,
     HoldKind,
     HoldRule,
-    Plan,
     Reason,
 )
 from portal.engine.snapshot import Loaded, hold_rule, load, spec_of
@@ -86,7 +85,7 @@ class Job:
             except Stale:
                 continue
             self._assign_assets(target)
-            self._end(guarded, found, target)
+            self._end(guarded, target, is_complete=loaded.snapshot.is_complete)
             return
         self.finish(
             "partial",
@@ -163,7 +162,9 @@ class Job:
     def _open(self, guarded: GuardedPlan, loaded: Loaded) -> list[Decision]:
         """What is to be written and was not before this run was interrupted (G4)."""
         return [
-            d for d in guarded.apply if d.object_id not in self.applied and writer.needs_writing(d, loaded)
+            d
+            for d in (*guarded.apply, *guarded.waived)
+            if d.object_id not in self.applied and writer.needs_writing(d, loaded)
         ]
 
     def _staged(self, work: Sequence[Decision]) -> set[str]:
@@ -186,20 +187,16 @@ class Job:
             session.commit()
         return good
 
-    def _end(self, guarded: GuardedPlan, found: Plan, target: Target) -> None:
+    def _end(self, guarded: GuardedPlan, target: Target, *, is_complete: bool) -> None:
         """Hold what G1 holds, settle conflicts that went away, count, and say how it ended: one transaction."""
         now = self.turn.now()
         held = {kind: list(decisions) for kind, decisions in guarded.held.items() if decisions}
         waiting = [d for decisions in held.values() for d in decisions]
         apply = [
             replace(d, action=self.applied[d.object_id].action) if d.object_id in self.applied else d
-            for d in guarded.apply
+            for d in (*guarded.apply, *guarded.waived)
         ]
-        waived_or_held = {d.object_id for d in found.decisions} - {d.object_id for d in guarded.apply}
-        waived = [
-            d for d in found.decisions if d.object_id in waived_or_held - {d.object_id for d in waiting}
-        ]
-        counts = asdict(count(apply, waiting, waived))
+        counts = asdict(count(apply, waiting))
         with write_session(self.turn.sessions) as session:
             self._still_ours(session)
             self._hold(session, held, target, now)
@@ -223,6 +220,8 @@ class Job:
             if sync is not None:
                 sync.initial_done_at = sync.initial_done_at or now
                 sync.hold_run_id = run.id if held else None
+                if is_complete:  # who changed is asked about again, should the same come up later (G1)
+                    sync.dismissed = [key for key in sync.dismissed if key not in guarded.over]
                 sync.failures_in_row = 0
                 sync.attention = GROUP_GONE if GROUP_GONE in self.warnings else None
                 sync.updated_at = now

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal.engine.decide import fingerprint, plan
 from portal.engine.explain import why
-from portal.engine.guards import guard
+from portal.engine.guards import guard, waive
 from portal.engine.normalize import email_key
 from portal.engine.records import (
     Action,
@@ -70,16 +70,17 @@ def preview(
     found = plan(loaded.snapshot)
     sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization_id))
     is_enabled = sync is not None and sync.enabled
+    dismissed = _dismissed(sync)
     guarded = guard(
         found,
         linked=loaded.linked,
         is_initial=sync is None or not is_enabled or sync.initial_done_at is None,
         rule=hold,
-        dismissed=frozenset(sync.dismissed) if sync is not None and is_enabled else frozenset(),
+        dismissed=dismissed,
     )
     waiting = [d for decisions in guarded.held.values() for d in decisions]
     kind = HoldKind.DISABLE if HoldKind.DISABLE in guarded.held else HoldKind.CREATE
-    shown = [d for d in found.decisions if d.action is not Action.LEAVE]
+    shown = [d for d in (waive(d, dismissed) for d in found.decisions) if d.action is not Action.LEAVE]
     shown.sort(key=lambda d: (_ORDER.get(d.action, 9), (d.display_name or d.email).casefold(), d.object_id))
     change: Mapping[str, Any] | None = None
     staying: Sequence[Mapping[str, str]] = ()
@@ -122,6 +123,9 @@ def explain(session: Session, organization_id: str, user: str, now: datetime) ->
     if person is None:
         raise NotFound(f"This Microsoft tenant has no user with the UPN, object ID or e-mail {user!r}.")
     decision = next((d for d in plan(loaded.snapshot).decisions if d.object_id == person.object_id), None)
+    if decision is not None:
+        sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization_id))
+        decision = waive(decision, _dismissed(sync))
     shot = loaded.snapshot
     scope = prepare(shot.filters, shot.deleted_groups)
     verdicts = scope.judge(person, shot.groups_of.get(person.object_id, _NOBODY))
@@ -155,6 +159,11 @@ def domain_overlap(tenant: MicrosoftTenant, keys: Iterable[str | None]) -> dict[
     domains = {str(domain["name"]).casefold() for domain in tenant.domains}
     known = [key for key in keys if key]
     return {"known": len(known), "matching": sum(1 for key in known if key.rpartition("@")[2] in domains)}
+
+
+def _dismissed(sync: UserSync | None) -> frozenset[str]:
+    """The hold keys that an administrator dismissed (G1), of a sync that is enabled."""
+    return frozenset(sync.dismissed) if sync is not None and sync.enabled else frozenset()
 
 
 def _scope_change(

@@ -86,6 +86,7 @@ class Reason(StrEnum):
     UNLICENSED_NOT_ADDED = "unlicensed_not_added"  # U9
     NEVER_SYNC = "never_sync"  # W6
     BAD_RECORD = "bad_record"  # G8
+    DISMISSED = "dismissed"  # G1: held back and dismissed; also why a mark is left alone
     # conflict
     EMAIL_LINKED_TO_OTHER = "email_linked_to_other"  # M5
     DUPLICATE_REMOTE_EMAIL = "duplicate_remote_email"  # M6
@@ -325,8 +326,14 @@ class HoldRule:
 
 @dataclass(frozen=True, slots=True)
 class GuardedPlan:
-    """A plan after G1: what may be applied now, and what waits for an administrator."""
+    """A plan after G1: what may be applied now, and what waits for an administrator.
+
+    waived: what was dismissed, as what it comes to now: left as it is, or skipped. over: hold keys that were dismissed
+    and say nothing of anybody any more.
+    """
 
     apply: tuple[Decision, ...]
     held: Mapping[HoldKind, tuple[Decision, ...]]
     counts: Counts
+    waived: tuple[Decision, ...] = ()
+    over: frozenset[str] = frozenset()

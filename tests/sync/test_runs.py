@@ -10,7 +10,8 @@ from portal.engine.guards import check_sums
 from portal.engine.holds import apply_held, dismiss_held
 from portal.engine.job import CHUNK
 from portal.engine.preview import explain, preview
-from portal.engine.records import Counts, FilterSpec, HoldRule
+from portal.engine.records import Action, Counts, FilterSpec, HoldRule
+from portal.engine.snapshot import spec_of
 from portal.engine.undo import apply_undo, plan_undo
 from portal.errors import NotFound, Refused, SourceAuthError, SourcePermissionMissing, SourceRejected, SourceTransient, Stopped
 from portal.models import Change, Conflict, DeltaCursor, DirectoryGroup, DirectoryUser, EndUser, Link, MicrosoftTenant, Organization, SyncRun
@@ -622,6 +623,49 @@ def test_G1_dismissed_people_are_not_held_again_until_they_change(world):
     again = world.sync()
     assert (again.status, again.counts["disabled"]) == ("succeeded", 0)
     assert {c.state for c in world.changes(run.id).values() if c.decision == "mark_disabled"} == {"dismissed"}
+
+
+def dismissed(world, run):
+    with claims.write_session(world.sessions) as session:
+        dismiss_held(session, session.get_one(SyncRun, run.id), "ada", world.now)
+        session.commit()
+
+
+def test_G1_L1_who_was_enabled_after_a_dismissal_is_marked_when_disabled_again(world):
+    started(world, 40)
+    for n in range(20):
+        world.directory.change(f"u{n:02}", accountEnabled=False)
+    dismissed(world, world.sync())
+    world.directory.change("u00", accountEnabled=True)
+    world.sync()
+    assert len(world.user_sync().dismissed) == 19
+    world.directory.change("u00", accountEnabled=False)
+    assert world.sync().counts["disabled"] == 1
+    assert [p[3] for p in world.people().values() if p[2] == "disabled"] == ["u00"]
+
+
+def test_G1_L2_a_read_that_is_not_complete_forgets_no_dismissal(world):
+    started(world, 40)
+    for n in range(20):
+        world.directory.change(f"u{n:02}", accountEnabled=False)
+    dismissed(world, world.sync())
+    world.directory.tokens_expired, world.directory.counted = True, 60
+    assert world.sync().status == "partial"
+    assert len(world.user_sync().dismissed) == 20
+
+
+def test_G1_G8_a_dismissed_creation_is_listed_as_skipped_and_why_says_so(world):
+    started(world, 10)
+    world.directory.put(*[account(f"new{n}") for n in range(30)])
+    dismissed(world, world.sync())
+    run = world.sync()
+    skips = {c.object_id for c in world.changes(run.id).values() if (c.decision, c.reason) == ("skip", "dismissed")}
+    assert (run.counts["skipped"], len(skips), world.count()) == (30, 30, 10)
+    with world.sessions() as session:
+        told = explain(session, world.organization_id, "new3", world.now)
+        listed = preview(session, world.organization_id, spec_of(world.user_sync()), HoldRule(), world.now).decisions
+    assert (told["decision"], "dismissed" in told["reason"]) == ("skip", True)
+    assert {d.action for d in listed} == {Action.SKIP}
 
 
 def test_G1_many_creations_wait_after_the_initial_sync(world):

@@ -58,6 +58,14 @@ def test_G1_dismissed_creations_count_as_skipped():
     assert (found.counts.skipped, found.counts.created) == (30, 0) and check_sums(found.counts)
 
 
+def test_G1_what_was_dismissed_is_told_as_what_it_comes_to():
+    decisions = [*disables(1), *creates(1)]
+    keys = frozenset(map(hold_key, decisions))
+    found = guarded(decisions, dismissed=keys | {"of somebody who changed"})
+    assert [(d.action, d.reason) for d in found.waived] == [(Action.LEAVE, Reason.DISMISSED), (Action.SKIP, Reason.DISMISSED)]
+    assert found.over == {"of somebody who changed"}
+
+
 def test_G8_people_who_are_gone_stand_outside_the_sums():
     found = guarded(disables(3, is_absent=True))
     assert (found.counts.gone, found.counts.read, found.counts.disabled) == (3, 0, 0)
