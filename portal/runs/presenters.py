@@ -101,6 +101,23 @@ def progress(run: SyncRun, now: datetime) -> Progress:
     )
 
 
+def next_step(run: SyncRun, *, syncs: bool) -> str:
+    """What follows a run that did not succeed; "" where nothing does. syncs: the Organization's sync is enabled."""
+    if run.kind == "undo" or run.status not in ("failed", "partial", "cancelled"):
+        return ""
+    kept = {
+        "failed": "End Users stay as they were.",
+        "partial": "What the run did stays.",
+        "cancelled": "What the run did before, if anything, stays.",
+    }[run.status]
+    if not syncs:
+        return f"{kept} The sync is off; Tenant Details can set it up again."
+    if run.status == "cancelled":
+        return f"{kept} Tenant Details previews what would change now."
+    what = "the rest again" if run.status == "partial" else "again"
+    return f"{kept} The sync tries {what} by itself."
+
+
 def title(run: SyncRun, organization: str) -> str:
     """The run by name: Hourly run of Harborview Imaging."""
     kind = "Undo" if run.kind == "undo" else TRIGGERS.get(run.trigger, "Run")

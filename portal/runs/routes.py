@@ -72,6 +72,7 @@ def detail(run_id: str) -> Answer:
         kinds=kinds,
         total=sum(kinds.values()),
         hold=service.hold_facts(run),
+        next_step=presenters.next_step(run, syncs=service.syncs(run)),
     )
 
 

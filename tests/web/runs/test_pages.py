@@ -13,6 +13,7 @@ from portal.models import (
     DirectoryUser,
     Link,
     MicrosoftTenant,
+    Organization,
     Role,
     SyncRun,
     Tenant,
@@ -143,6 +144,31 @@ def test_P8_a_run_shows_old_and_new_reasons_and_sums(client_as, customer):
     assert "&lt;b&gt;Clerk&lt;/b&gt;" in text and "<b>Clerk" not in text
     assert "Skipped: no email address" in text
     assert "Mark 2 people disabled" not in text and "Ask an administrator" in text
+
+
+@pytest.mark.parametrize(
+    ("status", "enabled", "words"),
+    [
+        ("failed", True, "End Users stay as they were. The sync tries again by itself."),
+        ("partial", True, "What the run did stays. The sync tries the rest again by itself."),
+        ("cancelled", True, "Tenant Details previews what would change now."),
+        ("failed", False, "The sync is off; Tenant Details can set it up again."),
+        ("succeeded", True, None),
+        ("running", True, None),
+    ],
+)
+def test_P8_a_run_that_did_not_succeed_says_what_comes_next(client_as, app, customer, status, enabled, words):
+    with app.app_context():
+        run = db.session.get(SyncRun, customer["run"])
+        run.status = status
+        tenant_id = db.session.get(Organization, run.organization_id).tenant_id
+        db.session.scalars(db.select(UserSync)).one().enabled = enabled
+        db.session.commit()
+    page = client_as(Role.READ_ONLY).get(f"/sync-runs/{customer['run']}").get_data(as_text=True)
+    if words is None:
+        assert "by itself" not in page and "stays." not in page
+    else:
+        assert words in page and f'<a href="/tenants/{tenant_id}">Tenant Details</a>' in page
 
 
 def test_P8_filters_search_and_the_csv_show_the_same(client_as, customer):
