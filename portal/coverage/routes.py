@@ -7,7 +7,7 @@ from werkzeug.wrappers import Response
 
 from portal import access, listing, web
 from portal.extensions import db
-from portal.models import MicrosoftTenant, Role, Tenant
+from portal.models import MicrosoftTenant, Organization, Role, Tenant
 from portal.runs import service
 
 bp = Blueprint("coverage", __name__)
@@ -20,6 +20,7 @@ def index(microsoft_tenant_id: str) -> Response:
     row = access.load(MicrosoftTenant, microsoft_tenant_id, "Microsoft tenant")
     asked = listing.parse(request.args, service.COVERAGE, strict=False)
     found = service.coverage(row, asked)
+    not_in = asked.filters.get("not_in")
     return web.render(
         "coverage/index.html",
         blocks={"coverage_table": "coverage_table"},
@@ -28,4 +29,5 @@ def index(microsoft_tenant_id: str) -> Response:
         found=found,
         rows=service.coverage_documents(row, list(found.items)),
         counts=service.coverage_counts(row),
+        not_in=db.session.get(Organization, not_in) if not_in else None,
     )

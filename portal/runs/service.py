@@ -75,7 +75,7 @@ COVERAGE = ListSpec(
         "user_principal_name": (DirectoryUser.user_principal_name,),
     },
     default_sort="display_name",
-    filters={"taken": TAKEN},
+    filters={"taken": TAKEN, "not_in": None},  # not_in: an Organization that does not take them
 )
 
 to_document = run_document
@@ -405,6 +405,13 @@ def coverage(microsoft_tenant: MicrosoftTenant, asked: Listing) -> Listing:
     )
     if "taken" in asked.filters:
         statement = statement.where(_is_taken(taken, asked.filters["taken"]))
+    if "not_in" in asked.filters:
+        its = select(Link.object_id).where(
+            Link.organization_id == asked.filters["not_in"],
+            Link.microsoft_tenant_id == microsoft_tenant.id,
+            Link.in_scope.is_(True),
+        )
+        statement = statement.where(DirectoryUser.object_id.not_in(its))
     if asked.q:
         text = f"%{asked.q.casefold()}%"
         statement = statement.where(
