@@ -101,21 +101,50 @@ def progress(run: SyncRun, now: datetime) -> Progress:
     )
 
 
-def next_step(run: SyncRun, *, syncs: bool) -> str:
-    """What follows a run that did not succeed; "" where nothing does. syncs: the Organization's sync is enabled."""
-    if run.kind == "undo" or run.status not in ("failed", "partial", "cancelled"):
-        return ""
-    kept = {
-        "failed": "End Users stay as they were.",
-        "partial": "What the run did stays.",
-        "cancelled": "What the run did before, if anything, stays.",
-    }[run.status]
-    if not syncs:
-        return f"{kept} The sync is off; Tenant Details can set it up again."
+@dataclass(frozen=True)
+class Next:
+    """What follows a run: a sentence, when the next run is due (None: none is), and where to go (address, label)."""
+
+    words: str
+    at: datetime | None = None
+    links: Sequence[tuple[str, str]] = ()
+
+
+KEPT = {
+    "failed": "End Users stay as they were.",
+    "partial": "What the run did stays.",
+    "cancelled": "What the run did before, if anything, stays.",
+}
+
+
+def next_step(run: SyncRun, tenant_id: str, *, is_enabled: bool, at: datetime | None) -> Next:
+    """What to do next, for every state of a run but a hold that waits, which has a card of its own (P8)."""
+    tenant = (f"/tenants/{tenant_id}", "Tenant Details")
+    check = (f"/microsoft-tenants/{run.microsoft_tenant_id}/check", "Check connection")
+    checks = [check] if run.microsoft_tenant_id else []
+    own = f"/organizations/{run.organization_id}"
+    conflicts = (run.counts or {}).get("conflicts", 0)
+    if run.status == "queued":
+        return Next("Nothing to do: it starts when its turn has come.")
+    if run.status == "running":
+        return Next("Nothing to do: it goes on, also when you leave this page.")
+    if not is_enabled:
+        kept = KEPT.get(run.status, "What the run did is kept.")
+        return Next(f"{kept} The sync is off; Tenant Details can set it up again.", None, [tenant])
+    if run.status == "failed":
+        return Next(f"{KEPT['failed']} The sync tries again by itself.", at, [*checks, tenant])
+    if run.status == "partial":
+        return Next(f"{KEPT['partial']} The sync tries the rest again by itself.", at, [*checks, tenant])
     if run.status == "cancelled":
-        return f"{kept} Tenant Details previews what would change now."
-    what = "the rest again" if run.status == "partial" else "again"
-    return f"{kept} The sync tries {what} by itself."
+        return Next(f"{KEPT['cancelled']} Tenant Details previews what would change now.", at, [tenant])
+    if run.kind == "undo":
+        words = "The sync is on, and may make the same changes again. Edit its filters or disable it first."
+        return Next(words, at, [tenant])
+    if conflicts:
+        people = "1 person is" if conflicts == 1 else f"{conflicts:,} people are"
+        words = f"{people} in conflict and left alone until you choose."
+        return Next(words, at, [(f"{own}/conflicts", "Settle conflicts")])
+    return Next("Nothing to do.", at, [(f"{own}/end-users", "Show the End Users")])
 
 
 def title(run: SyncRun, organization: str) -> str:

@@ -11,9 +11,11 @@ from portal import access, csv_http, listing, web
 from portal.clock import utcnow
 from portal.errors import Invalid
 from portal.extensions import db
+from portal.microsoft import service as microsoft
 from portal.models import Conflict, MicrosoftTenant, Organization, Role, SyncRun
 from portal.runs import presenters, service
 from portal.runtime import runtime
+from portal.user_sync import service as user_sync
 
 bp = Blueprint("runs", __name__)
 Answer = str | Response | tuple[str, int]
@@ -54,15 +56,23 @@ def running() -> Answer:
 def detail(run_id: str) -> Answer:
     """One run: its phases, counts that add up, the hold, and each person's old and new values (P8, G1)."""
     run = _run(run_id)
+    organization = access.load(Organization, run.organization_id, "Organization")
     asked = listing.parse(request.args, service.CHANGES, strict=False)
     found = service.changes(run, asked)
     kinds = service.kinds(run)
+    sync = user_sync.find(organization)
     return web.render(
         "runs/detail.html",
         blocks={"run_live": "run_live", "people": "people"},
         run=run,
-        organization=access.load(Organization, run.organization_id, "Organization"),
+        organization=organization,
         microsoft_tenant=_named(MicrosoftTenant, run.microsoft_tenant_id),
+        next_step=presenters.next_step(
+            run,
+            organization.tenant_id,
+            is_enabled=sync is not None and sync.enabled,
+            at=user_sync.next_run_at(sync, microsoft.mapped_to(organization)),
+        ),
         progress=presenters.progress(run, utcnow()),
         presenters=presenters,
         parts=presenters.parts(run),
@@ -72,7 +82,6 @@ def detail(run_id: str) -> Answer:
         kinds=kinds,
         total=sum(kinds.values()),
         hold=service.hold_facts(run),
-        next_step=presenters.next_step(run, syncs=service.syncs(run)),
     )
 
 

@@ -152,12 +152,6 @@ class HoldFacts:
     people: tuple[str, ...]
 
 
-def syncs(run: SyncRun) -> bool:
-    """Whether the sync of the run's Organization is enabled by now."""
-    query = select(UserSync.enabled).where(UserSync.organization_id == run.organization_id)
-    return bool(db.session().scalar(query))
-
-
 def hold_facts(run: SyncRun, shown: int = 200) -> HoldFacts | None:
     """The hold of a run in figures and names; None when nothing was held."""
     if not run.held:

@@ -19,6 +19,7 @@ from portal.models import (
     Tenant,
     UserSync,
 )
+from portal.runs import presenters
 from tests.web import customers
 
 
@@ -307,3 +308,54 @@ def test_M7_a_conflict_names_both_microsoft_users(client_as, app, customer):
     page = client_as().get(f"/organizations/{customer['organization']}/conflicts").get_data(as_text=True)
     other = page.partition("The other Microsoft user:")[2]
     assert "Ada Obi" in other[:200] and "ada@harborview.example" in other[:200]
+
+
+STATES = [
+    ("queued", "sync", True, {}, "it starts when its turn has come", ""),
+    ("running", "sync", True, {}, "it goes on, also when you leave", ""),
+    ("succeeded", "sync", True, {}, "Nothing to do.", "/end-users"),
+    ("succeeded", "sync", True, {"conflicts": 1}, "1 person is in conflict", "/conflicts"),
+    ("succeeded", "undo", True, {}, "may make the same changes again", "/tenants/"),
+    ("partial", "sync", True, {}, "tries the rest again by itself.", "/microsoft-tenants/"),
+    ("failed", "sync", True, {}, "The sync tries again by itself.", "/microsoft-tenants/"),
+    ("failed", "sync", False, {}, "The sync is off", "/tenants/"),
+    ("cancelled", "sync", False, {}, "The sync is off", "/tenants/"),
+    ("cancelled", "sync", True, {}, "previews what would change now", "/tenants/"),
+]
+
+
+@pytest.mark.parametrize(("status", "kind", "is_enabled", "counts", "words", "link"), STATES)
+def test_P8_each_state_of_a_run_says_what_to_do_next(
+    client_as, app, status, kind, is_enabled, counts, words, link
+):
+    with app.app_context():
+        microsoft = customers.microsoft_tenant()
+        row = customers.organization("Harborview Imaging", microsoft)
+        db.session.add(
+            UserSync(organization_id=row.id, enabled=is_enabled, filters={}, updated_at=utcnow())
+        )
+        run = run_of(row, microsoft, status=status, kind=kind, counts=counts)
+        due = presenters.next_step(run, row.tenant_id, is_enabled=is_enabled, at=utcnow()).at
+        assert (due is not None) is (is_enabled and status not in ("queued", "running"))
+        db.session.commit()
+        address = f"/sync-runs/{run.id}"
+    text = client_as(Role.READ_ONLY).get(address).get_data(as_text=True)
+    after = text.partition("What next:</strong>")[2].partition("</p>")[0]
+    assert words in after and (f'href="{link}' in after or f'{link}"' in after if link else "<a" not in after)
+
+
+def test_G1_a_hold_that_waits_says_what_to_do_in_its_own_card(client_as, customer):
+    text = client_as().get(f"/sync-runs/{customer['run']}").get_data(as_text=True)
+    assert "Waiting for your decision" in text and "What next:" not in text
+
+
+def test_P13_who_is_out_of_a_runs_scope_is_one_click_away(client_as, app, customer):
+    with app.app_context():
+        microsoft = db.session.scalar(db.select(MicrosoftTenant))
+        customers.directory_user(microsoft, "Bo Lind", "bo@harborview.example")
+        db.session.commit()
+        address = f"/microsoft-tenants/{microsoft.id}/coverage?not_in={customer['organization']}"
+    browser = client_as(Role.READ_ONLY)
+    assert f'href="{address}"' in browser.get(f"/sync-runs/{customer['run']}").get_data(as_text=True)
+    text = browser.get(address).get_data(as_text=True)
+    assert "Bo Lind" in text and "Ada Obi" not in text and "Not taken by Harborview Imaging" in text
