@@ -1,6 +1,7 @@
 // What works without script, a little faster: dialogs, toasts, selections, polls. Hooks are data attributes.
 const dialog = document.getElementById("dialog");
 const shownFor = (link) => document.querySelector(`[popovertarget="${link.closest("[popover]")?.id}"]`) ?? link; // its menu closes
+const toasts = document.getElementById("toasts"); // behind an open dialog nobody could read or press them: they move into it
 let opener = null;
 let leftFrom = null;
 let typed = null; // a search goes on that is typed while the answer to its beginning comes in
@@ -13,7 +14,8 @@ document.addEventListener("htmx:configRequest", (event) => {
 // An error that the server has put into words: shown in its place, however it was answered.
 document.addEventListener("htmx:beforeSwap", (event) => {
   typed = document.activeElement?.matches("#quick-search") ? document.activeElement.value : null;
-  if (event.detail.target.id === "toasts") Object.assign(event.detail, { shouldSwap: true, isError: false });
+  document.body.append(toasts);
+  if (event.detail.target === toasts) Object.assign(event.detail, { shouldSwap: true, isError: false });
 });
 
 document.addEventListener("htmx:beforeRequest", (event) => {
@@ -38,6 +40,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
     first?.focus();
     if (heading?.id) dialog.setAttribute("aria-labelledby", heading.id);
   }
+  if (dialog.open) dialog.append(toasts);
   document.querySelectorAll("[data-toast]:not([data-seen])").forEach(fade);
 });
 
@@ -62,6 +65,7 @@ document.addEventListener("click", (event) => {
   event.target.closest("[data-dismiss]")?.parentElement.remove();
 });
 dialog?.addEventListener("close", () => {
+  document.body.append(toasts);
   dialog.replaceChildren();
   opener?.focus();
   leftFrom = opener?.id ? `#${opener.id}` : `[href="${opener?.getAttribute("href")}"]`;
@@ -69,9 +73,7 @@ dialog?.addEventListener("close", () => {
 });
 
 // Enter in the search of a section looks for values; the form's first button would leave for the preview.
-document.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && event.target.matches(".rc-find input")) event.preventDefault();
-});
+document.addEventListener("keydown", (event) => { if (event.key === "Enter" && event.target.matches(".rc-find input")) event.preventDefault(); });
 
 document.addEventListener("change", (event) => {
   // Choosing a value means: not All any more. Without script, unchecking All is a click of its own.
@@ -91,9 +93,7 @@ document.addEventListener("reset", (event) => setTimeout(() => {
   event.target.querySelector("[data-select-all]")?.focus();
 }));
 
-function isPoll(triggeringEvent, element) {
-  return triggeringEvent === undefined || element.hasAttribute("data-poll");
-}
+const isPoll = (triggeringEvent, element) => triggeringEvent === undefined || element.hasAttribute("data-poll");
 function count(form) {
   const shown = form?.querySelector("[data-selected]");
   if (!shown) return;
@@ -101,6 +101,7 @@ function count(form) {
   shown.textContent = `${everybody?.dataset.selectFiltered ?? form.querySelectorAll('input[name="id"]:checked').length} selected`;
 }
 function close() {
+  document.body.append(toasts);
   dialog?.replaceChildren(); // before the swap that follows could find something to show again
   dialog?.close();
 }
@@ -110,10 +111,9 @@ function fade(toast) {
 }
 function say(text) {
   const toast = document.createElement("div");
-  toast.className = "rc-toast rc-toast-bad";
+  Object.assign(toast, { className: "rc-toast rc-toast-bad", textContent: text });
   toast.setAttribute("role", "alert");
-  toast.textContent = text;
-  document.getElementById("toasts")?.append(toast);
+  toasts?.append(toast);
 }
 document.querySelectorAll("[data-toast]").forEach(fade);
 document.querySelector("[data-focus]")?.focus();

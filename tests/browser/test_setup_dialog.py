@@ -126,3 +126,24 @@ def test_U5_a_count_that_comes_after_the_dialog_has_gone_on_is_let_go(page: Page
     caught.value.finished()
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     expect(dialog.get_by_role("heading", name="Preview")).to_be_visible()
+
+
+def test_U13_what_goes_wrong_in_a_dialog_is_said_where_it_can_be_read_and_pressed(
+    page: Page, tenant_page: str, guard: Guard
+) -> None:
+    guard.expect(400, "/rename")
+    page.goto(tenant_page)
+    page.get_by_role("link", name="Rename this Tenant").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Name").fill("Another name")
+    known = page.context.cookies()
+    page.context.clear_cookies()
+    dialog.get_by_role("button", name="Save").click()
+    toast = dialog.locator("#toasts")
+    expect(toast).to_contain_text("your session has ended")
+    expect(dialog.get_by_label("Name")).to_have_value("Another name")
+    toast.get_by_role("button").click()
+    expect(toast).to_have_text("")
+    page.context.add_cookies(known)  # type: ignore[arg-type]
+    page.keyboard.press("Escape")
+    expect(page.locator("body > #toasts")).to_be_attached()
