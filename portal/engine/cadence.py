@@ -58,9 +58,20 @@ def back_off(interval_minutes: int, failures: int) -> timedelta:
     return max(interval, min(SLOWEST, interval * (1 << doublings)))
 
 
+def rests_until(last: datetime, interval_minutes: int, failures: int) -> datetime:
+    """From when on a turn counts again after the ``last`` try: the one nearest to the end of the back-off (G2)."""
+    return last + back_off(interval_minutes, failures) - timedelta(minutes=interval_minutes) / 2
+
+
 def is_resting(last: datetime, now: datetime, interval_minutes: int, failures: int) -> bool:
-    """True until the back-off since the ``last`` try is over, at the turn nearest to its end (G2)."""
-    return now < last + back_off(interval_minutes, failures) - timedelta(minutes=interval_minutes) / 2
+    """True until the back-off since the ``last`` try is over (G2)."""
+    return now < rests_until(last, interval_minutes, failures)
+
+
+def first_turn(turn: datetime, not_before: datetime, interval_minutes: int) -> datetime:
+    """The first of the turns from ``turn`` on, one each interval, that is not before ``not_before``."""
+    interval = timedelta(minutes=interval_minutes)
+    return turn + max(0, -((turn - not_before) // interval)) * interval
 
 
 def needs_attention(failures: int) -> bool:

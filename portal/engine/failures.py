@@ -24,14 +24,20 @@ def count(session: Session, organization_id: str, error: str, now: datetime) -> 
 
 def is_resting(session: Session, sync: UserSync, now: datetime, interval_minutes: int) -> bool:
     """True while a sync that keeps failing, though the tenant can be read, waits longer than for its next hour."""
+    until = rests_until(session, sync, interval_minutes)
+    return until is not None and now < until
+
+
+def rests_until(session: Session, sync: UserSync, interval_minutes: int) -> datetime | None:
+    """From when on a sync that keeps failing takes its turn again; None when it takes each (G2)."""
     if not cadence.needs_attention(sync.failures_in_row):
-        return False
+        return None
     last = session.scalar(
         select(func.max(SyncRun.finished_at)).where(
             SyncRun.organization_id == sync.organization_id, SyncRun.kind == "sync"
         )
     )
-    return last is not None and cadence.is_resting(last, now, interval_minutes, sync.failures_in_row)
+    return None if last is None else cadence.rests_until(last, interval_minutes, sync.failures_in_row)
 
 
 def forgive(session: Session, microsoft_tenant_id: str) -> bool:

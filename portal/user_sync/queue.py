@@ -72,6 +72,17 @@ def queue_due(session: Session, now: datetime, interval_minutes: int) -> int:
     return queued
 
 
+def next_turn(
+    session: Session, sync: UserSync, tenant: MicrosoftTenant, interval_minutes: int
+) -> datetime | None:
+    """When ``queue_due`` takes up this sync next: the tenant's turn, or a later one while the sync rests (G2)."""
+    turn = tenant.next_run_at
+    if turn is None or tenant.failures_in_row:
+        return turn
+    until = failures.rests_until(session, sync, interval_minutes)
+    return turn if until is None else cadence.first_turn(turn, until, interval_minutes)
+
+
 def due_tenants(now: datetime) -> Select[MicrosoftTenant]:
     """Tenants whose hour has come."""
     return (

@@ -17,7 +17,7 @@ from sqlalchemy import func, select, update
 
 from portal import audit
 from portal.clock import utcnow
-from portal.engine import cadence
+from portal.engine import cadence, failures
 from portal.engine import options as engine_options
 from portal.engine import preview as engine_preview
 from portal.engine.records import SECTIONS
@@ -89,10 +89,11 @@ def document(organization: Organization) -> dict[str, Any]:
 
 
 def next_run_at(row: UserSync | None, microsoft_tenant: MicrosoftTenant | None) -> datetime | None:
-    """When the schedule runs it next (T1); None while it is off, or no timer runs."""
-    if row is None or not row.enabled or microsoft_tenant is None or runtime().settings.scheduler == "off":
+    """When the schedule runs it next (T1, G2); None while it is off, or no timer runs."""
+    settings = runtime().settings
+    if row is None or not row.enabled or microsoft_tenant is None or settings.scheduler == "off":
         return None
-    return microsoft_tenant.next_run_at
+    return queue.next_turn(db.session(), row, microsoft_tenant, settings.sync_interval_minutes)
 
 
 def last_run(organization: Organization) -> SyncRun | None:

@@ -30,6 +30,11 @@ def waiting(world):
         return [(work.microsoft_tenant_id, work.lane) for work in queue.waiting(session, world.now)]
 
 
+def promised(world):
+    with world.sessions() as session:
+        return queue.next_turn(session, session.query(UserSync).one(), session.query(MicrosoftTenant).one(), 60)
+
+
 def ready(world):
     world.directory.put(account("u01"))
     world.enable()
@@ -155,6 +160,19 @@ def test_G2_a_sync_that_keeps_failing_is_tried_ever_more_rarely_and_at_once_when
 
     assert (tries(24), tries(24), tries(24)) == (3, 1, 1), "2, 4, 8, 16 hours, then daily"
     assert tick(world) == 0
+    shown = promised(world)
+    assert shown > world.tenant().next_run_at, "the turn at which it is tried again is shown, not the tenant's next"
+    while not tick(world):
+        assert world.now < shown and promised(world) == shown
+        world.now = world.tenant().next_run_at
+    assert world.now == shown
+    world.runner().run_tenant(world.tenant_id, "me")
+    with world.sessions() as session:
+        session.get_one(MicrosoftTenant, world.tenant_id).failures_in_row = 1
+        session.flush()
+        sync = session.query(UserSync).one()
+        tenant = session.get_one(MicrosoftTenant, world.tenant_id)
+        assert queue.next_turn(session, sync, tenant, 60) == tenant.next_run_at, "the tenant's own back-off holds"
     with write_session(world.sessions) as session:
         microsoft.mark_working(session, session.get_one(MicrosoftTenant, world.tenant_id))
         session.commit()

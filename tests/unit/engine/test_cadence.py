@@ -76,3 +76,9 @@ def test_G2_the_back_off_ends_at_the_turn_nearest_to_its_end():
     hour = timedelta(hours=1)
     assert [cadence.is_resting(NOW, NOW + n * hour, 60, 4) for n in (1, 3, 4)] == [True, True, False]
     assert not cadence.is_resting(NOW, NOW + 4 * hour - timedelta(minutes=1), 60, 4), "the turn is a minute early"
+
+
+def test_G2_the_first_turn_after_a_rest():
+    hour = timedelta(hours=1)
+    shown = [cadence.first_turn(NOW, NOW + n * hour / 2, 60) for n in (-3, 0, 1, 2, 3)]
+    assert shown == [NOW, NOW, NOW + hour, NOW + hour, NOW + 2 * hour]
