@@ -43,6 +43,7 @@ def plan(snapshot: Snapshot) -> Plan:
     """Every decision, in the order of object ids: one per present user, one per Link whose object is absent."""
     work = _Work(snapshot)
     work.sort_out()
+    work.recognize()
     work.pick_winners()
     work.match()
     work.settle_addresses()
@@ -153,6 +154,15 @@ class _Work:
             else:
                 self.claims[user.object_id] = _Claim(user)
 
+    def recognize(self) -> None:
+        """M2's immutable ids, before M6: who is the person behind a Link is no rival for its address."""
+        taken = {claim.end_user.id for claim in self.claims.values() if claim.end_user is not None}
+        settled = self.snapshot.settled_links
+        unlinked = [c for c in self.claims.values() if c.end_user is None and c.user.object_id not in settled]
+        for claim in unlinked:
+            self._by_immutable_id(claim, taken)
+            taken.update(row.id for row in [claim.end_user] if row is not None)
+
     def pick_winners(self) -> None:
         """M6: of several users with one address the linked one wins, else the enabled, else the older."""
         groups: dict[str, list[_Claim]] = {}
@@ -180,7 +190,7 @@ class _Work:
                     )
 
     def match(self) -> None:
-        """M2 for those without a Link: settled by a person, immutable id, e-mail, alias, else create."""
+        """M2 for those without a Link: settled by a person, e-mail, alias, else create."""
         taken = {claim.end_user.id for claim in self.claims.values() if claim.end_user is not None}
         open_claims = [claim for claim in self.claims.values() if claim.end_user is None]
         for rung in (self._by_settlement, self._by_immutable_id, self._by_email, self._by_alias):
@@ -345,6 +355,9 @@ class _Work:
 
     def _finish(self, claim: _Claim) -> None:
         user, row = claim.user, claim.end_user
+        if claim.email_clash is not None and claim.by is MatchedBy.ALIAS:
+            row = None  # found by another address only, while the own one stays somebody else's: M5
+            self.moved.discard(claim.moves_from or "")
         if row is None:
             if claim.email_clash is not None:
                 self._conflict(user, Reason.EMAIL_LINKED_TO_OTHER, end_user=self.end_users[claim.email_clash])

@@ -102,7 +102,7 @@ def apply(
     if movers:  # two people may swap addresses: all keys go before any comes (W4, M4)
         _free_keys(session, movers)
     extras = _extras(
-        session, target, [d.object_id for d in decisions if d.action in {Action.CREATE, Action.LINK}]
+        session, target, [d.object_id for d in decisions if d.action is Action.CREATE or _links(d)]
     )
     new = prepared or new_rows(decisions, loaded, target, now)
     _insert_new(session, new, extras)
@@ -196,7 +196,11 @@ def _check(
             if decision.action is Action.CREATE:
                 new_keys.append(email_key(decision.email))
             continue
-        if decision.action in {Action.SKIP, Action.CONFLICT} and not decision.changes:
+        if (
+            decision.action in {Action.SKIP, Action.CONFLICT}
+            and not decision.changes
+            and not _links(decision)
+        ):
             continue
         row, state = rows.get(decision.end_user_id), states.get(decision.end_user_id)
         if row is None or state is None:
@@ -299,7 +303,7 @@ def _write(
         return {}
     undo: Undo = {"updated_at": row.updated_at.isoformat()} if decision.changes else {}
     link = row.link
-    if decision.action is Action.LINK:
+    if _links(decision):
         undo["link"] = link_before(link)
         link = _relink(session, row, decision, loaded.users[decision.object_id], target, extras, now)
     elif link is None or link.object_id != decision.object_id:
@@ -312,7 +316,7 @@ def _write(
         refresh_search(row)
         row.updated_at = now
         link.written = written
-    if decision.action is not Action.LINK:
+    if not _links(decision):
         marks = _mark_changes(decision, loaded)
         if "status" in marks:
             undo["status"] = link.status
@@ -322,6 +326,11 @@ def _write(
         if user is not None and "license_sku_ids" in marks:
             _set(link, _facts(user, target))
     return undo
+
+
+def _links(decision: Decision) -> bool:
+    """True when the Link is made or moved; a clash of addresses keeps nobody from being recognized (M2, W4)."""
+    return decision.action is Action.LINK or decision.moves_link_from is not None
 
 
 def _relink(

@@ -17,7 +17,7 @@ from sqlalchemy import func, select, update
 
 from portal import audit
 from portal.clock import utcnow
-from portal.engine import cadence, failures
+from portal.engine import cadence
 from portal.engine import options as engine_options
 from portal.engine import preview as engine_preview
 from portal.engine.records import SECTIONS

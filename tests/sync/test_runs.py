@@ -235,6 +235,24 @@ def test_W4_somebody_new_takes_over_an_address(world):
     assert (run.counts["updated"], run.counts["created"], run.counts["conflicts"]) == (1, 1, 0)
 
 
+def test_M2_W4_who_comes_back_with_an_address_that_is_taken_is_linked_and_only_the_address_is_a_conflict(world):
+    world.directory.put(account("u00", onPremisesImmutableId="im"), account("u01"))
+    world.enable()
+    world.sync("initial")
+    world.directory.drop("u00", "deleted")
+    world.directory.put(account("back", mail="u01@x.example", onPremisesImmutableId="im", department="Sales", accountEnabled=False))
+    run = world.sync()
+    assert (run.counts["conflicts"], run.counts["in_scope"]) == (1, 2)
+    assert world.people()["u00@x.example"] == ("Back", "Sales", "disabled", "back", True)
+    assert [(c.kind, c.object_id) for c in world.conflicts()] == [("email_clash", "back")]
+    assert {f["field"] for f in world.changes(run.id)["back"].fields} == {"display_name", "department"}
+    before = world.dump("end_users", "links")
+    again = world.sync()
+    assert world.dump("end_users", "links") == before and world.changes(again.id)["back"].fields == []
+    world.sync("manual", kind="undo", undoes_run_id=run.id)
+    assert world.people()["u00@x.example"][:4] == ("U00", "IT", "active", "u00")
+
+
 def test_M3_two_organizations_under_one_tenant_each_have_their_own_link(world):
     with world.sessions() as session:
         first = session.get_one(Organization, world.organization_id)

@@ -57,6 +57,34 @@ def test_M2_the_same_immutable_id_moves_the_link_of_a_gone_object():
     assert "old" not in found
 
 
+def test_M2_M6_who_is_the_person_of_a_link_wins_over_a_stranger_with_the_address():
+    users = [
+        remote("back", "a@x.example", immutable_id="im", account_enabled=False),
+        remote("old", "a@x.example", immutable_id="im", presence=GONE),
+        remote("other", "a@x.example"),
+    ]
+    found = decisions(users, [person("1", "a@x.example", link=linked("old", immutable_id="im"))])
+    assert (said(found["back"]), found["back"].end_user_id) == ((Action.LINK, Reason.MATCHED_BY_IMMUTABLE_ID), "1")
+    assert said(found["other"]) == (Action.CONFLICT, Reason.DUPLICATE_REMOTE_EMAIL)
+
+
+def test_M2_M5_an_alias_finds_nobody_for_a_user_whose_own_address_stays_somebody_elses():
+    """Ann's address was to become free, but Bo's, which she takes, is pinned."""
+    users = [
+        remote("ann", "b@x.example"),
+        remote("bo", "c@x.example"),
+        remote("new", "a@x.example", aliases=("here@x.example",)),
+        remote("old", "gone@x.example", presence=GONE),
+    ]
+    here = person("3", "here@x.example", link=linked("old"))
+    people = [person("1", "a@x.example", link=linked("ann")), person("2", "b@x.example", link=linked("bo"), pinned=["email"]), here]
+    found = decisions(users, people)
+    assert said(found["ann"]) == (Action.CONFLICT, Reason.EMAIL_CLASH)
+    assert said(found["new"]) == (Action.CONFLICT, Reason.EMAIL_LINKED_TO_OTHER)
+    assert (found["new"].end_user_id, found["new"].changes, found["new"].moves_link_from) == ("1", (), None)
+    assert said(found["old"]) == (Action.MARK_DISABLED, Reason.ACCOUNT_GONE), "its mark is not forgotten"
+
+
 def test_M2_an_immutable_id_of_a_living_object_moves_nothing():
     users = [remote("new", "n@x.example", immutable_id="im"), remote("old", "a@x.example", immutable_id="im")]
     found = decisions(users, [person("1", "a@x.example", link=linked("old", immutable_id="im"))])

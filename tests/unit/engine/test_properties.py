@@ -83,11 +83,11 @@ def after(shot, found):
             rows[f"n{number}"] = replace(person(f"n{number}"), fields=fields, link=link)
         elif decision.end_user_id and decision.action is not Action.SKIP:
             row = rows[decision.end_user_id]
-            if decision.action is Action.CONFLICT and not decision.changes:
+            if decision.action is Action.CONFLICT and not decision.changes and decision.moves_link_from is None:
                 continue
             fields = {**row.fields, **{c.field: c.new for c in decision.changes}}
             link = row.link
-            if decision.action is Action.LINK:
+            if decision.action is Action.LINK or decision.moves_link_from is not None:
                 link = LinkState(user.object_id, "mt", immutable_id=user.immutable_id, is_disabled=decision.sets_disabled)
                 if row.link is not None and not row.link.is_foreign:
                     link = replace(link, written=row.link.written)
