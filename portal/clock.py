@@ -14,3 +14,8 @@ def utcnow() -> datetime:
 def monotonic() -> float:
     """Seconds on a clock that never goes back, for spacing and budgets."""
     return time.monotonic()
+
+
+def iso(when: datetime) -> str:
+    """ISO 8601 in UTC, to the second, as the API and ``--json`` write it."""
+    return when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -175,7 +175,8 @@ def _is_base(url: str, *schemes: str) -> bool:
     """True for an absolute URL that paths can be put behind."""
     parts = urlsplit(url)
     plain = not (parts.username or parts.password or parts.query or parts.fragment)
-    return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and plain
+    one_word = not any(c.isspace() or c == "\\" for c in url)
+    return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and plain and one_word
 
 
 def _read(path: Path) -> bytes:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from flask import Response, current_app, jsonify, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from werkzeug.exceptions import BadRequest
 
+from portal.clock import iso
 from portal.errors import Invalid
 from portal.listing import Listing, ListSpec, parse
 
@@ -106,7 +107,7 @@ def nothing() -> Response:
 def plain(value: Any) -> Any:
     """``value`` with times as texts."""
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        return iso(value)
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

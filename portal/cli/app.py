@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed with one line on stderr, 2 wrong usage.
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import click
@@ -39,6 +40,7 @@ for command in (
 
 def main() -> None:
     """Run the command line; every expected failure becomes one line on stderr and exit code 1."""
+    logging.getLogger("portal").addHandler(logging.NullHandler())  # what a run logs is no second line
     try:
         sys.exit(rollcall.main(standalone_mode=False) or 0)
     except click.exceptions.NoArgsIsHelpError as error:

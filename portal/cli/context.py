@@ -6,6 +6,7 @@ import getpass
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ from flask import Flask
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from portal import audit, create_app, database
+from portal.clock import iso
 from portal.errors import PortalError
 from portal.extensions import db, writing
 
@@ -50,7 +52,11 @@ def _unusable(error: DatabaseError) -> PortalError:
 
 def answer(document: Any, text: str, *, as_json: bool) -> None:
     """Print ``document`` as JSON or ``text`` for people."""
-    click.echo(json.dumps(document, ensure_ascii=False, default=str) if as_json else text)
+    click.echo(json.dumps(document, ensure_ascii=False, default=_plain) if as_json else text)
+
+
+def _plain(value: Any) -> str:
+    return iso(value) if isinstance(value, datetime) else str(value)
 
 
 def _operator() -> str:

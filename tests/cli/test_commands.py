@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import socket
 import sqlite3
 import subprocess
@@ -32,6 +33,11 @@ def test_wrong_usage_is_2_and_a_failure_is_1_with_one_line(rollcall, monkeypatch
     monkeypatch.setenv("ROLLCALL_SYNC_INTERVAL_MINUTES", "0")
     bad = rollcall("db", "upgrade")
     assert bad.returncode == 1 and bad.stderr.startswith("ROLLCALL_SYNC_INTERVAL_MINUTES: ") and bad.stderr.count("\n") == 1
+
+
+def test_what_is_logged_on_the_way_is_no_second_line():
+    code = "import logging, sys; from portal.cli.app import main; sys.argv[1:] = ['--help']\ntry: main()\nfinally: logging.getLogger('portal.engine').warning('x')"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True).stderr == ""
 
 
 def test_an_unreachable_database_is_one_clear_line(rollcall, monkeypatch):
@@ -145,6 +151,7 @@ def test_sync_run_preview_and_explain_do_what_the_pages_do(rollcall, monkeypatch
         assert done.returncode == 0, done.stderr
         run = json.loads(done.stdout)
         assert run["status"] == "succeeded" and run["counts"]["created"] > 20
+        assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", run[name]) for name in ("started_at", "finished_at"))
         assert json.loads(rollcall("sync", "preview", name, "--json").stdout)["counts"]["created"] == 0
         somebody = next(u["userPrincipalName"] for u in simulator.control.users(simulator.tenant_ids[0]) if u.get("mail") and u.get("accountEnabled"))
         told = rollcall("sync", "explain", name, somebody)

@@ -30,6 +30,8 @@ from portal.config import ConfigError, Settings, load
         ("ROLLCALL_BASE_URL", "https://rollcall.example.com/?a=b", "https://rollcall.example.com"),
         ("MICROSOFT_GRAPH_URL", "https://127.0.0.1:99999", "ort"),
         ("MICROSOFT_LOGIN_URL", "https://127.0.0.1/?x", "https://"),
+        ("MICROSOFT_LOGIN_URL", "https://login example", "https://"),
+        ("MICROSOFT_GRAPH_URL", "https://graph.example\\x", "https://"),
         ("MICROSOFT_CERTIFICATE_FILE", __file__, "private key"),
         ("MICROSOFT_CERTIFICATE_FILE", os.path.dirname(__file__), "cannot be read"),
         ("REQUESTS_CA_BUNDLE", __file__, "certificates"),
