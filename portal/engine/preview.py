@@ -24,8 +24,8 @@ from portal.engine.records import (
     Presence,
     RemoteUser,
 )
-from portal.engine.scope import prepare
-from portal.engine.snapshot import Loaded, load, spec_of
+from portal.engine.scope import Scope, prepare
+from portal.engine.snapshot import Loaded, groups_by_user, load, spec_of
 from portal.errors import NotFound
 from portal.models import DirectoryGroup, MicrosoftTenant, UserSync
 
@@ -85,7 +85,7 @@ def preview(
     change: Mapping[str, Any] | None = None
     staying: Sequence[Mapping[str, str]] = ()
     if sync is not None and is_enabled:
-        change, staying = _scope_change(loaded, spec_of(sync), session, organization_id, now)
+        change, staying = _scope_change(session, loaded, spec_of(sync))
     return PreviewResult(
         decisions=shown,
         counts=guarded.counts,
@@ -167,11 +167,13 @@ def _dismissed(sync: UserSync | None) -> frozenset[str]:
 
 
 def _scope_change(
-    loaded: Loaded, saved: FilterSpec, session: Session, organization_id: str, now: datetime
+    session: Session, loaded: Loaded, saved: FilterSpec
 ) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """U11: who enters, who leaves, how many stay, against the saved filters; and who stays, by name."""
-    before = load(session, organization_id, now=now, filters=saved, users=loaded.snapshot.users)
-    old, new = _accepted(before), _accepted(loaded)
+    shot = loaded.snapshot
+    groups, deleted = groups_by_user(session, shot.microsoft_tenant_id, saved)
+    old = _accepted(shot.users, prepare(saved, deleted), groups)
+    new = _accepted(shot.users, prepare(shot.filters, shot.deleted_groups), shot.groups_of)
     enters, leaves, stays = (_by_name(loaded, ids) for ids in (new - old, old - new, old & new))
     return {"enters": enters, "leaves": leaves, "stays": len(stays)}, stays
 
@@ -183,15 +185,13 @@ def _by_name(loaded: Loaded, object_ids: set[str]) -> list[dict[str, str]]:
     ]
 
 
-def _accepted(loaded: Loaded) -> set[str]:
-    shot = loaded.snapshot
-    scope = prepare(shot.filters, shot.deleted_groups)
+def _accepted(users: Iterable[RemoteUser], scope: Scope, groups: Mapping[str, frozenset[str]]) -> set[str]:
     return {
         user.object_id
-        for user in shot.users
+        for user in users
         if user.presence is Presence.PRESENT
         and not user.problem
-        and scope.accepts(user, shot.groups_of.get(user.object_id, _NOBODY))
+        and scope.accepts(user, groups.get(user.object_id, _NOBODY))
     }
 
 

@@ -90,7 +90,7 @@ def load(
     people = load_users(session, tenant_id) if users is None else users
     pins, never = _exceptions(session, organization_id, now)
     end_users, links = _end_users(session, organization_id, tenant_id, pins)
-    groups, deleted = _groups(session, tenant_id, spec)
+    groups, deleted = groups_by_user(session, tenant_id, spec)
     ignored, settled = _settlements(session, organization_id)
     snapshot = Snapshot(
         organization_id=organization_id,
@@ -172,9 +172,10 @@ def _end_users(
     return tuple(states), facts
 
 
-def _groups(
+def groups_by_user(
     session: Session, tenant_id: str, spec: FilterSpec
 ) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
+    """Which of the groups that the filters name each person is in, and which of them are gone (S6)."""
     if spec.group.all or not spec.group.values:
         return {}, frozenset()
     wanted = [value for value in spec.group.values if value]
