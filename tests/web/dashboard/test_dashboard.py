@@ -226,3 +226,16 @@ def test_P9_the_numbers_under_the_figures_lead_to_their_runs_and_organizations(c
     assert '<a href="/sync-runs?status=failed">1 failed</a>' in text
     assert '<a href="/organizations?sync=none">1 not set up</a>' in text
     assert "Marula Foods" in browser.get("/organizations?sync=none").get_data(as_text=True)
+
+
+def test_P9_a_customer_with_very_many_licenses_is_counted(app):
+    with app.app_context():
+        for name, bought in (("Small", 100), ("Large", 12_000)):
+            microsoft = customers.microsoft_tenant(name)
+            db.session.add(
+                SubscribedSku(
+                    microsoft_tenant_id=microsoft.id, sku_id="e3", name="Office 365 E3", assigned=90, bought=bought
+                )
+            )
+        db.session.flush()
+        assert service.licenses(db.session()) == [("Office 365 E3", 180, 12_100)]
