@@ -40,21 +40,35 @@ PAGES = (
     ("coverage", "/microsoft-tenants", MICROSOFT, rf"^/microsoft-tenants/{ID}/coverage"),
     ("connect", "/microsoft-tenants/connect"),
     ("discover", "/microsoft-tenants/discover"),
+    ("map-microsoft-tenant", "/microsoft-tenants", MICROSOFT, "+/map"),
+    ("remove-microsoft-tenant", "/microsoft-tenants", MICROSOFT, "+/remove"),
     ("tenants", "/tenants"),
+    ("add-tenant", "/tenants/new"),
     ("tenant", "/tenants?q={name}", rf"^/tenants/{ID}$"),
     ("unmap", "/tenants?q={name}", rf"^/tenants/{ID}$", rf"^/tenants/{ID}/unmap$"),
+    ("rename-tenant", "/tenants?q={name}", rf"^/tenants/{ID}$", "+/rename"),
+    ("delete-tenant", "/tenants?q=Kestrel", rf"^/tenants/{ID}$", "+/delete"),
     ("map", "/tenants?q=Kestrel", rf"^/tenants/{ID}$", rf"^/tenants/{ID}/map$"),
     ("organizations", "/organizations"),
     ("organization", "/organizations?q={name}", ORGANIZATION),
+    ("add-organization", "/organizations/new"),
+    ("edit-organization", "/organizations?q={name}", ORGANIZATION, "+/edit"),
+    ("delete-organization", "/organizations?q=Kestrel", ORGANIZATION, "+/delete"),
     ("end-users", "/organizations?q={name}", END_USERS),
     ("end-user", "/organizations?q={name}", ORGANIZATION, PERSON, END_USER),
     ("why", "/organizations?q={name}", ORGANIZATION, PERSON, END_USER, rf"^/end-users/{ID}/why"),
+    ("delete-end-user", "/organizations?q={name}", ORGANIZATION, PERSON, END_USER, "+/delete"),
+    ("unlink", "/organizations?q={name}", ORGANIZATION, PERSON, END_USER, "+/unlink"),
+    ("pin", "/organizations?q={name}", ORGANIZATION, PERSON, END_USER, "+/pin/job_title"),
     ("add-end-user", "/organizations?q={name}", END_USERS, rf"^/organizations/{ID}/end-users/new$"),
     ("import", "/organizations?q={name}", END_USERS, rf"^/organizations/{ID}/end-users/import$"),
     ("assets", "/organizations?q={name}", ORGANIZATION, rf"^/organizations/{ID}/assets$"),
+    ("add-asset", "/organizations?q={name}", ORGANIZATION, "+/assets/new"),
+    ("import-assets", "/organizations?q={name}", ORGANIZATION, "+/assets/import"),
     ("history", "/organizations?q={name}", ORGANIZATION, rf"^/organizations/{ID}/history$"),
     ("exceptions", "/organizations?q={name}", ORGANIZATION, rf"^/organizations/{ID}/exceptions$"),
     ("edit-filters", "/tenants?q={name}", rf"^/tenants/{ID}$", rf"^/organizations/{ID}/user-sync$"),
+    ("sync-status", "/organizations?q={name}", ORGANIZATION, "+/user-sync/status"),
     ("disable", "/tenants?q={name}", rf"^/tenants/{ID}$", rf"^/organizations/{ID}/user-sync/disable$"),
     ("recovery", "/tenants?q={name}", rf"^/tenants/{ID}$", rf"^/organizations/{ID}/recovery"),
     ("conflicts", "/organizations?q={name}", ORGANIZATION, "+/conflicts"),
@@ -68,6 +82,7 @@ PAGES = (
     ("settings-audit-log", "/settings/audit"),
     ("settings-about", "/settings/about"),
     ("account", "/account"),
+    ("two-step-sign-in", "/account/totp"),
     ("not-found", "/nowhere"),
 )
 VIEWS = (("", 1280, "light"), ("dark", 1280, "dark"), ("390", 390, "light"))
@@ -132,6 +147,13 @@ class Photographer:
         self.page.get_by_role("dialog").get_by_role("button", name="Preview").click()
         self.page.get_by_role("dialog").get_by_role("button", name=re.compile("exactly this plan")).wait_for()
         self.shot("setup-preview", full=False)
+        self.page.get_by_role("dialog").get_by_role("button", name=re.compile("^Back")).click()
+        self.page.get_by_role("dialog").get_by_role("button", name="Enable Sync").wait_for()
+        self.page.locator("#department-section > summary").click()
+        self.page.get_by_role("dialog").locator("[name=department_all]").uncheck()
+        self.page.get_by_role("dialog").get_by_role("button", name="Enable Sync").click()
+        self.page.get_by_role("dialog").get_by_role("alert").first.wait_for()
+        self.shot("setup-problems", full=False)
 
     def enable(self, name: str) -> None:
         """Enable with everything on All, and wait until the first run is over."""
