@@ -1,8 +1,9 @@
 """One call that says what is to happen with everybody of one Organization (sync-rules, "Decide"). Pure.
 
 The steps, in this order, for each user that is present in Microsoft:
-bad record → scope → never-sync → own Link → e-mail → who of several gets an address (M6) → match (M2) → add rules (U9);
-then whose address stands after the run (W4), then the Links whose object is absent (L1, L2).
+bad record → scope → never-sync → own Link → e-mail → who came back as a new object (M2 ★) → who of several gets an
+address (M6) → match (M2) → whose address stands after the run (W4) → add rules (U9);
+then the Links whose object is absent (L1, L2).
 """
 
 from __future__ import annotations
@@ -119,6 +120,9 @@ class _Work:
     decisions: dict[str, Decision] = field(default_factory=dict)
     claims: dict[str, _Claim] = field(default_factory=dict)
     moved: set[str] = field(default_factory=set)
+    blocked: frozenset[str] = (
+        frozenset()
+    )  # those linked who cannot leave their address: another stays with the new one
 
     def __post_init__(self) -> None:
         shot = self.snapshot
@@ -155,13 +159,18 @@ class _Work:
                 self.claims[user.object_id] = _Claim(user)
 
     def recognize(self) -> None:
-        """M2's immutable ids, before M6: who is the person behind a Link is no rival for its address."""
-        taken = {claim.end_user.id for claim in self.claims.values() if claim.end_user is not None}
-        settled = self.snapshot.settled_links
-        unlinked = [c for c in self.claims.values() if c.end_user is None and c.user.object_id not in settled]
-        for claim in unlinked:
-            self._by_immutable_id(claim, taken)
-            taken.update(row.id for row in [claim.end_user] if row is not None)
+        """M2 ★: who came back as a new object is the same person, thus linked when an address is in question (M6)."""
+        gone: dict[str, list[EndUserState]] = {}
+        for row in self.by_link.values():
+            if row.link is not None and row.link.immutable_id and self._is_gone(row.link.object_id):
+                gone.setdefault(row.link.immutable_id, []).append(row)
+        chosen = set(self.snapshot.settled_links.values())  # a person's choice goes first (M7)
+        for claim in self.claims.values():
+            if claim.end_user is None and claim.user.object_id not in self.snapshot.settled_links:
+                rows = [row for row in gone.get(claim.user.immutable_id, ()) if row.id not in chosen]
+                if len(rows) == 1:
+                    self._take(claim, rows[0], MatchedBy.IMMUTABLE_ID, Reason.MATCHED_BY_IMMUTABLE_ID)
+                    chosen.add(rows[0].id)
 
     def pick_winners(self) -> None:
         """M6: of several users with one address the linked one wins, else the enabled, else the older."""
@@ -174,11 +183,14 @@ class _Work:
                 continue
             owner = self.by_email.get(claims[0].key)
             winner, *losers = sorted(claims, key=lambda c: _precedence(c, owner))
+            # Of those that are linked only the address is in question (W4), unless it is pinned (W6).
+            takers = [c for c in (winner, *losers) if c.end_user is not None and self._wants_address(c)]
+            for taker in takers[1:]:
+                self._keep_address(taker, takers[0].end_user, takers[0].user.object_id)
             for loser in losers:
-                if loser.end_user is not None:  # linked itself: only its address is in question (W4)
-                    loser.email_clash = winner.end_user.id if winner.end_user else ""
-                    loser.other_object_id = winner.user.object_id
-                elif loser.user.object_id in self.snapshot.settled_links:
+                if loser.end_user is not None:
+                    continue
+                if loser.user.object_id in self.snapshot.settled_links:
                     loser.keeps_address = True
                 else:
                     del self.claims[loser.user.object_id]
@@ -191,47 +203,22 @@ class _Work:
 
     def match(self) -> None:
         """M2 for those without a Link: settled by a person, e-mail, alias, else create."""
+        self.blocked = frozenset(self._clashes())
         taken = {claim.end_user.id for claim in self.claims.values() if claim.end_user is not None}
         open_claims = [claim for claim in self.claims.values() if claim.end_user is None]
-        for rung in (self._by_settlement, self._by_immutable_id, self._by_email, self._by_alias):
+        for rung in (self._by_settlement, self._by_email, self._by_alias):
             for claim in open_claims:
                 if self._is_open(claim):
                     rung(claim, taken)
                     taken.update(row.id for row in [claim.end_user] if row is not None)
-        for claim in open_claims:
-            if self._is_open(claim):
-                self._check_add_rules(claim)
 
     def settle_addresses(self) -> None:
         """W4 on the state after the run: who wants an address that stays somebody else's keeps the old one."""
-        keeps = {
-            claim.user.object_id
-            for claim in self.claims.values()
-            if claim.email_clash is not None or claim.keeps_address or not self._wants_address(claim)
-        }
-        while True:
-            movers = {
-                c.end_user.id: c
-                for c in self.claims.values()
-                if c.end_user is not None and c.user.object_id not in keeps
-            }
-            stays = {
-                row.email_key: row
-                for row in self.end_users.values()
-                if row.email_key and row.id not in movers
-            }
-            clashing = [
-                claim
-                for claim in self.claims.values()
-                if claim.user.object_id not in keeps
-                and (row := stays.get(claim.key)) is not None
-                and (claim.end_user is None or row.id != claim.end_user.id)
-            ]
-            if not clashing:
-                break
-            for claim in clashing:
-                keeps.add(claim.user.object_id)
-                claim.email_clash = stays[claim.key].id
+        for object_id, row in self._clashes().items():
+            self._keep_address(self.claims[object_id], row)
+        for claim in list(self.claims.values()):
+            if claim.end_user is None and claim.email_clash is None:
+                self._check_add_rules(claim)
         for claim in self.claims.values():
             self._finish(claim)
 
@@ -250,20 +237,6 @@ class _Work:
         if row is None or row.id in taken:
             return
         self._take(claim, row, MatchedBy.EMAIL, Reason.MATCHED_BY_EMAIL)
-
-    def _by_immutable_id(self, claim: _Claim, taken: set[str]) -> None:
-        if not claim.user.immutable_id:
-            return
-        rows = [
-            row
-            for row in self.by_link.values()
-            if row.link is not None
-            and row.link.immutable_id == claim.user.immutable_id
-            and row.id not in taken
-            and self._is_gone(row.link.object_id)
-        ]
-        if len(rows) == 1:
-            self._take(claim, rows[0], MatchedBy.IMMUTABLE_ID, Reason.MATCHED_BY_IMMUTABLE_ID)
 
     def _by_email(self, claim: _Claim, taken: set[str]) -> None:
         row = self.by_email.get(claim.key)
@@ -309,6 +282,46 @@ class _Work:
             self._addresses = frozenset(email_key(user.email) for user in self.present if user.email)
         return self._addresses
 
+    def _clashes(self) -> dict[str, EndUserState]:
+        """Object id → the End User that keeps the address it is after, however long the chain of those who move (W4)."""
+        found: dict[str, EndUserState] = {}
+        keeps = {
+            claim.user.object_id
+            for claim in self.claims.values()
+            if claim.email_clash is not None or claim.keeps_address or not self._wants_address(claim)
+        }
+        while True:
+            movers = {
+                c.end_user.id
+                for c in self.claims.values()
+                if c.end_user is not None and c.user.object_id not in keeps
+            }
+            stays = {
+                row.email_key: row
+                for row in self.end_users.values()
+                if row.email_key and row.id not in movers
+            }
+            clashing = {
+                claim.user.object_id: row
+                for claim in self.claims.values()
+                if claim.user.object_id not in keeps
+                and (row := stays.get(claim.key)) is not None
+                and (claim.end_user is None or row.id != claim.end_user.id)
+            }
+            if not clashing:
+                return found
+            found.update(clashing)
+            keeps.update(clashing)
+
+    def _keep_address(self, claim: _Claim, keeper: EndUserState | None, other: str | None = None) -> None:
+        """W4: a conflict, unless a person linked the two and thereby settled whose address is whose (M7)."""
+        settled = self.snapshot.settled_links.get(claim.user.object_id)
+        if claim.end_user is not None and claim.end_user.id == settled:
+            claim.keeps_address = True
+        else:
+            claim.email_clash = keeper.id if keeper is not None else ""
+            claim.other_object_id = other
+
     def _is_open(self, claim: _Claim) -> bool:
         """Still without an End User, and not settled as a skip or conflict."""
         return claim.end_user is None and claim.user.object_id in self.claims
@@ -334,6 +347,7 @@ class _Work:
         return (
             claim is not None
             and claim.email_clash is None
+            and claim.user.object_id not in self.blocked
             and self._wants_address(claim)
             and claim.key != key
         )

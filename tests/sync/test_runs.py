@@ -329,6 +329,41 @@ def test_M7_ignore_and_link_settle_a_conflict(world):
     assert world.sync().counts["linked"] == 1
 
 
+def test_W4_M2_who_came_back_with_an_address_that_somebody_else_has_is_linked_and_updated(world):
+    """The Link moves, the other fields follow, the address is the conflict; nothing is said that is not so."""
+    world.directory.put(account("old", onPremisesImmutableId="im"))
+    world.enable()
+    world.sync("initial")
+    world.person("Kim", "taken@x.example")
+    world.directory.drop("old", reason="deleted")
+    world.directory.put(account("back", onPremisesImmutableId="im", mail="taken@x.example", department="Sales"))
+    world.directory.put(account("taken"))
+    run = world.sync()
+    assert (run.counts["conflicts"], run.counts["gone"]) == (2, 0)
+    assert world.people()["old@x.example"] == ("Back", "Sales", "active", "back", True)
+    before = world.dump("end_users", "links", "conflicts")
+    assert world.sync().counts["conflicts"] == 2 and world.dump("end_users", "links", "conflicts") == before
+    undo_id = world.queue("manual", kind="undo", undoes_run_id=run.id)
+    world.work()
+    assert world.run(undo_id).status == "succeeded"
+    assert world.people()["old@x.example"] == ("Old", "IT", "active", "old", True)
+
+
+def test_M7_a_settled_link_holds_against_somebody_outside_the_filters_who_has_the_address(world):
+    started(world, 2, only(department=["IT"]))
+    other = world.person("Other", "other@x.example")
+    world.directory.change("u00", department="Sales")
+    world.directory.put(account("twin", mail="u00@x.example"))
+    assert world.sync().counts["conflicts"] == 1
+    with world.sessions() as session:
+        row = session.query(Conflict).one()
+        row.resolution, row.resolved_end_user_id, row.resolved_at = "link", other, world.now
+        session.commit()
+    assert world.sync().counts["linked"] == 1
+    assert world.people()["other@x.example"][3] == "twin"
+    assert world.sync().counts["conflicts"] == 0 and world.conflicts() == []
+
+
 def test_M5_R4_links_of_another_microsoft_tenant_are_taken_over(world):
     started(world, 3)
     with world.sessions() as session:

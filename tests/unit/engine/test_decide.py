@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from portal.engine.decide import fingerprint, plan
+from portal.engine.decide import _Work, fingerprint, plan
 from portal.engine.guards import check_sums, guard
 from portal.engine.records import Action, FilterSpec, HoldRule, MatchedBy, Reason
 from tests.unit.engine.builders import GONE, SOFT, decisions, linked, only, person, remote, same, snapshot
@@ -376,3 +376,74 @@ def test_W1_R4_a_blank_never_erases_what_the_sync_with_another_tenant_wrote():
     theirs = person("1", "a@x.example", display_name="A", phone="+31 1", link=linked("z", is_foreign=True, **link))
     found = decisions([user], [theirs])["a"]
     assert (found.action, found.changes) == (Action.LINK, ())
+
+
+def test_M2_M6_who_came_back_as_a_new_object_goes_before_a_twin():
+    """The same person is the linked one, whoever else is older and has the address."""
+    gone = remote("old", "a@x.example", immutable_id="im", presence=GONE)
+    users = [gone, remote("back", "a@x.example", immutable_id="im", created_at=NEW), remote("twin", "a@x.example", created_at=OLD)]
+    found = decisions(users, [same(gone, "1")])
+    assert (said(found["back"]), found["back"].end_user_id) == ((Action.LINK, Reason.MATCHED_BY_IMMUTABLE_ID), "1")
+    assert (said(found["twin"]), found["twin"].other_object_id) == ((Action.CONFLICT, Reason.DUPLICATE_REMOTE_EMAIL), "back")
+
+
+def test_W4_M2_who_came_back_while_somebody_else_has_the_new_address_is_linked_without_it():
+    gone = remote("old", "a@x.example", immutable_id="im", presence=GONE)
+    back = remote("back", "taken@x.example", immutable_id="im", city="Delft")
+    found = decisions([gone, back], [same(gone, "1"), person("2", "taken@x.example")])
+    assert (said(found["back"]), found["back"].moves_link_from) == ((Action.CONFLICT, Reason.EMAIL_CLASH), "old")
+    assert "email" not in {c.field for c in found["back"].changes} and "old" not in found
+
+
+def test_W6_M6_a_pinned_address_is_not_in_question():
+    first, second = remote("a", "x@x.example", created_at=OLD), remote("b", "x@x.example", created_at=NEW)
+    for pinned, others in (("2", "1"), ("1", "2")):
+        people = [replace(same(remote(o, f"{o}@x.example", display_name=o.title()), i), pinned=frozenset({"email"} if i == pinned else ())) for o, i in (("a", "1"), ("b", "2"))]
+        found = {d.end_user_id: d for d in decisions([first, second], people).values()}
+        assert found[pinned].action is Action.LEAVE
+        assert [c.new for c in found[others].changes] == ["x@x.example"]
+    held = [same(first, "1"), replace(same(remote("b", "b@x.example"), "2"), pinned=frozenset({"email"}))]
+    assert decisions([first, second], held)["b"].action is Action.LEAVE
+
+
+def test_W4_M5_an_address_that_its_owner_cannot_leave_is_not_free():
+    """Judged on the state after the run: who holds it wants one that somebody else keeps."""
+    owner = remote("b", "held@x.example", display_name="B")
+    people = [person("1", "b@x.example", link=linked("b"), display_name="B"), person("2", "held@x.example"), person("3", "alias@x.example")]
+    newcomer = remote("a", "b@x.example", aliases=("alias@x.example",))
+    found = decisions([newcomer, owner], people)
+    assert (said(found["a"]), found["a"].end_user_id, found["a"].changes) == ((Action.CONFLICT, Reason.EMAIL_LINKED_TO_OTHER), "1", ())
+    off = replace(newcomer, account_enabled=False, aliases=())
+    assert said(decisions([off, owner], people)["a"]) == (Action.CONFLICT, Reason.EMAIL_LINKED_TO_OTHER), "M8: no question of adding"
+
+
+def test_M7_what_a_person_linked_stays_settled_while_somebody_else_has_the_address():
+    owner = remote("a", "x@x.example", department="Other")
+    twin = remote("b", "x@x.example", department="IT")
+    filters, chosen = only(department=["IT"]), {"b": "2"}
+    people = [same(owner, "1"), person("2", "other@x.example", display_name="B")]
+    found = decisions([owner, twin], people, filters=filters, settled_links=chosen)["b"]
+    assert (found.action, found.end_user_id, {c.field for c in found.changes}) == (Action.LINK, "2", {"department"})
+    for filters in (filters, FilterSpec()):
+        after = [same(owner, "1"), person("2", "other@x.example", display_name="B", department="IT", link=linked("b"))]
+        assert said(decisions([owner, twin], after, filters=filters, settled_links=chosen)["b"]) == (Action.LEAVE, Reason.UP_TO_DATE)
+        assert said(decisions([owner, twin], after, filters=filters)["b"]) == (Action.CONFLICT, Reason.EMAIL_CLASH)
+
+
+def test_M2_immutable_ids_are_looked_up_and_not_compared_each_with_each():
+    """A wider filter over a directory that comes from on-premises: thousands linked, thousands new."""
+    linked_ones = [remote(f"l{n}", f"l{n}@x.example", immutable_id=f"l{n}") for n in range(3000)]
+    new = [remote(f"n{n}", f"n{n}@x.example", immutable_id=f"n{n}") for n in range(3000)]
+    asked = []
+
+    class Links(dict):
+        def values(self):
+            asked.append(1)
+            return super().values()
+
+    work = _Work(snapshot([*linked_ones, *new], [same(user, user.object_id) for user in linked_ones]))
+    work.by_link = Links(work.by_link)
+    work.sort_out()
+    work.recognize()
+    work.match()
+    assert len(asked) == 1
