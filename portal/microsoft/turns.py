@@ -8,12 +8,15 @@ from datetime import datetime, timedelta
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from portal.errors import SourceError
 from portal.extensions import SessionFactory, mark_write
 from portal.graph.limiter import REQUESTS, WINDOW_SECONDS
 from portal.models import SignInTurns
 
 FARTHEST = timedelta(hours=1)
 """No queue is as long: turns beyond were handed out by a clock that was ahead and has been set back."""
+KEPT = 2
+"""Windows of turns to remember: those before the last ones count again when these are given back."""
 
 
 class SharedTurns:
@@ -38,10 +41,14 @@ class SharedTurns:
         """Wait for the next turn with ``wait`` (which may raise Stopped) and give the seconds waited."""
         waited = 0.0
         while True:
-            pause, held_until = self._reserve()
+            turn, pause, held_until = self._reserve()
             if pause <= 0:
                 return waited
-            wait(pause)
+            try:
+                wait(pause)
+            except SourceError:
+                self._give_back(turn)  # a page does not wait that long
+                raise
             waited += pause
             if self._held_until() == held_until:
                 return waited
@@ -56,8 +63,8 @@ class SharedTurns:
                 row.held_until = until
             session.commit()
 
-    def _reserve(self) -> tuple[float, datetime | None]:
-        """(seconds until the turn that is ours now, until when turns were held back as it was given)."""
+    def _reserve(self) -> tuple[str, float, datetime | None]:
+        """(the turn that is ours now, seconds until then, until when turns were held back as it was given)."""
         with self._sessions() as session:
             row = _locked(session)
             now = self._now()  # after the lock: who waited for it comes later
@@ -67,10 +74,18 @@ class SharedTurns:
             turn = max(now, row.held_until or now, *turns[-1:])
             if len(turns) >= self._requests:
                 turn = max(turn, turns[-self._requests] + self._window)
-            row.turns = [found.isoformat() for found in [*turns, turn][-self._requests :]]
+            row.turns = [found.isoformat() for found in [*turns, turn][-KEPT * self._requests :]]
             held_until = row.held_until
             session.commit()
-        return (turn - now).total_seconds(), held_until
+        return turn.isoformat(), (turn - now).total_seconds(), held_until
+
+    def _give_back(self, turn: str) -> None:
+        """Nothing is sent at ``turn``: who comes next may have it, unless somebody has a later one already."""
+        with self._sessions() as session:
+            row = _locked(session)
+            if row.turns[-1:] == [turn]:
+                row.turns = row.turns[:-1]
+            session.commit()
 
     def _held_until(self) -> datetime | None:
         with self._sessions() as session:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from portal.errors import Stopped
+from portal.errors import SourceTransient, Stopped
 from portal.microsoft.turns import SharedTurns
 from tests.sync.world import START
 
@@ -100,3 +100,28 @@ def test_T7_turns_asked_for_at_the_same_moment_are_given_out_one_by_one(sessions
     for thread in threads:
         thread.join()
     assert sorted(waits) == [60.0, 60.0, 120.0, 120.0]
+
+
+def test_T7_a_turn_that_a_page_does_not_wait_for_is_the_next_ones(sessions, clock):
+    """Check connection waits for 8 seconds only; what it gives up must not cost a slow pass a turn, nor break the limit."""
+    shared, turns = SharedTurns(sessions, clock, requests=10, window=60.0), []
+    for _ in range(10):
+        shared.take_turn(clock.wait)
+        turns.append(clock.now)
+        clock.wait(1)
+
+    def refuse(_seconds):
+        raise SourceTransient("busy", code="busy")
+
+    for _ in range(3):
+        with pytest.raises(SourceTransient):
+            shared.take_turn(refuse)
+    shared.take_turn(clock.wait)
+    assert clock.now == turns[0] + timedelta(seconds=60), "the very turn that was given up"
+    turns.append(clock.now)
+    for _ in range(10):
+        with pytest.raises(SourceTransient):
+            shared.take_turn(lambda seconds: refuse(seconds) if seconds else None)
+        shared.take_turn(clock.wait)
+        turns.append(clock.now)
+    assert most_within(turns, 59.9) <= 10
