@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.engine.normalize import email_key
 from portal.engine.taken import taken_accounts, taken_addresses
-from portal.engine.undo import account_of, former_time, put_link_back
-from portal.models import Asset, Change, EndUser, SyncRun
+from portal.engine.undo import account_of, former_time, put_link_back, take_assets_back
+from portal.models import Change, EndUser, SyncRun
 from portal.models.customers import refresh_search
 
 BATCH = 500
@@ -26,13 +27,15 @@ BATCH = 500
 class Restoration:
     """What goes back for one person. fields: name → (now, back to). spared: fields edited since, which stay as they are.
 
-    former_link: the Link to another tenant that was there before, None when there was none. updated_at: ISO time or None.
+    former_link: the Link to another tenant that was there before, None when there was none; moved_at: when it moved away.
+    updated_at: ISO time or None.
     """
 
     end_user: EndUser
     fields: dict[str, tuple[str, str]] = field(default_factory=dict)
     spared: tuple[str, ...] = ()
     former_link: Mapping[str, Any] | None = None
+    moved_at: datetime | None = None
     updated_at: str | None = None
 
 
@@ -78,13 +81,7 @@ def apply_restore(session: Session, plans: Iterable[Restoration]) -> None:
             row.updated_at = former_time(plan.updated_at)
         if row.link is not None:
             put_link_back(row, plan.former_link)
-    ids = [plan.end_user.id for plan in plans]
-    for start in range(0, len(ids), BATCH):
-        session.execute(
-            update(Asset)
-            .where(Asset.end_user_id.in_(ids[start : start + BATCH]), Asset.assigned_by == "sync")
-            .values(end_user_id=None, assigned_by=None)
-        )
+        take_assets_back(session, row.id, None if plan.former_link is None else plan.moved_at)
     session.flush()
 
 
@@ -106,7 +103,8 @@ def _restoration(row: EndUser, changes: Sequence[Change]) -> Restoration:
             spared.append(name)
     plan.spared = tuple(spared)
     linking = next((change for change in changes if "link" in change.undo), None)
-    plan.former_link = linking.undo["link"] if linking is not None else None
+    if linking is not None:
+        plan.former_link, plan.moved_at = linking.undo["link"], linking.at
     plan.updated_at = next((c.undo["updated_at"] for c in changes if "updated_at" in c.undo), None)
     return plan
 

@@ -51,6 +51,14 @@ def put_link_back(end_user: EndUser, before: Mapping[str, Any] | None) -> None:
         setattr(link, name, former_time(value) if is_time and value is not None else value)
 
 
+def take_assets_back(session: Session, end_user_id: str, since: datetime | None) -> None:
+    """Of the Assets that the sync assigned those it gave ``since`` the Link was made: what the former one gave stays (D2)."""
+    given = [Asset.end_user_id == end_user_id, Asset.assigned_by == "sync"]
+    if since is not None:
+        given.append(Asset.updated_at >= since)
+    session.execute(update(Asset).where(*given).values(end_user_id=None, assigned_by=None))
+
+
 def account_of(link: Mapping[str, Any]) -> tuple[str, str]:
     """(Microsoft Tenant id, object id) of a Link as ``link_before`` keeps it."""
     return str(link["microsoft_tenant_id"]), str(link["object_id"])
@@ -219,11 +227,7 @@ def _undo(session: Session, step: _Step, now: datetime) -> None:
     elif step.link is not None:
         put_link_back(end_user, step.link)
     if step.link is not None or step.unlink:
-        session.execute(
-            update(Asset)
-            .where(Asset.end_user_id == end_user.id, Asset.assigned_by == "sync")
-            .values(end_user_id=None, assigned_by=None)
-        )
+        take_assets_back(session, end_user.id, None if step.unlink else step.change.at)
     if not step.is_partly and "updated_at" in step.change.undo:
         end_user.updated_at = former_time(step.change.undo["updated_at"])
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from portal.engine.claims import write_session
+from portal.engine.restore import apply_restore, plan_restore
 from portal.errors import Invalid, Refused
 from portal.models import Asset, EndUser, Organization, new_id
 from portal.recovery import service
@@ -104,3 +105,38 @@ def test_R3_only_the_syncs_of_the_tenant_in_question_are_taken_back(wrong):
     with pytest.raises(Invalid):
         clean_up(world, delete=[someone])
     assert world.count() == 200
+
+
+def test_R3_R5_D2_an_asset_that_the_former_link_gave_stays_where_the_link_goes_back(world):
+    """Of two Assets the earlier account gave one, the later account the other; taking the later one back keeps the first."""
+    world.directory.put(account("u01"))
+    world.enable()
+    world.sync("initial")
+    who = next(iter(world.people()))
+    world.edit(who, source="manual", created_by_run_id=None)
+
+    def give(name):
+        with world.sessions() as session:
+            owner = session.query(EndUser).one().id
+            session.add(Asset(organization_id=world.organization_id, name=name, end_user_id=owner, assigned_by="sync", created_at=world.now, updated_at=world.now))
+            session.commit()
+
+    def owned():
+        with world.sessions() as session:
+            return sorted(row.name for row in session.query(Asset) if row.end_user_id)
+
+    give("first")
+    world.directory.drop("u01", reason="deleted")
+    world.directory.put(account("u02", mail="u01@x.example"))
+    moved = world.sync()
+    assert moved.counts["linked"] == 1
+    give("second")
+    assert owned() == ["first", "second"]
+    with world.sessions() as session:
+        (plan,) = plan_restore(session, world.organization_id, world.tenant_id, session.query(EndUser).all())
+        apply_restore(session, [plan])
+        session.expire_all()
+        assert (plan.former_link["object_id"], [row.name for row in session.query(Asset) if row.end_user_id]) == ("u01", ["first"])
+        session.rollback()
+    world.sync("manual", kind="undo", undoes_run_id=moved.id)
+    assert (owned(), world.people()[who][3]) == (["first"], "u01")
