@@ -24,7 +24,7 @@ from portal.engine import claims, failures
 from portal.engine.ports import SourceFactory
 from portal.engine.runner import Runner
 from portal.engine.slow_pass import SlowPass
-from portal.errors import PortalError, Stopped
+from portal.errors import NeedsAdmin, Stopped
 from portal.extensions import mark_write
 from portal.microsoft import check, credentials
 from portal.microsoft.gateway import source_factory
@@ -224,12 +224,13 @@ class Scheduler:
             row = session.get(MicrosoftTenant, microsoft_tenant_id)
             if row is None:
                 return
-            try:
-                registration = credentials.load(session, runtime.settings, runtime.box, row.cloud)
-            except PortalError:
-                return  # the settings page and the dashboard say so already
             directory_id, cloud = row.directory_id, row.cloud
-        report = check.look(runtime.settings, registration, directory_id=directory_id, cloud=cloud)
+            try:
+                registration = credentials.load(session, runtime.settings, runtime.box, cloud)
+            except NeedsAdmin as error:
+                registration, report = None, check.unregistered(error)
+        if registration is not None:
+            report = check.look(runtime.settings, registration, directory_id=directory_id, cloud=cloud)
         with runtime.sessions() as session:
             mark_write(session)
             row = session.get(MicrosoftTenant, microsoft_tenant_id)

@@ -172,8 +172,12 @@ class _Work:
             session.commit()
 
     def _connected(self) -> None:
-        """A read that worked puts the connection right (G2)."""
+        """A read that worked puts the connection right (G2).
+
+        The tenant's row is locked first, as a check of the connection does: the other way round they wait for each other.
+        """
         with write_session(self.runner.sessions) as session:
+            self.turn.beat(session)
             tenant = session.get_one(MicrosoftTenant, self.turn.tenant_id)
             if tenant.failures_in_row:
                 failures.forgive(session, tenant.id)

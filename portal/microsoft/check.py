@@ -45,6 +45,17 @@ class Report:
     problem: SourceError | None = None
     ends: Mapping[str, datetime] = field(default_factory=dict)
 
+    @property
+    def works(self) -> bool:
+        """People can be read: nothing less puts a connection right (G2)."""
+        return all(line["state"] == "ok" for line in self.checks if line["name"] in CORE)
+
+
+def unregistered(error: NeedsAdmin) -> Report:
+    """What is left to say where no app registration is: nothing was asked, so nothing is known to work."""
+    line = {"name": "App registration", "state": "error", "detail": error.advice, "permission": ""}
+    return Report((line,), SourceAuthError(error.advice, code="no_app_registration"))
+
 
 def look(settings: Settings, registration: AppRegistration, *, directory_id: str, cloud: str) -> Report:
     """Ask Microsoft, with a fresh token. Uses no database; never raises for what Microsoft answers."""
@@ -62,7 +73,7 @@ def keep(session: Session, row: MicrosoftTenant, report: Report) -> None:
     row.checks = list(report.checks)
     row.checked_at = utcnow()
     problem = report.problem or _withdrawn(report)
-    if problem is None:
+    if problem is None and report.works:
         service.mark_working(session, row)
     elif isinstance(problem, SourceAuthError):
         service.mark_broken(row, problem)
@@ -96,9 +107,7 @@ def check_releasing(row: MicrosoftTenant) -> MicrosoftTenant:
     try:
         registration = service.app_registration(cloud)
     except NeedsAdmin as error:
-        report = Report(
-            ({"name": "App registration", "state": "error", "detail": error.advice, "permission": ""},)
-        )
+        report = unregistered(error)
     db.session.rollback()
     if registration is not None:
         report = look(runtime().settings, registration, directory_id=directory_id, cloud=cloud)

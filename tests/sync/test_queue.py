@@ -1,11 +1,12 @@
 from datetime import timedelta
 
-from sqlalchemy import update
+from sqlalchemy import event, update
 
 from portal.clock import utcnow
 from portal.engine import claims
 from portal.engine.claims import write_session
-from portal.errors import SourcePermissionMissing
+from portal.errors import NeedsAdmin, SourcePermissionMissing
+from portal.microsoft import check
 from portal.microsoft import service as microsoft
 from portal.models import MicrosoftTenant, SyncRun, UserSync
 from portal.user_sync import queue
@@ -181,6 +182,54 @@ def test_G2_a_sync_that_keeps_failing_is_tried_ever_more_rarely_and_at_once_when
     world.directory.group_errors.clear()
     world.runner().run_tenant(world.tenant_id, "me")
     assert (world.user_sync().failures_in_row, world.user_sync().attention) == (0, None)
+
+
+def check_line(name, state="ok"):
+    return {"name": name, "state": state, "detail": "", "permission": ""}
+
+
+def test_G2_C4_only_a_check_that_could_read_people_puts_a_connection_right(world):
+    """Not one for which there is no app registration, nor one that Microsoft answered with errors."""
+    ready(world)
+    fine = [check_line(name) for name in sorted(check.CORE)]
+    failing = [check_line("Token"), check_line("People", "error")]
+    with write_session(world.sessions) as session:
+        row = session.get_one(MicrosoftTenant, world.tenant_id)
+        for report, state, failures in (
+            (check.unregistered(NeedsAdmin("Enter the app registration.")), "needs_attention", 4),
+            (check.Report(tuple(failing)), "needs_attention", 4),
+            (check.Report(tuple(fine)), "connected", 0),
+            (check.Report(tuple(failing)), "connected", 4),
+        ):
+            if report.problem is None:
+                row.state = "needs_attention" if state == "needs_attention" or failures == 0 else "connected"
+            row.failures_in_row = 4
+            check.keep(session, row, report)
+            assert (row.state, row.failures_in_row) == (state, failures)
+        check.keep(session, row, check.unregistered(NeedsAdmin("Enter the app registration.")))
+        assert (row.checks[0]["state"], row.problem) == ("error", "Enter the app registration.")
+        session.rollback()
+
+
+def test_G2_a_read_that_worked_locks_the_tenant_before_its_syncs_as_a_check_does(world):
+    """On PostgreSQL the other order lets a check and a run wait for each other, until one of them is killed."""
+    ready(world)
+    world.directory.fail_page = 1
+    for _ in range(4):
+        world.sync()
+    world.directory.fail_page = None
+    written = []
+
+    def note(_connection, _cursor, statement, *_rest):
+        if statement.startswith("UPDATE"):
+            written.append(statement.split()[1])
+
+    engine = world.sessions.kw["bind"]
+    event.listen(engine, "before_cursor_execute", note)
+    event.listen(engine, "commit", lambda _connection: written.append("commit"))
+    world.sync()
+    forgiven = next(n for n, table in enumerate(written) if table == "user_syncs")
+    assert written[forgiven - 1] == "microsoft_tenants"
 
 
 def test_G2_a_tenant_that_can_be_read_again_brings_all_its_syncs_back(world):
