@@ -244,7 +244,7 @@ class Job:
             )
         ):
             if older.held and older.held.get("state") == "waiting":
-                older.held = {**older.held, "state": "dismissed"}
+                older.held = {**older.held, "state": "dismissed", "replaced_by": self.run_id}
                 older.status = "succeeded"
                 session.execute(
                     update(Change)

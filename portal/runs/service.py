@@ -142,7 +142,10 @@ def emails(rows: Iterable[Change]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class HoldFacts:
-    """What the paused page says (G1). state: waiting | applied | dismissed; people: the first names."""
+    """What the paused page says (G1). state: waiting | applied | dismissed; people: the first names.
+
+    is_replaced: nobody had decided when a later run decided anew; replaced_by: that run, while it is kept.
+    """
 
     kind: str
     count: int
@@ -150,6 +153,8 @@ class HoldFacts:
     linked: int
     percent: int
     people: tuple[str, ...]
+    is_replaced: bool = False
+    replaced_by: str | None = None
 
 
 def hold_facts(run: SyncRun, shown: int = 200) -> HoldFacts | None:
@@ -170,6 +175,7 @@ def hold_facts(run: SyncRun, shown: int = 200) -> HoldFacts | None:
         .order_by(Change.display_name, Change.id)
         .limit(shown)
     )
+    later = str(run.held.get("replaced_by", ""))
     return HoldFacts(
         kind=str(run.held.get("kind", "")),
         count=int(run.held.get("count", 0)),
@@ -177,6 +183,8 @@ def hold_facts(run: SyncRun, shown: int = 200) -> HoldFacts | None:
         linked=linked or 0,
         percent=25 if sync is None else sync.hold_percent,
         people=tuple(names),
+        is_replaced=bool(later),
+        replaced_by=later if later and db.session.get(SyncRun, later) is not None else None,
     )
 
 

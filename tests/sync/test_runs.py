@@ -637,6 +637,7 @@ def test_G1_W4_an_address_that_somebody_held_back_gave_up_is_free_and_updates_go
     with world.sessions() as session:
         assert alerts.needs(session).keys() == told.keys(), "no news, so nobody is told again every hour"
     assert (second.status, second.counts["held"], world.run(first.id).held["state"]) == ("held", 19, "dismissed")
+    assert world.run(first.id).held["replaced_by"] == second.id
     assert (world.user_sync().hold_run_id, world.user_sync().dismissed) == (second.id, [])
     with claims.write_session(world.sessions) as session:
         apply_held(session, session.get_one(SyncRun, second.id), "ada", world.now)

@@ -236,6 +236,19 @@ def test_G1_dismissing_lets_the_sync_go_on(client_as, app, customer):
     assert again.status_code == 409 and "Nothing of this run is held back" in again.get_data(as_text=True)
 
 
+def test_G1_a_hold_that_a_later_run_replaced_is_not_said_to_be_dismissed(client_as, app, customer):
+    """Nobody dismissed it; the page leads to the run that decided anew, as long as that is kept."""
+    address, browser = f"/sync-runs/{customer['run']}", client_as()
+    for later in (customer["run"], "forgotten"):
+        with app.app_context():
+            run = db.session.get(SyncRun, customer["run"])
+            run.status, run.held = "succeeded", {**run.held, "state": "dismissed", "replaced_by": later}
+            db.session.commit()
+        text = browser.get(address).get_data(as_text=True)
+        assert "a later run decided anew" in text and "that was dismissed" not in text
+        assert ("See that run" in text) is (later != "forgotten")
+
+
 def test_R5_undo_lists_first_and_then_queues(client_as, app, customer):
     address = f"/sync-runs/{customer['run']}/undo"
     with app.app_context():
