@@ -183,9 +183,15 @@ class GraphClient:
         while True:
             attempt += 1
             self.stop()
+            try:
+                token = self.tokens.token()
+            except SourceTransient as no_token:
+                waited = max(waited, (self.now() - began).total_seconds())
+                waited += self._wait_for_login(attempt, waited, no_token)
+                continue
             if self.before_request is not None:
                 self.before_request()
-            answer, status = self._try(method, url, headers, body, waited)
+            answer, status = self._try(method, url, headers, body, token, waited)
             if answer is not None and status is not None and 200 <= status < 300:
                 return answer
             if status == 401 and not renewed:
@@ -215,10 +221,26 @@ class GraphClient:
             waited += choice.wait_seconds
             if choice.is_throttling:
                 self.meter.throttled_seconds += choice.wait_seconds
-            try:
-                self.wait(choice.wait_seconds)
-            except SourceTransient as impatience:
-                raise failure from impatience  # what Microsoft did helps more than that nobody waits for it
+            self._pause(choice.wait_seconds, failure)
+
+    def _wait_for_login(self, attempt: int, waited: float, failure: SourceTransient) -> float:
+        """The login page has bad minutes like Graph, and gets as much patience. Seconds waited, or ``failure``.
+
+        A Retry-After of the login page is MSAL's to keep: until then it repeats the refusal without asking (graph-facts 1.7).
+        """
+        choice = decide(
+            attempt=attempt, status=None, headers={}, now=self.now(), waited=waited, jitter=self.jitter()
+        )
+        if choice.next is not Next.RETRY:
+            raise failure
+        self._pause(choice.wait_seconds, failure)
+        return choice.wait_seconds
+
+    def _pause(self, seconds: float, failure: SourceError) -> None:
+        try:
+            self.wait(seconds)
+        except SourceTransient as impatience:
+            raise failure from impatience  # what Microsoft did helps more than that nobody waits for it
 
     def _try(
         self,
@@ -226,9 +248,9 @@ class GraphClient:
         url: str,
         headers: Mapping[str, str] | None,
         body: dict[str, Any] | None,
+        token: str,
         waited: float,
     ) -> tuple[requests.Response | None, int | None]:
-        token = self.tokens.token()
         self.meter.requests += 1
         if self._session is None:
             self._session = requests.Session()

@@ -9,12 +9,15 @@ from typing import Any
 import jwt
 import msal
 import requests
+from msal.exceptions import MsalServiceError
 
 from portal.errors import SourceAuthError, SourceTransient
 from portal.graph.clouds import Cloud
-from portal.graph.explain import CODES, token_error
+from portal.graph.explain import CODES, aadsts, token_error
 
 TIMEOUT_SECONDS = 20
+FAULTS = frozenset({50033, 90006, 90012, 90024, 90033})
+"""Faults of a moment: worth asking again at once, where MSAL would repeat the refusal for a minute (graph-facts 1.5)."""
 
 Credential = str | Mapping[str, str]
 """A client secret, or ``{"private_key": PEM, "public_certificate": PEM}``."""
@@ -37,9 +40,15 @@ class TokenProvider:
                 result: dict[str, Any] = app.acquire_token_for_client(
                     scopes=[f"{self._cloud.graph_url}/.default"]
                 )
+            except (
+                MsalServiceError
+            ) as error:  # 5xx: kept, since it knows how long Microsoft asks to wait (G5)
+                raise _unreachable() from error
             except Exception as error:  # MSAL raises its own, requests' and plain ones here
                 self._app = None
                 raise _unreachable() from error
+            if "access_token" not in result and aadsts(result) in FAULTS:
+                self._app = None
         if "access_token" not in result:
             raise token_error(result)
         return str(result["access_token"])

@@ -209,6 +209,28 @@ def test_a_refused_first_request_is_not_restarted(client, graph):
     assert (caught.value.status, caught.value.code) == (400, "Request_UnsupportedQuery")
 
 
+def test_G5_a_login_page_with_bad_minutes_gets_the_same_patience(client, graph, waits, monkeypatch):
+    busy = SourceTransient("Microsoft's sign-in is busy.", code="AADSTS90055")
+    answers = iter([busy, busy, "late"])
+
+    def token():
+        answer = next(answers, busy)
+        if answer is busy:
+            raise busy
+        return answer
+
+    monkeypatch.setattr(client.tokens, "token", token)
+    graph.get(USERS, json={"value": [1]})
+    turns = []
+    client.before_request = lambda: turns.append(1)
+    assert read(client) == [1] and waits == [2.0, 4.0]
+    assert (turns, client.meter.requests) == ([1], 1), "a turn is taken for a request, not for a token that was not had"
+    waits.clear()
+    with pytest.raises(SourceTransient, match="is busy"):
+        read(client)
+    assert sum(waits) <= 90 and len(waits) == 5
+
+
 def test_401_gets_one_new_token(client, graph):
     graph.get(USERS, [{"status_code": 401, "json": error("InvalidAuthenticationToken")}, {"json": {"value": [1]}}])
     assert read(client) == [1]

@@ -61,6 +61,23 @@ def test_a_login_that_fails_inside_is_tried_again_later(provider, login):
         provider.token()
 
 
+@pytest.mark.parametrize(
+    ("answer", "asked"),
+    [
+        ({"status_code": 400, "json": {"error": "temporarily_unavailable", "error_codes": [90033]}}, 2),  # a fault of a moment
+        ({"status_code": 429, "headers": {"Retry-After": "600"}, "json": {"error": "temporarily_unavailable", "error_codes": [90055]}}, 1),
+        ({"status_code": 503, "headers": {"Retry-After": "600"}, "text": "<html>"}, 1),
+        ({"status_code": 400, "json": {"error": "invalid_grant", "error_codes": [50196]}}, 1),  # the same request too often
+    ],
+)
+def test_G5_the_login_page_is_asked_again_when_it_may_be(provider, login, answer, asked):
+    post = login.post(TOKEN, **answer)
+    for _ in range(2):
+        with pytest.raises(SourceTransient):
+            provider.token()
+    assert post.call_count == asked
+
+
 def test_a_certificate_that_is_none_is_a_credential_problem(login):
     bad = TokenProvider(cloud=LOCAL, directory_id=TENANT, client_id="app", credential={"private_key": "x", "public_certificate": "y"})
     with pytest.raises((SourceAuthError, SourceTransient)):
