@@ -42,13 +42,16 @@ class Choice:
 
 @dataclass(frozen=True)
 class Section:
-    """One ``<details>`` of the pop-up. gone: chosen values that nobody in Microsoft has any more (S7)."""
+    """One ``<details>`` of the pop-up. gone: chosen values that nobody in Microsoft has any more (S7).
+
+    accepted: None while nobody has been counted, since no member of the chosen groups was read yet.
+    """
 
     name: str
     label: str
     all: bool
     chosen: str
-    accepted: int
+    accepted: int | None
     choices: Sequence[Choice]
     gone: Sequence[Choice]
     offered: int
@@ -140,7 +143,7 @@ def sections(
             name,
             options.get(name, ()),
             getattr(spec, name),
-            accepted=match.sections.get(name, 0),
+            accepted=match.sections.get(name, 0) or (None if name == "group" and match.uncounted else 0),
             query=queries.get(name, ""),
             is_open=name in opened or name in problems,
             problems=problems.get(name, ()),
@@ -154,7 +157,7 @@ def section(
     offered: Sequence[Mapping[str, Any]],
     chosen: SectionFilter,
     *,
-    accepted: int,
+    accepted: int | None,
     query: str,
     is_open: bool,
     problems: Sequence[str] = (),
@@ -215,7 +218,9 @@ def summary(
     culprits = [
         SECTION_LABELS[name]
         for name in SECTIONS
-        if not getattr(spec, name).all and match.sections.get(name, 0) == 0
+        if not getattr(spec, name).all
+        and match.sections.get(name, 0) == 0
+        and not (name == "group" and match.uncounted)
     ]
     rows, skipped, unusable = None, 0, 0
     if counts is not None and not match.uncounted:

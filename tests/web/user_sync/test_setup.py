@@ -114,7 +114,9 @@ def test_S6_checking_an_uncounted_group_has_its_members_read(client_as, app, cus
         .htmx(url(customer, "/recount"), "match", form, method="POST")
         .get_data(as_text=True)
     )
-    assert "are being read" in text
+    assert "are being read" in text and "lets nobody through" not in text
+    assert '<span class="rc-match">–</span>' in text and "– of 4 Microsoft users match" in text
+    assert 'id="group-accepted" hx-swap-oob="true">not counted yet</span>' in text
     with app.app_context():
         assert db.session.scalar(db.select(MicrosoftTenant)).read_requested_at is None
     administrator = client_as()
