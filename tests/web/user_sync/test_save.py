@@ -173,6 +173,21 @@ def test_U6_the_last_progress_fragment_polls_no_more(client_as, app, customer):
     assert "Succeeded" in text and "3 created" in text and "hx-trigger" not in text
 
 
+def test_U6_a_finished_first_sync_leads_on_to_whom_it_brought(client_as, app, customer):
+    browser = client_as()
+    browser.send(url(customer), everything())
+    with app.app_context():
+        run = db.session.scalar(db.select(SyncRun))
+        run.status, run.finished_at = "succeeded", utcnow()
+        run.counts = {"read": 4, "in_scope": 4, "out_of_scope": 0, "skipped": 0, "created": 3, "conflicts": 1}
+        key = run.id
+        db.session.commit()
+    text = browser.get(url(customer, "/status")).get_data(as_text=True)
+    assert f'href="/sync-runs/{key}?decision=create#people">3 created</a>' in text
+    assert f'href="/organizations/{customer}/conflicts">Settle conflicts</a>' in text
+    assert f'href="/organizations/{customer}/end-users">Show the End Users</a>' in text
+
+
 def test_T3_the_delayed_lane_says_the_bound(client_as, app, customer):
     browser = client_as()
     browser.send(url(customer), everything(group_all=None, group="group-foundation-staff-0"))
