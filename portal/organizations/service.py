@@ -45,6 +45,7 @@ class Row:
     assets: int
     sync: UserSync | None
     last_run: SyncRun | None
+    conflicts: int = 0
 
 
 class TabCounts:
@@ -63,6 +64,11 @@ class TabCounts:
     def assets(self) -> int:
         """How many Assets it has."""
         return _count(Asset, self._organization)
+
+    @cached_property
+    def conflicts(self) -> int:
+        """How many of its conflicts wait for somebody to settle them (M7)."""
+        return _open_conflicts([self._organization.id]).get(self._organization.id, 0)
 
 
 def create(name: str, tenant: Tenant | None = None) -> Organization:
@@ -184,6 +190,7 @@ def rows(organizations: list[Organization]) -> list[Row]:
     ids = [row.id for row in organizations]
     people = _counts(EndUser, ids)
     assets = _counts(Asset, ids)
+    conflicts = _open_conflicts(ids)
     syncs = {
         s.organization_id: s
         for s in db.session.scalars(select(UserSync).where(UserSync.organization_id.in_(ids)))
@@ -204,7 +211,14 @@ def rows(organizations: list[Organization]) -> list[Row]:
         )
     }
     return [
-        Row(row, people.get(row.id, 0), assets.get(row.id, 0), syncs.get(row.id), runs.get(row.id))
+        Row(
+            row,
+            people.get(row.id, 0),
+            assets.get(row.id, 0),
+            syncs.get(row.id),
+            runs.get(row.id),
+            conflicts.get(row.id, 0),
+        )
         for row in organizations
     ]
 
@@ -260,5 +274,14 @@ def _counts(model: Any, ids: list[str]) -> dict[str, int]:
         select(model.organization_id, func.count())
         .where(model.organization_id.in_(ids))
         .group_by(model.organization_id)
+    )
+    return {str(key): int(number) for key, number in found}
+
+
+def _open_conflicts(ids: list[str]) -> dict[str, int]:
+    found = db.session.execute(
+        select(Conflict.organization_id, func.count())
+        .where(Conflict.organization_id.in_(ids), Conflict.resolved_at.is_(None))
+        .group_by(Conflict.organization_id)
     )
     return {str(key): int(number) for key, number in found}

@@ -28,7 +28,7 @@ UNDO = ("Deciding", "Applying")
 PARTS: tuple[tuple[str, str, str, str, str], ...] = (
     ("unchanged", "", "unchanged", "c", "minus"),
     ("created", "create", "created", "a", "user-plus"),
-    ("linked", "link", "linked", "d", "link"),
+    ("linked", "link", "linked", "a", "link"),
     ("updated", "update", "updated", "b", "pencil"),
     ("disabled", "mark_disabled", "marked disabled", "c", "user-off"),
     ("enabled", "mark_enabled", "marked enabled", "a", "user-check"),

@@ -54,7 +54,7 @@ def detail(tenant_id: str) -> Response:
     below = organizations.rows(list(row.organizations))
     return web.render(
         "tenants/detail.html",
-        blocks={"organizations_table": "organizations_table", "microsoft_details": "microsoft_details"},
+        blocks={"organizations_table": "organizations_update", "microsoft_details": "microsoft_details"},
         tenant=row,
         microsoft_tenant=found,
         rows=below,

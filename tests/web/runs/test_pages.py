@@ -372,3 +372,25 @@ def test_P13_who_is_out_of_a_runs_scope_is_one_click_away(client_as, app, custom
     assert f'href="{address}"' in browser.get(f"/sync-runs/{customer['run']}").get_data(as_text=True)
     text = browser.get(address).get_data(as_text=True)
     assert "Bo Lind" in text and "Ada Obi" not in text and "Not taken by Harborview Imaging" in text
+
+
+def test_M7_open_conflicts_are_said_where_the_sync_is(client_as, app, customer):
+    browser = client_as(Role.READ_ONLY)
+    way = f'href="/organizations/{customer["organization"]}/conflicts"'
+    with app.app_context():
+        tenant = db.session.get(Organization, customer["organization"]).tenant_id
+    pages = (f"/organizations/{customer['organization']}", f"/tenants/{tenant}")
+    for address in pages:
+        assert way in browser.get(address).get_data(as_text=True)
+    with app.app_context():
+        db.session.get(Conflict, customer["conflict"]).resolved_at = utcnow()
+        db.session.commit()
+    for address in pages:
+        assert way not in browser.get(address).get_data(as_text=True)
+
+
+def test_P8_only_what_needs_a_person_is_red_in_the_bar(app, customer):
+    with app.app_context():
+        run = db.session.get(SyncRun, customer["run"])
+        fills = {part["name"]: part["fill"] for part in presenters.parts(run)}
+    assert "d" not in fills.values() and fills["linked"] != fills["updated"]

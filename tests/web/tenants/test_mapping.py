@@ -66,3 +66,18 @@ def test_P12_each_organization_of_a_tenant_has_its_own_way_to_recovery(app, clie
         wanted = {row.id for row in db.session.query(Organization)}
     page = client_as("technician").get(f"/tenants/{shared}").get_data(as_text=True)
     assert set(re.findall(r'href="/organizations/([^/"]+)/recovery"', page)) == wanted
+
+
+def test_P2_what_a_sync_changes_is_renewed_beside_the_table_too(app, client_as, shared):
+    with app.app_context():
+        first = db.session.query(Organization).filter_by(name="Reef Research").one()
+        customers.end_user(first, "Ada", "ada@reef.example")
+        db.session.commit()
+    client = client_as("read-only")
+    page = client.get(f"/tenants/{shared}").get_data(as_text=True)
+    text = client.htmx(f"/tenants/{shared}", "organizations_table").get_data(as_text=True)
+    assert text.strip().startswith('<section class="card" id="organizations_table"') and "<html" not in text
+    assert '<p id="page-facts" hx-swap-oob="innerHTML">Tenant · 3 Organizations · 1 End User</p>' in text
+    for name in ("last-sync", "users", "coverage"):
+        assert f'<span id="{name}" hx-swap-oob="innerHTML">' in text
+        assert f'id="{name}"' in page
