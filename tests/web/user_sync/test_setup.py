@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from portal.clock import utcnow
+from portal.engine.options import options
 from portal.exceptions import service as exceptions
 from portal.extensions import db
 from portal.models import DirectoryGroup, MicrosoftTenant, Organization, Role, SyncRun, UserSync
@@ -43,6 +44,15 @@ def test_U2_each_section_lists_values_with_counts_and_none_last(client_as, custo
     departments = text[text.index('id="department-values"') : text.index('id="group-section"')]
     assert departments.index("Fundraising") < departments.index("Legal") < departments.index("(none)")
     assert "not counted yet" in text
+
+
+def test_S3_spellings_of_one_department_are_one_entry_with_all_their_people(app, customer):
+    with app.app_context():
+        microsoft = db.session.query(MicrosoftTenant).one()
+        for number, spelling in enumerate(("Fundraising ", "FUNDRAISING", " Fundraising")):
+            customers.directory_user(microsoft, f"Ed {number}", f"ed{number}@harborview.example", department=spelling)
+        found = options(db.session(), microsoft.id)["department"]
+    assert [(one["label"], one["count"]) for one in found] == [("Fundraising", 5), ("Legal", 1), ("(none)", 1)]
 
 
 def test_U3_a_section_with_nothing_checked_is_an_error_in_place(client_as, app, customer):
