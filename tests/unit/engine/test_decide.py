@@ -172,6 +172,16 @@ def test_M7_a_settled_conflict_links_the_end_user_that_was_chosen():
     assert (found["b"].action, found["b"].end_user_id) == (Action.LINK, "1")
 
 
+def test_M5_the_address_that_a_settled_one_keeps_is_nobody_elses():
+    """A person linked b to 1, which keeps its address as a has the other: c may neither have that one nor begin anew."""
+    users = [remote("a", "x@x.example"), remote("b", "x@x.example")]
+    people = [person("1", "kept@x.example"), person("2", "alias@x.example")]
+    for aliases in ((), ("alias@x.example",)):
+        newcomer = remote("c", "kept@x.example", aliases=aliases)
+        found = decisions([*users, newcomer], people, settled_links={"b": "1"})["c"]
+        assert (said(found), found.end_user_id, found.changes) == ((Action.CONFLICT, Reason.EMAIL_LINKED_TO_OTHER), "1", ())
+
+
 def test_M8_a_disabled_account_with_a_known_email_is_linked_whatever_the_rules():
     found = decisions([remote("a", "a@x.example", account_enabled=False)], [person("1", "a@x.example")], filters=FilterSpec(only_licensed=True))
     assert (found["a"].action, found["a"].sets_disabled) == (Action.LINK, True)
