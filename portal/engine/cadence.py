@@ -63,11 +63,6 @@ def rests_until(last: datetime, interval_minutes: int, failures: int) -> datetim
     return last + back_off(interval_minutes, failures) - timedelta(minutes=interval_minutes) / 2
 
 
-def is_resting(last: datetime, now: datetime, interval_minutes: int, failures: int) -> bool:
-    """True until the back-off since the ``last`` try is over (G2)."""
-    return now < rests_until(last, interval_minutes, failures)
-
-
 def first_turn(turn: datetime, not_before: datetime, interval_minutes: int) -> datetime:
     """The first of the turns from ``turn`` on, one each interval, that is not before ``not_before``."""
     interval = timedelta(minutes=interval_minutes)

@@ -120,9 +120,8 @@ class _Work:
     decisions: dict[str, Decision] = field(default_factory=dict)
     claims: dict[str, _Claim] = field(default_factory=dict)
     moved: set[str] = field(default_factory=set)
-    blocked: frozenset[str] = (
-        frozenset()
-    )  # those linked who cannot leave their address: another stays with the new one
+    # Those linked who cannot leave their address: another stays with the new one.
+    blocked: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         shot = self.snapshot

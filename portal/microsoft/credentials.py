@@ -261,12 +261,7 @@ def store(
     if end is not None or secret:
         value["expires_at"] = None if end is None else end.isoformat()
     row.value = value
-    row.updated_at = utcnow()
-    row.updated_by = audit.current_actor().name
-    audit.record(
-        session, "microsoft_settings_changed", object_type="settings", object_id=key, changes=changes
-    )
-    session.flush()
+    _changed(session, row, changes)
     return row
 
 
@@ -291,17 +286,12 @@ def forget(session: Session, cloud: str) -> None:
             f"{present[0].name}{f' and {len(present) - 1} more' if present[1:] else ''} cannot be read without it. "
             "Remove the Microsoft tenants first, or enter another app registration in its place."
         )
-    key = key_of(cloud)
-    row = session.get(StoredSetting, key)
+    row = session.get(StoredSetting, key_of(cloud))
     if row is None or not row.value.get("client_id"):
         return
     row.value = {name: value for name, value in row.value.items() if name == "environment"}
     row.secret = None
-    row.updated_at, row.updated_by = utcnow(), audit.current_actor().name
-    audit.record(
-        session, "microsoft_settings_changed", object_type="settings", object_id=key, changes=["removed"]
-    )
-    session.flush()
+    _changed(session, row, ["removed"])
 
 
 def note_end(session: Session, settings: Settings, expires_at: datetime | None) -> None:
@@ -318,9 +308,13 @@ def note_end(session: Session, settings: Settings, expires_at: datetime | None) 
         "expires_at": None if expires_at is None else expires_at.isoformat(),
     }
     row.value = {**row.value, "environment": noted}
+    _changed(session, row, ["expires_at"])
+
+
+def _changed(session: Session, row: StoredSetting, changes: list[str]) -> None:
     row.updated_at, row.updated_by = utcnow(), audit.current_actor().name
     audit.record(
-        session, "microsoft_settings_changed", object_type="settings", object_id=KEY, changes=["expires_at"]
+        session, "microsoft_settings_changed", object_type="settings", object_id=row.key, changes=changes
     )
     session.flush()
 

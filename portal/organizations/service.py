@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 
 from portal import audit
 from portal.clock import utcnow
@@ -269,19 +269,14 @@ def _count(model: Any, row: Organization) -> int:
     )
 
 
-def _counts(model: Any, ids: list[str]) -> dict[str, int]:
+def _counts(model: Any, ids: list[str], *which: ColumnElement[bool]) -> dict[str, int]:
     found = db.session.execute(
         select(model.organization_id, func.count())
-        .where(model.organization_id.in_(ids))
+        .where(model.organization_id.in_(ids), *which)
         .group_by(model.organization_id)
     )
     return {str(key): int(number) for key, number in found}
 
 
 def _open_conflicts(ids: list[str]) -> dict[str, int]:
-    found = db.session.execute(
-        select(Conflict.organization_id, func.count())
-        .where(Conflict.organization_id.in_(ids), Conflict.resolved_at.is_(None))
-        .group_by(Conflict.organization_id)
-    )
-    return {str(key): int(number) for key, number in found}
+    return _counts(Conflict, ids, Conflict.resolved_at.is_(None))

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from portal.engine.cadence import DELAYED_LIMIT
+from portal.formatting import plural
 from portal.models import ACTIVE, SyncRun
 
 TRIGGERS = {"initial": "First sync", "hourly": "Hourly run", "manual": "Sync Now"}
@@ -141,7 +142,7 @@ def next_step(run: SyncRun, tenant_id: str, *, is_enabled: bool, at: datetime | 
         words = "The sync is on, and may make the same changes again. Edit its filters or disable it first."
         return Next(words, at, [tenant])
     if conflicts:
-        people = "1 person is" if conflicts == 1 else f"{conflicts:,} people are"
+        people = plural(conflicts, "person is", "people are")
         words = f"{people} in conflict and left alone until you choose."
         return Next(words, at, [(f"{own}/conflicts", "Settle conflicts")])
     return Next("Nothing to do.", at, [(f"{own}/end-users", "Show the End Users")])

@@ -11,7 +11,8 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.engine import scope
 from portal.engine.records import FilterSpec, RemoteUser
-from portal.models import DirectoryGroup, DirectoryUser, GroupMembership, MicrosoftTenant
+from portal.engine.snapshot import groups_by_user
+from portal.models import DirectoryGroup, DirectoryUser, MicrosoftTenant
 
 HIDDEN_MEMBERS = "hidden members"  # how the mirror ends the kind of such a group
 JUDGED: Mapping[str, InstrumentedAttribute[str]] = {
@@ -41,7 +42,8 @@ class Match:
 
 def count(session: Session, microsoft_tenant: MicrosoftTenant, spec: FilterSpec) -> Match:
     """Judge every present user of the mirror by ``spec`` (S1-S6). Records that cannot be used match nothing (G8)."""
-    groups_of, deleted, waiting = _groups(session, microsoft_tenant.id, spec)
+    groups_of, deleted = groups_by_user(session, microsoft_tenant.id, spec)
+    waiting = _uncounted(session, microsoft_tenant.id, spec)
     hidden = tuple(row.display_name for row in waiting if _is_hidden(row, microsoft_tenant))
     present = (
         DirectoryUser.microsoft_tenant_id == microsoft_tenant.id,
@@ -64,37 +66,19 @@ def _judged(columns: Sequence[InstrumentedAttribute[str]], values: Sequence[str]
     return RemoteUser(**found)
 
 
-def _groups(
-    session: Session, microsoft_tenant_id: str, spec: FilterSpec
-) -> tuple[dict[str, frozenset[str]], frozenset[str], list[DirectoryGroup]]:
-    """Groups by user, which of the chosen are gone, and which were not read yet."""
+def _uncounted(session: Session, microsoft_tenant_id: str, spec: FilterSpec) -> Sequence[DirectoryGroup]:
+    """Which of the chosen groups were not read yet."""
     wanted = [value for value in spec.group.values if value]
     if spec.group.all or not wanted:
-        return {}, frozenset(), []
-    of_user: dict[str, set[str]] = {}
-    members = session.execute(
-        select(GroupMembership.user_object_id, GroupMembership.group_object_id).where(
-            GroupMembership.microsoft_tenant_id == microsoft_tenant_id,
-            GroupMembership.group_object_id.in_(wanted),
+        return ()
+    return session.scalars(
+        select(DirectoryGroup).where(
+            DirectoryGroup.microsoft_tenant_id == microsoft_tenant_id,
+            DirectoryGroup.object_id.in_(wanted),
+            DirectoryGroup.is_deleted.is_(False),
+            DirectoryGroup.members_read_at.is_(None),
         )
-    )
-    for user_id, group_id in members:
-        of_user.setdefault(user_id, set()).add(group_id)
-    known = {
-        row.object_id: row
-        for row in session.scalars(
-            select(DirectoryGroup).where(
-                DirectoryGroup.microsoft_tenant_id == microsoft_tenant_id,
-                DirectoryGroup.object_id.in_(wanted),
-                DirectoryGroup.is_deleted.is_(False),
-            )
-        )
-    }
-    return (
-        {user: frozenset(groups) for user, groups in of_user.items()},
-        frozenset(wanted) - set(known),
-        [row for row in known.values() if row.members_read_at is None],
-    )
+    ).all()
 
 
 def _is_hidden(row: DirectoryGroup, microsoft_tenant: MicrosoftTenant) -> bool:

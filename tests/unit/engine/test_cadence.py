@@ -74,8 +74,9 @@ def test_T7_who_signed_in_is_asked_for_a_day_before_the_last_pass_and_everybody_
 
 def test_G2_the_back_off_ends_at_the_turn_nearest_to_its_end():
     hour = timedelta(hours=1)
-    assert [cadence.is_resting(NOW, NOW + n * hour, 60, 4) for n in (1, 3, 4)] == [True, True, False]
-    assert not cadence.is_resting(NOW, NOW + 4 * hour - timedelta(minutes=1), 60, 4), "the turn is a minute early"
+    until = cadence.rests_until(NOW, 60, 4)
+    assert [NOW + n * hour < until for n in (1, 3, 4)] == [True, True, False]
+    assert not NOW + 4 * hour - timedelta(minutes=1) < until, "the turn is a minute early"
 
 
 def test_G2_the_first_turn_after_a_rest():
