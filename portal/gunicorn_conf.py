@@ -22,6 +22,7 @@ Order at SIGTERM: ``stop()`` first, so that work winds down while gunicorn lets 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -66,6 +67,7 @@ def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001  gunicorn fixes
 
 def post_worker_init(worker: Any) -> None:
     """Start the scheduler, and have SIGTERM tell it before gunicorn begins to wait for open requests."""
+    keep_loaded_code()
     scheduler.start(worker.wsgi)
     finish = signal.getsignal(signal.SIGTERM)
 
@@ -75,6 +77,12 @@ def post_worker_init(worker: Any) -> None:
             finish(number, frame)
 
     signal.signal(signal.SIGTERM, tell_then_finish)
+
+
+def keep_loaded_code() -> None:
+    """Spare Python from searching the loaded program for garbage: it takes 50 ms in the middle of somebody's page."""
+    gc.collect()
+    gc.freeze()
 
 
 def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001  gunicorn fixes the signature

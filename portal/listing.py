@@ -10,13 +10,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal_column, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.errors import Invalid
 
 MAX_PER_PAGE = 500
-FEW = 1000  # rows that are sorted faster than an index is walked to find them
+SAMPLE = 200  # rows looked at to guess how many fit
+WALKED_TO_SORTED = 2  # what a row passed on the walk along an index costs, beside one that is sorted
+SORTED = 50_000  # rows that are sorted at most, should those that fit stand together further down
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class ListSpec:
 class Listing:
     """The state of one list: what was asked, and once ``fetch`` ran, the rows and the totals.
 
+    total: those that fit search and filters. of: all there are, known after ``fetch_by_id``.
     is_exact: a page past the end is empty, for programs that read until there is nothing; people see the last one.
     """
 
@@ -42,6 +45,7 @@ class Listing:
     page: int = 1
     per_page: int = 50
     total: int = 0
+    of: int = 0
     items: Sequence[Any] = ()
     is_exact: bool = False
 
@@ -155,44 +159,82 @@ def fetch(
 
 def fetch_by_id(
     session: Session,
-    wanted: Select[Any],
+    scope: ColumnElement[bool],
+    conditions: Sequence[ColumnElement[bool]],
     rows: Select[Any],
     listing: Listing,
     spec: ListSpec,
     *,
-    tie: Any,
+    tie: InstrumentedAttribute[Any],
     filter_index: str,
 ) -> Listing:
     """``fetch`` for a table of 100,000 rows: one page of ids from the indexes alone, then those rows.
 
-    ``wanted`` says which rows there are, by columns of their own table; ``rows`` loads them; ``tie`` is the primary key.
-    ``filter_index`` holds every column that filters and search read: SQLite, which keeps no statistics unless told to,
-    would at times rather look into each row.
+    Who is listed: those of ``scope``, which every index begins with, that fit all ``conditions``; ``rows`` loads them;
+    ``tie`` is the primary key. ``filter_index`` holds every column that filters and search read: SQLite, which keeps no
+    statistics unless told to, would at times rather look into each row.
     """
-    ids = reading = wanted.with_only_columns(tie)
-    if listing.q or listing.filters:
-        reading = ids.with_hint(tie.table, f"INDEXED BY {filter_index}", "sqlite")
-    found = list(session.scalars(reading.limit(FEW + 1)))
-    if len(found) <= FEW:
-        total = len(found)
-        ids = select(tie).where(tie.in_(found))
-    else:
-        total = session.scalar(reading.with_only_columns(func.count())) or 0
-    current = _counted(listing, total)
+    key = _RowKey(session, tie)
+    everybody = select(func.count()).select_from(tie.table).where(scope)
+    total = of = session.scalar(everybody) or 0
+    names: str | None = None
+    if conditions:
+        fitting = everybody.where(*conditions).with_hint(tie.table, f"INDEXED BY {filter_index}", "sqlite")
+        in_order = order(select(tie).where(scope), listing, spec, tie=tie)
+        if _is_soon_found(session, in_order, conditions, listing, of):
+            total = session.scalar(fitting) or 0
+        else:
+            total, names = session.execute(fitting.add_columns(key.joined())).one()
+    current = replace(_counted(listing, total), of=of)
     first = (current.page - 1) * current.per_page
     size = min(current.per_page, total - first)
     if size <= 0:
         return current
+    wanted = (key.among(names),) if names and total <= SORTED else (scope, *conditions)
     is_far = first > total // 2
     if is_far:  # walk from the nearer end
         sort = current.sort
         turned = replace(current, sort=sort.removeprefix("-") if sort.startswith("-") else f"-{sort}")
         first = total - first - size
-    window = order(ids, turned if is_far else current, spec, tie=tie).limit(size).offset(first)
-    shown = list(session.scalars(window))
+    window = order(select(tie).where(*wanted), turned if is_far else current, spec, tie=tie)
+    shown = list(session.scalars(window.limit(size).offset(first)))
     place = {row_id: -number if is_far else number for number, row_id in enumerate(shown)}
     loaded = session.scalars(rows.where(tie.in_(shown))).unique().all()
     return replace(current, items=sorted(loaded, key=lambda row: place[row.id]))
+
+
+class _RowKey:
+    """What names a row in passing: SQLite's own row number, which every index holds, elsewhere the primary key."""
+
+    def __init__(self, session: Session, tie: InstrumentedAttribute[Any]) -> None:
+        self.is_sqlite = session.get_bind().dialect.name == "sqlite"
+        self.column: ColumnElement[Any] = (
+            literal_column(f"{tie.table.name}.rowid") if self.is_sqlite else tie.expression
+        )
+
+    def joined(self) -> ColumnElement[str | None]:
+        """The aggregate of all keys as one text."""
+        return func.aggregate_strings(self.column, ",")
+
+    def among(self, names: str) -> ColumnElement[bool]:
+        """True for the rows whose keys are in such a text; one parameter, however many they are."""
+        if self.is_sqlite:
+            return self.column.in_(select(func.json_each(f"[{names}]").table_valued("value").c.value))
+        return self.column == func.any(func.string_to_array(names, ","))
+
+
+def _is_soon_found(
+    session: Session,
+    in_order: Select[Any],
+    conditions: Sequence[ColumnElement[bool]],
+    listing: Listing,
+    of: int,
+) -> bool:
+    """Whether walking ``in_order`` up to the page finds it sooner than sorting all that fit; its start tells their share."""
+    fits = case((and_(*conditions), 1), else_=0).label("fits")
+    sample = in_order.with_only_columns(fits).limit(SAMPLE).subquery()
+    share = (session.scalar(select(func.sum(sample.c.fits))) or 0) / SAMPLE
+    return WALKED_TO_SORTED * listing.page * listing.per_page <= share * share * of
 
 
 def _counted(listing: Listing, total: int) -> Listing:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import pyotp
 from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from portal import audit
 from portal.auth import passwords
@@ -159,7 +159,11 @@ def start_session(
 
 def find_session(session: Session, token: str, now: datetime) -> SignedIn | None:
     """Whom ``token`` stands for; None when it was ended, expired, idle too long, or its account switched off."""
-    row = session.scalar(select(AccountSession).where(AccountSession.token_hash == hash_token(token)))
+    row = session.scalar(
+        select(AccountSession)
+        .where(AccountSession.token_hash == hash_token(token))
+        .options(joinedload(AccountSession.account))
+    )
     if (
         row is None
         or row.ended_at is not None

@@ -19,7 +19,6 @@ from portal.exceptions import service as exceptions
 from portal.extensions import db
 from portal.forms import text
 from portal.listing import MAX_PER_PAGE, Listing, parse
-from portal.microsoft import service as microsoft
 from portal.models import EndUser, MicrosoftTenant, Organization, Role, SyncRun
 from portal.organizations import service as organizations
 from portal.runs import presenters as run_presenters
@@ -57,7 +56,7 @@ def index(organization_id: str) -> Response:
         "end_users/list.html",
         blocks={"users_table": "users_table"},
         organization=organization,
-        counts=organizations.TabCounts(organization, None if found.q or found.filters else found.total),
+        counts=organizations.TabCounts(organization, found.of),
         listing=found,
         chips=[
             (f"{FIELDS[k]}: {CHIPS[k][v]}", found.query(**{k: None}))
@@ -66,7 +65,6 @@ def index(organization_id: str) -> Response:
         ],
         choices=CHIPS,
         sync=user_sync.document(organization),
-        microsoft_tenant=microsoft.mapped_to(organization),
         tab="end_users",
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, select, update
 from sqlalchemy.orm import joinedload, selectinload
 
 from portal import audit, csvio
@@ -69,6 +69,7 @@ READ_ONLY_COLUMNS = (
 CSV_COLUMNS = (*EDITABLE, *READ_ONLY_COLUMNS)
 LOCKED = "Managed by Microsoft: change it in Entra, it is here within the hour."
 BATCH = 500
+WILDCARDS = set("%_")
 TOLD = 200  # characters of a value in the change history; notes are named alone
 
 
@@ -232,17 +233,25 @@ def listing(organization: Organization, asked: Listing, *, assets: bool = False)
     rows = select(EndUser).options(joinedload(EndUser.link))
     if assets:
         rows = rows.options(selectinload(EndUser.assets))
-    wanted = filtered(organization, asked)
     return fetch_by_id(
-        db.session(), wanted, rows, asked, SPEC, tie=EndUser.id, filter_index="ix_end_users_search"
+        db.session(),
+        EndUser.organization_id == organization.id,
+        conditions(asked),
+        rows,
+        asked,
+        SPEC,
+        tie=EndUser.id,
+        filter_index="ix_end_users_search",
     )
 
 
 def filtered(organization: Organization, asked: Listing) -> Select[Any]:
     """The End Users that a list, its export and its bulk actions are about: one definition for all of them."""
-    statement = select(EndUser).where(EndUser.organization_id == organization.id)
-    for word in asked.q.casefold().split():
-        statement = statement.where(EndUser.search_text.contains(word, autoescape=True))
+    return select(EndUser).where(EndUser.organization_id == organization.id, *conditions(asked))
+
+
+def conditions(asked: Listing) -> list[ColumnElement[bool]]:
+    """What the quick search and the filters ask of an End User."""
     columns = {
         "microsoft_status": EndUser.microsoft_status,
         "licensed": EndUser.microsoft_licensed,
@@ -250,7 +259,12 @@ def filtered(organization: Organization, asked: Listing) -> Select[Any]:
         "source": EndUser.source,
         "in_scope": EndUser.microsoft_in_scope,
     }
-    return statement.where(*(columns[name] == value for name, value in asked.filters.items()))
+    words = asked.q.casefold().split()
+    return [
+        # SQLite compares a tenth faster without ESCAPE, and hardly any word needs it.
+        *(EndUser.search_text.contains(word, autoescape=bool(WILDCARDS & set(word))) for word in words),
+        *(columns[name] == value for name, value in asked.filters.items()),
+    ]
 
 
 def ids_of(organization: Organization, asked: Listing) -> list[str]:

@@ -51,6 +51,16 @@ def test_upgrade_makes_the_triggers_that_the_models_say(engine):
     assert _triggers(engine) == wanted
 
 
+def test_P5_end_users_are_counted_along_their_shortest_index(tmp_path):
+    """PostgreSQL keeps statistics and finds it by itself; SQLite takes the index that was made last."""
+    engine = tune_engine(sa.create_engine(f"sqlite:///{tmp_path}/x.db"))
+    database.upgrade(engine)
+    with engine.connect() as connection:
+        plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN SELECT count(*) FROM end_users WHERE organization_id = 'o'").one()
+    engine.dispose()
+    assert plan.detail == "SEARCH end_users USING COVERING INDEX ix_end_users_organization_id (organization_id=?)"
+
+
 def test_upgrade_copies_links_that_exist_into_the_list(engine):
     """From 0001 with data, as on the machine of somebody who upgrades."""
     settings = database.config()
