@@ -175,10 +175,9 @@ def _timed(
         here = when.astimezone(zone)
         exact = f"{here:%Y-%m-%d %H:%M:%S} {here.tzname() or ''}".strip()
         text = show(when, clock.utcnow(), zone)
+        moment = f"{when.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
         # Put together by hand: nothing here needs escaping, and a table has a hundred times.
-        return Markup(
-            f'<time datetime="{when.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" title="{exact}">{text}</time>'
-        )  # noqa: S704
+        return Markup(f'<time datetime="{moment}" title="{exact}">{text}</time>')  # noqa: S704
 
     return filtered
 
