@@ -212,8 +212,8 @@ class _RowKey:
             literal_column(f"{tie.table.name}.rowid") if self.is_sqlite else tie.expression
         )
 
-    def joined(self) -> ColumnElement[str | None]:
-        """The aggregate of all keys as one text."""
+    def joined(self) -> ColumnElement[str]:
+        """The aggregate of all keys as one text; NULL when there are none."""
         return func.aggregate_strings(self.column, ",")
 
     def among(self, names: str) -> ColumnElement[bool]:
