@@ -43,9 +43,10 @@ lint: ready ## Lint only
 browser: ready
 	@$(BIN)/python tools/browser.py
 
-bench: ready ## Measure syncs of many people, and pages that show many (writes nothing outside a temporary folder)
+bench: browser ## Measure syncs of many people, lists of many, and the first paint of each page (on throw-away data)
 	$(BIN)/python tools/bench.py $(ARGS)
 	$(BIN)/python tools/bench_pages.py
+	$(BIN)/python tools/bench_paint.py
 
 screenshots: browser ## Renew docs/screenshots from the demo
 	$(BIN)/python tools/screenshots.py $(ARGS)
