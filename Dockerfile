@@ -7,15 +7,15 @@ RUN python -m venv /app/.venv
 COPY requirements/ requirements/
 RUN .venv/bin/pip install --no-cache-dir --require-hashes --no-deps \
     -r requirements/runtime.lock -r requirements/build.lock
-COPY package.json package-lock.json .npmrc ./
+COPY package.json package-lock.json .npmrc purgecss.config.cjs ./
 COPY tools/assets.py tools/assets.py
 COPY static/ static/
+COPY templates/ templates/
+COPY portal/ portal/
 # npm comes for this one step, into the image's own Python, which is not kept.
 RUN python tools/assets.py && rm -rf node_modules
 COPY pyproject.toml README.md LICENSE wsgi.py ./
 COPY migrations/ migrations/
-COPY templates/ templates/
-COPY portal/ portal/
 RUN .venv/bin/pip install --no-cache-dir --no-deps --no-index --no-build-isolation --editable .
 
 FROM python:3.13-slim

@@ -78,6 +78,9 @@ $(STAMPS)/app: pyproject.toml requirements/build.lock $(STAMPS)/runtime
 	@$(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --no-index --no-build-isolation --editable .
 	@mkdir -p $(STAMPS) && touch $@
 
-static/vendor/manifest.json: package.json package-lock.json .npmrc static/icons.list tools/assets.py | $(BIN)/python
+# The templates and what else writes HTML: their classes decide which of Tabler's styles are served.
+STYLED := $(shell find templates portal -name '*.html' -o -name '*.py') $(wildcard static/*.js)
+
+static/vendor/manifest.json: package.json package-lock.json .npmrc purgecss.config.cjs static/icons.list tools/assets.py $(STYLED) | $(BIN)/python
 	@echo "Building static/vendor ..."
 	@$(BIN)/python tools/assets.py

@@ -14,7 +14,8 @@ from tools import assets
 def checkout(tmp_path: Path) -> Path:
     files = {
         "@tabler/core/package.json": json.dumps({"version": "1.0.0", "license": "MIT"}),
-        "@tabler/core/dist/css/tabler.min.css": "body{color:red}\n/*# sourceMappingURL=tabler.min.css.map */",
+        "@tabler/core/dist/css/tabler.min.css": "body{color:red}.unused{color:blue}\n/*# sourceMappingURL=tabler.min.css.map */",
+        ".used/tabler.min.css": "body{color:red}\n/*# sourceMappingURL=tabler.min.css.map */",
         "htmx.org/package.json": json.dumps({"version": "2.0.0", "license": "0BSD"}),
         "htmx.org/LICENSE": "Zero-Clause BSD",
         "htmx.org/dist/htmx.min.js": "htmx={}",
