@@ -2,8 +2,7 @@
 const dialog = document.getElementById("dialog");
 const shownFor = (link) => document.querySelector(`[popovertarget="${link.closest("[popover]")?.id}"]`) ?? link; // its menu closes
 const toasts = document.getElementById("toasts"); // behind an open dialog nobody could read or press them: they move into it
-let opener = null;
-let leftFrom = null;
+let opener = null, leftFrom = null;
 let typed = null; // a search goes on that is typed while the answer to its beginning comes in
 
 document.addEventListener("htmx:configRequest", (event) => {
@@ -97,8 +96,9 @@ const isPoll = (triggeringEvent, element) => triggeringEvent === undefined || el
 function count(form) {
   const shown = form?.querySelector("[data-selected]");
   if (!shown) return;
-  const everybody = form.querySelector("[data-select-filtered]:checked");
-  shown.textContent = `${everybody?.dataset.selectFiltered ?? form.querySelectorAll('input[name="id"]:checked').length} selected`;
+  const everybody = form.querySelector("[data-select-filtered]:checked")?.dataset.selectFiltered;
+  const others = form.querySelector("[data-stands-for]:checked")?.dataset.standsFor ?? 0;
+  shown.textContent = `${everybody ?? form.querySelectorAll('input[name="id"]:checked').length + Number(others)} selected`;
 }
 function close() {
   document.body.append(toasts);

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, func, select, update
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
 from portal import audit, csvio
 from portal.clock import utcnow
@@ -172,7 +172,7 @@ def remove(row: EndUser) -> None:
     audit.record(
         db.session(), "end_user_deleted", object_type="end_user", object_id=row.id, name=row.display_name
     )
-    _delete([row.id])
+    delete_all(db.session(), [row.id])
 
 
 def remove_many(organization: Organization, ids: Sequence[str]) -> int:
@@ -184,7 +184,7 @@ def remove_many(organization: Organization, ids: Sequence[str]) -> int:
                 EndUser.organization_id == organization.id, EndUser.id.in_(ids[start : start + BATCH])
             )
         ).all()
-    _delete(found)
+    delete_all(db.session(), found)
     audit.record(
         db.session(),
         "end_users_deleted",
@@ -193,6 +193,17 @@ def remove_many(organization: Organization, ids: Sequence[str]) -> int:
         count=len(found),
     )
     return len(found)
+
+
+def delete_all(session: Session, ids: Sequence[str]) -> None:
+    """Delete End Users with their Links and exceptions; their Assets become unassigned (L4). Writes no audit record."""
+    for start in range(0, len(ids), BATCH):
+        part = ids[start : start + BATCH]
+        owned = update(Asset).where(Asset.end_user_id.in_(part)).values(end_user_id=None, assigned_by=None)
+        # Links and exceptions go with their person. What is loaded is not gone through for each batch, but expired at the end.
+        for statement in (owned, delete(EndUser).where(EndUser.id.in_(part))):
+            session.execute(statement.execution_options(synchronize_session=False))
+    session.expire_all()
 
 
 def deletion_effects(organization: Organization, ids: Sequence[str]) -> dict[str, int]:
@@ -447,19 +458,6 @@ def _refuse_double(row: EndUser) -> None:
         raise Invalid(
             {"email": [f"{other.display_name} of this Organization has this email address already."]}
         )
-
-
-def _delete(ids: Sequence[str]) -> None:
-    session = db.session()
-    for start in range(0, len(ids), BATCH):
-        part = ids[start : start + BATCH]
-        session.execute(
-            update(Asset).where(Asset.end_user_id.in_(part)).values(end_user_id=None, assigned_by=None)
-        )
-        session.execute(delete(SyncException).where(SyncException.end_user_id.in_(part)))
-        session.execute(delete(Link).where(Link.end_user_id.in_(part)))
-        session.execute(delete(EndUser).where(EndUser.id.in_(part)))
-    session.expire_all()
 
 
 def _number(statement: Select[Any]) -> int:

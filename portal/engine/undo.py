@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload, selectinload
 
 from portal.engine.normalize import email_key
 from portal.engine.taken import taken_accounts, taken_addresses
@@ -290,6 +290,10 @@ def _spared(change: Change, reason: str) -> dict[str, Any]:
 def _people(session: Session, ids: list[str]) -> dict[str, EndUser]:
     found: dict[str, EndUser] = {}
     for start in range(0, len(ids), BATCH):
-        rows = session.scalars(select(EndUser).where(EndUser.id.in_(ids[start : start + BATCH])))
+        rows = session.scalars(
+            select(EndUser)
+            .where(EndUser.id.in_(ids[start : start + BATCH]))
+            .options(joinedload(EndUser.link), selectinload(EndUser.assets))
+        )
         found.update({row.id: row for row in rows})
     return found

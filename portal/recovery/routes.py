@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import Blueprint, request, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response
@@ -13,12 +15,14 @@ from portal.microsoft import service as microsoft
 from portal.models import EndUser, MicrosoftTenant, Organization, Role, Tenant
 from portal.organizations import service as organizations
 from portal.recovery import service
+from portal.recovery.choice import Choice
 from portal.tenants import service as tenants
 from portal.user_sync import service as user_sync
 
 bp = Blueprint("recovery", __name__, url_prefix="/organizations/<organization_id>/recovery")
 
-SHOWN = 1000  # check boxes on one page; the rest follows when these are settled
+SHOWN = 100  # check boxes on one page; one more stands for all others
+NAMED = 500  # names in the question whether these shall go
 
 
 @bp.get("")
@@ -34,26 +38,35 @@ def clean_up(organization_id: str) -> Response:
     """Step 2: ask once more, then delete the checked people and unlink the others. Nobody older is ever deleted (R3).
 
     A search or a view posts this form too, as ``look``, so that it keeps what is checked; it does nothing else.
+    ``confirmed`` is the number that was confirmed: when another number would go by now, nobody does.
     """
     organization = _organization(organization_id)
     _, wrong = _wrong(organization)
     wrong_id = "" if wrong is None else wrong.id
     if request.form.get("look"):
         return _page(organization)
-    wanted, unlink = request.form.getlist("id"), bool(request.form.get("unlink"))
+    choice, unlink = Choice.of(request.form), bool(request.form.get("unlink"))
+    found = service.candidates(db.session(), organization, wrong_id)
+    chosen = [one for one in found.created if choice.has(one)]
+    wanted = choice.ids | {one.end_user.id for one in chosen}
     if not wanted and not unlink:
         return _page(organization, problem="Check at least one person, or the box that unlinks the others.")
-    if not request.form.get("confirmed"):
-        found = service.candidates(db.session(), organization, wrong_id)
-        chosen = [one for one in found.created if one.end_user.id in set(wanted)]
+    confirmed = request.form.get("confirmed", "")
+    if confirmed and confirmed != str(len(wanted)):
+        return _page(
+            organization, problem=f"{len(wanted):,} would go by now, and not {confirmed}. Look again."
+        )
+    if not confirmed:
         return web.render(
             "recovery/confirm.html",
             blocks={"dialog": "dialog"},
             organization=organization,
             chosen=chosen,
+            choice=choice,
+            named=NAMED,
             wrong=wrong,
             found=found,
-            unlinked=len(found.linked) + len(found.kept(set(wanted))) if unlink else 0,
+            unlinked=len(found.linked) + len(found.kept(wanted)) if unlink else 0,
             assets=sum(len(one.end_user.assets) for one in chosen),
             unlink=unlink,
         )
@@ -137,9 +150,11 @@ def _page(organization: Organization, problem: str = "") -> Response:
     people_are_out = not found.created and not found.linked
     look, q = request.values.get("look", ""), request.values.get("q", "").strip()[:200]
     fitting = [one for one in found.created if (look != "careful" or one.warnings) and _fits(one.end_user, q)]
-    checked = set(request.form.getlist("id")) if problem or request.method == "POST" else None
+    choice = Choice.of(request.form) if request.method == "POST" else Choice()
     shown = fitting[:SHOWN]
     listed = {one.end_user.id for one in shown}
+    elsewhere = [one for one in found.created if one.end_user.id in choice.seen - listed]
+    seen = replace(choice, seen=choice.seen | listed)
     skipped = request.args.get("step") == "3"
     step = 1 if is_on else 2 if not people_are_out and not skipped else 3
     mapped = select(Tenant.microsoft_tenant_id).where(Tenant.microsoft_tenant_id.is_not(None))
@@ -156,12 +171,9 @@ def _page(organization: Organization, problem: str = "") -> Response:
         careful=sum(bool(one.warnings) for one in found.created),
         fitting=len(fitting),
         shown=shown,
-        checked=checked,
-        elsewhere=[
-            one.end_user.id
-            for one in found.created
-            if one.end_user.id in (checked or ()) and one.end_user.id not in listed
-        ],
+        choice=choice,
+        elsewhere=elsewhere,
+        unseen=seen.unseen(found.created),
         unlink=request.method != "POST" or bool(request.form.get("unlink")),
         sync=sync,
         is_on=is_on,

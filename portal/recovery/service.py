@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, and_, delete, exists, or_, select, update
+from sqlalchemy import Select, and_, exists, or_, select, update
 from sqlalchemy.orm import Session, selectinload
 
 from portal import audit
 from portal.clock import utcnow
+from portal.end_users import service as end_users
 from portal.engine.restore import Restoration, apply_restore, plan_restore
 from portal.errors import Invalid, Refused
 from portal.models import (
-    Asset,
     AuditEvent,
     Change,
     Conflict,
@@ -27,8 +27,6 @@ from portal.models import (
     SyncRun,
     UserSync,
 )
-
-CHUNK = 500
 
 
 @dataclass(frozen=True)
@@ -216,9 +214,7 @@ def clean_up(
                 ]
             }
         )
-    for start in range(0, len(wanted), CHUNK):
-        _delete(session, wanted[start : start + CHUNK])
-    session.expire_all()
+    end_users.delete_all(session, wanted)
     unlinked, restored = 0, 0
     if unlink:
         found = candidates(session, organization, microsoft_tenant_id)
@@ -259,11 +255,3 @@ def _warnings(row: EndUser, microsoft_tenant_id: str) -> tuple[str, ...]:
     if row.assets:
         found.append("owns 1 Asset" if len(row.assets) == 1 else f"owns {len(row.assets)} Assets")
     return tuple(found)
-
-
-def _delete(session: Session, ids: Sequence[str]) -> None:
-    session.execute(
-        update(Asset).where(Asset.end_user_id.in_(ids)).values(end_user_id=None, assigned_by=None)
-    )
-    session.execute(delete(Link).where(Link.end_user_id.in_(ids)))
-    session.execute(delete(EndUser).where(EndUser.id.in_(ids)))

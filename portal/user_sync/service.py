@@ -58,7 +58,7 @@ default_request = documents.default_request
 WAIT_SECONDS = 3
 ASK_AGAIN = timedelta(minutes=1)
 PREVIEW_ROWS = 100
-LIVE_LIMIT = 3_000  # users up to which every change of the pop-up is decided about at once; beyond, apart
+LIVE_LIMIT = 300  # users up to which every change of the pop-up is decided about at once; beyond, apart
 FIRST_READ = "The first read of {name} is under way. Its users and groups are here in a moment."
 
 

@@ -7,6 +7,7 @@ import pytest
 from portal.clock import utcnow
 from portal.extensions import db
 from portal.models import Asset, Change, EndUser, Link, MicrosoftTenant, Organization, Role, SyncRun, Tenant, UserSync
+from portal.recovery import routes
 from tests.web import customers
 
 
@@ -75,6 +76,7 @@ def test_R3_deleting_asks_once_more_and_then_deletes_only_what_was_confirmed(cli
     form = {"id": [customer["ann"]], "unlink": "1"}
     page = browser.send(address(customer), form)
     assert page.status_code == 200 and "Delete 1 and unlink 2" in page.get_data(as_text=True)
+    assert 'name="confirmed" value="1"' in page.get_data(as_text=True)
     assert names(app) == ["Ann", "Bob", "Cid", "Old"]
     assert browser.send(address(customer), {**form, "confirmed": "1"}).status_code == 303
     assert names(app) == ["Bob", "Cid", "Old"]
@@ -84,7 +86,7 @@ def test_R3_deleting_asks_once_more_and_then_deletes_only_what_was_confirmed(cli
 
 @pytest.mark.parametrize("who", ["cid", "old"])
 def test_R3_nobody_who_was_here_before_is_ever_deleted(client_as, app, customer, who):
-    form = {"id": [customer["ann"], customer[who]], "confirmed": "1"}
+    form = {"id": [customer["ann"], customer[who]], "confirmed": "2"}
     answer = client_as().send(address(customer), form)
     assert answer.status_code == 422 and "Nothing was deleted." in answer.get_data(as_text=True)
     assert names(app) == ["Ann", "Bob", "Cid", "Old"]
@@ -165,7 +167,7 @@ def test_R3_whom_the_right_tenant_took_over_is_marked_and_keeps_that_link(client
     text = client.get(address(customer, f"?from={customer['wrong']}")).get_data(as_text=True)
     assert "linked to another Microsoft tenant by now" in text
     assert not re.search(rf'value="{customer["ann"]}"[^>]* checked', text), "nobody deletes them by not looking"
-    client.send(address(customer), {"from": customer["wrong"], "unlink": "1", "confirmed": "1"})
+    client.send(address(customer), {"from": customer["wrong"], "unlink": "1", "confirmed": "0"})
     with app.app_context():
         left = {link.end_user_id: link.microsoft_tenant_id for link in db.session.scalars(db.select(Link))}
     assert left == {customer["ann"]: customer["right"]}
@@ -210,7 +212,7 @@ def test_R3_a_wrong_tenant_that_was_removed_already_can_still_be_recovered_from(
     form = {"id": [customer["ann"], customer["bob"]], "unlink": "1", "from": customer["wrong"]}
     asked = browser.send(address(customer), form)
     assert "Delete 2 and restore 1" in asked.text and "1 person gets back" in asked.text
-    assert browser.send(address(customer), {**form, "confirmed": "1"}).status_code == 303
+    assert browser.send(address(customer), {**form, "confirmed": "2"}).status_code == 303
     assert names(app) == ["Cid", "Old"]
     with app.app_context():
         assert db.session.get(EndUser, customer["cid"]).job_title == "Driver"
@@ -230,3 +232,55 @@ def test_P12_a_search_or_a_view_keeps_what_is_checked_and_deletes_nobody(client_
     assert 'aria-label="Delete Ann">' in text and "Delete Bob" not in text
     page = client_as(Role.READ_ONLY).get(address(customer) + "?look=all&q=nobody")
     assert "Nobody here has “<bdi>nobody</bdi>”" in page.get_data(as_text=True)
+
+
+@pytest.fixture
+def crowd(app, customer):
+    """Five more whom the sync created, the second edited by hand; the page shows two at a time."""
+    with app.app_context():
+        wrong = db.session.get(MicrosoftTenant, customer["wrong"])
+        row = db.session.get(Organization, customer["id"])
+        for number in range(5):
+            name = f"Dan {number}"
+            user = customers.directory_user(wrong, name, f"dan{number}@harborview.example")
+            edited = {"edited_at": utcnow()} if number == 1 else {}
+            customers.end_user(row, name, user.email, source="sync", linked_to=user, **edited)
+        db.session.commit()
+
+
+def hidden(text, name):
+    return re.findall(rf'type="hidden" name="{name}" value="([^"]*)"', text)
+
+
+@pytest.mark.usefixtures("crowd")
+def test_R3_those_beyond_the_list_go_with_one_box_but_nobody_who_was_edited(client_as, app, customer, monkeypatch):
+    monkeypatch.setattr(routes, "SHOWN", 2)  # Ann, who is checked, and Bob, who is not
+    browser = client_as(Role.TECHNICIAN)
+    text = browser.get(address(customer)).get_data(as_text=True)
+    assert "Also the 4 people not listed so far to whom nothing was added since" in text
+    assert re.search(r'name="rest" value="1"[^>]* checked', text)
+    form = {"id": [customer["ann"]], "seen": hidden(text, "seen"), "rest": "1"}
+    assert form["seen"] == [customer["ann"], customer["bob"]]
+    text = browser.send(address(customer), form).get_data(as_text=True)
+    assert "Delete 5 End Users" in text and "Dan 4" in text and "Dan 1" not in text
+    again = {"id": hidden(text, "id"), "seen": hidden(text, "seen"), "rest": hidden(text, "rest"), "confirmed": hidden(text, "confirmed")}
+    assert again["confirmed"] == ["5"]
+    assert browser.send(address(customer), again).status_code == 303
+    assert names(app) == ["Bob", "Cid", "Dan 1", "Old"]
+
+
+@pytest.mark.usefixtures("crowd")
+def test_R3_who_was_unchecked_stays_unchecked_in_every_view(client_as, app, customer, monkeypatch):
+    monkeypatch.setattr(routes, "SHOWN", 2)
+    browser = client_as(Role.TECHNICIAN)
+    form = {"id": [], "seen": [customer["ann"], customer["bob"]], "rest": "1", "look": "all", "q": "dan"}
+    text = browser.send(address(customer), form).get_data(as_text=True)
+    assert "Also the 3 people" in text and 'aria-label="Delete Dan 0" checked' in text and 'aria-label="Delete Dan 1">' in text
+    assert customer["ann"] in hidden(text, "seen") and customer["ann"] not in hidden(text, "id")
+
+
+@pytest.mark.usefixtures("crowd")
+def test_R3_when_others_would_go_than_were_confirmed_nobody_does(client_as, app, customer):
+    answer = client_as().send(address(customer), {"rest": "1", "confirmed": "4"})
+    assert answer.status_code == 422 and "5 would go by now, and not 4. Look again." in answer.get_data(as_text=True)
+    assert len(names(app)) == 9

@@ -1,0 +1,38 @@
+"""Whom a person wants deleted, as the recovery form carries it: by name as far as they were shown, and the others at once (R3).
+
+Tens of thousands may have come from a wrong tenant: more than a page should hold, or a form could.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from werkzeug.datastructures import MultiDict
+
+from portal.recovery.service import Candidate
+
+
+@dataclass(frozen=True)
+class Choice:
+    """ids: checked by name. seen: shown with a check box so far. rest: those never shown go too, unless there is a warning."""
+
+    ids: frozenset[str] = frozenset()
+    seen: frozenset[str] = frozenset()
+    rest: bool = True
+
+    @classmethod
+    def of(cls, form: MultiDict[str, str]) -> Choice:
+        """What a posted form says: ``id`` and ``seen`` any number of times, ``rest`` when that box is checked."""
+        ids = frozenset(form.getlist("id"))
+        return cls(ids, ids | frozenset(form.getlist("seen")), bool(form.get("rest")))
+
+    def has(self, one: Candidate) -> bool:
+        """Whether they are to be deleted. What has a warning is never taken unseen."""
+        if one.end_user.id in self.seen:
+            return one.end_user.id in self.ids
+        return self.rest and not one.warnings
+
+    def unseen(self, candidates: Iterable[Candidate]) -> int:
+        """How many ``rest`` stands for among these."""
+        return sum(one.end_user.id not in self.seen and not one.warnings for one in candidates)
