@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask
@@ -31,7 +32,7 @@ from portal.microsoft.gateway import source_factory
 from portal.models import MicrosoftTenant, SyncRun
 from portal.runs import history, retention
 from portal.runtime import Runtime
-from portal.seats import Seats
+from portal.seats import Seats, wait_alive
 from portal.user_sync import queue
 from portal.user_sync.queue import Work
 
@@ -100,11 +101,6 @@ class Scheduler:
     def wake(self) -> None:
         """Look at the queue now. Cheap; from any thread."""
         self._look.set()
-
-    def pause(self, seconds: float) -> None:
-        """Wait without keeping the process from ending. Raises Stopped when it ends meanwhile."""
-        if self._stopping.wait(seconds):
-            raise Stopped
 
     def _clockwork(self) -> BackgroundScheduler:
         jobs = BackgroundScheduler(
@@ -193,25 +189,32 @@ class Scheduler:
         if work.lane == "check":
             self._check(work.microsoft_tenant_id)
         elif work.lane == "slow":
-            self._slow_pass(work.microsoft_tenant_id)
+            self._slow_pass(work)
         else:
             seats = self._seats[work.lane]
             with seats.taken():
-                self._runner(seats).run_tenant(work.microsoft_tenant_id, self._owner, (work.lane,))
+                self._runner(work, seats).run_tenant(work.microsoft_tenant_id, self._owner, (work.lane,))
 
-    def _runner(self, seats: Seats) -> Runner:
+    def _runner(self, work: Work, seats: Seats) -> Runner:
         return Runner(
             sessions=self._runtime.sessions,
-            source_factory=self._sources(seats.pause),
+            source_factory=self._sources(partial(seats.pause, alive=self._beat(work, "run"))),
             now=utcnow,
             interval_minutes=self._runtime.settings.sync_interval_minutes,
             should_stop=self._stopping.is_set,
             finished=history.record_finished,
         )
 
-    def _slow_pass(self, microsoft_tenant_id: str) -> None:
-        SlowPass(self._runtime.sessions, self._sources(self.pause), utcnow, self._stopping.is_set).run(
-            microsoft_tenant_id, self._owner
+    def _slow_pass(self, work: Work) -> None:
+        wait = partial(wait_alive, self._stopping, alive=self._beat(work, "slow"))
+        SlowPass(self._runtime.sessions, self._sources(wait), utcnow, self._stopping.is_set).run(
+            work.microsoft_tenant_id, self._owner
+        )
+
+    def _beat(self, work: Work, part: claims.Part) -> Callable[[], object]:
+        """What keeps the lease of ``work`` while it waits for Microsoft (G5): another process would read all again."""
+        return lambda: claims.beat(
+            self._runtime.sessions, work.microsoft_tenant_id, self._owner, utcnow(), part=part
         )
 
     def _sources(self, wait: Callable[[float], None]) -> SourceFactory:

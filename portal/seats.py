@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from portal import clock
 from portal.errors import Stopped
 
 LOOK_SECONDS = 0.5  # how soon somebody who waits for a seat sees that the process ends
+ALIVE_SECONDS = 30  # how often somebody who waits says so: a lease runs out meanwhile (engine.claims)
 
 
 class Seats:
@@ -27,19 +29,34 @@ class Seats:
         finally:
             self._free.release()
 
-    def pause(self, seconds: float) -> None:
-        """Wait, to be called by who holds a seat: somebody else has it meanwhile. Raises Stopped when the process ends."""
+    def pause(self, seconds: float, alive: Callable[[], object]) -> None:
+        """Wait, to be called by who holds a seat: somebody else has it meanwhile. Raises Stopped when the process ends.
+
+        ``alive`` is called before and now and then, also while there is no seat to come back to.
+        """
         self._free.release()
         try:
-            if self._stopping.wait(seconds):
-                raise Stopped
-            self._take()
+            wait_alive(self._stopping, seconds, alive)
+            self._take(alive)
         except Stopped:
             # The caller gives back a seat it may not have: one too many harms nothing, as nobody begins anything now.
             self._free.acquire(blocking=False)
             raise
 
-    def _take(self) -> None:
+    def _take(self, alive: Callable[[], object] = lambda: None) -> None:
+        said = clock.monotonic()
         while not self._free.acquire(timeout=LOOK_SECONDS):
             if self._stopping.is_set():
                 raise Stopped
+            if clock.monotonic() - said >= ALIVE_SECONDS:
+                said = clock.monotonic()
+                alive()
+
+
+def wait_alive(stopping: threading.Event, seconds: float, alive: Callable[[], object]) -> None:
+    """Wait, calling ``alive`` before and every half a minute. Raises Stopped when ``stopping`` is set meanwhile."""
+    while seconds > 0:
+        alive()
+        if stopping.wait(min(seconds, ALIVE_SECONDS)):
+            raise Stopped
+        seconds -= ALIVE_SECONDS
