@@ -15,7 +15,7 @@ from portal.user_sync.matching import Match
 SHOWN = 100  # unchecked values of one section on the page; the search finds the others
 SEARCH_FROM = 10
 NAMED = 3
-STAYING = 200  # who stays is named up to here; the list of End Users has the others
+NAMED = 200  # who enters, stays and leaves is named up to here: nobody reads on, and 20,000 names are 2 MB
 NONE_LABEL = "(none)"
 ENOUGH_KNOWN = 5  # U10: fewer known addresses say nothing
 
@@ -92,7 +92,7 @@ class Summary:
 
     in_scope and skipped are the preview's words and sum to ``matching``. unusable: records that match nothing, which
     the preview counts as skipped too (G8).
-    scope_change is U11's, by name, for a sync that is enabled. uncounted: groups whose members are being read;
+    scope_change is U11's, by name, for a sync that is enabled, and ``staying`` who stays. uncounted: groups whose members are being read;
     hidden: names of those whose members Microsoft does not tell.
     """
 
@@ -105,7 +105,13 @@ class Summary:
     uncounted: int = 0
     hidden: Sequence[str] = ()
     scope_change: Mapping[str, Any] | None = None
+    staying: Sequence[Mapping[str, str]] = ()
     held: Mapping[str, Any] | None = None
+
+    @property
+    def named_at_most(self) -> int:
+        """How many names to list of those who enter, stay or leave."""
+        return NAMED
 
     @property
     def in_scope(self) -> int:
@@ -212,6 +218,7 @@ def summary(
     *,
     counts: Mapping[str, int] | None,
     scope_change: Mapping[str, Any] | None = None,
+    staying: Sequence[Mapping[str, str]] = (),
     held: Mapping[str, Any] | None = None,
 ) -> Summary:
     """The right column. ``counts`` are a preview's; the rows and the skipped people always sum to the match."""
@@ -246,6 +253,7 @@ def summary(
         uncounted=len(match.uncounted),
         hidden=match.hidden,
         scope_change=scope_change,
+        staying=staying,
         held=held,
     )
 

@@ -252,9 +252,6 @@ def _form_page(
     is_edit = _is_enabled(organization)
     found = counted.previewed
     spec = request_now.filters
-    change = found.scope_change if found is not None and is_edit else None
-    if found is not None and change is not None:
-        change = {**change, "staying": found.staying[: presenters.STAYING]}
     queries = {name: form.query(name) for name in SECTIONS}
     first_look = request.method == "GET" and not is_edit
     overlap = service.domain_overlap(organization)
@@ -277,7 +274,8 @@ def _form_page(
             counted.match,
             spec,
             counts=None if found is None else found.counts_document(),
-            scope_change=change,
+            scope_change=found.scope_change if found is not None and is_edit else None,
+            staying=() if found is None else found.staying,
             held=None if found is None else found.held,
         ),
         "guard": None if is_edit else presenters.guard(overlap, service.known_endings(organization)),

@@ -87,6 +87,11 @@ def test_U3_U5_U12_filters_are_chosen_previewed_and_enabled_as_they_are(
     decisions = form.get_by_role("region", name="Decisions")
     for person in ("Pam", "Pat"):
         expect(decisions.get_by_role("row", name=re.compile(person))).to_contain_text("Create")
+    form.locator("button[name=show][value=create]").click()
+    form.get_by_role("searchbox", name="Search the preview").fill("Pam")
+    form.get_by_role("searchbox", name="Search the preview").press("Enter")
+    expect(decisions.get_by_role("row", name=re.compile("Pat"))).to_have_count(0)
+    expect(form.locator("button[aria-current]")).to_contain_text("Create")
     assert portal.api.people(organization) == {}
     form.get_by_role("button", name="Enable with exactly this plan").click()
     progress = page.get_by_role("dialog") if script else page.locator("main")

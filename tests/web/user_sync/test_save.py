@@ -113,6 +113,16 @@ def test_U11_an_edit_says_by_name_who_enters_and_who_leaves(client_as, customer)
     assert "Cy Rao" in enters and "Ada Obi" in leaves and "Bo Lind" in leaves
 
 
+def test_U11_thousands_who_leave_are_counted_and_not_all_named(client_as, customer, monkeypatch):
+    monkeypatch.setattr("portal.user_sync.presenters.NAMED", 1)
+    browser = client_as()
+    browser.send(url(customer), everything(department_all=None, department="Fundraising"))
+    choice = everything(department_all=None, department="Legal")
+    text = browser.htmx(url(customer, "/recount"), "match", choice, method="POST").get_data(as_text=True)
+    leaves = text[text.index("Leaves") :]
+    assert "Ada Obi" in leaves and "Bo Lind" not in leaves and ">2<" in leaves and "<li>and 1 more</li>" in leaves
+
+
 def test_U11_who_stays_is_named_up_to_a_number_and_the_rest_is_a_link(client_as, customer, monkeypatch):
     browser = client_as()
     browser.send(url(customer), everything())
@@ -124,7 +134,7 @@ def test_U11_who_stays_is_named_up_to_a_number_and_the_rest_is_a_link(client_as,
 
     found = stays()
     assert "Ada Obi" in found and "Bo Lind" in found and "Cy Rao" not in found and ">2<" in found
-    monkeypatch.setattr("portal.user_sync.presenters.STAYING", 1)
+    monkeypatch.setattr("portal.user_sync.presenters.NAMED", 1)
     assert "Bo Lind" not in stays()
     assert f'<a href="/organizations/{customer}/end-users?in_scope=true">and 1 more</a>' in stays()
 
