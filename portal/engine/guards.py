@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 
 from portal.engine.records import Action, Counts, Decision, GuardedPlan, HoldKind, HoldRule, Plan, Reason
@@ -41,8 +41,9 @@ def guard(
     if not is_initial and len(creates) >= rule.create_minimum and len(creates) * 100 > rule.percent * linked:
         held[HoldKind.CREATE] = tuple(creates)
     if HoldKind.DISABLE in held:
-        kept = [_without_mark(d) if d.action is Action.MARK_DISABLED and d.changes else d for d in kept]
-        held[HoldKind.DISABLE] = tuple(d for d in disables if not d.changes)
+        givers = _givers(held, kept)
+        kept = [_without_mark(d) if d.object_id in givers else d for d in kept]
+        held[HoldKind.DISABLE] = tuple(d for d in disables if d.object_id not in givers)
     waiting = {d.object_id for decisions in held.values() for d in decisions}
     apply = tuple(d for d in kept if d.object_id not in waiting)
     counts = count((*apply, *waived), [d for ds in held.values() for d in ds])
@@ -62,11 +63,31 @@ def waive(decision: Decision, dismissed: frozenset[str]) -> Decision:
     return replace(decision, action=Action.LEAVE, reason=Reason.DISMISSED, sets_disabled=False)
 
 
-def _without_mark(decision: Decision) -> Decision:
-    """Only marks wait: details go on, and somebody else may be about to take over the old address (W4).
+def _givers(held: Mapping[HoldKind, tuple[Decision, ...]], kept: Sequence[Decision]) -> set[str]:
+    """Object ids of those held back whose address somebody gets in this run, or else clashes over (W4).
 
-    One decision per person and run: the mark is the next run's, which holds it with the others.
+    Their mark alone waits, for the next run's hold; they may in turn get the address of another one held back.
     """
+    waiting = {d.object_id for decisions in held.values() for d in decisions}
+    leaving = {old.casefold(): d for d in held[HoldKind.DISABLE] if (old := _addresses(d)[0])}
+    wanted = {_addresses(d)[1].casefold() for d in kept if d.object_id not in waiting}
+    found: set[str] = set()
+    while more := [d for old, d in leaving.items() if old in wanted and d.object_id not in found]:
+        found.update(d.object_id for d in more)
+        wanted.update(_addresses(d)[1].casefold() for d in more)
+    return found
+
+
+def _addresses(decision: Decision) -> tuple[str, str]:
+    """The address that a decision takes from its person and the one that it gives, "" for none."""
+    change = next((c for c in decision.changes if c.field == "email"), None)
+    if change is not None:
+        return change.old, change.new
+    return "", decision.email if decision.action is Action.CREATE else ""
+
+
+def _without_mark(decision: Decision) -> Decision:
+    """One decision per person and run: what is left of a mark that waits is an update."""
     return replace(decision, action=Action.UPDATE, reason=Reason.FIELDS_DIFFER, sets_disabled=False)
 
 

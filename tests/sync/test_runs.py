@@ -617,7 +617,7 @@ def test_G1_a_mass_disable_waits_and_is_applied_or_dismissed(world):
 
 
 def test_G1_W4_an_address_that_somebody_held_back_gave_up_is_free_and_updates_go_on(world):
-    """Held back are marks alone; each later run takes the hold over, without applying or losing anything of it."""
+    """Only that mark waits a run longer; each later run takes the hold over, without applying or losing anything of it."""
     started(world, 40)
     for n in range(20):
         world.directory.change(f"u{n:02}", accountEnabled=False)

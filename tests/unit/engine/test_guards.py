@@ -76,17 +76,41 @@ def test_G8_out_of_scope_marks_count_as_out_of_scope():
     assert (found.counts.out_of_scope, found.counts.disabled) == (2, 0) and check_sums(found.counts)
 
 
-def test_G1_W4_only_marks_wait_and_the_details_of_those_people_go_on():
-    change = (FieldChange("email", "a@x.example", "b@x.example"),)
-    decisions = [replace(d, changes=change if d.object_id == "d3" else ()) for d in disables(30)]
+def moved(decision, old, new):
+    return replace(decision, changes=(FieldChange("email", old, new), FieldChange("city", "Reef", "Bay")))
+
+
+def test_G1_who_is_held_back_is_held_with_all_that_changes_of_them():
+    decisions = [moved(d, f"a{n}@x.example", f"b{n}@x.example") for n, d in enumerate(disables(30))]
     found = guarded(decisions)
+    assert (found.apply, found.held[HoldKind.DISABLE]) == ((), tuple(decisions))
+    assert found.counts.held == 30 and check_sums(found.counts)
+
+
+def test_G1_a_dismissed_mark_leaves_the_details_to_go_on():
+    decisions = [moved(d, "a@x.example", "b@x.example") if d.object_id == "d3" else d for d in disables(30)]
+    found = guarded(decisions, dismissed=frozenset(map(hold_key, decisions)))
     (update,) = found.apply
-    assert (update.object_id, update.action, update.changes, update.sets_disabled) == ("d3", Action.UPDATE, change, False)
-    assert len(found.held[HoldKind.DISABLE]) == found.counts.held == 29 and check_sums(found.counts)
-    later = guarded(decisions, dismissed=frozenset(map(hold_key, decisions)))
-    assert (later.apply, later.held) == ((update,), {})
-    assert (later.counts.updated, later.counts.unchanged, check_sums(later.counts)) == (1, 29, True)
-    assert guarded([replace(d, changes=change) for d in decisions]).held == {}, "the next run holds them"
+    assert (update.action, update.changes, update.sets_disabled) == (Action.UPDATE, decisions[3].changes, False)
+    assert (found.held, found.counts.updated, found.counts.unchanged) == ({}, 1, 29) and check_sums(found.counts)
+
+
+def test_G1_W4_an_address_that_somebody_needs_is_given_up_and_only_that_mark_waits_longer():
+    """c0 gets the address of d3, who gets that of d4; d5 moves too, and nobody asks for their old one."""
+    decisions = disables(30)
+    for number, old, new in ((3, "C0@x.example", "d4@x.example"), (4, "d4@x.example", "new@x.example"), (5, "d5@x.example", "five@x.example")):
+        decisions[number] = moved(decisions[number], old, new)
+    found = guarded([*decisions, *creates(1)])
+    assert {(d.object_id, d.action) for d in found.apply} == {("d3", Action.UPDATE), ("d4", Action.UPDATE), ("c0", Action.CREATE)}
+    assert not any(d.sets_disabled for d in found.apply)
+    assert {d.object_id for d in found.held[HoldKind.DISABLE]} == {f"d{n}" for n in range(30)} - {"d3", "d4"}
+    assert (found.counts.held, found.counts.updated) == (28, 2) and check_sums(found.counts)
+
+
+def test_G1_W4_nothing_is_given_up_for_somebody_who_waits_too():
+    decisions = [moved(d, "c0@x.example", "b@x.example") if d.object_id == "d3" else d for d in disables(30)]
+    found = guarded([*decisions, *creates(30)])
+    assert found.apply == () and found.counts.held == 60
 
 
 def test_G8_the_counts_add_up_whatever_was_held_dismissed_skipped_or_absent():
