@@ -390,9 +390,10 @@ def notifications() -> Response:
 def audit_events() -> Response:
     """The audit log (O4)."""
     asked = parse(request.args, audit_log.SPEC, strict=False)
-    return _page(
-        "audit",
-        None,
+    return web.render(
+        "settings/audit.html",
+        blocks={"audit_table": "audit_table"},
+        section="audit",
         listing=audit_log.listing(asked),
         actions=sorted(audit.EVENTS),
         words=audit_log.words,

@@ -69,4 +69,5 @@ def ids(app):
             "person": person.id,
             "run": run.id,
             "object": remote.object_id,
+            "microsoft_tenant": microsoft.id,
         }

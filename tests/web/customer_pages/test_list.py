@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import pytest
 from sqlalchemy import select
@@ -67,17 +68,31 @@ def test_P5_the_checked_people_are_exported_in_the_order_of_the_list(app, client
 
 @pytest.mark.parametrize(
     ("path", "block"),
-    [("/organizations", "organizations_table"), ("/microsoft-tenants", "tenants_table"), ("/sync-runs", "runs_table")],
+    [
+        ("/organizations", "organizations_table"),
+        ("/microsoft-tenants", "tenants_table"),
+        ("/sync-runs", "runs_table"),
+        ("/settings/audit", "audit_table"),
+        ("/organizations/{organization}/end-users", "users_table"),
+        ("/organizations/{organization}/assets", "assets_table"),
+        ("/microsoft-tenants/{microsoft_tenant}/coverage", "coverage_table"),
+        ("/sync-runs/{run}", "people"),
+    ],
 )
 def test_P5_lists_search_after_a_pause_in_the_address_and_keep_focus_and_view(client_as, ids, path, block):
+    path = path.format(**ids)
     browser = client_as("read-only")
     text = browser.get(path).get_data(as_text=True)
     form = text[text.index(f'hx-get="{path}" hx-target="#{block}"') :]
     form = form[: form.index("</form>")]
     assert "delay:300ms" in form and 'hx-push-url="true"' in form
     assert 'id="quick-search" name="q"' in form  # htmx gives focus back by the id
-    answer = browser.htmx(f"{path}?q=harborview", block)
-    assert "<html" not in answer.get_data(as_text=True) and f'id="{block}"' in answer.get_data(as_text=True)
+    answer = browser.htmx(f"{path}?q=harborview", block).get_data(as_text=True)
+    assert "<html" not in answer and f'id="{block}"' in answer
+    if "Export CSV" in text:
+        assert 'id="export"' in text and "hx-swap-oob" not in text
+        link = re.search(r'id="export" href="([^"]*)" hx-swap-oob="true"', answer)
+        assert link and "q=harborview" in link[1], "the header exports what the table shows now"
 
 
 def test_P1_searching_microsoft_tenants_stays_in_the_view(client_as, ids):
