@@ -34,6 +34,8 @@ def tune_engine(engine: Engine) -> Engine:
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we begin ourselves, below
+        # Its own knows the letters of ASCII only, and would not find "Ärzte" for "ärzte".
+        connection.create_function("lower", 1, _lower, deterministic=True)
         cursor = connection.cursor()
         for pragma in (
             "journal_mode=WAL",
@@ -52,6 +54,10 @@ def tune_engine(engine: Engine) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
 
     return engine
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
 
 
 def mark_write(session: Session) -> Session:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, literal_column, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.errors import Invalid
@@ -124,6 +124,13 @@ def parse(args: Mapping[str, str], spec: ListSpec, *, strict: bool, extra: Seque
         per_page=per_page,
         is_exact=strict,
     )
+
+
+def contains_text(
+    text: str, *columns: ColumnElement[Any] | InstrumentedAttribute[Any]
+) -> ColumnElement[bool]:
+    """True for rows that have ``text`` in one of ``columns``, in capitals or small letters of any script."""
+    return or_(*(func.lower(column).contains(text.lower(), autoescape=True) for column in columns))
 
 
 def order(statement: Select[Any], listing: Listing, spec: ListSpec, *, tie: Any) -> Select[Any]:

@@ -13,7 +13,7 @@ from portal.clock import utcnow
 from portal.engine.devices import normalize_mac
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.listing import Listing, ListSpec, fetch, order
+from portal.listing import Listing, ListSpec, contains_text, fetch, order
 from portal.models import Asset, AssetMac, AssetReport, EndUser, Organization
 
 SPEC = ListSpec(
@@ -184,7 +184,7 @@ def _filtered(organization: Organization, asked: Listing) -> Any:
     )
     if asked.q:
         mac = "".join(c for c in asked.q.upper() if c in "0123456789ABCDEF")
-        found = func.lower(Asset.name).contains(asked.q.casefold(), autoescape=True)
+        found = contains_text(asked.q, Asset.name)
         if len(mac) >= 4:
             found = found | Asset.id.in_(select(AssetMac.asset_id).where(AssetMac.mac.contains(mac)))
         statement = statement.where(found)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from portal import audit
@@ -17,7 +17,7 @@ from portal.errors import Invalid, NeedsAdmin, NotFound, Refused, SourceError
 from portal.extensions import db
 from portal.graph import discovery
 from portal.graph.clouds import CLOUDS, DEFAULT, registered_in
-from portal.listing import Listing, ListSpec, fetch
+from portal.listing import Listing, ListSpec, contains_text, fetch
 from portal.microsoft import credentials, gateway
 from portal.microsoft.credentials import AppRegistration
 from portal.microsoft.gateway import Proof
@@ -58,9 +58,8 @@ def listing(asked: Listing) -> Listing:
     """One page of Microsoft Tenants."""
     statement = select(MicrosoftTenant)
     if asked.q:
-        text = f"%{asked.q.casefold()}%"
         statement = statement.where(
-            or_(func.lower(MicrosoftTenant.name).like(text), MicrosoftTenant.directory_id.like(text))
+            contains_text(asked.q, MicrosoftTenant.name, MicrosoftTenant.directory_id)
         )
     for name in ("state", "cloud"):
         if name in asked.filters:

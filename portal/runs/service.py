@@ -14,7 +14,7 @@ from portal.engine import explain, holds, undo
 from portal.engine.records import Action, Counts, Reason
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
-from portal.listing import Listing, ListSpec, fetch
+from portal.listing import Listing, ListSpec, contains_text, fetch
 from portal.models import (
     ACTIVE,
     Change,
@@ -90,8 +90,7 @@ def runs(asked: Listing, *, needing_attention: bool = False) -> Listing:
         if name in asked.filters:
             statement = statement.where(getattr(SyncRun, name) == asked.filters[name])
     if asked.q:
-        text = f"%{asked.q.casefold()}%"
-        named = select(Organization.id).where(func.lower(Organization.name).like(text))
+        named = select(Organization.id).where(contains_text(asked.q, Organization.name))
         statement = statement.where(SyncRun.organization_id.in_(named))
     return fetch(db.session(), statement, asked, RUNS, tie=SyncRun.id)
 
@@ -228,17 +227,12 @@ def changes(run: SyncRun, asked: Listing) -> Listing:
         if name in asked.filters:
             statement = statement.where(getattr(Change, name) == asked.filters[name])
     if asked.q:
-        text = asked.q.casefold()
         by_email = select(DirectoryUser.object_id).where(
             DirectoryUser.microsoft_tenant_id == run.microsoft_tenant_id,
-            DirectoryUser.email_key.contains(text, autoescape=True),
+            contains_text(asked.q, DirectoryUser.email_key),
         )
-        statement = statement.where(
-            or_(
-                func.lower(Change.display_name).contains(text, autoescape=True),
-                Change.object_id.in_(by_email),
-            )
-        )
+        named_so = contains_text(asked.q, Change.display_name)
+        statement = statement.where(or_(named_so, Change.object_id.in_(by_email)))
     return fetch(db.session(), statement, asked, CHANGES, tie=Change.id)
 
 
@@ -345,10 +339,7 @@ def conflicts(organization: Organization, asked: Listing) -> Listing:
     if "kind" in asked.filters:
         statement = statement.where(Conflict.kind == asked.filters["kind"])
     if asked.q:
-        text = f"%{asked.q.casefold()}%"
-        statement = statement.where(
-            or_(func.lower(Conflict.display_name).like(text), func.lower(Conflict.email).like(text))
-        )
+        statement = statement.where(contains_text(asked.q, Conflict.display_name, Conflict.email))
     return fetch(db.session(), statement, asked, CONFLICTS, tie=Conflict.id)
 
 
@@ -415,14 +406,8 @@ def coverage(microsoft_tenant: MicrosoftTenant, asked: Listing) -> Listing:
         )
         statement = statement.where(DirectoryUser.object_id.not_in(its))
     if asked.q:
-        text = f"%{asked.q.casefold()}%"
-        statement = statement.where(
-            or_(
-                func.lower(DirectoryUser.display_name).like(text),
-                DirectoryUser.email_key.like(text),
-                func.lower(DirectoryUser.user_principal_name).like(text),
-            )
-        )
+        names = DirectoryUser.display_name, DirectoryUser.email_key, DirectoryUser.user_principal_name
+        statement = statement.where(contains_text(asked.q, *names))
     return fetch(db.session(), statement, asked, COVERAGE, tie=DirectoryUser.id)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from portal.extensions import db
+from portal.listing import contains_text
 from portal.models import EndUser, MicrosoftTenant, Organization
 
 MOST = 25
@@ -28,7 +29,7 @@ class Found:
 
 
 def find(text: str) -> Found:
-    """Everything that holds each word of ``text``."""
+    """Everything that contains_text each word of ``text``."""
     words = text.casefold().split()
     if not words:
         return Found([], [], [])
@@ -43,7 +44,7 @@ def find(text: str) -> Found:
     for word in words:
         organizations = organizations.where(Organization.name_key.contains(word, autoescape=True))
         people = people.where(EndUser.search_text.contains(word, autoescape=True))
-        tenants = tenants.where(MicrosoftTenant.name.icontains(word, autoescape=True))
+        tenants = tenants.where(contains_text(word, MicrosoftTenant.name))
     return Found(
         list(db.session.scalars(organizations)),
         list(db.session.execute(people)),

@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, select
 
 from portal import audit, csvio
 from portal.extensions import db
-from portal.listing import Listing, ListSpec, fetch, order
+from portal.listing import Listing, ListSpec, contains_text, fetch, order
 from portal.models import AuditEvent
 
 SPEC = ListSpec(
@@ -116,11 +116,5 @@ def _filtered(asked: Listing) -> Select[Any]:
         if name in asked.filters:
             statement = statement.where(getattr(AuditEvent, name) == asked.filters[name])
     if asked.q:
-        text = asked.q.casefold()
-        statement = statement.where(
-            or_(
-                func.lower(AuditEvent.actor).contains(text, autoescape=True),
-                func.lower(AuditEvent.action).contains(text, autoescape=True),
-            )
-        )
+        statement = statement.where(contains_text(asked.q, AuditEvent.actor, AuditEvent.action))
     return statement

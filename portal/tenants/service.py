@@ -11,7 +11,7 @@ from portal import audit
 from portal.clock import utcnow
 from portal.errors import Refused
 from portal.extensions import db
-from portal.listing import Listing, ListSpec, fetch
+from portal.listing import Listing, ListSpec, contains_text, fetch
 from portal.models import MicrosoftTenant, Organization, Tenant, UserSync
 from portal.organizations.service import checked_name
 
@@ -130,7 +130,7 @@ def listing(asked: Listing) -> Listing:
     """One page of Tenants."""
     statement = select(Tenant)
     if asked.q:
-        statement = statement.where(func.lower(Tenant.name).contains(asked.q.casefold(), autoescape=True))
+        statement = statement.where(contains_text(asked.q, Tenant.name))
     if "microsoft_tenant_id" in asked.filters:
         statement = statement.where(Tenant.microsoft_tenant_id == asked.filters["microsoft_tenant_id"])
     if "mapped" in asked.filters:

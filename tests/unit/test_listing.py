@@ -5,7 +5,8 @@ from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
 
 from portal.errors import Invalid
-from portal.listing import ListSpec, fetch, parse
+from portal.extensions import tune_engine
+from portal.listing import ListSpec, contains_text, fetch, parse
 from portal.models import Base, StoredSetting
 
 SPEC = ListSpec(sorts={"key": [StoredSetting.key]}, default_sort="key", filters={"state": ["on", "off"], "name": None})
@@ -50,3 +51,20 @@ def test_pages_are_counted_and_past_the_end_people_see_the_last_and_programs_not
     assert (list(exact.items), exact.total, exact.page) == ([], 7, 9)
     assert [row.key for row in found.items] == ["k00"]
     assert (found.total, found.pages, found.page, found.first, found.last) == (7, 3, 3, 7, 7)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_P5_text_is_found_in_capitals_of_any_script_and_signs_stand_for_themselves(request, tmp_path, now, database):
+    url = f"sqlite:///{tmp_path}/x.db" if database == "sqlite" else request.getfixturevalue("postgres_url")
+    engine = tune_engine(create_engine(url))
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        session.add_all(StoredSetting(key=key, value={}, updated_at=now) for key in ("Ärzte", "ΩMEGA", "5% more", "a_b"))
+        session.flush()
+
+        def found(text):
+            return list(session.scalars(select(StoredSetting.key).where(contains_text(text, StoredSetting.key))))
+
+        assert (found("ärz"), found("ÄRZTE"), found("ωmega")) == (["Ärzte"], ["Ärzte"], ["ΩMEGA"])
+        assert (found("%"), found("_"), found("/")) == (["5% more"], ["a_b"], [])
+    engine.dispose()
