@@ -28,6 +28,20 @@ def test_P10_removing_an_account_asks_first_and_says_who(app, client_as):
     assert "technician@rollcall.example is removed." in answer.text
 
 
+def test_P10_nobody_is_offered_to_switch_off_the_account_they_use(app, client_as):
+    client_as("technician")
+    page = client_as("administrator").get("/settings/people").text
+    (mine,) = re.findall(r'<tr role="row"><th [^>]*><bdi>[^<]*</bdi><span class="rc-sub">administrator@.*?</tr>', page)
+    (theirs,) = re.findall(r'<tr role="row"><th [^>]*><bdi>[^<]*</bdi><span class="rc-sub">technician@.*?</tr>', page)
+    assert "Switch off" in theirs and "you" not in theirs
+    assert "Switch off" not in mine and "· you" in mine
+
+
+def test_P10_C1_names_of_permissions_break_at_their_dots_only(client_as):
+    page = client_as("administrator").get("/settings/microsoft").text
+    assert '<span class="rc-mono rc-whole">DeviceManagementManagedDevices.<wbr>Read.<wbr>All</span>' in page
+
+
 def test_P10_revoking_a_token_asks_first(app, client_as):
     owner = client_as("administrator")
     made = owner.send("/settings/tokens", {"name": "For the PSA", "role": "read-only"}).get_data(as_text=True)
@@ -50,6 +64,7 @@ def test_O4_the_audit_log_is_told_in_words(app, client_as):
             ("sync_run_finished", "sync", detail),
             ("end_user_created", "cli", {"name": "Ada"}),
             ("totp_changed", "page", {"enabled": False}),
+            ("microsoft_settings_changed", "page", {"changes": ["client_id", "secret"]}),
         ):
             db.session.add(AuditEvent(at=utcnow(), actor="Rollcall", source=source, action=action, detail=told))
         db.session.commit()
@@ -57,6 +72,7 @@ def test_O4_the_audit_log_is_told_in_words(app, client_as):
     assert "Counts: 400 read, 384 in scope, 2 in conflict" in page and "{" not in page
     assert "End User created" in page and "Command line" in page
     assert "Authenticator changed Enabled: no" in page
+    assert "Changes: client id, secret" in page
 
 
 def test_P10_what_cannot_be_pressed_yet_is_not_shown_as_a_button(client_as):
