@@ -42,6 +42,17 @@ def test_P10_C1_names_of_permissions_break_at_their_dots_only(client_as):
     assert '<span class="rc-mono rc-whole">DeviceManagementManagedDevices.<wbr>Read.<wbr>All</span>' in page
 
 
+def test_C1_a_secret_that_was_refused_with_something_else_is_asked_for_again(client_as):
+    """It is not sent back: saved without it, the stored one would stay without a word."""
+    owner = client_as("administrator")
+    form = {"client_id": "1b4e28ba-2fa1-4d2b-883f-0016d3cca427", "secret": "new~secret", "expires_on": "31.12.2026"}
+    for refused in (form, form | {"client_id": "my app", "expires_on": ""}, form | {"client_id": "", "expires_on": ""}):
+        answer = owner.send("/settings/microsoft?cloud=china", refused)
+        assert answer.status_code == 422 and "Enter the secret again" in answer.text and "new~secret" not in answer.text
+    assert "Enter the secret again" not in owner.get("/settings/microsoft?cloud=china").text
+    assert re.search('<input[^>]*name="expires_on"[^>]*type="date"', owner.get("/settings/microsoft").text)
+
+
 def test_P10_revoking_a_token_asks_first(app, client_as):
     owner = client_as("administrator")
     made = owner.send("/settings/tokens", {"name": "For the PSA", "role": "read-only"}).get_data(as_text=True)
