@@ -188,7 +188,11 @@ def error_page(
     title = _TITLES.get(status, "This did not work") if title is None else title
     if is_partial():
         text = render_template(
-            "_toast_body.html", text=f"{title}. {detail}" if title else detail, tone="bad", link=link, status=status
+            "_toast_body.html",
+            text=f"{title}. {detail}" if title else detail,
+            tone="bad",
+            link=link,
+            status=status,
         )
         response = make_response(text, status)
         response.headers["HX-Retarget"], response.headers["HX-Reswap"] = "#toasts", "beforeend"

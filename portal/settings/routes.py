@@ -47,7 +47,6 @@ class MicrosoftForm(Form):
     )
     expires_on = DayField("Secret expires on", description="As Microsoft shows it.")
 
-
     def ask_again(self) -> None:
         """A secret is not sent back to the browser: saved without it, the old one would stay, and nobody would know."""
         if self.secret.data and not self.secret.errors:
