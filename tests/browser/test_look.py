@@ -117,6 +117,15 @@ def test_paper_is_light_whatever_the_screen_is(page: Page, base: str) -> None:
     expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
 
 
+def test_paper_says_when_exactly(page: Page, base: str) -> None:
+    page.goto(base + "/microsoft-tenants")
+    last_sync = page.locator("td time").first
+    shown = "(one) => getComputedStyle(one, '::after').content.replaceAll('\\\"', '')"
+    assert last_sync.evaluate(shown) == "none"
+    page.emulate_media(media="print")
+    assert last_sync.evaluate(shown) == last_sync.get_attribute("title")
+
+
 def test_checked_people_bring_their_bar(page: Page, base: str) -> None:
     page.goto(base + "/trial/kitchen-sink")
     bar = page.locator(".rc-bulk")
