@@ -148,6 +148,18 @@ def test_an_error_under_htmx_is_shown_and_what_was_entered_stays(page: Page, bas
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
+def test_a_portal_that_does_not_answer_is_said_once_and_can_be_put_away(page: Page, base: str, guard: Guard) -> None:
+    page.goto(base + "/organizations")
+    page.wait_for_load_state("networkidle")
+    ask = "() => document.body.dispatchEvent(new CustomEvent('htmx:sendError', { bubbles: true }))"
+    for _ in range(3):  # as a poll does while the portal is away
+        page.evaluate(ask)
+    expect(page.get_by_role("alert")).to_have_count(1)
+    expect(page.get_by_role("alert")).to_contain_text("The portal does not answer.")
+    page.get_by_role("button", name="Close this message").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 def test_a_row_menu_opens_at_its_button_and_closes_by_escape(page: Page, base: str) -> None:
     page.goto(base + "/trial/kitchen-sink")
     button = page.get_by_role("button", name="Actions for person 2")
