@@ -117,6 +117,14 @@ def test_paper_is_light_whatever_the_screen_is(page: Page, base: str) -> None:
     expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
 
 
+def test_a_time_begins_with_a_capital_on_a_phone_too(page: Page, base: str) -> None:
+    page.goto(base + "/microsoft-tenants")
+    last_sync = page.locator("td[data-label='Last sync']").first
+    for place in PLACES:
+        page.set_viewport_size(place)  # type: ignore[arg-type]
+        assert "Just now" in last_sync.inner_text(), place
+
+
 def test_paper_says_when_exactly(page: Page, base: str) -> None:
     page.goto(base + "/microsoft-tenants")
     last_sync = page.locator("td time").first
