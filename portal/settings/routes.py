@@ -379,7 +379,8 @@ def notifications() -> Response:
                 notify.save_targets(db.session(), runtime().box, lines, now=utcnow(), by=by)
                 audit.record(db.session(), "notifications_changed", changes=f"{len(lines)} targets")
                 db.session.commit()
-                return web.respond(redirect=url_for(".notifications"), toast="Saved.")
+                told = "Saved." if text(form.targets).strip() else "No target is stored: nobody is notified."
+                return web.respond(redirect=url_for(".notifications"), toast=told)
         except Invalid as error:
             db.session.rollback()
             form.show(error)

@@ -86,6 +86,14 @@ def test_O4_the_audit_log_is_told_in_words(app, client_as):
     assert "Changes: client id, secret" in page
 
 
+def test_O2_saving_no_target_says_that_nobody_is_notified(client_as):
+    owner = client_as("administrator")
+    saved = owner.send("/settings/notifications", {"targets": "json://127.0.0.1:9/hook", "do": "save"}, follow_redirects=True)
+    assert "Stored: json." in saved.text and "with nothing entered, it removes them" in saved.text
+    gone = owner.send("/settings/notifications", {"targets": "", "do": "save"}, follow_redirects=True)
+    assert "No target is stored: nobody is notified." in gone.text and "Stored:" not in gone.text
+
+
 def test_P10_what_cannot_be_pressed_yet_is_not_shown_as_a_button(client_as):
     page = client_as("administrator").get("/settings/notifications").get_data(as_text=True)
     assert "disabled" not in page and "A test can be sent once a target is saved." in page
