@@ -29,6 +29,7 @@ def test_P9_a_new_portal_leads_to_each_step_in_turn(client_as, app, monkeypatch)
         assert 'class="btn btn-primary" href="/settings/microsoft"' in owner.get("/").text
         page = owner.get("/microsoft-tenants/connect").text
         assert "app registration is not entered yet" in page and "Ask for consent" not in page
+    assert "Look for customers" not in owner.get("/microsoft-tenants/discover").text
     with app.app_context():
         mark_write(db.session())
         customers.microsoft_tenant()
