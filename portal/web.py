@@ -42,7 +42,7 @@ CSP = (
 )
 SESSION_ENDED = "Not saved: your session has ended. What you entered is still here. Sign in in a new tab, then save again."
 """Said in place. The page that a plain form post ends on cannot say that: there, going back finds what was entered."""
-GO_BACK = "Not saved: your session has ended. Sign in in a new tab, then go back in this one and save again."
+GO_BACK = "Sign in in a new tab, then go back in this one and save again."
 _TITLES = {
     400: "This request cannot be read",
     401: "Sign in first",
@@ -172,18 +172,27 @@ def url_if(endpoint: str, **values: Any) -> str | None:
 
 
 def error_page(
-    status: int, detail: str, *, link: str | None = None, headers: Mapping[str, str] | None = None
+    status: int,
+    detail: str,
+    *,
+    link: str | None = None,
+    title: str | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     """An error as a page that says where to go; under htmx as a toast, so that what was entered stays.
 
-    link: a local path to where it can be put right. portal.js lets htmx show what is aimed at #toasts in spite of
+    link: a local path to where it can be put right; title: other words than the status has. portal.js lets htmx show what is aimed at #toasts in spite of
     the error's status.
     """
     db.session.rollback()
-    title = _TITLES.get(status, "This did not work")
+    title = _TITLES.get(status, "This did not work") if title is None else title
     if is_partial():
         text = render_template(
-            "_toast_body.html", text=f"{title}. {detail}", tone="bad", link=link, status=status
+            "_toast_body.html",
+            text=f"{title}. {detail}" if title else detail,
+            tone="bad",
+            link=link,
+            status=status,
         )
         response = make_response(text, status)
         response.headers["HX-Retarget"], response.headers["HX-Reswap"] = "#toasts", "beforeend"
@@ -228,9 +237,9 @@ def _on_portal_error(error: PortalError) -> Response:
 
 def _to_sign_in() -> Response:
     """Lead to the sign-in page and back, unless that would lose what was entered."""
-    login = url_if("auth.login") or "/login"
     if request.method not in {"GET", "HEAD"}:
-        return error_page(401, SESSION_ENDED if is_partial() else GO_BACK, link=login)
+        return _session_ended(401)
+    login = url_if("auth.login") or "/login"
     here = _shown_address() if is_partial() else request.full_path.rstrip("?")
     target = f"{login}?{urlencode({'next': here})}" if here != "/" else login
     if not is_partial():
@@ -239,6 +248,14 @@ def _to_sign_in() -> Response:
     if POLL_HEADER not in request.headers:  # nobody is torn from a half-filled form by a clock
         response.headers["HX-Redirect"] = target
     return response
+
+
+def _session_ended(status: int) -> Response:
+    """A form was refused because nobody is signed in any more: the way back to what was entered."""
+    login = url_if("auth.login") or "/login"
+    if is_partial():
+        return error_page(status, SESSION_ENDED, link=login, title="")
+    return error_page(status, GO_BACK, link=login, title="Not saved: your session has ended")
 
 
 def _shown_address() -> str:
@@ -250,8 +267,7 @@ def _shown_address() -> str:
 def _on_http_error(error: HTTPException) -> Response:
     status = error.code or 500
     if isinstance(error, CSRFError):
-        login = url_if("auth.login") or "/login"
-        return error_page(400, SESSION_ENDED if is_partial() else GO_BACK, link=login)
+        return _session_ended(400)
     texts = {
         404: "The page may have moved, or what it showed was deleted.",
         405: "Go back and use the page's own buttons.",

@@ -109,11 +109,9 @@ function fade(toast) {
   toast.dataset.seen = "1";
   setTimeout(() => toast.remove(), 6000);
 }
-function say(text) {
-  const toast = document.createElement("div");
-  Object.assign(toast, { className: "rc-toast rc-toast-bad", textContent: text });
-  toast.setAttribute("role", "alert");
-  toasts?.append(toast);
+function say(text) { // our own words only; what a poll says again and again stands there once
+  if (toasts?.lastElementChild?.firstElementChild?.textContent === text) return;
+  toasts?.insertAdjacentHTML("beforeend", `<div class="rc-toast rc-toast-bad" role="alert"><div>${text}</div><button class="btn btn-action" type="button" data-dismiss aria-label="Close this message">✕</button></div>`);
 }
 document.querySelectorAll("[data-toast]").forEach(fade);
 document.querySelector("[data-focus]")?.focus();

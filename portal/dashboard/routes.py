@@ -10,6 +10,7 @@ from portal.clock import utcnow
 from portal.dashboard import presenters, service
 from portal.extensions import db
 from portal.formatting import viewer_zone
+from portal.microsoft import service as microsoft_tenants
 from portal.models import Role
 from portal.runs import presenters as run_presenters
 from portal.runtime import runtime
@@ -29,6 +30,7 @@ def index() -> Response:
         attention=service.all_attention(session, runtime().settings, now),
         tones=presenters.TONES,
         figures=service.figures(session),
+        is_registered=bool(microsoft_tenants.usable_clouds()),
         states=service.sync_states(session),
         day=service.last_day(session, now),
         days=days,

@@ -11,7 +11,7 @@ from wtforms.validators import InputRequired, Length
 from portal import web
 from portal.access import load, may, public, requires, writes
 from portal.engine.normalize import parse_time
-from portal.errors import Invalid, PortalError, Refused
+from portal.errors import Invalid, PortalError, Refused, SourceError
 from portal.extensions import db
 from portal.forms import Form, choices, text
 from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS
@@ -271,22 +271,36 @@ def discover_customers() -> Response:
     """Partner (C3): list customers of a connected partner tenant, connect the chosen ones, each with its own outcome."""
     partner_id = request.values.get("partner", "")
     if request.method == "GET":
-        found = (
-            discover.customers(load(MicrosoftTenant, partner_id, "Microsoft tenant")) if partner_id else None
-        )
-        return web.render(
-            "microsoft/discover.html", partners=discover.partners(), partner_id=partner_id, found=found
-        )
+        return _discover_page(partner_id)
     partner = load(MicrosoftTenant, partner_id, "Microsoft tenant")
     chosen = [_wanted(directory_id) for directory_id in dict.fromkeys(request.form.getlist("id"))]
     if not chosen:
-        raise Invalid({"id": ["Choose at least one customer."]})
+        return _discover_page(partner_id, problem="Choose at least one customer.")
     outcomes = [discover.Outcome(one) for one in chosen[: discover.MOST]]
     if request.form.get("at_once"):
         outcomes = [discover.connect_one(one, cloud=partner.cloud) for one in chosen[: discover.MOST]]
         runtime().wake()
     return web.render(
         "microsoft/discovered.html", outcomes=outcomes, partner_id=partner_id, cloud=partner.cloud
+    )
+
+
+def _discover_page(partner_id: str, *, problem: str = "") -> Response:
+    """What Microsoft lists; a refusal stands beside the choice, which may be of a tenant that is no partner."""
+    found, status = None, 422 if problem else 200
+    if partner_id:
+        partner = load(MicrosoftTenant, partner_id, "Microsoft tenant")
+        try:
+            found = discover.customers(partner)
+        except SourceError as error:
+            problem, status = error.advice, 502
+    return web.render(
+        "microsoft/discover.html",
+        status=status,
+        partners=discover.partners(),
+        partner_id=partner_id,
+        found=found,
+        problem=problem,
     )
 
 

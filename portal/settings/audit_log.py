@@ -90,6 +90,8 @@ def told(row: AuditEvent) -> list[str]:
             lines.append(f"{words(key)}: {', '.join(counted) or 'none'}")
         elif isinstance(value, bool):
             lines.append(f"{words(key)}: {'yes' if value else 'no'}")
+        elif isinstance(value, list):
+            lines.append(f"{words(key)}: {', '.join(str(one).replace('_', ' ') for one in value)}")
         else:
             lines.append(f"{words(key)}: {value}")
     return lines

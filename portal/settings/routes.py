@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from flask import Blueprint, g, request, url_for
@@ -18,7 +17,7 @@ from portal.auth import service as accounts
 from portal.clock import utcnow
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.forms import Form, choices, text
+from portal.forms import DayField, Form, choices, text
 from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS, registered_in
 from portal.listing import parse
 from portal.microsoft import consent, credentials, expiry
@@ -46,20 +45,20 @@ class MicrosoftForm(Form):
         validators=[Length(max=40_000)],
         description="Instead of a secret: PEM with private key and certificate.",
     )
-    expires_on = StringField(
-        "Secret expires on",
-        validators=[Optional()],
-        description="A day such as 2027-01-31, as Microsoft shows it.",
-    )
+    expires_on = DayField("Secret expires on", description="As Microsoft shows it.")
+
+    def ask_again(self) -> None:
+        """A secret is not sent back to the browser: saved without it, the old one would stay, and nobody would know."""
+        if self.secret.data and not self.secret.errors:
+            self.secret.errors = ["Enter the secret again: it is not kept when something else is refused."]
 
 
 class EndForm(Form):
     """When the secret of the environment expires."""
 
-    expires_on = StringField(
+    expires_on = DayField(
         "Secret expires on",
-        validators=[Optional()],
-        description="A day such as 2027-01-31, as Microsoft shows it. The portal cannot read it, and warns 60, 30 and 7 days before.",
+        description="As Microsoft shows it. The portal cannot read it, and warns 60, 30 and 7 days before.",
     )
 
 
@@ -124,7 +123,7 @@ def microsoft() -> Response:
                 cloud=cloud,
                 secret=text(form.secret),
                 certificate_pem=text(form.certificate),
-                expires_at=_day(text(form.expires_on)),
+                expires_at=form.expires_on.moment(),
             )
         except Invalid as error:
             db.session.rollback()
@@ -134,6 +133,8 @@ def microsoft() -> Response:
             db.session.commit()
             runtime().wake()
             return web.respond(redirect=_microsoft_url(cloud), toast="Saved.")
+    if form.errors:
+        form.ask_again()
     return _microsoft_page(form, shown, cloud)
 
 
@@ -170,7 +171,7 @@ def _environment(shown: credentials.Overview, form: EndForm) -> Response:
     """The environment wins (C1): only the day on which its secret expires can be noted here."""
     if shown.kind == "secret" and form.submitted():
         try:
-            credentials.note_end(db.session(), runtime().settings, _day(text(form.expires_on)))
+            credentials.note_end(db.session(), runtime().settings, form.expires_on.moment())
         except Invalid as error:
             db.session.rollback()
             form.show(error)
@@ -378,7 +379,8 @@ def notifications() -> Response:
                 notify.save_targets(db.session(), runtime().box, lines, now=utcnow(), by=by)
                 audit.record(db.session(), "notifications_changed", changes=f"{len(lines)} targets")
                 db.session.commit()
-                return web.respond(redirect=url_for(".notifications"), toast="Saved.")
+                told = "Saved." if text(form.targets).strip() else "No target is stored: nobody is notified."
+                return web.respond(redirect=url_for(".notifications"), toast=told)
         except Invalid as error:
             db.session.rollback()
             form.show(error)
@@ -450,15 +452,6 @@ def _ask(
         back=url_for(".list_people" if section == "people" else ".list_tokens"),
         values=values or {},
     )
-
-
-def _day(entered: str) -> datetime | None:
-    if not entered.strip():
-        return None
-    try:
-        return datetime.strptime(entered.strip(), "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError as error:
-        raise Invalid({"expires_on": ["Enter a day such as 2027-01-31."]}) from error
 
 
 def _address(endpoint: str) -> str:

@@ -122,6 +122,20 @@ def test_U13_dialogs_are_accessible_in_both_themes_and_widths(visit, portal):
     assert found == []
 
 
+def test_U13_a_dialog_is_as_large_as_what_it_asks(visit, portal):
+    page = visit()
+    for opener, is_large in ((re.compile("^Set Up"), True), ("Remap…", False), ("Rename this Tenant", False)):
+        page.goto(f"/tenants/{portal.tenant_id}")
+        page.get_by_role("link", name=opener).first.click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_role("button").last).to_be_visible()
+        expect(dialog.get_by_role("progressbar")).to_have_count(0)
+        assert (dialog.bounding_box()["width"] > 600) is is_large, opener
+        page.set_viewport_size({"width": 390, "height": 900})
+        assert (dialog.bounding_box()["height"] > 600) is is_large, opener
+        page.set_viewport_size({"width": 1280, "height": 900})
+
+
 def add_person(portal, name):
     email = f"{name.replace(' ', '.')}@hand.example"
     portal.api.post(f"/organizations/{portal.organization_id}/end-users", {"display_name": name, "email": email})

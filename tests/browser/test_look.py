@@ -117,6 +117,23 @@ def test_paper_is_light_whatever_the_screen_is(page: Page, base: str) -> None:
     expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
 
 
+def test_a_time_begins_with_a_capital_on_a_phone_too(page: Page, base: str) -> None:
+    page.goto(base + "/microsoft-tenants")
+    last_sync = page.locator("td[data-label='Last sync']").first
+    for place in PLACES:
+        page.set_viewport_size(place)  # type: ignore[arg-type]
+        assert "Just now" in last_sync.inner_text(), place
+
+
+def test_paper_says_when_exactly(page: Page, base: str) -> None:
+    page.goto(base + "/microsoft-tenants")
+    last_sync = page.locator("td time").first
+    shown = "(one) => getComputedStyle(one, '::after').content.replaceAll('\\\"', '')"
+    assert last_sync.evaluate(shown) == "none"
+    page.emulate_media(media="print")
+    assert last_sync.evaluate(shown) == last_sync.get_attribute("title")
+
+
 def test_checked_people_bring_their_bar(page: Page, base: str) -> None:
     page.goto(base + "/trial/kitchen-sink")
     bar = page.locator(".rc-bulk")
@@ -135,6 +152,18 @@ def test_an_error_under_htmx_is_shown_and_what_was_entered_stays(page: Page, bas
     expect(page.get_by_role("alert")).to_contain_text("Disable its User Sync first.")
     expect(page.get_by_role("alert")).to_have_count(1)
     expect(page.get_by_label("Name")).to_have_value("Harborview")
+    page.get_by_role("button", name="Close this message").click()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_portal_that_does_not_answer_is_said_once_and_can_be_put_away(page: Page, base: str, guard: Guard) -> None:
+    page.goto(base + "/organizations")
+    page.wait_for_load_state("networkidle")
+    ask = "() => document.body.dispatchEvent(new CustomEvent('htmx:sendError', { bubbles: true }))"
+    for _ in range(3):  # as a poll does while the portal is away
+        page.evaluate(ask)
+    expect(page.get_by_role("alert")).to_have_count(1)
+    expect(page.get_by_role("alert")).to_contain_text("The portal does not answer.")
     page.get_by_role("button", name="Close this message").click()
     expect(page.get_by_role("alert")).to_have_count(0)
 

@@ -321,6 +321,19 @@ def test_C3_contracts_stand_in_where_relationships_may_not_be_read(
     assert set(simulator.world.customer_ids) <= set(found)
 
 
+def test_C3_a_tenant_that_is_no_partner_is_said_beside_the_choice_as_is_choosing_nobody(
+    app: Flask, browser: Browser, simulator: SimulatorServer, partner: str
+) -> None:
+    discover = f"/microsoft-tenants/discover?partner={partner}"
+    nobody = browser.send("/microsoft-tenants/discover", discover, partner=partner)
+    assert nobody.status_code == 422 and "Choose at least one customer." in nobody.text and offered(nobody.text)
+    for role in ("DelegatedAdminRelationship.Read.All", "Directory.Read.All"):
+        simulator.control.remove_role(simulator.partner_tenant_id, role)
+    answer = browser.get(discover)
+    assert answer.status_code == 502 and "An application permission is missing." in answer.text
+    assert 'name="partner"' in answer.text and f'href="/microsoft-tenants/{partner}"' in answer.text
+
+
 def test_T6_an_answer_of_microsoft_after_some_minutes_does_not_wait_for_its_own_request(
     app: Flask, browser: Browser, simulator: SimulatorServer, customer: str
 ) -> None:

@@ -28,6 +28,31 @@ def test_P10_removing_an_account_asks_first_and_says_who(app, client_as):
     assert "technician@rollcall.example is removed." in answer.text
 
 
+def test_P10_nobody_is_offered_to_switch_off_the_account_they_use(app, client_as):
+    client_as("technician")
+    page = client_as("administrator").get("/settings/people").text
+    (mine,) = re.findall(r'<tr role="row"><th [^>]*><bdi>[^<]*</bdi><span class="rc-sub">administrator@.*?</tr>', page)
+    (theirs,) = re.findall(r'<tr role="row"><th [^>]*><bdi>[^<]*</bdi><span class="rc-sub">technician@.*?</tr>', page)
+    assert "Switch off" in theirs and "you" not in theirs
+    assert "Switch off" not in mine and "· you" in mine
+
+
+def test_P10_C1_names_of_permissions_break_at_their_dots_only(client_as):
+    page = client_as("administrator").get("/settings/microsoft").text
+    assert '<span class="rc-mono rc-whole">DeviceManagementManagedDevices.<wbr>Read.<wbr>All</span>' in page
+
+
+def test_C1_a_secret_that_was_refused_with_something_else_is_asked_for_again(client_as):
+    """It is not sent back: saved without it, the stored one would stay without a word."""
+    owner = client_as("administrator")
+    form = {"client_id": "1b4e28ba-2fa1-4d2b-883f-0016d3cca427", "secret": "new~secret", "expires_on": "31.12.2026"}
+    for refused in (form, form | {"client_id": "my app", "expires_on": ""}, form | {"client_id": "", "expires_on": ""}):
+        answer = owner.send("/settings/microsoft?cloud=china", refused)
+        assert answer.status_code == 422 and "Enter the secret again" in answer.text and "new~secret" not in answer.text
+    assert "Enter the secret again" not in owner.get("/settings/microsoft?cloud=china").text
+    assert re.search('<input[^>]*name="expires_on"[^>]*type="date"', owner.get("/settings/microsoft").text)
+
+
 def test_P10_revoking_a_token_asks_first(app, client_as):
     owner = client_as("administrator")
     made = owner.send("/settings/tokens", {"name": "For the PSA", "role": "read-only"}).get_data(as_text=True)
@@ -50,6 +75,7 @@ def test_O4_the_audit_log_is_told_in_words(app, client_as):
             ("sync_run_finished", "sync", detail),
             ("end_user_created", "cli", {"name": "Ada"}),
             ("totp_changed", "page", {"enabled": False}),
+            ("microsoft_settings_changed", "page", {"changes": ["client_id", "secret"]}),
         ):
             db.session.add(AuditEvent(at=utcnow(), actor="Rollcall", source=source, action=action, detail=told))
         db.session.commit()
@@ -57,6 +83,15 @@ def test_O4_the_audit_log_is_told_in_words(app, client_as):
     assert "Counts: 400 read, 384 in scope, 2 in conflict" in page and "{" not in page
     assert "End User created" in page and "Command line" in page
     assert "Authenticator changed Enabled: no" in page
+    assert "Changes: client id, secret" in page
+
+
+def test_O2_saving_no_target_says_that_nobody_is_notified(client_as):
+    owner = client_as("administrator")
+    saved = owner.send("/settings/notifications", {"targets": "json://127.0.0.1:9/hook", "do": "save"}, follow_redirects=True)
+    assert "Stored: json." in saved.text and "with nothing entered, it removes them" in saved.text
+    gone = owner.send("/settings/notifications", {"targets": "", "do": "save"}, follow_redirects=True)
+    assert "No target is stored: nobody is notified." in gone.text and "Stored:" not in gone.text
 
 
 def test_P10_what_cannot_be_pressed_yet_is_not_shown_as_a_button(client_as):

@@ -149,6 +149,7 @@ def test_a_link_for_a_new_password_does_not_pass_the_second_factor(app, ann, cli
     assert client.get("/account").status_code == 303, "to the sign-in page"
     asked = sign_in(client, "another long password")
     assert asked.status_code == 422 and "six-digit code" in asked.text
+    assert "Once more" in asked.text  # the password is asked for again: a browser that only sees it empty says nothing
 
 
 def test_an_administrator_takes_a_lost_authenticator_away(app, ann, client_as):

@@ -8,14 +8,44 @@ import pytest
 from portal.clock import utcnow
 from portal.dashboard import presenters, service
 from portal.dashboard.service import Day
-from portal.extensions import db
+from portal.extensions import db, mark_write
+from portal.microsoft import credentials
 from portal.models import Change, Conflict, Link, Role, SubscribedSku, SyncRun, UserSync
+from portal.runtime import runtime
 from tests.web import customers
 
 
 def test_P9_a_new_portal_says_where_to_begin(client_as):
     page = client_as(Role.READ_ONLY).get("/")
     assert page.status_code == 200 and "Nothing is connected yet" in page.get_data(as_text=True)
+
+
+def test_P9_a_new_portal_leads_to_each_step_in_turn(client_as, app, monkeypatch):
+    owner, reader = client_as(Role.ADMINISTRATOR), client_as(Role.READ_ONLY)
+    assert 'class="btn btn-primary" href="/microsoft-tenants/connect"' in owner.get("/").text
+    assert "An administrator does that." in reader.get("/").text and "btn-primary" not in reader.get("/").text
+    with monkeypatch.context() as patch:
+        patch.setattr("portal.microsoft.service.usable_clouds", list)
+        assert 'class="btn btn-primary" href="/settings/microsoft"' in owner.get("/").text
+        page = owner.get("/microsoft-tenants/connect").text
+        assert "app registration is not entered yet" in page and "Ask for consent" not in page
+    assert "Look for customers" not in owner.get("/microsoft-tenants/discover").text
+    with app.app_context():
+        mark_write(db.session())
+        customers.microsoft_tenant()
+        db.session.commit()
+    page = owner.get("/").text
+    assert "Go on by adding an Organization." in page and 'href="/organizations/new"' in page
+
+
+def test_P9_only_administrators_are_sent_to_their_settings(client_as, app):
+    with app.app_context():
+        mark_write(db.session())
+        credentials.note_end(db.session(), runtime().settings, utcnow() + timedelta(days=20))
+        db.session.commit()
+    assert ">Replace<" in client_as(Role.ADMINISTRATOR).get("/").text
+    page = client_as(Role.TECHNICIAN).get("/").text
+    assert "client secret expires in" in page and "An administrator can" in page and ">Replace<" not in page
 
 
 def test_P9_nobody_sees_it_without_signing_in(app):

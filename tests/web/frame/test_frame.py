@@ -181,7 +181,8 @@ def test_signed_out_a_form_post_is_not_taken_for_saved(app, client_as):
         session["_user_id"] = "ended"
     plain = browser.send("/trial/act/events")
     assert plain.status_code == 401
-    assert "Not saved" in plain.text
+    assert "<title>Not saved: your session has ended" in plain.text
+    assert 'class="btn" href="/"' not in plain.text  # in this tab, what was entered would be lost
     partial = browser.htmx("/trial/act/events", method="POST")
     assert partial.status_code == 401
     assert "HX-Redirect" not in partial.headers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from portal.clock import utcnow
-from portal.extensions import db
+from portal.extensions import db, mark_write
 from portal.models import Role, SubscribedSku, UserSync
 from tests.web import customers
 
@@ -73,3 +73,12 @@ def test_P2_five_ways_lead_to_the_tenant(client_as, ids):
     }
     assert [way for way, text in ways.items() if goal not in text] == []
     assert "Set Up Microsoft User Sync" in ways["P5 Set Up"] and "Manage" in ways["P5 Manage"]
+
+
+def test_P1_before_the_first_read_no_number_is_told(client_as, app):
+    with app.app_context():
+        mark_write(db.session())
+        row = customers.microsoft_tenant("Not read yet", is_read=False)
+        db.session.commit()
+        page = client_as().get(f"/microsoft-tenants/{row.id}").text
+    assert "Reading for the first time" in page and "<dt>Microsoft users</dt><dd>–</dd>" in page
