@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from zoneinfo import available_timezones
 
-from wtforms import HiddenField, PasswordField, SelectField, StringField
-from wtforms.validators import InputRequired, Length, Optional
+from wtforms import Field, HiddenField, PasswordField, SelectField, StringField
+from wtforms.validators import InputRequired, Length, Optional, ValidationError
 
 from portal.auth.passwords import MIN_LENGTH
 from portal.forms import Form, choices
 
-REQUIRED = InputRequired("Fill this in.")
+FILL_IN = "Fill this in."
+REQUIRED = InputRequired(FILL_IN)
 
 
 class LoginForm(Form):
-    """E-mail, password and, where set up, the six-digit code."""
+    """E-mail and password and, where an authenticator is set up, the six-digit code: as a second step, or at once.
+
+    proof: at the second step, what stands for the password that was right (``signed_in.prove``).
+    """
 
     email = StringField("Email", validators=[REQUIRED, Length(max=320)])
-    password = PasswordField("Password", validators=[REQUIRED, Length(max=512)])
+    password = PasswordField("Password", validators=[Length(max=512)], render_kw={"required": True})
     code = StringField("Six-digit code", validators=[Optional(), Length(max=12)])
+    proof = HiddenField()
     next = HiddenField()
+
+    def validate_password(self, field: Field) -> None:
+        """Wanted unless it was right a moment ago. Raises ValidationError."""
+        if not field.data and not self.proof.data:
+            raise ValidationError(FILL_IN)
 
 
 class SetupForm(Form):

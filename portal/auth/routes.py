@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response
 from portal import access, audit, clock, web
 from portal.auth import service
 from portal.auth.forms import AccountForm, InvitationForm, LoginForm, PasswordForm, SetupForm, TotpForm
-from portal.auth.signed_in import known_accounts, open_session
+from portal.auth.signed_in import known_accounts, open_session, prove, proven
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
 from portal.forms import Form, text
@@ -31,29 +31,33 @@ def login() -> Answer:
     if not service.has_accounts(db.session()):
         return render_template("auth/first_run.html")
     form = LoginForm(formdata=None, next=target)
-    return render_template("auth/login.html", form=form, wants_code=False, problem=None)
+    return render_template("auth/login.html", form=form, problem=None)
 
 
 @bp.post("/login")
 @access.public
 def sign_in() -> Answer:
     """Check e-mail, password and code; failures are counted, so this commits either way."""
-    form = LoginForm()
-    problem, wants_code = None, bool(form.code.data)
+    form, problem, wants_code = LoginForm(), None, False
     if form.validate():
+        email, proof = text(form.email), text(form.proof)
         try:
             account = service.sign_in(
                 db.session(),
-                email=text(form.email),
+                email=email,
                 password=text(form.password),
                 code=text(form.code),
                 now=clock.utcnow(),
                 box=runtime().box,
                 known=known_accounts(),
+                proof=proven(proof) if proof else None,
             )
         except service.SignInRefused as error:
             problem = error.advice
-            wants_code = isinstance(error, service.CodeNeeded)
+            who = service.find_account(db.session(), email)
+            wants_code = isinstance(error, service.CodeNeeded) and who is not None
+            form.proof.data = prove(who) if wants_code and who is not None else ""
+            form.code.data = ""
             db.session.commit()
         else:
             session.clear()

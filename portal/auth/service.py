@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -105,8 +106,9 @@ def sign_in(
     now: datetime,
     box: SecretBox,
     known: Collection[str] = (),
+    proof: str | None = None,
 ) -> Account:
-    """Check e-mail, password and, where set up, the six-digit code.
+    """Check e-mail, password and, where set up, the six-digit code. ``proof`` stands for the password (``proof_of``).
 
     Raises SignInRefused (CodeNeeded when only the code is missing). Failures are counted, also when this raises: commit
     either way. After five the account is locked for a quarter of an hour: for browsers that never signed in to it and
@@ -121,18 +123,26 @@ def sign_in(
             f"Too many attempts for this account. Try again in {_minutes(locked_until - now)} minutes, use a browser in which you signed in "
             "before, or ask an administrator for a new link."
         )
-    if not passwords.verify(account.password_hash if account else None, password) or account is None:
+    if proof is not None and (account is None or not hmac.compare_digest(proof, proof_of(account))):
+        raise SignInRefused("That took too long. Enter the password again.")
+    is_right = proof is not None or passwords.verify(account.password_hash if account else None, password)
+    if not is_right or account is None:
         _count_failure(session, account, email=email, now=now, reason="password", is_known=is_known)
         raise SignInRefused("The e-mail address and the password do not belong together. Check both.")
     if not account.is_active:
         raise SignInRefused("This account is switched off. Ask an administrator.")
     if account.totp_secret is not None:
         _check_code(session, account, code=code, now=now, box=box, is_known=is_known)
-    if account.password_hash and passwords.is_outdated(account.password_hash):
+    if proof is None and account.password_hash and passwords.is_outdated(account.password_hash):
         account.password_hash = passwords.hash_password(password)
     if not is_known:
         account.failed_sign_ins, account.locked_until = 0, None
     return account
+
+
+def proof_of(account: Account) -> str:
+    """What says, signed and for a few minutes, that the account's password was entered; another password ends it."""
+    return hash_token(f"password {account.id} {account.password_hash}")
 
 
 def start_session(

@@ -18,6 +18,7 @@ from portal.runtime import runtime
 TOUCH_EVERY = timedelta(minutes=5)
 KNOWN_COOKIE, KNOWN_MOST = "rollcall_known", 5
 KNOWN_SECONDS = 180 * 24 * 3600
+PROOF_SECONDS = 300  # for the second step of signing in
 
 
 class SignedInUser(UserMixin):  # type: ignore[misc]
@@ -84,9 +85,22 @@ def _remember(account_id: str) -> None:
         return response
 
 
-def _signer() -> URLSafeTimedSerializer:
+def prove(account: Account) -> str:
+    """What the second step of signing in brings along instead of the password, which no page should hold."""
+    return str(_signer("password").dumps(service.proof_of(account)))
+
+
+def proven(text: str) -> str:
+    """What ``prove`` signed; "" when that is too long ago or was never signed."""
+    try:
+        return str(_signer("password").loads(text, max_age=PROOF_SECONDS))
+    except BadData:
+        return ""
+
+
+def _signer(salt: str = KNOWN_COOKIE) -> URLSafeTimedSerializer:
     keys = [*current_app.config["SECRET_KEY_FALLBACKS"], current_app.config["SECRET_KEY"]]
-    return URLSafeTimedSerializer(keys, salt=KNOWN_COOKIE)
+    return URLSafeTimedSerializer(keys, salt=salt)
 
 
 def _load(token: str) -> SignedInUser | None:
