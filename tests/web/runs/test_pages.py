@@ -362,6 +362,28 @@ def test_G1_a_hold_that_waits_says_what_to_do_in_its_own_card(client_as, custome
     assert "Waiting for your decision" in text and "What next:" not in text
 
 
+def test_G1_G8_people_held_beside_the_sums_are_not_counted_as_nobody_held(client_as, app, customer):
+    address = f"/sync-runs/{customer['run']}"
+    browser = client_as()
+    assert "beside these sums" not in browser.get(address).get_data(as_text=True)
+    with app.app_context():
+        run = db.session.get(SyncRun, customer["run"])
+        run.counts = {**run.counts, "held": 0, "in_scope": run.counts["in_scope"] - 2, "read": run.counts["read"] - 2}
+        db.session.commit()
+    text = browser.get(address).get_data(as_text=True)
+    assert f'href="{address}?state=held#people">2 held</a>, beside these sums' in text
+    zeros = text.partition("<li>0 ")[2].partition("</li>")[0]
+    assert zeros and "held" not in zeros
+    with app.app_context():
+        run = db.session.get(SyncRun, customer["run"])
+        db.session.query(Change).filter_by(run_id=run.id, state="held").update({"state": "applied"})
+        run.counts = {**run.counts, "gone": 2}
+        db.session.commit()
+    text = browser.get(address).get_data(as_text=True)
+    assert "2 gone from Microsoft</a>, beside these sums" in text
+    assert "marked disabled" not in text.partition("<li>0 ")[2].partition("</li>")[0]
+
+
 def test_P13_who_is_out_of_a_runs_scope_is_one_click_away(client_as, app, customer):
     with app.app_context():
         microsoft = db.session.scalar(db.select(MicrosoftTenant))

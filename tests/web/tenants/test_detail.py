@@ -6,7 +6,7 @@ import pytest
 
 from portal.clock import utcnow
 from portal.extensions import db
-from portal.models import Role, SubscribedSku, UserSync
+from portal.models import Role, SubscribedSku, SyncRun, UserSync
 from tests.web import customers
 
 
@@ -73,3 +73,28 @@ def test_P2_five_ways_lead_to_the_tenant(client_as, ids):
     }
     assert [way for way, text in ways.items() if goal not in text] == []
     assert "Set Up Microsoft User Sync" in ways["P5 Set Up"] and "Manage" in ways["P5 Manage"]
+
+
+def test_P2_T5_a_row_says_that_its_sync_runs_and_follows_it_to_the_end(client_as, app, ids):
+    browser = client_as()
+    with app.app_context():
+        run = SyncRun(
+            organization_id=ids["syncing"],
+            microsoft_tenant_id=ids["microsoft"],
+            trigger="manual",
+            status="queued",
+            created_at=utcnow(),
+            started_by="tech@rollcall.example",
+        )
+        db.session.add(run)
+        db.session.commit()
+        run_id = run.id
+    for status, words in (("queued", "Waits for its turn"), ("running", "Syncing now"), ("succeeded", None)):
+        with app.app_context():
+            db.session.get(SyncRun, run_id).status = status
+            db.session.commit()
+        text = browser.get(f"/tenants/{ids['tenant']}").text.partition('id="organizations_table"')[2]
+        row = text.partition("Marula Foods")[2].partition("</tr>")[0]
+        assert ("every 3s" in text.partition(">")[0]) is bool(words), status
+        assert ("in the last run" in row) is (words is None), status
+        assert words is None or (words in row and f'href="/sync-runs/{run_id}"' in row)
