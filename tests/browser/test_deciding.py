@@ -101,11 +101,11 @@ def test_R5_undoing_a_run_lists_first_what_it_restores_and_what_it_spares(
     page.goto(f"/organizations/{organization}/history")
     page.locator("tbody").get_by_role("rowheader").get_by_role("link").click()
     page.get_by_role("link", name="Undo this run…").click()
-    expect(page.get_by_role("list", name="Restored")).to_contain_text(gone)
+    expect(page.get_by_role("list", name="Deleted")).to_contain_text(gone)
     expect(page.get_by_role("list", name="Spared")).to_contain_text(kept)
-    expect(page.get_by_role("list", name="Restored")).not_to_contain_text(kept)
+    expect(page.get_by_role("list", name="Deleted")).not_to_contain_text(kept)
     assert len(portal.api.people(organization)) == 2
-    page.get_by_role("button", name="Undo for 1 person").click()
+    page.get_by_role("button", name="Undo and delete 1 End User").click()
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     expect(page.get_by_text("This run takes back")).to_be_visible()
     assert [row["display_name"] for row in portal.api.people(organization).values()] == [kept]
