@@ -234,6 +234,17 @@ def test_P12_a_search_or_a_view_keeps_what_is_checked_and_deletes_nobody(client_
     assert "Nobody here has “<bdi>nobody</bdi>”" in page.get_data(as_text=True)
 
 
+def test_P12_the_question_says_who_is_left_and_leads_back_with_the_choice_kept(client_as, customer):
+    browser = client_as(Role.TECHNICIAN)
+    marked = {"seen": [customer["ann"], customer["bob"]], "id": [customer["bob"]]}
+    question = browser.send(address(customer), marked).get_data(as_text=True)
+    assert "Stays:</strong> everybody who was here before, and 1 person whom a sync created" in question
+    assert 'name="look" value="all">Back, delete nobody</button>' in question
+    back = browser.send(address(customer), {**marked, "look": "all", "confirmed": "1"}).get_data(as_text=True)
+    assert f'value="{customer["bob"]}" aria-label="Delete Bob" checked>' in back
+    assert f'value="{customer["ann"]}" aria-label="Delete Ann">' in back
+
+
 @pytest.fixture
 def crowd(app, customer):
     """Five more whom the sync created, the second edited by hand; the page shows two at a time."""

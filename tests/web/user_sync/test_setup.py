@@ -248,6 +248,32 @@ def test_U10_the_guard_says_yes_and_asks_one_more_click(client_as, app, customer
         assert [run.organization_id for run in db.session.scalars(db.select(SyncRun))] == [wrong]
 
 
+def test_U10_people_whom_the_wrong_tenant_brought_do_not_speak_for_it(client_as, app, customer):
+    with app.app_context():
+        row = db.session.get(customers.Organization, customer)
+        microsoft_id = db.session.get(customers.Tenant, row.tenant_id).microsoft_tenant_id
+        wrong = customers.organization("Kestrel Couriers", tenant=db.session.get(customers.Tenant, row.tenant_id))
+        run = SyncRun(
+            organization_id=wrong.id,
+            microsoft_tenant_id=microsoft_id,
+            trigger="initial",
+            status="succeeded",
+            created_at=utcnow(),
+        )
+        db.session.add(run)
+        db.session.flush()
+        for number in range(5):
+            customers.end_user(wrong, f"K{number}", f"k{number}@kestrel.example")
+            customers.end_user(wrong, f"H{number}", f"h{number}@harborview.example", source="sync", run_id=run.id)
+        db.session.commit()
+        wrong_id = wrong.id
+    browser = client_as()
+    setup = browser.get(url(wrong_id)).get_data(as_text=True)
+    assert "None of 5 known e-mail addresses" in setup and "They end in kestrel.example." in setup
+    recovery = browser.get(f"/organizations/{wrong_id}/recovery").get_data(as_text=True)
+    assert "Now 0 of 5 known addresses" in recovery and "0 of 5 known addresses fit" in recovery
+
+
 def test_T6_a_large_tenant_gets_its_number_at_once_and_the_sums_apart(client_as, customer, monkeypatch):
     monkeypatch.setattr(service, "LIVE_LIMIT", 3)
     browser = client_as()
