@@ -98,7 +98,7 @@ function count(form) {
   if (!shown) return;
   const everybody = form.querySelector("[data-select-filtered]:checked")?.dataset.selectFiltered;
   const others = form.querySelector("[data-stands-for]:checked")?.dataset.standsFor ?? 0;
-  shown.textContent = `${everybody ?? form.querySelectorAll('input[name="id"]:checked').length + Number(others)} selected`;
+  shown.textContent = `${everybody ?? form.querySelectorAll('input[name="id"]:checked, input[type="hidden"][name="id"]').length + Number(others)} selected`;
 }
 function close() {
   document.body.append(toasts);

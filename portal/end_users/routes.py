@@ -210,6 +210,19 @@ def why(end_user_id: str) -> Response:
     row = load(EndUser, end_user_id, "End User")
     organization = load(Organization, row.organization_id, "Organization")
     asked = request.args.get("user", "") or (row.link.object_id if row.link is not None else row.email)
+    return _why_page(organization, row, asked, row.display_name)
+
+
+@bp.get("/organizations/<organization_id>/end-users/why")
+@requires(Role.READ_ONLY)
+def why_not(organization_id: str) -> Response:
+    """Why a Microsoft user, who may be no End User here, is or is not synced (P6, P13)."""
+    organization = load(Organization, organization_id, "Organization")
+    asked = request.args.get("user", "")
+    return _why_page(organization, None, asked, request.args.get("name", "") or asked)
+
+
+def _why_page(organization: Organization, row: EndUser | None, asked: str, name: str) -> Response:
     found, problem = None, None
     try:
         found = user_sync.explain(organization, asked)
@@ -219,6 +232,7 @@ def why(end_user_id: str) -> Response:
         "end_users/why.html",
         blocks={"dialog": "dialog"},
         person=row,
+        name=name,
         organization=organization,
         found=found,
         problem=problem,

@@ -17,6 +17,7 @@ from portal.models.base import UtcDateTime
 from portal.models.customers import refresh_search
 
 BATCH = 500
+DELETED = "deleted again, as the run had created them"
 EDITED = "edited since"
 GONE = "deleted since"
 ADDRESS_TAKEN = "another End User has the former email by now"
@@ -254,7 +255,7 @@ def _record(step: _Step, run_id: str, organization_id: str, now: datetime) -> Ch
 
 def _what(step: _Step) -> str:
     if step.delete:
-        return "deleted again, as the run had created them"
+        return DELETED
     parts = []
     if step.fields:
         parts.append("details restored")

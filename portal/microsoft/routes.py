@@ -262,7 +262,13 @@ def map_to(microsoft_tenant_id: str) -> Response:
     free = db.session.scalars(
         select(Tenant).where(Tenant.microsoft_tenant_id.is_(None)).order_by(Tenant.name)
     ).all()
-    return web.render("microsoft/map_to.html", blocks={"dialog": "dialog"}, row=row, tenants=free)
+    return web.render(
+        "microsoft/map_to.html",
+        blocks={"dialog": "dialog"},
+        row=row,
+        tenants=free,
+        likely=tenants.namesake(free, row.name),
+    )
 
 
 @bp.route("/microsoft-tenants/discover", methods=["GET", "POST"])

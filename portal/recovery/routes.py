@@ -147,7 +147,8 @@ def _page(organization: Organization, problem: str = "") -> Response:
     found = service.candidates(session, organization, "" if wrong is None else wrong.id)
     sync = user_sync.find(organization)
     is_on = sync is not None and sync.enabled
-    people_are_out = not found.created and not found.linked
+    present = microsoft.mapped_to(organization)
+    is_right = present is not None and wrong is not None and present.id != wrong.id
     look, q = request.values.get("look", ""), request.values.get("q", "").strip()[:200]
     fitting = [one for one in found.created if (look != "careful" or one.warnings) and _fits(one.end_user, q)]
     choice = Choice.of(request.form) if request.method == "POST" else Choice()
@@ -156,13 +157,13 @@ def _page(organization: Organization, problem: str = "") -> Response:
     elsewhere = [one for one in found.created if one.end_user.id in choice.seen - listed]
     seen = replace(choice, seen=choice.seen | listed)
     skipped = request.args.get("step") == "3"
-    step = 1 if is_on else 2 if not people_are_out and not skipped else 3
+    step = 1 if is_on else 2 if not found.is_settled and not skipped else 4 if is_right else 3
     mapped = select(Tenant.microsoft_tenant_id).where(Tenant.microsoft_tenant_id.is_not(None))
     return web.render(
         "recovery/index.html",
         status=422 if problem else 200,
         organization=organization,
-        microsoft_tenant=microsoft.mapped_to(organization),
+        microsoft_tenant=present,
         found=found,
         synced=synced,
         wrong=wrong,

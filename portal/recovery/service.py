@@ -69,6 +69,11 @@ class Listing:
         ]
 
     @property
+    def is_settled(self) -> bool:
+        """Nobody is linked to this tenant any more, and whoever it created and is here still was kept by choice."""
+        return not self.linked and all("unlinked already" in one.warnings for one in self.created)
+
+    @property
     def restored(self) -> list[Restoration]:
         """Those of the linked to whom something comes back."""
         return [plan for plan in self.restorations if plan.fields]
@@ -128,7 +133,10 @@ def candidates(session: Session, organization: Organization, microsoft_tenant_id
         .order_by(EndUser.sort_name, EndUser.id)
     ).all()
     theirs = set(session.scalars(_created_by(organization, microsoft_tenant_id)))
-    created = [Candidate(row, _warnings(row, microsoft_tenant_id)) for row in rows if row.id in theirs]
+    is_removed = bool(microsoft_tenant_id) and session.get(MicrosoftTenant, microsoft_tenant_id) is None
+    created = [
+        Candidate(row, _warnings(row, microsoft_tenant_id, is_removed)) for row in rows if row.id in theirs
+    ]
     older = [
         row
         for row in rows
@@ -137,13 +145,13 @@ def candidates(session: Session, organization: Organization, microsoft_tenant_id
         and row.link.microsoft_tenant_id == microsoft_tenant_id
     ]
     plans = plan_restore(session, organization.id, microsoft_tenant_id, older)
-    if microsoft_tenant_id and session.get(MicrosoftTenant, microsoft_tenant_id) is None:
+    if is_removed:
         changed = set(session.scalars(_changed_by(organization, microsoft_tenant_id)))
         lost = [row for row in rows if row.id in changed and row.id not in theirs and row.link is None]
         restored = plan_restore(session, organization.id, microsoft_tenant_id, lost)
         plans += [plan for plan in restored if plan.fields]
         older = [plan.end_user for plan in plans]
-    linked = [Candidate(row, _warnings(row, microsoft_tenant_id)) for row in older]
+    linked = [Candidate(row, _warnings(row, microsoft_tenant_id, is_removed)) for row in older]
     return Listing(microsoft_tenant_id, created, linked, plans, len(rows) - len(created) - len(linked))
 
 
@@ -244,8 +252,12 @@ def clean_up(
     return Outcome(len(wanted), unlinked, restored)
 
 
-def _warnings(row: EndUser, microsoft_tenant_id: str) -> tuple[str, ...]:
+def _warnings(row: EndUser, microsoft_tenant_id: str, is_removed: bool) -> tuple[str, ...]:
     found = []
+    if (
+        row.link is None and not is_removed
+    ):  # a removed tenant takes its Links along; else somebody chose to keep them
+        found.append("unlinked already")
     if row.link is not None and row.link.microsoft_tenant_id != microsoft_tenant_id:
         found.append("linked to another Microsoft tenant by now")
     if row.edited_at is not None:

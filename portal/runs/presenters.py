@@ -247,6 +247,15 @@ def _pace(run: SyncRun, now: datetime) -> str:
     )
 
 
+def spared(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Whom an undo leaves alone, each once, with all reasons."""
+    found: dict[Any, dict[str, Any]] = {}
+    for row in rows:
+        one = found.setdefault(row["end_user_id"] or len(found), {**row, "reasons": []})
+        one["reasons"].append(spared_reason(row["reason"]))
+    return list(found.values())
+
+
 def spared_reason(reason: str) -> str:
     """Why an undo leaves something alone, with the field's name as pages say it."""
     field, was, rest = reason.partition(" was ")

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from portal import access, csv_http, listing, web
 from portal.clock import utcnow
+from portal.engine.undo import DELETED
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.microsoft import service as microsoft
@@ -127,12 +128,16 @@ def undo(run_id: str) -> Answer:
         db.session.commit()
         runtime().wake()
         return web.respond(redirect=url_for(".detail", run_id=queued.id))
+    plan = service.plan_undo(run)
     return web.render(
         "runs/undo.html",
         blocks={"dialog": "dialog"},
         run=run,
         organization=organization,
-        plan=service.plan_undo(run),
+        plan=plan,
+        deleted=[row for row in plan["restored"] if row["what"] == DELETED],
+        restored=[row for row in plan["restored"] if row["what"] != DELETED],
+        spared=presenters.spared(plan["spared"]),
         presenters=presenters,
     )
 

@@ -144,8 +144,10 @@ def map_tenant(tenant_id: str) -> Response:
         )
         .order_by(MicrosoftTenant.name)
     ).all()
-    form = MapForm(data={"microsoft_tenant_id": request.args.get("microsoft_tenant_id", "")})
-    form.microsoft_tenant_id.choices = choices((m.id, f"{m.name} ({_domain(m)})") for m in free)
+    asked = request.args.get("microsoft_tenant_id", "")
+    form = MapForm(data={"microsoft_tenant_id": asked or service.namesake(free, row.name)})
+    offered = [(m.id, f"{m.name} ({_domain(m)})") for m in free]
+    form.microsoft_tenant_id.choices = choices([("", "Choose a Microsoft tenant"), *offered])
     if form.submitted():
         chosen = load(MicrosoftTenant, text(form.microsoft_tenant_id), "Microsoft tenant")
         service.map_microsoft_tenant(row, chosen)
@@ -161,6 +163,7 @@ def map_tenant(tenant_id: str) -> Response:
         tenant=row,
         form=form,
         present=present,
+        free=free,
         syncing=service.syncing_below(row),
     )
 

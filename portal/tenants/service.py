@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
@@ -23,6 +23,12 @@ SPEC = ListSpec(
 
 NAMED = 10
 """How many Organizations a refusal names."""
+
+
+def namesake(rows: Iterable[Tenant | MicrosoftTenant], name: str) -> str:
+    """The id of the one row of that name, which a choice may begin with; "" for none or several: nothing is guessed (U10)."""
+    same = [row.id for row in rows if row.name.strip().casefold() == name.strip().casefold()]
+    return same[0] if len(same) == 1 else ""
 
 
 def create(name: str) -> Tenant:

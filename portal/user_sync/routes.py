@@ -25,7 +25,7 @@ bp = Blueprint("user_sync", __name__, url_prefix="/organizations/<organization_i
 Answer = str | Response | tuple[str, int] | tuple[str, int, dict[str, str]]
 
 DIALOG = {"dialog": "dialog"}
-TENANT_ASKED = "Confirm that this is the right Microsoft tenant"
+TENANT_ASKED = "This may be the wrong Microsoft tenant. Confirm that it is the right one"
 
 
 @bp.get("")

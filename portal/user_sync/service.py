@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 
 from portal import audit
 from portal.clock import utcnow
@@ -331,12 +331,7 @@ def recount(organization: Organization, request: SyncRequest, *, decide: bool = 
 
 def known_endings(organization: Organization, limit: int = 3) -> list[str]:
     """The commonest domains of the Organization's e-mail addresses, for U10's warning."""
-    addresses = db.session.scalars(
-        select(EndUser.email_key).where(
-            EndUser.organization_id == organization.id, EndUser.email_key.is_not(None)
-        )
-    )
-    found = Counter(str(address).rpartition("@")[2] for address in addresses)
+    found = Counter(address.rpartition("@")[2] for address in _known_addresses(organization))
     return [domain for domain, _ in found.most_common(limit)]
 
 
@@ -345,8 +340,24 @@ def domain_overlap(organization: Organization) -> dict[str, int] | None:
     microsoft_tenant = microsoft.mapped_to(organization)
     if microsoft_tenant is None:
         return None
-    keys = db.session.scalars(select(EndUser.email_key).where(EndUser.organization_id == organization.id))
-    return engine_preview.domain_overlap(microsoft_tenant, keys)
+    return engine_preview.domain_overlap(microsoft_tenant, _known_addresses(organization))
+
+
+def _known_addresses(organization: Organization) -> list[str]:
+    """Whom the mapped Microsoft tenant itself brought says nothing about whether it is the right one, and is left out."""
+    its_runs = select(SyncRun.id).where(
+        SyncRun.organization_id == organization.id,
+        SyncRun.microsoft_tenant_id == organization.tenant.microsoft_tenant_id,
+    )
+    brought = EndUser.created_by_run_id
+    found = db.session.scalars(
+        select(EndUser.email_key).where(
+            EndUser.organization_id == organization.id,
+            EndUser.email_key.is_not(None),
+            or_(brought.is_(None), brought.not_in(its_runs)),
+        )
+    )
+    return [str(address) for address in found]
 
 
 def people(organization: Organization) -> int:

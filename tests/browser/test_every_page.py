@@ -42,7 +42,7 @@ def pages(portal):
         f"{own}/conflicts", f"{own}/recovery", f"{own}/assets", f"{own}/assets/new", f"{own}/assets/import",
         f"/assets/{asset_id}", f"/assets/{asset_id}/delete",
         f"{own}/end-users", f"{own}/end-users/new", f"{own}/end-users/import",
-        f"/end-users/{person}", f"/end-users/{person}/why", f"/end-users/{person}/delete",
+        f"/end-users/{person}", f"/end-users/{person}/why", f"{own}/end-users/why?user=dora@{portal.home.domains[0]}", f"/end-users/{person}/delete",
         f"/end-users/{person}/unlink", f"/end-users/{person}/pin/city",
         f"{own}/user-sync", f"{own}/user-sync/status", f"{own}/user-sync/disable",
         f"/organizations/{portal.organization_id}/user-sync", f"/organizations/{portal.organization_id}/delete",

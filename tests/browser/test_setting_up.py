@@ -142,7 +142,7 @@ def test_U10_a_tenant_that_nobody_fits_takes_one_more_click(
     row_of(page, portal, name).get_by_role("link", name=re.compile("^Set Up")).click()
     expect(page.locator("#right-tenant")).to_contain_text("None of 5 known e-mail addresses")
     page.get_by_role("button", name="Enable Sync").click()
-    expect(page.get_by_role("alert")).to_contain_text("Confirm that this is the right Microsoft tenant")
+    expect(page.get_by_role("alert")).to_contain_text("Confirm that it is the right one")
     page.get_by_role("checkbox", name="It is the right one, go on").check()
     page.get_by_role("button", name="Enable Sync").click()
     expect(page.get_by_text(re.compile("in progress|Succeeded")).first).to_be_visible()

@@ -116,3 +116,24 @@ def test_P5_who_waits_for_the_first_sync_sees_people_appear(app, client_as, ids)
         db.session.query(UserSync).one().initial_done_at = utcnow()
         db.session.commit()
     assert "every 3s" not in client_as("technician").get(address).get_data(as_text=True)
+
+
+def test_P6_P13_somebody_missing_is_found_in_microsoft_with_the_reason(app, client_as, ids):
+    with app.app_context():
+        microsoft = db.session.get(EndUser, ids["person"]).link.microsoft_tenant_id
+        tenant = db.session.get(customers.MicrosoftTenant, microsoft)
+        missing = customers.directory_user(tenant, "Mia Missing", "mia@harborview.example").object_id
+        if db.session.scalar(select(UserSync).where(UserSync.organization_id == ids["organization"])) is None:
+            db.session.add(
+                UserSync(organization_id=ids["organization"], enabled=True, filters={}, updated_at=utcnow())
+            )
+        db.session.commit()
+    client = client_as("read-only")
+    here = f"/organizations/{ids['organization']}/end-users"
+    way = f"/microsoft-tenants/{microsoft}/coverage?not_in={ids['organization']}&amp;q=Mia"
+    assert f'href="{way}"' in client.get(f"{here}?q=Mia").get_data(as_text=True)
+    text = client.get(way.replace("&amp;", "&")).get_data(as_text=True)
+    assert f'href="{here}/why?user={missing}' in text and "Why not" in text
+    text = client.get(f"{here}/why?user={missing}&name=Mia+Missing").get_data(as_text=True)
+    assert "Why Mia Missing?" in text and "A run now would:" in text
+    assert "no user with the UPN" in client.get(f"{here}/why?user=nobody").get_data(as_text=True)

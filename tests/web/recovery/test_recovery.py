@@ -234,6 +234,46 @@ def test_P12_a_search_or_a_view_keeps_what_is_checked_and_deletes_nobody(client_
     assert "Nobody here has “<bdi>nobody</bdi>”" in page.get_data(as_text=True)
 
 
+def test_P12_the_question_says_who_is_left_and_leads_back_with_the_choice_kept(client_as, customer):
+    browser = client_as(Role.TECHNICIAN)
+    marked = {"seen": [customer["ann"], customer["bob"]], "id": [customer["bob"]]}
+    question = browser.send(address(customer), marked).get_data(as_text=True)
+    assert "Stays:</strong> everybody who was here before, and 1 person whom a sync created" in question
+    assert 'name="look" value="all">Back, delete nobody</button>' in question
+    back = browser.send(address(customer), {**marked, "look": "all", "confirmed": "1"}).get_data(as_text=True)
+    assert f'value="{customer["bob"]}" aria-label="Delete Bob" checked>' in back
+    assert f'value="{customer["ann"]}" aria-label="Delete Ann">' in back
+
+
+def test_P12_R3_whoever_was_kept_is_not_offered_for_deletion_again_and_the_steps_go_on(client_as, app, customer):
+    browser = client_as(Role.TECHNICIAN)
+    keep = {"seen": [customer["ann"], customer["bob"]], "unlink": "1"}
+    with app.app_context():
+        run = SyncRun(
+            organization_id=customer["id"],
+            microsoft_tenant_id=customer["wrong"],
+            trigger="initial",
+            status="succeeded",
+            created_at=utcnow(),
+            started_at=utcnow(),
+        )
+        db.session.add(run)
+        db.session.flush()
+        for one in ("ann", "bob"):
+            db.session.get(EndUser, customer[one]).created_by_run_id = run.id
+        db.session.commit()
+    now = "aria-current=\"step\""
+    assert "Step 2, now" in browser.get(address(customer)).get_data(as_text=True)
+    assert browser.send(address(customer), {**keep, "confirmed": "0"}).status_code == 303
+    text = browser.get(address(customer)).get_data(as_text=True)
+    assert 'aria-label="Delete Ann">' in text and "unlinked already" in text
+    assert text.count(now) == 1 and "Step 3, now" in text
+    browser.send(address(customer, "/remap"), {"microsoft_tenant_id": customer["right"]})
+    text = browser.get(address(customer)).get_data(as_text=True)
+    assert text.count(now) == 1 and "Step 3, done" in text and "Step 4, now" in text
+    assert 'class="btn btn-primary" href="/organizations/' in text.partition("Step 4, now")[2]
+
+
 @pytest.fixture
 def crowd(app, customer):
     """Five more whom the sync created, the second edited by hand; the page shows two at a time."""

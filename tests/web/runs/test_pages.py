@@ -266,6 +266,27 @@ def test_R5_undo_lists_first_and_then_queues(client_as, app, customer):
     assert client_as(Role.READ_ONLY).get(address).status_code == 403
 
 
+def test_R5_an_undo_that_deletes_says_so_and_names_each_spared_person_once(client_as, app, customer):
+    address = f"/sync-runs/{customer['run']}/undo"
+    browser = client_as()
+    assert "deleted" not in browser.get(address).get_data(as_text=True).partition('id="content"')[2]
+    with app.app_context():
+        run = db.session.get(SyncRun, customer["run"])
+        organization = db.session.get(Organization, run.organization_id)
+        for name, notes in (("Nina New", ""), ("Norbert Noted", "Has the keys.")):
+            person = customers.end_user(organization, name, f"{name.split()[0].lower()}@harborview.example")
+            change_of(run, name, "create", end_user_id=person.id, undo={"created": True}, state="applied")
+            person.notes, person.edited_at = notes, utcnow() + timedelta(minutes=1) if notes else None
+        db.session.commit()
+    text = browser.get(address).get_data(as_text=True)
+    assert "1 End User that this run created is deleted." in text and "That cannot be undone." in text
+    assert "Undo and delete 1 End User</button>" in text
+    deleted = text.partition('aria-label="Deleted"')[2].partition("</ul>")[0]
+    assert "Nina New" in deleted and "Norbert Noted" not in deleted
+    spared = text.partition('aria-label="Spared"')[2].partition("</ul>")[0]
+    assert spared.count("Norbert Noted") == 1 and "Edited since; Has notes" in spared
+
+
 def test_R5_a_run_can_be_undone_after_its_microsoft_tenant_was_removed(client_as, app, customer):
     """Nothing is left in whose queue the undo could wait."""
     with app.app_context():
@@ -360,6 +381,28 @@ def test_P8_each_state_of_a_run_says_what_to_do_next(
 def test_G1_a_hold_that_waits_says_what_to_do_in_its_own_card(client_as, customer):
     text = client_as().get(f"/sync-runs/{customer['run']}").get_data(as_text=True)
     assert "Waiting for your decision" in text and "What next:" not in text
+
+
+def test_G1_G8_people_held_beside_the_sums_are_not_counted_as_nobody_held(client_as, app, customer):
+    address = f"/sync-runs/{customer['run']}"
+    browser = client_as()
+    assert "beside these sums" not in browser.get(address).get_data(as_text=True)
+    with app.app_context():
+        run = db.session.get(SyncRun, customer["run"])
+        run.counts = {**run.counts, "held": 0, "in_scope": run.counts["in_scope"] - 2, "read": run.counts["read"] - 2}
+        db.session.commit()
+    text = browser.get(address).get_data(as_text=True)
+    assert f'href="{address}?state=held#people">2 held</a>, beside these sums' in text
+    zeros = text.partition("<li>0 ")[2].partition("</li>")[0]
+    assert zeros and "held" not in zeros
+    with app.app_context():
+        run = db.session.get(SyncRun, customer["run"])
+        db.session.query(Change).filter_by(run_id=run.id, state="held").update({"state": "applied"})
+        run.counts = {**run.counts, "gone": 2}
+        db.session.commit()
+    text = browser.get(address).get_data(as_text=True)
+    assert "2 gone from Microsoft</a>, beside these sums" in text
+    assert "marked disabled" not in text.partition("<li>0 ")[2].partition("</li>")[0]
 
 
 def test_P13_who_is_out_of_a_runs_scope_is_one_click_away(client_as, app, customer):

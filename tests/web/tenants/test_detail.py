@@ -6,7 +6,7 @@ import pytest
 
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
-from portal.models import Role, SubscribedSku, UserSync
+from portal.models import Role, SubscribedSku, SyncRun, UserSync
 from tests.web import customers
 
 
@@ -82,3 +82,28 @@ def test_P1_before_the_first_read_no_number_is_told(client_as, app):
         db.session.commit()
         page = client_as().get(f"/microsoft-tenants/{row.id}").text
     assert "Reading for the first time" in page and "<dt>Microsoft users</dt><dd>–</dd>" in page
+
+
+def test_P2_T5_a_row_says_that_its_sync_runs_and_follows_it_to_the_end(client_as, app, ids):
+    browser = client_as()
+    with app.app_context():
+        run = SyncRun(
+            organization_id=ids["syncing"],
+            microsoft_tenant_id=ids["microsoft"],
+            trigger="manual",
+            status="queued",
+            created_at=utcnow(),
+            started_by="tech@rollcall.example",
+        )
+        db.session.add(run)
+        db.session.commit()
+        run_id = run.id
+    for status, words in (("queued", "Waits for its turn"), ("running", "Syncing now"), ("succeeded", None)):
+        with app.app_context():
+            db.session.get(SyncRun, run_id).status = status
+            db.session.commit()
+        text = browser.get(f"/tenants/{ids['tenant']}").text.partition('id="organizations_table"')[2]
+        row = text.partition("Marula Foods")[2].partition("</tr>")[0]
+        assert ("every 3s" in text.partition(">")[0]) is bool(words), status
+        assert ("in the last run" in row) is (words is None), status
+        assert words is None or (words in row and f'href="/sync-runs/{run_id}"' in row)

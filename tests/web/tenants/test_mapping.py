@@ -81,3 +81,23 @@ def test_P2_what_a_sync_changes_is_renewed_beside_the_table_too(app, client_as, 
     for name in ("last-sync", "users", "coverage"):
         assert f'<span id="{name}" hx-swap-oob="innerHTML">' in text
         assert f'id="{name}"' in page
+
+
+@pytest.mark.parametrize("named", ["Kestrel Couriers", "Another Name"])
+def test_C6_U10_no_choice_begins_with_whoever_comes_first(app, client_as, named):
+    """Only the one of the same name is taken for the likely one; a wrong tenant is never one careless click away."""
+    with app.app_context():
+        customers.microsoft_tenant("Acacia")
+        there = customers.microsoft_tenant(named)
+        customers.organization("Abacus Accounts")
+        here = customers.organization("Kestrel Couriers")
+        db.session.commit()
+        tenant_id = here.tenant_id
+        pages = (f"/microsoft-tenants/{there.id}/map", here.tenant_id), (f"/tenants/{here.tenant_id}/map", there.id)
+    browser = client_as("technician")
+    for page, other in pages:
+        select = browser.get(page).text.partition("<select")[2].partition("</select>")[0]
+        assert re.search(r'<option (selected )?value="">Choose', select) and " required" in select.partition(">")[0]
+        likely = re.findall(r'<option selected value="([^"]*)"|<option value="([^"]*)" selected', select)
+        assert [one or two for one, two in likely if one or two] == ([other] if named == "Kestrel Couriers" else [])
+    assert browser.send(f"/tenants/{tenant_id}/map", {"microsoft_tenant_id": ""}).status_code == 422

@@ -50,9 +50,15 @@ def test_S3_spellings_of_one_department_are_one_entry_with_all_their_people(app,
     with app.app_context():
         microsoft = db.session.query(MicrosoftTenant).one()
         for number, spelling in enumerate(("Fundraising ", "FUNDRAISING", " Fundraising")):
-            customers.directory_user(microsoft, f"Ed {number}", f"ed{number}@harborview.example", department=spelling)
+            customers.directory_user(
+                microsoft, f"Ed {number}", f"ed{number}@harborview.example", department=spelling
+            )
         found = options(db.session(), microsoft.id)["department"]
-    assert [(one["label"], one["count"]) for one in found] == [("Fundraising", 5), ("Legal", 1), ("(none)", 1)]
+    assert [(one["label"], one["count"]) for one in found] == [
+        ("Fundraising", 5),
+        ("Legal", 1),
+        ("(none)", 1),
+    ]
 
 
 def test_U3_a_section_with_nothing_checked_is_an_error_in_place(client_as, app, customer):
@@ -138,7 +144,9 @@ def test_S6_checking_an_uncounted_group_has_its_members_read(client_as, app, cus
         db.session.commit()
     administrator.htmx(url(customer, "/recount"), "match", form, method="POST")
     with app.app_context():
-        assert db.session.scalar(db.select(MicrosoftTenant)).read_requested_at is None, "it asks every few seconds"
+        assert db.session.scalar(db.select(MicrosoftTenant)).read_requested_at is None, (
+            "it asks every few seconds"
+        )
 
 
 def test_U2_searching_never_loses_what_is_checked(client_as, customer):
@@ -230,15 +238,40 @@ def test_U10_the_guard_says_yes_and_asks_one_more_click(client_as, app, customer
         db.session.commit()
         wrong, right = other.id, good.id
     browser = client_as()
+    assert f'href="/tenants/{tenant_id}/map"' in browser.get(url(wrong)).get_data(as_text=True)
     assert "This looks like the right tenant." in browser.get(url(right)).get_data(as_text=True)
     assert "They end in kestrel.example" in browser.get(url(wrong)).get_data(as_text=True)
     page = browser.send(url(wrong), everything())
-    assert page.status_code == 422 and "Confirm that this is the right Microsoft tenant" in page.get_data(
-        as_text=True
-    )
+    assert page.status_code == 422 and "Confirm that it is the right one" in page.get_data(as_text=True)
     assert browser.send(url(wrong), everything(tenant_confirmed="1")).status_code == 303
     with app.app_context():
         assert [run.organization_id for run in db.session.scalars(db.select(SyncRun))] == [wrong]
+
+
+def test_U10_people_whom_the_wrong_tenant_brought_do_not_speak_for_it(client_as, app, customer):
+    with app.app_context():
+        row = db.session.get(customers.Organization, customer)
+        microsoft_id = db.session.get(customers.Tenant, row.tenant_id).microsoft_tenant_id
+        wrong = customers.organization("Kestrel Couriers", tenant=db.session.get(customers.Tenant, row.tenant_id))
+        run = SyncRun(
+            organization_id=wrong.id,
+            microsoft_tenant_id=microsoft_id,
+            trigger="initial",
+            status="succeeded",
+            created_at=utcnow(),
+        )
+        db.session.add(run)
+        db.session.flush()
+        for number in range(5):
+            customers.end_user(wrong, f"K{number}", f"k{number}@kestrel.example")
+            customers.end_user(wrong, f"H{number}", f"h{number}@harborview.example", source="sync", run_id=run.id)
+        db.session.commit()
+        wrong_id = wrong.id
+    browser = client_as()
+    setup = browser.get(url(wrong_id)).get_data(as_text=True)
+    assert "None of 5 known e-mail addresses" in setup and "They end in kestrel.example." in setup
+    recovery = browser.get(f"/organizations/{wrong_id}/recovery").get_data(as_text=True)
+    assert "Now 0 of 5 known addresses" in recovery and "0 of 5 known addresses fit" in recovery
 
 
 def test_T6_a_large_tenant_gets_its_number_at_once_and_the_sums_apart(client_as, customer, monkeypatch):
