@@ -73,6 +73,7 @@ class Photographer:
         """Every page."""
         for title, address, *links in PAGES:
             follow(self.page, self._base, address.format(name=name), *links)
+            self.page.locator("#sums[hx-trigger]").wait_for(state="detached")
             self.shot(title)
 
 

@@ -245,7 +245,10 @@ def _form_page(
     problems = problems or {}
     request_now = documents.draft(form.body(_saved(organization)))
     try:
-        counted = service.recount(organization, request_now, decide=bool(request.args.get("sums")))
+        limit = service.OPENING_LIMIT if request.method == "GET" else service.LIVE_LIMIT
+        counted = service.recount(
+            organization, request_now, limit=None if request.args.get("sums") else limit
+        )
         offered = service.options(organization)
     except RetryLater as error:
         return _waiting_page(organization, error)

@@ -58,7 +58,8 @@ default_request = documents.default_request
 WAIT_SECONDS = 3
 ASK_AGAIN = timedelta(minutes=1)
 PREVIEW_ROWS = 100
-LIVE_LIMIT = 300  # users up to which every change of the pop-up is decided about at once; beyond, apart
+LIVE_LIMIT = 3_000  # users up to which every change in the pop-up is decided about at once; beyond, apart
+OPENING_LIMIT = 300  # the same when it opens: it is there at once, and the decisions follow
 FIRST_READ = "The first read of {name} is under way. Its users and groups are here in a moment."
 
 
@@ -316,16 +317,16 @@ class Recount:
     previewed: engine_preview.PreviewResult | None
 
 
-def recount(organization: Organization, request: SyncRequest, *, decide: bool = False) -> Recount:
+def recount(organization: Organization, request: SyncRequest, *, limit: int | None = None) -> Recount:
     """How many match, and what enabling or saving would do (U5, U11); writes nothing, refuses nothing but waiting.
 
-    The second part is left out for large tenants unless ``decide`` asks for it.
+    The second part is left out for tenants of more users than ``limit``.
 
     Raises Refused when not mapped, RetryLater before the first read.
     """
     microsoft_tenant = _read(organization)
     match = matching.count(db.session(), microsoft_tenant, request.filters)
-    is_wanted = decide or match.total <= LIVE_LIMIT
+    is_wanted = limit is None or match.total <= limit
     return Recount(match, _previewed(organization, request) if is_wanted else None)
 
 

@@ -274,6 +274,16 @@ def test_U10_people_whom_the_wrong_tenant_brought_do_not_speak_for_it(client_as,
     assert "Now 0 of 5 known addresses" in recovery and "0 of 5 known addresses fit" in recovery
 
 
+def test_U3_it_opens_at_once_and_the_sums_follow_but_no_change_of_the_choice_takes_them_away(client_as, customer, monkeypatch):
+    monkeypatch.setattr(service, "OPENING_LIMIT", 3)
+    browser = client_as()
+    opened = browser.htmx(url(customer), "dialog").get_data(as_text=True)
+    assert "4 of 4 Microsoft users match" in opened and "New End Users" not in opened
+    assert f'hx-post="{url(customer, "/recount?sums=1")}" hx-trigger="load"' in opened
+    changed = browser.htmx(url(customer, "/recount"), "match", everything(), method="POST").get_data(as_text=True)
+    assert "New End Users" in changed
+
+
 def test_T6_a_large_tenant_gets_its_number_at_once_and_the_sums_apart(client_as, customer, monkeypatch):
     monkeypatch.setattr(service, "LIVE_LIMIT", 3)
     browser = client_as()
