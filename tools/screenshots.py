@@ -47,6 +47,7 @@ class Photographer:
         follow(self.page, self._base, f"/tenants?q={name}", rf"^/tenants/{ID}$")
         self.page.get_by_role("link", name=re.compile("^Set Up")).click()
         self.page.get_by_role("dialog").get_by_role("button", name="Enable Sync").wait_for()
+        self.page.locator("#sums[hx-trigger]").wait_for(state="detached")
         self.shot("setup-dialog", full=False)
         self.page.get_by_role("dialog").get_by_role("button", name="Preview").click()
         self.page.get_by_role("dialog").get_by_role("button", name=re.compile("exactly this plan")).wait_for()
