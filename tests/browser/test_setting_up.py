@@ -88,6 +88,7 @@ def test_U3_U5_U12_filters_are_chosen_previewed_and_enabled_as_they_are(
     for person in ("Pam", "Pat"):
         expect(decisions.get_by_role("row", name=re.compile(person))).to_contain_text("Create")
     form.locator("button[name=show][value=create]").click()
+    expect(form.locator("button[aria-current]")).to_contain_text("Create")
     form.get_by_role("searchbox", name="Search the preview").fill("Pam")
     form.get_by_role("searchbox", name="Search the preview").press("Enter")
     expect(decisions.get_by_role("row", name=re.compile("Pat"))).to_have_count(0)
