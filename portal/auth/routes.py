@@ -40,11 +40,11 @@ def sign_in() -> Answer:
     """Check e-mail, password and code; failures are counted, so this commits either way."""
     form, problem, wants_code = LoginForm(), None, False
     if form.validate():
-        email, proof = text(form.email), text(form.proof)
+        proof = text(form.proof)
         try:
             account = service.sign_in(
                 db.session(),
-                email=email,
+                email=text(form.email),
                 password=text(form.password),
                 code=text(form.code),
                 now=clock.utcnow(),
@@ -54,9 +54,8 @@ def sign_in() -> Answer:
             )
         except service.SignInRefused as error:
             problem = error.advice
-            who = service.find_account(db.session(), email)
-            wants_code = isinstance(error, service.CodeNeeded) and who is not None
-            form.proof.data = prove(who) if wants_code and who is not None else ""
+            wants_code = isinstance(error, service.CodeNeeded)
+            form.proof.data = prove(error.account) if isinstance(error, service.CodeNeeded) else ""
             form.code.data = ""
             db.session.commit()
         else:

@@ -33,7 +33,11 @@ class SignInRefused(PortalError):
 
 
 class CodeNeeded(SignInRefused):
-    """The password is right, the six-digit code is missing or wrong."""
+    """The password is right, the six-digit code of ``account`` is missing or wrong."""
+
+    def __init__(self, advice: str, account: Account) -> None:
+        super().__init__(advice)
+        self.account = account
 
 
 @dataclass(frozen=True)
@@ -448,14 +452,16 @@ def _check_code(
 ) -> None:
     """RFC 6238 with one step of tolerance; a step is accepted once, so that an overseen code cannot be used again."""
     if not code.strip():
-        raise CodeNeeded("Enter the six-digit code of your authenticator app.")
+        raise CodeNeeded("Enter the six-digit code of your authenticator app.", account)
     totp = pyotp.TOTP(box.decrypt(account.totp_secret or "", purpose=f"totp:{account.id}"))
     accepted = _accepted_step(totp, code, now=now, after=account.totp_last_step or 0)
     if accepted is not None:
         account.totp_last_step = accepted
         return
     _count_failure(session, account, email=account.email, now=now, reason="code", is_known=is_known)
-    raise CodeNeeded("This code is not right, or was used already. Wait for the next one and try again.")
+    raise CodeNeeded(
+        "This code is not right, or was used already. Wait for the next one and try again.", account
+    )
 
 
 def _accepted_step(totp: pyotp.TOTP, code: str, *, now: datetime, after: int) -> int | None:
