@@ -8,10 +8,16 @@ browser's cache as a person's would be, and the best time counts; beside it how 
 
 from __future__ import annotations
 
-import re
 import sys
 
-from demo_pages import ID, PAGES, first_customer, follow, running_demo, sign_in  # a neighbor in this folder
+from demo_pages import (  # a neighbor in this folder
+    PAGES,
+    enable,
+    first_customer,
+    follow,
+    running_demo,
+    sign_in,
+)
 from playwright.sync_api import Page
 
 BAR = 200  # ms
@@ -24,16 +30,6 @@ PAINTED = """new Promise(done => {
   };
   seen();
 })"""
-
-
-def enable(page: Page, base: str, name: str) -> None:
-    """Switch the first customer's sync on and wait for its people."""
-    follow(page, base, f"/tenants?q={name}", rf"^/tenants/{ID}$")
-    page.get_by_role("link", name=re.compile("^Set Up")).click()
-    dialog = page.get_by_role("dialog")
-    dialog.get_by_role("button", name="Enable Sync").click()
-    dialog.get_by_role("link", name="Close", exact=True).click()
-    page.get_by_text("Enabled", exact=True).first.wait_for(timeout=120_000)
 
 
 def measure(page: Page, base: str, name: str) -> list[tuple[float, float, str]]:

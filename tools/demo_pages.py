@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -134,6 +134,18 @@ def first_customer(page: Page, base: str) -> str:
     """The name of the demo's Tenant that is mapped and has no sync yet."""
     follow(page, base, "/tenants?sort=name", rf"^/tenants/{ID}$")
     return page.get_by_role("heading", level=1).inner_text()
+
+
+def enable(page: Page, base: str, name: str, *, on_progress: Callable[[], None] = lambda: None) -> None:
+    """Enable a customer's sync with everything on All, and wait until its people are there; told while progress shows."""
+    follow(page, base, f"/tenants?q={name}", rf"^/tenants/{ID}$")
+    page.get_by_role("link", name=re.compile("^Set Up")).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Enable Sync").click()
+    dialog.get_by_role("link", name="Close", exact=True).wait_for()
+    on_progress()
+    dialog.get_by_role("link", name="Close", exact=True).click()
+    page.get_by_text("Enabled", exact=True).first.wait_for(timeout=120_000)
 
 
 def follow(page: Page, base: str, address: str, *links: str) -> None:

@@ -13,7 +13,15 @@ import re
 import sys
 from pathlib import Path
 
-from demo_pages import ID, PAGES, first_customer, follow, running_demo, sign_in  # a neighbor in this folder
+from demo_pages import (  # a neighbor in this folder
+    ID,
+    PAGES,
+    enable,
+    first_customer,
+    follow,
+    running_demo,
+    sign_in,
+)
 from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,14 +69,8 @@ class Photographer:
         self.shot("setup-problems", full=False)
 
     def enable(self, name: str) -> None:
-        """Enable with everything on All, and wait until the first run is over."""
-        follow(self.page, self._base, f"/tenants?q={name}", rf"^/tenants/{ID}$")
-        self.page.get_by_role("link", name=re.compile("^Set Up")).click()
-        self.page.get_by_role("dialog").get_by_role("button", name="Enable Sync").click()
-        self.page.get_by_role("dialog").get_by_role("link", name="Close", exact=True).wait_for()
-        self.shot("setup-progress", full=False)
-        self.page.get_by_role("dialog").get_by_role("link", name="Close", exact=True).click()
-        self.page.get_by_text("Enabled", exact=True).first.wait_for(timeout=120_000)
+        """The progress of the first run; enables with everything on All."""
+        enable(self.page, self._base, name, on_progress=lambda: self.shot("setup-progress", full=False))
 
     def pages(self, name: str) -> None:
         """Every page."""
