@@ -181,8 +181,8 @@ def error_page(
 ) -> Response:
     """An error as a page that says where to go; under htmx as a toast, so that what was entered stays.
 
-    link: a local path to where it can be put right; title: other words than the status has. portal.js lets htmx show what is aimed at #toasts in spite of
-    the error's status.
+    link: a local path to where it can be put right; title: other words than the status has. portal.js lets htmx show
+    what is aimed at #toasts in spite of the error's status.
     """
     db.session.rollback()
     title = _TITLES.get(status, "This did not work") if title is None else title

@@ -28,6 +28,9 @@ from portal.models import (
     UserSync,
 )
 
+UNLINKED = "unlinked already"
+"""Somebody chose to keep them: only a tenant that was removed takes Links along by itself."""
+
 
 @dataclass(frozen=True)
 class SyncedTenant:
@@ -71,7 +74,7 @@ class Listing:
     @property
     def is_settled(self) -> bool:
         """Nobody is linked to this tenant any more, and whoever it created and is here still was kept by choice."""
-        return not self.linked and all("unlinked already" in one.warnings for one in self.created)
+        return not self.linked and all(UNLINKED in one.warnings for one in self.created)
 
     @property
     def restored(self) -> list[Restoration]:
@@ -254,10 +257,8 @@ def clean_up(
 
 def _warnings(row: EndUser, microsoft_tenant_id: str, is_removed: bool) -> tuple[str, ...]:
     found = []
-    if (
-        row.link is None and not is_removed
-    ):  # a removed tenant takes its Links along; else somebody chose to keep them
-        found.append("unlinked already")
+    if row.link is None and not is_removed:
+        found.append(UNLINKED)
     if row.link is not None and row.link.microsoft_tenant_id != microsoft_tenant_id:
         found.append("linked to another Microsoft tenant by now")
     if row.edited_at is not None:
