@@ -311,6 +311,8 @@ HTMX_CONFIG = json.dumps(
         "disableInheritance": True,
         "allowScriptTags": False,
         "selfRequestsOnly": True,
+        # What has been swapped in works at once: otherwise, for 20 ms, a key pressed there would do nothing or leave the page.
+        "defaultSettleDelay": 0,
         "historyCacheSize": 0,
         "refreshOnHistoryMiss": True,
         "responseHandling": [

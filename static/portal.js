@@ -15,6 +15,13 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   typed = document.activeElement?.matches("#quick-search") ? document.activeElement.value : null;
   document.body.append(toasts);
   if (event.detail.target === toasts) Object.assign(event.detail, { shouldSwap: true, isError: false });
+  // A box checked since the search among its values was asked for would be lost with the list: the search goes again.
+  const { elt: search, formData } = event.detail.requestConfig;
+  if (!search.matches(".rc-find input")) return;
+  const section = search.name.replace(/_q$/, "");
+  if (String(new FormData(search.form).getAll(section)) === String(formData.getAll(section))) return;
+  event.detail.shouldSwap = false;
+  setTimeout(() => htmx.trigger(search, "search"));
 });
 
 document.addEventListener("htmx:beforeRequest", (event) => {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,10 @@ def tenant_page(tmp_path: Path, page: Page, guard: Guard) -> Iterator[str]:
         row = customers.organization(microsoft=microsoft)
         for name, department in (("Ada", "Fundraising"), ("Bo", "Fundraising"), ("Cy", "Legal")):
             customers.directory_user(microsoft, name, f"{name}@harborview.example", department=department)
+        for number in range(1, 12):  # so many offices that their section has a search (U2)
+            customers.directory_user(
+                microsoft, f"Dee {number}", f"dee{number}@harborview.example", office=f"Hall {number}"
+            )
         account = Account(
             email="a@rollcall.example", name="Ada", role=Role.ADMINISTRATOR.value, created_at=utcnow()
         )
@@ -60,14 +65,29 @@ def tenant_page(tmp_path: Path, page: Page, guard: Guard) -> Iterator[str]:
         db.engine.dispose()
 
 
+@contextmanager
+def held(page: Page, address: str) -> Iterator[Callable[[], None]]:
+    """Hold back the request that the block makes, until the caller lets it go on."""
+    waiting: list[Route] = []
+
+    def go_on() -> None:
+        while not waiting:
+            page.evaluate("() => true")  # the browser says so right after the request it has begun
+        waiting.pop().continue_()
+
+    page.route(address, lambda route: waiting.append(route), times=1)
+    with page.expect_request(address):
+        yield go_on
+
+
 def test_U6_from_set_up_to_processing_without_leaving_the_page(page: Page, tenant_page: str) -> None:
     page.goto(tenant_page)
     page.get_by_role("link", name="Set Up").first.click()
     dialog = page.get_by_role("dialog")
-    expect(dialog.locator("#match-line")).to_have_text("3 of 3 Microsoft users match")
+    expect(dialog.locator("#match-line")).to_have_text("14 of 14 Microsoft users match")
     dialog.locator("#department-section summary").click()
     dialog.get_by_role("checkbox", name="Fundraising").check()
-    expect(dialog.locator("#match")).to_contain_text("2 of 3")
+    expect(dialog.locator("#match")).to_contain_text("2 of 14")
     expect(dialog.locator("#department-choice")).to_have_text("Fundraising")
     dialog.get_by_role("button", name="Enable Sync").click()
     expect(dialog.get_by_role("heading", name="The sync is in progress")).to_be_visible()
@@ -128,11 +148,64 @@ def test_U5_a_count_that_comes_after_the_dialog_has_gone_on_is_let_go(page: Page
     expect(dialog.get_by_role("heading", name="Preview")).to_be_visible()
 
 
+def test_U5_a_box_checked_just_before_a_count_comes_in_is_counted_too(page: Page, tenant_page: str) -> None:
+    page.goto(tenant_page)
+    page.get_by_role("link", name="Set Up").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.locator("#department-section summary").click()
+    with held(page, "**/recount") as go_on:
+        dialog.get_by_role("checkbox", name="Fundraising").check()
+    dialog.get_by_role("checkbox", name="Legal").check()
+    go_on()
+    expect(dialog.locator("#match")).to_contain_text("3 of 14")
+    expect(dialog.locator("#department-choice")).to_have_text("Fundraising, Legal")
+
+
+def test_U2_a_box_checked_just_before_found_values_come_in_stays_checked(
+    page: Page, tenant_page: str
+) -> None:
+    page.goto(tenant_page)
+    page.get_by_role("link", name="Set Up").first.click()
+    dialog = page.get_by_role("dialog")
+    section = dialog.locator("#office_location-section")
+    section.locator("summary").click()
+    with held(page, "**/values/office_location") as go_on:
+        section.get_by_role("searchbox").fill("Hall 1")
+    section.get_by_role("checkbox", name="Hall 2").check()
+    go_on()
+    expect(section.get_by_role("status")).to_contain_text("3 of 12 offices match")
+    expect(section.get_by_role("checkbox", name="Hall 3")).to_have_count(0)
+    expect(section.get_by_role("checkbox", name="Hall 2")).to_be_checked()
+
+
+def test_U13_a_key_pressed_while_the_list_behind_the_dialog_comes_in_is_not_lost(
+    page: Page, tenant_page: str
+) -> None:
+    page.goto(tenant_page)
+    opener = page.get_by_role("link", name="Set Up").first
+    opener.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    page.evaluate(  # Enter, pressed the moment the list has come in
+        """() => new MutationObserver((_, observer) => {
+            observer.disconnect();
+            setTimeout(() => document.activeElement.click());
+        }).observe(document.getElementById("organizations_table").parentElement, { childList: true })"""
+    )
+    with held(page, tenant_page) as go_on:
+        page.keyboard.press("Escape")
+    expect(opener).to_be_focused()
+    go_on()
+    expect(dialog.get_by_role("heading", name="Set Up Microsoft User Sync")).to_be_focused()
+
+
 def test_U13_what_goes_wrong_in_a_dialog_is_said_where_it_can_be_read_and_pressed(
     page: Page, tenant_page: str, guard: Guard
 ) -> None:
     guard.expect(400, "/rename")
-    page.goto(tenant_page)
+    with page.expect_response("**/sync-runs/running"):  # once the session has ended it may not be asked for
+        page.goto(tenant_page)
     page.get_by_role("link", name="Rename this Tenant").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Name").fill("Another name")
