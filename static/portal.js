@@ -16,20 +16,18 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   document.body.append(toasts);
   if (event.detail.target === toasts) Object.assign(event.detail, { shouldSwap: true, isError: false });
   // A box checked since the search among its values was asked for would be lost with the list: the search goes again.
-  const { elt: search, formData } = event.detail.requestConfig;
-  if (!search.matches(".rc-find input")) return;
-  const section = search.name.replace(/_q$/, "");
-  if (String(new FormData(search.form).getAll(section)) === String(formData.getAll(section))) return;
+  const { elt, formData } = event.detail.requestConfig;
+  const checked = (form) => String(form.getAll(elt.name.replace(/_q$/, "")));
+  if (!elt.matches(".rc-find input") || checked(new FormData(elt.form)) === checked(formData)) return;
   event.detail.shouldSwap = false;
-  setTimeout(() => htmx.trigger(search, "search"));
+  setTimeout(() => htmx.trigger(elt, "search"));
 });
 
 document.addEventListener("htmx:beforeRequest", (event) => {
   if (document.hidden && isPoll(event.detail.requestConfig.triggeringEvent, event.target)) event.preventDefault();
   if (event.detail.target === dialog && !dialog.open) opener = shownFor(document.activeElement);
   // An answer whose place is gone by now, as the live line's when the dialog shows the preview already, is let go.
-  const { elt, target } = event.detail;
-  elt.addEventListener("htmx:beforeOnLoad", (answer) => { if (!target.isConnected) answer.preventDefault(); }, { once: true });
+  event.detail.elt.addEventListener("htmx:beforeOnLoad", (answer) => { if (!answer.detail.target.isConnected) answer.preventDefault(); }, { once: true });
 });
 
 document.addEventListener("htmx:afterSwap", (event) => {
@@ -40,8 +38,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
   }
   if (event.detail.target === dialog) {
     if (dialog.innerHTML.trim() && !dialog.open) dialog.showModal();
-    const heading = dialog.querySelector("h1, h2");
-    const first = dialog.querySelector("[data-focus]") ?? heading;
+    const heading = dialog.querySelector("h1, h2"), first = dialog.querySelector("[data-focus]") ?? heading;
     first?.setAttribute("tabindex", "-1");
     first?.focus();
     if (heading?.id) dialog.setAttribute("aria-labelledby", heading.id);
@@ -94,10 +91,7 @@ document.addEventListener("change", (event) => {
 });
 
 // "Clear selection": the bar goes, so focus returns to where a selection begins.
-document.addEventListener("reset", (event) => setTimeout(() => {
-  count(event.target);
-  event.target.querySelector("[data-select-all]")?.focus();
-}));
+document.addEventListener("reset", ({ target }) => setTimeout(() => { count(target); target.querySelector("[data-select-all]")?.focus(); }));
 
 const isPoll = (triggeringEvent, element) => triggeringEvent === undefined || element.hasAttribute("data-poll");
 function count(form) {
