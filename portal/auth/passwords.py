@@ -10,7 +10,8 @@ MAX_LENGTH = 512
 
 _hasher = PasswordHasher()
 # Verified against when there is no such account, so that the time taken tells nobody which addresses exist.
-_NOBODY = _hasher.hash("nobody has this password")
+# Written out: to make it takes a tenth of a second, at each start of each command.
+_NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$f45PGQ0tSyvSEfbQ6VtKig$A+g+3cNsd052AF4Y2ab+qh+TX+egP0MhSVPp6byuqQk"
 
 
 def problem_with(password: str) -> str | None:
