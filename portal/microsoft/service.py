@@ -172,8 +172,11 @@ def reconnect(row: MicrosoftTenant, proof: Proof) -> None:
 
 
 def request_read(row: MicrosoftTenant) -> None:
-    """Ask for a read of people, groups and licenses; it starts by itself after the commit and ``wake()``."""
-    row.read_requested_at = row.read_requested_at or utcnow()
+    """Ask for a read of people, groups and licenses; it starts by itself after the commit and ``wake()``.
+
+    One that goes on already may have passed what is wanted: another follows it.
+    """
+    row.read_requested_at = utcnow()
     db.session.flush()
 
 

@@ -79,13 +79,7 @@ class AtWork:
         return ids
 
     def read(self) -> None:
-        """Read the first Microsoft tenant now and wait for the end; not of a read that had begun before."""
-
-        def is_idle() -> bool:
-            with self.api.application.app_context():
-                return db.session.get_one(MicrosoftTenant, self.home_id).lease_owner is None
-
-        wait_until(is_idle, "the read before this one")
+        """Read the first Microsoft tenant now and wait for the end."""
         with self.api.application.app_context():
             mark_write(db.session())
             row = db.session.get_one(MicrosoftTenant, self.home_id)

@@ -245,3 +245,19 @@ def test_G2_a_tenant_that_can_be_read_again_brings_all_its_syncs_back(world):
     world.runner().run_tenant(world.tenant_id, "me")
     world.now = world.tenant().next_run_at
     assert tick(world) == 1
+
+
+def test_U5_a_read_asked_for_while_another_goes_on_follows_it(world):
+    def ask(label=""):
+        if label in ("", "after last people"):
+            world.hook = lambda label: None
+            with write_session(world.sessions) as session:
+                session.get_one(MicrosoftTenant, world.tenant_id).read_requested_at = utcnow()
+                session.commit()
+
+    ready(world)
+    world.commits.clear()
+    ask()
+    world.hook = ask
+    world.runner().run_tenant(world.tenant_id, "me")
+    assert (world.commits.count("read finished"), world.tenant().read_requested_at) == (2, None)

@@ -6,6 +6,7 @@ conclusions from absence (G3, L2). A read that fails anywhere leaves rows, but n
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from portal.engine import cadence
@@ -26,11 +27,12 @@ def read(reading: Reading, *, full: bool = False, groups: frozenset[str] = froze
     with reading.sessions() as session:
         tenant = session.get_one(MicrosoftTenant, reading.tenant_id)
         directory_id, last_full = tenant.directory_id, tenant.last_full_read_at
+        asked_at = tenant.read_requested_at
     _check_tenant(reading, directory_id)
     read_people(reading, result, full=full or cadence.full_read_due(last_full, reading.now()))
     read_groups(reading, result, groups)
     read_licenses(reading, result)
-    _finish(reading)
+    _finish(reading, asked_at)
     return result
 
 
@@ -50,12 +52,14 @@ def _check_tenant(reading: Reading, directory_id: str) -> None:
         session.commit()
 
 
-def _finish(reading: Reading) -> None:
+def _finish(reading: Reading, asked_at: datetime | None) -> None:
+    """``asked_at``: the request that this read answers; one that came in while it went on wants a read of its own."""
     now = reading.now()
     with write_session(reading.sessions) as session:
         tenant = session.get_one(MicrosoftTenant, reading.tenant_id)
         tenant.last_synced_at = now
-        tenant.read_requested_at = None
+        if tenant.read_requested_at == asked_at:
+            tenant.read_requested_at = None
         tenant.throttled_until = None
         if tenant.slow_due_at is None:
             tenant.slow_due_at = now
