@@ -18,6 +18,7 @@ from portal.errors import Invalid
 MAX_PER_PAGE = 500
 SAMPLE = 200  # rows looked at to guess how many fit
 WALKED_TO_SORTED = 2  # what a row passed on the walk along an index costs, beside one that is sorted
+LOOKED_AT = 1  # index entries looked at for the page, per row that fits, before these are fetched and sorted: a fraction of that
 SORTED = 50_000  # rows that are sorted at most, should those that fit stand together further down
 
 
@@ -197,13 +198,23 @@ def fetch_by_id(
     size = min(current.per_page, total - first)
     if size <= 0:
         return current
-    wanted = (key.among(names),) if names and total <= SORTED else (scope, *conditions)
     is_far = first > total // 2
     if is_far:  # walk from the nearer end
         sort = current.sort
-        turned = replace(current, sort=sort.removeprefix("-") if sort.startswith("-") else f"-{sort}")
+        way = replace(current, sort=sort.removeprefix("-") if sort.startswith("-") else f"-{sort}")
         first = total - first - size
-    window = order(select(tie).where(*wanted), turned if is_far else current, spec, tie=tie)
+    else:
+        way = current
+    if not names or total > SORTED:
+        wanted = (scope, *conditions)
+    elif (
+        key.passes(session, order(select(tie).where(scope), way, spec, tie=tie), names, LOOKED_AT * total)
+        >= first + size
+    ):
+        wanted = (scope, key.passed(names))
+    else:
+        wanted = (key.among(names),)
+    window = order(select(tie).where(*wanted), way, spec, tie=tie)
     shown = list(session.scalars(window.limit(size).offset(first)))
     place = {row_id: -number if is_far else number for number, row_id in enumerate(shown)}
     loaded = session.scalars(rows.where(tie.in_(shown))).unique().all()
@@ -226,8 +237,25 @@ class _RowKey:
     def among(self, names: str) -> ColumnElement[bool]:
         """True for the rows whose keys are in such a text; one parameter, however many they are."""
         if self.is_sqlite:
-            return self.column.in_(select(func.json_each(f"[{names}]").table_valued("value").c.value))
+            return self.column.in_(_values(names))
         return self.column == func.any(func.string_to_array(names, ","))
+
+    def passed(self, names: str) -> ColumnElement[bool]:
+        """The same, asked of rows that come along an index: SQLite is kept from fetching each of ``names`` instead."""
+        return literal_column(f"+{self.column}").in_(_values(names))
+
+    def passes(self, session: Session, in_order: Select[Any], names: str, rows: int) -> int:
+        """How many of ``names`` are among the first ``rows`` of ``in_order``; 0 for a database that decides by itself."""
+        if not self.is_sqlite:
+            return 0
+        start = in_order.with_only_columns(self.column.label("key")).limit(rows).subquery()
+        near = select(func.count()).select_from(start).where(start.c.key.in_(_values(names)))
+        return session.scalar(near) or 0
+
+
+def _values(names: str) -> Select[Any]:
+    """Row numbers as SQLite reads them from one parameter, however many they are."""
+    return select(func.json_each(f"[{names}]").table_valued("value").c.value)
 
 
 def _is_soon_found(

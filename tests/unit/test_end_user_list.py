@@ -98,11 +98,12 @@ def page(session, *, strict=True, **asked):
     )
 
 
-@pytest.fixture(params=["walked", "sorted", "walked though few were expected"])
+@pytest.fixture(params=["walked", "sorted", "found by name on the walk", "walked though few were expected"])
 def way(request, monkeypatch):
     """How a page of those that fit is found: each way must find the same."""
     monkeypatch.setattr(listing, "WALKED_TO_SORTED", 0 if request.param == "walked" else 1e9)
-    monkeypatch.setattr(listing, "SORTED", 1e9 if request.param == "sorted" else 0)
+    monkeypatch.setattr(listing, "SORTED", 0 if request.param == "walked though few were expected" else 1e9)
+    monkeypatch.setattr(listing, "LOOKED_AT", 1000 if request.param == "found by name on the walk" else 0)
 
 
 @pytest.mark.parametrize("q", ["", "person"])
