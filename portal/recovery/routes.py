@@ -21,7 +21,7 @@ from portal.user_sync import service as user_sync
 
 bp = Blueprint("recovery", __name__, url_prefix="/organizations/<organization_id>/recovery")
 
-SHOWN = 100  # check boxes on one page; one more stands for all others
+SHOWN = 50  # check boxes on one page; one more stands for all others
 NAMED = 500  # names in the question whether these shall go
 
 
