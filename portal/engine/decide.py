@@ -394,29 +394,33 @@ class _Work:
             "moves_link_from": claim.moves_from,
             "sets_disabled": disabled,
         }
-        if claim.email_clash is not None:
-            self._conflict(
-                user,
-                Reason.EMAIL_CLASH,
-                other=claim.other_object_id,
-                other_end_user_id=claim.email_clash or None,
-                **details,
-            )
-        elif claim.by is not MatchedBy.LINK:
-            self._say(user, Action.LINK, claim.reason, **details)
+        if claim.by is not MatchedBy.LINK:
+            action, reason = Action.LINK, claim.reason
         elif disabled and not was_disabled:
-            self._say(user, Action.MARK_DISABLED, Reason.ACCOUNT_DISABLED, **details)
+            action, reason = Action.MARK_DISABLED, Reason.ACCOUNT_DISABLED
         elif was_disabled and not disabled:
-            self._say(user, Action.MARK_ENABLED, Reason.ACCOUNT_ENABLED, **details)
+            action, reason = Action.MARK_ENABLED, Reason.ACCOUNT_ENABLED
         elif changes:
-            self._say(user, Action.UPDATE, Reason.FIELDS_DIFFER, **details)
+            action, reason = Action.UPDATE, Reason.FIELDS_DIFFER
+        elif row.link is not None and not row.link.is_in_scope:
+            action, reason = Action.LEAVE, Reason.BACK_IN_SCOPE
+        elif user.account_enabled is False and not disabled:
+            action, reason = Action.LEAVE, Reason.DISABLED_BUT_READ_INCOMPLETE
         else:
-            reason = Reason.UP_TO_DATE
-            if row.link is not None and not row.link.is_in_scope:
-                reason = Reason.BACK_IN_SCOPE
-            elif user.account_enabled is False and not disabled:
-                reason = Reason.DISABLED_BUT_READ_INCOMPLETE
-            self._say(user, Action.LEAVE, reason, **details)
+            action, reason = Action.LEAVE, Reason.UP_TO_DATE
+        if claim.email_clash is None:
+            self._say(user, action, reason, **details)
+            return
+        if action in {Action.UPDATE, Action.LEAVE}:
+            reason = Reason.CONFLICT_IGNORED
+        self._conflict(
+            user,
+            Reason.EMAIL_CLASH,
+            other=claim.other_object_id,
+            other_end_user_id=claim.email_clash or None,
+            ignored=(action, reason),
+            **details,
+        )
 
     def _out_of_scope(self, user: RemoteUser, row: EndUserState | None) -> None:
         """L3: updates stop; being disabled or enabled in Microsoft is a fact and still marked."""
@@ -471,18 +475,19 @@ class _Work:
         other: str | None = None,
         other_end_user_id: str | None = None,
         end_user: EndUserState | None = None,
+        ignored: tuple[Action, Reason] = (Action.LEAVE, Reason.CONFLICT_IGNORED),
         **details: Any,
     ) -> None:
+        """``ignored``: what becomes of the user once a person has settled it with "ignore" (M7)."""
         self._say(user, Action.CONFLICT, reason, end_user=end_user, **details)
         decision = replace(
             self.decisions[user.object_id], other_object_id=other, other_end_user_id=other_end_user_id
         )
         key = conflict_key(decision)
         decision = replace(decision, conflict_key=key)
-        if key in self.snapshot.ignored_conflicts and not decision.changes:
-            decision = replace(decision, action=Action.LEAVE, reason=Reason.CONFLICT_IGNORED)
-        elif key in self.snapshot.ignored_conflicts:
-            decision = replace(decision, action=Action.UPDATE, reason=Reason.CONFLICT_IGNORED)
+        if key in self.snapshot.ignored_conflicts:
+            action, reason = ignored
+            decision = replace(decision, action=action, reason=reason)
         self.decisions[user.object_id] = decision
 
     def _say(

@@ -59,9 +59,7 @@ def needs_writing(decision: Decision, loaded: Loaded) -> bool:
     """False for a decision that would leave everything as it is: a second run writes nothing."""
     if decision.action is not Action.LEAVE:
         return True
-    if decision.end_user_id is None or decision.reason is Reason.CONFLICT_IGNORED:
-        return False
-    return _mark_changes(decision, loaded) != {}
+    return decision.end_user_id is not None and _mark_changes(decision, loaded) != {}
 
 
 def chunks(decisions: Sequence[Decision], size: int) -> Iterable[list[Decision]]:

@@ -329,6 +329,23 @@ def test_M7_ignore_and_link_settle_a_conflict(world):
     assert world.sync().counts["linked"] == 1
 
 
+def test_M7_L1_who_has_an_ignored_clash_of_addresses_still_gets_marks_and_licenses(world):
+    started(world, 2)
+    world.person("Kim", "taken@x.example")
+    world.directory.change("u00", mail="taken@x.example")
+    assert world.sync().counts["conflicts"] == 1
+    with world.sessions() as session:
+        session.query(Conflict).update({"resolution": "ignore", "resolved_at": world.now})
+        session.commit()
+    world.directory.change("u00", assignedLicenses=[{"skuId": "05e9a617-0261-4cee-bb44-138d3ef5d965"}])
+    assert world.sync().counts["conflicts"] == 0
+    with world.sessions() as session:
+        assert session.query(Link).filter_by(object_id="u00").one().is_licensed
+    world.directory.change("u00", accountEnabled=False)
+    assert (world.sync().counts["disabled"], world.people()["u00@x.example"][2]) == (1, "disabled")
+    assert world.sync().counts["unchanged"] == 2
+
+
 def test_W4_M2_who_came_back_with_an_address_that_somebody_else_has_is_linked_and_updated(world):
     """The Link moves, the other fields follow, the address is the conflict; nothing is said that is not so."""
     world.directory.put(account("old", onPremisesImmutableId="im"))

@@ -248,6 +248,21 @@ def test_W4_two_linked_people_who_both_get_one_address():
     assert (said(ignored["b"]), len(ignored["b"].changes)) == ((Action.UPDATE, Reason.CONFLICT_IGNORED), 1)
 
 
+def test_M7_L1_an_ignored_clash_of_addresses_keeps_nobody_from_being_marked_or_recognized():
+    def told(user, *links):
+        people = [person(str(n), f"{n}@x.example", link=link, display_name="A") for n, link in enumerate(links, 1)]
+        people.append(person("9", "taken@x.example"))
+        (key,) = {d.conflict_key for d in decisions([user], people).values() if d.action is Action.CONFLICT}
+        return decisions([user], people, ignored_conflicts=frozenset({key}))["a"]
+
+    there, off = remote("a", "taken@x.example", display_name="A"), remote("a", "taken@x.example", display_name="A", account_enabled=False)
+    assert said(told(there, linked("a"))) == (Action.LEAVE, Reason.CONFLICT_IGNORED)
+    assert said(told(off, linked("a"))) == (Action.MARK_DISABLED, Reason.ACCOUNT_DISABLED)
+    assert said(told(there, linked("a", is_disabled=True))) == (Action.MARK_ENABLED, Reason.ACCOUNT_ENABLED)
+    back = told(replace(there, immutable_id="im"), linked("gone", immutable_id="im"))
+    assert (said(back), back.moves_link_from) == ((Action.LINK, Reason.MATCHED_BY_IMMUTABLE_ID), "gone")
+
+
 def test_W4_a_chain_that_cannot_move_stops_where_it_must():
     users = [remote("a", "b@x.example"), remote("b", "held@x.example")]
     people = [
