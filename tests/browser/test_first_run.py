@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,9 @@ def test_P11_the_token_from_the_log_makes_the_administrator_once(
         page.get_by_label("Password").fill("correct horse battery")
         page.get_by_role("button", name="Create administrator").click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Dashboard")
-        page.get_by_role("link", name="Settings").click()
+        # its question for running syncs may not come after the sign-out
+        with page.expect_response("**/sync-runs/running") if script else nullcontext():
+            page.get_by_role("link", name="Settings").click()
         expect(page.get_by_role("heading", level=1)).to_be_visible()
 
         page.get_by_role("button", name="Account: Ada Admin, Administrator").click()
