@@ -23,8 +23,8 @@ class Advice:
 
 _WRONG_VALUE = "Microsoft does not accept the portal's client secret. Enter the secret's Value, not its Secret ID, in Settings; check that nothing was cut off."
 _CERT = "Microsoft does not accept the portal's certificate. Upload it to the app registration, compare the thumbprints, and check this server's clock."
-_CONSENT = "This Microsoft tenant has not given the portal its consent, or withdrew it. Press Reconnect and let their administrator consent."
-_DISABLED = "The customer switched the portal's app off. Their administrator turns on 'Enabled for users to sign-in' on the enterprise application, or consents again with Reconnect."
+_CONSENT = "This Microsoft tenant has not given the portal its consent, or withdrew it. Press Reconnect and let their administrator accept the permissions."
+_DISABLED = "The customer switched the portal's app off. Their administrator turns on 'Enabled for users to sign-in' on the enterprise application. Or press Reconnect and let them accept the permissions."
 _NO_TENANT = "There is no such Microsoft tenant. Check the tenant id or domain, and whether it belongs to another cloud."
 _LATER = "Microsoft's sign-in has trouble of its own just now. The portal tries again by itself."
 _REGISTRATION = "The permissions of the app registration are not set up right. Compare them with the list in Settings, then consent again."
@@ -48,7 +48,7 @@ CODES: Mapping[int, Advice] = {
     50012: Advice("credential", _CERT),
     700016: Advice(
         "not_consented",
-        "Microsoft does not know the portal's app in this tenant: consent was not given, or the client id or the tenant is wrong. Press Reconnect and let their administrator consent.",
+        "Microsoft does not know the portal's app in this tenant: consent was not given, or the client id or the tenant is wrong. Press Reconnect and let their administrator accept the permissions.",
         minutes=True,
     ),
     7000229: Advice("not_consented", _CONSENT, minutes=True),
@@ -60,7 +60,7 @@ CODES: Mapping[int, Advice] = {
     ),
     90094: Advice(
         "not_consented",
-        "An administrator has to consent: send them the link from Connect a Microsoft tenant.",
+        "An administrator has to consent: send them the consent link from Settings.",
     ),
     90095: Advice(
         "not_consented",
@@ -181,6 +181,16 @@ def token_error(result: Mapping[str, Any]) -> SourceError:
     if advice.kind == "try_later":
         return SourceTransient(f"{advice.text} ({code})", code=code)
     return SourceAuthError(f"{advice.text} ({code})", code=code)
+
+
+def before_connecting(advice: str) -> str:
+    """For a tenant that is not connected yet: what its page calls Reconnect is Ask for consent there (C2, C3)."""
+    return advice.replace("Reconnect", "Ask for consent")
+
+
+def cause(advice: str) -> str:
+    """Without the sentence that names the button, for pages of a consent that was just given, which have their own (C2)."""
+    return re.sub(r" [^.]*\bReconnect\b[^.]*\.", "", advice)
 
 
 def consent_error(error: str, description: str) -> str:

@@ -195,7 +195,7 @@ class GraphDirectory:
                 CheckResult(
                     "Token",
                     "missing_permission",
-                    "The token carries no permission at all: nothing was consented. Press Reconnect and let their administrator consent.",
+                    "The token carries no permission at all: nothing was consented. Press Reconnect and let their administrator accept the permissions.",
                 )
             ]
         return results + [self._checked(*line) for line in self._lines(roles or ())]

@@ -26,13 +26,14 @@ from portal.errors import (
 )
 from portal.extensions import db
 from portal.graph.clouds import CLOUDS
-from portal.graph.explain import CODES, aadsts, consent_error
+from portal.graph.explain import CODES, aadsts, cause, consent_error
 from portal.microsoft import gateway, service
 from portal.models import ConsentRequest, MicrosoftTenant
 from portal.runtime import runtime
 
 LIFE = timedelta(minutes=15)
 PATIENCE = timedelta(minutes=5)
+START = "/microsoft-tenants/connect"
 NOT_OURS = "This answer does not belong to a request of this browser, was used already, or came too late. Start again."
 
 
@@ -89,7 +90,7 @@ def finish(answer: Mapping[str, str], *, browser: str) -> str:
     digest = hash_token(answer.get("state", ""))
     row = db.session.get(ConsentRequest, digest)
     if row is None or row.session_id != browser or row.used_at is not None or row.expires_at <= now:
-        raise Refused(NOT_OURS, link="/microsoft-tenants/connect")
+        raise Refused(NOT_OURS, link=START)
     expected = row.directory_id
     used = db.session.execute(
         update(ConsentRequest)
@@ -97,21 +98,20 @@ def finish(answer: Mapping[str, str], *, browser: str) -> str:
         .values(used_at=now, directory_id=None)
     )
     if used.rowcount != 1:  # type: ignore[attr-defined]
-        raise Refused(NOT_OURS, link="/microsoft-tenants/connect")
+        raise Refused(NOT_OURS, link=START)
     db.session.commit()  # single use, whatever comes next; and nothing is held while Microsoft is asked (T6)
     if "error" in answer:
         raise Refused(
-            consent_error(answer["error"], answer.get("error_description", "")),
-            link="/microsoft-tenants/connect",
+            consent_error(answer["error"], answer.get("error_description", "")), link=_again(expected)
         )
     candidate = answer.get("tenant", "").strip().lower()
     if answer.get("admin_consent", "").lower() != "true" or not _is_guid(candidate):
-        raise Refused("Microsoft's answer holds no consent. Start again.", link="/microsoft-tenants/connect")
+        raise Refused("Microsoft's answer holds no consent. Start again.", link=_again(expected))
     if expected is not None and candidate != expected:
         raise Refused(
             "The consent was given for another Microsoft tenant than the one that was asked for. Nothing was connected. "
             "Let an administrator of the right tenant sign in.",
-            link="/microsoft-tenants/connect",
+            link=_again(expected),
         )
     db.session.execute(
         update(ConsentRequest).where(ConsentRequest.state_hash == digest).values(directory_id=candidate)
@@ -123,7 +123,7 @@ def finish(answer: Mapping[str, str], *, browser: str) -> str:
 def attempt(request_id: str, *, browser: str) -> MicrosoftTenant:
     """Prove the tenant that consented and connect it. The caller commits.
 
-    Raises NotYet while it may still come, Refused, Source errors and Invalid when it will not.
+    Raises NotYet while it may still come, Refused and Invalid when it will not.
     """
     row = waiting(request_id, browser=browser)
     candidate, cloud, since = row.directory_id or "", row.cloud, row.used_at or utcnow()
@@ -132,15 +132,16 @@ def attempt(request_id: str, *, browser: str) -> MicrosoftTenant:
     try:
         proof = gateway.prove(runtime().settings, registration, directory_id=candidate, cloud=cloud)
     except SourceError as error:
+        advice, link = cause(error.advice), _again(candidate)
         if not _may_pass(error):
-            raise
+            raise Refused(advice, link=link) from error
         waited = utcnow() - since
         if waited < PATIENCE:
-            raise NotYet(error.advice, seconds=_pause(waited)) from error
+            raise NotYet(advice, seconds=_pause(waited)) from error
+        advice += f" The portal tried for {PATIENCE.seconds // 60} minutes. When the reason is gone, "
         raise Refused(
-            f"{error.advice} The portal tried for {PATIENCE.seconds // 60} minutes. When the reason is gone, connect by "
-            "tenant ID: consent need not be given again.",
-            link="/microsoft-tenants/connect",
+            f"{advice}{'check the connection' if link != START else 'connect by tenant ID'}: consent need not be given again.",
+            link=link,
         ) from error
     present = db.session.scalar(
         select(MicrosoftTenant).where(MicrosoftTenant.directory_id == proof.directory_id)
@@ -151,11 +152,17 @@ def attempt(request_id: str, *, browser: str) -> MicrosoftTenant:
     return service.add(proof, cloud)
 
 
+def _again(directory_id: str | None) -> str:
+    """Where a consent starts again: a connected tenant is reconnected, another is connected."""
+    row = db.session.scalar(select(MicrosoftTenant.id).where(MicrosoftTenant.directory_id == directory_id))
+    return f"/microsoft-tenants/{row}/reconnect" if row is not None else START
+
+
 def waiting(request_id: str, *, browser: str) -> ConsentRequest:
     """The accepted consent that waits for its proof. Raises Refused when it is not this browser's."""
     row = db.session.get(ConsentRequest, request_id)
     if row is None or row.session_id != browser or row.used_at is None or row.directory_id is None:
-        raise Refused(NOT_OURS, link="/microsoft-tenants/connect")
+        raise Refused(NOT_OURS, link=START)
     return row
 
 

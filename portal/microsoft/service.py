@@ -17,6 +17,7 @@ from portal.errors import Invalid, NeedsAdmin, NotFound, Refused, SourceError
 from portal.extensions import db
 from portal.graph import discovery
 from portal.graph.clouds import CLOUDS, DEFAULT, registered_in
+from portal.graph.explain import before_connecting
 from portal.listing import Listing, ListSpec, contains_text, fetch
 from portal.microsoft import credentials, gateway
 from portal.microsoft.credentials import AppRegistration
@@ -315,7 +316,8 @@ def _proven(wanted: str, cloud: str, registration: AppRegistration | None = None
         )
     except SourceError as error:
         code = f" ({error.code})" if error.code and error.code not in error.advice else ""
-        raise Invalid({"directory_id": [error.advice + code]}, error.advice + code) from error
+        advice = before_connecting(error.advice) + code
+        raise Invalid({"directory_id": [advice]}, advice) from error
 
 
 def _refuse_known(directory_id: str) -> None:

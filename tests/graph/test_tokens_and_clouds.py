@@ -5,7 +5,7 @@ import requests_mock as mocking
 
 from portal.errors import SourceAuthError, SourceTransient
 from portal.graph.clouds import CLOUDS, cloud
-from portal.graph.explain import CODES, aadsts, consent_error, token_error
+from portal.graph.explain import CODES, aadsts, before_connecting, cause, consent_error, token_error
 from portal.graph.tokens import TokenProvider, roles_of
 
 TENANT = "6b1f0f5e-1111-4c2a-9d1e-0a1b2c3d4e5f"
@@ -96,6 +96,17 @@ def test_C2_a_declined_consent_in_words():
     assert "declined" in consent_error("consent_required", "AADSTS65004: The user declined")
     assert "declined" in consent_error("access_denied", "")
     assert "<b>" not in consent_error("<b>odd</b>", "")
+
+
+def test_C2_C4_advice_names_the_button_of_the_page_it_is_on():
+    names = {number: advice.text for number, advice in CODES.items() if "consent" in advice.text.lower() or "Reconnect" in advice.text}
+    assert {700016, 7000229, 7000112} <= {number for number, text in names.items() if "press Reconnect" in text or "Press Reconnect" in text}
+    for text in names.values():
+        assert "Reconnect" not in before_connecting(text)
+        assert "Reconnect" not in cause(text) and cause(text).endswith(".")
+    full = token_error({"error_codes": [7000229]}).advice
+    assert "Press Ask for consent and let" in before_connecting(full)
+    assert cause(full) == "This Microsoft tenant has not given the portal its consent, or withdrew it. (AADSTS7000229)"
 
 
 def test_roles_are_read_for_diagnostics():

@@ -198,6 +198,7 @@ def test_C2_microsoft_may_take_minutes_and_the_page_tries_again(
     again = browser.send(wait, wait, htmx="consent_wait")
     assert again.status_code == 200 and "<html" not in again.text
     assert "every 5s" in again.text and "AADSTS7000229" in again.text
+    assert "Reconnect" not in again.text, "the page has no such button"
     assert Browser(app.test_client()).get(wait).status_code == 409, "it is this browser's"
     simulator.control.grant_consent(customer)
     done = browser.send(wait, wait, htmx="consent_wait")
@@ -221,6 +222,7 @@ def test_C2_after_five_minutes_the_page_says_what_to_do(
         db.session.commit()
     late = browser.send(wait, wait)
     assert late.status_code == 422 and "connect by tenant ID" in late.text
+    assert "Reconnect" not in late.text and 'href="/microsoft-tenants/connect">Start again' in late.text
     assert len(refusals(app)) == 1
 
 
@@ -251,6 +253,21 @@ def test_C2_a_connected_tenant_is_named_when_it_is_asked_for_again(
     assert browser.send("/microsoft-tenants/connect", "/microsoft-tenants/connect", **form).status_code == 303
     again = browser.send("/microsoft-tenants/consent", "/microsoft-tenants/connect", **form)
     assert again.status_code == 409 and "connected already" in again.text
+
+
+def test_C2_a_consent_asked_for_again_and_declined_starts_again_with_the_same_tenant(
+    app: Flask, browser: Browser, simulator: SimulatorServer
+) -> None:
+    form = {"directory_id": simulator.tenant_ids[0], "cloud": "global"}
+    browser.send("/microsoft-tenants/connect", "/microsoft-tenants/connect", **form)
+    with app.app_context():
+        path = f"/microsoft-tenants/{db.session.query(MicrosoftTenant).one().id}"
+    assert ">Reconnect<" in browser.get(path).text, "what the advice says to press"
+    address = browser.send(f"{path}/reconnect", path).headers["Location"]
+    answer = browser.get(decided(simulator, address, "decline"))
+    assert answer.status_code == 422 and "declined" in answer.text
+    assert f'action="{path}/reconnect"' in answer.text and 'href="/microsoft-tenants/connect"' not in answer.text
+    assert browser.send(f"{path}/reconnect", path).status_code == 303
 
 
 @pytest.fixture
@@ -286,7 +303,8 @@ def test_C3_C5_customers_are_connected_one_by_one_each_with_its_outcome_and_the_
         assert answer.status_code == 200 and "<html" not in answer.text
         lines[one] = answer.text
     assert "Show it" in lines[consented]
-    assert "Ask for consent" in lines[not_consented]
+    assert "Press Ask for consent and let" in lines[not_consented] and ">Ask for consent<" in lines[not_consented]
+    assert "Reconnect" not in lines[not_consented]
     assert "AADSTS700016" in lines[not_consented] and "every 1s" not in lines[not_consented]
     with app.app_context():
         row = db.session.query(MicrosoftTenant).filter_by(directory_id=consented).one()
