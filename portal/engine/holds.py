@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.clock import iso
 from portal.engine import writer
 from portal.engine.decide import plan
 from portal.engine.guards import hold_key
@@ -45,9 +48,8 @@ def apply_held(session: Session, run: SyncRun, actor: str, now: datetime) -> Non
         _count(counts, decision)
     counts["unchanged"] = counts.get("unchanged", 0) + counts.get("held", 0)
     counts["held"] = 0
-    _settle(
-        session, run, sync, "applied", counts, f"{len(done)} held decisions were applied by {actor}.", now
-    )
+    run.held = {**(run.held or {}), "state": "applied", "left_out": len(rows) - len(done)}
+    _settle(session, run, sync, counts, actor, now)
 
 
 def dismiss_held(session: Session, run: SyncRun, actor: str, now: datetime) -> None:
@@ -64,9 +66,8 @@ def dismiss_held(session: Session, run: SyncRun, actor: str, now: datetime) -> N
         held=0, unchanged=counts.get("unchanged", 0) + others, skipped=counts.get("skipped", 0) + creations
     )
     counts["in_scope"] = counts.get("in_scope", 0) - creations
-    _settle(
-        session, run, sync, "dismissed", counts, f"{len(rows)} held decisions were dismissed by {actor}.", now
-    )
+    run.held = {**(run.held or {}), "state": "dismissed"}
+    _settle(session, run, sync, counts, actor, now)
 
 
 def _waiting(session: Session, run: SyncRun) -> UserSync:
@@ -111,18 +112,16 @@ def _left_out(row: Change, now: datetime) -> Change:
     )
 
 
+def decided(held: Mapping[str, Any], actor: str, now: datetime) -> dict[str, Any]:
+    """A hold with who decided it, and when: what its run's page says from then on."""
+    return {**held, "decided_by": actor, "decided_at": iso(now)}
+
+
 def _settle(
-    session: Session,
-    run: SyncRun,
-    sync: UserSync,
-    state: str,
-    counts: dict[str, int],
-    note: str,
-    now: datetime,
+    session: Session, run: SyncRun, sync: UserSync, counts: dict[str, int], actor: str, now: datetime
 ) -> None:
-    run.held = {**(run.held or {}), "state": state}
+    run.held = decided(run.held or {}, actor, now)
     run.status, run.counts = "succeeded", counts
-    run.warnings = [*run.warnings, note]
     if sync.hold_run_id == run.id:
         sync.hold_run_id = None
     sync.updated_at = now

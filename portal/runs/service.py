@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, case, func, or_, select
@@ -11,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, case, func, or_, select
 from portal import audit, csvio
 from portal.clock import utcnow
 from portal.engine import explain, holds, undo
+from portal.engine.normalize import parse_time
 from portal.engine.records import Action, Counts, Reason
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
@@ -144,6 +146,8 @@ class HoldFacts:
     """What the paused page says (G1). state: waiting | applied | dismissed; people: the first names.
 
     is_replaced: nobody had decided when a later run decided anew; replaced_by: that run, while it is kept.
+    decided_by, decided_at: who did, and when; left_out: of what was applied, who had changed meanwhile;
+    is_disabled: it went with the sync, which was disabled.
     """
 
     kind: str
@@ -154,6 +158,10 @@ class HoldFacts:
     people: tuple[str, ...]
     is_replaced: bool = False
     replaced_by: str | None = None
+    decided_by: str = ""
+    decided_at: datetime | None = None
+    left_out: int = 0
+    is_disabled: bool = False
 
 
 def hold_facts(run: SyncRun, shown: int = 200) -> HoldFacts | None:
@@ -184,6 +192,10 @@ def hold_facts(run: SyncRun, shown: int = 200) -> HoldFacts | None:
         people=tuple(names),
         is_replaced=bool(later),
         replaced_by=later if later and db.session.get(SyncRun, later) is not None else None,
+        decided_by=str(run.held.get("decided_by", "")),
+        decided_at=parse_time(run.held.get("decided_at")),
+        left_out=int(run.held.get("left_out", 0)),
+        is_disabled=bool(run.held.get("is_disabled")),
     )
 
 

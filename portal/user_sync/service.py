@@ -17,7 +17,7 @@ from sqlalchemy import func, or_, select, update
 
 from portal import audit
 from portal.clock import utcnow
-from portal.engine import cadence
+from portal.engine import cadence, holds
 from portal.engine import options as engine_options
 from portal.engine import preview as engine_preview
 from portal.engine.records import SECTIONS
@@ -413,7 +413,8 @@ def _drop_hold(row: UserSync) -> None:
     row.hold_run_id = None
     if held is None or held.held is None:
         return
-    held.held = {**held.held, "state": "dismissed"}
+    ended = {**held.held, "state": "dismissed", "is_disabled": True}
+    held.held = holds.decided(ended, audit.current_actor().name, utcnow())
     held.status = "succeeded"
     db.session.execute(
         update(Change).where(Change.run_id == held.id, Change.state == "held").values(state="dismissed")

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from portal.clock import utcnow
+from portal.engine.records import SECTIONS
 from portal.extensions import db
 from portal.models import (
     AuditEvent,
@@ -232,8 +233,36 @@ def test_G1_dismissing_lets_the_sync_go_on(client_as, app, customer):
         run = db.session.get(SyncRun, customer["run"])
         assert (run.status, run.held["state"]) == ("succeeded", "dismissed")
         assert db.session.scalar(db.select(UserSync)).hold_run_id is None
+    page = browser.get(f"/sync-runs/{customer['run']}").text
+    assert "Dismissed by administrator@rollcall.example, " in page and "rc-guard-warn" not in page
     again = browser.send(f"/sync-runs/{customer['run']}/held/dismiss")
     assert again.status_code == 409 and "Nothing of this run is held back" in again.get_data(as_text=True)
+
+
+def test_G1_an_applied_hold_is_told_as_done_by_whom_and_when_and_not_as_a_warning(client_as, app, customer):
+    address, browser = f"/sync-runs/{customer['run']}", client_as()
+    with app.app_context():
+        sync = db.session.scalars(db.select(UserSync)).one()
+        sync.filters = {name: {"all": True, "values": []} for name in SECTIONS}
+        db.session.commit()
+    assert browser.send(f"{address}/held/apply").status_code == 303
+    with app.app_context():
+        run = db.session.get(SyncRun, customer["run"])
+        assert (run.status, run.held["left_out"], run.warnings) == ("succeeded", 2, [])
+        run.held = {**run.held, "left_out": 1}
+        db.session.commit()
+    hold = browser.get(address).text.partition('id="hold"')[2].partition("</section>")[0]
+    assert "alert-success" in hold and "alert-warning" not in hold and "that was applied" in hold
+    assert "Applied to 1 person by administrator@rollcall.example, <time datetime=" in hold
+    assert "1 person had changed since, here or in Microsoft, and was left out." in hold
+
+
+def test_G1_L5_a_hold_that_went_with_its_sync_says_who_disabled_it(client_as, customer):
+    browser = client_as(Role.TECHNICIAN)
+    assert browser.send(f"/organizations/{customer['organization']}/user-sync/disable").status_code == 303
+    page = browser.get(f"/sync-runs/{customer['run']}").text
+    assert "technician@rollcall.example disabled the User Sync, <time datetime=" in page
+    assert "Dismissed by" not in page and "Nothing of it was applied." in page
 
 
 def test_G1_a_hold_that_a_later_run_replaced_is_not_said_to_be_dismissed(client_as, app, customer):
