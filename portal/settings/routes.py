@@ -364,7 +364,7 @@ def revoke_token(token_id: str) -> Response:
 @requires(Role.ADMINISTRATOR)
 def notifications() -> Response:
     """Where alerts go (O2)."""
-    form, delivered = NotificationsForm(), None
+    form, tested = NotificationsForm(), None
     targets = notify.targets(db.session(), runtime().box)
     if form.submitted():
         try:
@@ -372,7 +372,7 @@ def notifications() -> Response:
                 notice = notify.Notice(
                     "test", "Rollcall: a test", "Alerts about syncs that need somebody arrive here."
                 )
-                delivered = notify.deliver(targets, notice)
+                tested = notify.deliver(targets, notice)
             else:
                 lines = text(form.targets).splitlines()
                 by = audit.current_actor().name
@@ -384,7 +384,7 @@ def notifications() -> Response:
         except Invalid as error:
             db.session.rollback()
             form.show(error)
-    return _page("notifications", form, kinds=[notify.kind_of(url) for url in targets], delivered=delivered)
+    return _page("notifications", form, stored=[notify.name_of(url) for url in targets], tested=tested)
 
 
 @bp.get("/audit")

@@ -89,9 +89,24 @@ def test_O4_the_audit_log_is_told_in_words(app, client_as):
 def test_O2_saving_no_target_says_that_nobody_is_notified(client_as):
     owner = client_as("administrator")
     saved = owner.send("/settings/notifications", {"targets": "json://127.0.0.1:9/hook", "do": "save"}, follow_redirects=True)
-    assert "Stored: json." in saved.text and "with nothing entered, it removes them" in saved.text
+    assert "Stored: json at 127.0.0.1." in saved.text and "with nothing entered, it removes them" in saved.text
     gone = owner.send("/settings/notifications", {"targets": "", "do": "save"}, follow_redirects=True)
     assert "No target is stored: nobody is notified." in gone.text and "Stored:" not in gone.text
+
+
+def test_O2_a_test_that_fails_says_of_which_target_and_why(client_as, requests_mock):
+    owner = client_as("administrator")
+    requests_mock.post("http://good.example/hook", status_code=204)
+    requests_mock.post("https://gone.example/s3cret", status_code=410)
+    targets = "json://good.example/hook\njsons://ann:pa55@gone.example/s3cret"
+    owner.send("/settings/notifications", {"targets": targets, "do": "save"})
+    page = owner.send("/settings/notifications", {"do": "test"}).text
+    assert "1 of 2 targets took the test." in page
+    assert "Target 2, <bdi>jsons at gone.example</bdi>: It knows no such address" in page
+    assert "Target 1" not in page and "pa55" not in page and "s3cret" not in page
+    requests_mock.post("https://gone.example/s3cret", status_code=200)
+    page = owner.send("/settings/notifications", {"do": "test"}).text
+    assert "2 of 2 targets took the test." in page and "Target 2" not in page
 
 
 def test_P10_what_cannot_be_pressed_yet_is_not_shown_as_a_button(client_as):
