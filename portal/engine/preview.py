@@ -21,6 +21,7 @@ from portal.engine.records import (
     FilterSpec,
     HoldKind,
     HoldRule,
+    MatchedBy,
     Presence,
     RemoteUser,
 )
@@ -134,9 +135,6 @@ def explain(session: Session, organization_id: str, user: str, now: datetime) ->
         name: {"accepted": verdict.accepted, "value": names if name == "group" else verdict.value}
         for name, verdict in verdicts.items()
     }
-    match = None
-    if decision is not None and decision.end_user_id and decision.match is not None:
-        match = {"end_user_id": decision.end_user_id, "by": decision.match.value}
     return {
         "object_id": person.object_id,
         "user_principal_name": person.user_principal_name,
@@ -145,13 +143,23 @@ def explain(session: Session, organization_id: str, user: str, now: datetime) ->
         "presence": person.presence.value,
         "sections": sections,
         "in_scope": all(verdict.accepted for verdict in verdicts.values()),
-        "match": match,
+        "match": _match(loaded, person, decision),
         "decision": (decision.action if decision is not None else Action.LEAVE).value,
         "reason": why(decision)
         if decision is not None
         else "No longer in Microsoft, and not linked to anybody here.",
         "fields": [asdict(change) for change in decision.changes] if decision is not None else [],
     }
+
+
+def _match(loaded: Loaded, person: RemoteUser, decision: Decision | None) -> dict[str, str] | None:
+    """The End User that is meant. A Link is one whatever is decided: who is linked may be on the never-sync list (W6)."""
+    if decision is not None and decision.end_user_id and decision.match is not None:
+        return {"end_user_id": decision.end_user_id, "by": decision.match.value}
+    for row in loaded.snapshot.end_users:
+        if row.link is not None and not row.link.is_foreign and row.link.object_id == person.object_id:
+            return {"end_user_id": row.id, "by": MatchedBy.LINK.value}
+    return None
 
 
 def domain_overlap(tenant: MicrosoftTenant, keys: Iterable[str | None]) -> dict[str, int]:
