@@ -188,6 +188,7 @@ def _conflicts_page(organization: Organization, problem: tuple[str, Invalid] | N
         found=found,
         sides=service.conflict_sides(organization, found.items),
         others=service.conflict_others(organization, found.items),
+        chosen=service.conflict_choices(found.items),
         problem_at=problem[0] if problem else "",
         problem=" ".join(s for sentences in problem[1].errors.values() for s in sentences) if problem else "",
     )

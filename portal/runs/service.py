@@ -221,6 +221,12 @@ def conflict_sides(organization: Organization, rows: Iterable[Conflict]) -> dict
     return found
 
 
+def conflict_choices(rows: Iterable[Conflict]) -> dict[str, EndUser]:
+    """End User id -> the End User who was chosen when a conflict was settled (M7), of those who still exist."""
+    ids = {row.resolved_end_user_id for row in rows if row.resolution == "link"}
+    return {row.id: row for row in db.session.scalars(select(EndUser).where(EndUser.id.in_(ids)))}
+
+
 def conflict_others(organization: Organization, rows: Iterable[Conflict]) -> dict[str, DirectoryUser]:
     """Object id -> the Microsoft user on the other side of a conflict, so that pages can name both (M7)."""
     found = db.session.scalars(
@@ -370,6 +376,7 @@ def conflict_document(row: Conflict) -> dict[str, Any]:
         "run_id": row.run_id,
         "created_at": row.created_at,
         "resolution": row.resolution,
+        "resolved_end_user_id": row.resolved_end_user_id if row.resolution == "link" else None,
         "resolved_at": row.resolved_at,
         "resolved_by": row.resolved_by,
     }

@@ -20,7 +20,7 @@ from portal.models import (
     Tenant,
     UserSync,
 )
-from portal.runs import presenters
+from portal.runs import presenters, service
 from tests.web import customers
 
 
@@ -349,6 +349,24 @@ def test_M7_a_conflict_is_settled_with_link_or_ignore(client_as, app, customer):
         assert db.session.get(Conflict, customer["conflict"]).resolution == "ignore"
     assert "No open conflicts" in browser.get(address).get_data(as_text=True)
     assert "Ignored until one side changes" in browser.get(address + "?state=resolved").get_data(as_text=True)
+
+
+def test_M7_a_settled_conflict_says_who_was_chosen(client_as, app, customer):
+    browser = client_as(Role.TECHNICIAN)
+    with app.app_context():
+        organization = db.session.get(Organization, customer["organization"])
+        chosen = customers.end_user(organization, "Bo Obi", "bo@harborview.example").id
+        db.session.commit()
+    answer = browser.send(f"/conflicts/{customer['conflict']}/resolve", {"action": "link", "end_user_id": chosen})
+    assert answer.status_code == 303
+    settled = f"/organizations/{customer['organization']}/conflicts?state=resolved"
+    assert f'Linked to <a href="/end-users/{chosen}"><bdi>Bo Obi</bdi></a>, who is meant' in browser.get(settled).text
+    with app.app_context():
+        row = db.session.get(Conflict, customer["conflict"])
+        assert service.conflict_document(row)["resolved_end_user_id"] == chosen
+        db.session.delete(db.session.get(customers.EndUser, chosen))
+        db.session.commit()
+    assert "Linked to an End User who was deleted since" in browser.get(settled).text
 
 
 def test_P8_people_of_a_run_are_found_by_email(client_as, app, customer):
