@@ -266,13 +266,23 @@ def delete(end_user_id: str) -> Response:
 @bp.route("/end-users/<end_user_id>/unlink", methods=["GET", "POST"])
 @requires(Role.TECHNICIAN)
 def unlink(end_user_id: str) -> Response:
-    """Ask, then take the Link away; the person stays."""
+    """Ask, then take the Link away; the person stays. ``back=conflicts``: to settle one was what it was for (M7)."""
     row = load(EndUser, end_user_id, "End User")
+    back = url_for(".detail", end_user_id=row.id)
+    is_for_conflict = request.args.get("back") == "conflicts"
+    if is_for_conflict:
+        back = url_for("runs.conflicts", organization_id=row.organization_id)
     if request.method == "POST":
         service.unlink(row)
         db.session.commit()
-        return web.respond(redirect=url_for(".detail", end_user_id=row.id), toast="Unlinked.")
-    return web.render("end_users/unlink.html", blocks={"dialog": "dialog"}, person=row)
+        return web.respond(redirect=back, toast="Unlinked.")
+    return web.render(
+        "end_users/unlink.html",
+        blocks={"dialog": "dialog"},
+        person=row,
+        back=back,
+        is_for_conflict=is_for_conflict,
+    )
 
 
 @bp.post("/end-users/<end_user_id>/sync")

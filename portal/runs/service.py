@@ -27,7 +27,6 @@ from portal.models import (
     MicrosoftTenant,
     Organization,
     SyncRun,
-    Tenant,
     UserSync,
 )
 from portal.runs import history
@@ -208,17 +207,50 @@ def changes_csv(run: SyncRun, asked: Listing) -> Iterator[str]:
     return csvio.write(CSV_COLUMNS, _csv_rows(found))
 
 
-def conflict_sides(organization: Organization, rows: Iterable[Conflict]) -> dict[str, list[EndUser]]:
+@dataclass(frozen=True)
+class Side:
+    """An End User who may be meant in a conflict (M7). is_own: linked to its Microsoft user already.
+
+    first: the End User to be unlinked before this one can be linked; None when it can be at once.
+    """
+
+    end_user: EndUser
+    is_own: bool
+    first: EndUser | None
+
+
+def conflict_sides(organization: Organization, rows: Iterable[Conflict]) -> dict[str, list[Side]]:
     """Conflict id -> the End Users who may be meant: its own, and those with the same address (M7)."""
-    found: dict[str, list[EndUser]] = {}
+    found: dict[str, list[Side]] = {}
     for row in rows:
         key = row.email.strip().casefold()
         statement = select(EndUser).where(
             EndUser.organization_id == organization.id,
             or_(EndUser.id == row.end_user_id, EndUser.email_key == (key or None)),
         )
-        found[row.id] = list(db.session.scalars(statement))
+        people = db.session.scalars(statement)
+        found[row.id] = [_side(row, one, organization.tenant.microsoft_tenant_id) for one in people]
     return found
+
+
+def _side(row: Conflict, end_user: EndUser, mapped: str | None) -> Side:
+    """What linking ``end_user`` would meet: its own Link to somebody else, or somebody else's Link to this Microsoft user."""
+    link = end_user.link
+    if link is not None and link.microsoft_tenant_id == mapped:
+        if link.object_id == row.object_id:
+            return Side(end_user, is_own=True, first=None)
+        if _is_present(link):
+            return Side(end_user, is_own=False, first=end_user)
+    holder = db.session.scalar(
+        select(EndUser)
+        .join(Link, Link.end_user_id == EndUser.id)
+        .where(
+            Link.organization_id == row.organization_id,
+            Link.microsoft_tenant_id == mapped,
+            Link.object_id == row.object_id,
+        )
+    )
+    return Side(end_user, is_own=False, first=holder)
 
 
 def conflict_choices(rows: Iterable[Conflict]) -> dict[str, EndUser]:
@@ -535,26 +567,11 @@ def _chosen(row: Conflict, end_user_id: str | None) -> EndUser:
     found = db.session.get(EndUser, end_user_id)
     if found is None or found.organization_id != row.organization_id:
         raise Invalid({"end_user_id": ["This Organization has no such End User."]})
-    tenant = db.session.scalar(
-        select(Tenant)
-        .join(Organization, Organization.tenant_id == Tenant.id)
-        .where(Organization.id == row.organization_id)
-    )
-    link = found.link
-    if (
-        link is not None
-        and tenant is not None
-        and link.microsoft_tenant_id == tenant.microsoft_tenant_id
-        and link.object_id != row.object_id
-        and _is_present(link)
-    ):
-        raise Invalid(
-            {
-                "end_user_id": [
-                    f"{found.display_name} is linked to another Microsoft user, who still exists. Unlink first."
-                ]
-            }
-        )
+    organization = db.session.get_one(Organization, row.organization_id)
+    first = _side(row, found, organization.tenant.microsoft_tenant_id).first
+    if first is not None:
+        other = "another Microsoft user, who still exists" if first is found else "this Microsoft user"
+        raise Invalid({"end_user_id": [f"{first.display_name} is linked to {other}. Unlink first."]})
     return found
 
 

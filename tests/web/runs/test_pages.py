@@ -369,6 +369,51 @@ def test_M7_a_settled_conflict_says_who_was_chosen(client_as, app, customer):
     assert "Linked to an End User who was deleted since" in browser.get(settled).text
 
 
+def clash(app, customer, **values):
+    """The conflict of the customer as another one; gives the id of Kim, whom nobody is linked to."""
+    with app.app_context():
+        organization = db.session.get(Organization, customer["organization"])
+        kim = customers.end_user(organization, "Kim Obi", "kim@harborview.example").id
+        row = db.session.get(Conflict, customer["conflict"])
+        for name, value in values.items():
+            setattr(row, name, value)
+        db.session.commit()
+        return kim
+
+
+def test_M7_W4_in_a_clash_of_addresses_nobody_is_chosen_beforehand_and_the_own_link_comes_first(client_as, app, customer):
+    kim = clash(app, customer, kind="email_clash", email="kim@harborview.example", end_user_id=customer["person"])
+    with app.app_context():
+        link = db.session.query(Link).one()
+        db.session.get(Conflict, customer["conflict"]).object_id = link.object_id
+        db.session.commit()
+    browser = client_as(Role.TECHNICIAN)
+    page = browser.get(f"/organizations/{customer['organization']}/conflicts").text
+    assert f'value="{customer["person"]}" required>' in page and " checked" not in page
+    assert "Linked to this Microsoft user already: keeps the address it has here" in page
+    assert f'value="{kim}"' not in page and "<bdi>Ada Obi</bdi> is linked to this Microsoft user." in page
+    assert f'href="/end-users/{customer["person"]}/unlink?back=conflicts"' in page
+    resolve = f"/conflicts/{customer['conflict']}/resolve"
+    assert "Unlink first" in browser.send(resolve, {"action": "link", "end_user_id": kim}).text, "it would change nothing"
+    assert browser.send(resolve, {"action": "link", "end_user_id": customer["person"]}).status_code == 303
+
+
+def test_M7_M6_who_is_linked_elsewhere_is_unlinked_first_and_the_page_leads_there_and_back(client_as, app, customer):
+    conflicts = f"/organizations/{customer['organization']}/conflicts"
+    browser = client_as(Role.TECHNICIAN)
+    page = browser.get(conflicts).text
+    unlink = f"/end-users/{customer['person']}/unlink?back=conflicts"
+    assert "Linked to another Microsoft user, ada@harborview.example." in page and f'href="{unlink}"' in page
+    assert 'type="radio"' not in page and "Link to this End User" not in page and "Ignore" in page
+    assert f'href="{conflicts}"' in browser.get(unlink).text
+    answer = browser.send(unlink)
+    assert answer.status_code == 303 and answer.headers["Location"] == conflicts
+    page = browser.get(conflicts).text
+    assert f'value="{customer["person"]}" required checked' in page and "unlink" not in page
+    resolve = f"/conflicts/{customer['conflict']}/resolve"
+    assert browser.send(resolve, {"action": "link", "end_user_id": customer["person"]}).status_code == 303
+
+
 def test_P8_people_of_a_run_are_found_by_email(client_as, app, customer):
     with app.app_context():
         run = db.session.get(SyncRun, customer["run"])
