@@ -61,6 +61,7 @@ EVENTS: dict[str, frozenset[str]] = {
     "tenant_unmapped": frozenset({"name", "microsoft_tenant"}),
     # syncs
     "conflict_resolved": frozenset({"kind", "settlement"}),
+    "conflict_reopened": frozenset({"kind"}),
     "exception_added": frozenset({"kind", "reason"}),
     "exception_removed": frozenset({"kind"}),
     "hold_applied": frozenset({"organization", "count"}),

@@ -54,6 +54,16 @@ def resolve_conflict(conflict_id: str) -> Response:
     return answer(service.conflict_document(row))
 
 
+@bp.post("/conflicts/<conflict_id>/reopen")
+@requires(Role.TECHNICIAN)
+def reopen_conflict(conflict_id: str) -> Response:
+    """Open an ignored conflict again."""
+    row = load(Conflict, conflict_id, "conflict")
+    service.reopen(row)
+    db.session.commit()
+    return answer(service.conflict_document(row))
+
+
 @bp.get("/organizations/<organization_id>/exceptions")
 @requires(Role.READ_ONLY)
 def list_exceptions(organization_id: str) -> Response:

@@ -170,6 +170,19 @@ def resolve(conflict_id: str) -> Answer:
     )
 
 
+@bp.post("/conflicts/<conflict_id>/reopen")
+@access.requires(Role.TECHNICIAN)
+def reopen(conflict_id: str) -> Answer:
+    """Open an ignored conflict again (M7)."""
+    row = access.load(Conflict, conflict_id, "conflict")
+    service.reopen(row)
+    db.session.commit()
+    return web.respond(
+        redirect=url_for(".conflicts", organization_id=row.organization_id),
+        toast="The conflict is open again.",
+    )
+
+
 def _run(run_id: str) -> SyncRun:
     return access.load(SyncRun, run_id, "Sync Run")
 

@@ -441,6 +441,19 @@ def resolve(row: Conflict, action: str, end_user_id: str | None = None) -> None:
     db.session.flush()
 
 
+def reopen(row: Conflict) -> None:
+    """Take "ignore" back: the conflict is open again, and the next run says whether it still is one (M7).
+
+    Raises Refused when it is not ignored. The caller commits.
+    """
+    if row.resolution != "ignore":
+        raise Refused("Only a conflict that was ignored can be opened again.")
+    row.resolution = row.resolved_at = None
+    row.resolved_by = ""
+    audit.record(db.session(), "conflict_reopened", object_type="conflict", object_id=row.id, kind=row.kind)
+    db.session.flush()
+
+
 def coverage(microsoft_tenant: MicrosoftTenant, asked: Listing) -> Listing:
     """One page of a tenant's present users, each with the number of Organizations that take them (P13)."""
     taken = _takers(microsoft_tenant)

@@ -324,6 +324,11 @@ def test_M7_ignore_and_link_settle_a_conflict(world):
     assert world.sync().counts["conflicts"] == 0
     with world.sessions() as session:
         row = session.query(Conflict).one()
+        row.resolution = row.resolved_at = None  # opened again
+        session.commit()
+    assert world.sync().counts["conflicts"] == 1 and len(world.conflicts()) == 1
+    with world.sessions() as session:
+        row = session.query(Conflict).one()
         row.resolution, row.resolved_end_user_id = "link", other
         session.commit()
     assert world.sync().counts["linked"] == 1

@@ -338,8 +338,9 @@ def test_R5_a_run_can_be_undone_after_its_microsoft_tenant_was_removed(client_as
 
 def test_M7_a_conflict_is_settled_with_link_or_ignore(client_as, app, customer):
     address = f"/organizations/{customer['organization']}/conflicts"
-    reader = client_as(Role.READ_ONLY).get(address).get_data(as_text=True)
-    assert "Two have it." in reader and "Settling is for technicians" in reader
+    reader = client_as(Role.READ_ONLY)
+    told = reader.get(address).text
+    assert "Two have it." in told and "Settling is for technicians" in told
     browser = client_as(Role.TECHNICIAN)
     assert customer["person"] in browser.get(address).get_data(as_text=True)
     resolve = f"/conflicts/{customer['conflict']}/resolve"
@@ -348,7 +349,24 @@ def test_M7_a_conflict_is_settled_with_link_or_ignore(client_as, app, customer):
     with app.app_context():
         assert db.session.get(Conflict, customer["conflict"]).resolution == "ignore"
     assert "No open conflicts" in browser.get(address).get_data(as_text=True)
-    assert "Ignored until one side changes" in browser.get(address + "?state=resolved").get_data(as_text=True)
+    settled, reopen = address + "?state=resolved", f"/conflicts/{customer['conflict']}/reopen"
+    assert "Ignored until one side changes" in browser.get(settled).text and f'action="{reopen}"' in browser.get(settled).text
+    assert reopen not in reader.get(settled).text
+
+
+def test_M7_an_ignored_conflict_can_be_opened_again(client_as, app, customer):
+    address, reopen = f"/organizations/{customer['organization']}/conflicts", f"/conflicts/{customer['conflict']}/reopen"
+    browser = client_as(Role.TECHNICIAN)
+    refused = browser.send(reopen)
+    assert refused.status_code == 409 and "Only a conflict that was ignored" in refused.text
+    browser.send(f"/conflicts/{customer['conflict']}/resolve", {"action": "ignore"})
+    answer = browser.send(reopen)
+    assert (answer.status_code, answer.headers["Location"]) == (303, address)
+    assert "Two have it." in browser.get(address).text
+    with app.app_context():
+        row = db.session.get(Conflict, customer["conflict"])
+        assert (row.resolution, row.resolved_at, row.resolved_by) == (None, None, "")
+        assert db.session.query(AuditEvent).filter_by(action="conflict_reopened").one().detail == {"kind": row.kind}
 
 
 def test_M7_a_settled_conflict_says_who_was_chosen(client_as, app, customer):
