@@ -16,6 +16,7 @@ from portal.microsoft import service as microsoft
 from portal.models import Conflict, MicrosoftTenant, Organization, Role, SyncRun
 from portal.runs import presenters, service
 from portal.runtime import runtime
+from portal.user_sync import queue
 from portal.user_sync import service as user_sync
 
 bp = Blueprint("runs", __name__)
@@ -30,13 +31,14 @@ def index() -> Answer:
     is_attention = request.args.get("view") == "attention"
     found = service.runs(asked, needing_attention=is_attention)
     now_there = service.urgent_runs()
-    names = service.organization_names([*found.items, *now_there])
+    shown = [*found.items, *now_there]
     return web.render(
         "runs/index.html",
         blocks={"runs_now": "runs_now", "runs_table": "runs_table"},
         found=found,
         urgent=now_there,
-        names=names,
+        names=service.organization_names(shown),
+        told_to_wait=queue.told_to_wait(db.session(), shown, utcnow()),
         is_attention=is_attention,
         organization=_named(Organization, asked.filters.get("organization_id")),
         microsoft_tenant=_named(MicrosoftTenant, asked.filters.get("microsoft_tenant_id")),
@@ -75,6 +77,7 @@ def detail(run_id: str) -> Answer:
             at=user_sync.next_run_at(sync, microsoft.mapped_to(organization)),
         ),
         progress=presenters.progress(run, utcnow()),
+        waits_until=queue.told_to_wait(db.session(), [run], utcnow()).get(run.id),
         presenters=presenters,
         parts=presenters.parts(run),
         found=found,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -134,6 +134,21 @@ def waiting(session: Session, now: datetime) -> list[Work]:
         if tenant_id not in known
     )
     return found
+
+
+def told_to_wait(session: Session, runs: Iterable[SyncRun], now: datetime) -> dict[str, datetime]:
+    """Run id → until when Microsoft asks to be left alone, of those that are queued for that (G5, see ``waiting``).
+
+    A tenant that was never read waits for its next try besides, which nobody asked for.
+    """
+    queued = {run.id: run.microsoft_tenant_id for run in runs if run.status == "queued"}
+    statement = select(MicrosoftTenant.id, MicrosoftTenant.throttled_until).where(
+        MicrosoftTenant.id.in_(set(queued.values())),
+        MicrosoftTenant.throttled_until > now,
+        MicrosoftTenant.last_synced_at.is_not(None),
+    )
+    until = {tenant_id: at for tenant_id, at in session.execute(statement) if at is not None}
+    return {run_id: until[tenant_id] for run_id, tenant_id in queued.items() if tenant_id in until}
 
 
 def slow_waiting(session: Session, now: datetime) -> list[Work]:

@@ -18,7 +18,7 @@ from portal.microsoft import service as microsoft
 from portal.models import Organization, Role
 from portal.runs import presenters as run_presenters
 from portal.runtime import runtime
-from portal.user_sync import documents, presenters, service
+from portal.user_sync import documents, presenters, queue, service
 from portal.user_sync.forms import SetupForm
 
 bp = Blueprint("user_sync", __name__, url_prefix="/organizations/<organization_id>/user-sync")
@@ -358,4 +358,5 @@ def _status_context(organization: Organization) -> dict[str, Any]:
         "state": documents.status_of(row, tenant),
         "run": run,
         "progress": None if run is None else run_presenters.progress(run, utcnow()),
+        "waits_until": None if run is None else queue.told_to_wait(db.session(), [run], utcnow()).get(run.id),
     }

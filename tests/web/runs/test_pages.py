@@ -205,6 +205,26 @@ def test_P8_the_list_filters_and_has_its_empty_states(client_as, customer):
     assert browser.get("/sync-runs/running").status_code == 200
 
 
+def test_G5_P8_a_run_that_microsoft_keeps_waiting_says_until_when(client_as, app, customer):
+    sentence = "Microsoft asks us to wait until <time datetime="
+    with app.app_context():
+        organization, microsoft = db.session.get(Organization, customer["organization"]), db.session.scalars(db.select(MicrosoftTenant)).one()
+        run = run_of(organization, microsoft, trigger="manual", status="queued", started_at=None)
+        microsoft.throttled_until = utcnow() + timedelta(minutes=20)
+        db.session.commit()
+        pages = [f"/sync-runs/{run.id}", "/sync-runs", f"/organizations/{organization.id}/user-sync/status"]
+    browser = client_as(Role.READ_ONLY)
+    assert [browser.get(page).text.count(sentence) for page in pages] == [1, 2, 1]
+    assert not [words for words in ("waits for its turn:", "not throttled") if words in browser.get(pages[0]).text]
+    assert "Waits for its turn" not in browser.get(pages[1]).text
+    with app.app_context():
+        microsoft = db.session.scalars(db.select(MicrosoftTenant)).one()
+        microsoft.throttled_until = utcnow() - timedelta(seconds=1)
+        db.session.commit()
+    assert [browser.get(page).text.count(sentence) for page in pages] == [0, 0, 0]
+    assert "waits for its turn:" in browser.get(pages[0]).text and "Waits for its turn" in browser.get(pages[1]).text
+
+
 def test_P8_the_first_time_says_what_this_is_for(client_as):
     assert "No sync has run yet" in client_as(Role.READ_ONLY).get("/sync-runs").get_data(as_text=True)
 
