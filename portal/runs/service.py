@@ -13,7 +13,7 @@ from portal import audit, csvio
 from portal.clock import utcnow
 from portal.engine import explain, holds, undo
 from portal.engine.normalize import parse_time
-from portal.engine.records import Action, Counts, Reason
+from portal.engine.records import Action, Counts, HoldKind, Reason
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
 from portal.listing import Listing, ListSpec, contains_text, fetch
@@ -142,15 +142,18 @@ def emails(rows: Iterable[Change]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class HoldFacts:
-    """What the paused page says (G1). state: waiting | applied | dismissed; people: the first names.
+    """What the paused page says (G1). state: waiting | applied | dismissed; people: the first names; count: of both kinds.
+
+    marks, creations: of those who wait, whom it would mark Disabled in Microsoft, and whom it would add.
 
     is_replaced: nobody had decided when a later run decided anew; replaced_by: that run, while it is kept.
     decided_by, decided_at: who did, and when; left_out: of what was applied, who had changed meanwhile;
     is_disabled: it went with the sync, which was disabled.
     """
 
-    kind: str
     count: int
+    marks: int
+    creations: int
     state: str
     linked: int
     percent: int
@@ -175,6 +178,16 @@ def hold_facts(run: SyncRun, shown: int = 200) -> HoldFacts | None:
             Link.organization_id == run.organization_id, Link.microsoft_tenant_id == run.microsoft_tenant_id
         )
     )
+    creations = count = int(run.held.get("count", 0))
+    if run.held.get("kind") == HoldKind.DISABLE.value:  # the graver of the two, when both wait
+        creations = (
+            db.session.scalar(
+                select(func.count()).where(
+                    Change.run_id == run.id, Change.state == "held", Change.decision == Action.CREATE.value
+                )
+            )
+            or 0
+        )
     names = db.session.scalars(
         select(Change.display_name)
         .where(Change.run_id == run.id, Change.state == "held")
@@ -183,8 +196,9 @@ def hold_facts(run: SyncRun, shown: int = 200) -> HoldFacts | None:
     )
     later = str(run.held.get("replaced_by", ""))
     return HoldFacts(
-        kind=str(run.held.get("kind", "")),
-        count=int(run.held.get("count", 0)),
+        count=count,
+        marks=count - creations,
+        creations=creations,
         state=str(run.held.get("state", "")),
         linked=linked or 0,
         percent=25 if sync is None else sync.hold_percent,

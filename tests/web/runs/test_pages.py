@@ -1,5 +1,6 @@
 """P8: sync activity and one run."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -506,6 +507,21 @@ def test_P8_each_state_of_a_run_says_what_to_do_next(
     text = client_as(Role.READ_ONLY).get(address).get_data(as_text=True)
     after = text.partition("What next:</strong>")[2].partition("</p>")[0]
     assert words in after and (f'href="{link}' in after or f'{link}"' in after if link else "<a" not in after)
+
+
+def test_G1_a_hold_of_both_kinds_tells_the_marks_from_the_new_people(client_as, app, customer):
+    with app.app_context():
+        run = db.session.get_one(SyncRun, customer["run"])
+        run.held = {**run.held, "count": 5}
+        for number in range(3):
+            change_of(run, f"New {number}", "create", reason="new_in_scope", state="held", hold_key=f"n{number}", payload={})
+        db.session.commit()
+    page = client_as().get(f"/sync-runs/{customer['run']}").text
+    words = " ".join(re.sub("<[^>]*>", "", page.partition('id="hold"')[2].partition("</section>")[0]).split())
+    assert "2 of 1 linked people would be marked Disabled in Microsoft, and 3 new End Users added." in words
+    assert "2 End Users get the mark Disabled in Microsoft. None is deleted. 3 End Users are created." in words
+    assert "The 2 keep their present status and nobody is added." in words
+    assert "Mark 2 people disabled, add 3" in words and "Dismiss, keep them as they are, add nobody" in words
 
 
 def test_G1_a_hold_that_waits_says_what_to_do_in_its_own_card(client_as, customer):
