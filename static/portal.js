@@ -2,8 +2,7 @@
 const dialog = document.getElementById("dialog");
 const shownFor = (link) => document.querySelector(`[popovertarget="${link.closest("[popover]")?.id}"]`) ?? link; // its menu closes
 const toasts = document.getElementById("toasts"); // behind an open dialog nobody could read or press them: they move into it
-let opener = null, leftFrom = null;
-let typed = null; // a search goes on that is typed while the answer to its beginning comes in
+let opener = null, leftFrom = null, typed = null; // typed: a search that goes on while the answer to its beginning comes in
 
 document.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers["X-CSRFToken"] = document.querySelector('meta[name="csrf-token"]')?.content ?? "";
@@ -75,7 +74,8 @@ dialog?.addEventListener("close", () => {
   document.body.dispatchEvent(new Event("dialog-closed"));
 });
 
-// Enter in the search of a section looks for values; the form's first button would leave for the preview.
+// A menu that the focus leaves closes. Enter in the search of a section looks for values; the form's first button would leave for the preview.
+document.addEventListener("focusin", ({ target }) => { const menu = document.querySelector(":popover-open"); if (menu && !menu.contains(target) && target.popoverTargetElement !== menu) menu.hidePopover(); });
 document.addEventListener("keydown", (event) => { if (event.key === "Enter" && event.target.matches(".rc-find input")) event.preventDefault(); });
 
 document.addEventListener("change", (event) => {

@@ -184,6 +184,22 @@ def test_a_row_menu_opens_at_its_button_and_closes_by_escape(page: Page, base: s
     expect(button).to_be_focused()
 
 
+def test_U13_a_menu_that_is_left_by_tab_closes_forwards_and_backwards(page: Page, base: str) -> None:
+    page.goto(base + "/trial/kitchen-sink")
+    button, menu = page.get_by_role("button", name="Actions for person 2"), page.locator("#m-2")
+    button.press("Enter")
+    for _ in range(menu.locator("a, button").count()):
+        page.keyboard.press("Tab")
+        expect(menu).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(menu).to_be_hidden()
+    button.press("Enter")
+    expect(menu).to_be_visible()
+    page.keyboard.press("Shift+Tab")
+    expect(menu).to_be_hidden()
+    expect(button).not_to_be_focused()
+
+
 def test_the_five_places_are_behind_a_button_on_a_phone(page: Page, base: str) -> None:
     page.set_viewport_size(PLACES[1])  # type: ignore[arg-type]
     page.goto(base + "/organizations")
