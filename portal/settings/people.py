@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from portal import audit
 from portal.auth import service as accounts
@@ -19,13 +19,33 @@ def people() -> Sequence[Account]:
     return db.session.scalars(select(Account).order_by(Account.email)).all()
 
 
+def other_administrators(row: Account) -> Sequence[Account]:
+    """The active administrators beside an account. Raises Refused when there is none: somebody has to be left.
+
+    They are locked until the transaction ends, so that of two who let each other go at once one is refused.
+    """
+    found = db.session.scalars(
+        select(Account)
+        .where(Account.role == Role.ADMINISTRATOR.value, Account.is_active.is_(True))
+        .order_by(Account.id)
+        .with_for_update()
+    )
+    others = sorted((one for one in found if one.id != row.id), key=lambda one: one.email)
+    if not others:
+        raise Refused(
+            f"{row.email} is the last active administrator. Make somebody else one first.",
+            link="/settings/people",
+        )
+    return others
+
+
 def change_role(row: Account, role: str) -> None:
     """Give an account another role. Raises Invalid, Refused for the last administrator."""
     wanted = accounts.role_of(role)
     if wanted.value == row.role:
         return
     if row.role == Role.ADMINISTRATOR:
-        _keep_one(row)
+        other_administrators(row)
     changes = f"role: {row.role} → {wanted.value}"
     row.role = wanted.value
     _record(row, changes)
@@ -36,7 +56,7 @@ def switch(row: Account, *, active: bool) -> None:
     if row.is_active == active:
         return
     if not active and row.role == Role.ADMINISTRATOR:
-        _keep_one(row)
+        other_administrators(row)
     row.is_active = active
     if not active:
         _shut_out(row)
@@ -60,7 +80,7 @@ def withdraw(row: Invitation) -> None:
 def remove(row: Account) -> None:
     """Remove an account. Raises Refused for the last administrator."""
     if row.role == Role.ADMINISTRATOR:
-        _keep_one(row)
+        other_administrators(row)
     audit.record(db.session(), "account_removed", object_type="account", object_id=row.id, email=row.email)
     _shut_out(row)
     db.session.delete(row)
@@ -71,19 +91,6 @@ def _shut_out(row: Account) -> None:
     """End the sessions and open links of somebody: a link would bring a removed account back."""
     accounts.end_all_sessions(db.session(), row.id, utcnow())
     accounts.withdraw_invitations(db.session(), row.email, utcnow())
-
-
-def _keep_one(row: Account) -> None:
-    others = db.session.scalar(
-        select(func.count())
-        .select_from(Account)
-        .where(Account.role == Role.ADMINISTRATOR.value, Account.is_active.is_(True), Account.id != row.id)
-    )
-    if not others:
-        raise Refused(
-            f"{row.email} is the last active administrator. Make somebody else one first.",
-            link="/settings/people",
-        )
 
 
 def _record(row: Account, changes: str) -> None:

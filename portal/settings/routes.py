@@ -29,6 +29,8 @@ from portal.settings import audit_log, people, permissions
 
 bp = Blueprint("settings", __name__, url_prefix="/settings")
 ROLES = [("administrator", "Administrator"), ("technician", "Technician"), ("read-only", "Read-only")]
+NAMED = 3
+"""So many administrators who are left are named."""
 
 
 class MicrosoftForm(Form):
@@ -289,9 +291,15 @@ def ask_to_remove(account_id: str) -> Response:
 @bp.post("/people/<account_id>")
 @requires(Role.ADMINISTRATOR)
 def change_person(account_id: str) -> Response:
-    """Change a role, switch off or on, remove, or take a lost authenticator away."""
+    """Change a role, switch off or on, remove, or take a lost authenticator away.
+
+    Who takes something from themselves is asked first: only somebody else could give it back.
+    """
     row = load(Account, account_id, "account")
     email = row.email
+    is_own = row.id == g.principal.account_id
+    if is_own and "sure" not in request.form and (question := _ask_oneself(row)) is not None:
+        return question
     match request.form.get("do"):
         case "role":
             people.change_role(row, request.form.get("role", ""))
@@ -310,8 +318,38 @@ def change_person(account_id: str) -> Response:
             done = f"{email} signs in without an authenticator until a new one is set up."
         case _:
             raise Invalid({"do": ["One of: role, off, on, remove, totp."]})
+    back = ".list_people" if row.role == Role.ADMINISTRATOR or not is_own else ".index"
     db.session.commit()
-    return web.respond(redirect=url_for(".list_people"), toast=done)
+    return web.respond(redirect=url_for(back), toast=done)
+
+
+def _ask_oneself(row: Account) -> Response | None:
+    """The question before an administrator steps down or switches their own account off; None when nothing is lost."""
+    do, role = request.form.get("do", ""), request.form.get("role", "")
+    if do not in {"role", "off"} or (do == "role" and role == row.role):
+        return None
+    left = people.other_administrators(row)
+    more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
+    others = ", ".join(one.email for one in left[:NAMED]) + more
+    if do == "role":
+        label = dict(ROLES)[accounts.role_of(role).value]
+        question, button, keep = "Give up your role Administrator?", f"Become {label}", "Stay Administrator"
+        goes = f"Goes: what only administrators may do, as in these settings. You are {label} at once."
+        stays = f"Stays: your account, and everything you did. Only another administrator can give the role back: {others}."
+    else:
+        question, button, keep = "Switch off your own account?", "Switch off my account", "Keep it on"
+        goes = "Goes: you are signed out everywhere at once, and open one-time links for your account stop working."
+        stays = f"Stays: everything you did, and the API tokens you made. Only another administrator can switch it on again: {others}."
+    return _ask(
+        "people",
+        question,
+        goes,
+        stays,
+        button=button,
+        keep=keep,
+        action=url_for(".change_person", account_id=row.id),
+        values={"do": do, "role": role, "sure": "yes"},
+    )
 
 
 @bp.post("/people/invitations/<invitation_id>/withdraw")
@@ -438,6 +476,7 @@ def _ask(
     *sentences: str,
     button: str,
     action: str,
+    keep: str = "Keep it",
     values: dict[str, str] | None = None,
 ) -> Response:
     return web.render(
@@ -448,7 +487,7 @@ def _ask(
         sentences=sentences,
         button=button,
         action=action,
-        keep="Keep it",
+        keep=keep,
         back=url_for(".list_people" if section == "people" else ".list_tokens"),
         values=values or {},
     )

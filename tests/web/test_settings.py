@@ -2,9 +2,17 @@
 
 import re
 
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from portal import create_app
 from portal.clock import utcnow
+from portal.config import Settings
+from portal.errors import Refused
 from portal.extensions import db, mark_write
-from portal.models import Account, ApiToken, AuditEvent
+from portal.models import Account, ApiToken, AuditEvent, Base
+from portal.settings import people
 
 
 def lines(answer):
@@ -35,6 +43,83 @@ def test_P10_nobody_is_offered_to_switch_off_the_account_they_use(app, client_as
     (theirs,) = re.findall(r'<tr role="row"><th [^>]*><bdi>[^<]*</bdi><span class="rc-sub">technician@.*?</tr>', page)
     assert "Switch off" in theirs and "you" not in theirs
     assert "Switch off" not in mine and "· you" in mine
+
+
+def _id_of(app, role):
+    with app.app_context():
+        return db.session.query(Account).filter_by(email=f"{role}@rollcall.example").one().id
+
+
+def test_P10_the_last_administrator_is_refused_before_anything_is_asked(app, client_as):
+    client_as("technician")
+    owner = client_as("administrator")
+    mine = f"/settings/people/{_id_of(app, 'administrator')}"
+    for asked in ({"do": "role", "role": "technician"}, {"do": "off"}, {"do": "remove"}):
+        for form in (asked, asked | {"sure": "yes"}):
+            answer = owner.send(mine, form)
+            assert answer.status_code == 409 and "is the last active administrator" in answer.text, form
+    assert owner.get("/settings/people").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("form", "question", "words"),
+    [
+        ({"do": "role", "role": "technician"}, "Give up your role Administrator?", "give the role back: other@rollcall.example."),
+        ({"do": "off"}, "Switch off your own account?", "switch it on again: other@rollcall.example."),
+    ],
+)
+def test_P10_who_takes_something_from_themselves_is_asked_first(app, client_as, form, question, words):
+    with app.app_context():
+        mark_write(db.session())
+        db.session.add(Account(email="other@rollcall.example", name="O", role="administrator", created_at=utcnow()))
+        db.session.commit()
+    owner = client_as("administrator")
+    mine = f"/settings/people/{_id_of(app, 'administrator')}"
+    page = owner.get("/settings/people").text
+    assert page.count(f'hx-post="{mine}"') == page.count("hx-post=") == 1  # with script, in a dialog
+    in_dialog = owner.htmx(mine, "dialog", form, method="POST").text
+    assert question in in_dialog and "<html" not in in_dialog
+    asked = owner.send(mine, form)
+    assert asked.status_code == 200 and question in asked.text and words in asked.text
+    with app.app_context():
+        row = db.session.get(Account, mine.rpartition("/")[2])
+        assert row.role == "administrator" and row.is_active
+    sure = dict(re.findall(r'<input type="hidden" name="(do|role|sure)" value="([^"]*)"', asked.text))
+    answer = owner.send(mine, sure, follow_redirects=True)
+    assert answer.status_code == 200 and answer.request.path in ("/settings/about", "/login")
+    with app.app_context():
+        row = db.session.get(Account, mine.rpartition("/")[2])
+        assert (row.role, row.is_active) == (("technician", True) if form["do"] == "role" else ("administrator", False))
+
+
+@pytest.mark.postgres
+def test_P10_of_two_administrators_who_step_down_at_once_one_stays(postgres_url, tmp_path):
+    app = create_app(Settings(data_dir=tmp_path, secret_key="k" * 40, scheduler="off", database_url=postgres_url))
+    with app.app_context():
+        Base.metadata.create_all(db.engine)
+        rows = [Account(email=f"{n}@rollcall.example", role="administrator", created_at=utcnow()) for n in "ab"]
+        db.session.add_all(rows)
+        db.session.commit()
+        mine, theirs = (row.id for row in rows)
+        people.change_role(rows[0], "technician")
+        with app.app_context():
+            db.session.execute(text("SET LOCAL lock_timeout = '20ms'"))
+            with pytest.raises(OperationalError, match="lock timeout"):  # it waits for the other
+                people.change_role(db.session.get(Account, theirs), "technician")
+        db.session.commit()
+        with app.app_context(), pytest.raises(Refused):
+            people.change_role(db.session.get(Account, theirs), "technician")
+        assert db.session.get(Account, mine).role == "technician"
+        db.session.remove()
+        db.engine.dispose()
+
+
+def test_P10_nothing_is_asked_when_nothing_is_lost(app, client_as):
+    client_as("technician")
+    owner = client_as("administrator")
+    for role, wanted in (("administrator", "administrator"), ("technician", "read-only")):
+        answer = owner.send(f"/settings/people/{_id_of(app, role)}", {"do": "role", "role": wanted})
+        assert answer.status_code == 303 and answer.location == "/settings/people"
 
 
 def test_P10_C1_names_of_permissions_break_at_their_dots_only(client_as):
