@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from portal.clock import utcnow
@@ -107,3 +109,26 @@ def test_P2_T5_a_row_says_that_its_sync_runs_and_follows_it_to_the_end(client_as
         assert ("every 3s" in text.partition(">")[0]) is bool(words), status
         assert ("in the last run" in row) is (words is None), status
         assert words is None or (words in row and f'href="/sync-runs/{run_id}"' in row)
+
+
+def test_P12_recovery_is_offered_where_a_sync_has_run(client_as, app, ids):
+    browser = client_as()
+    pages = [f"/tenants/{ids['tenant']}", *(f"/organizations/{ids[name]}" for name in ("syncing", "fresh"))]
+
+    def offered():
+        return [re.findall(r'href="/organizations/([^"/]+)/recovery"', browser.get(page).text) for page in pages]
+
+    assert offered() == [[], [], []]
+    with app.app_context():
+        db.session.add(
+            SyncRun(
+                organization_id=ids["syncing"],
+                microsoft_tenant_id=ids["microsoft"],
+                trigger="initial",
+                status="succeeded",
+                created_at=utcnow(),
+            )
+        )
+        db.session.commit()
+    assert offered() == [[ids["syncing"]], [ids["syncing"]], []]
+    assert "Recover from a wrong Microsoft tenant in <a" in browser.get(pages[0]).text  # of two, it is named
