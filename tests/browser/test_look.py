@@ -134,6 +134,14 @@ def test_paper_says_when_exactly(page: Page, base: str) -> None:
     assert last_sync.evaluate(shown) == last_sync.get_attribute("title")
 
 
+def test_paper_shows_what_is_folded(page: Page, base: str) -> None:
+    page.goto(base + "/settings/microsoft")
+    folded = page.locator("details:not([open]) pre").first
+    expect(folded).to_be_hidden()
+    page.emulate_media(media="print")
+    expect(folded).to_be_visible()
+
+
 def test_checked_people_bring_their_bar(page: Page, base: str) -> None:
     page.goto(base + "/trial/kitchen-sink")
     bar = page.locator(".rc-bulk")
