@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from zoneinfo import available_timezones
+import functools
+import importlib.resources
+import zoneinfo
+from collections.abc import Sequence
+from pathlib import Path
 
 from wtforms import Field, HiddenField, PasswordField, SelectField, StringField
 from wtforms.validators import InputRequired, Length, Optional, ValidationError
@@ -12,6 +16,17 @@ from portal.forms import Form, choices
 
 FILL_IN = "Fill this in."
 REQUIRED = InputRequired(FILL_IN)
+AREAS = (
+    "Africa/",
+    "America/",
+    "Antarctica/",
+    "Asia/",
+    "Atlantic/",
+    "Australia/",
+    "Europe/",
+    "Indian/",
+    "Pacific/",
+)
 
 
 class LoginForm(Form):
@@ -61,10 +76,31 @@ class AccountForm(Form):
     )
     timezone = SelectField("Time zone", validators=[Optional()])
 
-    def offer_zones(self) -> None:
-        """Fill in the zones this machine knows, the server's own first."""
-        zones = sorted(available_timezones())
-        self.timezone.choices = choices([("", "The server's"), *((zone, zone) for zone in zones)])
+    def offer_zones(self, chosen: str) -> None:
+        """Fill in the server's own zone, those of the world, and what the account has, whatever that is."""
+        offered = sorted({*time_zones(), chosen} - {""})
+        self.timezone.choices = choices([("", "The server's"), *((zone, zone) for zone in offered)])
+
+
+@functools.cache
+def time_zones() -> Sequence[str]:
+    """UTC and the zones of each country as the time zone database lists them: no other names of the same, no odd ones.
+
+    Where that list is missing, every name that begins with a part of the world.
+    """
+    known = zoneinfo.available_timezones()
+    table = next((path for place in zoneinfo.TZPATH if (path := Path(place, "zone.tab")).is_file()), None)
+    try:
+        lines = (
+            (table or importlib.resources.files("tzdata.zoneinfo") / "zone.tab")
+            .read_text("utf-8")
+            .splitlines()
+        )
+    except (ModuleNotFoundError, OSError):
+        listed = {name for name in known if name.startswith(AREAS)}
+    else:
+        listed = {line.split("\t")[2] for line in lines if line and not line.startswith("#")}
+    return sorted((listed & known) | {"UTC"})
 
 
 class PasswordForm(Form):

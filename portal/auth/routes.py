@@ -143,7 +143,7 @@ def invitation(token: str) -> Answer:
 def account() -> Answer:
     """Show one's own name, look, password, second factor and sessions."""
     form = AccountForm(obj=current_user.account)
-    form.offer_zones()
+    form.offer_zones(current_user.timezone)
     return _account_page(account_form=form)
 
 
@@ -152,7 +152,7 @@ def account() -> Answer:
 def save_account() -> Answer:
     """Save name, theme and time zone."""
     form = AccountForm()
-    form.offer_zones()
+    form.offer_zones(current_user.timezone)
     if not form.validate():
         return _account_page(account_form=form), 422
     service.change_look(
@@ -267,7 +267,7 @@ def _own_account() -> Account:
 def _account_page(account_form: AccountForm | None = None, password_form: PasswordForm | None = None) -> str:
     if account_form is None:
         account_form = AccountForm(formdata=None, obj=current_user.account)
-        account_form.offer_zones()
+        account_form.offer_zones(current_user.timezone)
     return render_template(
         "auth/account.html",
         account_form=account_form,

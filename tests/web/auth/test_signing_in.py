@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from datetime import timedelta
 
 import pyotp
 import pytest
 import time_machine
 
-from portal.auth import passwords, service
+from portal.auth import forms, passwords, service
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
 from portal.models import Account, AuditEvent, Role
@@ -82,6 +83,35 @@ def test_O4_a_change_of_name_is_in_the_log(app, client_as):
     client.send("/account", {"name": "Ada", "theme": "dark", "timezone": ""})
     (event,) = events(app, "account_changed")
     assert event.detail == {"email": "administrator@rollcall.example", "changes": "name, theme"}
+
+
+def test_P10_time_zones_are_offered_once_each_and_a_choice_made_earlier_is_kept(app, client_as):
+    client = client_as()
+
+    def offered():
+        return re.findall(r'<option( selected)? value="([^"]*)"', client.get("/account").text.partition('"timezone"')[2])
+
+    names = [name for _, name in offered()]
+    assert {"", "UTC", "Europe/Amsterdam", "America/New_York", "Asia/Kolkata"} <= set(names)
+    odd = {"Factory", "EST5EDT", "GB", "Zulu", "Etc/GMT+5", "US/Eastern", "Asia/Calcutta", "localtime", "posixrules"}
+    assert not odd & set(names)
+    with app.app_context():
+        mark_write(db.session())
+        db.session.query(Account).one().timezone = "US/Eastern"
+        db.session.commit()
+    assert (" selected", "US/Eastern") in offered()
+    client.send("/account", {"name": "Ada", "theme": "dark", "timezone": "US/Eastern"})
+    assert (" selected", "US/Eastern") in offered()
+    client.send("/account", {"name": "Ada", "theme": "dark", "timezone": "Europe/Oslo"})
+    assert (" selected", "Europe/Oslo") in offered() and ("", "US/Eastern") not in offered()
+
+
+def test_P10_without_a_list_of_zones_the_names_of_places_are_offered(monkeypatch, tmp_path):
+    known = {"Europe/Amsterdam", "Asia/Calcutta", "Factory", "EST5EDT", "US/Eastern", "UTC"}
+    monkeypatch.setattr(forms.zoneinfo, "available_timezones", lambda: known)
+    monkeypatch.setattr(forms.zoneinfo, "TZPATH", (str(tmp_path),))
+    monkeypatch.setitem(sys.modules, "tzdata.zoneinfo", None)
+    assert forms.time_zones.__wrapped__() == ["Asia/Calcutta", "Europe/Amsterdam", "UTC"]
 
 
 def test_five_failures_lock_strangers_out_but_not_the_browser_that_was_let_in_before(app, ann):
