@@ -34,6 +34,7 @@ def index() -> Response:
         states=service.sync_states(session),
         day=service.last_day(session, now),
         days=days,
+        is_drawn=any(day.runs or any(day.changes.values()) for day in days),
         changes=presenters.columns(
             days,
             {words: [day.changes[kind] for day in days] for kind, words in kinds.items()},

@@ -38,6 +38,42 @@ def test_P9_a_new_portal_leads_to_each_step_in_turn(client_as, app, monkeypatch)
     assert "Go on by adding an Organization." in page and 'href="/organizations/new"' in page
 
 
+def test_P9_nothing_is_drawn_before_there_is_something(client_as, app):
+    owner, reader = client_as(Role.ADMINISTRATOR), client_as(Role.READ_ONLY)
+    assert "<svg class=\"rc-chart" not in owner.get("/").text and "rc-figure" not in owner.get("/").text
+    with app.app_context():
+        mark_write(db.session())
+        microsoft = customers.microsoft_tenant()
+        db.session.commit()
+        microsoft_id = microsoft.id
+    page = owner.get("/").text
+    assert "rc-chart" not in page and "rc-figure" in page and '<a href="/organizations/new">Add an Organization</a> first' in page
+    assert "Once an administrator has added an Organization" in reader.get("/").text
+    with app.app_context():
+        mark_write(db.session())
+        row = customers.organization("Marula Foods")
+        db.session.commit()
+        organization_id = row.id
+    page = reader.get("/").text
+    assert "rc-chart" not in page and '<a href="/organizations?sync=none">Set up the sync of an Organization</a>' in page
+    with app.app_context():
+        mark_write(db.session())
+        ids = {"organization_id": organization_id, "microsoft_tenant_id": microsoft_id}
+        db.session.add(SyncRun(**ids, trigger="initial", status="succeeded", created_at=utcnow()))
+        db.session.commit()
+    page = reader.get("/").text
+    assert page.count('<svg class="rc-chart') == 3 and "No sync has run" not in page
+
+
+def test_P9_a_new_portal_with_trouble_says_where_to_begin_too(client_as, app):
+    with app.app_context():
+        mark_write(db.session())
+        credentials.note_end(db.session(), runtime().settings, utcnow() + timedelta(days=20))
+        db.session.commit()
+    page = client_as(Role.ADMINISTRATOR).get("/").text
+    assert "client secret expires in" in page and "Nothing is connected yet" in page and "rc-figure" not in page
+
+
 def test_P9_only_administrators_are_sent_to_their_settings(client_as, app):
     with app.app_context():
         mark_write(db.session())
