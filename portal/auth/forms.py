@@ -16,6 +16,7 @@ from portal.forms import Form, choices
 
 FILL_IN = "Fill this in."
 REQUIRED = InputRequired(FILL_IN)
+SHORT_CODE = Length(max=12, message="Enter the six digits that your authenticator shows now.")
 AREAS = (
     "Africa/",
     "America/",
@@ -37,7 +38,7 @@ class LoginForm(Form):
 
     email = StringField("Email", validators=[REQUIRED, Length(max=320)])
     password = PasswordField("Password", validators=[Length(max=512)], render_kw={"required": True})
-    code = StringField("Six-digit code", validators=[Optional(), Length(max=12)])
+    code = StringField("Six-digit code", validators=[Optional(), SHORT_CODE])
     proof = HiddenField()
     next = HiddenField()
 
@@ -115,4 +116,4 @@ class PasswordForm(Form):
 class TotpForm(Form):
     """Confirm a new authenticator, or switch it off with a present code."""
 
-    code = StringField("Six-digit code", validators=[REQUIRED, Length(max=12)])
+    code = StringField("Six-digit code", validators=[REQUIRED, SHORT_CODE])

@@ -198,6 +198,20 @@ def test_P10_the_second_step_wants_the_code_alone(app, ann):
         assert client.get("/account").status_code == 200
 
 
+def test_P10_a_code_that_is_too_long_is_asked_for_again_at_the_second_step(app, ann):
+    now = utcnow()
+    totp, _ = with_authenticator(app, ann, now)
+    client = app.test_client()
+    proof = re.search(r'name="proof" value="([^"]+)"', sign_in(client).text)[1]
+    refused = second_step(client, code="0123456789012", proof=proof)
+    assert refused.status_code == 422 and 'type="password"' not in refused.text and "0123456789012" not in refused.text
+    assert re.search(r'aria-describedby="code-note".*<div [^>]*id="code-note">Enter the six digits', refused.text, re.DOTALL)
+    proof = re.search(r'name="proof" value="([^"]+)"', refused.text)[1]
+    with time_machine.travel(now + timedelta(minutes=1), tick=False):
+        assert second_step(client, code=totp.at(utcnow()), proof=proof).status_code == 303
+    assert events(app, "sign_in_failed") == []
+
+
 @pytest.mark.parametrize("ends", ["by time", "by another password", "by a forger"])
 def test_P10_what_stands_for_the_password_ends(app, ann, ends):
     now = utcnow()
