@@ -152,6 +152,16 @@ def test_checked_people_bring_their_bar(page: Page, base: str) -> None:
     expect(bar).to_contain_text("5 selected")
 
 
+def test_U13_all_can_be_checked_on_a_phone_too(page: Page, base: str) -> None:
+    page.set_viewport_size(PLACES[1])  # type: ignore[arg-type]
+    page.goto(base + "/trial/kitchen-sink")
+    page.get_by_text("Select all on this page").click()
+    expect(page.locator(".rc-bulk")).to_contain_text("5 selected")
+    expect(page.get_by_role("columnheader", name="Email")).not_to_be_in_viewport(ratio=1)
+    page.set_viewport_size(PLACES[0])  # type: ignore[arg-type]
+    expect(page.get_by_text("Select all on this page")).to_be_hidden()
+
+
 def test_an_error_under_htmx_is_shown_and_what_was_entered_stays(page: Page, base: str, guard: Guard) -> None:
     guard.expect(409, "/trial/raise/refused")
     page.goto(base + "/trial/forms")
