@@ -43,6 +43,7 @@ class SetupForm(Form):
     )
     tenant_confirmed = BooleanField()
     plan_id = StringField()
+    opened_on = StringField()  # what it showed when it was opened: service.standing
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> SetupForm:

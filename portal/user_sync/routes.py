@@ -54,6 +54,12 @@ def save(organization_id: str) -> Answer:
         documents.parse(body)
     except Invalid as error:
         problems.update(_by_section(error))
+    opened_on = str(form.opened_on.data or "")
+    moved = "" if problems else service.moved_since(organization, body, opened_on)
+    if moved:
+        problems["moved"] = [moved]
+    if not problems and opened_on.partition(" ")[2].startswith("off") and not is_new:
+        return _enabled(organization)  # the same form once more, as by a double click
     if not problems and is_new and not form.tenant_confirmed.data and _guard_asks(organization):
         problems["tenant"] = [TENANT_ASKED]
     if problems:
@@ -76,9 +82,7 @@ def save(organization_id: str) -> Answer:
     if done.run is None:
         return _saved_filters(organization)
     runtime().wake()
-    if web.is_partial():
-        return web.render("user_sync/status.html", blocks=DIALOG, **_status_context(organization))
-    return web.respond(redirect=url_for(".status", organization_id=organization.id))
+    return _enabled(organization)
 
 
 @bp.post("/recount")
@@ -202,6 +206,11 @@ def _is_enabled(organization: Organization) -> bool:
     return row is not None and row.enabled
 
 
+def _opened_on(organization: Organization, form: SetupForm, *, anew: bool = False) -> str:
+    """What the form was opened on, which goes along from page to page until somebody was told that it has moved."""
+    return (not anew and str(form.opened_on.data or "")) or service.standing(organization)
+
+
 def _saved(organization: Organization) -> dict[str, Any]:
     row = service.find(organization)
     return service.default_request() if row is None else service.saved_request(row)
@@ -263,6 +272,7 @@ def _form_page(
         "microsoft_tenant": microsoft.mapped_to(organization),
         "people": service.people(organization),
         "form": form,
+        "opened_on": _opened_on(organization, form, anew="moved" in problems),
         "is_edit": is_edit,
         "problems": problems,
         "sections": presenters.sections(
@@ -310,6 +320,7 @@ def _preview_page(organization: Organization, form: SetupForm, *, stale: str = "
         "organization": organization,
         "microsoft_tenant": microsoft.mapped_to(organization),
         "form": form,
+        "opened_on": _opened_on(organization, form),
         "is_edit": _is_enabled(organization),
         "found": found,
         "show": show,
@@ -345,6 +356,13 @@ def _saved_filters(organization: Organization) -> Answer:
         events={"user-sync-saved": {"id": organization.id}, "close-dialog": {}},
         toast=f"Filters saved. They apply from the next run{when}.",
     )
+
+
+def _enabled(organization: Organization) -> Answer:
+    """U6: the progress, in the dialog or as a page."""
+    if web.is_partial():
+        return web.render("user_sync/status.html", blocks=DIALOG, **_status_context(organization))
+    return web.respond(redirect=url_for(".status", organization_id=organization.id))
 
 
 def _status_context(organization: Organization) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
-from portal.models import AuditEvent, EndUser, MicrosoftTenant, Role, SyncRun, UserSync
+from portal.models import AuditEvent, EndUser, MicrosoftTenant, Organization, Role, SyncRun, UserSync
 from tests.web import customers
 from tests.web.user_sync.forms import everything, url
 
@@ -94,6 +94,67 @@ def test_U7_an_edit_saves_and_starts_nothing(client_as, app, customer):
         row = db.session.scalar(db.select(UserSync))
         assert row.filters["department"] == {"all": False, "values": ["Fundraising"]}
         assert (row.hold_percent, row.hold_minimum) == (40, 3)
+
+
+def opened_on(text):
+    return re.search(r'name="opened_on" value="([^"]+)"', text)[1]
+
+
+def test_U1_a_form_that_was_opened_for_another_microsoft_tenant_enables_nothing(client_as, app, customer):
+    browser = client_as()
+    seen = opened_on(browser.get(url(customer)).get_data(as_text=True))
+    with app.app_context():
+        other = customers.microsoft_tenant("Fabrikam", domains=("fabrikam.example",))
+        db.session.get_one(Organization, customer).tenant.microsoft_tenant_id = other.id
+        db.session.commit()
+    answer = browser.send(url(customer), everything(opened_on=seen, tenant_confirmed="1"))
+    text = answer.get_data(as_text=True)
+    assert answer.status_code == 422 and "mapped to another Microsoft tenant, Fabrikam" in text
+    assert not runs(app)
+    again = everything(opened_on=opened_on(text), tenant_confirmed="1")
+    assert browser.send(url(customer), again).status_code == 303
+
+
+@pytest.mark.parametrize("way", ["", "/preview"])
+def test_U7_save_does_not_switch_on_again_what_was_disabled_meanwhile(client_as, app, customer, way):
+    browser = client_as()
+    browser.send(url(customer), everything())
+    text = browser.get(url(customer)).get_data(as_text=True)
+    seen = opened_on(text)
+    browser.send(url(customer, "/disable"))
+    if way:
+        seen = opened_on(
+            browser.send(url(customer, way), everything(opened_on=seen)).get_data(as_text=True)
+        )
+    answer = browser.send(url(customer), everything(opened_on=seen))
+    text = answer.get_data(as_text=True)
+    assert answer.status_code == 422 and "Meanwhile somebody disabled this sync" in text
+    assert "Set Up Microsoft User Sync" in text and len(runs(app)) == 1
+    assert browser.send(url(customer), everything(opened_on=opened_on(text))).status_code == 303
+    assert len(runs(app)) == 2
+
+
+def test_U7_filters_that_somebody_else_saved_meanwhile_are_not_replaced_unseen(client_as, app, customer):
+    browser = client_as()
+    browser.send(url(customer), everything())
+    seen = opened_on(browser.get(url(customer)).get_data(as_text=True))
+    theirs = everything(department_all=None, department="Legal", opened_on=seen)
+    ours = everything(department_all=None, department="Fundraising", opened_on=seen)
+    assert browser.send(url(customer), theirs).status_code == 303
+    assert browser.send(url(customer), theirs).status_code == 303  # the same once more is no other choice
+    answer = browser.send(url(customer), ours)
+    assert answer.status_code == 422 and "somebody saved other filters" in answer.get_data(as_text=True)
+    ours["opened_on"] = opened_on(answer.get_data(as_text=True))
+    assert browser.send(url(customer), ours).status_code == 303
+
+
+def test_U6_enable_pressed_twice_shows_the_progress_and_enables_once(client_as, app, customer):
+    browser = client_as()
+    form = everything(opened_on=opened_on(browser.get(url(customer)).get_data(as_text=True)))
+    first, second = browser.send(url(customer), form), browser.send(url(customer), form)
+    assert (first.status_code, first.location) == (second.status_code, second.location) and second.location
+    assert second.location.endswith("/status") and len(runs(app)) == 1
+    assert not events(app, "user_sync_edited")
 
 
 def test_U7_a_threshold_that_is_no_number_is_an_error_in_place(client_as, app, customer):
