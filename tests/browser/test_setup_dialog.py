@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from flask.sessions import SecureCookieSessionInterface
@@ -66,7 +68,7 @@ def tenant_page(tmp_path: Path, page: Page, guard: Guard) -> Iterator[str]:
 
 
 @contextmanager
-def held(page: Page, address: str) -> Iterator[Callable[[], None]]:
+def held(page: Page, address: str | re.Pattern[str]) -> Iterator[Callable[[], None]]:
     """Hold back the request that the block makes, until the caller lets it go on."""
     waiting: list[Route] = []
 
@@ -198,6 +200,80 @@ def test_U13_a_key_pressed_while_the_list_behind_the_dialog_comes_in_is_not_lost
     expect(opener).to_be_focused()
     go_on()
     expect(dialog.get_by_role("heading", name="Set Up Microsoft User Sync")).to_be_focused()
+
+
+def test_U1_the_dialog_shows_what_was_asked_for_last_and_nothing_once_it_is_closed(
+    page: Page, tenant_page: str, guard: Guard
+) -> None:
+    guard.expect(422, "/user-sync")
+    page.goto(tenant_page)
+    dialog = page.get_by_role("dialog")
+    set_up = page.get_by_role("link", name="Set Up").first
+    with held(page, "**/user-sync") as go_on:
+        set_up.click()
+    page.get_by_role("link", name="Rename this Tenant").click()
+    expect(dialog.get_by_label("Name")).to_be_visible()
+    with page.expect_response("**/user-sync") as caught, page.expect_response(tenant_page):
+        go_on()
+    caught.value.finished()
+    expect(dialog.get_by_label("Name")).to_be_visible()
+    page.keyboard.press("Escape")
+    for department, is_refused in ((False, True), (True, False)):
+        set_up.click()
+        dialog.locator("#department-section summary").click()
+        dialog.locator("[name=department_all]").set_checked(department)
+        with held(page, "**/user-sync") as go_on:
+            dialog.get_by_role("button", name="Enable Sync").click()
+        page.keyboard.press("Escape")
+        expect(dialog).to_be_hidden()
+        go_on()
+        if is_refused:
+            expect(dialog.locator("#problems")).to_be_focused()
+            page.keyboard.press("Escape")
+    expect(page.locator("#organizations_table")).to_contain_text("Processing")
+    expect(dialog).to_be_hidden()
+
+
+def test_U6_an_open_menu_and_the_focus_outlive_what_is_fetched_behind_them(
+    page: Page, tenant_page: str, guard: Guard
+) -> None:
+    page.goto(tenant_page)
+    page.get_by_role("link", name="Set Up").first.click()
+    page.get_by_role("button", name="Enable Sync").click()
+    page.get_by_role("dialog").get_by_role("link", name="Close", exact=True).click()
+    menu = page.get_by_role("button", name="Actions for")
+    menu.click()
+    history = page.get_by_role("link", name="History")
+    history.focus()
+    look_again = "() => document.body.dispatchEvent(new Event('dialog-closed'))"  # as its poll does
+    with page.expect_response(tenant_page) as caught:
+        page.evaluate(look_again)
+    caught.value.finished()
+    expect(history).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(menu).to_be_focused()
+    guard.expect(404, urlsplit(tenant_page).path)
+    answer = {"HX-Retarget": "#toasts", "HX-Reswap": "beforeend"}
+    page.route(tenant_page, lambda route: route.fulfill(status=404, headers=answer, body="<p>gone</p>"))
+    for _ in range(2):
+        with page.expect_response(tenant_page) as caught:
+            page.evaluate(look_again)
+        caught.value.finished()
+    expect(page.locator("#toasts")).to_have_text("gone")
+
+
+def test_P8_what_is_typed_and_chosen_while_a_search_is_answered_is_kept(page: Page, tenant_page: str) -> None:
+    page.goto(f"{tenant_page.partition('/tenants')[0]}/sync-runs")
+    search, outcome = page.get_by_role("searchbox", name="Organization", exact=True), page.get_by_label("Outcome")
+    with held(page, re.compile(r"/sync-runs\?q=Ki&")) as go_on:
+        search.press_sequentially("Ki")
+    with page.expect_response(re.compile(r"/sync-runs\?q=Kim&")):
+        search.press_sequentially("m")
+        outcome.select_option("failed")
+        go_on()
+    expect(page).to_have_url(re.compile("q=Kim&.*status=failed"))
+    expect(search).to_have_value("Kim")
+    expect(outcome).to_have_value("failed")
 
 
 def test_U13_what_goes_wrong_in_a_dialog_is_said_where_it_can_be_read_and_pressed(

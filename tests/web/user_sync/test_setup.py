@@ -212,7 +212,7 @@ def test_P7_waiting_before_the_first_read(client_as, app):
     assert page.status_code == 503 and page.headers["Retry-After"]
     assert "first read" in page.get_data(as_text=True)
     dialog = client_as(Role.TECHNICIAN).htmx(url(key), "dialog")
-    assert dialog.status_code == 200 and 'hx-trigger="load delay' in dialog.get_data(as_text=True)
+    assert dialog.status_code == 200 and 'hx-trigger="every ' in dialog.get_data(as_text=True)
 
 
 def test_P7_an_unmapped_organization_is_told_to_map_first(client_as, app):
