@@ -193,6 +193,13 @@ def cause(advice: str) -> str:
     return re.sub(r" [^.]*\bReconnect\b[^.]*\.", "", advice)
 
 
+def is_credential(error: SourceError) -> bool:
+    """True when Microsoft refuses the secret or certificate itself, in whichever tenant it was shown."""
+    found = re.fullmatch(r"AADSTS(\d+)", error.code or "")
+    advice = CODES.get(int(found[1])) if found else None
+    return advice is not None and advice.kind == "credential"
+
+
 def consent_error(error: str, description: str) -> str:
     """What a refused admin consent means, in words (graph-facts 1.3); the shapes vary, so nothing is taken for granted."""
     number = aadsts({"error_description": description})

@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 from portal import audit
 from portal.clock import utcnow
 from portal.config import Settings
-from portal.errors import NeedsAdmin, SourceAuthError, SourceError
+from portal.errors import Invalid, NeedsAdmin, SourceAuthError, SourceError
 from portal.extensions import db
-from portal.microsoft import gateway, service
+from portal.graph.explain import is_credential
+from portal.microsoft import credentials, gateway, service
 from portal.microsoft.credentials import AppRegistration
 from portal.models import MicrosoftTenant
 from portal.runtime import runtime
@@ -116,3 +117,30 @@ def check_releasing(row: MicrosoftTenant) -> MicrosoftTenant:
         raise service.gone()
     keep(db.session(), found, report)
     return found
+
+
+def try_releasing(registration: AppRegistration, cloud: str) -> str:
+    """Show a new app registration to Microsoft before it is kept (C1); gives what to say of it.
+
+    Microsoft answers for a tenant only (graph-facts 1.2): the first that works with the present one is asked. Rolls
+    back, to give the database back meanwhile (T6). Raises Invalid when the secret or certificate is wrong.
+    """
+    served = credentials.served_by(db.session(), cloud)
+    asked = next(
+        (row for row in served if row.state != service.NEEDS_ATTENTION), served[0] if served else None
+    )
+    if asked is None:
+        db.session.rollback()
+        return "Saved. Whether Microsoft accepts it shows with the first Microsoft tenant that is connected."
+    name, directory_id, its_cloud = asked.name, asked.directory_id, asked.cloud
+    db.session.rollback()
+    try:
+        gateway.ask_for_token(runtime().settings, registration, directory_id=directory_id, cloud=its_cloud)
+    except SourceError as error:
+        if is_credential(error):
+            field = "certificate" if registration.certificate else "secret"
+            raise Invalid({field: [error.advice]}) from error
+        if isinstance(error, SourceAuthError):
+            return f"Saved, but {name} cannot be read with it: {error.advice}"
+        return "Saved. Microsoft does not answer just now: whether it accepts this shows with the next sync."
+    return "Saved. Microsoft accepts it."

@@ -28,6 +28,7 @@ from portal.runtime import Runtime
 __all__ = [
     "CLOUDS",
     "Proof",
+    "ask_for_token",
     "check",
     "cloud_of",
     "ends_of",
@@ -108,6 +109,18 @@ def reader(
     found = cloud_of(settings, cloud)
     tokens = _provider(found, directory_id, registration, is_fresh=is_fresh)
     return GraphDirectory(GraphClient(found.graph_url, tokens, wait, clock.utcnow, stop), _turns)
+
+
+def ask_for_token(
+    settings: Settings, registration: AppRegistration, *, directory_id: str, cloud: str
+) -> None:
+    """Show an app registration to one tenant's sign-in. Raises Source errors, in words, when there is no token for it."""
+    TokenProvider(
+        cloud=cloud_of(settings, cloud),
+        directory_id=directory_id,
+        client_id=registration.client_id,
+        credential=registration.msal_credential,
+    ).token()
 
 
 def prove(settings: Settings, registration: AppRegistration, *, directory_id: str, cloud: str) -> Proof:

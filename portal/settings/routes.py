@@ -20,7 +20,7 @@ from portal.extensions import db
 from portal.forms import DayField, Form, choices, text
 from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS, registered_in
 from portal.listing import parse
-from portal.microsoft import consent, credentials, expiry
+from portal.microsoft import check, consent, credentials, expiry
 from portal.microsoft import service as microsoft_tenants
 from portal.microsoft_sign_in import service as microsoft_sign_in
 from portal.models import ACTIVE, Account, ApiToken, Invitation, Role, SyncRun
@@ -117,16 +117,17 @@ def microsoft() -> Response:
         return _environment(shown, EndForm(data={"expires_on": end}))
     form = MicrosoftForm(data={"client_id": shown.client_id, "expires_on": end})
     if form.submitted():
+        said = "Saved."
         try:
-            credentials.store(
-                db.session(),
-                runtime().box,
-                client_id=text(form.client_id),
-                cloud=cloud,
-                secret=text(form.secret),
-                certificate_pem=text(form.certificate),
-                expires_at=form.expires_on.moment(),
-            )
+            _keep(form, cloud)
+            if (
+                text(form.secret)
+                or text(form.certificate)
+                or text(form.client_id).strip().lower() != shown.client_id
+            ):
+                registration = microsoft_tenants.app_registration(cloud)
+                said = check.try_releasing(registration, cloud)
+                _keep(form, cloud)
         except Invalid as error:
             db.session.rollback()
             form.show(error)
@@ -134,10 +135,22 @@ def microsoft() -> Response:
             microsoft_tenants.try_again()
             db.session.commit()
             runtime().wake()
-            return web.respond(redirect=_microsoft_url(cloud), toast="Saved.")
+            return web.respond(redirect=_microsoft_url(cloud), toast=said)
     if form.errors:
         form.ask_again()
     return _microsoft_page(form, shown, cloud)
+
+
+def _keep(form: MicrosoftForm, cloud: str) -> None:
+    credentials.store(
+        db.session(),
+        runtime().box,
+        client_id=text(form.client_id),
+        cloud=cloud,
+        secret=text(form.secret),
+        certificate_pem=text(form.certificate),
+        expires_at=form.expires_on.moment(),
+    )
 
 
 @bp.route("/microsoft/remove", methods=["GET", "POST"])
@@ -196,6 +209,7 @@ def _microsoft_page(form: Form, shown: credentials.Overview, cloud: str) -> Resp
             (_microsoft_url(home), REGISTRATIONS[home], one, home == cloud)
             for home, one in credentials.overviews(db.session(), runtime().settings).items()
         ],
+        is_tried=bool(credentials.served_by(db.session(), cloud)),
         permissions=permissions.PERMISSIONS + permissions.PARTNER_PERMISSIONS,
         manifest=permissions.manifest(),
         callback=_address("microsoft.consent_answer"),
