@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
+from uuid import NAMESPACE_URL, uuid5
 
+from flask import request
 from flask_wtf import FlaskForm
 from wtforms import Field, StringField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
 
 from portal.engine.normalize import parse_time
 from portal.errors import Invalid
+from portal.extensions import db
+from portal.models import Base
+
+M = TypeVar("M", bound=Base)
 
 
 class Form(FlaskForm):
@@ -23,6 +29,19 @@ class Form(FlaskForm):
     def submitted(self) -> bool:
         """True when the request posts this form and every field is fine."""
         return bool(self.validate_on_submit())  # type: ignore[no-untyped-call]
+
+    def made_id(self) -> str | None:
+        """The id of what this form makes: the same for a form that is sent twice as it is, by a double click or a reload.
+
+        The token tells one opened form from the next; without it (None) whatever is made gets an id of its own.
+        """
+        if not request.form.get("csrf_token"):
+            return None
+        return str(uuid5(NAMESPACE_URL, repr((request.path, sorted(request.form.items(multi=True))))))
+
+    def made(self, model: type[M]) -> M | None:
+        """What this very form has made already."""
+        return db.session.get(model, self.made_id() or "")
 
     def show(self, error: Invalid) -> None:
         """Put the service's sentences at the fields they are about; what fits none goes to the first one."""

@@ -87,7 +87,8 @@ def new(organization_id: str) -> Response:
     form = _form(organization)
     if form.submitted():
         try:
-            service.create(organization, _values(form))
+            if form.made(Asset) is None:
+                service.create(organization, _values(form), row_id=form.made_id())
         except Invalid as error:
             db.session.rollback()
             form.show(error)

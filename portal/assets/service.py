@@ -29,11 +29,11 @@ CSV_COLUMNS = ("name", "mac_addresses", "end_user_email")
 MAX_MACS = 32
 
 
-def create(organization: Organization, values: Mapping[str, Any]) -> Asset:
+def create(organization: Organization, values: Mapping[str, Any], *, row_id: str | None = None) -> Asset:
     """Create an Asset from ``name``, ``mac_addresses`` and ``end_user_id``. Raises Invalid."""
     name, macs, owner = _checked(organization, values, None)
     now = utcnow()
-    row = Asset(organization_id=organization.id, name=name, created_at=now, updated_at=now)
+    row = Asset(id=row_id, organization_id=organization.id, name=name, created_at=now, updated_at=now)
     row.macs = [AssetMac(mac=mac) for mac in macs]
     _assign(row, owner)
     db.session.add(row)

@@ -117,7 +117,7 @@ def new(organization_id: str) -> Response:
     form = EndUserForm()
     if form.submitted():
         try:
-            row = service.create(organization.id, form.values())
+            row = form.made(EndUser) or service.create(organization.id, form.values(), row_id=form.made_id())
         except Invalid as error:
             db.session.rollback()
             form.show(error)

@@ -73,7 +73,9 @@ WILDCARDS = set("%_")
 TOLD = 200  # characters of a value in the change history; notes are named alone
 
 
-def create(organization_id: str, values: Mapping[str, str], *, source: str = "manual") -> EndUser:
+def create(
+    organization_id: str, values: Mapping[str, str], *, source: str = "manual", row_id: str | None = None
+) -> EndUser:
     """Create an End User. Raises Invalid, also when the e-mail belongs to another one here (M4)."""
     checked = _checked(values)
     if not checked.get("display_name"):
@@ -83,7 +85,12 @@ def create(organization_id: str, values: Mapping[str, str], *, source: str = "ma
         raise Invalid({"display_name": ["Enter a name or an email address."]})
     now = utcnow()
     row = EndUser(
-        organization_id=organization_id, source=source, created_at=now, updated_at=now, edited_at=now
+        id=row_id,
+        organization_id=organization_id,
+        source=source,
+        created_at=now,
+        updated_at=now,
+        edited_at=now,
     )
     for name in EDITABLE:
         setattr(row, name, checked.get(name, ""))

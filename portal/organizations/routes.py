@@ -80,7 +80,9 @@ def new() -> Response:
     form = _form(tenant_id=request.args.get("tenant_id", OWN))
     if form.submitted():
         try:
-            row = service.create(text(form.name), _chosen_tenant(form))
+            row = form.made(Organization) or service.create(
+                text(form.name), _chosen_tenant(form), row_id=form.made_id()
+            )
         except Invalid as error:
             db.session.rollback()
             form.show(error)

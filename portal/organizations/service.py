@@ -71,7 +71,7 @@ class TabCounts:
         return _open_conflicts([self._organization.id]).get(self._organization.id, 0)
 
 
-def create(name: str, tenant: Tenant | None = None) -> Organization:
+def create(name: str, tenant: Tenant | None = None, *, row_id: str | None = None) -> Organization:
     """Create an Organization; without ``tenant`` it gets its own Tenant of the same name. Raises Invalid on ``name``."""
     wanted = checked_name(name)
     _refuse_double(wanted)
@@ -84,7 +84,12 @@ def create(name: str, tenant: Tenant | None = None) -> Organization:
             db.session(), "tenant_created", object_type="tenant", object_id=tenant.id, name=tenant.name
         )
     row = Organization(
-        name=wanted, name_key=wanted.casefold(), tenant_id=tenant.id, tenant=tenant, created_at=now
+        id=row_id,
+        name=wanted,
+        name_key=wanted.casefold(),
+        tenant_id=tenant.id,
+        tenant=tenant,
+        created_at=now,
     )
     db.session.add(row)
     db.session.flush()

@@ -89,7 +89,7 @@ def new() -> Response:
     form = NameForm()
     if form.submitted():
         try:
-            row = service.create(text(form.name))
+            row = form.made(Tenant) or service.create(text(form.name), row_id=form.made_id())
         except Invalid as error:
             db.session.rollback()
             form.show(error)

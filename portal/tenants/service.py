@@ -31,9 +31,9 @@ def namesake(rows: Iterable[Tenant | MicrosoftTenant], name: str) -> str:
     return same[0] if len(same) == 1 else ""
 
 
-def create(name: str) -> Tenant:
+def create(name: str, *, row_id: str | None = None) -> Tenant:
     """Create a Tenant without Organizations. Raises Invalid on ``name``."""
-    row = Tenant(name=checked_name(name), created_at=utcnow())
+    row = Tenant(id=row_id, name=checked_name(name), created_at=utcnow())
     db.session.add(row)
     db.session.flush()
     audit.record(db.session(), "tenant_created", object_type="tenant", object_id=row.id, name=row.name)
