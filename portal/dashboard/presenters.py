@@ -19,6 +19,10 @@ TONES: Mapping[str, tuple[str, str, str]] = {
     "conflicts": ("orange", "arrows-split", "Conflict"),
     "expiring": ("yellow", "clock-exclamation", "Expires soon"),
 }
+WORDS: Mapping[str, str] = {
+    "New": "created or linked",
+    "Marked": "disabled or enabled",
+}  # of what a column is made of
 FILLS = ("a", "b", "c", "d", "e")
 
 
@@ -58,7 +62,7 @@ def columns(days: Sequence[Day], series: Mapping[str, Sequence[int]], fills: Seq
         for (kind, values), fill in zip(series.items(), fills, strict=True):
             if values[place]:
                 height = PLOT * values[place] / top
-                title = f"{_named(days[place])}: {values[place]:,} {kind.lower()}"
+                title = f"{_named(days[place])}: {values[place]:,} {WORDS.get(kind, kind.lower())}"
                 bars.append(Bar(x, y - height, step * 0.76, max(height - 1, 0.5), fill, title))
                 y -= height
         if total and total == peak:
@@ -79,7 +83,7 @@ def changes_sentence(days: Sequence[Day]) -> str:
         return "Nobody was changed in these 14 days."
     kind = max(peak.changes, key=lambda name: peak.changes[name])
     total = sum(peak.changes.values())
-    return f"The most was {_named(peak)}: {total:,}, of which {peak.changes[kind]:,} {kind.lower()}."
+    return f"The most was {_named(peak)}: {total:,}, of which {peak.changes[kind]:,} {WORDS.get(kind, kind.lower())}."
 
 
 def runs_sentence(days: Sequence[Day]) -> str:

@@ -118,13 +118,17 @@ def _expiring(session: Session, settings: Settings, now: datetime) -> list[Atten
 
 
 def sync_states(session: Session) -> dict[str, int]:
-    """How many enabled syncs are processing, paused, or need attention."""
+    """How many enabled syncs are processing, paused, or need attention: as ``user_sync`` says of each."""
     rows = session.execute(
         select(
             UserSync.hold_run_id.is_not(None),
-            UserSync.attention.is_not(None),
+            UserSync.attention.is_not(None) | (func.coalesce(MicrosoftTenant.state, "") == "needs_attention"),
             UserSync.initial_done_at.is_(None),
-        ).where(UserSync.enabled.is_(True))
+        )
+        .join(Organization, Organization.id == UserSync.organization_id)
+        .join(Tenant, Tenant.id == Organization.tenant_id)
+        .outerjoin(MicrosoftTenant, MicrosoftTenant.id == Tenant.microsoft_tenant_id)
+        .where(UserSync.enabled.is_(True))
     ).all()
     found = {"processing": 0, "paused": 0, "needs_attention": 0}
     for is_paused, needs_attention, is_initial in rows:
@@ -183,7 +187,11 @@ def mfa_total(session: Session) -> MfaTotal:
 
 def recent_runs(session: Session, limit: int = 6) -> list[tuple[SyncRun, str]]:
     """The latest runs that changed something or did not succeed, with their Organization's name."""
-    changed = select(Change.id).where(Change.run_id == SyncRun.id, Change.state.in_(("applied", "held")))
+    changed = select(Change.id).where(
+        Change.run_id == SyncRun.id,
+        Change.state.in_(("applied", "held")),
+        Change.decision.not_in(("skip", "conflict")),  # they leave a row in every run, and change nothing
+    )
     rows = session.execute(
         select(SyncRun, Organization.name)
         .join(Organization, Organization.id == SyncRun.organization_id)

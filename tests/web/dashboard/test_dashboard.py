@@ -27,6 +27,7 @@ def test_P9_a_new_portal_leads_to_each_step_in_turn(client_as, app, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr("portal.microsoft.service.usable_clouds", list)
         assert 'class="btn btn-primary" href="/settings/microsoft"' in owner.get("/").text
+        assert "Start by entering the app registration." in owner.get("/").text
         page = owner.get("/microsoft-tenants/connect").text
         assert "app registration is not entered yet" in page and "Ask for consent" not in page
     assert "Look for customers" not in owner.get("/microsoft-tenants/discover").text
@@ -72,6 +73,14 @@ def test_P9_a_new_portal_with_trouble_says_where_to_begin_too(client_as, app):
         db.session.commit()
     page = client_as(Role.ADMINISTRATOR).get("/").text
     assert "client secret expires in" in page and "Nothing is connected yet" in page and "rc-figure" not in page
+
+
+def test_P9_only_administrators_are_sent_to_set_a_sync_up(client_as, app):
+    with app.app_context():
+        customers.organization("Marula Foods", customers.microsoft_tenant())
+        db.session.commit()
+    assert ">Set one up<" in client_as(Role.ADMINISTRATOR).get("/").text
+    assert "An administrator sets one up" in client_as(Role.TECHNICIAN).get("/").text
 
 
 def test_P9_only_administrators_are_sent_to_their_settings(client_as, app):
@@ -128,6 +137,18 @@ def test_P9_attention_comes_in_the_order_of_urgency(client_as, app):
     assert places == sorted(places)
 
 
+def test_P9_a_refused_connection_is_counted_and_its_code_said_once(client_as, app):
+    with app.app_context():
+        microsoft = customers.microsoft_tenant("Broken")
+        microsoft.state, microsoft.problem_since = "needs_attention", utcnow()
+        microsoft.problem, microsoft.problem_code = "Consent is gone. (AADSTS7000229)", "AADSTS7000229"
+        row = customers.organization("Marula Foods", microsoft)
+        db.session.add(UserSync(organization_id=row.id, enabled=True, filters={}, updated_at=utcnow()))
+        db.session.commit()
+    text = client_as(Role.READ_ONLY).get("/").text
+    assert "1 needs attention" in text and text.count("(AADSTS7000229)") == 1
+
+
 def test_P9_charts_have_sentences_tables_and_figures(client_as, app):
     with app.app_context():
         microsoft = customers.microsoft_tenant()
@@ -181,6 +202,11 @@ def test_the_sentences_of_quiet_days():
     assert presenters.trouble_sentence(quiet) == "All 4 runs of these 14 days went through."
 
 
+def test_P9_who_was_linked_is_not_called_new():
+    days = [Day(date(2026, 11, 24), {"New": 382, "Updated": 1, "Marked": 0}, 0, 1)]
+    assert presenters.changes_sentence(days).endswith(": 383, of which 382 created or linked.")
+
+
 def test_P9_runs_that_were_partial_or_held_did_not_go_through():
     days = [Day(date(2026, 11, 24), {}, 0, 3, partial=1), Day(date(2026, 11, 25), {}, 1, 40, held=1)]
     assert presenters.runs_sentence(days) == "43 in these 14 days. The most was Wed 25 Nov: 40. 40 today."
@@ -223,6 +249,33 @@ def test_P9_products_beyond_the_first_are_counted(client_as, app):
         db.session.commit()
     text = client_as(Role.READ_ONLY).get("/").get_data(as_text=True)
     assert "and 2 more products" in text and "Product 7" in text and "Product 8" not in text
+
+
+def test_P9_a_run_that_only_skips_and_finds_conflicts_changed_nothing(app):
+    with app.app_context():
+        row = customers.organization("Marula Foods", customers.microsoft_tenant())
+        runs = {
+            decision: SyncRun(
+                organization_id=row.id, trigger="hourly", status="succeeded", created_at=utcnow(), started_by="schedule"
+            )
+            for decision in ("skip", "conflict", "update")
+        }
+        db.session.add_all(runs.values())
+        db.session.flush()
+        for decision, run in runs.items():
+            db.session.add(
+                Change(
+                    run_id=run.id,
+                    organization_id=row.id,
+                    object_id="o",
+                    decision=decision,
+                    reason="r",
+                    state="applied",
+                    at=utcnow(),
+                )
+            )
+        db.session.commit()
+        assert [run.id for run, _ in service.recent_runs(db.session())] == [runs["update"].id]
 
 
 def test_a_day_counts_from_now(app):
