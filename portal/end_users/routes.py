@@ -169,10 +169,10 @@ def detail(end_user_id: str) -> Response:
     if request.method == "POST":
         _require_technician()
         form = EndUserForm()
-        locked = service.locked_fields(row)
+        opened_on = request.form.get("opened_on", "")
         if form.submitted():
             try:
-                service.change(row, {k: v for k, v in form.values().items() if k not in locked})
+                service.change(row, service.own_changes(row, form.values(), opened_on))
             except Invalid as error:
                 db.session.rollback()
                 form.show(error)
@@ -180,6 +180,8 @@ def detail(end_user_id: str) -> Response:
                 db.session.commit()
                 return web.respond(redirect=url_for(".detail", end_user_id=row.id), toast="Saved.")
         row = load(EndUser, end_user_id, "End User")
+        for name in service.left_alone(form.values(), opened_on):
+            form[name].data = getattr(row, name)
     organization = load(Organization, row.organization_id, "Organization")
     tenant = db.session.get(MicrosoftTenant, row.link.microsoft_tenant_id) if row.link is not None else None
     pins = service.pins(row)
@@ -189,6 +191,7 @@ def detail(end_user_id: str) -> Response:
         person=row,
         organization=organization,
         form=form,
+        opened_on=service.fingerprints(row),
         locked=service.locked_fields(row),
         pins=pins,
         theirs=service.microsoft_values(row, pins),

@@ -2,12 +2,15 @@
 
 import re
 
+import pytest
+
 from portal.audit import Actor, acting_as
 from portal.end_users import service
 from portal.exceptions import service as exceptions
 from portal.extensions import db
 from portal.models import EndUser, Organization, SyncException
 from portal.user_sync import service as user_sync
+from tests.web import customers
 
 
 def text_of(answer):
@@ -104,3 +107,55 @@ def test_P14_the_never_sync_list_takes_an_email(app, client_as, ids):
     with app.app_context():
         assert db.session.query(SyncException).one().object_id == ids["object"]
     assert "no such user" in text_of(browser.send(where, {"object_id": "nobody@x.example", "reason": "x"}))
+
+
+@pytest.fixture
+def by_hand(app, ids):
+    """The id of somebody whom no sync manages."""
+    with app.app_context():
+        row = customers.end_user(
+            db.session.get_one(Organization, ids["organization"]), "Hana Hand", "hana@hand.example", phone="1"
+        )
+        row.street_address = "12 Main Street\nFlat 3"
+        db.session.commit()
+        return row.id
+
+
+def of_form(page):
+    """What a browser posts from the form of details, untouched."""
+    posted = dict(re.findall(r'<input[^>]* name="(\w+)"[^>]* value="([^"]*)"', page.partition('id="details"')[2]))
+    return {key: value.replace("\n", "") for key, value in posted.items() if key != "csrf_token"} | {"notes": ""}
+
+
+def saved(app, by_hand, name):
+    with app.app_context():
+        return getattr(db.session.get_one(EndUser, by_hand), name)
+
+
+def test_P6_a_form_saves_what_was_entered_in_it_and_not_what_it_showed(client_as, app, by_hand):
+    browser, address = client_as("technician"), f"/end-users/{by_hand}"
+    first = of_form(browser.get(address).text)
+    assert browser.send(address, {**first, "phone": "2"}).status_code == 303
+    assert browser.send(address, {**first, "job_title": "Cook"}).status_code == 303
+    assert (saved(app, by_hand, "phone"), saved(app, by_hand, "job_title")) == ("2", "Cook")
+    assert saved(app, by_hand, "street_address") == "12 Main Street\nFlat 3"
+
+
+def test_P6_what_two_changed_is_shown_before_the_second_replaces_the_first(client_as, app, by_hand):
+    browser, address = client_as("technician"), f"/end-users/{by_hand}"
+    first = of_form(browser.get(address).text)
+    browser.send(address, {**first, "phone": "2", "city": "Kiel"})
+    answer = browser.send(address, {**first, "phone": "3"})
+    assert answer.status_code == 422 and "Meanwhile somebody made this “2”." in answer.text
+    again = of_form(answer.text)
+    assert (again["phone"], again["city"]) == ("3", "Kiel") and saved(app, by_hand, "phone") == "2"
+    assert browser.send(address, again).status_code == 303
+    assert (saved(app, by_hand, "phone"), saved(app, by_hand, "city")) == ("3", "Kiel")
+
+
+def test_W6_what_is_entered_in_a_field_that_microsoft_manages_by_now_is_refused(client_as, app, ids):
+    browser, address = client_as("technician"), f"/end-users/{ids['person']}"
+    form = of_form(browser.get(address).text)
+    assert browser.send(address, form).status_code == 303
+    answer = browser.send(address, {**form, "phone": "3"})
+    assert answer.status_code == 422 and "Managed by Microsoft" in answer.text
