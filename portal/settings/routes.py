@@ -11,7 +11,7 @@ from wtforms import PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional
 
 from portal import audit, csv_http, notify, web
-from portal.access import load, requires
+from portal.access import load, may, requires
 from portal.api import tokens
 from portal.auth import service as accounts
 from portal.clock import utcnow
@@ -102,8 +102,8 @@ class NotificationsForm(Form):
 @bp.get("")
 @requires(Role.READ_ONLY)
 def index() -> Response:
-    """Settings begin with About: everybody may see that."""
-    return web.respond(redirect=url_for(".about"))
+    """Settings begin with the Microsoft connection (P10), and for whom it is not, with About: everybody may see that."""
+    return web.respond(redirect=url_for(".microsoft" if may(Role.ADMINISTRATOR) else ".about"))
 
 
 @bp.route("/microsoft", methods=["GET", "POST"])

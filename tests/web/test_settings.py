@@ -36,6 +36,11 @@ def test_P10_removing_an_account_asks_first_and_says_who(app, client_as):
     assert "technician@rollcall.example is removed." in answer.text
 
 
+def test_P10_settings_begin_with_the_first_section_one_may_see(client_as):
+    assert client_as("administrator").get("/settings").location == "/settings/microsoft"
+    assert client_as("technician").get("/settings").location == "/settings/about"
+
+
 def test_P10_nobody_is_offered_to_switch_off_the_account_they_use(app, client_as):
     client_as("technician")
     page = client_as("administrator").get("/settings/people").text
