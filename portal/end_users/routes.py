@@ -226,9 +226,10 @@ def why_not(organization_id: str) -> Response:
 
 
 def _why_page(organization: Organization, row: EndUser | None, asked: str, name: str) -> Response:
-    found, problem = None, None
+    found, problem, any_group = None, None, False
     try:
         found = user_sync.explain(organization, asked)
+        any_group = user_sync.document(organization)["filters"]["group"]["all"]
     except PortalError as error:
         problem = error.advice
     return web.render(
@@ -238,6 +239,7 @@ def _why_page(organization: Organization, row: EndUser | None, asked: str, name:
         name=name,
         organization=organization,
         found=found,
+        any_group=any_group,  # then nobody's groups are read: none are known, which is not "(none)"
         problem=problem,
         asked=asked,
     )
