@@ -84,7 +84,7 @@ def test_P2_what_a_sync_changes_is_renewed_beside_the_table_too(app, client_as, 
     text = client.htmx(f"/tenants/{shared}", "organizations_table").get_data(as_text=True)
     assert text.strip().startswith('<section class="card" id="organizations_table"') and "<html" not in text
     assert '<p id="page-facts" hx-swap-oob="innerHTML">Tenant · 3 Organizations · 1 End User</p>' in text
-    for name in ("last-sync", "users", "coverage"):
+    for name in ("connection", "last-sync", "users", "coverage"):
         assert f'<span id="{name}" hx-swap-oob="innerHTML">' in text
         assert f'id="{name}"' in page
 
