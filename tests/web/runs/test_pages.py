@@ -174,6 +174,21 @@ def test_P8_a_run_that_did_not_succeed_says_what_comes_next(client_as, app, cust
         assert words in page and f'<a href="/tenants/{tenant_id}">Tenant Details</a>' in page
 
 
+def test_R5_a_run_that_changed_nobody_offers_no_undo_and_says_microsofts_code_once(client_as, app, customer):
+    browser = client_as(Role.TECHNICIAN)
+    assert "Undo this run…" in browser.get(f"/sync-runs/{customer['run']}").text
+    with app.app_context():
+        old = db.session.get(SyncRun, customer["run"])
+        values = {"error": "Consent is gone. (AADSTS7000229)", "error_code": "AADSTS7000229"}
+        values |= {"status": "failed", "finished_at": utcnow()}
+        organization = db.session.get(Organization, old.organization_id)
+        run = run_of(organization, db.session.get(MicrosoftTenant, old.microsoft_tenant_id), **values).id
+        db.session.commit()
+    assert "· last run failed" in browser.get(f"/organizations/{customer['organization']}").text
+    page = browser.get(f"/sync-runs/{run}").text
+    assert "Undo this run…" not in page and page.count("(AADSTS7000229)") == 1
+
+
 def test_P8_filters_search_and_the_csv_show_the_same(client_as, customer):
     browser = client_as(Role.READ_ONLY)
     address = f"/sync-runs/{customer['run']}"
