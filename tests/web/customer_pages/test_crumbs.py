@@ -22,6 +22,8 @@ from portal.models import Organization
         ("/end-users/{person}", ["Organizations", "Harborview Foundation", "End Users"]),
         ("/end-users/{person}/why", ["Organizations", "End Users", "Ada Lovelace"]),
         ("/end-users/{person}/delete", ["Organizations", "End Users", "Ada Lovelace"]),
+        ("/end-users/{person}/unlink", ["Organizations", "End Users", "Ada Lovelace"]),
+        ("/settings/microsoft/remove", ["Settings", "Microsoft connection"]),
         ("/sync-runs/{run}/undo", ["Sync activity", "First sync of Harborview Foundation"]),
     ],
 )
