@@ -202,6 +202,12 @@ def test_P8_filters_search_and_the_csv_show_the_same(client_as, customer):
     assert any(line.startswith("'=Held(Two)") for line in lines)
 
 
+def test_P8_a_run_that_ends_while_it_is_watched_says_so_in_the_head_too(client_as, customer):
+    text = client_as(Role.READ_ONLY).htmx(f"/sync-runs/{customer['run']}", "run_live").text
+    head = text.partition('<span id="run-status" hx-swap-oob="innerHTML">')[2]
+    assert "Held" in head.partition("</span></span>")[0] and '<p id="page-facts" hx-swap-oob="innerHTML">' in text
+
+
 def test_P8_htmx_gets_the_people_only(client_as, customer):
     text = (
         client_as(Role.READ_ONLY)
