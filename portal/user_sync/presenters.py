@@ -14,7 +14,7 @@ from portal.user_sync.matching import Match
 
 SHOWN = 100  # unchecked values of one section on the page; the search finds the others
 SEARCH_FROM = 10
-NAMED = 3
+VALUES_NAMED = 3  # of a section's choice on its summary line; of more, the number is said
 NAMED = 200  # who enters, stays and leaves is named up to here: nobody reads on, and 20,000 names are 2 MB
 NONE_LABEL = "(none)"
 ENOUGH_KNOWN = 5  # U10: fewer known addresses say nothing
@@ -273,7 +273,7 @@ def _chosen_words(name: str, chosen: SectionFilter, labels: Sequence[str]) -> st
         return "All"
     if not chosen.values:
         return "Nothing checked"
-    if len(labels) <= NAMED:
+    if len(labels) <= VALUES_NAMED:
         return ", ".join(labels)
     return f"{len(labels):,} {WORDS[name][1]} chosen"
 

@@ -165,6 +165,23 @@ def test_U2_searching_never_loses_what_is_checked(client_as, customer):
     assert client_as(Role.TECHNICIAN).get(url(customer, "/values/shoe_size")).status_code == 404
 
 
+def test_U2_the_summary_line_names_three_values_and_counts_more(client_as, app, customer):
+    names = ["Depot", "Legal", "Sales", "Yard"]
+    with app.app_context():
+        microsoft = db.session.query(MicrosoftTenant).one()
+        for name in ("Depot", "Sales", "Yard"):
+            customers.directory_user(microsoft, f"Of {name}", f"{name}@harborview.example", department=name)
+        db.session.commit()
+    client = client_as()
+
+    def line(chosen):
+        page = client.send(url(customer, "/recount"), everything(department_all=None, department=chosen)).text
+        return re.search(r'id="department-choice">([^<]*)<', page)[1]
+
+    assert line(names[:3]) == "Depot, Legal, Sales"
+    assert line(names) == "4 departments chosen"
+
+
 def test_U2_thousands_of_values_render_a_hundred(client_as, app, customer):
     with app.app_context():
         microsoft = db.session.scalar(db.select(MicrosoftTenant))
