@@ -289,6 +289,7 @@ def test_the_present_password_cannot_be_guessed_without_end_in_an_open_browser(a
     client = app.test_client()
     with client.session_transaction() as kept:
         kept["_user_id"], kept["_fresh"] = token, True
+    moment = utcnow()  # not before the cookie was signed
 
     def guess(password):
         form = {"csrf_token": csrf(client, "/account"), field: password, "new_password": "another long pass phrase"}
