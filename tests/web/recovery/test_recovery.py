@@ -234,6 +234,16 @@ def test_P12_a_search_or_a_view_keeps_what_is_checked_and_deletes_nobody(client_
     assert "Nobody here has “<bdi>nobody</bdi>”" in page.get_data(as_text=True)
 
 
+def test_P12_a_dialog_that_closes_over_the_page_leaves_what_is_checked(client_as, customer):
+    browser = client_as(Role.TECHNICIAN)
+    again = re.search(r"<div ([^>]+dialog-closed from:body[^>]+)>", browser.get(address(customer)).text)[1]
+    assert f'hx-post="{address(customer)}" hx-include="#created" hx-vals=\'{{"look": "all"}}\'' in again
+    form = {"seen": [customer["ann"], customer["bob"]], "id": [customer["bob"]], "look": "all"}
+    answer = browser.htmx(address(customer), "content", form, method="POST")
+    assert 'aria-label="Delete Ann">' in answer.text and 'aria-label="Delete Bob" checked' in answer.text
+    assert 'id="content"' in answer.text and 'name="unlink" value="1">' in answer.text
+
+
 def test_P12_the_question_says_who_is_left_and_leads_back_with_the_choice_kept(client_as, customer):
     browser = client_as(Role.TECHNICIAN)
     marked = {"seen": [customer["ann"], customer["bob"]], "id": [customer["bob"]]}
