@@ -320,8 +320,8 @@ def _connections(session: Session) -> list[Attention]:
                 "connection",
                 f"{first.name}{others} cannot be read",
                 problem,
-                f"/microsoft-tenants/{first.id}/check" if not others else "/microsoft-tenants?view=attention",
-                "Check connection" if not others else "Show them",
+                f"/microsoft-tenants/{first.id}" if not others else "/microsoft-tenants?state=needs_attention",
+                "Show it" if not others else "Show them",
                 first.problem_since,
                 first.problem_code or "",
             )

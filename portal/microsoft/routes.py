@@ -47,7 +47,7 @@ class RemoveForm(Form):
 @requires(Role.READ_ONLY)
 def index() -> Response:
     """Microsoft Tenant Management (P1)."""
-    asked = parse(request.args, service.SPEC, strict=False, extra=("view",))
+    asked = parse(request.args, service.SPEC, strict=False)
     found = service.listing(asked)
     return web.render(
         "microsoft/list.html",

@@ -1,5 +1,6 @@
 """P9: the dashboard."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,7 @@ from portal.dashboard import presenters, service
 from portal.dashboard.service import Day
 from portal.extensions import db, mark_write
 from portal.microsoft import credentials
-from portal.models import Change, Conflict, Link, Role, SubscribedSku, SyncRun, UserSync
+from portal.models import Change, Conflict, Link, MicrosoftTenant, Role, SubscribedSku, SyncRun, UserSync
 from portal.runtime import runtime
 from tests.web import customers
 
@@ -147,6 +148,24 @@ def test_P9_a_refused_connection_is_counted_and_its_code_said_once(client_as, ap
         db.session.commit()
     text = client_as(Role.READ_ONLY).get("/").text
     assert "1 needs attention" in text and text.count("(AADSTS7000229)") == 1
+
+
+def test_P9_refused_connections_lead_to_the_tenant_or_to_the_list_of_just_those(client_as, app):
+    with app.app_context():
+        customers.microsoft_tenant("Whole")
+        broken = [customers.microsoft_tenant(name) for name in ("Broken", "Lost")]
+        broken[0].state, broken[0].problem, broken[0].problem_code = "needs_attention", "Consent is gone.", "AADSTS7000229"
+        db.session.commit()
+        first = f'href="/microsoft-tenants/{broken[0].id}">Show it'
+    browser = client_as(Role.READ_ONLY)
+    assert first in browser.get("/").text
+    with app.app_context():
+        row = db.session.scalar(db.select(MicrosoftTenant).where(MicrosoftTenant.name == "Lost"))
+        row.state, row.problem, row.problem_code = "needs_attention", "Consent is gone.", "AADSTS7000229"
+        db.session.commit()
+    link = re.search(r'href="([^"]+)">Show them', browser.get("/").text)
+    listed = browser.get(link[1]).text
+    assert "Broken" in listed and "Lost" in listed and "Whole" not in listed
 
 
 def test_P9_charts_have_sentences_tables_and_figures(client_as, app):
