@@ -43,6 +43,10 @@ class Form(FlaskForm):
         """What this very form has made already."""
         return db.session.get(model, self.made_id() or "")
 
+    def edited(self, *names: str) -> list[str]:
+        """Those of the fields that do not say what they said when the form was opened (``was`` in its template)."""
+        return [name for name in names if request.form.get(f"was_{name}") != text(self[name])]
+
     def show(self, error: Invalid) -> None:
         """Put the service's sentences at the fields they are about; what fits none goes to the first one."""
         for name, sentences in error.errors.items():

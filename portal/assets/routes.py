@@ -108,7 +108,8 @@ def edit(asset_id: str) -> Response:
     form = _form(organization, name=row.name, mac_addresses=macs, end_user_id=row.end_user_id or "")
     if form.submitted():
         try:
-            service.change(row, _values(form))
+            values = _values(form)
+            service.change(row, {name: values[name] for name in form.edited(*values)})
         except Invalid as error:
             db.session.rollback()
             form.show(error)
@@ -142,8 +143,11 @@ def _form(organization: Organization, **values: str) -> AssetForm:
         .order_by(EndUser.sort_name)
         .limit(MOST_PEOPLE)
     )
-    named = ((i, f"{name} ({email})" if email else name) for i, name, email in people)
-    form.end_user_id.choices = choices([("", "Nobody"), *named])
+    named = {i: f"{name} ({email})" if email else name for i, name, email in people}
+    owner = db.session.get(EndUser, text(form.end_user_id))
+    if owner is not None and owner.organization_id == organization.id:
+        named.setdefault(owner.id, owner.display_name)  # who is beyond so many stays the owner
+    form.end_user_id.choices = choices([("", "Nobody"), *named.items()])
     return form
 
 

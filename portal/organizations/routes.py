@@ -100,9 +100,11 @@ def edit(organization_id: str) -> Response:
     form = _form(own=False, name=row.name, tenant_id=row.tenant_id)
     if form.submitted():
         try:
-            service.rename(row, text(form.name))
+            edited = form.edited("name", "tenant_id")
+            if "name" in edited:
+                service.rename(row, text(form.name))
             tenant = _chosen_tenant(form)
-            if tenant is not None:
+            if tenant is not None and "tenant_id" in edited:
                 service.move(row, tenant)
         except Invalid as error:
             db.session.rollback()
