@@ -88,7 +88,7 @@ def clean_up(organization_id: str) -> Response:
 def unmap(organization_id: str) -> Response:
     """Step 3: take the wrong mapping away (R1). Refused while a sync under the Tenant is enabled (R2)."""
     organization = _organization(organization_id)
-    tenants.unmap(organization.tenant)
+    tenants.unmap(organization.tenant, named=request.form.get("microsoft_tenant_id"))
     db.session.commit()
     return web.respond(redirect=url_for(".index", organization_id=organization_id), toast="Unmapped.")
 

@@ -10,7 +10,7 @@ from wtforms.validators import InputRequired, Length
 
 from portal import web
 from portal.access import load, requires
-from portal.errors import Invalid, Refused
+from portal.errors import Invalid
 from portal.extensions import db
 from portal.forms import Form, choices, text
 from portal.microsoft import service as microsoft
@@ -174,13 +174,7 @@ def unmap(tenant_id: str) -> Response:
     """Ask, then take the mapping away; End Users keep their data (R4)."""
     row = load(Tenant, tenant_id, "Tenant")
     if request.method == "POST":
-        asked = request.form.get("microsoft_tenant_id", row.microsoft_tenant_id)
-        if asked != row.microsoft_tenant_id:
-            raise Refused(
-                f"Meanwhile somebody changed what {row.name} is mapped to. Nothing was unmapped.",
-                link=url_for(".detail", tenant_id=row.id),
-            )
-        service.unmap(row)
+        service.unmap(row, named=request.form.get("microsoft_tenant_id"))
         db.session.commit()
         return web.respond(
             redirect=url_for(".detail", tenant_id=row.id), toast=f"{row.name} is not mapped any more."

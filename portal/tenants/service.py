@@ -104,10 +104,18 @@ def map_only(row: Tenant, microsoft_tenant: MicrosoftTenant) -> None:
     map_microsoft_tenant(row, microsoft_tenant)
 
 
-def unmap(row: Tenant) -> None:
-    """Take the mapping away; End Users keep their data and Links (R4). Raises Refused when not mapped, or while syncing."""
+def unmap(row: Tenant, *, named: str | None = None) -> None:
+    """Take the mapping away; End Users keep their data and Links (R4).
+
+    Raises Refused when not mapped, while syncing, or when it is mapped to another Microsoft tenant than was ``named``.
+    """
     if row.microsoft_tenant_id is None:
         raise Refused(f"{row.name} is not mapped to a Microsoft tenant.", link=f"/tenants/{row.id}")
+    if named not in {None, row.microsoft_tenant_id}:
+        raise Refused(
+            f"Meanwhile somebody mapped {row.name} to another Microsoft tenant. Nothing was unmapped.",
+            link=f"/tenants/{row.id}",
+        )
     _refuse_while_syncing(row)
     microsoft_tenant = db.session.get_one(MicrosoftTenant, row.microsoft_tenant_id)
     row.microsoft_tenant_id = None

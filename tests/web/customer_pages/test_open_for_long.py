@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from portal.assets import routes as assets
 from portal.clock import utcnow
 from portal.extensions import db
@@ -56,14 +58,16 @@ def test_W5_renaming_an_asset_leaves_it_to_whom_the_sync_gave_it(client_as, app,
         assert len(row.macs) == 1
 
 
-def test_R2_unmap_takes_away_no_other_mapping_than_it_named(client_as, app):
+@pytest.mark.parametrize("page", ["/tenants/{tenant}/unmap", "/organizations/{organization}/recovery/unmap"])
+def test_R2_unmap_takes_away_no_other_mapping_than_it_named(client_as, app, page):
     with app.app_context():
         row = customers.organization("Kestrel Couriers", customers.microsoft_tenant("Wrong"))
         right = customers.microsoft_tenant("Right", domains=("kestrel.example",)).id
-        tenant = row.tenant_id
+        tenant, address = row.tenant_id, page.format(tenant=row.tenant_id, organization=row.id)
         db.session.commit()
-    browser, address = client_as("technician"), f"/tenants/{tenant}/unmap"
-    named = re.search(r'name="microsoft_tenant_id" value="([^"]+)"', browser.get(address).text)[1]
+    browser = client_as("technician")
+    text = browser.get(address.replace("recovery/unmap", "recovery")).text
+    named = re.search(r'name="microsoft_tenant_id" value="([^"]+)"', text)[1]
     with app.app_context():
         db.session.get_one(Tenant, tenant).microsoft_tenant_id = right
         db.session.commit()
