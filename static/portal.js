@@ -72,9 +72,8 @@ document.addEventListener("click", (event) => {
 dialog?.addEventListener("close", () => {
   document.body.append(toasts);
   dialog.replaceChildren();
-  asked = null;
+  [asked, leftFrom] = [null, nameOf(opener)];
   opener?.focus();
-  leftFrom = nameOf(opener);
   lookBehind();
 });
 
@@ -113,6 +112,7 @@ function close(event) {
 }
 function say(text, detail) { // our own words only; what is said again and again stands there once
   if (isRepeated(detail, text) || toasts?.lastElementChild?.firstElementChild?.textContent === text) return;
+  if (dialog?.open) dialog.append(toasts); // no swap follows that would
   toasts?.insertAdjacentHTML("beforeend", `<div class="rc-toast rc-toast-bad" role="alert"><div>${text}</div><button class="btn btn-action" type="button" data-dismiss aria-label="Close this message">✕</button></div>`);
 }
 document.querySelectorAll("[data-toast]").forEach(fade);

@@ -40,7 +40,8 @@ class Guard:
     def _on_console(self, message: ConsoleMessage) -> None:
         # An answer's status is judged by the answer. htmx calls it an error that a newer question replaces an older one
         # (hx-sync); a request that fails by itself is seen as such.
-        quiet = ("Failed to load resource: the server responded", "htmx:afterRequest", "htmx:sendAbort")
+        judged = ("Failed to load resource: the server responded", "Response Status Error Code")
+        quiet = (*judged, "htmx:afterRequest", "htmx:sendAbort")
         if message.type == "error" and not message.text.startswith(quiet):
             self._trouble.append(f"console: {message.text}")
 

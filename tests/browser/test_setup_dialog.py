@@ -280,6 +280,7 @@ def test_U13_what_goes_wrong_in_a_dialog_is_said_where_it_can_be_read_and_presse
     page: Page, tenant_page: str, guard: Guard
 ) -> None:
     guard.expect(400, "/rename")
+    guard.expect(502, "/rename")
     with page.expect_response("**/sync-runs/running"):  # once the session has ended it may not be asked for
         page.goto(tenant_page)
     page.get_by_role("link", name="Rename this Tenant").click()
@@ -290,6 +291,10 @@ def test_U13_what_goes_wrong_in_a_dialog_is_said_where_it_can_be_read_and_presse
     dialog.get_by_role("button", name="Save").click()
     toast = dialog.locator("#toasts")
     expect(toast).to_contain_text("your session has ended")
+    page.route("**/rename", lambda route: route.fulfill(status=502, body="not the portal's own words"), times=1)
+    dialog.get_by_role("button", name="Save").click()  # which no message covers
+    expect(toast).to_contain_text("This did not work (502).")
+    toast.get_by_role("button").last.click()
     expect(dialog.get_by_label("Name")).to_have_value("Another name")
     toast.get_by_role("button").click()
     expect(toast).to_have_text("")
