@@ -169,6 +169,8 @@ def changes_in_words(run: SyncRun) -> str:
     counts = run.counts or {}
     if not counts:
         return "–"
+    if run.kind == "undo":
+        return f"{counts.get('updated', 0):,} undone"
     found = [
         f"{counts[name]:,} {word}"
         for name, _, word, _, _ in PARTS

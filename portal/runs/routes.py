@@ -84,6 +84,7 @@ def detail(run_id: str) -> Answer:
         rows=[service.change_document(row) for row in found.items],
         emails=service.emails(found.items),
         kinds=kinds,
+        undone=service.undone(run) if run.kind == "undo" else None,
         total=sum(kinds.values()),
         hold=service.hold_facts(run),
     )

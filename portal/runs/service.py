@@ -133,6 +133,16 @@ def kinds(run: SyncRun) -> dict[tuple[str, str], int]:
     return {(decision, state): number for decision, state, number in rows}
 
 
+def undone(run: SyncRun) -> dict[str, int]:
+    """What an undo did (R5): how many End Users it deleted, and how many it put back."""
+    is_deleted = Change.note == undo.DELETED
+    rows = db.session.execute(
+        select(is_deleted, func.count()).where(Change.run_id == run.id).group_by(is_deleted)
+    )
+    found = {bool(deleted): number for deleted, number in rows}
+    return {"deleted": found.get(True, 0), "restored": found.get(False, 0)}
+
+
 def emails(rows: Iterable[Change]) -> dict[str, str]:
     """End User id -> e-mail, of those who still exist."""
     ids = {row.end_user_id for row in rows if row.end_user_id}

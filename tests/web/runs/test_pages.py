@@ -204,6 +204,7 @@ def test_P8_filters_search_and_the_csv_show_the_same(client_as, customer):
 
 def test_P8_a_run_that_ends_while_it_is_watched_says_so_in_the_head_too(client_as, customer):
     text = client_as(Role.READ_ONLY).htmx(f"/sync-runs/{customer['run']}", "run_live").text
+    assert 'hx-trigger="load" hx-target="#people"' in text
     head = text.partition('<span id="run-status" hx-swap-oob="innerHTML">')[2]
     assert "Held" in head.partition("</span></span>")[0] and '<p id="page-facts" hx-swap-oob="innerHTML">' in text
 
@@ -376,6 +377,11 @@ def test_R5_a_run_can_be_undone_after_its_microsoft_tenant_was_removed(client_as
         assert db.session.get(customers.EndUser, customer["person"]).job_title != "Lead"
         event = db.session.query(AuditEvent).filter_by(action="sync_run_finished").one()
         assert (event.object_id, event.detail["status"]) == (undo.id, "succeeded")
+        address = f"/sync-runs/{undo.id}"
+    reader = client_as(Role.READ_ONLY)
+    shown = reader.get(address).text
+    assert "0 End Users that the run had created were deleted; 1 other was put back" in shown
+    assert "in scope" not in shown and "1 undone" in reader.get("/sync-runs").text
 
 
 def test_M7_a_conflict_is_settled_with_link_or_ignore(client_as, app, customer):
