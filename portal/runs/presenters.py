@@ -137,7 +137,8 @@ def next_step(run: SyncRun, tenant_id: str, *, is_enabled: bool, at: datetime | 
     if run.status == "partial":
         return Next(f"{KEPT['partial']} The sync tries the rest again by itself.", at, [*checks, tenant])
     if run.status == "cancelled":
-        return Next(f"{KEPT['cancelled']} Tenant Details previews what would change now.", at, [tenant])
+        words = f"{KEPT['cancelled']} The sync is on: its next run decides anew, without asking. Tenant Details previews what would change now."
+        return Next(words, at, [tenant])
     if run.kind == "undo":
         words = "The sync is on, and may make the same changes again. Edit its filters or disable it first."
         return Next(words, at, [tenant])

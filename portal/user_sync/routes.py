@@ -376,5 +376,13 @@ def _status_context(organization: Organization) -> dict[str, Any]:
         "state": documents.status_of(row, tenant),
         "run": run,
         "progress": None if run is None else run_presenters.progress(run, utcnow()),
+        "next_step": run_presenters.next_step(
+            run,
+            organization.tenant_id,
+            is_enabled=row is not None and row.enabled,
+            at=service.next_run_at(row, tenant),
+        )
+        if run is not None and run.status in ("cancelled", "failed", "partial")
+        else None,
         "waits_until": None if run is None else queue.told_to_wait(db.session(), [run], utcnow()).get(run.id),
     }

@@ -200,6 +200,17 @@ def test_U11_who_stays_is_named_up_to_a_number_and_the_rest_is_a_link(client_as,
     assert f'<a href="/organizations/{customer}/end-users?in_scope=true">and 1 more</a>' in stays()
 
 
+def test_U6_U12_a_first_run_that_stopped_says_that_the_sync_is_on(client_as, app, customer):
+    browser = client_as()
+    browser.send(url(customer), everything())
+    with app.app_context():
+        run = db.session.scalar(db.select(SyncRun))
+        run.status, run.error = "cancelled", "Microsoft has changed since this preview. Nothing was applied."
+        db.session.commit()
+    page = browser.get(url(customer, "/status")).text
+    assert "The sync is on: its next run decides anew" in page and "devices follow" not in page
+
+
 def test_U8_disabling_asks_first_and_says_what_stays(client_as, app, customer):
     browser = client_as()
     browser.send(url(customer), everything())
