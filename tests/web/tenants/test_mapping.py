@@ -74,6 +74,16 @@ def test_P12_each_organization_that_was_synced_has_its_own_way_to_recovery(app, 
     assert set(re.findall(r'href="/organizations/([^/"]+)/recovery"', page)) == wanted
 
 
+def test_P2_a_first_run_that_was_cancelled_is_not_shown_deciding(app, client_as, shared):
+    with app.app_context():
+        first = db.session.query(UserSync).filter_by(enabled=True).first().organization_id
+        run = {"trigger": "initial", "status": "cancelled", "phase": "Deciding", "created_at": utcnow()}
+        db.session.add(SyncRun(organization_id=first, **run))
+        db.session.commit()
+    page = client_as("read-only").get(f"/tenants/{shared}").text
+    assert "The last run: cancelled" in page and "Deciding" not in page
+
+
 def test_P2_what_a_sync_changes_is_renewed_beside_the_table_too(app, client_as, shared):
     with app.app_context():
         first = db.session.query(Organization).filter_by(name="Reef Research").one()
