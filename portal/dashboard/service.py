@@ -320,7 +320,9 @@ def _connections(session: Session) -> list[Attention]:
                 "connection",
                 f"{first.name}{others} cannot be read",
                 problem,
-                f"/microsoft-tenants/{first.id}" if not others else "/microsoft-tenants?state=needs_attention",
+                f"/microsoft-tenants/{first.id}"
+                if not others
+                else "/microsoft-tenants?state=needs_attention",
                 "Show it" if not others else "Show them",
                 first.problem_since,
                 first.problem_code or "",
