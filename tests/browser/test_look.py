@@ -177,7 +177,8 @@ def test_an_error_under_htmx_is_shown_and_what_was_entered_stays(page: Page, bas
 def test_a_portal_that_does_not_answer_is_said_once_and_can_be_put_away(page: Page, base: str, guard: Guard) -> None:
     page.goto(base + "/organizations")
     page.wait_for_load_state("networkidle")
-    ask = "() => document.body.dispatchEvent(new CustomEvent('htmx:sendError', { bubbles: true }))"
+    ask = """() => document.body.dispatchEvent(new CustomEvent("htmx:sendError", {
+        bubbles: true, detail: { requestConfig: { elt: document.body } } }))"""
     for _ in range(3):  # as a poll does while the portal is away
         page.evaluate(ask)
     expect(page.get_by_role("alert")).to_have_count(1)

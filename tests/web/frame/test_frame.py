@@ -269,5 +269,6 @@ def test_match_system_takes_the_browsers_hint(client_as, hint, shown):
     assert f'data-bs-theme="{shown}" data-theme-choice="system"' in page
 
 
-def test_the_script_stays_small(app):
-    assert len(Path(app.static_folder, "portal.js").read_text(encoding="utf-8").splitlines()) < 120
+@pytest.mark.parametrize("name", ["portal.js", "lists.js"])
+def test_the_scripts_stay_small(app, name):
+    assert len(Path(app.static_folder, name).read_text(encoding="utf-8").splitlines()) < 120
