@@ -38,6 +38,17 @@ document.addEventListener("htmx:afterSettle", ({ detail: { target } }) => { // b
   }
 });
 
+// A sort or page that is pressed while a search is still typed takes the search along.
+document.addEventListener("click", ({ target }) => {
+  const link = target.closest('a[href^="?"]');
+  const search = link?.closest("section")?.querySelector("form.rc-bar [type=search]");
+  if (!search || !isChanged(search)) return;
+  const query = new URLSearchParams(link.getAttribute("href"));
+  query.set(search.name, search.value);
+  query.delete("page");
+  link.href = `?${query}`;
+}, true);
+
 // A menu that the focus leaves closes.
 document.addEventListener("focusin", ({ target }) => {
   const menu = document.querySelector(":popover-open");

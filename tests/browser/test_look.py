@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -217,6 +218,14 @@ def test_U13_a_menu_that_is_left_by_tab_closes_forwards_and_backwards(page: Page
     page.keyboard.press("Shift+Tab")
     expect(menu).to_be_hidden()
     expect(button).not_to_be_focused()
+
+
+def test_P5_a_sort_that_is_pressed_while_a_search_is_typed_takes_it_along(page: Page, base: str) -> None:
+    page.goto(base + "/organizations?page=1")
+    search = page.locator("#quick-search")
+    search.evaluate("(field) => { field.value = 'o'; document.querySelector('thead a').click(); }")
+    expect(page).to_have_url(re.compile(r"\?(?=.*q=o)(?=.*sort=-name)"))
+    expect(search).to_have_value("o")
 
 
 def test_the_five_places_are_behind_a_button_on_a_phone(page: Page, base: str) -> None:

@@ -208,7 +208,7 @@ def test_R3_a_wrong_tenant_that_was_removed_already_can_still_be_recovered_from(
     removal = browser.send(f"/microsoft-tenants/{customer['wrong']}/remove", {"name": "Wrong"})
     assert removal.status_code == 303
     text = browser.get(address(customer)).text
-    assert "Wrong (removed)" in text and "created 2 End Users here and linked 1 that was here before" in text
+    assert "Wrong (removed)" in text and "created 2 and linked 1 who was here before" in text
     form = {"id": [customer["ann"], customer["bob"]], "unlink": "1", "from": customer["wrong"]}
     asked = browser.send(address(customer), form)
     assert "Delete 2 and restore 1" in asked.text and "1 person gets back" in asked.text
