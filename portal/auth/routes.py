@@ -64,10 +64,8 @@ def sign_in() -> Answer:
             db.session.commit()
             return redirect(web.safe_next(text(form.next)), 303)
     elif list(form.errors) == ["code"] and text(form.proof):
-        wants_code, form.code.data = (
-            True,
-            "",
-        )  # nobody has such a code: it is not counted, and asked for again
+        wants_code = True  # nobody has such a code: it is not counted, and asked for again
+        form.code.data = ""
     return render_template("auth/login.html", form=form, wants_code=wants_code, problem=problem), 422
 
 
