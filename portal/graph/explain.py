@@ -193,10 +193,14 @@ def cause(advice: str) -> str:
     return re.sub(r" [^.]*\bReconnect\b[^.]*\.", "", advice)
 
 
+def advice_of(error: SourceError) -> Advice | None:
+    """What is known of the code that Microsoft's sign-in refused with; None for any other error."""
+    return CODES.get(aadsts({"error_description": error.code}) or 0)
+
+
 def is_credential(error: SourceError) -> bool:
     """True when Microsoft refuses the secret or certificate itself, in whichever tenant it was shown."""
-    found = re.fullmatch(r"AADSTS(\d+)", error.code or "")
-    advice = CODES.get(int(found[1])) if found else None
+    advice = advice_of(error)
     return advice is not None and advice.kind == "credential"
 
 

@@ -26,7 +26,7 @@ from portal.errors import (
 )
 from portal.extensions import db
 from portal.graph.clouds import CLOUDS
-from portal.graph.explain import CODES, aadsts, cause, consent_error
+from portal.graph.explain import advice_of, cause, consent_error
 from portal.microsoft import gateway, service
 from portal.models import ConsentRequest, MicrosoftTenant
 from portal.runtime import runtime
@@ -170,7 +170,7 @@ def _may_pass(error: SourceError) -> bool:
     """What is ordinary in the minutes after consent (graph-facts 1.3, rule 4), or trouble of Microsoft's own."""
     if not error.is_connection:
         return isinstance(error, SourcePermissionMissing | SourceTransient | SourceThrottled)
-    known = CODES.get(aadsts({"error_description": error.code}) or 0)
+    known = advice_of(error)
     return error.code == "Authorization_IdentityNotFound" or (known is not None and known.minutes)
 
 
