@@ -147,7 +147,7 @@ def fingerprints(row: EndUser) -> str:
 
 def left_alone(values: Mapping[str, str], opened_on: str) -> set[str]:
     """The fields of a form that say what they said when it was opened."""
-    shown = dict(zip(EDITABLE, opened_on.split("."), strict=False))
+    shown = _shown(opened_on)
     return {name for name, value in values.items() if shown.get(name) == _fingerprint(name, value)}
 
 
@@ -156,7 +156,7 @@ def own_changes(row: EndUser, values: Mapping[str, str], opened_on: str) -> dict
 
     Raises Invalid where both changed the same. Without ``opened_on`` everything counts but what Microsoft manages.
     """
-    shown = dict(zip(EDITABLE, opened_on.split("."), strict=False))
+    shown = _shown(opened_on)
     if len(shown) < len(EDITABLE):
         locked = locked_fields(row)
         return {name: value for name, value in values.items() if name not in locked}
@@ -417,6 +417,11 @@ def import_csv(organization: Organization, data: bytes) -> dict[str, Any]:
         rejected=len(rejected),
     )
     return {"created": created, "updated": updated, "unchanged": unchanged, "rejected": rejected}
+
+
+def _shown(opened_on: str) -> dict[str, str]:
+    """Field → its fingerprint, as ``fingerprints`` put them together."""
+    return dict(zip(EDITABLE, opened_on.split("."), strict=False))
 
 
 def _fingerprint(name: str, value: str) -> str:
