@@ -133,18 +133,16 @@ def test_U3_an_error_keeps_the_dialog_and_moves_the_focus_to_the_summary(
 
 
 def test_U5_a_count_that_comes_after_the_dialog_has_gone_on_is_let_go(page: Page, tenant_page: str) -> None:
-    waiting: list[Route] = []
-    page.route("**/recount", lambda route: waiting.append(route))
     page.goto(tenant_page)
     page.get_by_role("link", name="Set Up").first.click()
     dialog = page.get_by_role("dialog")
     dialog.locator("#department-section summary").click()
-    with page.expect_request("**/recount"):
+    with held(page, "**/recount") as go_on:
         dialog.get_by_role("checkbox", name="Fundraising").check()
     dialog.get_by_role("button", name="Preview names").click()
     expect(dialog.get_by_role("heading", name="Preview")).to_be_visible()
     with page.expect_response("**/recount") as caught:
-        waiting.pop().continue_()
+        go_on()
     caught.value.finished()
     page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     expect(dialog.get_by_role("heading", name="Preview")).to_be_visible()
