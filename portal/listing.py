@@ -198,13 +198,11 @@ def fetch_by_id(
     size = min(current.per_page, total - first)
     if size <= 0:
         return current
-    is_far = first > total // 2
+    way, is_far = current, first > total // 2
     if is_far:  # walk from the nearer end
         sort = current.sort
         way = replace(current, sort=sort.removeprefix("-") if sort.startswith("-") else f"-{sort}")
         first = total - first - size
-    else:
-        way = current
     if not names or total > SORTED:
         wanted = (scope, *conditions)
     elif (

@@ -19,10 +19,8 @@ TONES: Mapping[str, tuple[str, str, str]] = {
     "conflicts": ("orange", "arrows-split", "Conflict"),
     "expiring": ("yellow", "clock-exclamation", "Expires soon"),
 }
-WORDS: Mapping[str, str] = {
-    "New": "created or linked",
-    "Marked": "disabled or enabled",
-}  # of what a column is made of
+WORDS: Mapping[str, str] = {"New": "created or linked", "Marked": "disabled or enabled"}
+"""What those in a part of a column became, where its name does not say it."""
 FILLS = ("a", "b", "c", "d", "e")
 
 
@@ -62,7 +60,7 @@ def columns(days: Sequence[Day], series: Mapping[str, Sequence[int]], fills: Seq
         for (kind, values), fill in zip(series.items(), fills, strict=True):
             if values[place]:
                 height = PLOT * values[place] / top
-                title = f"{_named(days[place])}: {values[place]:,} {WORDS.get(kind, kind.lower())}"
+                title = f"{_named(days[place])}: {values[place]:,} {_in_words(kind)}"
                 bars.append(Bar(x, y - height, step * 0.76, max(height - 1, 0.5), fill, title))
                 y -= height
         if total and total == peak:
@@ -83,7 +81,11 @@ def changes_sentence(days: Sequence[Day]) -> str:
         return "Nobody was changed in these 14 days."
     kind = max(peak.changes, key=lambda name: peak.changes[name])
     total = sum(peak.changes.values())
-    return f"The most was {_named(peak)}: {total:,}, of which {peak.changes[kind]:,} {WORDS.get(kind, kind.lower())}."
+    return f"The most was {_named(peak)}: {total:,}, of which {peak.changes[kind]:,} {_in_words(kind)}."
+
+
+def _in_words(kind: str) -> str:
+    return WORDS.get(kind, kind.lower())
 
 
 def runs_sentence(days: Sequence[Day]) -> str:
