@@ -142,6 +142,8 @@ def told_to_wait(session: Session, runs: Iterable[SyncRun], now: datetime) -> di
     A tenant that was never read waits for its next try besides, which nobody asked for.
     """
     queued = {run.id: run.microsoft_tenant_id for run in runs if run.status == "queued"}
+    if not queued:  # as nearly always when a page that is watched asks again
+        return {}
     statement = select(MicrosoftTenant.id, MicrosoftTenant.throttled_until).where(
         MicrosoftTenant.id.in_(set(queued.values())),
         MicrosoftTenant.throttled_until > now,
