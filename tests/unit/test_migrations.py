@@ -1,7 +1,5 @@
 """The migrations build exactly what the models say, up and down, on SQLite and PostgreSQL."""
 
-from datetime import datetime
-
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -59,42 +57,6 @@ def test_P5_end_users_are_counted_along_their_shortest_index(tmp_path):
         plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN SELECT count(*) FROM end_users WHERE organization_id = 'o'").one()
     engine.dispose()
     assert plan.detail == "SEARCH end_users USING COVERING INDEX ix_end_users_organization_id (organization_id=?)"
-
-
-def test_upgrade_copies_links_that_exist_into_the_list(engine):
-    """From 0001 with data, as on the machine of somebody who upgrades."""
-    settings = database.config()
-    with engine.begin() as connection:
-        settings.attributes["connection"] = connection
-        command.upgrade(settings, "0001")
-        old = sa.MetaData()
-        old.reflect(connection)
-        now = datetime(2026, 1, 31, 9, 30)  # noqa: DTZ001  naive, as the database keeps it
-
-        def add(table, **values):
-            table = old.tables[table]
-            blank = {sa.String: "", sa.Text: "", sa.Boolean: False, sa.JSON: [], sa.Integer: 0, sa.DateTime: now}
-            for column in table.columns:
-                if not column.nullable and column.name not in values:
-                    values[column.name] = next(v for kind, v in blank.items() if isinstance(column.type, kind))
-            connection.execute(table.insert().values(**values))
-
-        add("microsoft_tenants", id="m")
-        add("tenants", id="t", microsoft_tenant_id="m")
-        add("organizations", id="o", tenant_id="t")
-        for row_id in ("linked", "alone"):
-            add("end_users", id=row_id, organization_id="o", search_text="x" * 900)
-        add(
-            "links", id="l", end_user_id="linked", organization_id="o", microsoft_tenant_id="m", object_id="1", status="disabled",
-            in_scope=True, is_licensed=True, mfa_registered=False, last_sign_in_at=now, license_names="Visio",
-        )  # fmt: skip
-        command.upgrade(settings, "head")
-        columns = "id, microsoft_status, microsoft_licensed, microsoft_mfa, microsoft_in_scope, microsoft_last_sign_in, microsoft_licenses, length(search_text)"
-        rows = connection.exec_driver_sql(f"SELECT {columns} FROM end_users ORDER BY id").all()  # noqa: S608
-    assert [tuple(row) for row in rows] == [
-        ("alone", "none", "false", "", "", "", "", 600),
-        ("linked", "disabled", "true", "false", "true", "2026-01-31 09:30:00", "Visio", 600),
-    ]
 
 
 def test_downgrade_takes_everything_away_again(engine):
