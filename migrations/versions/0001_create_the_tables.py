@@ -8,50 +8,6 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-TRIGGERS = {
-    'sqlite': (
-        """CREATE TRIGGER links_listed_insert AFTER INSERT ON links BEGIN UPDATE end_users SET microsoft_status = NEW.status,
-microsoft_licensed = CASE WHEN NEW.is_licensed THEN 'true' ELSE 'false' END,
-microsoft_mfa = CASE WHEN NEW.mfa_registered IS NULL THEN '' WHEN NEW.mfa_registered THEN 'true' ELSE 'false' END,
-microsoft_in_scope = CASE WHEN NEW.in_scope THEN 'true' ELSE 'false' END,
-microsoft_last_sign_in = coalesce(substr(NEW.last_sign_in_at, 1, 19), ''),
-microsoft_licenses = substr(NEW.license_names, 1, 200)
-WHERE id = NEW.end_user_id; END""",
-        """CREATE TRIGGER links_listed_update AFTER UPDATE OF status, in_scope, is_licensed, license_names, last_sign_in_at, mfa_registered, end_user_id ON links BEGIN
-UPDATE end_users SET microsoft_status = 'none', microsoft_licensed = 'false', microsoft_mfa = '',
-microsoft_in_scope = '', microsoft_last_sign_in = '', microsoft_licenses = ''
-WHERE id = OLD.end_user_id AND OLD.end_user_id <> NEW.end_user_id; UPDATE end_users SET microsoft_status = NEW.status,
-microsoft_licensed = CASE WHEN NEW.is_licensed THEN 'true' ELSE 'false' END,
-microsoft_mfa = CASE WHEN NEW.mfa_registered IS NULL THEN '' WHEN NEW.mfa_registered THEN 'true' ELSE 'false' END,
-microsoft_in_scope = CASE WHEN NEW.in_scope THEN 'true' ELSE 'false' END,
-microsoft_last_sign_in = coalesce(substr(NEW.last_sign_in_at, 1, 19), ''),
-microsoft_licenses = substr(NEW.license_names, 1, 200)
-WHERE id = NEW.end_user_id; END""",
-        """CREATE TRIGGER links_listed_delete AFTER DELETE ON links BEGIN UPDATE end_users SET microsoft_status = 'none', microsoft_licensed = 'false', microsoft_mfa = '',
-microsoft_in_scope = '', microsoft_last_sign_in = '', microsoft_licenses = ''
-WHERE id = OLD.end_user_id; END""",
-    ),
-    'postgresql': (
-        """CREATE FUNCTION list_link() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-IF TG_OP = 'DELETE' THEN UPDATE end_users SET microsoft_status = 'none', microsoft_licensed = 'false', microsoft_mfa = '',
-microsoft_in_scope = '', microsoft_last_sign_in = '', microsoft_licenses = ''
-WHERE id = OLD.end_user_id; RETURN NULL; END IF;
-IF TG_OP = 'UPDATE' THEN UPDATE end_users SET microsoft_status = 'none', microsoft_licensed = 'false', microsoft_mfa = '',
-microsoft_in_scope = '', microsoft_last_sign_in = '', microsoft_licenses = ''
-WHERE id = OLD.end_user_id AND OLD.end_user_id <> NEW.end_user_id; END IF;
-UPDATE end_users SET microsoft_status = NEW.status,
-microsoft_licensed = CASE WHEN NEW.is_licensed THEN 'true' ELSE 'false' END,
-microsoft_mfa = CASE WHEN NEW.mfa_registered IS NULL THEN '' WHEN NEW.mfa_registered THEN 'true' ELSE 'false' END,
-microsoft_in_scope = CASE WHEN NEW.in_scope THEN 'true' ELSE 'false' END,
-microsoft_last_sign_in = coalesce(to_char(NEW.last_sign_in_at, 'YYYY-MM-DD HH24:MI:SS'), ''),
-microsoft_licenses = substr(NEW.license_names, 1, 200)
-WHERE id = NEW.end_user_id;
-RETURN NULL; END $$""",
-        """CREATE TRIGGER links_listed AFTER INSERT OR DELETE OR UPDATE OF status, in_scope, is_licensed, license_names, last_sign_in_at, mfa_registered, end_user_id ON links
-FOR EACH ROW EXECUTE FUNCTION list_link()""",
-    ),
-}
-
 
 def upgrade():
     op.create_table('accounts',
@@ -158,8 +114,12 @@ def upgrade():
     sa.Column('throttled_until', sa.DateTime(), nullable=True),
     sa.Column('lease_owner', sa.String(length=64), nullable=True),
     sa.Column('lease_expires_at', sa.DateTime(), nullable=True),
+    sa.Column('fence', sa.Integer(), nullable=False),
+    sa.Column('mirror_version', sa.Integer(), nullable=False),
+    sa.Column('agents_known', sa.Boolean(), nullable=False),
     sa.Column('slow_lease_owner', sa.String(length=64), nullable=True),
     sa.Column('slow_lease_expires_at', sa.DateTime(), nullable=True),
+    sa.Column('slow_fence', sa.Integer(), nullable=False),
     sa.Column('slow_due_at', sa.DateTime(), nullable=True),
     sa.Column('sign_ins_at', sa.DateTime(), nullable=True),
     sa.Column('sign_ins_full_at', sa.DateTime(), nullable=True),
@@ -232,35 +192,48 @@ def upgrade():
     sa.UniqueConstraint('microsoft_tenant_id', 'object_id', name=op.f('uq_directory_groups_microsoft_tenant_id_object_id'))
     )
     op.create_table('directory_users',
-    sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('microsoft_tenant_id', sa.String(length=36), nullable=False),
     sa.Column('object_id', sa.String(length=64), nullable=False),
     sa.Column('raw', sa.JSON(), nullable=False),
     sa.Column('row_hash', sa.String(length=40), nullable=False),
+    sa.Column('content_hash', sa.String(length=40), nullable=False),
+    sa.Column('version', sa.Integer(), nullable=False),
     sa.Column('presence', sa.String(length=20), nullable=False),
-    sa.Column('absent_since', sa.DateTime(), nullable=True),
-    sa.Column('first_seen_at', sa.DateTime(), nullable=False),
-    sa.Column('changed_at', sa.DateTime(), nullable=False),
+    sa.Column('problem', sa.String(length=512), nullable=False),
+    sa.Column('is_agent', sa.Boolean(), nullable=False),
     sa.Column('user_principal_name', sa.String(length=1024), nullable=False),
     sa.Column('display_name', sa.String(length=1024), nullable=False),
+    sa.Column('first_name', sa.String(length=256), nullable=False),
+    sa.Column('last_name', sa.String(length=256), nullable=False),
     sa.Column('email', sa.String(length=1024), nullable=False),
     sa.Column('email_key', sa.String(length=1024), nullable=False),
+    sa.Column('domain', sa.String(length=256), nullable=False),
+    sa.Column('aliases', sa.JSON(), nullable=False),
+    sa.Column('phone', sa.String(length=256), nullable=False),
+    sa.Column('mobile_phone', sa.String(length=256), nullable=False),
+    sa.Column('street_address', sa.String(length=1024), nullable=False),
+    sa.Column('city', sa.String(length=256), nullable=False),
+    sa.Column('state', sa.String(length=256), nullable=False),
+    sa.Column('postal_code', sa.String(length=64), nullable=False),
+    sa.Column('country', sa.String(length=256), nullable=False),
+    sa.Column('job_title', sa.String(length=256), nullable=False),
+    sa.Column('department', sa.String(length=256), nullable=False),
+    sa.Column('department_key', sa.String(length=256), nullable=False),
+    sa.Column('office_location', sa.String(length=256), nullable=False),
+    sa.Column('office_key', sa.String(length=256), nullable=False),
     sa.Column('user_type', sa.String(length=64), nullable=False),
-    sa.Column('office_location', sa.String(length=1024), nullable=False),
-    sa.Column('department', sa.String(length=1024), nullable=False),
     sa.Column('account_enabled', sa.Boolean(), nullable=True),
+    sa.Column('created_at', sa.DateTime(), nullable=True),
+    sa.Column('immutable_id', sa.String(length=256), nullable=False),
     sa.Column('license_sku_ids', sa.JSON(), nullable=False),
-    sa.Column('problem', sa.String(length=512), nullable=False),
     sa.Column('last_sign_in_at', sa.DateTime(), nullable=True),
     sa.Column('mfa_registered', sa.Boolean(), nullable=True),
     sa.Column('mfa_methods', sa.JSON(), nullable=False),
     sa.ForeignKeyConstraint(['microsoft_tenant_id'], ['microsoft_tenants.id'], name=op.f('fk_directory_users_microsoft_tenant_id'), ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_directory_users')),
-    sa.UniqueConstraint('microsoft_tenant_id', 'object_id', name=op.f('uq_directory_users_microsoft_tenant_id_object_id'))
+    sa.PrimaryKeyConstraint('microsoft_tenant_id', 'object_id', name=op.f('pk_directory_users'))
     )
     with op.batch_alter_table('directory_users', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_directory_users_microsoft_tenant_id_email_key'), ['microsoft_tenant_id', 'email_key'], unique=False)
-        batch_op.create_index(batch_op.f('ix_directory_users_microsoft_tenant_id_presence'), ['microsoft_tenant_id', 'presence'], unique=False)
 
     op.create_table('group_memberships',
     sa.Column('microsoft_tenant_id', sa.String(length=36), nullable=False),
@@ -312,6 +285,7 @@ def upgrade():
     sa.Column('name_key', sa.String(length=256), nullable=False),
     sa.Column('tenant_id', sa.String(length=36), nullable=False),
     sa.Column('created_at', sa.DateTime(), nullable=False),
+    sa.Column('people_version', sa.Integer(), server_default='0', nullable=False),
     sa.ForeignKeyConstraint(['tenant_id'], ['tenants.id'], name=op.f('fk_organizations_tenant_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_organizations')),
     sa.UniqueConstraint('name_key', name=op.f('uq_organizations_name_key'))
@@ -369,28 +343,41 @@ def upgrade():
     sa.Column('created_at', sa.DateTime(), nullable=False),
     sa.Column('updated_at', sa.DateTime(), nullable=False),
     sa.Column('edited_at', sa.DateTime(), nullable=True),
-    sa.Column('microsoft_status', sa.String(length=10), server_default='none', nullable=False),
-    sa.Column('microsoft_licensed', sa.String(length=5), server_default='false', nullable=False),
-    sa.Column('microsoft_mfa', sa.String(length=5), server_default='', nullable=False),
-    sa.Column('microsoft_in_scope', sa.String(length=5), server_default='', nullable=False),
-    sa.Column('microsoft_last_sign_in', sa.String(length=19), server_default='', nullable=False),
-    sa.Column('microsoft_licenses', sa.String(length=200), server_default='', nullable=False),
+    sa.Column('microsoft_tenant_id', sa.String(length=36), nullable=True),
+    sa.Column('object_id', sa.String(length=64), nullable=True),
+    sa.Column('user_principal_name', sa.String(length=1024), nullable=False),
+    sa.Column('immutable_id', sa.String(length=256), nullable=False),
+    sa.Column('microsoft_status', sa.String(length=10), nullable=False),
+    sa.Column('in_scope', sa.Boolean(), nullable=True),
+    sa.Column('license_sku_ids', sa.JSON(), nullable=False),
+    sa.Column('is_licensed', sa.Boolean(), nullable=False),
+    sa.Column('license_names', sa.String(length=200), nullable=False),
+    sa.Column('last_sign_in_at', sa.DateTime(), nullable=True),
+    sa.Column('mfa_registered', sa.Boolean(), nullable=True),
+    sa.Column('mfa_methods', sa.JSON(), nullable=False),
+    sa.Column('written', sa.JSON(), nullable=False),
+    sa.Column('applied_hash', sa.String(length=64), nullable=False),
+    sa.Column('linked_at', sa.DateTime(), nullable=True),
+    sa.Column('linked_by_run_id', sa.String(length=36), nullable=True),
+    sa.ForeignKeyConstraint(['microsoft_tenant_id'], ['microsoft_tenants.id'], name=op.f('fk_end_users_microsoft_tenant_id')),
     sa.ForeignKeyConstraint(['organization_id'], ['organizations.id'], name=op.f('fk_end_users_organization_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_end_users')),
-    sa.UniqueConstraint('organization_id', 'email_key', name=op.f('uq_end_users_organization_id_email_key'))
+    sa.UniqueConstraint('organization_id', 'email_key', name=op.f('uq_end_users_organization_id_email_key')),
+    sa.UniqueConstraint('organization_id', 'microsoft_tenant_id', 'object_id', name=op.f('uq_end_users_organization_id_microsoft_tenant_id_object_id'))
     )
     with op.batch_alter_table('end_users', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_end_users_microsoft_tenant_id_object_id'), ['microsoft_tenant_id', 'object_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_end_users_organization_id_created_at_id'), ['organization_id', 'created_at', 'id'], unique=False)
         batch_op.create_index(batch_op.f('ix_end_users_organization_id_email_key_id'), ['organization_id', 'email_key', 'id'], unique=False)
         batch_op.create_index(batch_op.f('ix_end_users_organization_id_job_title_id'), ['organization_id', 'job_title', 'id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_end_users_organization_id_microsoft_last_sign_in_id'), ['organization_id', 'microsoft_last_sign_in', 'id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_end_users_organization_id_microsoft_licenses_id'), ['organization_id', 'microsoft_licenses', 'id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_end_users_organization_id_microsoft_mfa_id'), ['organization_id', 'microsoft_mfa', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_end_users_organization_id_last_sign_in_at_id'), ['organization_id', 'last_sign_in_at', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_end_users_organization_id_license_names_id'), ['organization_id', 'license_names', 'id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_end_users_organization_id_mfa_registered_id'), ['organization_id', 'mfa_registered', 'id'], unique=False)
         batch_op.create_index(batch_op.f('ix_end_users_organization_id_microsoft_status_id'), ['organization_id', 'microsoft_status', 'id'], unique=False)
         batch_op.create_index(batch_op.f('ix_end_users_organization_id_phone_id'), ['organization_id', 'phone', 'id'], unique=False)
         batch_op.create_index(batch_op.f('ix_end_users_organization_id_sort_name_id'), ['organization_id', 'sort_name', 'id'], unique=False)
         batch_op.create_index(batch_op.f('ix_end_users_organization_id_source_id'), ['organization_id', 'source', 'id'], unique=False)
-        batch_op.create_index('ix_end_users_search', ['organization_id', 'search_text', 'microsoft_status', 'microsoft_licensed', 'microsoft_mfa', 'microsoft_in_scope', 'source'], unique=False)
+        batch_op.create_index('ix_end_users_search', ['organization_id', 'search_text', 'microsoft_status', 'is_licensed', 'mfa_registered', 'in_scope', 'source'], unique=False)
         # The shortest one last: of the indexes that would do, SQLite counts along the newest.
         batch_op.create_index(batch_op.f('ix_end_users_organization_id'), ['organization_id'], unique=False)
 
@@ -437,6 +424,7 @@ def upgrade():
     sa.Column('filters', sa.JSON(), nullable=False),
     sa.Column('add_disabled_accounts', sa.Boolean(), nullable=False),
     sa.Column('only_licensed', sa.Boolean(), nullable=False),
+    sa.Column('include_agents', sa.Boolean(), nullable=False),
     sa.Column('hold_percent', sa.Integer(), nullable=False),
     sa.Column('hold_minimum', sa.Integer(), nullable=False),
     sa.Column('enabled_at', sa.DateTime(), nullable=True),
@@ -446,6 +434,8 @@ def upgrade():
     sa.Column('failures_in_row', sa.Integer(), nullable=False),
     sa.Column('attention', sa.Text(), nullable=True),
     sa.Column('dismissed', sa.JSON(), nullable=False),
+    sa.Column('settled_state', sa.String(length=64), nullable=True),
+    sa.Column('settled_counts', sa.JSON(), nullable=False),
     sa.Column('updated_at', sa.DateTime(), nullable=False),
     sa.ForeignKeyConstraint(['organization_id'], ['organizations.id'], name=op.f('fk_user_syncs_organization_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_user_syncs')),
@@ -467,7 +457,7 @@ def upgrade():
         batch_op.create_index(batch_op.f('ix_assets_end_user_id'), ['end_user_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_assets_organization_id_name'), ['organization_id', 'name'], unique=False)
 
-    op.create_table('changes',
+    op.create_table('sync_changes',
     sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('run_id', sa.String(length=36), nullable=False),
     sa.Column('organization_id', sa.String(length=36), nullable=False),
@@ -483,51 +473,22 @@ def upgrade():
     sa.Column('payload', sa.JSON(), nullable=False),
     sa.Column('hold_key', sa.String(length=64), nullable=False),
     sa.Column('at', sa.DateTime(), nullable=False),
-    sa.ForeignKeyConstraint(['run_id'], ['sync_runs.id'], name=op.f('fk_changes_run_id'), ondelete='CASCADE'),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_changes')),
-    sa.UniqueConstraint('run_id', 'object_id', name=op.f('uq_changes_run_id_object_id'))
+    sa.ForeignKeyConstraint(['run_id'], ['sync_runs.id'], name=op.f('fk_sync_changes_run_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_sync_changes')),
+    sa.UniqueConstraint('run_id', 'object_id', name=op.f('uq_sync_changes_run_id_object_id'))
     )
-    with op.batch_alter_table('changes', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_changes_end_user_id_at'), ['end_user_id', 'at'], unique=False)
-        batch_op.create_index(batch_op.f('ix_changes_organization_id'), ['organization_id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_changes_run_id_decision'), ['run_id', 'decision'], unique=False)
-
-    op.create_table('links',
-    sa.Column('id', sa.String(length=36), nullable=False),
-    sa.Column('end_user_id', sa.String(length=36), nullable=False),
-    sa.Column('organization_id', sa.String(length=36), nullable=False),
-    sa.Column('microsoft_tenant_id', sa.String(length=36), nullable=False),
-    sa.Column('object_id', sa.String(length=64), nullable=False),
-    sa.Column('user_principal_name', sa.String(length=1024), nullable=False),
-    sa.Column('immutable_id', sa.String(length=256), nullable=False),
-    sa.Column('status', sa.String(length=10), nullable=False),
-    sa.Column('in_scope', sa.Boolean(), nullable=False),
-    sa.Column('written', sa.JSON(), nullable=False),
-    sa.Column('license_sku_ids', sa.JSON(), nullable=False),
-    sa.Column('is_licensed', sa.Boolean(), nullable=False),
-    sa.Column('license_names', sa.Text(), nullable=False),
-    sa.Column('last_sign_in_at', sa.DateTime(), nullable=True),
-    sa.Column('mfa_registered', sa.Boolean(), nullable=True),
-    sa.Column('mfa_methods', sa.JSON(), nullable=False),
-    sa.Column('linked_at', sa.DateTime(), nullable=False),
-    sa.Column('linked_by_run_id', sa.String(length=36), nullable=True),
-    sa.Column('last_synced_at', sa.DateTime(), nullable=True),
-    sa.ForeignKeyConstraint(['end_user_id'], ['end_users.id'], name=op.f('fk_links_end_user_id'), ondelete='CASCADE'),
-    sa.ForeignKeyConstraint(['microsoft_tenant_id'], ['microsoft_tenants.id'], name=op.f('fk_links_microsoft_tenant_id')),
-    sa.ForeignKeyConstraint(['organization_id'], ['organizations.id'], name=op.f('fk_links_organization_id')),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_links')),
-    sa.UniqueConstraint('end_user_id', name=op.f('uq_links_end_user_id')),
-    sa.UniqueConstraint('organization_id', 'microsoft_tenant_id', 'object_id', name=op.f('uq_links_organization_id_microsoft_tenant_id_object_id'))
-    )
-    with op.batch_alter_table('links', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_links_microsoft_tenant_id_object_id'), ['microsoft_tenant_id', 'object_id'], unique=False)
-        batch_op.create_index(batch_op.f('ix_links_organization_id_status'), ['organization_id', 'status'], unique=False)
+    with op.batch_alter_table('sync_changes', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_sync_changes_end_user_id_at'), ['end_user_id', 'at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_sync_changes_organization_id'), ['organization_id'], unique=False)
+        batch_op.create_index(batch_op.f('ix_sync_changes_run_id_decision'), ['run_id', 'decision'], unique=False)
 
     op.create_table('sync_exceptions',
     sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('organization_id', sa.String(length=36), nullable=False),
     sa.Column('kind', sa.String(length=12), nullable=False),
     sa.Column('object_id', sa.String(length=64), nullable=True),
+    sa.Column('immutable_id', sa.String(length=256), nullable=False),
+    sa.Column('email_key', sa.String(length=1024), nullable=False),
     sa.Column('end_user_id', sa.String(length=36), nullable=True),
     sa.Column('field', sa.String(length=40), nullable=True),
     sa.Column('reason', sa.Text(), nullable=False),
@@ -564,8 +525,6 @@ def upgrade():
     with op.batch_alter_table('asset_reports', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_asset_reports_organization_id'), ['organization_id'], unique=False)
 
-    for statement in TRIGGERS[op.get_bind().dialect.name]:
-        op.execute(statement)
 
 
 def downgrade():
@@ -581,17 +540,12 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_sync_exceptions_organization_id_kind'))
 
     op.drop_table('sync_exceptions')
-    with op.batch_alter_table('links', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_links_organization_id_status'))
-        batch_op.drop_index(batch_op.f('ix_links_microsoft_tenant_id_object_id'))
+    with op.batch_alter_table('sync_changes', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_sync_changes_run_id_decision'))
+        batch_op.drop_index(batch_op.f('ix_sync_changes_organization_id'))
+        batch_op.drop_index(batch_op.f('ix_sync_changes_end_user_id_at'))
 
-    op.drop_table('links')
-    with op.batch_alter_table('changes', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_changes_run_id_decision'))
-        batch_op.drop_index(batch_op.f('ix_changes_organization_id'))
-        batch_op.drop_index(batch_op.f('ix_changes_end_user_id_at'))
-
-    op.drop_table('changes')
+    op.drop_table('sync_changes')
     with op.batch_alter_table('assets', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_assets_organization_id_name'))
         batch_op.drop_index(batch_op.f('ix_assets_end_user_id'))
@@ -611,13 +565,14 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_end_users_organization_id_sort_name_id'))
         batch_op.drop_index(batch_op.f('ix_end_users_organization_id_phone_id'))
         batch_op.drop_index(batch_op.f('ix_end_users_organization_id_microsoft_status_id'))
-        batch_op.drop_index(batch_op.f('ix_end_users_organization_id_microsoft_mfa_id'))
-        batch_op.drop_index(batch_op.f('ix_end_users_organization_id_microsoft_licenses_id'))
-        batch_op.drop_index(batch_op.f('ix_end_users_organization_id_microsoft_last_sign_in_id'))
+        batch_op.drop_index(batch_op.f('ix_end_users_organization_id_mfa_registered_id'))
+        batch_op.drop_index(batch_op.f('ix_end_users_organization_id_license_names_id'))
+        batch_op.drop_index(batch_op.f('ix_end_users_organization_id_last_sign_in_at_id'))
         batch_op.drop_index(batch_op.f('ix_end_users_organization_id_job_title_id'))
         batch_op.drop_index(batch_op.f('ix_end_users_organization_id_email_key_id'))
         batch_op.drop_index(batch_op.f('ix_end_users_organization_id_created_at_id'))
         batch_op.drop_index(batch_op.f('ix_end_users_organization_id'))
+        batch_op.drop_index(batch_op.f('ix_end_users_microsoft_tenant_id_object_id'))
 
     op.drop_table('end_users')
     with op.batch_alter_table('conflicts', schema=None) as batch_op:
@@ -636,7 +591,6 @@ def downgrade():
 
     op.drop_table('group_memberships')
     with op.batch_alter_table('directory_users', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_directory_users_microsoft_tenant_id_presence'))
         batch_op.drop_index(batch_op.f('ix_directory_users_microsoft_tenant_id_email_key'))
 
     op.drop_table('directory_users')
@@ -666,5 +620,3 @@ def downgrade():
     op.drop_table('audit_events')
     op.drop_table('api_tokens')
     op.drop_table('accounts')
-    if op.get_bind().dialect.name == 'postgresql':
-        op.execute('DROP FUNCTION list_link()')

@@ -1,16 +1,20 @@
-"""The frozen records that travel between the stages of a sync. Pure: standard library only.
+"""The frozen records that travel between the stages of a sync. Pure: no I/O.
 
-The name says the stage: ``RemoteUser`` is what Microsoft has, ``EndUserState`` what we have, ``FilterSpec``
-what the administrator wants, ``Decision`` what follows from the three (sync-rules, "Shape").
+The name says the stage: ``RemoteUser`` is what Microsoft has, ``EndUserState`` what we have, ``FilterSpec`` what the
+administrator wants (sync-rules, "Shape"). ``PersonKeys`` and ``EndUserKeys`` are what of the first two settles who goes with
+whom; an ``Assignment`` says that, for everybody at once, and a ``Decision`` what is written, one person at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
+from typing import NamedTuple
+
+from portal.text import email_key
 
 # The End User fields that follow Microsoft (D1), in the order pages and change records show them.
 D1_FIELDS: tuple[str, ...] = (
@@ -85,7 +89,9 @@ class Reason(StrEnum):
     DISABLED_NOT_ADDED = "disabled_not_added"  # U9
     UNLICENSED_NOT_ADDED = "unlicensed_not_added"  # U9
     NEVER_SYNC = "never_sync"  # W6
+    AGENT = "agent"  # S8
     BAD_RECORD = "bad_record"  # G8
+    HELD = "held"  # G1: waits for an administrator
     DISMISSED = "dismissed"  # G1: held back and dismissed; also why a mark is left alone
     # conflict
     EMAIL_LINKED_TO_OTHER = "email_linked_to_other"  # M5
@@ -110,7 +116,7 @@ class RemoteUser:
 
     Texts are NFC, trimmed, control characters kept out (G7); a blank is ``""``, never None.
     ``email`` is M1's choice in its original case, ``""`` when there is none.
-    ``aliases`` are the *other* SMTP addresses, case-folded, without ``email``.
+    ``aliases`` are the keys of the *other* SMTP addresses, without ``email``.
     ``problem`` is set for a record that cannot be used (G8) and says why.
     """
 
@@ -138,11 +144,13 @@ class RemoteUser:
     immutable_id: str = ""
     presence: Presence = Presence.PRESENT
     problem: str = ""
+    is_agent: bool = False
+    content_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
-    """The Link of an End User.
+    """The Link of an End User, whole.
 
     ``written`` holds, per D1 field, the value the sync last wrote (W1); a field that is not in it was never
     written by the sync. ``is_foreign`` is true for a Link to another Microsoft Tenant than the mapped one (R4).
@@ -153,8 +161,11 @@ class LinkState:
     is_disabled: bool = False
     is_in_scope: bool = True
     is_foreign: bool = False
+    user_principal_name: str = ""
     immutable_id: str = ""
+    license_sku_ids: tuple[str, ...] = ()
     written: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    applied_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +179,50 @@ class EndUserState:
 
     @property
     def email_key(self) -> str:
-        """The case-folded, trimmed e-mail address; ``""`` when there is none (M1, M4)."""
-        return self.fields.get("email", "").strip().casefold()
+        """The key of the e-mail address; ``""`` when there is none (M1, M4)."""
+        return email_key(self.fields.get("email", ""))
+
+
+class PersonKeys(NamedTuple):
+    """What of one Microsoft user settles who goes with whom: the keys, about 200 bytes. ``PersonKeys`` of everybody are read.
+
+    A tuple, since 100,000 are made per run. Order and names are those of the query in ``engine/snapshot``.
+    email_key, aliases: keys (``portal.text.email_key``). account_enabled: None when Microsoft does not say.
+    has_problem: the record cannot be used (G8). content_hash: of everything that could be written to an End User.
+    """
+
+    object_id: str
+    presence: str  # a Presence
+    email_key: str
+    aliases: tuple[str, ...]
+    domain: str
+    user_type: str
+    office_key: str
+    department_key: str
+    account_enabled: bool | None
+    created_at: datetime | None
+    immutable_id: str
+    is_licensed: bool
+    is_agent: bool
+    has_problem: bool
+    content_hash: str
+
+
+class EndUserKeys(NamedTuple):
+    """What of one End User settles who goes with whom. object_id: None when not linked.
+
+    is_foreign: linked to another Microsoft Tenant than the mapped one (R4). pins: names of the pinned fields in force, sorted.
+    """
+
+    id: str
+    email_key: str
+    object_id: str | None
+    is_foreign: bool
+    is_disabled: bool
+    is_in_scope: bool
+    immutable_id: str
+    applied_hash: str
+    pins: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +244,7 @@ class FilterSpec:
     group: SectionFilter = SectionFilter()
     add_disabled_accounts: bool = False
     only_licensed: bool = False
+    include_agents: bool = False
 
     @property
     def has_group_filter(self) -> bool:
@@ -207,34 +261,124 @@ class SectionVerdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """Everything ``decide.plan`` looks at for one Organization. Nothing else decides.
+class NeverSync:
+    """The never-sync list in force (W6).
 
-    users: every Directory User of the mapped Microsoft Tenant, any presence, any order.
+    object_ids: the objects themselves. immutable_ids, email_keys: of those of them that are gone from Microsoft, non-blank:
+    who is made again with one of these is the same person.
+    """
+
+    object_ids: frozenset[str] = frozenset()
+    immutable_ids: frozenset[str] = frozenset()
+    email_keys: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that ``plan.plan`` looks at for one Organization: keys only. Nothing else decides.
+
+    people: every Directory User of the mapped Microsoft Tenant, any presence, any order; gone through once.
     groups_of: object id -> lower-case ids of the filter's groups the user is in, direct or nested (S6).
     deleted_groups: filter groups that are gone from Microsoft (S6: accept nobody).
-    is_complete: the read behind ``users`` was complete; otherwise absence concludes nothing (L2).
-    never_sync: object ids on the never-sync list in force now (W6).
-    ignored_conflicts: keys (``decide.conflict_key``) settled with "ignore" and unchanged since (M7).
+    is_complete: the read behind ``people`` was complete; otherwise absence concludes nothing (L2).
+    ignored_conflicts: keys (``conflict_key``) settled with "ignore" and unchanged since (M7).
     settled_links: object id -> end_user_id chosen by a person when settling a conflict (M7).
     """
 
     organization_id: str
     microsoft_tenant_id: str
     filters: FilterSpec
-    users: tuple[RemoteUser, ...]
-    end_users: tuple[EndUserState, ...]
+    people: Iterable[PersonKeys]
+    end_users: Sequence[EndUserKeys]
     groups_of: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
     deleted_groups: frozenset[str] = frozenset()
     is_complete: bool = True
-    never_sync: frozenset[str] = frozenset()
+    never_sync: NeverSync = NeverSync()
     ignored_conflicts: frozenset[str] = frozenset()
     settled_links: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
+class Kind(StrEnum):
+    """What an Assignment says of a Microsoft user."""
+
+    CREATE = "create"  # a new End User
+    LINK = "link"  # an End User that exists gets this Link, or its Link moves here
+    LINKED = "linked"  # linked already
+    OUT_OF_SCOPE = "out_of_scope"  # linked, outside the filters (L3)
+    ABSENT = "absent"  # linked, and the object is not present
+    SKIP = "skip"
+    CONFLICT = "conflict"  # M5, M6: about a user who gets no End User
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Who one Microsoft user goes with, and which marks that brings: settled from keys, before any field is looked at.
+
+    end_user_id, match: the End User meant and how it was found (M2); None for CREATE, and for skips and conflicts without one.
+    moves_link_from: object id the Link moves away from (M5, M2 immutable id); None otherwise.
+    was_disabled / sets_disabled, was_in_scope / sets_in_scope: the Link's marks before and after.
+    keeps_email: the address stays as it is although Microsoft has another one (a clash, or settled as such: W4, M7).
+    is_clash: W4: the address clashes and nobody settled it: a conflict, the other fields are still updated.
+    other_object_id / other_end_user_id: the other side of a conflict or clash. conflict_key: stable while neither side changes (M7).
+    is_changed: Microsoft's record or the pins differ from what was applied, so the fields must be looked at.
+    is_held: G1 holds the person back, whole. is_waived: an administrator dismissed the mark or creation.
+    """
+
+    object_id: str
+    kind: Kind
+    reason: Reason
+    email_key: str = ""
+    content_hash: str = ""
+    end_user_id: str | None = None
+    match: MatchedBy | None = None
+    moves_link_from: str | None = None
+    was_disabled: bool = False
+    sets_disabled: bool = False
+    was_in_scope: bool = True
+    sets_in_scope: bool = True
+    keeps_email: bool = False
+    is_clash: bool = False
+    other_object_id: str | None = None
+    other_end_user_id: str | None = None
+    conflict_key: str = ""
+    is_changed: bool = False
+    is_held: bool = False
+    is_waived: bool = False
+
+    @property
+    def is_in_scope(self) -> bool:
+        """True for those that count as in scope (G8)."""
+        return self.kind not in {Kind.OUT_OF_SCOPE, Kind.ABSENT, Kind.SKIP}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to happen in one Organization, by keys: everybody for whom something might be written or told.
+
+    assignments: in the order of object ids; skips, conflicts and what is held among them. Who is linked, in scope, unmarked
+    and has nothing new is only counted, in ``unchanged``; who is out of scope and not linked, in ``out_of_scope``.
+    held: which kinds G1 holds back. over: hold keys that were dismissed and say nothing of anybody any more.
+    linked: Links of the Organization to the mapped tenant (G1's base). leaving: how many linked stop matching the filters (G9).
+    """
+
+    assignments: tuple[Assignment, ...]
+    unchanged: int = 0
+    out_of_scope: int = 0
+    linked: int = 0
+    leaving: int = 0
+    held: frozenset[HoldKind] = frozenset()
+    over: frozenset[str] = frozenset()
+    is_complete: bool = True
+    has_deleted_groups: bool = False
+
+
+LINK_FIELDS: tuple[str, ...] = ("user_principal_name", "licenses", "microsoft_status", "in_scope")
+"""Fields of change records beside D1 (W3): licenses are sku ids, sorted and separated by blanks; in_scope is true | false."""
+
+
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One D1 field of one End User: what it was and what it becomes (W3, W7)."""
+    """One field of one End User, of ``D1_FIELDS`` or ``LINK_FIELDS``: what it was and what it becomes (W3, W7)."""
 
     field: str
     old: str
@@ -243,16 +387,16 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is to happen with one Microsoft user (or one Link whose object is gone).
+    """What is to happen with one Microsoft user (or one Link whose object is gone): everything that will be written.
 
     Counts (interfaces.md): ``is_in_scope`` and ``action`` place it. ``is_absent`` marks decisions about objects that
     are not present in Microsoft any more: they are outside the sums ("gone").
-    end_user_id: the End User meant; None for create, and for skips and conflicts without one.
-    match: how it was found; None for create.
-    changes: field writes that go with it, also for link, mark_* and EMAIL_CLASH conflicts (W4: the other fields).
-    moves_link_from: object id the Link moves away from (M5, M2 immutable id); None otherwise.
-    sets_disabled / sets_in_scope: what the Link's marks become.
-    other_object_id / other_end_user_id: the other side of a conflict.
+    end_user_id: the End User meant; None for create, and for skips and conflicts without one. match: how it was found.
+    changes: every field that changes, also of link, mark_* and of EMAIL_CLASH conflicts (W4: the other fields).
+    makes_link: the Link is made or moved here: the End User's Link becomes exactly ``columns``.
+    columns: the End User's columns (``models.EndUser``) that are written, by name, the D1 fields, Link columns, ``written`` and
+    ``applied_hash`` among them; empty when nothing is. What is the database's own (ids, times, search, product names) is
+    not among them.
     conflict_key: stable key of the conflict while neither side changes (M7); "" otherwise.
     note: detail for the reason's sentence, for instance G8's problem.
     """
@@ -266,11 +410,11 @@ class Decision:
     end_user_id: str | None = None
     match: MatchedBy | None = None
     changes: tuple[FieldChange, ...] = ()
+    makes_link: bool = False
     moves_link_from: str | None = None
+    columns: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
     is_in_scope: bool = True
     is_absent: bool = False
-    sets_disabled: bool = False
-    sets_in_scope: bool = True
     other_object_id: str | None = None
     other_end_user_id: str | None = None
     conflict_key: str = ""
@@ -300,14 +444,6 @@ class Counts:
     gone: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """All decisions of one Organization, one per present user plus one per linked absent object, in a stable order."""
-
-    decisions: tuple[Decision, ...]
-    warnings: tuple[str, ...] = ()
-
-
 class HoldKind(StrEnum):
     """What G1 holds back."""
 
@@ -322,18 +458,3 @@ class HoldRule:
     percent: int = 25
     minimum: int = 10
     create_minimum: int = 25
-
-
-@dataclass(frozen=True, slots=True)
-class GuardedPlan:
-    """A plan after G1: what may be applied now, and what waits for an administrator.
-
-    waived: what was dismissed, as what it comes to now: left as it is, or skipped. over: hold keys that were dismissed
-    and say nothing of anybody any more.
-    """
-
-    apply: tuple[Decision, ...]
-    held: Mapping[HoldKind, tuple[Decision, ...]]
-    counts: Counts
-    waived: tuple[Decision, ...] = ()
-    over: frozenset[str] = frozenset()

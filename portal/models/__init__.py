@@ -2,8 +2,7 @@
 
 from portal.models.audit import AuditEvent
 from portal.models.base import Base, new_id
-from portal.models.customers import Asset, AssetMac, EndUser, Link, Organization, Tenant
-from portal.models.listed import TRIGGERS
+from portal.models.customers import Asset, AssetMac, EndUser, Organization, Tenant
 from portal.models.microsoft import (
     DeltaCursor,
     DirectoryGroup,
@@ -20,7 +19,6 @@ from portal.models.user_sync import ACTIVE, AssetReport, Change, Conflict, SyncE
 
 __all__ = [
     "ACTIVE",
-    "TRIGGERS",
     "Account",
     "AccountSession",
     "ApiToken",
@@ -38,7 +36,6 @@ __all__ = [
     "EndUser",
     "GroupMembership",
     "Invitation",
-    "Link",
     "ManagedDevice",
     "MicrosoftTenant",
     "Organization",

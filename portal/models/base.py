@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
+import os
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,8 +50,12 @@ class Base(DeclarativeBase):
 
 
 def new_id() -> str:
-    """A new opaque id: a UUID as text (interfaces.md, "Conventions")."""
-    return str(uuid.uuid4())
+    """A new opaque id: a UUID as text (interfaces.md, "Conventions").
+
+    Version 7 of RFC 9562: it begins with the time, so that rows made together lie together in every index of theirs.
+    """
+    moment, chance = f"{time.time_ns() // 1_000_000:012x}", os.urandom(9).hex()
+    return f"{moment[:8]}-{moment[8:]}-7{chance[:3]}-8{chance[3:6]}-{chance[6:]}"
 
 
 Id = String(36)

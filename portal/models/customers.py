@@ -20,17 +20,13 @@ LISTED_BY = (
     "job_title",
     "source",
     "created_at",
-    "microsoft_licenses",
-    "microsoft_last_sign_in",
-    "microsoft_mfa",
+    "license_names",
+    "last_sign_in_at",
+    "mfa_registered",
     "microsoft_status",
 )
-LISTED_AS = ("microsoft_status", "microsoft_licensed", "microsoft_mfa", "microsoft_in_scope")
+LISTED_AS = ("microsoft_status", "is_licensed", "mfa_registered", "in_scope")
 SEARCH_LENGTH = 600  # characters: an index row of PostgreSQL holds 2,704 bytes
-
-
-def _listed(length: int, default: str = "") -> Mapped[str]:
-    return mapped_column(String(length), server_default=default, deferred=True)
 
 
 class Tenant(Base):
@@ -50,7 +46,11 @@ class Tenant(Base):
 
 
 class Organization(Base):
-    """A customer. Belongs to exactly one Tenant."""
+    """A customer. Belongs to exactly one Tenant.
+
+    people_version grows with every write to its End Users that is not the sync's own (``portal.people_version``): while it
+    and the mirror stand still, a run has nothing to do.
+    """
 
     __tablename__ = "organizations"
     __table_args__ = (UniqueConstraint("name_key"),)
@@ -62,6 +62,7 @@ class Organization(Base):
     )  # trimmed, case-folded: two customers of one name confuse everybody
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), index=True)
     created_at: Mapped[datetime]
+    people_version: Mapped[int] = mapped_column(default=0)
 
     tenant: Mapped[Tenant] = relationship(back_populates="organizations")
 
@@ -69,15 +70,24 @@ class Organization(Base):
 class EndUser(Base):
     """A person of an Organization. Texts are never None: blank is "" (W1 compares them).
 
-    email_key: trimmed, case-folded e-mail, None when there is no e-mail, so that the database enforces M4.
+    email_key: ``portal.text.email_key`` of the address, None when there is none, so that the database enforces M4.
     source: manual | import | sync. created_by_run_id: the run that created it (R3), None otherwise.
     edited_at: last change by a person, page, API, CLI or import (R3, R5 spare what was edited since).
-    microsoft_*: what lists sort and filter by, copied from the Link by the database (``models/listed.py``); never written here.
+
+    The Link (product.md, "Words") is part of the row: an End User has at most one. Without one ``microsoft_tenant_id`` and
+    ``object_id`` are None and ``microsoft_status`` is "none".
+    microsoft_status: none | active | disabled (*Disabled in Microsoft*, L1). in_scope: the last run found it within the
+    filters (L3). written: per D1 field the value the sync last wrote (W1). applied_hash: says of which record of Microsoft
+    (``DirectoryUser.content_hash``), under which pins, everything is written; "" when that is to be found out anew.
+    license_names: the products' names as they were when written; lists sort by it, pages name products by today's list.
+    last_sign_in_at, mfa_registered, mfa_methods: the slow pass's figures, copied from the mirror (T7).
     """
 
     __tablename__ = "end_users"
     __table_args__ = (
         UniqueConstraint("organization_id", "email_key"),
+        UniqueConstraint("organization_id", "microsoft_tenant_id", "object_id"),
+        Index(None, "microsoft_tenant_id", "object_id"),
         # One walk along an index for each column the table can be sorted by, deep pages too; the id makes the order total.
         *(Index(None, "organization_id", column, "id") for column in LISTED_BY),
         # Filters and quick search read this one from end to end and touch no row that does not fit.
@@ -115,56 +125,73 @@ class EndUser(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     edited_at: Mapped[datetime | None]
-    microsoft_status: Mapped[str] = _listed(10, "none")  # none | active | disabled
-    microsoft_licensed: Mapped[str] = _listed(5, "false")  # false | true
-    microsoft_mfa: Mapped[str] = _listed(5)  # "" unknown | false | true
-    microsoft_in_scope: Mapped[str] = _listed(5)  # "" not linked | false | true
-    microsoft_last_sign_in: Mapped[str] = _listed(19)  # "" unknown | 2026-01-31 09:30:00
-    microsoft_licenses: Mapped[str] = _listed(200)  # names, the first 200 characters
 
-    link: Mapped[Link | None] = relationship(
-        back_populates="end_user", cascade="all, delete-orphan", uselist=False
-    )
-    assets: Mapped[list[Asset]] = relationship(back_populates="end_user", order_by="Asset.name")
-
-
-class Link(Base):
-    """Ties one End User to one Directory User by object id. An End User has at most one (product.md, "Words").
-
-    status: active | disabled (*Disabled in Microsoft*, L1). in_scope: the last run found it within the filters (L3).
-    written: per D1 field the value the sync last wrote (W1). license_names, last_sign_in_at, mfa_registered are copied
-    from the mirror. What lists show of it the database copies on into the End User (``models/listed.py``).
-    """
-
-    __tablename__ = "links"
-    __table_args__ = (
-        UniqueConstraint("end_user_id"),
-        UniqueConstraint("organization_id", "microsoft_tenant_id", "object_id"),
-        Index(None, "microsoft_tenant_id", "object_id"),
-        Index(None, "organization_id", "status"),
-    )
-
-    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
-    end_user_id: Mapped[str] = mapped_column(ForeignKey("end_users.id", ondelete="CASCADE"))
-    organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
-    microsoft_tenant_id: Mapped[str] = mapped_column(ForeignKey("microsoft_tenants.id"))
-    object_id: Mapped[str] = mapped_column(String(64))
+    microsoft_tenant_id: Mapped[str | None] = mapped_column(ForeignKey("microsoft_tenants.id"))
+    object_id: Mapped[str | None] = mapped_column(String(64))
     user_principal_name: Mapped[str] = mapped_column(String(1024), default="")
     immutable_id: Mapped[str] = mapped_column(String(256), default="")
-    status: Mapped[str] = mapped_column(String(10), default="active")
-    in_scope: Mapped[bool] = mapped_column(default=True)
-    written: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    microsoft_status: Mapped[str] = mapped_column(String(10), default="none")
+    in_scope: Mapped[bool | None]
     license_sku_ids: Mapped[list[Any]] = mapped_column(default=list)
     is_licensed: Mapped[bool] = mapped_column(default=False)
-    license_names: Mapped[str] = mapped_column(Text, default="")
+    license_names: Mapped[str] = mapped_column(String(200), default="")
     last_sign_in_at: Mapped[datetime | None]
     mfa_registered: Mapped[bool | None]
     mfa_methods: Mapped[list[Any]] = mapped_column(default=list)
-    linked_at: Mapped[datetime]
+    written: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    applied_hash: Mapped[str] = mapped_column(String(64), default="")
+    linked_at: Mapped[datetime | None]
     linked_by_run_id: Mapped[str | None] = mapped_column(String(36))
-    last_synced_at: Mapped[datetime | None]
 
-    end_user: Mapped[EndUser] = relationship(back_populates="link")
+    assets: Mapped[list[Asset]] = relationship(back_populates="end_user", order_by="Asset.name")
+
+    @property
+    def is_linked(self) -> bool:
+        """True when the End User is tied to a Microsoft user."""
+        return self.object_id is not None
+
+
+LINK_COLUMNS: tuple[str, ...] = (
+    "microsoft_tenant_id",
+    "object_id",
+    "user_principal_name",
+    "immutable_id",
+    "microsoft_status",
+    "in_scope",
+    "license_sku_ids",
+    "is_licensed",
+    "license_names",
+    "last_sign_in_at",
+    "mfa_registered",
+    "mfa_methods",
+    "written",
+    "applied_hash",
+    "linked_at",
+    "linked_by_run_id",
+)
+"""What of an End User is its Link: goes when it is unlinked, comes back when an undo links it as before (W7)."""
+
+
+def no_link() -> dict[str, Any]:
+    """The values of ``LINK_COLUMNS`` of somebody who is not linked."""
+    return {
+        "microsoft_tenant_id": None,
+        "object_id": None,
+        "user_principal_name": "",
+        "immutable_id": "",
+        "microsoft_status": "none",
+        "in_scope": None,
+        "license_sku_ids": [],
+        "is_licensed": False,
+        "license_names": "",
+        "last_sign_in_at": None,
+        "mfa_registered": None,
+        "mfa_methods": [],
+        "written": {},
+        "applied_hash": "",
+        "linked_at": None,
+        "linked_by_run_id": None,
+    }
 
 
 class Asset(Base):

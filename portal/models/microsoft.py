@@ -17,7 +17,7 @@ class MicrosoftTenant(Base):
     state: connected | needs_attention; ``problem`` says why in words, ``problem_code`` is Microsoft's code.
     domains: [{"name", "is_default", "is_initial"}], verified ones only.
     capabilities: what was found missing and when, e.g. {"sign_ins": {"state": "missing_license", "at": iso}} (D3).
-    The lease columns are T1's "one run at a time": only ``engine.claims`` writes them. The slow pass has its own (T7).
+    The lease columns are T1's "one run at a time": only ``worker.leases`` writes them. The slow pass has its own (T7).
     """
 
     __tablename__ = "microsoft_tenants"
@@ -51,10 +51,14 @@ class MicrosoftTenant(Base):
 
     lease_owner: Mapped[str | None] = mapped_column(String(64))
     lease_expires_at: Mapped[datetime | None]
+    fence: Mapped[int] = mapped_column(default=0)  # grows with each taking of the lease
+    mirror_version: Mapped[int] = mapped_column(default=0)  # grows with each read that changed something
+    agents_known: Mapped[bool] = mapped_column(default=True)  # S8: Microsoft said which users are agents
 
     # the slow pass (T7)
     slow_lease_owner: Mapped[str | None] = mapped_column(String(64))
     slow_lease_expires_at: Mapped[datetime | None]
+    slow_fence: Mapped[int] = mapped_column(default=0)
     slow_due_at: Mapped[datetime | None] = mapped_column(index=True)
     sign_ins_at: Mapped[
         datetime | None
@@ -100,37 +104,54 @@ class DeltaCursor(Base):
 class DirectoryUser(Base):
     """Our mirror of one Microsoft user object.
 
-    raw: the selected properties merged over deltas (absent is not null, graph-facts 3); the columns are computed
-    from it by ``engine.normalize`` and never edited. seen_by is the full read that last saw it.
+    raw: the selected properties merged over deltas (absent is not null, graph-facts 3); read for the next merge only.
+    row_hash: of ``raw``: an object that is sent again as it was is not written again. Every other column is computed from
+    ``raw`` once, by ``engine.mirror.normalize``, and never edited. content_hash: of all that a sync could ever write to an
+    End User. version: ``MicrosoftTenant.mirror_version`` of the read that last changed the row.
+    presence: present | soft_deleted | gone. problem: why the record cannot be used, "" when it can (G8).
+    *_key: what filters and addresses compare (S3, ``portal.text``). is_agent: an AI agent, no person (S8).
     """
 
     __tablename__ = "directory_users"
-    __table_args__ = (
-        UniqueConstraint("microsoft_tenant_id", "object_id"),
-        Index(None, "microsoft_tenant_id", "email_key"),
-        Index(None, "microsoft_tenant_id", "presence"),
-    )
+    __table_args__ = (Index(None, "microsoft_tenant_id", "email_key"),)
 
-    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
-    microsoft_tenant_id: Mapped[str] = mapped_column(ForeignKey("microsoft_tenants.id", ondelete="CASCADE"))
-    object_id: Mapped[str] = mapped_column(String(64))
-    raw: Mapped[dict[str, Any]]
+    microsoft_tenant_id: Mapped[str] = mapped_column(
+        ForeignKey("microsoft_tenants.id", ondelete="CASCADE"), primary_key=True
+    )
+    object_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    raw: Mapped[dict[str, Any]] = mapped_column(deferred=True)
     row_hash: Mapped[str] = mapped_column(String(40))
+    content_hash: Mapped[str] = mapped_column(String(40))
+    version: Mapped[int] = mapped_column(default=0)
     presence: Mapped[str] = mapped_column(String(20), default="present")
-    absent_since: Mapped[datetime | None]
-    first_seen_at: Mapped[datetime]
-    changed_at: Mapped[datetime]
+    problem: Mapped[str] = mapped_column(String(512), default="")
+    is_agent: Mapped[bool] = mapped_column(default=False)
 
     user_principal_name: Mapped[str] = mapped_column(String(1024), default="")
     display_name: Mapped[str] = mapped_column(String(1024), default="")
+    first_name: Mapped[str] = mapped_column(String(256), default="")
+    last_name: Mapped[str] = mapped_column(String(256), default="")
     email: Mapped[str] = mapped_column(String(1024), default="")
     email_key: Mapped[str] = mapped_column(String(1024), default="")
+    domain: Mapped[str] = mapped_column(String(256), default="")
+    aliases: Mapped[list[Any]] = mapped_column(default=list)  # keys of the other SMTP addresses (M2)
+    phone: Mapped[str] = mapped_column(String(256), default="")
+    mobile_phone: Mapped[str] = mapped_column(String(256), default="")
+    street_address: Mapped[str] = mapped_column(String(1024), default="")
+    city: Mapped[str] = mapped_column(String(256), default="")
+    state: Mapped[str] = mapped_column(String(256), default="")
+    postal_code: Mapped[str] = mapped_column(String(64), default="")
+    country: Mapped[str] = mapped_column(String(256), default="")
+    job_title: Mapped[str] = mapped_column(String(256), default="")
+    department: Mapped[str] = mapped_column(String(256), default="")
+    department_key: Mapped[str] = mapped_column(String(256), default="")
+    office_location: Mapped[str] = mapped_column(String(256), default="")
+    office_key: Mapped[str] = mapped_column(String(256), default="")
     user_type: Mapped[str] = mapped_column(String(64), default="Member")
-    office_location: Mapped[str] = mapped_column(String(1024), default="")
-    department: Mapped[str] = mapped_column(String(1024), default="")
     account_enabled: Mapped[bool | None]
+    created_at: Mapped[datetime | None]  # when the object was made in Microsoft
+    immutable_id: Mapped[str] = mapped_column(String(256), default="")
     license_sku_ids: Mapped[list[Any]] = mapped_column(default=list)
-    problem: Mapped[str] = mapped_column(String(512), default="")
 
     # the slow pass (T7): survive re-reads, each with the tenant's age stamp
     last_sign_in_at: Mapped[datetime | None]

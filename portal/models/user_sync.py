@@ -21,6 +21,8 @@ class UserSync(Base):
     under another generation stops at its next chunk (L5). initial_done_at: the initial sync of this enabling is over.
     hold_run_id: the run whose hold waits for a decision (status paused). attention: why it needs attention (G2, S6).
     dismissed: hold keys dismissed by an administrator, not held again until they change.
+    settled_state: a digest of all that the last complete run decided on; a run that finds the same has nothing to do and ends
+    with settled_counts.
     """
 
     __tablename__ = "user_syncs"
@@ -33,6 +35,7 @@ class UserSync(Base):
     filters: Mapped[dict[str, Any]]
     add_disabled_accounts: Mapped[bool] = mapped_column(default=False)
     only_licensed: Mapped[bool] = mapped_column(default=False)
+    include_agents: Mapped[bool] = mapped_column(default=False)
     hold_percent: Mapped[int] = mapped_column(default=25)
     hold_minimum: Mapped[int] = mapped_column(default=10)
     enabled_at: Mapped[datetime | None]
@@ -42,6 +45,8 @@ class UserSync(Base):
     failures_in_row: Mapped[int] = mapped_column(default=0)
     attention: Mapped[str | None] = mapped_column(Text)
     dismissed: Mapped[list[Any]] = mapped_column(default=list)
+    settled_state: Mapped[str | None] = mapped_column(String(64))
+    settled_counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
     updated_at: Mapped[datetime]
 
 
@@ -90,13 +95,13 @@ class SyncRun(Base):
 class Change(Base):
     """What a run did, or would not do, with one person (W3, W7, P8). ``leave`` decisions leave no row.
 
-    fields: [{"field","old","new"}]. state: applied | held | dismissed | staged (not published yet, T3).
-    undo: what it takes to take it back: any of {"created": true, "link": the Link before | None, "status": the mark before,
+    fields: [{"field","old","new"}]. state: applied | held | dismissed.
+    undo: what it takes to take it back: any of {"created": true, "link": the Link before | None,
     "updated_at": ISO time} (R5).
     hold_key: identifies a held decision while it does not change (G1).
     """
 
-    __tablename__ = "changes"
+    __tablename__ = "sync_changes"
     __table_args__ = (
         UniqueConstraint("run_id", "object_id"),
         Index(None, "end_user_id", "at"),
@@ -117,7 +122,7 @@ class Change(Base):
     undo: Mapped[dict[str, Any]] = mapped_column(default=dict)
     payload: Mapped[dict[str, Any]] = mapped_column(
         default=dict
-    )  # the whole Decision, for staged and held ones
+    )  # the whole Decision, of those held
     hold_key: Mapped[str] = mapped_column(String(64), default="")
     at: Mapped[datetime]
 
@@ -153,7 +158,10 @@ class Conflict(Base):
 
 
 class SyncException(Base):
-    """P14: a person never to be synced, or a field pinned to our own value. Ends at ``expires_at``."""
+    """P14: a person never to be synced, or a field pinned to our own value. Ends at ``expires_at``.
+
+    immutable_id, email_key: of the object, so that a person who is deleted and made again is still known (W6).
+    """
 
     __tablename__ = "sync_exceptions"
     __table_args__ = (Index(None, "organization_id", "kind"),)
@@ -162,6 +170,8 @@ class SyncException(Base):
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id", ondelete="CASCADE"))
     kind: Mapped[str] = mapped_column(String(12))  # never_sync | pin
     object_id: Mapped[str | None] = mapped_column(String(64))
+    immutable_id: Mapped[str] = mapped_column(String(256), default="")
+    email_key: Mapped[str] = mapped_column(String(1024), default="")
     end_user_id: Mapped[str | None] = mapped_column(ForeignKey("end_users.id", ondelete="CASCADE"))
     field: Mapped[str | None] = mapped_column(String(40))
     reason: Mapped[str] = mapped_column(Text, default="")
