@@ -113,6 +113,10 @@ class Stopped(Exception):
     """The run was told to stop: the sync was disabled (L5) or the process ends."""
 
 
+class LeaseLost(Exception):
+    """Another worker holds the Microsoft Tenant now: write nothing more."""
+
+
 class SourceRejected(SourceError):
     """Microsoft refused the request itself (4xx); ``status`` is the HTTP status."""
 

@@ -132,7 +132,7 @@ class EndUser(Base):
     immutable_id: Mapped[str] = mapped_column(String(256), default="")
     microsoft_status: Mapped[str] = mapped_column(String(10), default="none")
     in_scope: Mapped[bool | None]
-    license_sku_ids: Mapped[list[Any]] = mapped_column(default=list)
+    license_sku_ids: Mapped[tuple[str, ...]] = mapped_column(default=())
     is_licensed: Mapped[bool] = mapped_column(default=False)
     license_names: Mapped[str] = mapped_column(String(200), default="")
     last_sign_in_at: Mapped[datetime | None]
@@ -181,7 +181,7 @@ def no_link() -> dict[str, Any]:
         "immutable_id": "",
         "microsoft_status": "none",
         "in_scope": None,
-        "license_sku_ids": [],
+        "license_sku_ids": (),
         "is_licensed": False,
         "license_names": "",
         "last_sign_in_at": None,

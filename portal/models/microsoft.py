@@ -104,7 +104,7 @@ class DeltaCursor(Base):
 class DirectoryUser(Base):
     """Our mirror of one Microsoft user object.
 
-    raw: the selected properties merged over deltas (absent is not null, graph-facts 3); read for the next merge only.
+    raw: the selected properties merged over deltas (absent is not null, graph-facts 3), as JSON; read for the next merge only.
     row_hash: of ``raw``: an object that is sent again as it was is not written again. Every other column is computed from
     ``raw`` once, by ``engine.mirror.normalize``, and never edited. content_hash: of all that a sync could ever write to an
     End User. version: ``MicrosoftTenant.mirror_version`` of the read that last changed the row.
@@ -119,7 +119,7 @@ class DirectoryUser(Base):
         ForeignKey("microsoft_tenants.id", ondelete="CASCADE"), primary_key=True
     )
     object_id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    raw: Mapped[dict[str, Any]] = mapped_column(deferred=True)
+    raw: Mapped[str] = mapped_column(Text, deferred=True)
     row_hash: Mapped[str] = mapped_column(String(40))
     content_hash: Mapped[str] = mapped_column(String(40))
     version: Mapped[int] = mapped_column(default=0)
@@ -134,7 +134,7 @@ class DirectoryUser(Base):
     email: Mapped[str] = mapped_column(String(1024), default="")
     email_key: Mapped[str] = mapped_column(String(1024), default="")
     domain: Mapped[str] = mapped_column(String(256), default="")
-    aliases: Mapped[list[Any]] = mapped_column(default=list)  # keys of the other SMTP addresses (M2)
+    aliases: Mapped[tuple[str, ...]] = mapped_column(default=())  # keys of the other SMTP addresses (M2)
     phone: Mapped[str] = mapped_column(String(256), default="")
     mobile_phone: Mapped[str] = mapped_column(String(256), default="")
     street_address: Mapped[str] = mapped_column(String(1024), default="")
@@ -151,7 +151,7 @@ class DirectoryUser(Base):
     account_enabled: Mapped[bool | None]
     created_at: Mapped[datetime | None]  # when the object was made in Microsoft
     immutable_id: Mapped[str] = mapped_column(String(256), default="")
-    license_sku_ids: Mapped[list[Any]] = mapped_column(default=list)
+    license_sku_ids: Mapped[tuple[str, ...]] = mapped_column(default=())
 
     # the slow pass (T7): survive re-reads, each with the tenant's age stamp
     last_sign_in_at: Mapped[datetime | None]

@@ -1,0 +1,166 @@
+"""Leases: one worker at a time per Microsoft Tenant (T1), takeover when it died (G4), and a fence against one that comes back.
+
+Taking a lease is one conditional UPDATE that must change exactly one row, and gives a fence, a number that grows with each
+taking. Every transaction that a worker writes begins by renewing the lease under its fence: a worker that was stopped for
+longer than its lease changes no row there, knows that somebody else took over, and writes nothing (``Lease.transaction``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from portal.errors import LeaseLost
+from portal.extensions import SessionFactory, mark_write
+from portal.models import MicrosoftTenant
+
+TTL = timedelta(seconds=150)
+"""How long a lease lives without being renewed. Chunks and pages renew far more often; one request may take 2 minutes (G5)."""
+SLOW_TTL = timedelta(minutes=15)
+"""The slow pass's: far more than the longest wait for the app-wide rate limit, when many workers' passes queue for it (T7)."""
+
+Part = Literal["run", "slow"]
+
+
+@dataclass(frozen=True)
+class _Columns:
+    owner: InstrumentedAttribute[Any]
+    expires_at: InstrumentedAttribute[Any]
+    fence: InstrumentedAttribute[int]
+    ttl: timedelta
+
+
+_PARTS: dict[Part, _Columns] = {
+    "run": _Columns(
+        MicrosoftTenant.lease_owner, MicrosoftTenant.lease_expires_at, MicrosoftTenant.fence, TTL
+    ),
+    "slow": _Columns(
+        MicrosoftTenant.slow_lease_owner,
+        MicrosoftTenant.slow_lease_expires_at,
+        MicrosoftTenant.slow_fence,
+        SLOW_TTL,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A Microsoft Tenant that is ours to write, while nobody else takes it: as long as it is renewed in time."""
+
+    sessions: SessionFactory
+    tenant_id: str
+    owner: str
+    fence: int
+    now: Callable[[], datetime]
+    part: Part = "run"
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A transaction that writes, and that only who holds the lease can begin; commits at the end of the block.
+
+        Raises LeaseLost, before anything is written, when somebody else took over. An error in the block rolls back.
+        """
+        with self.sessions() as session:
+            mark_write(session)
+            if not self._renew_in(session):
+                raise LeaseLost
+            yield session
+            session.commit()
+
+    def renew(self) -> None:
+        """Keep the lease while nothing is written, for instance while Microsoft asks to wait (G5). Raises LeaseLost."""
+        with self.transaction():
+            pass
+
+    def release(self) -> None:
+        """Give the lease back; not ours any more is fine."""
+        columns = _PARTS[self.part]
+        with self.sessions() as session:
+            mark_write(session)
+            session.execute(self._statement().values({columns.owner.key: None, columns.expires_at.key: None}))
+            session.commit()
+
+    def _renew_in(self, session: Session) -> bool:
+        columns = _PARTS[self.part]
+        result = session.execute(
+            self._statement().values({columns.expires_at.key: self.now() + columns.ttl})
+        )
+        return result.rowcount == 1  # type: ignore[attr-defined,no-any-return]
+
+    def _statement(self) -> Any:
+        columns = _PARTS[self.part]
+        return (
+            update(MicrosoftTenant)
+            .where(
+                MicrosoftTenant.id == self.tenant_id,
+                columns.owner == self.owner,
+                columns.fence == self.fence,
+            )
+            .execution_options(synchronize_session=False)
+        )
+
+
+def acquire(
+    sessions: SessionFactory, tenant_id: str, owner: str, now: Callable[[], datetime], *, part: Part = "run"
+) -> Lease | None:
+    """Lease the tenant. None if another worker holds it."""
+    columns, moment = _PARTS[part], now()
+    with sessions() as session:
+        mark_write(session)
+        result = session.execute(
+            update(MicrosoftTenant)
+            .where(
+                MicrosoftTenant.id == tenant_id,
+                or_(columns.owner.is_(None), columns.owner == owner, columns.expires_at <= moment),
+            )
+            .values(
+                {
+                    columns.owner.key: owner,
+                    columns.expires_at.key: moment + columns.ttl,
+                    columns.fence.key: columns.fence + 1,
+                }
+            )
+            .execution_options(synchronize_session=False)
+        )
+        if result.rowcount != 1:  # type: ignore[attr-defined]
+            return None
+        fence = session.scalar(select(columns.fence).where(MicrosoftTenant.id == tenant_id)) or 0
+        session.commit()
+    return Lease(sessions, tenant_id, owner, fence, now, part)
+
+
+def is_removed(sessions: SessionFactory, tenant_id: str) -> bool:
+    """True when the tenant was removed: whatever goes wrong with it now goes wrong because of that."""
+    with sessions() as session:
+        found = session.get(MicrosoftTenant, tenant_id)
+        return found is None or found.state == "removed"
+
+
+def release_orphaned(sessions: SessionFactory, is_dead: Callable[[str], bool]) -> int:
+    """Free the leases of workers that are known to be dead, instead of waiting for them to run out (G4). Gives their number."""
+    freed = 0
+    for columns in _PARTS.values():
+        with sessions() as session:
+            held = session.execute(
+                select(MicrosoftTenant.id, columns.owner).where(columns.owner.is_not(None))
+            ).all()
+        for tenant_id, owner in held:
+            if not is_dead(owner):
+                continue
+            with sessions() as session:
+                mark_write(session)
+                result = session.execute(
+                    update(MicrosoftTenant)
+                    .where(MicrosoftTenant.id == tenant_id, columns.owner == owner)
+                    .values({columns.owner.key: None, columns.expires_at.key: None})
+                    .execution_options(synchronize_session=False)
+                )
+                session.commit()
+                freed += result.rowcount  # type: ignore[attr-defined]
+    return freed
