@@ -470,7 +470,6 @@ def upgrade():
     sa.Column('state', sa.String(length=10), nullable=False),
     sa.Column('fields', sa.JSON(), nullable=False),
     sa.Column('undo', sa.JSON(), nullable=False),
-    sa.Column('payload', sa.JSON(), nullable=False),
     sa.Column('hold_key', sa.String(length=64), nullable=False),
     sa.Column('at', sa.DateTime(), nullable=False),
     sa.ForeignKeyConstraint(['run_id'], ['sync_runs.id'], name=op.f('fk_sync_changes_run_id'), ondelete='CASCADE'),

@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol
+
+from sqlalchemy.orm import Session, sessionmaker
 
 from portal.errors import SourceError
 
 RawObject = dict[str, Any]
 """One JSON object as Graph sent it."""
+
+
+class Lease(Protocol):
+    """A Microsoft Tenant that is ours to write. Implemented by ``portal.worker.leases.Lease``."""
+
+    @property
+    def tenant_id(self) -> str:
+        """Our id of the Microsoft Tenant."""
+        ...
+
+    @property
+    def sessions(self) -> sessionmaker[Session]:
+        """For reading."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[Session]:
+        """The only way to write: fenced, commits at the end of the block. Raises LeaseLost before anything is written."""
+        ...
+
+    def renew(self) -> None:
+        """Keep the lease while nothing is written. Raises LeaseLost."""
+        ...
 
 
 class DeltaPage(Protocol):
@@ -65,6 +90,10 @@ class DirectorySource(Protocol):
         """``GET /users`` page by page, for tenants that refuse delta; the last page carries ``delta_link=""``."""
         ...
 
+    def agents(self) -> frozenset[str]:
+        """Lower-case ids of the users that are AI agents (S8). SourceError where Microsoft does not tell."""
+        ...
+
     def deleted_users(self) -> list[RawObject]:
         """Soft-deleted users (graph-facts 2.5): ``id`` and ``deletedDateTime`` at least."""
         ...
@@ -113,5 +142,6 @@ class DirectorySource(Protocol):
         ...
 
 
-SourceFactory = Callable[[str], DirectorySource]
-"""Microsoft Tenant id (ours) -> a reader for it. Raises SourceError when it cannot be built (no credentials)."""
+SourceFactory = Callable[[Lease], DirectorySource]
+"""A reader for a leased Microsoft Tenant; it renews the lease while Microsoft makes it wait. Raises SourceError when it cannot
+be built (no credentials)."""

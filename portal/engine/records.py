@@ -147,6 +147,11 @@ class RemoteUser:
     is_agent: bool = False
     content_hash: str = ""
 
+    @property
+    def email_key(self) -> str:
+        """The key of the e-mail address; ``""`` when there is none (M1)."""
+        return email_key(self.email)
+
 
 @dataclass(frozen=True, slots=True)
 class LinkState:

@@ -89,7 +89,11 @@ def count_matches(
 
 
 def spec_from_json(
-    filters: Mapping[str, Any], *, add_disabled_accounts: bool = False, only_licensed: bool = False
+    filters: Mapping[str, Any],
+    *,
+    add_disabled_accounts: bool = False,
+    only_licensed: bool = False,
+    include_agents: bool = False,
 ) -> FilterSpec:
     """From interfaces.md's ``filters`` (already validated) and the add rules."""
     sections = {
@@ -99,7 +103,12 @@ def spec_from_json(
     sections["group"] = SectionFilter(
         sections["group"].all, tuple(v.lower() for v in sections["group"].values)
     )
-    return FilterSpec(**sections, add_disabled_accounts=add_disabled_accounts, only_licensed=only_licensed)
+    return FilterSpec(
+        **sections,
+        add_disabled_accounts=add_disabled_accounts,
+        only_licensed=only_licensed,
+        include_agents=include_agents,
+    )
 
 
 def spec_to_json(spec: FilterSpec) -> dict[str, Any]:

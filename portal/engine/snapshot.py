@@ -1,33 +1,37 @@
-"""Loads what ``decide.plan`` looks at, as frozen records, fast enough for 20,000 people."""
+"""Loads what deciding looks at: the keys of everybody, and whole records of those for whom something may be written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import or_, select
+import orjson
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
-from portal.engine.normalize import remote_user
+from portal.engine.batches import batches
 from portal.engine.records import (
     D1_FIELDS,
+    EndUserKeys,
     EndUserState,
     FilterSpec,
     HoldRule,
     LinkState,
+    NeverSync,
+    PersonKeys,
     Presence,
     RemoteUser,
     Snapshot,
 )
-from portal.engine.scope import spec_from_json
+from portal.engine.scope import spec_from_json, spec_to_json
 from portal.models import (
     Conflict,
     DirectoryGroup,
     DirectoryUser,
     EndUser,
     GroupMembership,
-    Link,
     MicrosoftTenant,
     Organization,
     SyncException,
@@ -35,37 +39,30 @@ from portal.models import (
     UserSync,
 )
 
-
-@dataclass(frozen=True, slots=True)
-class LinkFacts:
-    """What a Link shows of Microsoft beyond D1, to write only what differs."""
-
-    link_id: str
-    user_principal_name: str
-    immutable_id: str
-    in_scope: bool
-    status: str
-    license_sku_ids: tuple[str, ...]
+_STREAM = 5_000  # rows fetched at a time while keys are gone through
+_NO_PINS: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A Snapshot and what the runner needs beside it. linked: Links to the mapped tenant (G1's base)."""
+    """A Snapshot and what a run needs beside it.
+
+    people_version: the Organization's as the keys were read. state: a digest of everything decided on, see ``UserSync``.
+    pins: End User id → names of the pinned fields in force. is_initial: the initial sync is not over.
+    """
 
     snapshot: Snapshot
-    links: Mapping[str, LinkFacts]
-    linked: int
-    users: Mapping[str, RemoteUser]
+    people_version: int
+    state: str
+    pins: Mapping[str, tuple[str, ...]]
+    dismissed: frozenset[str]
+    hold: HoldRule
+    is_initial: bool
 
-
-def load_users(session: Session, microsoft_tenant_id: str) -> tuple[RemoteUser, ...]:
-    """Every Directory User, any presence. One read serves every Organization under the tenant."""
-    rows = session.execute(
-        select(DirectoryUser.raw, DirectoryUser.presence).where(
-            DirectoryUser.microsoft_tenant_id == microsoft_tenant_id
-        )
-    )
-    return tuple(remote_user(raw, Presence(presence)) for raw, presence in rows)
+    @property
+    def microsoft_tenant_id(self) -> str:
+        """The mapped Microsoft Tenant."""
+        return self.snapshot.microsoft_tenant_id
 
 
 def load(
@@ -74,11 +71,19 @@ def load(
     *,
     now: datetime,
     filters: FilterSpec | None = None,
-    users: tuple[RemoteUser, ...] | None = None,
+    hold: HoldRule | None = None,
 ) -> Loaded:
-    """Everything about one Organization, judged by ``filters`` (those stored when None). Raises LookupError when not mapped."""
+    """Everything about one Organization, judged by ``filters`` (those stored when None). Raises LookupError when not mapped.
+
+    The keys of the mirror's people are read while ``snapshot.people`` is gone through, once, within ``session``.
+    """
     found = session.execute(
-        select(Tenant.microsoft_tenant_id, MicrosoftTenant.is_complete)
+        select(
+            Tenant.microsoft_tenant_id,
+            MicrosoftTenant.is_complete,
+            MicrosoftTenant.mirror_version,
+            Organization.people_version,
+        )
         .join(Organization, Organization.tenant_id == Tenant.id)
         .join(MicrosoftTenant, MicrosoftTenant.id == Tenant.microsoft_tenant_id)
         .where(Organization.id == organization_id)
@@ -86,27 +91,49 @@ def load(
     if found is None:
         raise LookupError("the Organization's Tenant is not mapped")
     tenant_id, is_complete = str(found[0]), bool(found[1])
+    sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization_id))
     spec = filters or stored_filters(session, organization_id)
-    people = load_users(session, tenant_id) if users is None else users
-    pins, never = _exceptions(session, organization_id, now)
-    end_users, links = _end_users(session, organization_id, tenant_id, pins)
+    pins, never = _exceptions(session, organization_id, tenant_id, now)
     groups, deleted = groups_by_user(session, tenant_id, spec)
     ignored, settled = _settlements(session, organization_id)
-    snapshot = Snapshot(
-        organization_id=organization_id,
-        microsoft_tenant_id=tenant_id,
-        filters=spec,
-        users=people,
-        end_users=end_users,
-        groups_of=groups,
-        deleted_groups=deleted,
-        is_complete=is_complete,
-        never_sync=never,
-        ignored_conflicts=ignored,
-        settled_links=settled,
+    is_enabled = sync is not None and sync.enabled
+    dismissed = frozenset(sync.dismissed) if sync is not None and is_enabled else frozenset[str]()
+    rule = hold or (hold_rule(sync) if sync is not None else HoldRule())
+    decided_on = (
+        tenant_id,
+        is_complete,
+        found[2],
+        found[3],
+        spec_to_json(spec),
+        (spec.add_disabled_accounts, spec.only_licensed, spec.include_agents),
+        sorted(pins.items()),
+        [sorted(never.object_ids), sorted(never.immutable_ids), sorted(never.email_keys)],
+        sorted(ignored),
+        sorted(settled.items()),
+        sorted(dismissed),
+        (rule.percent, rule.minimum, rule.create_minimum),
     )
-    linked = sum(1 for row in end_users if row.link is not None and not row.link.is_foreign)
-    return Loaded(snapshot, links, linked, {user.object_id: user for user in people})
+    return Loaded(
+        snapshot=Snapshot(
+            organization_id=organization_id,
+            microsoft_tenant_id=tenant_id,
+            filters=spec,
+            people=_person_keys(session, tenant_id),
+            end_users=_end_user_keys(session, organization_id, tenant_id, pins),
+            groups_of=groups,
+            deleted_groups=deleted,
+            is_complete=is_complete,
+            never_sync=never,
+            ignored_conflicts=ignored,
+            settled_links=settled,
+        ),
+        people_version=int(found[3]),
+        state=hashlib.sha256(orjson.dumps(decided_on)).hexdigest(),
+        pins=pins,
+        dismissed=dismissed,
+        hold=rule,
+        is_initial=sync is None or not is_enabled or sync.initial_done_at is None,
+    )
 
 
 def stored_filters(session: Session, organization_id: str) -> FilterSpec:
@@ -120,7 +147,10 @@ def stored_filters(session: Session, organization_id: str) -> FilterSpec:
 def spec_of(row: UserSync) -> FilterSpec:
     """The FilterSpec of a User Sync row."""
     return spec_from_json(
-        row.filters, add_disabled_accounts=row.add_disabled_accounts, only_licensed=row.only_licensed
+        row.filters,
+        add_disabled_accounts=row.add_disabled_accounts,
+        only_licensed=row.only_licensed,
+        include_agents=row.include_agents,
     )
 
 
@@ -129,47 +159,180 @@ def hold_rule(row: UserSync) -> HoldRule:
     return HoldRule(percent=row.hold_percent, minimum=row.hold_minimum)
 
 
-def _end_users(
-    session: Session, organization_id: str, tenant_id: str, pins: Mapping[str, frozenset[str]]
-) -> tuple[tuple[EndUserState, ...], dict[str, LinkFacts]]:
-    columns = [getattr(EndUser, name) for name in D1_FIELDS]
-    link_columns = (
-        Link.id,
-        Link.object_id,
-        Link.microsoft_tenant_id,
-        Link.status,
-        Link.in_scope,
-        Link.immutable_id,
-        Link.written,
-        Link.user_principal_name,
-        Link.license_sku_ids,
-    )
+# -- keys of everybody -----------------------------------------------------------------------------------------------
+
+
+def _person_keys(session: Session, tenant_id: str) -> Iterator[PersonKeys]:
+    """In the order of ``PersonKeys``."""
     rows = session.execute(
-        select(EndUser.id, *columns, *link_columns)
-        .outerjoin(Link, Link.end_user_id == EndUser.id)
-        .where(EndUser.organization_id == organization_id)
+        select(
+            DirectoryUser.object_id,
+            DirectoryUser.presence,
+            DirectoryUser.email_key,
+            DirectoryUser.aliases,
+            DirectoryUser.domain,
+            DirectoryUser.user_type,
+            DirectoryUser.office_key,
+            DirectoryUser.department_key,
+            DirectoryUser.account_enabled,
+            DirectoryUser.created_at,
+            DirectoryUser.immutable_id,
+            (DirectoryUser.license_sku_ids != ()).label("is_licensed"),
+            DirectoryUser.is_agent,
+            (DirectoryUser.problem != "").label("has_problem"),
+            DirectoryUser.content_hash,
+        )
+        .where(DirectoryUser.microsoft_tenant_id == tenant_id)
+        .execution_options(yield_per=_STREAM)
     )
-    states, facts = [], {}
-    width = len(D1_FIELDS)
-    nothing: frozenset[str] = frozenset()
-    for row in rows:
-        end_user_id = row[0]
-        link_id, object_id, of_tenant, status, in_scope, immutable_id, written, upn, skus = row[width + 1 :]
-        link = None
-        if link_id is not None:
-            link = LinkState(
-                object_id=object_id,
-                microsoft_tenant_id=of_tenant,
-                is_disabled=status == "disabled",
-                is_in_scope=in_scope,
-                is_foreign=of_tenant != tenant_id,
-                immutable_id=immutable_id,
-                written=written,
+    return map(PersonKeys._make, rows)
+
+
+def _end_user_keys(
+    session: Session, organization_id: str, tenant_id: str, pins: Mapping[str, tuple[str, ...]]
+) -> list[EndUserKeys]:
+    return [
+        end_user_keys(row, tenant_id, pins)
+        for row in session.execute(
+            _KEYS.where(EndUser.organization_id == organization_id).execution_options(yield_per=_STREAM)
+        )
+    ]
+
+
+_KEYS: Select[tuple[str, str | None, str | None, str | None, str, bool | None, str, str]] = select(
+    EndUser.id,
+    EndUser.email_key,
+    EndUser.object_id,
+    EndUser.microsoft_tenant_id,
+    EndUser.microsoft_status,
+    EndUser.in_scope,
+    EndUser.immutable_id,
+    EndUser.applied_hash,
+)
+
+
+def end_user_keys(row: Sequence[object], tenant_id: str, pins: Mapping[str, tuple[str, ...]]) -> EndUserKeys:
+    """Of a row of ``_KEYS``."""
+    end_user_id, key, object_id, of_tenant, status, in_scope, immutable_id, applied = row
+    return EndUserKeys(
+        end_user_id,  # type: ignore[arg-type]
+        key or "",  # type: ignore[arg-type]
+        object_id,  # type: ignore[arg-type]
+        object_id is not None and of_tenant != tenant_id,
+        status == "disabled",
+        bool(in_scope),
+        immutable_id,  # type: ignore[arg-type]
+        applied,  # type: ignore[arg-type]
+        pins.get(end_user_id, _NO_PINS) if pins else _NO_PINS,  # type: ignore[call-overload]
+    )
+
+
+def load_end_user_keys(
+    session: Session, ids: Sequence[str], tenant_id: str, pins: Mapping[str, tuple[str, ...]]
+) -> dict[str, EndUserKeys]:
+    """The keys of some End Users as they are now, by id."""
+    found = {}
+    for part in batches(ids):
+        for row in session.execute(_KEYS.where(EndUser.id.in_(part))):
+            found[row[0]] = end_user_keys(row, tenant_id, pins)
+    return found
+
+
+# -- whole records of some -------------------------------------------------------------------------------------------
+
+_REMOTE = (
+    "object_id",
+    "user_principal_name",
+    "display_name",
+    "first_name",
+    "last_name",
+    "email",
+    "aliases",
+    "phone",
+    "mobile_phone",
+    "street_address",
+    "city",
+    "state",
+    "postal_code",
+    "country",
+    "job_title",
+    "department",
+    "office_location",
+    "user_type",
+    "account_enabled",
+    "created_at",
+    "license_sku_ids",
+    "immutable_id",
+    "presence",
+    "problem",
+    "is_agent",
+    "content_hash",
+)
+_REMOTE_COLUMNS = [getattr(DirectoryUser, name) for name in _REMOTE]
+_PRESENCE = {presence.value: presence for presence in Presence}
+
+
+def load_people(session: Session, tenant_id: str, object_ids: Sequence[str]) -> dict[str, RemoteUser]:
+    """Whole records of the mirror, by object id."""
+    found = {}
+    presence_at = _REMOTE.index("presence")
+    for part in batches(object_ids):
+        rows = session.execute(
+            select(*_REMOTE_COLUMNS).where(
+                DirectoryUser.microsoft_tenant_id == tenant_id, DirectoryUser.object_id.in_(part)
             )
-            facts[end_user_id] = LinkFacts(link_id, upn, immutable_id, in_scope, status, tuple(skus))
-        fields = dict(zip(D1_FIELDS, row[1 : width + 1], strict=True))
-        states.append(EndUserState(end_user_id, fields, link, pins.get(end_user_id, nothing)))
-    return tuple(states), facts
+        )
+        for row in rows:
+            values = list(row)
+            values[presence_at] = _PRESENCE[values[presence_at]]
+            found[values[0]] = RemoteUser(*values)
+    return found
+
+
+_STATE_COLUMNS = (
+    EndUser.id,
+    *(getattr(EndUser, name) for name in D1_FIELDS),
+    EndUser.object_id,
+    EndUser.microsoft_tenant_id,
+    EndUser.microsoft_status,
+    EndUser.in_scope,
+    EndUser.user_principal_name,
+    EndUser.immutable_id,
+    EndUser.license_sku_ids,
+    EndUser.written,
+    EndUser.applied_hash,
+)
+
+
+def load_end_users(
+    session: Session, ids: Sequence[str], tenant_id: str, pins: Mapping[str, tuple[str, ...]]
+) -> dict[str, EndUserState]:
+    """Whole End Users as they are now, by id."""
+    found = {}
+    width = len(D1_FIELDS) + 1
+    for part in batches(ids):
+        for row in session.execute(select(*_STATE_COLUMNS).where(EndUser.id.in_(part))):
+            object_id, of_tenant, status, in_scope, upn, immutable_id, skus, written, applied = row[width:]
+            link = None
+            if object_id is not None:
+                link = LinkState(
+                    object_id=object_id,
+                    microsoft_tenant_id=of_tenant or "",
+                    is_disabled=status == "disabled",
+                    is_in_scope=bool(in_scope),
+                    is_foreign=of_tenant != tenant_id,
+                    user_principal_name=upn,
+                    immutable_id=immutable_id,
+                    license_sku_ids=skus,
+                    written=written,
+                    applied_hash=applied,
+                )
+            fields = dict(zip(D1_FIELDS, row[1:width], strict=True))
+            found[row[0]] = EndUserState(row[0], fields, link, frozenset(pins.get(row[0], ())))
+    return found
+
+
+# -- what people settled ---------------------------------------------------------------------------------------------
 
 
 def groups_by_user(
@@ -200,10 +363,10 @@ def groups_by_user(
 
 
 def _exceptions(
-    session: Session, organization_id: str, now: datetime
-) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
+    session: Session, organization_id: str, tenant_id: str, now: datetime
+) -> tuple[dict[str, tuple[str, ...]], NeverSync]:
     pins: dict[str, set[str]] = {}
-    never = set()
+    never: dict[str, tuple[str, str]] = {}
     rows = session.scalars(
         select(SyncException).where(
             SyncException.organization_id == organization_id,
@@ -214,8 +377,27 @@ def _exceptions(
         if row.kind == "pin" and row.end_user_id and row.field:
             pins.setdefault(row.end_user_id, set()).add(row.field)
         elif row.kind == "never_sync" and row.object_id:
-            never.add(row.object_id.lower())
-    return {key: frozenset(fields) for key, fields in pins.items()}, frozenset(never)
+            never[row.object_id.lower()] = row.immutable_id, row.email_key
+    present: set[str] = set()
+    for part in batches(sorted(never)):
+        present.update(
+            session.scalars(
+                select(DirectoryUser.object_id).where(
+                    DirectoryUser.microsoft_tenant_id == tenant_id,
+                    DirectoryUser.object_id.in_(part),
+                    DirectoryUser.presence == Presence.PRESENT.value,
+                )
+            )
+        )
+    gone = [keys for object_id, keys in never.items() if object_id not in present]
+    return (
+        {key: tuple(sorted(fields)) for key, fields in pins.items()},
+        NeverSync(
+            frozenset(never),
+            frozenset(immutable for immutable, _ in gone if immutable),
+            frozenset(key for _, key in gone if key),
+        ),
+    )
 
 
 def _settlements(session: Session, organization_id: str) -> tuple[frozenset[str], dict[str, str]]:

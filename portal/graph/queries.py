@@ -19,6 +19,7 @@ USER_COUNT_IN_LIST = (
 )
 ORGANIZATION = "/organization?$select=id,displayName,verifiedDomains,tenantType"
 DOMAINS = "/domains?$select=id,isVerified,isDefault,isInitial"
+AGENTS = "/users/microsoft.graph.agentUser?$select=id&$top=999"
 DELETED_USERS = "/directory/deletedItems/microsoft.graph.user?$select=id,deletedDateTime&$top=999"
 GROUPS = "/groups?$top=999&$select=id,displayName,mail,mailEnabled,securityEnabled,groupTypes,membershipRule,visibility"
 GROUPS_DELTA = "/groups/delta?$select=displayName,members"

@@ -96,6 +96,10 @@ class GraphDirectory:
             previous = _objects(page)
         yield Page(previous or [], "")
 
+    def agents(self) -> frozenset[str]:
+        """Ids of AI agents (graph-facts 2.5); a tenant or cloud without the type refuses the question."""
+        return frozenset(str(item.get("id", "")).lower() for item in self._all(queries.AGENTS))
+
     def deleted_users(self) -> list[RawObject]:
         """Soft-deleted users of the last 30 days."""
         return self._all(queries.DELETED_USERS)

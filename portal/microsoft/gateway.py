@@ -10,9 +10,9 @@ from typing import Any
 
 from portal import clock
 from portal.config import Settings
-from portal.engine.mirror.read import verified_domains
+from portal.engine.mirror.refresh import verified_domains
 from portal.engine.normalize import clean, parse_time
-from portal.engine.ports import SourceFactory
+from portal.engine.ports import Lease, SourceFactory
 from portal.errors import PortalError, SourceAuthError, SourceError, SourceTransient, Stopped
 from portal.extensions import SessionFactory
 from portal.graph.client import GraphClient
@@ -70,18 +70,21 @@ def cloud_of(settings: Settings, name: str) -> Cloud:
 
 
 def source_factory(
-    runtime: Runtime, *, wait: Callable[[float], None], should_stop: Callable[[], bool] = lambda: False
+    runtime: Runtime, *, wait: Callable[[float, Callable[[], object]], None], should_stop: Callable[[], bool] = lambda: False
 ) -> SourceFactory:
-    """Readers for the runner, by our Microsoft Tenant id. Raises SourceAuthError when there is no app registration."""
+    """Readers of leased Microsoft Tenants. Raises SourceAuthError when there is no app registration.
+
+    wait: called with seconds and what keeps the lease meanwhile.
+    """
 
     def stop() -> None:
         if should_stop():
             raise Stopped
 
-    def build(microsoft_tenant_id: str) -> GraphDirectory:
+    def build(lease: Lease) -> GraphDirectory:
         with runtime.sessions() as session:
-            row = session.get(MicrosoftTenant, microsoft_tenant_id)
-            if row is None:
+            row = session.get(MicrosoftTenant, lease.tenant_id)
+            if row is None or row.state == "removed":
                 raise SourceAuthError("This Microsoft tenant was removed.")
             try:
                 registration = credentials.load(session, runtime.settings, runtime.box, row.cloud)
@@ -89,7 +92,12 @@ def source_factory(
                 raise SourceAuthError(error.advice, code="app registration") from error
             directory_id, name = row.directory_id, row.cloud
         return reader(
-            runtime.settings, registration, directory_id=directory_id, cloud=name, wait=wait, stop=stop
+            runtime.settings,
+            registration,
+            directory_id=directory_id,
+            cloud=name,
+            wait=lambda seconds: wait(seconds, lease.renew),
+            stop=stop,
         )
 
     return build

@@ -26,6 +26,17 @@ LISTED_BY = (
     "microsoft_status",
 )
 LISTED_AS = ("microsoft_status", "is_licensed", "mfa_registered", "in_scope")
+SEARCHED_IN = (
+    "display_name",
+    "first_name",
+    "last_name",
+    "email",
+    "phone",
+    "mobile_phone",
+    "job_title",
+    "department",
+    "office_location",
+)
 SEARCH_LENGTH = 600  # characters: an index row of PostgreSQL holds 2,704 bytes
 
 
@@ -230,7 +241,7 @@ def search_columns(values: Mapping[str, str]) -> dict[str, Any]:
     """The columns computed from an End User's fields: what lists sort by, quick search looks in, and M4's unique key."""
     email_key = unicodedata.normalize("NFC", values.get("email", "")).strip().casefold()
     text = ""
-    for field in ("display_name", "first_name", "last_name", "email", *_SEARCHED):
+    for field in SEARCHED_IN:
         part = values.get(field, "").casefold()
         if part and part not in text:  # first and last name are in most display names
             text += part + "\n"
@@ -244,10 +255,7 @@ def search_columns(values: Mapping[str, str]) -> dict[str, Any]:
 
 def refresh_search(end_user: EndUser) -> None:
     """Bring the computed columns up to date after a change of fields. The only writer of them besides the sync's inserts."""
-    names = ("display_name", "first_name", "last_name", "email", *_SEARCHED)
-    for column, value in search_columns({name: getattr(end_user, name) or "" for name in names}).items():
+    values = {name: getattr(end_user, name) or "" for name in SEARCHED_IN}
+    for column, value in search_columns(values).items():
         if getattr(end_user, column) != value:
             setattr(end_user, column, value)
-
-
-_SEARCHED = ("phone", "mobile_phone", "job_title", "department", "office_location")

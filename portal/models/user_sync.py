@@ -120,9 +120,6 @@ class Change(Base):
     state: Mapped[str] = mapped_column(String(10), default="applied")
     fields: Mapped[list[Any]] = mapped_column(default=list)
     undo: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    payload: Mapped[dict[str, Any]] = mapped_column(
-        default=dict
-    )  # the whole Decision, of those held
     hold_key: Mapped[str] = mapped_column(String(64), default="")
     at: Mapped[datetime]
 

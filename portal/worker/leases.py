@@ -88,9 +88,7 @@ class Lease:
 
     def _renew_in(self, session: Session) -> bool:
         columns = _PARTS[self.part]
-        result = session.execute(
-            self._statement().values({columns.expires_at.key: self.now() + columns.ttl})
-        )
+        result = session.execute(self._statement().values({columns.expires_at.key: self.now() + columns.ttl}))
         return result.rowcount == 1  # type: ignore[attr-defined,no-any-return]
 
     def _statement(self) -> Any:

@@ -6,47 +6,46 @@ from typing import Any
 
 from sqlalchemy import delete, insert, select
 
-from portal.engine.claims import write_session
 from portal.engine.licenses import product_name
-from portal.engine.mirror.reading import Reading, ReadResult, is_lacking
+from portal.engine.mirror.context import RefreshContext, RefreshResult, is_lacking
 from portal.engine.normalize import clean
 from portal.engine.ports import RawObject
 from portal.errors import SourceAuthError, SourceError
 from portal.models import SubscribedSku
 
 
-def read_licenses(reading: Reading, result: ReadResult) -> None:
+def read_licenses(context: RefreshContext, result: RefreshResult) -> None:
     """Read the products; what fails is a warning of the run. Raises SourceAuthError."""
-    reading.progress("Reading licenses", 0, None)
+    context.progress("Reading licenses", 0, None)
     try:
-        listed = reading.source.subscribed_skus()
+        listed = context.source.subscribed_skus()
     except SourceAuthError:
         raise
     except SourceError as error:
         if is_lacking(error):  # shown with the tenant, never an error of the run (D3)
-            reading.remember("licenses", error)
+            context.remember("licenses", error)
         else:
             result.warnings.append(f"Licenses could not be read: {error.advice}")
         return
-    reading.remember("licenses", None)
-    rows = [row for item in listed if (row := _sku(reading, item)) is not None]
-    with write_session(reading.sessions) as session:
+    context.remember("licenses", None)
+    rows = [row for item in listed if (row := _sku(context, item)) is not None]
+    with context.lease.sessions() as session:
         old = {
             row["sku_id"]: dict(row)
             for row in session.execute(
-                select(SubscribedSku.__table__).where(SubscribedSku.microsoft_tenant_id == reading.tenant_id)
+                select(SubscribedSku.__table__).where(SubscribedSku.microsoft_tenant_id == context.tenant_id)
             ).mappings()
         }
-        if old != {row["sku_id"]: row for row in rows}:
-            session.execute(
-                delete(SubscribedSku).where(SubscribedSku.microsoft_tenant_id == reading.tenant_id)
-            )
-            if rows:
-                session.execute(insert(SubscribedSku), list({row["sku_id"]: row for row in rows}.values()))
-        session.commit()
+    new = {row["sku_id"]: row for row in rows}
+    if old == new:
+        return
+    with context.lease.transaction() as session:
+        session.execute(delete(SubscribedSku).where(SubscribedSku.microsoft_tenant_id == context.tenant_id))
+        if new:
+            session.execute(insert(SubscribedSku), list(new.values()))
 
 
-def _sku(reading: Reading, item: RawObject) -> dict[str, Any] | None:
+def _sku(context: RefreshContext, item: RawObject) -> dict[str, Any] | None:
     sku_id = str(item.get("skuId") or "").lower()
     if not sku_id:
         return None
@@ -54,7 +53,7 @@ def _sku(reading: Reading, item: RawObject) -> dict[str, Any] | None:
     units = _dict(item.get("prepaidUnits"))
     plans = _list(item.get("servicePlans"))
     return {
-        "microsoft_tenant_id": reading.tenant_id,
+        "microsoft_tenant_id": context.tenant_id,
         "sku_id": sku_id,
         "part_number": part,
         "name": product_name(sku_id, part)[:200],

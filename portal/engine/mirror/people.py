@@ -1,122 +1,204 @@
-"""Users become Directory Users, page by page; the delta link and what is concluded from absence come with the last (G3, L2)."""
+"""Users become Directory Users, page by page; the delta link and what is concluded from absence come with the last (G3, L2).
+
+A page is normalised once, on its way in; what is stored already as it comes is not written again.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, insert, select, update
+import orjson
+from sqlalchemy import bindparam, func, insert, select
 from sqlalchemy.orm import Session
 
 from portal.engine import cadence
-from portal.engine.claims import write_session
-from portal.engine.mirror.reading import BATCH, Reading, ReadResult
-from portal.engine.normalize import email_key, merge, remote_user
-from portal.engine.ports import RawObject
-from portal.engine.records import Presence
+from portal.engine.batches import batches
+from portal.engine.mirror.context import RefreshContext, RefreshResult
+from portal.engine.normalize import merge, remote_user
+from portal.engine.ports import DeltaPage, RawObject
+from portal.engine.records import D1_FIELDS, Presence, RemoteUser
 from portal.errors import SourceAuthError, SourceBadAnswer, SourceError, SourceGone, SourceRejected
-from portal.models import DirectoryUser, MicrosoftTenant, new_id
+from portal.models import DirectoryUser, MicrosoftTenant
+from portal.text import domain_key, text_key
 
 NO_DELTA = (400, 404, 405, 501)
+_NOBODY: frozenset[str] = frozenset()
+
+
+class _Stored(NamedTuple):
+    """What the mirror holds of one user. raw: only loaded for a delta's merge."""
+
+    row_hash: str
+    presence: str
+    is_agent: bool
+    raw: str
 
 
 @dataclass
-class _Known:
-    """What the mirror holds, by object id: (row id, row hash, presence)."""
+class _Round:
+    """One round through Microsoft's pages: who was in it, and what was written of it."""
 
-    rows: dict[str, tuple[str, str, str]]
+    context: RefreshContext
+    is_full: bool
+    agents: Collection[str]
+    seen: set[str] = field(default_factory=set)
+    removed: set[str] = field(default_factory=set)
+    without_id: int = 0
+    changed: bool = False
+    returned: bool = False
 
-    @property
-    def present(self) -> int:
-        return sum(1 for _, _, presence in self.rows.values() if presence == Presence.PRESENT)
 
-
-def read_people(reading: Reading, result: ReadResult, *, full: bool) -> None:
+def read_people(context: RefreshContext, result: RefreshResult, *, full: bool) -> None:
     """Read what changed since the stored link, or everybody; a refused link means everybody (G3). Raises Source errors."""
-    link = None if full else reading.stored_link("users")
-    known = _load_known(reading)
+    link = None if full else context.stored_link("users")
+    agents = _agents(context)
     try:
-        _read_round(reading, result, known, link)
+        _read_round(context, result, agents, link)
     except (SourceGone, SourceRejected) as error:
         # 410 or its codes, or a plain 400: a link that is refused is refused for good
         if link is None or (isinstance(error, SourceRejected) and error.status != 400):
             raise
         result.warnings.append(error.advice)
-        _read_round(reading, result, _load_known(reading), None)
+        _read_round(context, result, agents, None)
 
 
-def _read_round(reading: Reading, result: ReadResult, known: _Known, link: str | None) -> None:
-    result.is_full = link is None
-    before = known.present
-    seen: set[str] = set()
-    removed: set[str] = set()
-    without_id = 0
+def _agents(context: RefreshContext) -> frozenset[str]:
+    """Who is an AI agent (S8). Where Microsoft does not tell, those known so far."""
+    with context.lease.sessions() as session:
+        known = session.scalars(
+            select(DirectoryUser.object_id).where(
+                DirectoryUser.microsoft_tenant_id == context.tenant_id, DirectoryUser.is_agent.is_(True)
+            )
+        )
+        before = frozenset(known)
+        was_told = session.get_one(MicrosoftTenant, context.tenant_id).agents_known
+    try:
+        found, is_told = context.source.agents(), True
+    except SourceAuthError:
+        raise
+    except SourceError:
+        found, is_told = before, False
+    if is_told == was_told and found == before:
+        return found
+    with context.lease.transaction() as session:
+        session.get_one(MicrosoftTenant, context.tenant_id).agents_known = is_told
+        _mark_agents(context, session, found - before, is_agent=True)
+        _mark_agents(context, session, before - found, is_agent=False)
+    return found
+
+
+def _mark_agents(
+    context: RefreshContext, session: Session, object_ids: Collection[str], *, is_agent: bool
+) -> None:
+    table = DirectoryUser.__table__
+    for part in batches(sorted(object_ids)):
+        found = session.execute(
+            table.update()  # type: ignore[attr-defined]
+            .where(table.c.microsoft_tenant_id == context.tenant_id, table.c.object_id.in_(part))
+            .values(is_agent=is_agent, version=context.version)
+        )
+        if found.rowcount:  # type: ignore[attr-defined]
+            context.mark_changed(session)
+
+
+def _read_round(
+    context: RefreshContext, result: RefreshResult, agents: Collection[str], link: str | None
+) -> None:
+    one = _Round(context, link is None, agents)
+    before = _present(context)
     final: str | None = None
-    reading.progress("Reading people", 0, before or None)
-    for page in _pages(reading, link):
+    last: dict[str, RawObject] = {}
+    context.progress("Reading people", 0, before or None)
+    for page in _pages(context, link):
         if final is not None:
             raise SourceBadAnswer(
                 "Microsoft's answer went on after its end. Nothing is concluded from it.",
                 code="pages after the end",
             )
         items = _by_id(page.items)
-        without_id += sum(1 for item in page.items if not item.get("id"))
-        gone = {object_id for object_id, item in items.items() if "@removed" in item}
-        seen.update(items.keys() - gone)
-        seen.difference_update(gone)
-        removed.update(gone)
+        _note(one, page, items)
         final = page.delta_link
         if final is None:
-            _save_people(reading, items, known, full=link is None)
-            reading.progress("Reading people", len(seen), max(before, len(seen)) if link is None else None)
-            continue
-        last = items
+            if items:
+                with context.lease.transaction() as session:
+                    _write(one, session, items)
+            seen = len(one.seen)
+            context.progress("Reading people", seen, max(before, seen) if link is None else None)
+        else:
+            last = items
     if final is None:
         raise SourceBadAnswer(
             "Microsoft's answer broke off before its end. Nothing is concluded from it.",
             code="no delta link",
         )
-    if without_id:
-        result.warnings.append(f"{without_id} records without an id were left out.")
-    if link is None and before and not seen:
+    if link is None and before and not one.seen:
         raise SourceBadAnswer(
             "Microsoft returned nobody, where there were people before. Nothing was changed.",
             code="empty read",
         )
-    result.is_complete = _agrees(reading, result, len(seen)) if link is None else True
-    absent = [
-        i
-        for i, (_, _, presence) in known.rows.items()
-        if presence == Presence.PRESENT and i not in seen and i not in removed
-    ]
-    soft = _soft_deleted(reading) if link is None and result.is_complete and absent else set()
-    _save_last(reading, last, known, result, absent if link is None else [], soft, final)
-    result.people = known.present
-    reading.progress("Reading people", known.present, known.present)
+    if one.without_id:
+        result.warnings.append(f"{one.without_id} records without an id were left out.")
+    result.is_full = link is None
+    result.is_complete = _agrees(context, result, len(one.seen)) if link is None else True
+    _finish(one, result, last, final)
 
 
-def _pages(reading: Reading, link: str | None) -> Iterable[Any]:
+def _note(one: _Round, page: DeltaPage, items: Mapping[str, RawObject]) -> None:
+    one.without_id += sum(1 for item in page.items if not item.get("id"))
+    gone = {object_id for object_id, item in items.items() if "@removed" in item}
+    one.seen.update(items.keys() - gone)
+    one.seen.difference_update(gone)
+    one.removed.update(gone)
+    one.removed.difference_update(items.keys() - gone)
+
+
+def _finish(one: _Round, result: RefreshResult, last: dict[str, RawObject], link: str) -> None:
+    """The last page, the conclusions and the link: one transaction (G3)."""
+    context = one.context
+    absent = _absent(one) if one.is_full and result.is_complete else []
+    soft = _soft_deleted(context) if absent else _NOBODY
+    cursor = context.stored_link("users")
+    kept = link if result.is_complete else ""
+    with context.lease.transaction() as session:
+        _write(one, session, last)
+        _write_absent(one, session, absent, soft)
+        tenant = session.get_one(MicrosoftTenant, context.tenant_id)
+        if one.changed or one.is_full:
+            tenant.users_count = _count_present(session, context.tenant_id)
+        tenant.is_complete = result.is_complete
+        tenant.incomplete_reason = None if result.is_complete else result.warnings[-1]
+        if one.is_full and result.is_complete:
+            tenant.last_full_read_at = context.now()
+        # A link over a read that was not complete would hide for ever what it missed: read in full again instead.
+        if kept != cursor or one.is_full:
+            context.keep_link(session, "users", kept)
+        result.people = tenant.users_count
+    result.changed = result.changed or one.changed
+    result.returned = one.returned
+    context.progress("Reading people", result.people, result.people)
+
+
+def _pages(context: RefreshContext, link: str | None) -> Iterator[DeltaPage]:
     """The delta round; tenants that refuse delta or do not offer it (B2C, graph-facts 3) are listed in full each time."""
-    pages = iter(reading.source.users_delta(link))
+    pages = iter(context.source.users_delta(link))
     try:
         first = next(pages, None)
     except SourceRejected as error:
         if link is not None or error.status not in NO_DELTA:
             raise
-        yield from reading.source.users_full()
+        yield from context.source.users_full()
         return
     if first is not None:
         yield first
         yield from pages
 
 
-def _agrees(reading: Reading, result: ReadResult, counted: int) -> bool:
+def _agrees(context: RefreshContext, result: RefreshResult, counted: int) -> bool:
     """L2: the number agrees with Microsoft's own, within 1 %, at least 5."""
-    theirs = reading.source.user_count()
+    theirs = context.source.user_count()
     if cadence.is_complete(read_to_end=True, counted=counted, microsoft_count=theirs):
         return True
     result.warnings.append(
@@ -125,180 +207,209 @@ def _agrees(reading: Reading, result: ReadResult, counted: int) -> bool:
     return False
 
 
-def _soft_deleted(reading: Reading) -> set[str]:
+def _soft_deleted(context: RefreshContext) -> frozenset[str]:
     """Which absent people can still be restored; without the list they count as gone, which is marked alike."""
     try:
-        return {str(item.get("id", "")).lower() for item in reading.source.deleted_users()}
+        return frozenset(str(item.get("id", "")).lower() for item in context.source.deleted_users())
     except SourceAuthError:
         raise
     except SourceError:
-        return set()
+        return _NOBODY
 
 
-def _save_people(reading: Reading, items: dict[str, RawObject], known: _Known, *, full: bool) -> None:
-    with write_session(reading.sessions) as session:
-        _write_people(reading, session, items, known, full=full)
-        reading.on_commit("people")
-        session.commit()
-    reading.on_commit("after people")
-
-
-def _save_last(
-    reading: Reading,
-    items: dict[str, RawObject],
-    known: _Known,
-    result: ReadResult,
-    absent: Sequence[str],
-    soft: set[str],
-    link: str,
-) -> None:
-    """The last page, the conclusions and the link: one transaction (G3)."""
-    now = reading.now()
-    with write_session(reading.sessions) as session:
-        _write_people(reading, session, items, known, full=result.is_full)
-        if result.is_full and result.is_complete:
-            _write_absent(session, absent, soft, known, now)
-        tenant = session.get_one(MicrosoftTenant, reading.tenant_id)
-        tenant.users_count = known.present
-        tenant.is_complete = result.is_complete
-        tenant.incomplete_reason = None if result.is_complete else result.warnings[-1]
-        if result.is_full and result.is_complete:
-            tenant.last_full_read_at = now
-        # A link over a read that was not complete would hide for ever what it missed: read in full again instead.
-        reading.keep_link(session, "users", link if result.is_complete else "")
-        reading.on_commit("last people")
-        session.commit()
-    reading.on_commit("after last people")
-
-
-def _write_people(
-    reading: Reading, session: Session, items: dict[str, RawObject], known: _Known, *, full: bool
-) -> None:
-    now = reading.now()
-    old = (
-        {}
-        if full
-        else _raw(
-            reading, session, [i for i, item in items.items() if i in known.rows and "@removed" not in item]
-        )
-    )
-    new_rows, changed = [], []
-    for object_id, item in items.items():
-        row = known.rows.get(object_id)
-        if "@removed" in item:
-            reason = (item["@removed"] or {}).get("reason") if isinstance(item["@removed"], dict) else None
-            presence = Presence.SOFT_DELETED if reason == "changed" else Presence.GONE
-            if row is not None and row[2] != presence:
-                changed.append(
-                    (
-                        object_id,
-                        {"presence": presence.value, "absent_since": now, "changed_at": now},
-                        row[1],
-                        presence,
-                    )
-                )
-            continue
-        raw = merge(old.get(object_id), item, full=full)
-        raw["id"] = object_id
-        digest = _hash(raw)
-        if row is None:
-            new_rows.append(
-                {
-                    "id": new_id(),
-                    "object_id": object_id,
-                    "first_seen_at": now,
-                    **_columns(reading, raw, digest, now),
-                }
+def _absent(one: _Round) -> list[str]:
+    """Who was present before this full read, and is not in it."""
+    with one.context.lease.sessions() as session:
+        present = session.execute(
+            select(DirectoryUser.object_id).where(
+                DirectoryUser.microsoft_tenant_id == one.context.tenant_id,
+                DirectoryUser.presence == Presence.PRESENT.value,
             )
-        elif row[1] != digest or row[2] != Presence.PRESENT:
-            changed.append((object_id, _columns(reading, raw, digest, now), digest, Presence.PRESENT))
-    for start in range(0, len(new_rows), BATCH):
-        session.execute(insert(DirectoryUser), new_rows[start : start + BATCH])
-    for row_values in new_rows:
-        known.rows[row_values["object_id"]] = (row_values["id"], row_values["row_hash"], Presence.PRESENT)
-    for object_id, values, digest, presence in changed:
-        row_id = known.rows[object_id][0]
-        session.execute(
-            update(DirectoryUser)
-            .where(DirectoryUser.id == row_id)
-            .values(**values)
-            .execution_options(synchronize_session=False)
         )
-        known.rows[object_id] = (row_id, digest, presence)
+        return [i for (i,) in present if i not in one.seen and i not in one.removed]
 
 
-def _write_absent(
-    session: Session, absent: Sequence[str], soft: set[str], known: _Known, now: datetime
-) -> None:
-    if not absent:
-        return
-    table = DirectoryUser.__table__
-    statement = (
-        table.update()  # type: ignore[attr-defined]
-        .where(table.c.id == bindparam("row_id"))
-        .values(presence=bindparam("new_presence"), absent_since=now, changed_at=now)
-    )
-    rows = []
-    for object_id in absent:
-        row_id, digest, _ = known.rows[object_id]
-        presence = Presence.SOFT_DELETED if object_id in soft else Presence.GONE
-        rows.append({"row_id": row_id, "new_presence": presence.value})
-        known.rows[object_id] = (row_id, digest, presence)
-    session.connection().execute(statement, rows)
+# -- writing ---------------------------------------------------------------------------------------------------------
 
 
-def _columns(reading: Reading, raw: RawObject, digest: str, now: datetime) -> dict[str, Any]:
+def _write(one: _Round, session: Session, items: Mapping[str, RawObject]) -> None:
+    """Store what a page says and the mirror does not hold."""
+    stored = _stored(one, session, list(items))
+    new: list[dict[str, Any]] = []
+    changed: list[dict[str, Any]] = []
+    marked: list[tuple[str, str]] = []
+    for object_id, item in items.items():
+        known = stored.get(object_id)
+        if "@removed" in item:
+            presence = _removed_as(item)
+            if known is not None and known.presence != presence:
+                marked.append((object_id, presence))
+            continue
+        raw = merge(
+            orjson.loads(known.raw) if known is not None and known.raw else None, item, full=one.is_full
+        )
+        raw["id"] = object_id
+        text = _json(raw)
+        digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        is_agent = object_id in one.agents
+        if known is None:
+            new.append(_row(one, raw, text, digest, is_agent=is_agent))
+        elif (known.row_hash, known.presence, known.is_agent) != (digest, Presence.PRESENT, is_agent):
+            changed.append(_row(one, raw, text, digest, is_agent=is_agent))
+            one.returned = one.returned or known.presence != Presence.PRESENT
+    if new:
+        session.execute(insert(DirectoryUser), new)
+    if changed:
+        session.connection().execute(_UPDATE, [{f"b_{k}": v for k, v in row.items()} for row in changed])
+    _mark(one, session, marked)
+    if new or changed or marked:
+        one.changed = True
+        one.context.mark_changed(session)
+
+
+def _write_absent(one: _Round, session: Session, absent: Collection[str], soft: frozenset[str]) -> None:
+    if absent:
+        _mark(one, session, [(i, Presence.SOFT_DELETED if i in soft else Presence.GONE) for i in absent])
+        one.changed = True
+        one.context.mark_changed(session)
+
+
+def _mark(one: _Round, session: Session, marks: Iterable[tuple[str, str]]) -> None:
+    rows = [
+        {
+            "b_microsoft_tenant_id": one.context.tenant_id,
+            "b_object_id": object_id,
+            "presence": str(presence),
+            "version": one.context.version,
+        }
+        for object_id, presence in marks
+    ]
+    if rows:
+        session.connection().execute(_MARK, rows)
+
+
+def _removed_as(item: RawObject) -> str:
+    removed = item["@removed"]
+    reason = removed.get("reason") if isinstance(removed, dict) else None
+    return Presence.SOFT_DELETED if reason == "changed" else Presence.GONE
+
+
+def _row(one: _Round, raw: RawObject, text: str, digest: str, *, is_agent: bool) -> dict[str, Any]:
     user = remote_user(raw)
     return {
-        "microsoft_tenant_id": reading.tenant_id,
-        "raw": raw,
+        "microsoft_tenant_id": one.context.tenant_id,
+        "raw": text,
         "row_hash": digest,
+        "version": one.context.version,
         "presence": Presence.PRESENT.value,
-        "absent_since": None,
-        "changed_at": now,
-        "user_principal_name": user.user_principal_name,
-        "display_name": user.display_name,
-        "email": user.email,
-        "email_key": email_key(user.email),
-        "user_type": user.user_type,
-        "office_location": user.office_location,
-        "department": user.department,
-        "account_enabled": user.account_enabled,
-        "license_sku_ids": list(user.license_sku_ids),
-        "problem": user.problem[:512],
+        "is_agent": is_agent,
+        **columns(user),
     }
 
 
-def _load_known(reading: Reading) -> _Known:
-    with reading.sessions() as session:
+def columns(user: RemoteUser) -> dict[str, Any]:
+    """The mirror's columns of a record: everything that deciding looks at, normalised."""
+    return {
+        "object_id": user.object_id,
+        "content_hash": content_hash(user),
+        "problem": user.problem[:512],
+        "user_principal_name": user.user_principal_name,
+        **{name: getattr(user, name) for name in D1_FIELDS},
+        "email_key": user.email_key,
+        "domain": domain_key(user.email.rpartition("@")[2])[:256],
+        "aliases": user.aliases,
+        "department_key": text_key(user.department)[:256],
+        "office_key": text_key(user.office_location)[:256],
+        "user_type": user.user_type,
+        "account_enabled": user.account_enabled,
+        "created_at": user.created_at,
+        "immutable_id": user.immutable_id,
+        "license_sku_ids": user.license_sku_ids,
+    }
+
+
+def content_hash(user: RemoteUser) -> str:
+    """Of everything that a sync could ever write to an End User."""
+    parts = (
+        *(getattr(user, name) for name in D1_FIELDS),
+        user.user_principal_name,
+        user.immutable_id,
+        *user.license_sku_ids,
+    )
+    return hashlib.blake2b("\x1f".join(parts).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+def _json(raw: RawObject) -> str:
+    try:
+        return orjson.dumps(raw, option=orjson.OPT_SORT_KEYS).decode()
+    except (
+        TypeError
+    ):  # half a surrogate pair, or a number of more than 64 bits: only Python's own writes that
+        import json
+
+        return json.dumps(raw, sort_keys=True)
+
+
+_TABLE = DirectoryUser.__table__
+_KEYS = ("microsoft_tenant_id", "object_id")
+_SLOW = ("last_sign_in_at", "mfa_registered", "mfa_methods")
+_KEY_IS = (_TABLE.c.microsoft_tenant_id == bindparam("b_microsoft_tenant_id")) & (
+    _TABLE.c.object_id == bindparam("b_object_id")
+)
+_UPDATE = (
+    _TABLE.update()  # type: ignore[attr-defined]
+    .where(_KEY_IS)
+    .values({c.name: bindparam(f"b_{c.name}") for c in _TABLE.c if c.name not in {*_KEYS, *_SLOW}})
+)
+_MARK = (
+    _TABLE.update()  # type: ignore[attr-defined]
+    .where(_KEY_IS)
+    .values(presence=bindparam("presence"), version=bindparam("version"))
+)
+
+
+# -- loading ---------------------------------------------------------------------------------------------------------
+
+
+def _stored(one: _Round, session: Session, object_ids: list[str]) -> dict[str, _Stored]:
+    """What the mirror holds of these; the raw records only where a delta is merged into them."""
+    raw = DirectoryUser.raw if not one.is_full else func.coalesce("", "")
+    found: dict[str, _Stored] = {}
+    for part in batches(object_ids):
         rows = session.execute(
             select(
-                DirectoryUser.object_id, DirectoryUser.id, DirectoryUser.row_hash, DirectoryUser.presence
-            ).where(DirectoryUser.microsoft_tenant_id == reading.tenant_id)
-        )
-        return _Known({object_id: (row_id, digest, presence) for object_id, row_id, digest, presence in rows})
-
-
-def _raw(reading: Reading, session: Session, object_ids: Sequence[str]) -> dict[str, RawObject]:
-    found: dict[str, RawObject] = {}
-    for start in range(0, len(object_ids), BATCH):
-        rows = session.execute(
-            select(DirectoryUser.object_id, DirectoryUser.raw).where(
-                DirectoryUser.microsoft_tenant_id == reading.tenant_id,
-                DirectoryUser.object_id.in_(object_ids[start : start + BATCH]),
+                DirectoryUser.object_id,
+                DirectoryUser.row_hash,
+                DirectoryUser.presence,
+                DirectoryUser.is_agent,
+                raw,
+            ).where(
+                DirectoryUser.microsoft_tenant_id == one.context.tenant_id, DirectoryUser.object_id.in_(part)
             )
         )
-        found.update((object_id, raw) for object_id, raw in rows)
+        found.update((row[0], _Stored._make(row[1:])) for row in rows)
     return found
+
+
+def _present(context: RefreshContext) -> int:
+    with context.lease.sessions() as session:
+        return session.get_one(MicrosoftTenant, context.tenant_id).users_count
+
+
+def _count_present(session: Session, tenant_id: str) -> int:
+    return (
+        session.scalar(
+            select(func.count())
+            .select_from(DirectoryUser)
+            .where(
+                DirectoryUser.microsoft_tenant_id == tenant_id,
+                DirectoryUser.presence == Presence.PRESENT.value,
+            )
+        )
+        or 0
+    )
 
 
 def _by_id(items: Iterable[RawObject]) -> dict[str, RawObject]:
     """By lower-case id; of several entries for one person the last wins (graph-facts 3)."""
     return {str(item["id"]).lower(): item for item in items if item.get("id")}
-
-
-def _hash(raw: RawObject) -> str:
-    return hashlib.sha1(
-        json.dumps(raw, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass"),
-        usedforsecurity=False,
-    ).hexdigest()

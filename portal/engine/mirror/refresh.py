@@ -6,65 +6,63 @@ conclusions from absence (G3, L2). A read that fails anywhere leaves rows, but n
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from portal.engine import cadence
-from portal.engine.claims import write_session
+from portal.engine.mirror.context import RefreshContext, RefreshResult
 from portal.engine.mirror.groups import read_groups
 from portal.engine.mirror.licenses import read_licenses
 from portal.engine.mirror.people import read_people
-from portal.engine.mirror.reading import Reading, ReadResult
 from portal.engine.normalize import clean
 from portal.engine.ports import RawObject
 from portal.errors import SourceAuthError
 from portal.models import MicrosoftTenant
 
 
-def read(reading: Reading, *, full: bool = False, groups: frozenset[str] = frozenset()) -> ReadResult:
+def refresh(
+    context: RefreshContext, *, full: bool = False, groups: frozenset[str] = frozenset()
+) -> RefreshResult:
     """Read people, groups and licenses. ``groups``: lower-case ids whose members are needed. Raises Source errors."""
-    result = ReadResult()
-    with reading.sessions() as session:
-        tenant = session.get_one(MicrosoftTenant, reading.tenant_id)
-        directory_id, last_full = tenant.directory_id, tenant.last_full_read_at
-        asked_at = tenant.read_requested_at
-    _check_tenant(reading, directory_id)
-    read_people(reading, result, full=full or cadence.full_read_due(last_full, reading.now()))
-    read_groups(reading, result, groups)
-    read_licenses(reading, result)
-    _finish(reading, asked_at)
+    result = RefreshResult()
+    with context.lease.sessions() as session:
+        tenant = session.get_one(MicrosoftTenant, context.tenant_id)
+        last_full, asked_at = tenant.last_full_read_at, tenant.read_requested_at
+    context = replace(context, version=tenant.mirror_version + 1)
+    _check_tenant(context, tenant)
+    read_people(context, result, full=full or cadence.full_read_due(last_full, context.now()))
+    read_groups(context, result, groups)
+    read_licenses(context, result)
+    _finish(context, asked_at)
     return result
 
 
-def _check_tenant(reading: Reading, directory_id: str) -> None:
+def _check_tenant(context: RefreshContext, stored: MicrosoftTenant) -> None:
     """The token must open the tenant that is stored, or another customer's people would land here."""
-    found = reading.source.organization()
-    if str(found.get("id", "")).lower() != directory_id:
+    found = context.source.organization()
+    if str(found.get("id", "")).lower() != stored.directory_id:
         raise SourceAuthError(
             "Microsoft answered for another tenant than the one that is connected. Nothing was read. Check the connection."
         )
-    domains = verified_domains(found)
-    name = clean(str(found.get("displayName") or ""))[:256]
-    with write_session(reading.sessions) as session:
-        tenant = session.get_one(MicrosoftTenant, reading.tenant_id)
-        tenant.domains = domains or tenant.domains
-        tenant.name = name or tenant.name
-        session.commit()
+    domains = verified_domains(found) or stored.domains
+    name = clean(str(found.get("displayName") or ""))[:256] or stored.name
+    if (stored.domains, stored.name) != (domains, name):
+        with context.lease.transaction() as session:
+            tenant = session.get_one(MicrosoftTenant, context.tenant_id)
+            tenant.domains, tenant.name = domains, name
 
 
-def _finish(reading: Reading, asked_at: datetime | None) -> None:
+def _finish(context: RefreshContext, asked_at: datetime | None) -> None:
     """``asked_at``: the request that this read answers; one that came in while it went on wants a read of its own."""
-    now = reading.now()
-    with write_session(reading.sessions) as session:
-        tenant = session.get_one(MicrosoftTenant, reading.tenant_id)
+    now = context.now()
+    with context.lease.transaction() as session:
+        tenant = session.get_one(MicrosoftTenant, context.tenant_id)
         tenant.last_synced_at = now
         if tenant.read_requested_at == asked_at:
             tenant.read_requested_at = None
         tenant.throttled_until = None
-        if tenant.slow_due_at is None:
-            tenant.slow_due_at = now
-        reading.on_commit("read finished")
-        session.commit()
+        tenant.slow_due_at = tenant.slow_due_at or now
 
 
 def verified_domains(organization: RawObject) -> list[dict[str, Any]]:

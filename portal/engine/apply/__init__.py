@@ -1,0 +1,1 @@
+"""Writes what was decided, in bulk, and recomputes nothing."""

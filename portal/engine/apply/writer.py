@@ -1,0 +1,288 @@
+"""Decisions become rows: End Users, change records and conflicts, one statement per table and kind of row (W3, W7, M7).
+
+A Decision is whole: which columns are written is in it. Here only what is the database's own is added: ids, times, what lists
+search and sort by, product names, and the slow pass's figures of a person who is new here.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.orm import Session
+
+from portal.engine.batches import batches
+from portal.engine.explain import why
+from portal.engine.licenses import product_names
+from portal.engine.plan.guard import hold_key
+from portal.engine.records import D1_FIELDS, Action, Decision, EndUserState
+from portal.models import Change, Conflict, DirectoryUser, EndUser, SubscribedSku, new_id
+from portal.models.customers import LINK_COLUMNS, SEARCHED_IN, no_link, search_columns
+
+FIGURES = ("last_sign_in_at", "mfa_registered", "mfa_methods")
+_END_USERS = EndUser.__table__
+_CHANGES = Change.__table__
+_BLANK = dict.fromkeys(D1_FIELDS, "")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a run writes, and how its licenses are called (sku id → part number, for products without a known name)."""
+
+    run_id: str
+    organization_id: str
+    microsoft_tenant_id: str
+    part_numbers: Mapping[str, str]
+
+
+def part_numbers(session: Session, microsoft_tenant_id: str) -> dict[str, str]:
+    """Sku id → part number of a Microsoft Tenant."""
+    rows = session.execute(
+        select(SubscribedSku.sku_id, SubscribedSku.part_number).where(
+            SubscribedSku.microsoft_tenant_id == microsoft_tenant_id
+        )
+    )
+    return {str(sku_id): str(part) for sku_id, part in rows}
+
+
+def write(
+    session: Session,
+    decisions: Sequence[Decision],
+    states: Mapping[str, EndUserState],
+    target: Target,
+    now: datetime,
+) -> None:
+    """Write one chunk into the present transaction. states: the End Users that the decisions are about, as they are now."""
+    creations = [d for d in decisions if d.action is Action.CREATE]
+    changed = [d for d in decisions if d.end_user_id and d.columns]
+    movers = [d.end_user_id for d in changed if "email" in d.columns]
+    for part in batches(
+        [i for i in movers if i]
+    ):  # two people may swap: all keys go before any comes (W4, M4)
+        session.execute(
+            update(_END_USERS).where(_END_USERS.c.id.in_(part)).values(email_key=None)  # type: ignore[arg-type]
+        )
+    figures = _figures(session, target, [d.object_id for d in (*creations, *changed) if d.makes_link])
+    before = _before(session, changed)
+    records = []
+    if creations:
+        rows = [_new_row(d, target, figures, now) for d in creations]
+        session.execute(insert(_END_USERS), rows)  # type: ignore[arg-type]
+        records += [
+            change_row(d, target, now, undo={"created": True}, end_user_id=row["id"])
+            for d, row in zip(creations, rows, strict=True)
+        ]
+    _update(session, changed, states, target, figures, now)
+    for decision in decisions:
+        if decision.action is not Action.CREATE and decision.action is not Action.LEAVE:
+            records.append(change_row(decision, target, now, undo=_undo(decision, states, before)))
+    if records:
+        session.execute(insert(_CHANGES), records)  # type: ignore[arg-type]
+    _keep_conflicts(session, [d for d in decisions if d.action is Action.CONFLICT], target, now)
+
+
+def change_row(
+    decision: Decision,
+    target: Target,
+    now: datetime,
+    *,
+    state: str = "applied",
+    undo: Mapping[str, Any] | None = None,
+    end_user_id: str | None = None,
+) -> dict[str, Any]:
+    """A change record (W3, W7)."""
+    return {
+        "id": new_id(),
+        "run_id": target.run_id,
+        "organization_id": target.organization_id,
+        "end_user_id": end_user_id or decision.end_user_id,
+        "object_id": decision.object_id,
+        "display_name": decision.display_name or decision.user_principal_name or decision.email,
+        "decision": decision.action.value,
+        "reason": decision.reason.value,
+        "note": decision.note,
+        "state": state,
+        "fields": [{"field": c.field, "old": c.old, "new": c.new} for c in decision.changes],
+        "undo": dict(undo or {}),
+        "hold_key": hold_key(decision) if state == "held" else "",
+        "at": now,
+    }
+
+
+def close_conflicts(session: Session, organization_id: str, living: Iterable[str], now: datetime) -> None:
+    """Open conflicts that this run no longer finds went away by themselves (M7)."""
+    keep = set(living)
+    rows = session.scalars(
+        select(Conflict).where(Conflict.organization_id == organization_id, Conflict.resolved_at.is_(None))
+    )
+    for row in rows:
+        if row.key not in keep:
+            row.resolution, row.resolved_at = "gone", now
+
+
+# -- rows ------------------------------------------------------------------------------------------------------------
+
+
+def _new_row(
+    decision: Decision, target: Target, figures: Mapping[str, Mapping[str, Any]], now: datetime
+) -> dict[str, Any]:
+    values: dict[str, Any] = {**_BLANK, **no_link(), **decision.columns}
+    return {
+        **values,
+        **search_columns(values),
+        **_license_columns(decision, target),
+        **figures.get(decision.object_id, {}),
+        "id": new_id(),
+        "organization_id": target.organization_id,
+        "notes": "",
+        "source": "sync",
+        "created_by_run_id": target.run_id,
+        "linked_by_run_id": target.run_id,
+        "linked_at": now,
+        "created_at": now,
+        "updated_at": now,
+        "edited_at": None,
+    }
+
+
+def _update(
+    session: Session,
+    decisions: Iterable[Decision],
+    states: Mapping[str, EndUserState],
+    target: Target,
+    figures: Mapping[str, Mapping[str, Any]],
+    now: datetime,
+) -> None:
+    """One statement for all rows of which the same columns change."""
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    for decision in decisions:
+        values = dict(decision.columns)
+        if decision.makes_link:
+            values = {
+                **no_link(),
+                **figures.get(decision.object_id, {}),
+                **values,
+                "linked_at": now,
+                "linked_by_run_id": target.run_id,
+            }
+        if "license_sku_ids" in values:
+            values.update(_license_columns(decision, target))
+        fields = [name for name in D1_FIELDS if name in values]
+        if fields:
+            values["updated_at"] = now
+        if any(name in SEARCHED_IN for name in fields):
+            values.update(search_columns({**states[decision.end_user_id or ""].fields, **values}))
+        alike[tuple(values)].append(
+            {f"b_{name}": value for name, value in values.items()} | {"b_id": decision.end_user_id}
+        )
+    for names, rows in alike.items():
+        statement = (
+            update(_END_USERS)  # type: ignore[arg-type]
+            .where(_END_USERS.c.id == bindparam("b_id"))
+            .values({name: bindparam(f"b_{name}") for name in names})
+        )
+        session.connection().execute(statement, rows)
+
+
+def _license_columns(decision: Decision, target: Target) -> dict[str, Any]:
+    skus: Any = decision.columns.get("license_sku_ids", ())
+    if not skus:
+        return {"is_licensed": False, "license_names": ""}
+    return {"is_licensed": True, "license_names": ", ".join(product_names(skus, target.part_numbers))[:200]}
+
+
+def _undo(
+    decision: Decision,
+    states: Mapping[str, EndUserState],
+    before: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """What it takes to take the decision back, beside the old values of its fields (R5)."""
+    row = before.get(decision.end_user_id or "")
+    if row is None:
+        return {}
+    undo: dict[str, Any] = {}
+    if decision.makes_link:
+        is_linked = states[decision.end_user_id or ""].link is not None
+        undo["link"] = {name: row[name] for name in LINK_COLUMNS} if is_linked else None
+    if any(change.field in D1_FIELDS for change in decision.changes):
+        undo["updated_at"] = row["updated_at"]
+    return undo
+
+
+# -- what is looked up -----------------------------------------------------------------------------------------------
+
+
+def _figures(session: Session, target: Target, object_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What the slow pass knew before the Link existed (T7), by object id, where it knew anything."""
+    found = {}
+    columns = [getattr(DirectoryUser, name) for name in FIGURES]
+    known = columns[0].is_not(None) | columns[1].is_not(None)
+    for part in batches(object_ids):
+        rows = session.execute(
+            select(DirectoryUser.object_id, *columns).where(
+                DirectoryUser.microsoft_tenant_id == target.microsoft_tenant_id,
+                DirectoryUser.object_id.in_(part),
+                known,
+            )
+        )
+        found.update({row[0]: dict(zip(FIGURES, row[1:], strict=True)) for row in rows})
+    return found
+
+
+def _before(session: Session, decisions: Iterable[Decision]) -> dict[str, dict[str, Any]]:
+    """``updated_at`` of the End Users that are written, and the Links of those linked anew, complete enough to come back (W7)."""
+    found: dict[str, dict[str, Any]] = {}
+    linked = [d.end_user_id for d in decisions if d.end_user_id and d.makes_link]
+    others = [d.end_user_id for d in decisions if d.end_user_id and not d.makes_link]
+    for ids, names in ((linked, ("updated_at", *LINK_COLUMNS)), (others, ("updated_at",))):
+        columns = [getattr(EndUser, name) for name in names]
+        for part in batches(ids):
+            for row in session.execute(select(EndUser.id, *columns).where(EndUser.id.in_(part))):
+                found[row[0]] = dict(zip(names, map(as_json, row[1:]), strict=True))
+    return found
+
+
+def as_json(value: object) -> Any:
+    """A column's value for a change record: times as ISO text, tuples as lists."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _keep_conflicts(session: Session, decisions: Sequence[Decision], target: Target, now: datetime) -> None:
+    """Raise what is new, and anew what had gone away or been settled by a link that no longer holds (M7)."""
+    stored: dict[str, Conflict] = {}
+    for part in batches([d.conflict_key for d in decisions]):
+        rows = session.scalars(
+            select(Conflict).where(Conflict.organization_id == target.organization_id, Conflict.key.in_(part))
+        )
+        stored.update({row.key: row for row in rows})
+    for decision in decisions:
+        end_user_id = decision.end_user_id or decision.other_end_user_id
+        row = stored.get(decision.conflict_key)
+        if row is None:
+            session.add(
+                Conflict(
+                    organization_id=target.organization_id,
+                    key=decision.conflict_key,
+                    kind=decision.reason.value,
+                    reason=why(decision),
+                    object_id=decision.object_id,
+                    display_name=decision.display_name or decision.user_principal_name,
+                    email=decision.email,
+                    end_user_id=end_user_id,
+                    other_object_id=decision.other_object_id,
+                    run_id=target.run_id,
+                    created_at=now,
+                )
+            )
+            continue
+        row.end_user_id = row.end_user_id or end_user_id
+        if row.resolution in {"gone", "link"}:
+            row.resolution = row.resolved_at = None
+            row.run_id, row.created_at = target.run_id, now
+    session.flush()

@@ -1,0 +1,131 @@
+"""What the parts of one read share: where it writes, how it tells its progress, and the links that it goes on from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from portal.engine.normalize import SELECT
+from portal.engine.ports import DirectorySource, Lease
+from portal.errors import SourceError, SourceLicenseMissing, SourcePermissionMissing, SourceRejected
+from portal.models import DeltaCursor, MicrosoftTenant
+
+BATCH = 500
+
+
+@dataclass
+class RefreshResult:
+    """What a read found out. is_complete: absence may be concluded (L2). is_full: everybody was read.
+
+    changed: something that decides of people is not what it was: a row of theirs, members of a group, a group that is gone.
+    returned: somebody who was absent is present again (S6). group_error: syncs with a Group filter must not run.
+    group_errors: by lower-case id, groups whose members are unknown: syncs that name one must not run (S6).
+    """
+
+    is_complete: bool = False
+    is_full: bool = False
+    changed: bool = False
+    returned: bool = False
+    people: int = 0
+    warnings: list[str] = field(default_factory=list)
+    group_error: SourceError | None = None
+    group_errors: dict[str, SourceError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RefreshContext:
+    """One read of one leased Microsoft Tenant. progress: told (phase, done, total or None); it may raise to end the read.
+
+    version: what rows that this read changes are marked with, one more than the mirror's. registration: names the app and cloud
+    that the read is made with; stored links are bound to it.
+    """
+
+    lease: Lease
+    source: DirectorySource
+    now: Callable[[], datetime]
+    progress: Callable[[str, int, int | None], None]
+    version: int = 1
+    registration: str = ""
+
+    @property
+    def tenant_id(self) -> str:
+        """Our id of the Microsoft Tenant."""
+        return self.lease.tenant_id
+
+    @property
+    def fingerprint(self) -> str:
+        """Binds stored links to the select list, the cloud and the app (graph-facts 3): another one reads from the start."""
+        return hashlib.sha256("\n".join((*SELECT, self.registration)).encode()).hexdigest()[:40]
+
+    def mark_changed(self, session: Session) -> None:
+        """Say, in the transaction that changes it, that the mirror is not what runs decided on before."""
+        session.execute(
+            update(MicrosoftTenant)
+            .where(MicrosoftTenant.id == self.tenant_id)
+            .values(mirror_version=self.version)
+            .execution_options(synchronize_session=False)
+        )
+
+    def stored_link(self, resource: str) -> str | None:
+        """The delta link of ``users`` or ``groups``; None when there is none that fits."""
+        with self.lease.sessions() as session:
+            cursor = session.get(DeltaCursor, (self.tenant_id, resource))
+            if cursor is None or cursor.fingerprint != self.fingerprint:
+                return None
+            return cursor.link or None
+
+    def keep_link(self, session: Session, resource: str, link: str) -> None:
+        """Store a link in the transaction of the rows that it covers (G3); an empty one forgets the stored one."""
+        cursor = session.get(DeltaCursor, (self.tenant_id, resource))
+        if not link:
+            if cursor is not None:
+                session.delete(cursor)
+            return
+        if cursor is None:
+            cursor = DeltaCursor(microsoft_tenant_id=self.tenant_id, resource=resource)
+            session.add(cursor)
+        cursor.link, cursor.fingerprint, cursor.obtained_at = link, self.fingerprint, self.now()
+
+    def remember(self, part: str, error: SourceError | None) -> None:
+        """D3: a part that Microsoft does not give is remembered and shown, never an error of the run. Writes when that is news."""
+        with self.lease.sessions() as session:
+            tenant = session.get_one(MicrosoftTenant, self.tenant_id)
+            if tenant.capabilities == _capabilities(tenant, part, error, self.now()):
+                return
+        with self.lease.transaction() as session:
+            remember_capability(session.get_one(MicrosoftTenant, self.tenant_id), part, error, self.now())
+
+
+def remember_capability(tenant: MicrosoftTenant, part: str, error: SourceError | None, now: datetime) -> None:
+    """Note in ``tenant.capabilities`` why a part is missing, or that it works."""
+    found = _capabilities(tenant, part, error, now)
+    if found != tenant.capabilities:
+        tenant.capabilities = found
+
+
+def _capabilities(
+    tenant: MicrosoftTenant, part: str, error: SourceError | None, now: datetime
+) -> dict[str, object]:
+    found = dict(tenant.capabilities)
+    if error is None:
+        found.pop(part, None)
+    elif found.get(part, {}).get("detail") != error.advice:
+        found[part] = {"state": lacking_state(error), "detail": error.advice, "at": now.isoformat()}
+    return found
+
+
+def lacking_state(error: SourceError) -> str:
+    """The word of a check's result (C4) for what a tenant lacks."""
+    if isinstance(error, SourceLicenseMissing):
+        return "missing_license"
+    return "missing_permission" if isinstance(error, SourcePermissionMissing) else "error"
+
+
+def is_lacking(error: SourceError) -> bool:
+    """True for a permission, license or endpoint that this tenant lacks until somebody changes it; not a fault that passes."""
+    return isinstance(error, (SourcePermissionMissing, SourceLicenseMissing, SourceRejected))
