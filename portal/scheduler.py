@@ -1,7 +1,7 @@
 """The scheduler: a timer that queues what is due, and a few threads that work on the queue. It decides nothing.
 
 ``start(app)`` and ``stop(wait)`` are the web server's (portal.gunicorn_conf), ``run_worker(app)`` is ``rollcall worker``'s.
-The queue is in the database, so several processes may look at it: each tenant is leased (T1, ``engine.claims``).
+The queue is in the database, so several processes may look at it: each tenant is leased (T1, ``worker.leases``).
 """
 
 from __future__ import annotations
@@ -21,10 +21,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from portal import alerts, clock, processes
 from portal.clock import utcnow
-from portal.engine import claims, failures
+from portal.engine import failures
 from portal.engine.ports import SourceFactory
-from portal.engine.runner import Runner
-from portal.engine.slow_pass import SlowPass
 from portal.errors import NeedsAdmin, Stopped
 from portal.extensions import mark_write
 from portal.microsoft import check, credentials
@@ -35,6 +33,9 @@ from portal.runtime import Runtime
 from portal.seats import Seats, wait_alive
 from portal.user_sync import queue
 from portal.user_sync.queue import Work
+from portal.worker import leases
+from portal.worker.slow_pass import SlowPass
+from portal.worker.tenant_worker import TenantWorker
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Scheduler:
         for lane, size in THREADS.items():
             if self._timer or lane in {"hourly", "delayed"}:
                 self._pools[lane] = ThreadPoolExecutor(size, thread_name_prefix=f"sync-{lane}")
-        self._safely(lambda: claims.release_dead(self._runtime.sessions, processes.is_dead))
+        self._safely(lambda: leases.release_orphaned(self._runtime.sessions, processes.is_dead))
         self._runtime.wake = self.wake
         self._dispatcher = threading.Thread(target=self._dispatch, name="sync-dispatcher", daemon=True)
         self._dispatcher.start()
@@ -193,12 +194,12 @@ class Scheduler:
         else:
             seats = self._seats[work.lane]
             with seats.taken():
-                self._runner(work, seats).run_tenant(work.microsoft_tenant_id, self._owner, (work.lane,))
+                self._worker(seats).run_tenant(work.microsoft_tenant_id, self._owner, (work.lane,))
 
-    def _runner(self, work: Work, seats: Seats) -> Runner:
-        return Runner(
+    def _worker(self, seats: Seats) -> TenantWorker:
+        return TenantWorker(
             sessions=self._runtime.sessions,
-            source_factory=self._sources(partial(seats.pause, alive=self._beat(work, "run"))),
+            source_factory=self._sources(seats.pause),
             now=utcnow,
             interval_minutes=self._runtime.settings.sync_interval_minutes,
             should_stop=self._stopping.is_set,
@@ -206,18 +207,13 @@ class Scheduler:
         )
 
     def _slow_pass(self, work: Work) -> None:
-        wait = partial(wait_alive, self._stopping, alive=self._beat(work, "slow"))
+        wait = partial(wait_alive, self._stopping)
         SlowPass(self._runtime.sessions, self._sources(wait), utcnow, self._stopping.is_set).run(
             work.microsoft_tenant_id, self._owner
         )
 
-    def _beat(self, work: Work, part: claims.Part) -> Callable[[], object]:
-        """What keeps the lease of ``work`` while it waits for Microsoft (G5): another process would read all again."""
-        return lambda: claims.beat(
-            self._runtime.sessions, work.microsoft_tenant_id, self._owner, utcnow(), part=part
-        )
-
-    def _sources(self, wait: Callable[[float], None]) -> SourceFactory:
+    def _sources(self, wait: Callable[[float, Callable[[], object]], None]) -> SourceFactory:
+        """``wait``: seconds, and what keeps the lease meanwhile (G5): another process would read all again."""
         return source_factory(self._runtime, wait=wait, should_stop=self._stopping.is_set)
 
     def _check(self, microsoft_tenant_id: str) -> None:

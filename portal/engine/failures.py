@@ -19,16 +19,16 @@ def count(session: Session, organization_id: str, error: str, now: datetime) -> 
     sync.failures_in_row += 1
     sync.updated_at = now
     if cadence.needs_attention(sync.failures_in_row):
-        sync.attention = error
+        sync.attention, sync.attention_code = error, "failing"
 
 
-def is_resting(session: Session, sync: UserSync, now: datetime, interval_minutes: int) -> bool:
+def is_backing_off(session: Session, sync: UserSync, now: datetime, interval_minutes: int) -> bool:
     """True while a sync that keeps failing, though the tenant can be read, waits longer than for its next hour."""
-    until = rests_until(session, sync, interval_minutes)
+    until = backs_off_until(session, sync, interval_minutes)
     return until is not None and now < until
 
 
-def rests_until(session: Session, sync: UserSync, interval_minutes: int) -> datetime | None:
+def backs_off_until(session: Session, sync: UserSync, interval_minutes: int) -> datetime | None:
     """From when on a sync that keeps failing takes its turn again; None when it takes each (G2)."""
     if not cadence.needs_attention(sync.failures_in_row):
         return None
@@ -40,7 +40,7 @@ def rests_until(session: Session, sync: UserSync, interval_minutes: int) -> date
     return None if last is None else cadence.rests_until(last, interval_minutes, sync.failures_in_row)
 
 
-def forgive(session: Session, microsoft_tenant_id: str) -> bool:
+def reset_backoff(session: Session, microsoft_tenant_id: str) -> bool:
     """What kept the syncs of a tenant from running may be gone: each is due again. True when one was resting."""
     organizations = (
         select(Organization.id)

@@ -1,73 +1,139 @@
-"""What G1 held back: apply it or dismiss it. Everything is checked again, since days may have passed."""
+"""What G1 held back: applied or dismissed, all of it or some, by name. Everything is decided again, since days may have passed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from portal.clock import iso
-from portal.engine import writer
-from portal.engine.decide import plan
-from portal.engine.guards import hold_key
-from portal.engine.records import Action, Decision
-from portal.engine.snapshot import load
-from portal.engine.writer import Target
-from portal.errors import Refused
+from portal.engine.apply.chunks import WRITTEN, Work, chunks, prepare, tally, work_of, write_chunk
+from portal.engine.plan import hold_key_of, plan
+from portal.engine.records import Action, Assignment, HoldRule
+from portal.engine.snapshot import load_context
+from portal.errors import Invalid, Refused
 from portal.models import Change, SyncRun, UserSync
 
 GONE = "Not applied: the person or Microsoft has changed since. The next run decides anew."
+REPLACED = "A later run took its place."
+_NEVER = HoldRule(percent=100, minimum=1 << 60, create_minimum=1 << 60)
 
 
-def apply_held(session: Session, run: SyncRun, actor: str, now: datetime) -> None:
-    """Apply the held decisions that still hold true; the others are marked dismissed with the reason. The caller commits.
+@dataclass(frozen=True)
+class Ready:
+    """What of a hold can be applied: decided anew, but not written."""
 
-    Raises Refused when nothing is held, or the sync is not enabled any more.
+    work: Work
+    object_ids: frozenset[str]
+
+
+def prepare_held(
+    session: Session, run: SyncRun, now: datetime, object_ids: Collection[str] | None = None
+) -> Ready:
+    """Decide anew on those held, or on some of them. Writes nothing.
+
+    Raises Refused when nothing is held or the sync is not enabled any more, Invalid for somebody who is not held.
+    """
+    _waiting(session, run)
+    rows = _rows(session, run, object_ids)
+    wanted = {row.hold_key for row in rows}
+    context = load_context(session, run.organization_id, now=now)
+    shot = context.snapshot(session)
+    found = plan(shot, is_initial=context.is_initial, rule=_NEVER, dismissed=frozenset())
+    chosen = [a for a in found.assignments if hold_key_of(a) in wanted]
+    work = work_of(session, run.id, context, shot, _without_foreign_addresses(chosen, shot.end_users))
+    return Ready(work, frozenset(row.object_id for row in rows))
+
+
+def apply_held(session: Session, run: SyncRun, ready: Ready, actor: str, now: datetime) -> int:
+    """Apply what was made ready; who changed meanwhile is dismissed with the reason. Gives how many. The caller commits.
+
+    Raises Stale when somebody else changed people since, Refused when it was decided meanwhile.
     """
     sync = _waiting(session, run)
-    rows = _rows(session, run)
-    loaded = load(session, run.organization_id, now=now)
-    present = {hold_key(d): d for d in plan(loaded.snapshot).decisions}
-    tenant_id = loaded.snapshot.microsoft_tenant_id
-    target = Target(run.id, run.organization_id, tenant_id, writer.part_numbers(session, tenant_id))
-    work = [present[row.hold_key] for row in rows if row.hold_key in present]
-    for row in rows:
-        session.delete(row)
+    rows = {row.object_id: row for row in _rows(session, run, ready.object_ids)}
+    done = {a.object_id for a in ready.work.assignments}
+    for row in rows.values():
+        if row.object_id in done:
+            session.delete(row)  # the record of what is applied takes its place
+        else:
+            row.state, row.note, row.at = "dismissed", GONE, now
     session.flush()
-    for chunk in writer.chunks(work, max(1, len(work))):
-        writer.apply(session, chunk, loaded, target, now)
-    done = {decision.object_id for decision in work}
-    for row in rows:
-        if row.object_id not in done:
-            session.add(_left_out(row, now))
     counts = dict(run.counts)
-    for decision in work:
-        _count(counts, decision)
-    counts["unchanged"] = counts.get("unchanged", 0) + counts.get("held", 0)
-    counts["held"] = 0
-    run.held = {**(run.held or {}), "state": "applied", "left_out": len(rows) - len(done)}
+    for chunk in chunks(ready.work):
+        decisions = write_chunk(
+            session, chunk, ready.work, prepare(session, chunk, ready.work.context), frozenset(), now
+        )
+        written = tally(decisions)
+        for name in WRITTEN:
+            counts[name] = counts.get(name, 0) + written[name]
+    left_out = [row for object_id, row in rows.items() if object_id not in done]
+    in_scope = sum(1 for a in ready.work.assignments if a.is_in_scope)
+    counts["held"] = counts.get("held", 0) - in_scope
+    _dismiss_counts(counts, left_out)
+    run.held = {
+        **(run.held or {}),
+        "applied": _number(run, "applied") + len(done),
+        "left_out": _number(run, "left_out") + len(left_out),
+    }
     _settle(session, run, sync, counts, actor, now)
+    return len(done)
 
 
-def dismiss_held(session: Session, run: SyncRun, actor: str, now: datetime) -> None:
-    """Leave the held decisions undone; the same people are not held again until they change. The caller commits."""
+def dismiss_held(
+    session: Session, run: SyncRun, actor: str, now: datetime, object_ids: Collection[str] | None = None
+) -> int:
+    """Leave those held as they are, or some of them; they are not held again until they change. The caller commits.
+
+    Raises Refused when nothing is held, Invalid for somebody who is not held.
+    """
     sync = _waiting(session, run)
-    rows = _rows(session, run)
+    rows = _rows(session, run, object_ids)
     for row in rows:
         row.state = "dismissed"
     sync.dismissed = sorted({*sync.dismissed, *(row.hold_key for row in rows)})
     counts = dict(run.counts)
-    creations = sum(1 for row in rows if row.decision == Action.CREATE.value)
-    others = counts.get("held", 0) - creations
-    counts.update(
-        held=0, unchanged=counts.get("unchanged", 0) + others, skipped=counts.get("skipped", 0) + creations
-    )
-    counts["in_scope"] = counts.get("in_scope", 0) - creations
-    run.held = {**(run.held or {}), "state": "dismissed"}
+    _dismiss_counts(counts, rows)
+    run.held = {**(run.held or {}), "dismissed": _number(run, "dismissed") + len(rows)}
     _settle(session, run, sync, counts, actor, now)
+    return len(rows)
+
+
+def replace_older(session: Session, organization_id: str, run_id: str) -> None:
+    """A later run decided anew: what waits of older ones waits no more."""
+    for older in session.scalars(
+        select(SyncRun).where(
+            SyncRun.organization_id == organization_id, SyncRun.status == "held", SyncRun.id != run_id
+        )
+    ):
+        if older.held and older.held.get("state") == "waiting":
+            older.held = {**older.held, "state": "dismissed", "replaced_by": run_id}
+            older.status = "succeeded"
+            session.execute(
+                update(Change)
+                .where(Change.run_id == older.id, Change.state == "held")
+                .values(state="dismissed", note=REPLACED)
+            )
+
+
+def decided(held: Mapping[str, Any], actor: str, now: datetime) -> dict[str, Any]:
+    """A hold with who decided it, and when: what its run's page says from then on."""
+    return {**held, "decided_by": actor, "decided_at": iso(now)}
+
+
+def _without_foreign_addresses(chosen: Sequence[Assignment], end_users: Sequence[Any]) -> list[Assignment]:
+    """Whose new address is still that of somebody who is not applied now keeps the old one; the next run sees to it."""
+    ids = {a.end_user_id for a in chosen if a.end_user_id}
+    taken = {row.email_key for row in end_users if row.email_key and row.id not in ids}
+    return [
+        replace(a, keeps_email=True) if a.end_user_id and a.email_key in taken else a
+        for a in chosen
+        if a.end_user_id or a.email_key not in taken
+    ]
 
 
 def _waiting(session: Session, run: SyncRun) -> UserSync:
@@ -79,48 +145,48 @@ def _waiting(session: Session, run: SyncRun) -> UserSync:
     return sync
 
 
-def _rows(session: Session, run: SyncRun) -> list[Change]:
-    return list(session.scalars(select(Change).where(Change.run_id == run.id, Change.state == "held")))
+def _rows(session: Session, run: SyncRun, object_ids: Collection[str] | None) -> list[Change]:
+    rows = list(session.scalars(select(Change).where(Change.run_id == run.id, Change.state == "held")))
+    if object_ids is None:
+        return rows
+    wanted = {object_id.lower() for object_id in object_ids}
+    unknown = wanted - {row.object_id for row in rows}
+    if unknown or not wanted:
+        named = ", ".join(sorted(unknown)[:3])
+        raise Invalid({"object_ids": [f"Not held back by this run: {named}." if named else "Name somebody."]})
+    return [row for row in rows if row.object_id in wanted]
 
 
-def _count(counts: dict[str, int], decision: Decision) -> None:
-    """Move one decision from "held" to what it became; absent and out-of-scope people are outside those sums (G8)."""
-    if decision.is_absent:
-        counts["gone"] = counts.get("gone", 0) + 1
-    elif decision.is_in_scope:
-        name = "created" if decision.action is Action.CREATE else "disabled"
-        counts[name] = counts.get(name, 0) + 1
-        counts["held"] = counts.get("held", 0) - 1
+def _dismiss_counts(counts: dict[str, int], rows: Sequence[Change]) -> None:
+    """Move people from "held" to what they are now: a creation is skipped, others in scope are left alone (G8)."""
+    creations = sum(1 for row in rows if row.decision == Action.CREATE.value)
+    others = min(len(rows) - creations, counts.get("held", 0) - creations)  # those out of scope are in no sum
+    counts["held"] = counts.get("held", 0) - creations - others
+    counts["skipped"] = counts.get("skipped", 0) + creations
+    counts["in_scope"] = counts.get("in_scope", 0) - creations
+    counts["unchanged"] = counts.get("unchanged", 0) + others
 
 
-def _left_out(row: Change, now: datetime) -> Change:
-    return Change(
-        run_id=row.run_id,
-        organization_id=row.organization_id,
-        end_user_id=row.end_user_id,
-        object_id=row.object_id,
-        display_name=row.display_name,
-        decision=row.decision,
-        reason=row.reason,
-        note=GONE,
-        state="dismissed",
-        fields=row.fields,
-        undo={},
-        payload={},
-        hold_key=row.hold_key,
-        at=now,
-    )
-
-
-def decided(held: Mapping[str, Any], actor: str, now: datetime) -> dict[str, Any]:
-    """A hold with who decided it, and when: what its run's page says from then on."""
-    return {**held, "decided_by": actor, "decided_at": iso(now)}
+def _number(run: SyncRun, name: str) -> int:
+    return int((run.held or {}).get(name, 0))
 
 
 def _settle(
     session: Session, run: SyncRun, sync: UserSync, counts: dict[str, int], actor: str, now: datetime
 ) -> None:
-    run.held = decided(run.held or {}, actor, now)
+    """The run waits while somebody is held; then it has succeeded, and the sync goes on."""
+    session.flush()
+    waiting = session.scalars(
+        select(Change.object_id).where(Change.run_id == run.id, Change.state == "held")
+    ).all()
+    held = decided(run.held or {}, actor, now)
+    if waiting:
+        run.held, run.counts = {**held, "count": len(waiting)}, counts
+        sync.updated_at = now
+        return
+    total = sum(int(held.get(name, 0)) for name in ("applied", "dismissed", "left_out"))
+    run.held = {**held, "count": total, "state": "applied" if held.get("applied") else "dismissed"}
+    counts["unchanged"], counts["held"] = counts["unchanged"] + counts["held"], 0
     run.status, run.counts = "succeeded", counts
     if sync.hold_run_id == run.id:
         sync.hold_run_id = None

@@ -70,6 +70,11 @@ class DirectorySource(Protocol):
         """What the reads cost so far."""
         ...
 
+    @property
+    def registration(self) -> str:
+        """Names the cloud and the app registration that the reads are made with: delta links are bound to them."""
+        ...
+
     def organization(self) -> RawObject:
         """``GET /organization``: the one element of ``value``."""
         ...

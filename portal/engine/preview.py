@@ -1,34 +1,51 @@
-"""Preview and "why?": the same ``plan`` as the run, nothing written (U5, U10, U11, U12)."""
+"""Preview and "why?": the same steps as the run, nothing written (U5, U10, U11, U12)."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.engine.decide import fingerprint, plan
+from portal.engine.apply.chunks import CHUNK, count, decide_all, tally
+from portal.engine.batches import batches
+from portal.engine.execution import GROUP_GONE, UNFINISHED
 from portal.engine.explain import why
-from portal.engine.guards import guard, waive
-from portal.engine.normalize import email_key
+from portal.engine.plan import Fingerprint, decide, plan
+from portal.engine.plan.scope import KeyScope
 from portal.engine.records import (
     Action,
+    Assignment,
     Counts,
     Decision,
+    EndUserKeys,
     FilterSpec,
     HoldKind,
     HoldRule,
+    Kind,
     MatchedBy,
+    Plan,
     Presence,
+    Reason,
     RemoteUser,
+    Snapshot,
 )
-from portal.engine.scope import Scope, prepare
-from portal.engine.snapshot import Loaded, groups_by_user, load, spec_of
+from portal.engine.scope import prepare
+from portal.engine.snapshot import (
+    OrganizationContext,
+    groups_by_user,
+    load_context,
+    load_end_users,
+    load_people,
+    spec_of,
+)
 from portal.errors import NotFound
-from portal.models import DirectoryGroup, MicrosoftTenant, UserSync
+from portal.models import DirectoryGroup, DirectoryUser, MicrosoftTenant, UserSync
+from portal.text import domain_key, email_key
 
 _NOBODY: frozenset[str] = frozenset()
 _ORDER = {
@@ -67,38 +84,42 @@ def preview(
     session: Session, organization_id: str, filters: FilterSpec, hold: HoldRule, now: datetime
 ) -> PreviewResult:
     """Plan with ``filters`` on the mirror as it is. Raises LookupError when the Tenant is not mapped."""
-    loaded = load(session, organization_id, now=now, filters=filters)
-    found = plan(loaded.snapshot)
-    sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization_id))
-    is_enabled = sync is not None and sync.enabled
-    dismissed = _dismissed(sync)
-    guarded = guard(
-        found,
-        linked=loaded.linked,
-        is_initial=sync is None or not is_enabled or sync.initial_done_at is None,
-        rule=hold,
-        dismissed=dismissed,
+    context = load_context(session, organization_id, now=now, filters=filters, hold=hold)
+    shot = context.snapshot(session)
+    found = plan(shot, is_initial=context.is_initial, rule=hold, dismissed=context.dismissed)
+    mark = Fingerprint()
+    decisions: list[Decision] = []
+    written: list[Decision] = []
+    for part in batches(found.assignments, CHUNK):
+        for assignment, decision in zip(part, decide_all(session, part, context), strict=True):
+            mark.add(decision)
+            if decision.action is not Action.LEAVE:
+                decisions.append(decision)
+                if not assignment.is_held:
+                    written.append(decision)
+    decisions.sort(
+        key=lambda d: (_ORDER.get(d.action, 9), (d.display_name or d.email).casefold(), d.object_id)
     )
-    waiting = [d for decisions in guarded.held.values() for d in decisions]
-    kind = HoldKind.DISABLE if HoldKind.DISABLE in guarded.held else HoldKind.CREATE
-    shown = [d for d in (waive(d, dismissed) for d in found.decisions) if d.action is not Action.LEAVE]
-    shown.sort(key=lambda d: (_ORDER.get(d.action, 9), (d.display_name or d.email).casefold(), d.object_id))
+    waiting = sum(1 for a in found.assignments if a.is_held)
+    kind = HoldKind.DISABLE if HoldKind.DISABLE in found.held else HoldKind.CREATE
+    sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization_id))
     change: Mapping[str, Any] | None = None
     staying: Sequence[Mapping[str, str]] = ()
-    if sync is not None and is_enabled:
-        change, staying = _scope_change(session, loaded, spec_of(sync))
+    if sync is not None and sync.enabled:
+        change, staying = _scope_change(session, context, shot, found, spec_of(sync))
+    told = ((UNFINISHED, not found.is_complete), (GROUP_GONE, found.has_deleted_groups))
     return PreviewResult(
-        decisions=shown,
-        counts=guarded.counts,
-        fingerprint=fingerprint(found),
+        decisions=decisions,
+        counts=Counts(**count(found, tally(written))),
+        fingerprint=mark.hexdigest(),
         domain_overlap=domain_overlap(
-            session.get_one(MicrosoftTenant, loaded.snapshot.microsoft_tenant_id),
-            (row.email_key for row in loaded.snapshot.end_users),
+            session.get_one(MicrosoftTenant, context.microsoft_tenant_id),
+            (row.email_key for row in shot.end_users),
         ),
         scope_change=change,
         staying=staying,
-        held={"kind": kind.value, "count": len(waiting)} if waiting else None,
-        warnings=found.warnings,
+        held={"kind": kind.value, "count": waiting} if waiting else None,
+        warnings=[text for text, is_so in told if is_so],
     )
 
 
@@ -119,31 +140,37 @@ def decision_document(decision: Decision) -> dict[str, Any]:
 
 def explain(session: Session, organization_id: str, user: str, now: datetime) -> dict[str, Any]:
     """Why one person is or is not synced: ``user`` is a UPN, object id or e-mail. Raises NotFound for nobody such."""
-    loaded = load(session, organization_id, now=now)
-    person = _find(loaded, user)
+    context = load_context(session, organization_id, now=now)
+    person = _find(session, context.microsoft_tenant_id, user)
     if person is None:
         raise NotFound(f"This Microsoft tenant has no user with the UPN, object ID or e-mail {user!r}.")
-    decision = next((d for d in plan(loaded.snapshot).decisions if d.object_id == person.object_id), None)
-    if decision is not None:
-        sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization_id))
-        decision = waive(decision, _dismissed(sync))
-    shot = loaded.snapshot
+    shot = context.snapshot(session)
+    groups = shot.groups_of.get(person.object_id, _NOBODY)
     scope = prepare(shot.filters, shot.deleted_groups)
-    verdicts = scope.judge(person, shot.groups_of.get(person.object_id, _NOBODY))
-    names = _group_names(session, shot.microsoft_tenant_id, shot.groups_of.get(person.object_id, _NOBODY))
-    sections = {
-        name: {"accepted": verdict.accepted, "value": names if name == "group" else verdict.value}
-        for name, verdict in verdicts.items()
-    }
+    verdicts = scope.judge(person, groups)
+    linked = next(
+        (row for row in shot.end_users if row.object_id == person.object_id and not row.is_foreign), None
+    )
+    in_scope = all(verdict.accepted for verdict in verdicts.values())
+    decision = _decision(session, context, shot, person, linked, in_scope=in_scope)
+    names = _group_names(session, context.microsoft_tenant_id, groups)
+    match: dict[str, str] | None = None
+    if decision is not None and decision.end_user_id and decision.match is not None:
+        match = {"end_user_id": decision.end_user_id, "by": decision.match.value}
+    elif linked is not None:  # whatever is decided: who is linked may be on the never-sync list (W6)
+        match = {"end_user_id": linked.id, "by": MatchedBy.LINK.value}
     return {
         "object_id": person.object_id,
         "user_principal_name": person.user_principal_name,
         "display_name": person.display_name,
         "email": person.email,
         "presence": person.presence.value,
-        "sections": sections,
-        "in_scope": all(verdict.accepted for verdict in verdicts.values()),
-        "match": _match(loaded, person, decision),
+        "sections": {
+            name: {"accepted": verdict.accepted, "value": names if name == "group" else verdict.value}
+            for name, verdict in verdicts.items()
+        },
+        "in_scope": in_scope,
+        "match": match,
         "decision": (decision.action if decision is not None else Action.LEAVE).value,
         "reason": why(decision)
         if decision is not None
@@ -152,80 +179,127 @@ def explain(session: Session, organization_id: str, user: str, now: datetime) ->
     }
 
 
-def _match(loaded: Loaded, person: RemoteUser, decision: Decision | None) -> dict[str, str] | None:
-    """The End User that is meant. A Link is one whatever is decided: who is linked may be on the never-sync list (W6)."""
-    if decision is not None and decision.end_user_id and decision.match is not None:
-        return {"end_user_id": decision.end_user_id, "by": decision.match.value}
-    for row in loaded.snapshot.end_users:
-        if row.link is not None and not row.link.is_foreign and row.link.object_id == person.object_id:
-            return {"end_user_id": row.id, "by": MatchedBy.LINK.value}
-    return None
+def _decision(
+    session: Session,
+    context: OrganizationContext,
+    shot: Snapshot,
+    person: RemoteUser,
+    linked: EndUserKeys | None,
+    *,
+    in_scope: bool,
+) -> Decision | None:
+    """What the next run would do with one person, by the keys of all; None for somebody gone who was nobody's."""
+    found = plan(shot, is_initial=context.is_initial, rule=context.hold, dismissed=context.dismissed)
+    assignment = next((a for a in found.assignments if a.object_id == person.object_id), None)
+    if assignment is None:
+        assignment = _left_alone(person, linked, in_scope=in_scope)
+        if assignment is None:
+            return None
+    ids = [assignment.end_user_id] if assignment.end_user_id else []
+    states = load_end_users(session, ids, context.microsoft_tenant_id, context.pins)
+    return decide(assignment, person, states.get(assignment.end_user_id or ""))
+
+
+def _left_alone(person: RemoteUser, linked: EndUserKeys | None, *, in_scope: bool) -> Assignment | None:
+    """The assignment of somebody whom a plan only counts."""
+    is_present = person.presence is Presence.PRESENT
+    if linked is None:
+        return Assignment(person.object_id, Kind.SKIP, Reason.OUT_OF_SCOPE) if is_present else None
+    kind, reason = Kind.LINKED, Reason.UP_TO_DATE
+    if not is_present:
+        kind, reason = Kind.ABSENT, Reason.ALREADY_DISABLED
+    elif not in_scope:
+        kind, reason = Kind.OUT_OF_SCOPE, Reason.NO_LONGER_IN_SCOPE
+    return Assignment(
+        person.object_id,
+        kind,
+        reason,
+        email_key=person.email_key,
+        content_hash=person.content_hash,
+        end_user_id=linked.id,
+        match=MatchedBy.LINK,
+        was_disabled=linked.is_disabled,
+        sets_disabled=linked.is_disabled,
+        was_in_scope=linked.is_in_scope,
+        sets_in_scope=linked.is_in_scope,
+    )
 
 
 def domain_overlap(tenant: MicrosoftTenant, keys: Iterable[str | None]) -> dict[str, int]:
     """U10: how many of an Organization's known addresses belong to this Microsoft tenant's domains."""
-    domains = {str(domain["name"]).casefold() for domain in tenant.domains}
+    domains = {domain_key(str(domain["name"])) for domain in tenant.domains}
     known = [key for key in keys if key]
     return {"known": len(known), "matching": sum(1 for key in known if key.rpartition("@")[2] in domains)}
 
 
-def _dismissed(sync: UserSync | None) -> frozenset[str]:
-    """The hold keys that an administrator dismissed (G1), of a sync that is enabled."""
-    return frozenset(sync.dismissed) if sync is not None and sync.enabled else frozenset()
+# -- U11 -------------------------------------------------------------------------------------------------------------
 
 
 def _scope_change(
-    session: Session, loaded: Loaded, saved: FilterSpec
+    session: Session, context: OrganizationContext, shot: Snapshot, found: Plan, saved: FilterSpec
 ) -> tuple[dict[str, Any], list[dict[str, str]]]:
-    """U11: who enters, who leaves, how many stay, against the saved filters; and who stays, by name."""
-    shot = loaded.snapshot
-    groups, deleted = groups_by_user(session, shot.microsoft_tenant_id, saved)
-    old = _accepted(shot.users, prepare(saved, deleted), groups)
-    new = _accepted(shot.users, prepare(shot.filters, shot.deleted_groups), shot.groups_of)
-    enters, leaves, stays = (_by_name(loaded, ids) for ids in (new - old, old - new, old & new))
-    return {"enters": enters, "leaves": leaves, "stays": len(stays)}, stays
+    """U11: against the saved filters, who enters, who leaves and who stays, by name.
 
-
-def _by_name(loaded: Loaded, object_ids: set[str]) -> list[dict[str, str]]:
-    people = (loaded.users[object_id] for object_id in object_ids)
-    return [
-        _person(user) for user in sorted(people, key=lambda one: (one.display_name.casefold(), one.object_id))
-    ]
-
-
-def _accepted(users: Iterable[RemoteUser], scope: Scope, groups: Mapping[str, frozenset[str]]) -> set[str]:
-    return {
-        user.object_id
-        for user in users
-        if user.presence is Presence.PRESENT
-        and not user.problem
-        and scope.accepts(user, groups.get(user.object_id, _NOBODY))
+    Stays and leaves are linked and in scope now; whoever else gets an End User or is updated again enters. Conflicts and
+    skipped people are counted apart: enters, stays and conflicts are all in scope, and with the skipped all who match.
+    """
+    groups, deleted = groups_by_user(session, context.microsoft_tenant_id, saved)
+    before = KeyScope(replace(shot, filters=saved, groups_of=groups, deleted_groups=deleted))
+    after = KeyScope(shot)
+    apart = {a.object_id: a.kind for a in found.assignments if a.kind in {Kind.SKIP, Kind.CONFLICT}}
+    linked = {row.object_id: row for row in shot.end_users if row.object_id and not row.is_foreign}
+    enters, leaves, stays = [], [], []
+    for person in context.snapshot(session).people:
+        object_id = person.object_id
+        if person.presence != Presence.PRESENT or person.has_problem or object_id in apart:
+            continue
+        was_in = object_id in linked and linked[object_id].is_in_scope and before.accepts(person)
+        if after.accepts(person):
+            (stays if was_in else enters).append(object_id)
+        elif was_in:
+            leaves.append(object_id)
+    told = [_names(session, context, ids) for ids in (enters, leaves, stays)]
+    kinds = Counter(apart.values())
+    change = {
+        "enters": told[0],
+        "leaves": told[1],
+        "stays": len(told[2]),
+        "conflicts": kinds[Kind.CONFLICT],
+        "skipped": kinds[Kind.SKIP],
     }
+    return change, told[2]
 
 
-def _person(user: RemoteUser) -> dict[str, str]:
-    return {
-        "object_id": user.object_id,
-        "display_name": user.display_name,
-        "email": user.email,
-        "user_principal_name": user.user_principal_name,
-    }
+def _names(session: Session, context: OrganizationContext, object_ids: Sequence[str]) -> list[dict[str, str]]:
+    found = []
+    columns = ("object_id", "display_name", "email", "user_principal_name")
+    for part in batches(object_ids):
+        rows = session.execute(
+            select(*(getattr(DirectoryUser, name) for name in columns)).where(
+                DirectoryUser.microsoft_tenant_id == context.microsoft_tenant_id,
+                DirectoryUser.object_id.in_(part),
+            )
+        )
+        found += [dict(zip(columns, row, strict=True)) for row in rows]
+    return sorted(found, key=lambda person: (person["display_name"].casefold(), person["object_id"]))
 
 
-def _find(loaded: Loaded, text: str) -> RemoteUser | None:
+def _find(session: Session, tenant_id: str, text: str) -> RemoteUser | None:
     """By object id, then UPN, then e-mail; a present one before a deleted one."""
     wanted = email_key(text)
-    for matches in (
-        lambda u: u.object_id == wanted,
-        lambda u: u.user_principal_name.casefold() == wanted,
-        lambda u: email_key(u.email) == wanted,
+    for condition in (
+        DirectoryUser.object_id == wanted,
+        func.lower(DirectoryUser.user_principal_name) == wanted,
+        DirectoryUser.email_key == wanted,
     ):
-        found = sorted(
-            (u for u in loaded.users.values() if matches(u)),
-            key=lambda u: (u.presence is not Presence.PRESENT, u.object_id),
+        found = session.scalar(
+            select(DirectoryUser.object_id)
+            .where(DirectoryUser.microsoft_tenant_id == tenant_id, condition)
+            .order_by(DirectoryUser.presence != Presence.PRESENT.value, DirectoryUser.object_id)
+            .limit(1)
         )
-        if found:
-            return found[0]
+        if found is not None:
+            return load_people(session, tenant_id, [found])[found]
     return None
 
 

@@ -351,6 +351,11 @@ class Assignment:
     is_waived: bool = False
 
     @property
+    def is_conflict(self) -> bool:
+        """True for a conflict that nobody settled (M7)."""
+        return self.is_clash or (self.kind is Kind.CONFLICT and self.reason is not Reason.CONFLICT_IGNORED)
+
+    @property
     def is_in_scope(self) -> bool:
         """True for those that count as in scope (G8)."""
         return self.kind not in {Kind.OUT_OF_SCOPE, Kind.ABSENT, Kind.SKIP}

@@ -44,39 +44,54 @@ _NO_PINS: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
-    """A Snapshot and what a run needs beside it.
+class OrganizationContext:
+    """What a run knows of an Organization before it looks at any person.
 
-    people_version: the Organization's as the keys were read. state: a digest of everything decided on, see ``UserSync``.
+    people_version: the Organization's. state: a digest of everything that is decided on (``UserSync.settled_state``).
     pins: End User id → names of the pinned fields in force. is_initial: the initial sync is not over.
     """
 
-    snapshot: Snapshot
+    organization_id: str
+    microsoft_tenant_id: str
+    is_complete: bool
+    filters: FilterSpec
+    hold: HoldRule
     people_version: int
     state: str
     pins: Mapping[str, tuple[str, ...]]
+    never_sync: NeverSync
+    ignored_conflicts: frozenset[str]
+    settled_links: Mapping[str, str]
     dismissed: frozenset[str]
-    hold: HoldRule
     is_initial: bool
 
-    @property
-    def microsoft_tenant_id(self) -> str:
-        """The mapped Microsoft Tenant."""
-        return self.snapshot.microsoft_tenant_id
+    def snapshot(self, session: Session) -> Snapshot:
+        """The keys of everybody. Those of the mirror's people are read while they are gone through, once, within ``session``."""
+        groups, deleted = groups_by_user(session, self.microsoft_tenant_id, self.filters)
+        return Snapshot(
+            organization_id=self.organization_id,
+            microsoft_tenant_id=self.microsoft_tenant_id,
+            filters=self.filters,
+            people=_person_keys(session, self.microsoft_tenant_id),
+            end_users=_end_user_keys(session, self.organization_id, self.microsoft_tenant_id, self.pins),
+            groups_of=groups,
+            deleted_groups=deleted,
+            is_complete=self.is_complete,
+            never_sync=self.never_sync,
+            ignored_conflicts=self.ignored_conflicts,
+            settled_links=self.settled_links,
+        )
 
 
-def load(
+def load_context(
     session: Session,
     organization_id: str,
     *,
     now: datetime,
     filters: FilterSpec | None = None,
     hold: HoldRule | None = None,
-) -> Loaded:
-    """Everything about one Organization, judged by ``filters`` (those stored when None). Raises LookupError when not mapped.
-
-    The keys of the mirror's people are read while ``snapshot.people`` is gone through, once, within ``session``.
-    """
+) -> OrganizationContext:
+    """One Organization, to be judged by ``filters`` and ``hold`` (those stored when None). Raises LookupError when not mapped."""
     found = session.execute(
         select(
             Tenant.microsoft_tenant_id,
@@ -90,48 +105,41 @@ def load(
     ).one_or_none()
     if found is None:
         raise LookupError("the Organization's Tenant is not mapped")
-    tenant_id, is_complete = str(found[0]), bool(found[1])
+    tenant_id, is_complete, mirror_version, people_version = found
     sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization_id))
-    spec = filters or stored_filters(session, organization_id)
-    pins, never = _exceptions(session, organization_id, tenant_id, now)
-    groups, deleted = groups_by_user(session, tenant_id, spec)
-    ignored, settled = _settlements(session, organization_id)
     is_enabled = sync is not None and sync.enabled
-    dismissed = frozenset(sync.dismissed) if sync is not None and is_enabled else frozenset[str]()
+    spec = filters or stored_filters(session, organization_id)
     rule = hold or (hold_rule(sync) if sync is not None else HoldRule())
+    pins, never = _exceptions(session, organization_id, tenant_id, now)
+    ignored, settled = _settlements(session, organization_id)
+    dismissed = frozenset(sync.dismissed) if sync is not None and is_enabled else frozenset[str]()
     decided_on = (
         tenant_id,
         is_complete,
-        found[2],
-        found[3],
+        mirror_version,
+        people_version,
         spec_to_json(spec),
         (spec.add_disabled_accounts, spec.only_licensed, spec.include_agents),
         sorted(pins.items()),
-        [sorted(never.object_ids), sorted(never.immutable_ids), sorted(never.email_keys)],
+        (sorted(never.object_ids), sorted(never.immutable_ids), sorted(never.email_keys)),
         sorted(ignored),
         sorted(settled.items()),
         sorted(dismissed),
         (rule.percent, rule.minimum, rule.create_minimum),
     )
-    return Loaded(
-        snapshot=Snapshot(
-            organization_id=organization_id,
-            microsoft_tenant_id=tenant_id,
-            filters=spec,
-            people=_person_keys(session, tenant_id),
-            end_users=_end_user_keys(session, organization_id, tenant_id, pins),
-            groups_of=groups,
-            deleted_groups=deleted,
-            is_complete=is_complete,
-            never_sync=never,
-            ignored_conflicts=ignored,
-            settled_links=settled,
-        ),
-        people_version=int(found[3]),
+    return OrganizationContext(
+        organization_id=organization_id,
+        microsoft_tenant_id=tenant_id,
+        is_complete=is_complete,
+        filters=spec,
+        hold=rule,
+        people_version=people_version,
         state=hashlib.sha256(orjson.dumps(decided_on)).hexdigest(),
         pins=pins,
+        never_sync=never,
+        ignored_conflicts=ignored,
+        settled_links=settled,
         dismissed=dismissed,
-        hold=rule,
         is_initial=sync is None or not is_enabled or sync.initial_done_at is None,
     )
 

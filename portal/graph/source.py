@@ -50,8 +50,8 @@ class CheckResult:
 class GraphDirectory:
     """One tenant's reader. Not to be shared between threads."""
 
-    def __init__(self, client: GraphClient, limiter: SlowLimiter) -> None:
-        self._client, self._limiter = client, limiter
+    def __init__(self, client: GraphClient, limiter: SlowLimiter, registration: str = "") -> None:
+        self._client, self._limiter, self.registration = client, limiter, registration
         self.meter: Meter = client.meter
 
     def organization(self) -> RawObject:
@@ -315,8 +315,8 @@ class _Turns:
     The limit is the app's, so a 429 holds everybody back (graph-facts 10.2).
     """
 
-    def __init__(self, client: GraphClient, limiter: SlowLimiter) -> None:
-        self._client, self._limiter = client, limiter
+    def __init__(self, client: GraphClient, limiter: SlowLimiter, registration: str = "") -> None:
+        self._client, self._limiter, self.registration = client, limiter, registration
 
     def __enter__(self) -> None:
         self._client.before_request, self._client.on_throttled = self._turn, self._hold

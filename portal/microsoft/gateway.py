@@ -70,7 +70,10 @@ def cloud_of(settings: Settings, name: str) -> Cloud:
 
 
 def source_factory(
-    runtime: Runtime, *, wait: Callable[[float, Callable[[], object]], None], should_stop: Callable[[], bool] = lambda: False
+    runtime: Runtime,
+    *,
+    wait: Callable[[float, Callable[[], object]], None],
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> SourceFactory:
     """Readers of leased Microsoft Tenants. Raises SourceAuthError when there is no app registration.
 
@@ -116,7 +119,8 @@ def reader(
     """A reader for one tenant. is_fresh: with a token provider of its own, since MSAL replays refusals for a minute."""
     found = cloud_of(settings, cloud)
     tokens = _provider(found, directory_id, registration, is_fresh=is_fresh)
-    return GraphDirectory(GraphClient(found.graph_url, tokens, wait, clock.utcnow, stop), _turns)
+    client = GraphClient(found.graph_url, tokens, wait, clock.utcnow, stop)
+    return GraphDirectory(client, _turns, f"{found.graph_url} {registration.client_id}")
 
 
 def ask_for_token(

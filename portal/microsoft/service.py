@@ -184,7 +184,7 @@ def request_read(row: MicrosoftTenant) -> None:
 def mark_working(session: Session, row: MicrosoftTenant) -> None:
     """The connection works: what waited for it runs at once (G2)."""
     was_broken = row.state != CONNECTED
-    was_resting = failures.forgive(session, row.id)
+    was_resting = failures.reset_backoff(session, row.id)
     row.state, row.problem, row.problem_code, row.problem_since = CONNECTED, None, None, None
     if not was_broken and not row.failures_in_row and not was_resting:
         return

@@ -19,7 +19,7 @@ class UserSync(Base):
 
     filters: JSON of interfaces.md ("User Sync"). generation grows with every enable and disable: a run that was started
     under another generation stops at its next chunk (L5). initial_done_at: the initial sync of this enabling is over.
-    hold_run_id: the run whose hold waits for a decision (status paused). attention: why it needs attention (G2, S6).
+    hold_run_id: the run whose hold waits for a decision (status paused). attention: why it needs attention, in words; attention_code: failing (G2) | group_gone (S6) | left (G9) | overdue (T3).
     dismissed: hold keys dismissed by an administrator, not held again until they change.
     settled_state: a digest of all that the last complete run decided on; a run that finds the same has nothing to do and ends
     with settled_counts.
@@ -38,12 +38,14 @@ class UserSync(Base):
     include_agents: Mapped[bool] = mapped_column(default=False)
     hold_percent: Mapped[int] = mapped_column(default=25)
     hold_minimum: Mapped[int] = mapped_column(default=10)
+    edited_at: Mapped[datetime | None]  # filters and rules were saved
     enabled_at: Mapped[datetime | None]
     enabled_by: Mapped[str] = mapped_column(String(320), default="")
     initial_done_at: Mapped[datetime | None]
     hold_run_id: Mapped[str | None] = mapped_column(String(36))
     failures_in_row: Mapped[int] = mapped_column(default=0)
     attention: Mapped[str | None] = mapped_column(Text)
+    attention_code: Mapped[str] = mapped_column(String(20), default="")
     dismissed: Mapped[list[Any]] = mapped_column(default=list)
     settled_state: Mapped[str | None] = mapped_column(String(64))
     settled_counts: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -65,7 +65,7 @@ def queue_due(session: Session, now: datetime, interval_minutes: int) -> int:
             continue
         syncs = idle_syncs(session, row.id)
         if not row.failures_in_row:  # else the tenant's own back-off holds
-            syncs = [one for one in syncs if not failures.is_resting(session, one, now, interval_minutes)]
+            syncs = [one for one in syncs if not failures.is_backing_off(session, one, now, interval_minutes)]
         session.add_all(new_run(sync, row.id, trigger="hourly", now=now, by="schedule") for sync in syncs)
         queued += len(syncs)
     session.flush()
@@ -79,7 +79,7 @@ def next_turn(
     turn = tenant.next_run_at
     if turn is None or tenant.failures_in_row:
         return turn
-    until = failures.rests_until(session, sync, interval_minutes)
+    until = failures.backs_off_until(session, sync, interval_minutes)
     return turn if until is None else cadence.first_turn(turn, until, interval_minutes)
 
 

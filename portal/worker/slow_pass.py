@@ -6,6 +6,7 @@ and shown (D3). Devices then assign Assets (D2, W5).
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,16 +15,15 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 
-from portal.engine import cadence, claims, figures
+from portal.engine import cadence, figures
 from portal.engine.asset_owners import assign_assets
-from portal.engine.claims import Sessions, write_session
 from portal.engine.devices import normalize_mac
 from portal.engine.figures import BATCH
-from portal.engine.mirror.reading import lacking_state, remember_capability
+from portal.engine.mirror.context import lacking_state, remember_capability
 from portal.engine.normalize import clean, parse_time
 from portal.engine.ports import DirectorySource, RawObject, SourceFactory
-from portal.engine.turn import LeaseLost
 from portal.errors import (
+    LeaseLost,
     SourceAuthError,
     SourceError,
     SourceLicenseMissing,
@@ -31,49 +31,51 @@ from portal.errors import (
     SourceRejected,
     Stopped,
 )
+from portal.extensions import SessionFactory
 from portal.models import (
     ManagedDevice,
     MicrosoftTenant,
     Organization,
     Tenant,
 )
+from portal.worker import leases
+from portal.worker.leases import Lease
 
 log = logging.getLogger(__name__)
 
 ETHERNET_EVERY = timedelta(days=7)
 RETRY_AFTER = timedelta(minutes=30)
-LEASE = timedelta(minutes=15)
-"""Far more than the longest wait for a turn, when many workers' passes queue up for theirs."""
 
 
 @dataclass
 class SlowPass:
     """Reads the slow parts of one Microsoft Tenant at a time."""
 
-    sessions: Sessions
+    sessions: SessionFactory
     source_factory: SourceFactory
     now: Callable[[], datetime]
     should_stop: Callable[[], bool] = lambda: False
 
     def run(self, tenant_id: str, owner: str) -> bool:
         """One pass. False when another process has it. Raises Stopped when the process ends; what was read stays."""
-        if not claims.claim(self.sessions, tenant_id, owner, self.now(), part="slow", ttl=LEASE):
+        lease = leases.acquire(self.sessions, tenant_id, owner, self.now, part="slow")
+        if lease is None:
             return False
-        one = _Pass(self, tenant_id, owner)
+        one = _Pass(self, lease)
         try:
             one.work()
         except Stopped:
             raise
         except Exception as error:
-            if claims.is_gone(self.sessions, tenant_id):
+            if leases.is_removed(self.sessions, tenant_id):
                 log.info("action=tenant_removed part=slow microsoft_tenant=%s", tenant_id)
             elif isinstance(error, LeaseLost):
                 log.warning("action=lease_lost part=slow microsoft_tenant=%s", tenant_id)
             else:
                 raise
         finally:
-            one.show({})
-            claims.release(self.sessions, tenant_id, owner, part="slow")
+            one.clear()
+            lease.release()
         return True
 
 
@@ -82,18 +84,21 @@ class _Pass:
     """One pass over one tenant."""
 
     owner_pass: SlowPass
-    tenant_id: str
-    owner: str
+    lease: Lease
     problems: list[dict[str, str]] = field(default_factory=list)
 
     @property
-    def sessions(self) -> Sessions:
+    def sessions(self) -> SessionFactory:
         return self.owner_pass.sessions
+
+    @property
+    def tenant_id(self) -> str:
+        return self.lease.tenant_id
 
     def work(self) -> None:
         """Sign-ins, MFA, devices, Assets; each part by itself, so that one that is missing spares the others."""
         try:
-            source = self.owner_pass.source_factory(self.tenant_id)
+            source = self.owner_pass.source_factory(self.lease)
         except SourceError as error:
             self._end(error)
             return
@@ -113,9 +118,8 @@ class _Pass:
                 self.problems.append({"part": part, "state": "error", "detail": error.advice})
                 if isinstance(error, SourceAuthError):
                     break
-        with write_session(self.sessions) as session:
+        with self.lease.transaction() as session:
             figures.catch_up(session, self.tenant_id)
-            session.commit()
         self._assign_assets()
         self._end(failed)
 
@@ -177,7 +181,7 @@ class _Pass:
                     seen[str(item["id"])] = _device(item)
             self._progress("Devices", len(seen))
         now = self.owner_pass.now()
-        with write_session(self.sessions) as session:
+        with self.lease.transaction() as session:
             rows = {
                 row.device_id: row
                 for row in session.scalars(
@@ -197,7 +201,6 @@ class _Pass:
                             setattr(row, name, value)
             for start in range(0, len(new_rows), BATCH):
                 session.execute(insert(ManagedDevice), new_rows[start : start + BATCH])
-            session.commit()
         stale = [
             i
             for i in seen
@@ -209,7 +212,7 @@ class _Pass:
             self._check()
             part = stale[start : start + 100]
             macs = source.ethernet_macs(part)
-            with write_session(self.sessions) as session:
+            with self.lease.transaction() as session:
                 for device_id in part:
                     session.execute(
                         update(ManagedDevice)
@@ -219,7 +222,6 @@ class _Pass:
                         )
                         .values(ethernet_mac=normalize_mac(macs.get(device_id)), ethernet_read_at=now)
                     )
-                session.commit()
             self._progress("Devices", start + len(part))
         return {"devices_at": now}
 
@@ -234,62 +236,53 @@ class _Pass:
                 .where(Tenant.microsoft_tenant_id == self.tenant_id)
             ).all()
         for organization_id in organizations:
-            with write_session(self.sessions) as session:
+            with self.lease.transaction() as session:
                 assign_assets(session, self.tenant_id, organization_id, self.owner_pass.now())
-                session.commit()
 
     # -- storing -------------------------------------------------------------------------------------------------
 
     def _store(self, values: Mapping[str, Mapping[str, Any]]) -> None:
         ids = list(values)
         for start in range(0, len(ids), BATCH):
-            with write_session(self.sessions) as session:
+            with self.lease.transaction() as session:
                 figures.store(session, self.tenant_id, {i: values[i] for i in ids[start : start + BATCH]})
-                session.commit()
 
     def _done(self, part: str, ages: Mapping[str, datetime]) -> None:
-        with write_session(self.sessions) as session:
+        with self.lease.transaction() as session:
             tenant = session.get_one(MicrosoftTenant, self.tenant_id)
             for name, at in ages.items():
                 setattr(tenant, name, at)
             remember_capability(tenant, part, None, self.owner_pass.now())
-            session.commit()
 
     def _missing(self, part: str, error: SourceError) -> None:
         self.problems.append({"part": part, "state": lacking_state(error), "detail": error.advice})
-        with write_session(self.sessions) as session:
+        with self.lease.transaction() as session:
             remember_capability(
                 session.get_one(MicrosoftTenant, self.tenant_id), part, error, self.owner_pass.now()
             )
-            session.commit()
 
     def _end(self, failed: SourceError | None) -> None:
         now = self.owner_pass.now()
-        with write_session(self.sessions) as session:
+        with self.lease.transaction() as session:
             tenant = session.get_one(MicrosoftTenant, self.tenant_id)
             tenant.slow_problems = self.problems
             wait = cadence.SLOW_PASS_EVERY if failed is None else RETRY_AFTER
             tenant.slow_due_at = now + wait
             if failed is not None and failed.retry_at is not None:
                 tenant.slow_due_at = max(failed.retry_at, now + timedelta(minutes=1))
-            session.commit()
         log.info("action=slow_pass microsoft_tenant=%s problems=%d", self.tenant_id, len(self.problems))
 
     def _progress(self, phase: str, done: int) -> None:
-        if not self.show({"phase": phase, "done": done}):
-            raise LeaseLost
+        self._show({"phase": phase, "done": done})
 
-    def show(self, progress: Mapping[str, Any]) -> bool:
-        """Tell how far the pass is, and live on. False when another process has it now."""
-        until = self.owner_pass.now() + LEASE
-        with write_session(self.sessions) as session:
-            result = session.execute(
-                update(MicrosoftTenant)
-                .where(MicrosoftTenant.id == self.tenant_id, MicrosoftTenant.slow_lease_owner == self.owner)
-                .values(slow_progress=dict(progress), slow_lease_expires_at=until)
-            )
-            session.commit()
-        return result.rowcount == 1  # type: ignore[attr-defined,no-any-return]
+    def _show(self, progress: Mapping[str, Any]) -> None:
+        with self.lease.transaction() as session:
+            session.get_one(MicrosoftTenant, self.tenant_id).slow_progress = dict(progress)
+
+    def clear(self) -> None:
+        """The pass is over: its progress goes, unless another worker has the tenant by now."""
+        with contextlib.suppress(LeaseLost):
+            self._show({})
 
     def _check(self) -> None:
         if self.owner_pass.should_stop():

@@ -1,0 +1,421 @@
+"""One run: what is there → plan → chunks → the end (sync-rules, "Shape").
+
+Whatever kills the process leaves a row that says ``running``: the next worker takes it over and comes to the same end (G4).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.orm import Session
+
+from portal.engine import failures, holds, leaving
+from portal.engine.apply import writer
+from portal.engine.apply.chunks import (
+    WRITTEN,
+    Stale,
+    Work,
+    chunks,
+    count,
+    decide_all,
+    prepare,
+    tally,
+    work_of,
+    write_chunk,
+)
+from portal.engine.asset_owners import assign_assets
+from portal.engine.batches import batches
+from portal.engine.figures import catch_up
+from portal.engine.mirror.context import RefreshResult
+from portal.engine.plan import Fingerprint, plan
+from portal.engine.ports import Lease
+from portal.engine.records import Action, Assignment, Decision, FieldChange, HoldKind, Plan, Reason
+from portal.engine.snapshot import OrganizationContext, load_context
+from portal.errors import SourceError, Stopped
+from portal.models import Change, SyncRun, UserSync
+
+log = logging.getLogger(__name__)
+
+STALE_TRIES = 5
+UNFINISHED = (
+    "Microsoft's answer was not complete. People are added and updated; nobody is marked disabled or deleted."
+)
+GROUP_GONE = "A group in the filters is gone from Microsoft, so it accepts nobody. Edit the filters."
+PLAN_MOVED = "Microsoft has changed since this preview. Nothing was applied. Look again."
+PLAN_CUT = "Something has changed while this plan was being applied. The rest of it was not. Look again."
+PLAN_MOVED_CODE = "plan_moved"
+
+
+class GiveWay(Exception):
+    """A delayed run lets hourly ones pass (T3); it goes on where it was."""
+
+
+class Cancelled(Exception):
+    """The sync was disabled meanwhile (L5)."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all runs of one lease share. refreshed: what the read before this run found out, None when there was none.
+
+    finished: told of each run that ends, within its last transaction.
+    """
+
+    lease: Lease
+    now: Callable[[], datetime]
+    should_stop: Callable[[], bool]
+    finished: Callable[[Session, SyncRun], None]
+    refreshed: RefreshResult | None = None
+
+    def stop_check(self) -> None:
+        """Asked where nothing is half-done. Raises Stopped when the process is to end."""
+        if self.should_stop():
+            raise Stopped
+
+
+@dataclass
+class SyncRunExecution:
+    """One run, from the first look to the last commit.
+
+    applied: object ids of those this run is done with; written: how many people each kind of write was about. Both survive the
+    process in the run's rows.
+    """
+
+    around: Surroundings
+    run_id: str
+    organization_id: str
+    generation: int
+    lane: str
+    fingerprint: str | None
+    warnings: list[str] = field(default_factory=list)
+    applied: set[str] = field(default_factory=set)
+    written: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WRITTEN, 0))
+
+    def run(self) -> None:
+        """Plan and apply; plan anew when somebody changed people meanwhile."""
+        if self.around.refreshed is not None:
+            self.warnings += self.around.refreshed.warnings
+        self._resume()
+        for _ in range(STALE_TRIES):
+            try:
+                self._attempt()
+            except Stale:
+                continue
+            return
+        self.finish(
+            "partial",
+            error="People kept changing while the run was going on. The next run goes on from here.",
+            code="people_changing",
+        )
+
+    def _attempt(self) -> None:
+        with self.around.lease.sessions() as session:
+            context, sync = self._context(session)
+            if self.fingerprint is None and not self.applied and context.state == sync.settled_state:
+                self._end_unchanged(sync.settled_counts)
+                return
+            self._check_groups(context)
+            self._show("Deciding", 0, None)
+            shot = context.snapshot(session)
+            found = plan(shot, is_initial=context.is_initial, rule=context.hold, dismissed=context.dismissed)
+            open_ones = [a for a in found.assignments if not a.is_held and a.object_id not in self.applied]
+            work = work_of(session, self.run_id, context, shot, open_ones)
+            for text, is_so in ((UNFINISHED, not found.is_complete), (GROUP_GONE, found.has_deleted_groups)):
+                if is_so and text not in self.warnings:
+                    self.warnings.append(text)  # L2, S6
+            if (
+                self.fingerprint is not None
+                and self._fingerprint(session, found, context) != self.fingerprint
+            ):
+                self._cut()
+                return
+        if self.lane == "delayed":
+            self._publish(work)
+        else:
+            self._apply(work)
+        self._assign_assets(work)
+        self._end(found, work)
+
+    # -- applying ------------------------------------------------------------------------------------------------
+
+    def _apply(self, work: Work) -> None:
+        """T2: chunk by chunk, each visible when it is committed."""
+        done, total = 0, len(work.assignments)
+        for chunk in chunks(work):
+            with self.around.lease.sessions() as session:
+                prepared = prepare(session, chunk, work.context)
+            with self.around.lease.transaction() as session:
+                self._check_switch(session)
+                decisions = write_chunk(session, chunk, work, prepared, self.applied, self.around.now())
+                done += len(chunk)
+                written = self._added(decisions)
+                self._note(session, "Applying", done, total, written)
+            self._keep(decisions, written)
+            self.around.stop_check()
+
+    def _publish(self, work: Work) -> None:
+        """T3: everybody appears in one transaction, once everybody is decided on."""
+        if self._hourly_waits():
+            raise GiveWay
+        total = len(work.assignments)
+        self._show("Publishing", 0, total)
+        written, done = dict(self.written), set(self.applied)
+        with self.around.lease.transaction() as session:
+            self._check_switch(session)
+            for chunk in chunks(work):
+                prepared = prepare(session, chunk, work.context)
+                decisions = write_chunk(session, chunk, work, prepared, done, self.around.now())
+                written = _sum(written, tally(decisions))
+                done.update(d.object_id for d in decisions if d.action is not Action.LEAVE)
+            self._note(session, "Publishing", total, total, written)
+        self.written, self.applied = written, done
+
+    def _added(self, decisions: Sequence[Decision]) -> dict[str, int]:
+        return _sum(self.written, tally(decisions))
+
+    def _keep(self, decisions: Sequence[Decision], written: dict[str, int]) -> None:
+        self.written = written
+        self.applied.update(d.object_id for d in decisions if d.action is not Action.LEAVE)
+
+    def _assign_assets(self, work: Work) -> None:
+        """D2, W5, T7, with what is known already: people who are new here need not wait for the next slow pass."""
+        if not any(self.written.values()):
+            return
+        with self.around.lease.transaction() as session:
+            self._check_switch(session)
+            tenant_id = work.context.microsoft_tenant_id
+            catch_up(session, tenant_id)
+            assign_assets(session, tenant_id, self.organization_id, self.around.now())
+
+    # -- ends ----------------------------------------------------------------------------------------------------
+
+    def _end(self, found: Plan, work: Work) -> None:
+        """Hold what G1 holds, settle conflicts that went away, count, and say how it ended: one transaction."""
+        now = self.around.now()
+        held = [a for a in found.assignments if a.is_held]
+        counts = count(found, self.written)
+        with self.around.lease.transaction() as session:
+            self._check_switch(session)
+            run = session.get_one(SyncRun, self.run_id)
+            sync = self._sync(session)
+            left = leaving.told(session, sync, found, work.context)
+            if left is not None:
+                self.warnings.append(left)
+            self._hold(session, held, work, now)
+            writer.close_conflicts(
+                session,
+                self.organization_id,
+                [a.conflict_key for a in found.assignments if a.is_conflict],
+                now,
+            )
+            partial = self.around.refreshed is not None and not self.around.refreshed.is_complete
+            run.counts, run.warnings = counts, self.warnings
+            run.done = run.total = counts["read"]
+            run.phase, run.finished_at = "Done", now
+            run.status = "held" if held else "partial" if partial else "succeeded"
+            if held:
+                kind = HoldKind.DISABLE if HoldKind.DISABLE in found.held else HoldKind.CREATE
+                run.held = {"kind": kind.value, "count": len(held), "state": "waiting"}
+            self._settle(sync, found, work.context, counts, left, is_settled=not held and not partial)
+            self.around.finished(session, run)
+        numbers = " ".join(f"{name}={number}" for name, number in counts.items())
+        log.info("action=run_finished run=%s status=%s %s", self.run_id, run.status, numbers)
+
+    def _settle(
+        self,
+        sync: UserSync,
+        found: Plan,
+        context: OrganizationContext,
+        counts: Mapping[str, int],
+        left: str | None,
+        *,
+        is_settled: bool,
+    ) -> None:
+        """What the switch remembers of a run that came to its end."""
+        now = self.around.now()
+        sync.initial_done_at = sync.initial_done_at or now
+        sync.hold_run_id = self.run_id if found.held else None
+        over = found.over if found.is_complete else frozenset[str]()
+        if over:  # who changed is asked about again, should the same come up later (G1)
+            sync.dismissed = [key for key in sync.dismissed if key not in over]
+        sync.settled_state = context.state if is_settled and not over else None
+        sync.settled_counts = _settled(counts)
+        sync.failures_in_row = 0
+        if left is not None:
+            sync.attention, sync.attention_code = left, "left"
+        elif found.has_deleted_groups:
+            sync.attention, sync.attention_code = GROUP_GONE, "group_gone"
+        elif sync.attention_code != "left":
+            sync.attention, sync.attention_code = None, ""
+        sync.updated_at = now
+
+    def _end_unchanged(self, counts: Mapping[str, int]) -> None:
+        """Nothing that is decided on has changed since the last complete run: it would decide the same, and write nothing."""
+        now = self.around.now()
+        with self.around.lease.transaction() as session:
+            self._check_switch(session)
+            run = session.get_one(SyncRun, self.run_id)
+            run.counts, run.warnings = dict(counts), self.warnings
+            run.done = run.total = counts.get("read", 0)
+            run.status, run.phase, run.finished_at = "succeeded", "Done", now
+            self._sync(session).failures_in_row = 0
+            self.around.finished(session, run)
+        log.info("action=run_finished run=%s status=succeeded unchanged=all", self.run_id)
+
+    def _hold(self, session: Session, held: Sequence[Assignment], work: Work, now: datetime) -> None:
+        """G1: who waits is kept with the fields; an older hold of this Organization is replaced."""
+        holds.replace_older(session, self.organization_id, self.run_id)
+        for part in batches(held):
+            rows = [
+                writer.change_row(decision, work.target, now, state="held")
+                for decision in decide_all(session, part, work.context)
+            ]
+            session.execute(insert(Change), rows)
+
+    def _cut(self) -> None:
+        """U12: the approved plan no longer fits. What was being enabled by it stays off until somebody looks again."""
+        if not self.applied:
+            with self.around.lease.transaction() as session:
+                sync = self._sync(session)
+                if sync.initial_done_at is None:
+                    sync.enabled, sync.generation = False, sync.generation + 1
+                    sync.updated_at = self.around.now()
+        self.finish("cancelled", error=PLAN_CUT if self.applied else PLAN_MOVED, code=PLAN_MOVED_CODE)
+
+    def fail(self, error: SourceError) -> None:
+        """``failed`` when nothing was applied, else ``partial``; the third in a row needs attention (G2)."""
+        self._resume()
+        self.finish("partial" if self.applied else "failed", error=error.advice, code=error.code)
+
+    def finish(self, status: str, *, error: str, code: str = "") -> None:
+        """Write the end of a run that did not come to its own."""
+        now = self.around.now()
+        with self.around.lease.transaction() as session:
+            run = session.get(SyncRun, self.run_id)
+            if run is None:
+                return
+            run.status, run.error, run.error_code, run.finished_at = status, error, code[:64], now
+            run.warnings = self.warnings
+            if status in {"failed", "partial"}:
+                failures.count(session, self.organization_id, error, now)
+            self.around.finished(session, run)
+        log.warning("action=run_finished run=%s status=%s code=%s", self.run_id, status, code)
+
+    # -- helpers -------------------------------------------------------------------------------------------------
+
+    def _context(self, session: Session) -> tuple[OrganizationContext, UserSync]:
+        sync = self._sync(session)
+        try:
+            context = load_context(session, self.organization_id, now=self.around.now())
+        except LookupError as error:
+            raise Cancelled from error
+        if context.microsoft_tenant_id != self.around.lease.tenant_id:
+            raise Cancelled
+        return context, sync
+
+    def _sync(self, session: Session) -> UserSync:
+        sync = session.scalar(select(UserSync).where(UserSync.organization_id == self.organization_id))
+        if sync is None or not sync.enabled or sync.generation != self.generation:
+            raise Cancelled
+        return sync
+
+    def _check_switch(self, session: Session) -> None:
+        """Before each chunk: the switch stands (L5)."""
+        found = session.execute(
+            select(UserSync.enabled, UserSync.generation).where(
+                UserSync.organization_id == self.organization_id
+            )
+        ).one_or_none()
+        if found is None or not found.enabled or found.generation != self.generation:
+            raise Cancelled
+
+    def _check_groups(self, context: OrganizationContext) -> None:
+        """S6: members that could not be read are not nobody. Raises what kept them from being read."""
+        read, filters = self.around.refreshed, context.filters
+        if read is None or not filters.has_group_filter:
+            return
+        if read.group_error is not None:
+            raise read.group_error
+        for group_id in filters.group.values:
+            if group_id in read.group_errors:
+                raise read.group_errors[group_id]
+
+    def _resume(self) -> None:
+        """What this run did before it was interrupted: it is not done again, and counted as what it was (G4)."""
+        with self.around.lease.sessions() as session:
+            done = session.scalars(
+                select(Change.object_id).where(Change.run_id == self.run_id, Change.state == "applied")
+            )
+            self.applied = set(done)
+            run = session.get(SyncRun, self.run_id)
+            if self.applied and run is not None:
+                self.written.update({name: run.counts.get(name, 0) for name in WRITTEN})
+
+    def _fingerprint(self, session: Session, found: Plan, context: OrganizationContext) -> str:
+        """Of the plan (U12), what this run did of it already as it was done: those people are left alone by now."""
+        mark, done = Fingerprint(), self._done(session)
+        planned = {a.object_id: a for a in found.assignments}
+        for part in batches(sorted({*planned, *done})):
+            decided = decide_all(session, [planned[i] for i in part if i not in done], context)
+            made = {decision.object_id: decision for decision in decided}
+            for object_id in part:
+                mark.add(done.get(object_id) or made[object_id])
+        return mark.hexdigest()
+
+    def _done(self, session: Session) -> dict[str, Decision]:
+        rows = session.execute(
+            select(Change.object_id, Change.decision, Change.reason, Change.end_user_id, Change.fields).where(
+                Change.run_id == self.run_id, Change.state == "applied"
+            )
+        )
+        return {
+            object_id: Decision(
+                object_id,
+                Action(action),
+                Reason(reason),
+                end_user_id=end_user_id,
+                changes=tuple(FieldChange(**one) for one in fields),
+            )
+            for object_id, action, reason, end_user_id, fields in rows
+        }
+
+    def _hourly_waits(self) -> bool:
+        """True when a run of the hourly lane waits for this tenant."""
+        with self.around.lease.sessions() as session:
+            waiting = select(func.count()).where(
+                SyncRun.microsoft_tenant_id == self.around.lease.tenant_id,
+                SyncRun.status == "queued",
+                SyncRun.lane == "hourly",
+            )
+            return bool(session.scalar(waiting))
+
+    def _note(
+        self, session: Session, phase: str, done: int, total: int | None, written: Mapping[str, int]
+    ) -> None:
+        session.execute(
+            update(SyncRun)
+            .where(SyncRun.id == self.run_id)
+            .values(phase=phase, done=done, total=total, counts=dict(written), heartbeat_at=self.around.now())
+        )
+
+    def _show(self, phase: str, done: int, total: int | None) -> None:
+        with self.around.lease.transaction() as session:
+            session.execute(
+                update(SyncRun)
+                .where(SyncRun.id == self.run_id)
+                .values(phase=phase, done=done, total=total, heartbeat_at=self.around.now())
+            )
+
+
+def _sum(some: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
+    return {name: some[name] + more[name] for name in WRITTEN}
+
+
+def _settled(counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts of a run that finds everything as this one left it."""
+    written = sum(counts[name] for name in WRITTEN if name != "gone")
+    return {**counts, **dict.fromkeys(WRITTEN, 0), "unchanged": counts["unchanged"] + written}
