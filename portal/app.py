@@ -14,7 +14,7 @@ from portal import access, audit, web
 from portal.auth.signed_in import init_login
 from portal.config import Settings, load
 from portal.crypto import SecretBox
-from portal.extensions import csrf, db, tune_engine, writing
+from portal.extensions import JSON_COLUMNS, csrf, db, tune_engine, writing
 from portal.microsoft import gateway
 from portal.runtime import Runtime
 
@@ -52,7 +52,7 @@ def build(settings: Settings | None = None) -> Flask:
         SECRET_KEY_FALLBACKS=keys[1:],
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         # A statement that fails goes to the log; its parameters are people's names and addresses, or sealed secrets.
-        SQLALCHEMY_ENGINE_OPTIONS={"hide_parameters": True}
+        SQLALCHEMY_ENGINE_OPTIONS={"hide_parameters": True, **JSON_COLUMNS}
         | ({} if settings.is_sqlite else {"pool_pre_ping": True, "pool_size": 20}),
         SESSION_COOKIE_NAME="rollcall",
         SESSION_COOKIE_HTTPONLY=True,

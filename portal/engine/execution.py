@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from portal.engine import failures, holds, leaving
@@ -29,9 +29,10 @@ from portal.engine.apply.chunks import (
 )
 from portal.engine.asset_owners import assign_assets
 from portal.engine.batches import batches
+from portal.engine.bulk import insert_rows
 from portal.engine.figures import catch_up
 from portal.engine.mirror.context import RefreshResult
-from portal.engine.plan import Fingerprint, plan
+from portal.engine.plan import Fingerprint, hold_key, plan
 from portal.engine.ports import Lease
 from portal.engine.records import Action, Assignment, Decision, FieldChange, HoldKind, Plan, Reason
 from portal.engine.snapshot import OrganizationContext, load_context
@@ -271,10 +272,10 @@ class SyncRunExecution:
         holds.replace_older(session, self.organization_id, self.run_id)
         for part in batches(held):
             rows = [
-                writer.change_row(decision, work.target, now, state="held")
-                for decision in decide_all(session, part, work.context)
+                writer.change_row(decision, work.target, now, state="held", hold_key=hold_key(assignment))
+                for assignment, decision in zip(part, decide_all(session, part, work.context), strict=True)
             ]
-            session.execute(insert(Change), rows)
+            insert_rows(session, Change, rows)
 
     def _cut(self) -> None:
         """U12: the approved plan no longer fits. What was being enabled by it stays off until somebody looks again."""

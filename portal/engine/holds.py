@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal.clock import iso
 from portal.engine.apply.chunks import WRITTEN, Work, chunks, prepare, tally, work_of, write_chunk
-from portal.engine.plan import hold_key_of, plan
+from portal.engine.plan import hold_key, hold_kind, plan
 from portal.engine.records import Action, Assignment, HoldRule
 from portal.engine.snapshot import load_context
 from portal.errors import Invalid, Refused
@@ -44,7 +44,7 @@ def prepare_held(
     context = load_context(session, run.organization_id, now=now)
     shot = context.snapshot(session)
     found = plan(shot, is_initial=context.is_initial, rule=_NEVER, dismissed=frozenset())
-    chosen = [a for a in found.assignments if hold_key_of(a) in wanted]
+    chosen = [a for a in found.assignments if hold_kind(a) and hold_key(a) in wanted]
     work = work_of(session, run.id, context, shot, _without_foreign_addresses(chosen, shot.end_users))
     return Ready(work, frozenset(row.object_id for row in rows))
 

@@ -19,10 +19,8 @@ from portal.engine.plan import Fingerprint, decide, plan
 from portal.engine.plan.scope import KeyScope
 from portal.engine.records import (
     Action,
-    Assignment,
     Counts,
     Decision,
-    EndUserKeys,
     FilterSpec,
     HoldKind,
     HoldRule,
@@ -30,7 +28,6 @@ from portal.engine.records import (
     MatchedBy,
     Plan,
     Presence,
-    Reason,
     RemoteUser,
     Snapshot,
 )
@@ -152,7 +149,7 @@ def explain(session: Session, organization_id: str, user: str, now: datetime) ->
         (row for row in shot.end_users if row.object_id == person.object_id and not row.is_foreign), None
     )
     in_scope = all(verdict.accepted for verdict in verdicts.values())
-    decision = _decision(session, context, shot, person, linked, in_scope=in_scope)
+    decision = _decision(session, context, shot, person)
     names = _group_names(session, context.microsoft_tenant_id, groups)
     match: dict[str, str] | None = None
     if decision is not None and decision.end_user_id and decision.match is not None:
@@ -184,45 +181,21 @@ def _decision(
     context: OrganizationContext,
     shot: Snapshot,
     person: RemoteUser,
-    linked: EndUserKeys | None,
-    *,
-    in_scope: bool,
 ) -> Decision | None:
     """What the next run would do with one person, by the keys of all; None for somebody gone who was nobody's."""
-    found = plan(shot, is_initial=context.is_initial, rule=context.hold, dismissed=context.dismissed)
+    found = plan(
+        shot,
+        is_initial=context.is_initial,
+        rule=context.hold,
+        dismissed=context.dismissed,
+        always={person.object_id},
+    )
     assignment = next((a for a in found.assignments if a.object_id == person.object_id), None)
     if assignment is None:
-        assignment = _left_alone(person, linked, in_scope=in_scope)
-        if assignment is None:
-            return None
+        return None
     ids = [assignment.end_user_id] if assignment.end_user_id else []
     states = load_end_users(session, ids, context.microsoft_tenant_id, context.pins)
     return decide(assignment, person, states.get(assignment.end_user_id or ""))
-
-
-def _left_alone(person: RemoteUser, linked: EndUserKeys | None, *, in_scope: bool) -> Assignment | None:
-    """The assignment of somebody whom a plan only counts."""
-    is_present = person.presence is Presence.PRESENT
-    if linked is None:
-        return Assignment(person.object_id, Kind.SKIP, Reason.OUT_OF_SCOPE) if is_present else None
-    kind, reason = Kind.LINKED, Reason.UP_TO_DATE
-    if not is_present:
-        kind, reason = Kind.ABSENT, Reason.ALREADY_DISABLED
-    elif not in_scope:
-        kind, reason = Kind.OUT_OF_SCOPE, Reason.NO_LONGER_IN_SCOPE
-    return Assignment(
-        person.object_id,
-        kind,
-        reason,
-        email_key=person.email_key,
-        content_hash=person.content_hash,
-        end_user_id=linked.id,
-        match=MatchedBy.LINK,
-        was_disabled=linked.is_disabled,
-        sets_disabled=linked.is_disabled,
-        was_in_scope=linked.is_in_scope,
-        sets_in_scope=linked.is_in_scope,
-    )
 
 
 def domain_overlap(tenant: MicrosoftTenant, keys: Iterable[str | None]) -> dict[str, int]:

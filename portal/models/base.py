@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,6 +58,23 @@ class Words(TypeDecorator[tuple[str, ...]]):
         """Take them apart again."""
         del dialect
         return tuple(value.split(" ")) if value else ()
+
+
+class FieldChanges(TypeDecorator[list[dict[str, str]]]):
+    """``[{"field","old","new"}]`` of a change record, stored without the words: ``[[field, old, new]]``."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Iterable[Mapping[str, str]] | None, dialect: Dialect) -> list[Any]:
+        """Leave the words out."""
+        del dialect
+        return [[one["field"], one["old"], one["new"]] for one in value or ()]
+
+    def process_result_value(self, value: list[list[str]] | None, dialect: Dialect) -> list[dict[str, str]]:
+        """Put them back."""
+        del dialect
+        return [{"field": field, "old": old, "new": new} for field, old, new in value or ()]
 
 
 class Base(DeclarativeBase):

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from portal.models.base import Base, Id, new_id
+from portal.models.base import Base, FieldChanges, Id, new_id
 
 ACTIVE = ("queued", "running")
 """Statuses of a run that is not over."""
@@ -120,7 +120,7 @@ class Change(Base):
     reason: Mapped[str] = mapped_column(String(40))
     note: Mapped[str] = mapped_column(Text, default="")
     state: Mapped[str] = mapped_column(String(10), default="applied")
-    fields: Mapped[list[Any]] = mapped_column(default=list)
+    fields: Mapped[list[dict[str, str]]] = mapped_column(FieldChanges, default=list)
     undo: Mapped[dict[str, Any]] = mapped_column(default=dict)
     hold_key: Mapped[str] = mapped_column(String(64), default="")
     at: Mapped[datetime]

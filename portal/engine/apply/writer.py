@@ -6,26 +6,23 @@ search and sort by, product names, and the slow pass's figures of a person who i
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from portal.engine.batches import batches
+from portal.engine.bulk import insert_rows, update_rows
 from portal.engine.explain import why
 from portal.engine.licenses import product_names
-from portal.engine.plan.guard import hold_key
 from portal.engine.records import D1_FIELDS, Action, Decision, EndUserState
 from portal.models import Change, Conflict, DirectoryUser, EndUser, SubscribedSku, new_id
 from portal.models.customers import LINK_COLUMNS, SEARCHED_IN, no_link, search_columns
 
 FIGURES = ("last_sign_in_at", "mfa_registered", "mfa_methods")
-_END_USERS = EndUser.__table__
-_CHANGES = Change.__table__
 _BLANK = dict.fromkeys(D1_FIELDS, "")
 
 
@@ -64,14 +61,17 @@ def write(
         [i for i in movers if i]
     ):  # two people may swap: all keys go before any comes (W4, M4)
         session.execute(
-            update(_END_USERS).where(_END_USERS.c.id.in_(part)).values(email_key=None)  # type: ignore[arg-type]
+            update(EndUser)
+            .where(EndUser.id.in_(part))
+            .values(email_key=None)
+            .execution_options(synchronize_session=False)
         )
     figures = _figures(session, target, [d.object_id for d in (*creations, *changed) if d.makes_link])
     before = _before(session, changed)
     records = []
     if creations:
         rows = [_new_row(d, target, figures, now) for d in creations]
-        session.execute(insert(_END_USERS), rows)  # type: ignore[arg-type]
+        insert_rows(session, EndUser, rows)
         records += [
             change_row(d, target, now, undo={"created": True}, end_user_id=row["id"])
             for d, row in zip(creations, rows, strict=True)
@@ -81,7 +81,7 @@ def write(
         if decision.action is not Action.CREATE and decision.action is not Action.LEAVE:
             records.append(change_row(decision, target, now, undo=_undo(decision, states, before)))
     if records:
-        session.execute(insert(_CHANGES), records)  # type: ignore[arg-type]
+        insert_rows(session, Change, records)
     _keep_conflicts(session, [d for d in decisions if d.action is Action.CONFLICT], target, now)
 
 
@@ -93,8 +93,9 @@ def change_row(
     state: str = "applied",
     undo: Mapping[str, Any] | None = None,
     end_user_id: str | None = None,
+    hold_key: str = "",
 ) -> dict[str, Any]:
-    """A change record (W3, W7)."""
+    """A change record (W3, W7). hold_key: identifies somebody who is held until what is held changes (G1)."""
     return {
         "id": new_id(),
         "run_id": target.run_id,
@@ -108,7 +109,7 @@ def change_row(
         "state": state,
         "fields": [{"field": c.field, "old": c.old, "new": c.new} for c in decision.changes],
         "undo": dict(undo or {}),
-        "hold_key": hold_key(decision) if state == "held" else "",
+        "hold_key": hold_key,
         "at": now,
     }
 
@@ -134,6 +135,7 @@ def _new_row(
     return {
         **values,
         **search_columns(values),
+        "microsoft_tenant_id": target.microsoft_tenant_id,
         **_license_columns(decision, target),
         **figures.get(decision.object_id, {}),
         "id": new_id(),
@@ -157,8 +159,7 @@ def _update(
     figures: Mapping[str, Mapping[str, Any]],
     now: datetime,
 ) -> None:
-    """One statement for all rows of which the same columns change."""
-    alike: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
+    rows = []
     for decision in decisions:
         values = dict(decision.columns)
         if decision.makes_link:
@@ -166,6 +167,7 @@ def _update(
                 **no_link(),
                 **figures.get(decision.object_id, {}),
                 **values,
+                "microsoft_tenant_id": target.microsoft_tenant_id,
                 "linked_at": now,
                 "linked_by_run_id": target.run_id,
             }
@@ -176,16 +178,9 @@ def _update(
             values["updated_at"] = now
         if any(name in SEARCHED_IN for name in fields):
             values.update(search_columns({**states[decision.end_user_id or ""].fields, **values}))
-        alike[tuple(values)].append(
-            {f"b_{name}": value for name, value in values.items()} | {"b_id": decision.end_user_id}
-        )
-    for names, rows in alike.items():
-        statement = (
-            update(_END_USERS)  # type: ignore[arg-type]
-            .where(_END_USERS.c.id == bindparam("b_id"))
-            .values({name: bindparam(f"b_{name}") for name in names})
-        )
-        session.connection().execute(statement, rows)
+        values["id"] = decision.end_user_id
+        rows.append(values)
+    update_rows(session, EndUser, rows, keys=("id",))
 
 
 def _license_columns(decision: Decision, target: Target) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from portal.engine.batches import batches
+from portal.engine.bulk import insert_rows
 from portal.engine.mirror.context import RefreshContext, RefreshResult, is_lacking
 from portal.engine.normalize import clean
 from portal.engine.ports import RawObject
@@ -186,8 +187,7 @@ def _write_members(
         {"microsoft_tenant_id": context.tenant_id, "group_object_id": group_id, "user_object_id": user}
         for user in sorted(new - old)
     ]
-    if rows:
-        session.execute(insert(GroupMembership), rows)
+    insert_rows(session, GroupMembership, rows)
     values: dict[str, Any] = {
         "members_read_at": context.now(),
         "members_stale": False,

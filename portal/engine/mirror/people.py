@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import bindparam, func, insert, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.engine import cadence
 from portal.engine.batches import batches
+from portal.engine.bulk import insert_rows, update_rows
 from portal.engine.mirror.context import RefreshContext, RefreshResult
 from portal.engine.normalize import merge, remote_user
 from portal.engine.ports import DeltaPage, RawObject
@@ -26,6 +27,7 @@ from portal.text import domain_key, text_key
 
 NO_DELTA = (400, 404, 405, 501)
 _NOBODY: frozenset[str] = frozenset()
+_KEYS = ("microsoft_tenant_id", "object_id")
 
 
 class _Stored(NamedTuple):
@@ -253,14 +255,14 @@ def _write(one: _Round, session: Session, items: Mapping[str, RawObject]) -> Non
         digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         is_agent = object_id in one.agents
         if known is None:
-            new.append(_row(one, raw, text, digest, is_agent=is_agent))
+            new.append({**_row(one, raw, text, digest, is_agent=is_agent), "mfa_methods": []})
         elif (known.row_hash, known.presence, known.is_agent) != (digest, Presence.PRESENT, is_agent):
             changed.append(_row(one, raw, text, digest, is_agent=is_agent))
             one.returned = one.returned or known.presence != Presence.PRESENT
     if new:
-        session.execute(insert(DirectoryUser), new)
+        insert_rows(session, DirectoryUser, new)
     if changed:
-        session.connection().execute(_UPDATE, [{f"b_{k}": v for k, v in row.items()} for row in changed])
+        update_rows(session, DirectoryUser, changed, keys=_KEYS)
     _mark(one, session, marked)
     if new or changed or marked:
         one.changed = True
@@ -277,15 +279,14 @@ def _write_absent(one: _Round, session: Session, absent: Collection[str], soft: 
 def _mark(one: _Round, session: Session, marks: Iterable[tuple[str, str]]) -> None:
     rows = [
         {
-            "b_microsoft_tenant_id": one.context.tenant_id,
-            "b_object_id": object_id,
+            "microsoft_tenant_id": one.context.tenant_id,
+            "object_id": object_id,
             "presence": str(presence),
             "version": one.context.version,
         }
         for object_id, presence in marks
     ]
-    if rows:
-        session.connection().execute(_MARK, rows)
+    update_rows(session, DirectoryUser, rows, keys=_KEYS)
 
 
 def _removed_as(item: RawObject) -> str:
@@ -348,24 +349,6 @@ def _json(raw: RawObject) -> str:
         import json
 
         return json.dumps(raw, sort_keys=True)
-
-
-_TABLE = DirectoryUser.__table__
-_KEYS = ("microsoft_tenant_id", "object_id")
-_SLOW = ("last_sign_in_at", "mfa_registered", "mfa_methods")
-_KEY_IS = (_TABLE.c.microsoft_tenant_id == bindparam("b_microsoft_tenant_id")) & (
-    _TABLE.c.object_id == bindparam("b_object_id")
-)
-_UPDATE = (
-    _TABLE.update()  # type: ignore[attr-defined]
-    .where(_KEY_IS)
-    .values({c.name: bindparam(f"b_{c.name}") for c in _TABLE.c if c.name not in {*_KEYS, *_SLOW}})
-)
-_MARK = (
-    _TABLE.update()  # type: ignore[attr-defined]
-    .where(_KEY_IS)
-    .values(presence=bindparam("presence"), version=bindparam("version"))
-)
 
 
 # -- loading ---------------------------------------------------------------------------------------------------------
