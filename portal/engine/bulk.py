@@ -25,7 +25,7 @@ def insert_rows(session: Session, model: type[DeclarativeBase], rows: Sequence[R
     connection = session.connection()
     names = tuple(rows[0])
     statement, processors = _insert(connection.dialect, _table(model), names)
-    connection.exec_driver_sql(statement, [_values(row, names, processors) for row in rows])
+    connection.exec_driver_sql(statement, _parameters(rows, names, processors))
 
 
 def update_rows(
@@ -36,20 +36,21 @@ def update_rows(
     for names, alike in groupby(sorted(rows, key=_names), key=_names):
         statement, processors = _update(connection.dialect, table, names, tuple(keys))
         order = (*(name for name in names if name not in keys), *keys)
-        connection.exec_driver_sql(statement, [_values(row, order, processors) for row in alike])
+        connection.exec_driver_sql(statement, _parameters(alike, order, processors))
 
 
 def _names(row: Row) -> tuple[str, ...]:
     return tuple(sorted(row))
 
 
-def _values(row: Row, names: Sequence[str], processors: Sequence[_Processor | None]) -> tuple[Any, ...]:
-    return tuple(
-        [
-            row[name] if process is None else process(row[name])
-            for name, process in zip(names, processors, strict=True)
-        ]
-    )
+def _parameters(
+    rows: Iterable[Row], names: Sequence[str], processors: Sequence[_Processor | None]
+) -> list[tuple[Any, ...]]:
+    pairs = [(name, _remembering(process)) for name, process in zip(names, processors, strict=True)]
+    return [
+        tuple([row[name] if process is None else process(row[name]) for name, process in pairs])
+        for row in rows
+    ]
 
 
 @lru_cache(maxsize=256)
@@ -77,6 +78,22 @@ def _update(
 
 def _processors(dialect: Dialect, table: Table, names: Sequence[str]) -> tuple[_Processor | None, ...]:
     return tuple(table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names)
+
+
+def _remembering(process: _Processor | None) -> _Processor | None:
+    """Many columns of rows written together hold the very same object: the time, a license list, nothing. For one thread."""
+    if process is None:
+        return None
+    last: Any = process
+    result: Any = None
+
+    def remembering(value: Any) -> Any:
+        nonlocal last, result
+        if value is not last:
+            last, result = value, process(value)
+        return result
+
+    return remembering
 
 
 def _placeholder(dialect: Dialect) -> str:

@@ -131,7 +131,7 @@ def decision_document(decision: Decision) -> dict[str, Any]:
         "display_name": decision.display_name,
         "email": decision.email,
         "end_user_id": decision.end_user_id,
-        "fields": [asdict(change) for change in decision.changes],
+        "fields": [change._asdict() for change in decision.changes],
     }
 
 
@@ -172,7 +172,7 @@ def explain(session: Session, organization_id: str, user: str, now: datetime) ->
         "reason": why(decision)
         if decision is not None
         else "No longer in Microsoft, and not linked to anybody here.",
-        "fields": [asdict(change) for change in decision.changes] if decision is not None else [],
+        "fields": [change._asdict() for change in decision.changes] if decision is not None else [],
     }
 
 

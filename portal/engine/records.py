@@ -386,8 +386,7 @@ LINK_FIELDS: tuple[str, ...] = ("user_principal_name", "licenses", "microsoft_st
 """Fields of change records beside D1 (W3): licenses are sku ids, sorted and separated by blanks; in_scope is true | false."""
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(NamedTuple):
     """One field of one End User, of ``D1_FIELDS`` or ``LINK_FIELDS``: what it was and what it becomes (W3, W7)."""
 
     field: str

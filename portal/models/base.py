@@ -61,15 +61,23 @@ class Words(TypeDecorator[tuple[str, ...]]):
 
 
 class FieldChanges(TypeDecorator[list[dict[str, str]]]):
-    """``[{"field","old","new"}]`` of a change record, stored without the words: ``[[field, old, new]]``."""
+    """``[{"field","old","new"}]`` of a change record, stored without the words: ``[[field, old, new]]``.
+
+    Takes triples as well as dicts: there is one for every field of everybody who is created.
+    """
 
     impl = JSON
     cache_ok = True
 
-    def process_bind_param(self, value: Iterable[Mapping[str, str]] | None, dialect: Dialect) -> list[Any]:
+    def process_bind_param(
+        self, value: Iterable[Mapping[str, str] | tuple[str, str, str]] | None, dialect: Dialect
+    ) -> list[Any]:
         """Leave the words out."""
         del dialect
-        return [[one["field"], one["old"], one["new"]] for one in value or ()]
+        return [
+            tuple(one) if isinstance(one, tuple) else (one["field"], one["old"], one["new"])
+            for one in value or ()
+        ]
 
     def process_result_value(self, value: list[list[str]] | None, dialect: Dialect) -> list[dict[str, str]]:
         """Put them back."""

@@ -107,7 +107,7 @@ def change_row(
         "reason": decision.reason.value,
         "note": decision.note,
         "state": state,
-        "fields": [{"field": c.field, "old": c.old, "new": c.new} for c in decision.changes],
+        "fields": decision.changes,
         "undo": dict(undo or {}),
         "hold_key": hold_key,
         "at": now,
