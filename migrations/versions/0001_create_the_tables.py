@@ -309,7 +309,7 @@ def upgrade():
     op.create_table('organizations',
     sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('name', sa.String(length=256), nullable=False),
-    sa.Column('name_key', sa.String(length=256), nullable=False),
+    sa.Column('name_key', sa.String(length=768), nullable=False),
     sa.Column('tenant_id', sa.String(length=36), nullable=False),
     sa.Column('created_at', sa.DateTime(), nullable=False),
     sa.ForeignKeyConstraint(['tenant_id'], ['tenants.id'], name=op.f('fk_organizations_tenant_id')),

@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from portal.engine.decide import fingerprint, plan
 from portal.engine.explain import why
 from portal.engine.guards import guard, waive
-from portal.engine.normalize import email_key
 from portal.engine.records import (
     Action,
     Counts,
@@ -29,6 +28,7 @@ from portal.engine.scope import Scope, prepare
 from portal.engine.snapshot import Loaded, groups_by_user, load, spec_of
 from portal.errors import NotFound
 from portal.models import DirectoryGroup, MicrosoftTenant, UserSync
+from portal.text import domain_key, email_key, text_key
 
 _NOBODY: frozenset[str] = frozenset()
 _ORDER = {
@@ -82,7 +82,7 @@ def preview(
     waiting = [d for decisions in guarded.held.values() for d in decisions]
     kind = HoldKind.DISABLE if HoldKind.DISABLE in guarded.held else HoldKind.CREATE
     shown = [d for d in (waive(d, dismissed) for d in found.decisions) if d.action is not Action.LEAVE]
-    shown.sort(key=lambda d: (_ORDER.get(d.action, 9), (d.display_name or d.email).casefold(), d.object_id))
+    shown.sort(key=lambda d: (_ORDER.get(d.action, 9), text_key(d.display_name or d.email), d.object_id))
     change: Mapping[str, Any] | None = None
     staying: Sequence[Mapping[str, str]] = ()
     if sync is not None and is_enabled:
@@ -164,7 +164,7 @@ def _match(loaded: Loaded, person: RemoteUser, decision: Decision | None) -> dic
 
 def domain_overlap(tenant: MicrosoftTenant, keys: Iterable[str | None]) -> dict[str, int]:
     """U10: how many of an Organization's known addresses belong to this Microsoft tenant's domains."""
-    domains = {str(domain["name"]).casefold() for domain in tenant.domains}
+    domains = {domain_key(str(domain["name"])) for domain in tenant.domains}
     known = [key for key in keys if key]
     return {"known": len(known), "matching": sum(1 for key in known if key.rpartition("@")[2] in domains)}
 
@@ -189,7 +189,7 @@ def _scope_change(
 def _by_name(loaded: Loaded, object_ids: set[str]) -> list[dict[str, str]]:
     people = (loaded.users[object_id] for object_id in object_ids)
     return [
-        _person(user) for user in sorted(people, key=lambda one: (one.display_name.casefold(), one.object_id))
+        _person(user) for user in sorted(people, key=lambda one: (text_key(one.display_name), one.object_id))
     ]
 
 
@@ -217,7 +217,7 @@ def _find(loaded: Loaded, text: str) -> RemoteUser | None:
     wanted = email_key(text)
     for matches in (
         lambda u: u.object_id == wanted,
-        lambda u: u.user_principal_name.casefold() == wanted,
+        lambda u: email_key(u.user_principal_name) == wanted,
         lambda u: email_key(u.email) == wanted,
     ):
         found = sorted(

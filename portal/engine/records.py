@@ -1,4 +1,4 @@
-"""The frozen records that travel between the stages of a sync. Pure: standard library only.
+"""The frozen records that travel between the stages of a sync. Pure: standard library and ``portal.text`` only.
 
 The name says the stage: ``RemoteUser`` is what Microsoft has, ``EndUserState`` what we have, ``FilterSpec``
 what the administrator wants, ``Decision`` what follows from the three (sync-rules, "Shape").
@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
+
+from portal.text import email_key
 
 # The End User fields that follow Microsoft (D1), in the order pages and change records show them.
 D1_FIELDS: tuple[str, ...] = (
@@ -110,7 +112,7 @@ class RemoteUser:
 
     Texts are NFC, trimmed, control characters kept out (G7); a blank is ``""``, never None.
     ``email`` is M1's choice in its original case, ``""`` when there is none.
-    ``aliases`` are the *other* SMTP addresses, case-folded, without ``email``.
+    ``aliases`` are the keys of the *other* SMTP addresses, without that of ``email``.
     ``problem`` is set for a record that cannot be used (G8) and says why.
     """
 
@@ -168,8 +170,8 @@ class EndUserState:
 
     @property
     def email_key(self) -> str:
-        """The case-folded, trimmed e-mail address; ``""`` when there is none (M1, M4)."""
-        return self.fields.get("email", "").strip().casefold()
+        """What the e-mail address is compared by (``text.email_key``); ``""`` when there is none (M1, M4)."""
+        return email_key(self.fields.get("email", ""))
 
 
 @dataclass(frozen=True, slots=True)

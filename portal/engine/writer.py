@@ -19,12 +19,12 @@ from portal.engine.changes import wanted
 from portal.engine.explain import why
 from portal.engine.guards import hold_key
 from portal.engine.licenses import product_names
-from portal.engine.normalize import email_key
 from portal.engine.records import D1_FIELDS, Action, Decision, FieldChange, MatchedBy, Reason, RemoteUser
 from portal.engine.snapshot import Loaded
 from portal.engine.undo import link_before
 from portal.models import Change, Conflict, DirectoryUser, EndUser, Link, SubscribedSku, new_id
 from portal.models.customers import refresh_search, search_columns
+from portal.text import email_key
 
 BATCH = 500
 

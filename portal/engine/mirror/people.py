@@ -15,11 +15,12 @@ from sqlalchemy.orm import Session
 from portal.engine import cadence
 from portal.engine.claims import write_session
 from portal.engine.mirror.reading import BATCH, Reading, ReadResult
-from portal.engine.normalize import email_key, merge, remote_user
+from portal.engine.normalize import merge, remote_user
 from portal.engine.ports import RawObject
 from portal.engine.records import Presence
 from portal.errors import SourceAuthError, SourceBadAnswer, SourceError, SourceGone, SourceRejected
 from portal.models import DirectoryUser, MicrosoftTenant, new_id
+from portal.text import email_key
 
 NO_DELTA = (400, 404, 405, 501)
 
