@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.orm import Session, sessionmaker
 
 from portal.models import Base
+from portal.text import text_key
 
 db = SQLAlchemy(metadata=Base.metadata)
 csrf = CSRFProtect()  # type: ignore[no-untyped-call]
@@ -50,6 +51,7 @@ def tune_engine(engine: Engine) -> Engine:
         connection.isolation_level = None  # we begin ourselves, below
         # Its own knows the letters of ASCII only, and would not find "Ärzte" for "ärzte".
         connection.create_function("lower", 1, _lower, deterministic=True)
+        connection.create_function("text_key", 1, _text_key, deterministic=True)
         cursor = connection.cursor()
         for pragma in (
             "page_size=16384",  # of a new file only, so before WAL: a search reads its index in two thirds of the time
@@ -73,6 +75,10 @@ def tune_engine(engine: Engine) -> Engine:
 
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
+
+
+def _text_key(value: Any) -> Any:
+    return text_key(value) if isinstance(value, str) else value
 
 
 def mark_write(session: Session) -> Session:

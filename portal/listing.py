@@ -14,6 +14,8 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, literal_column, 
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.errors import Invalid
+from portal.models.keys import KeyOf
+from portal.text import search_forms, text_key
 
 MAX_PER_PAGE = 500
 SAMPLE = 200  # rows looked at to guess how many fit
@@ -130,8 +132,9 @@ def parse(args: Mapping[str, str], spec: ListSpec, *, strict: bool, extra: Seque
 def contains_text(
     text: str, *columns: ColumnElement[Any] | InstrumentedAttribute[Any]
 ) -> ColumnElement[bool]:
-    """True for rows that have ``text`` in one of ``columns``, in capitals or small letters of any script."""
-    return or_(*(func.lower(column).contains(text.lower(), autoescape=True) for column in columns))
+    """True for rows that have ``text`` in one of ``columns``, as texts compare (S3)."""
+    forms = search_forms(text_key(text))
+    return or_(*(KeyOf(column).contains(form, autoescape=True) for column in columns for form in forms))
 
 
 def order(statement: Select[Any], listing: Listing, spec: ListSpec, *, tie: Any) -> Select[Any]:

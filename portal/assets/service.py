@@ -15,6 +15,7 @@ from portal.errors import Invalid
 from portal.extensions import db
 from portal.listing import Listing, ListSpec, contains_text, fetch, order
 from portal.models import Asset, AssetMac, AssetReport, EndUser, Organization
+from portal.text import email_key, text_key
 
 SPEC = ListSpec(
     sorts={
@@ -121,7 +122,7 @@ def import_csv(organization: Organization, data: bytes) -> dict[str, Any]:
     """Create or update Assets by name. Raises Invalid for the file; bad rows are listed and the others kept."""
     rows = csvio.read(data, known=(*CSV_COLUMNS, "id", "organization_id", "assigned_by"), required=("name",))
     present = {
-        row.name.casefold(): row
+        text_key(row.name): row
         for row in db.session.scalars(
             select(Asset)
             .where(Asset.organization_id == organization.id)
@@ -142,8 +143,8 @@ def import_csv(organization: Organization, data: bytes) -> dict[str, Any]:
         values: dict[str, Any] = {"name": cells["name"]}
         if "mac_addresses" in cells:
             values["mac_addresses"] = cells["mac_addresses"].replace(",", " ").split()
-        row = present.get(cells["name"].strip().casefold())
-        email = cells.get("end_user_email", "").strip().casefold()
+        row = present.get(text_key(cells["name"]))
+        email = email_key(cells.get("end_user_email", ""))
         # An owner without an address is exported as a blank: that line comes back and leaves them where they are.
         is_shown_blank = row is not None and row.end_user is not None and not row.end_user.email
         if email or ("end_user_email" in cells and not is_shown_blank):
@@ -154,7 +155,7 @@ def import_csv(organization: Organization, data: bytes) -> dict[str, Any]:
                 raise Invalid({"end_user_email": [f"There is no End User with the email {email}."]})
             if row is None:
                 made = create(organization, values)
-                present[made.name.casefold()] = made
+                present[text_key(made.name)] = made
                 created += 1
             else:
                 before = row.updated_at
@@ -203,7 +204,7 @@ def _checked(
 ) -> tuple[str, list[str], EndUser | None]:
     errors: dict[str, list[str]] = {}
     name = " ".join(str(values.get("name", row.name if row else "")).split())
-    if not name or len(name) > 256:
+    if not text_key(name) or len(name) > 256:
         errors["name"] = ["Enter a name of at most 256 characters."]
     given = values.get("mac_addresses")
     macs = [m.mac for m in row.macs] if given is None and row is not None else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,11 +11,12 @@ import pyotp
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from portal import audit
+from portal import addresses, audit
 from portal.auth import passwords
 from portal.crypto import SecretBox, hash_token, new_token
 from portal.errors import Invalid, NotFound, PortalError, Refused
 from portal.models import Account, AccountSession, AuditEvent, Invitation, Role, StoredSetting
+from portal.text import email_key
 
 SESSION_LIFE = timedelta(hours=12)
 SESSION_IDLE = timedelta(hours=4)
@@ -25,7 +25,6 @@ LOCK_AFTER = 5
 LOCK_FOR = timedelta(minutes=15)
 KNOWN = ", known browser"
 SETUP_KEY = "setup_token"
-_ADDRESS = re.compile(r"[^@\s<>\"\x00-\x1f]+@[^@\s<>\"\x00-\x1f]+")
 
 
 class SignInRefused(PortalError):
@@ -51,12 +50,11 @@ class SignedIn:
 def normal_email(text: str) -> str:
     """The address as accounts store it. Raises Invalid on ``email``.
 
-    Only its shape is checked: self-hosted portals use addresses in domains no public rule knows (corp.local).
+    Only its form is checked: self-hosted portals use addresses in domains no public rule knows (corp.local).
     """
-    address = text.strip().casefold()
-    if len(address) > 320 or not _ADDRESS.fullmatch(address):
-        raise Invalid({"email": ["This is not an e-mail address. It looks like name@example.com."]})
-    return address
+    if why := addresses.problem(addresses.tidy(text)):
+        raise Invalid({"email": [why]})
+    return email_key(text)
 
 
 def role_of(text: str) -> Role:
@@ -98,7 +96,7 @@ def add_account(
 
 def find_account(session: Session, email: str) -> Account | None:
     """The account of this address, None when there is none."""
-    return session.scalar(select(Account).where(Account.email == email.strip().casefold()))
+    return session.scalar(select(Account).where(Account.email == email_key(email)))
 
 
 def sign_in(
@@ -442,7 +440,7 @@ def _count_failure(
         "sign_in_failed",
         object_type="account",
         object_id=account.id if account else "",
-        email=email.strip().casefold()[:320],
+        email=email_key(email)[:320],
         reason=f"{reason}{KNOWN}" if is_known else reason,
     )
 

@@ -16,6 +16,7 @@ from portal.errors import NotFound, PortalError
 from portal.extensions import db, writing
 from portal.models import Organization, SyncRun, UserSync
 from portal.runs import service as runs
+from portal.text import text_key
 from portal.user_sync import service as user_sync
 
 POLL_SECONDS = 0.3
@@ -25,7 +26,7 @@ ORGANIZATION = click.argument("organization")
 
 @click.group()
 def sync() -> None:
-    """Microsoft User Sync of one Organization, given by id or exact name."""
+    """Microsoft User Sync of one Organization, given by id or name."""
 
 
 @sync.command("run")
@@ -68,12 +69,12 @@ def explain(organization: str, user: str, *, as_json: bool) -> None:
 
 
 def find_organization(text: str) -> Organization:
-    """By id or exact name. Raises NotFound."""
+    """By id or name. Raises NotFound."""
     found = db.session.get(Organization, text) or db.session.scalar(
-        select(Organization).where(Organization.name == text)
+        select(Organization).where(Organization.name_key == text_key(text))
     )
     if found is None:
-        raise NotFound(f"There is no Organization with the id or exact name {text!r}.")
+        raise NotFound(f"There is no Organization with the id or name {text!r}.")
     return found
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from portal import audit, csvio
+from portal import addresses, audit, csvio
 from portal.clock import utcnow
 from portal.engine.licenses import product_name
 from portal.engine.normalize import clean, remote_user
@@ -29,6 +29,7 @@ from portal.models import (
     UserSync,
 )
 from portal.models.customers import refresh_search
+from portal.text import email_key, search_forms, text_key
 
 SPEC = ListSpec(
     sorts={
@@ -79,10 +80,10 @@ def create(
 ) -> EndUser:
     """Create an End User. Raises Invalid, also when the e-mail belongs to another one here (M4)."""
     checked = _checked(values)
-    if not checked.get("display_name"):
+    if not text_key(checked.get("display_name", "")):
         names = " ".join(x for x in (checked.get("first_name", ""), checked.get("last_name", "")) if x)
         checked["display_name"] = names or checked.get("email", "")
-    if not checked["display_name"]:
+    if not text_key(checked["display_name"]):
         raise Invalid({"display_name": ["Enter a name or an email address."]})
     now = utcnow()
     row = EndUser(
@@ -107,11 +108,11 @@ def create(
 
 def change(row: EndUser, values: Mapping[str, str]) -> bool:
     """Change fields; gives whether anything changed. Raises Invalid for a field that Microsoft manages and is not pinned."""
-    checked = _checked(values)
+    checked = _checked(values, row.email)
     differing = {name: value for name, value in checked.items() if getattr(row, name) != value}
     locked = locked_fields(row)
     errors = {name: [locked[name]] for name in differing if name in locked}
-    if differing.get("display_name") == "":
+    if not text_key(differing.get("display_name", "-")):
         errors["display_name"] = ["Enter a name."]
     if errors:
         raise Invalid(errors)
@@ -310,10 +311,18 @@ def conditions(asked: Listing) -> list[ColumnElement[bool]]:
         "source": EndUser.source,
         "in_scope": EndUser.microsoft_in_scope,
     }
-    words = asked.q.casefold().split()
+    words = text_key(asked.q).split()
     return [
         # SQLite compares a tenth faster without ESCAPE, and hardly any word needs it.
-        *(EndUser.search_text.contains(word, autoescape=bool(WILDCARDS & set(word))) for word in words),
+        *(
+            or_(
+                *(
+                    EndUser.search_text.contains(form, autoescape=bool(WILDCARDS & set(form)))
+                    for form in search_forms(word)
+                )
+            )
+            for word in words
+        ),
         *(columns[name] == value for name, value in asked.filters.items()),
     ]
 
@@ -392,7 +401,7 @@ def import_csv(organization: Organization, data: bytes) -> dict[str, Any]:
         values = {name: cells[name] for name in EDITABLE if name in cells}
         try:
             csvio.refuse_beyond(cells)
-            key = _checked({"email": values["email"]})["email"].casefold()
+            key = email_key(_checked({"email": values["email"]})["email"])
             if not key:
                 raise Invalid({"email": ["The email address is missing."]})
             row = present.get(key)
@@ -476,7 +485,8 @@ def _cells(row: EndUser) -> tuple[object, ...]:
     return (*(getattr(row, name) for name in EDITABLE), *tail)
 
 
-def _checked(values: Mapping[str, str]) -> dict[str, str]:
+def _checked(values: Mapping[str, str], kept: str = "") -> dict[str, str]:
+    """Values as they are stored. Raises Invalid; ``kept`` is the address there is: Microsoft's may be one that we refuse."""
     errors: dict[str, list[str]] = {}
     found = {}
     for name, value in values.items():
@@ -484,12 +494,10 @@ def _checked(values: Mapping[str, str]) -> dict[str, str]:
         limit = LIMITS.get(name, 256)
         if len(text) > limit:
             errors[name] = [f"At most {limit:,} characters."]
-        if (
-            name == "email"
-            and text
-            and (text.count("@") != 1 or text.startswith("@") or text.endswith("@") or " " in text)
-        ):
-            errors[name] = ["This is not an email address. It looks like name@example.com."]
+        if name == "email" and text != kept:
+            text = addresses.tidy(text)
+            if text and (why := addresses.problem(text)):
+                errors[name] = [why]
         found[name] = text
     if errors:
         raise Invalid(errors)
@@ -498,7 +506,7 @@ def _checked(values: Mapping[str, str]) -> dict[str, str]:
 
 def _refuse_double(row: EndUser) -> None:
     """M4, in words; the database enforces it all the same."""
-    key = row.email.strip().casefold()
+    key = email_key(row.email)
     if not key:
         return
     with db.session.no_autoflush:

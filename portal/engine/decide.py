@@ -16,7 +16,6 @@ from types import MappingProxyType
 from typing import Any
 
 from portal.engine.changes import field_changes, wanted
-from portal.engine.normalize import email_key
 from portal.engine.records import (
     Action,
     Decision,
@@ -30,6 +29,7 @@ from portal.engine.records import (
     Snapshot,
 )
 from portal.engine.scope import prepare
+from portal.text import email_key
 
 UNFINISHED = (
     "Microsoft's answer was not complete. People are added and updated; nobody is marked disabled or deleted."

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 
 from portal.engine.records import Action, Counts, Decision, GuardedPlan, HoldKind, HoldRule, Plan, Reason
+from portal.text import email_key
 
 _COUNTED = {
     Action.CREATE: "created",
@@ -69,12 +70,12 @@ def _givers(held: Mapping[HoldKind, tuple[Decision, ...]], kept: Sequence[Decisi
     Their mark alone waits, for the next run's hold; they may in turn get the address of another one held back.
     """
     waiting = {d.object_id for decisions in held.values() for d in decisions}
-    leaving = {old.casefold(): d for d in held[HoldKind.DISABLE] if (old := _addresses(d)[0])}
-    wanted = {_addresses(d)[1].casefold() for d in kept if d.object_id not in waiting}
+    leaving = {email_key(old): d for d in held[HoldKind.DISABLE] if (old := _addresses(d)[0])}
+    wanted = {email_key(_addresses(d)[1]) for d in kept if d.object_id not in waiting}
     found: set[str] = set()
     while more := [d for old, d in leaving.items() if old in wanted and d.object_id not in found]:
         found.update(d.object_id for d in more)
-        wanted.update(_addresses(d)[1].casefold() for d in more)
+        wanted.update(email_key(_addresses(d)[1]) for d in more)
     return found
 
 
@@ -97,7 +98,7 @@ def hold_key(decision: Decision) -> str:
         decision.object_id,
         decision.action.value,
         decision.reason.value,
-        decision.email.casefold(),
+        email_key(decision.email),
         decision.end_user_id or "",
     )
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:40]

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from portal.engine.records import Presence, RemoteUser
+from portal.text import email_key
 
 # Every property read below; ``graph.queries`` selects exactly these.
 SELECT: tuple[str, ...] = (
@@ -56,6 +57,8 @@ _TEXTS = {
     "job_title": ("jobTitle", 256),
     "immutable_id": ("onPremisesImmutableId", 256),
 }
+MAX_ADDRESS = 1024  # characters, of an address and of its key
+_BLANK = re.compile(r"\s")
 _LINE_BREAKS = re.compile(r"\r\n?|\u2028|\u2029")
 
 
@@ -119,16 +122,6 @@ def choose_email(mail: str, proxies: list[str], upn: str, others: list[str]) -> 
     return mail or primary or plain_upn or next((other for other in others if other), "")
 
 
-def email_key(email: str) -> str:
-    """How addresses compare: trimmed, NFC, case-folded (M1)."""
-    return unicodedata.normalize("NFC", email).strip().casefold()
-
-
-def folded(text: str) -> str:
-    """How filter values compare (S3): trimmed, inner blanks as one, case-folded."""
-    return " ".join(unicodedata.normalize("NFC", text).split()).casefold()
-
-
 def clean(text: str, *, lines: bool = False) -> str:
     """NFC, trimmed, without control characters (G7); line breaks stay where ``lines`` says so."""
     if text.isascii() and text.isprintable():  # nearly everything: nothing to normalize, nothing to drop
@@ -161,13 +154,32 @@ def parse_time(value: Any) -> datetime | None:
 
 
 def _shape(text: str) -> str:
+    """The first address in a text, "" for none (M1): some write several into ``mail``, or a name before it."""
     text = clean(text)
+    if not text or _is_address(text):
+        return text
+    for part in re.split("[,;]", text):
+        words = part.split()
+        if bracketed := re.search("<([^<>]*)>", part):
+            words = [bracketed[1].strip()]
+        if words and all(map(_is_address, words)):  # "anna smith@x.example" is no address, nor is half of it
+            return words[0]
+    return ""
+
+
+def _is_address(text: str) -> bool:
+    """Whether it is formed like one address; most are, so nothing is looked at twice."""
     local, at, domain = text.rpartition("@")
-    return text if at and local and domain and not re.search(r"\s", text) else ""
+    if not (at and local and domain) or _BLANK.search(text):
+        return False
+    if "@" in local or any(c in text for c in ",;<>"):
+        return local[0] == local[-1] == '"' and len(local) > 2
+    key = text if text.isascii() else email_key(text)
+    return len(key) <= MAX_ADDRESS and not key.startswith("@") and not key.endswith("@")
 
 
 def _address(value: Any, name: str) -> str:
-    return _shape(_text(value, limit=1024, name=name))
+    return _shape(_text(value, limit=MAX_ADDRESS, name=name))
 
 
 def _aliases(proxies: list[str], email: str) -> tuple[str, ...]:

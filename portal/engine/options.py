@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.engine.normalize import folded
 from portal.engine.records import NONE_VALUE, SECTIONS, FilterSpec, SectionFilter
+from portal.engine.scope import value_key
 from portal.models import DirectoryGroup, DirectoryUser, MicrosoftTenant
+from portal.text import text_key
 
 NONE_LABEL = "(none)"
 
@@ -40,13 +41,15 @@ def options(
         match section:
             case "user_type":
                 kinds = counted(DirectoryUser.user_type)
-                found[section] = _texts(kinds, spec.user_type, always=("Member", "Guest"))
+                found[section] = _texts(section, kinds, spec.user_type, always=("Member", "Guest"))
             case "domain":
-                found[section] = _texts(_domains(session, microsoft_tenant_id), spec.domain, always=verified)
+                found[section] = _texts(
+                    section, _domains(session, microsoft_tenant_id), spec.domain, always=verified
+                )
             case "office_location":
-                found[section] = _texts(counted(DirectoryUser.office_location), spec.office_location)
+                found[section] = _texts(section, counted(DirectoryUser.office_location), spec.office_location)
             case "department":
-                found[section] = _texts(counted(DirectoryUser.department), spec.department)
+                found[section] = _texts(section, counted(DirectoryUser.department), spec.department)
             case "group":
                 found[section] = _groups(session, microsoft_tenant_id, spec.group)
     return found
@@ -61,7 +64,7 @@ def _domains(session: Session, microsoft_tenant_id: str) -> list[tuple[str, int]
         )
     )
     for email in rows:
-        found[email.rpartition("@")[2].casefold()] += 1
+        found[email.rpartition("@")[2].lower()] += 1
     return list(found.items())
 
 
@@ -75,24 +78,24 @@ def _counted(session: Session, microsoft_tenant_id: str, column: Any) -> list[tu
 
 
 def _texts(
-    counted: Iterable[tuple[str, int]], chosen: SectionFilter, *, always: Sequence[str] = ()
+    section: str, counted: Iterable[tuple[str, int]], chosen: SectionFilter, *, always: Sequence[str] = ()
 ) -> list[Option]:
-    """One entry per folded value; its most frequent spelling is the label (S3)."""
+    """One entry per value as S3 compares them; its most frequent spelling is the label (S3)."""
     spellings: dict[str, Counter[str]] = {}
     for value, number in counted:
-        spellings.setdefault(folded(value), Counter())[value.strip()] += number
+        spellings.setdefault(value_key(section, value), Counter())[value.strip()] += number
     found = []
     for key, spelled in spellings.items():
         label = max(spelled.items(), key=lambda item: (item[1], item[0]))[0] if key else NONE_LABEL
         found.append(_option(label if key else NONE_VALUE, label, sum(spelled.values())))
     known = set(spellings)
     for value in (*always, *chosen.values):
-        if folded(value) not in known:
-            known.add(folded(value))
+        if (key := value_key(section, value)) not in known:
+            known.add(key)
             is_fact = value in always
             found.append(_option(value, value or NONE_LABEL, 0, present=is_fact or not value))
     return sorted(
-        found, key=lambda o: (o["value"] == NONE_VALUE, -(o["count"] or 0), str(o["label"]).casefold())
+        found, key=lambda o: (o["value"] == NONE_VALUE, -(o["count"] or 0), text_key(str(o["label"])))
     )
 
 
@@ -125,7 +128,7 @@ def _groups(session: Session, microsoft_tenant_id: str, chosen: SectionFilter) -
     found += [
         {**_option(value, value, None, present=False), "kind": "", "mail": ""} for value in sorted(wanted)
     ]
-    return sorted(found, key=lambda o: (-(o["count"] or 0), str(o["label"]).casefold(), o["value"]))
+    return sorted(found, key=lambda o: (-(o["count"] or 0), text_key(str(o["label"])), o["value"]))
 
 
 def _option(value: str, label: str, count: int | None, *, present: bool = True) -> Option:

@@ -42,7 +42,7 @@ from portal.engine.snapshot import (
 )
 from portal.errors import NotFound
 from portal.models import DirectoryGroup, DirectoryUser, MicrosoftTenant, UserSync
-from portal.text import domain_key, email_key
+from portal.text import domain_key, email_key, text_key
 
 _NOBODY: frozenset[str] = frozenset()
 _ORDER = {
@@ -95,7 +95,7 @@ def preview(
                 if not assignment.is_held:
                     written.append(decision)
     decisions.sort(
-        key=lambda d: (_ORDER.get(d.action, 9), (d.display_name or d.email).casefold(), d.object_id)
+        key=lambda d: (_ORDER.get(d.action, 9), text_key(d.display_name or d.email), d.object_id)
     )
     waiting = sum(1 for a in found.assignments if a.is_held)
     kind = HoldKind.DISABLE if HoldKind.DISABLE in found.held else HoldKind.CREATE
@@ -254,7 +254,7 @@ def _names(session: Session, context: OrganizationContext, object_ids: Sequence[
             )
         )
         found += [dict(zip(columns, row, strict=True)) for row in rows]
-    return sorted(found, key=lambda person: (person["display_name"].casefold(), person["object_id"]))
+    return sorted(found, key=lambda person: (text_key(person["display_name"]), person["object_id"]))
 
 
 def _find(session: Session, tenant_id: str, text: str) -> RemoteUser | None:
@@ -262,7 +262,7 @@ def _find(session: Session, tenant_id: str, text: str) -> RemoteUser | None:
     wanted = email_key(text)
     for condition in (
         DirectoryUser.object_id == wanted,
-        func.lower(DirectoryUser.user_principal_name) == wanted,
+        func.lower(DirectoryUser.user_principal_name) == text_key(text),
         DirectoryUser.email_key == wanted,
     ):
         found = session.scalar(

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from portal.engine.normalize import folded
 from portal.engine.records import SECTIONS, FilterSpec, RemoteUser, SectionFilter, SectionVerdict
+from portal.text import domain_key, text_key
 
 
 @dataclass(frozen=True)
 class Scope:
-    """A FilterSpec made ready for many users: values folded once (S3), deleted groups taken out (S6)."""
+    """A FilterSpec made ready for many users: the keys of its values (S3), deleted groups taken out (S6)."""
 
     spec: FilterSpec
     values: Mapping[str, frozenset[str]]
@@ -35,14 +35,15 @@ class Scope:
             return True
         if section == "group":
             return not self.values[section].isdisjoint(groups) or ("" in self.values[section] and not groups)
-        return folded(value_of(section, user)) in self.values[section]
+        return value_key(section, value_of(section, user)) in self.values[section]
 
 
 def prepare(spec: FilterSpec, deleted_groups: Iterable[str] = ()) -> Scope:
-    """Fold the values once; a deleted group accepts nobody (S6)."""
+    """Make the keys of the values once; a deleted group accepts nobody (S6)."""
     gone = {group.lower() for group in deleted_groups}
     values = {
-        section: frozenset(folded(value) for value in getattr(spec, section).values) for section in SECTIONS
+        section: frozenset(value_key(section, value) for value in getattr(spec, section).values)
+        for section in SECTIONS
     }
     values["group"] = frozenset(value for value in values["group"] if value not in gone)
     return Scope(spec, values)
@@ -60,6 +61,11 @@ def value_of(section: str, user: RemoteUser) -> str:
     if section == "domain":
         return user.email.rpartition("@")[2]
     return str(getattr(user, section))
+
+
+def value_key(section: str, value: str) -> str:
+    """What a value of a section is compared by (S3, S5)."""
+    return domain_key(value) if section == "domain" else text_key(value)
 
 
 def count_matches(

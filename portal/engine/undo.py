@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from portal.engine.normalize import email_key
 from portal.engine.taken import taken_accounts, taken_addresses
 from portal.models import Asset, Change, EndUser, Link, new_id
 from portal.models.base import UtcDateTime
 from portal.models.customers import refresh_search
+from portal.text import email_key
 
 BATCH = 500
 DELETED = "deleted again, as the run had created them"

@@ -12,8 +12,9 @@ from portal.clock import utcnow
 from portal.engine.records import D1_FIELDS
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.listing import Listing, ListSpec, fetch
+from portal.listing import Listing, ListSpec, contains_text, fetch
 from portal.models import DirectoryUser, EndUser, Organization, SyncException
+from portal.text import email_key, text_key
 
 NEVER_SYNC, PIN = "never_sync", "pin"
 SPEC = ListSpec(
@@ -36,7 +37,7 @@ def listing(organization: Organization, asked: Listing) -> Listing:
         if name in asked.filters:
             statement = statement.where(getattr(SyncException, name) == asked.filters[name])
     if asked.q:
-        statement = statement.where(SyncException.reason.ilike(f"%{asked.q}%"))
+        statement = statement.where(contains_text(asked.q, SyncException.reason))
     return fetch(db.session(), statement, asked, SPEC, tie=SyncException.id)
 
 
@@ -78,7 +79,7 @@ def never_sync(
 
 def object_id_of(organization: Organization, named: str) -> str:
     """Who is meant by an e-mail address, UPN or object id, as an object id. Raises Invalid for several, or nobody."""
-    key = named.strip().casefold()
+    key = email_key(named)
     found = db.session.scalars(
         select(DirectoryUser.object_id).where(
             DirectoryUser.microsoft_tenant_id == organization.tenant.microsoft_tenant_id,
@@ -86,7 +87,7 @@ def object_id_of(organization: Organization, named: str) -> str:
             or_(
                 DirectoryUser.object_id == key,
                 DirectoryUser.email_key == key,
-                func.lower(DirectoryUser.user_principal_name) == key,
+                func.lower(DirectoryUser.user_principal_name).in_({key, text_key(named)}),
             ),
         )
     ).all()

@@ -14,6 +14,7 @@ from portal.extensions import db
 from portal.microsoft import gateway, service
 from portal.models import MicrosoftTenant
 from portal.runtime import runtime
+from portal.text import text_key
 
 MOST = 200
 
@@ -101,7 +102,7 @@ def customers(partner: MicrosoftTenant) -> list[Customer]:
         found[key] = Customer(
             key, customer.name, customer.domain, customer.ends_at, is_connected=key in present
         )
-    return sorted(found.values(), key=lambda c: c.name.casefold())
+    return sorted(found.values(), key=lambda c: text_key(c.name))
 
 
 def connect_one(wanted: Wanted, *, cloud: str) -> Outcome:

@@ -21,6 +21,7 @@ from portal.microsoft import check, consent, discover, service
 from portal.models import MicrosoftTenant, Role, Tenant
 from portal.runtime import runtime
 from portal.tenants import service as tenants
+from portal.text import text_key
 
 bp = Blueprint("microsoft", __name__)
 
@@ -230,7 +231,7 @@ def remove(microsoft_tenant_id: str) -> Response:
     row = load(MicrosoftTenant, microsoft_tenant_id, "Microsoft tenant")
     form = RemoveForm()
     if form.submitted():
-        if text(form.name).strip().casefold() == row.name.casefold():
+        if text_key(text(form.name)) == text_key(row.name):
             name = row.name
             service.remove(row)
             db.session.commit()

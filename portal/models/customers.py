@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -11,6 +10,7 @@ from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from portal.models.base import Base, Id, new_id
+from portal.text import email_key, text_key
 
 # The columns the End Users table sorts by, and those it filters by besides.
 LISTED_BY = (
@@ -68,9 +68,8 @@ class Organization(Base):
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     name: Mapped[str] = mapped_column(String(256))
-    name_key: Mapped[str] = mapped_column(
-        String(256)
-    )  # trimmed, case-folded: two customers of one name confuse everybody
+    # text_key of the name: two customers of one name confuse everybody. A letter may fold to three (ﬃ).
+    name_key: Mapped[str] = mapped_column(String(768))
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), index=True)
     created_at: Mapped[datetime]
     people_version: Mapped[int] = mapped_column(default=0)
@@ -81,7 +80,7 @@ class Organization(Base):
 class EndUser(Base):
     """A person of an Organization. Texts are never None: blank is "" (W1 compares them).
 
-    email_key: ``portal.text.email_key`` of the address, None when there is none, so that the database enforces M4.
+    email_key: what the e-mail is compared by (``text.email_key``), None without one, so that the database enforces M4.
     source: manual | import | sync. created_by_run_id: the run that created it (R3), None otherwise.
     edited_at: last change by a person, page, API, CLI or import (R3, R5 spare what was edited since).
 
@@ -110,9 +109,7 @@ class EndUser(Base):
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
     display_name: Mapped[str] = mapped_column(String(1024), default="")
-    sort_name: Mapped[str] = mapped_column(
-        String(200), default=""
-    )  # case-folded, first 200: what lists sort by
+    sort_name: Mapped[str] = mapped_column(String(200), default="")  # text_key, first 200: what lists sort by
     first_name: Mapped[str] = mapped_column(String(256), default="")
     last_name: Mapped[str] = mapped_column(String(256), default="")
     email: Mapped[str] = mapped_column(String(1024), default="")
@@ -130,7 +127,7 @@ class EndUser(Base):
     notes: Mapped[str] = mapped_column(Text, default="")
     search_text: Mapped[str] = mapped_column(
         Text, default=""
-    )  # case-folded names, e-mail, phones, title: quick search
+    )  # text keys of names, e-mail, phones, title: quick search
     source: Mapped[str] = mapped_column(String(10), default="manual")
     created_by_run_id: Mapped[str | None] = mapped_column(String(36))
     created_at: Mapped[datetime]
@@ -239,16 +236,16 @@ class AssetMac(Base):
 
 def search_columns(values: Mapping[str, str]) -> dict[str, Any]:
     """The columns computed from an End User's fields: what lists sort by, quick search looks in, and M4's unique key."""
-    email_key = unicodedata.normalize("NFC", values.get("email", "")).strip().casefold()
+    address = email_key(values.get("email", ""))
     text = ""
     for field in SEARCHED_IN:
-        part = values.get(field, "").casefold()
+        part = address if field == "email" else text_key(values.get(field, ""))
         if part and part not in text:  # first and last name are in most display names
             text += part + "\n"
     name = values.get("display_name", "") or values.get("email", "")
     return {
-        "email_key": email_key or None,
-        "sort_name": name.casefold()[:200],
+        "email_key": address or None,
+        "sort_name": text_key(name)[:200],
         "search_text": text[:SEARCH_LENGTH],
     }
 

@@ -133,7 +133,7 @@ class DirectoryUser(Base):
     last_name: Mapped[str] = mapped_column(String(256), default="")
     email: Mapped[str] = mapped_column(String(1024), default="")
     email_key: Mapped[str] = mapped_column(String(1024), default="")
-    domain: Mapped[str] = mapped_column(String(256), default="")
+    domain: Mapped[str] = mapped_column(String(1024), default="")
     aliases: Mapped[tuple[str, ...]] = mapped_column(default=())  # keys of the other SMTP addresses (M2)
     phone: Mapped[str] = mapped_column(String(256), default="")
     mobile_phone: Mapped[str] = mapped_column(String(256), default="")
@@ -144,9 +144,9 @@ class DirectoryUser(Base):
     country: Mapped[str] = mapped_column(String(256), default="")
     job_title: Mapped[str] = mapped_column(String(256), default="")
     department: Mapped[str] = mapped_column(String(256), default="")
-    department_key: Mapped[str] = mapped_column(String(256), default="")
+    department_key: Mapped[str] = mapped_column(String(768), default="")  # a letter may fold to three
     office_location: Mapped[str] = mapped_column(String(256), default="")
-    office_key: Mapped[str] = mapped_column(String(256), default="")
+    office_key: Mapped[str] = mapped_column(String(768), default="")
     user_type: Mapped[str] = mapped_column(String(64), default="Member")
     account_enabled: Mapped[bool | None]
     created_at: Mapped[datetime | None]  # when the object was made in Microsoft

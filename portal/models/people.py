@@ -25,7 +25,7 @@ class Role(StrEnum):
 
 
 class Account(Base):
-    """A person who may sign in. ``email`` is stored case-folded. Microsoft people are known by tid + oid only."""
+    """A person who may sign in. ``email`` is stored as its key (``text.email_key``). Microsoft people are known by tid + oid only."""
 
     __tablename__ = "accounts"
     __table_args__ = (UniqueConstraint("email"), UniqueConstraint("microsoft_tid", "microsoft_oid"))

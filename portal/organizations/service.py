@@ -27,6 +27,7 @@ from portal.models import (
     Tenant,
     UserSync,
 )
+from portal.text import text_key
 
 SPEC = ListSpec(
     sorts={"name": (Organization.name_key,), "created_at": (Organization.created_at,)},
@@ -86,7 +87,7 @@ def create(name: str, tenant: Tenant | None = None, *, row_id: str | None = None
     row = Organization(
         id=row_id,
         name=wanted,
-        name_key=wanted.casefold(),
+        name_key=text_key(wanted),
         tenant_id=tenant.id,
         tenant=tenant,
         created_at=now,
@@ -105,7 +106,7 @@ def rename(row: Organization, name: str) -> None:
     if wanted == row.name:
         return
     _refuse_double(wanted, but=row.id)
-    old, row.name, row.name_key = row.name, wanted, wanted.casefold()
+    old, row.name, row.name_key = row.name, wanted, text_key(wanted)
     db.session.flush()
     changes = f"name: {old} → {wanted}"
     audit.record(
@@ -180,7 +181,7 @@ def listing(asked: Listing) -> Listing:
     """One page of Organizations."""
     statement = select(Organization)
     if asked.q:
-        statement = statement.where(Organization.name_key.contains(asked.q.casefold(), autoescape=True))
+        statement = statement.where(Organization.name_key.contains(text_key(asked.q), autoescape=True))
     if "tenant_id" in asked.filters:
         statement = statement.where(Organization.tenant_id == asked.filters["tenant_id"])
     if "sync" in asked.filters:
@@ -253,7 +254,7 @@ def refuse_while_syncing(row: Organization, what: str) -> None:
 def checked_name(name: str) -> str:
     """A usable name, trimmed. Raises Invalid on ``name``."""
     wanted = " ".join(name.split())
-    if not wanted:
+    if not text_key(wanted):
         raise Invalid({"name": ["Enter a name."]})
     if len(wanted) > MAX_NAME:
         raise Invalid({"name": [f"At most {MAX_NAME} characters."]})
@@ -263,7 +264,7 @@ def checked_name(name: str) -> str:
 
 
 def _refuse_double(name: str, but: str | None = None) -> None:
-    found = db.session.scalar(select(Organization).where(Organization.name_key == name.casefold()))
+    found = db.session.scalar(select(Organization).where(Organization.name_key == text_key(name)))
     if found is not None and found.id != but:
         raise Invalid({"name": [f"There is already an Organization called {found.name}."]})
 

@@ -17,6 +17,7 @@ from portal.organizations import service as organizations
 from portal.recovery import service
 from portal.recovery.choice import Choice
 from portal.tenants import service as tenants
+from portal.text import search_forms, text_key
 from portal.user_sync import service as user_sync
 
 bp = Blueprint("recovery", __name__, url_prefix="/organizations/<organization_id>/recovery")
@@ -138,7 +139,8 @@ def _wrong(
 
 
 def _fits(row: EndUser, q: str) -> bool:
-    return all(word in f"{row.display_name} {row.email}".casefold() for word in q.casefold().split())
+    shown = f"{text_key(row.display_name)} {text_key(row.email)} {row.email_key}"
+    return all(any(form in shown for form in search_forms(word)) for word in text_key(q).split())
 
 
 def _page(organization: Organization, problem: str = "") -> Response:

@@ -30,6 +30,7 @@ from portal.models import (
     UserSync,
 )
 from portal.runs import history
+from portal.text import email_key
 from portal.user_sync.documents import run_document
 
 STATUSES = ("queued", "running", "succeeded", "partial", "failed", "held", "cancelled")
@@ -247,7 +248,7 @@ def conflict_sides(organization: Organization, rows: Iterable[Conflict]) -> dict
     """Conflict id -> the End Users who may be meant: its own, and those with the same address (M7)."""
     found: dict[str, list[Side]] = {}
     for row in rows:
-        key = row.email.strip().casefold()
+        key = email_key(row.email)
         statement = select(EndUser).where(
             EndUser.organization_id == organization.id,
             or_(EndUser.id == row.end_user_id, EndUser.email_key == (key or None)),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from portal.extensions import db
 from portal.listing import contains_text
 from portal.models import EndUser, MicrosoftTenant, Organization
+from portal.text import search_forms, text_key
 
 MOST = 25
 
@@ -29,8 +30,8 @@ class Found:
 
 
 def find(text: str) -> Found:
-    """Everything that contains_text each word of ``text``."""
-    words = text.casefold().split()
+    """Everything that has each word of ``text``."""
+    words = text_key(text).split()
     if not words:
         return Found([], [], [])
     organizations = select(Organization).order_by(Organization.name_key).limit(MOST)
@@ -43,7 +44,9 @@ def find(text: str) -> Found:
     tenants = select(MicrosoftTenant).order_by(MicrosoftTenant.name).limit(MOST)
     for word in words:
         organizations = organizations.where(Organization.name_key.contains(word, autoescape=True))
-        people = people.where(EndUser.search_text.contains(word, autoescape=True))
+        people = people.where(
+            or_(*(EndUser.search_text.contains(form, autoescape=True) for form in search_forms(word)))
+        )
         tenants = tenants.where(contains_text(word, MicrosoftTenant.name))
     return Found(
         list(db.session.scalars(organizations)),

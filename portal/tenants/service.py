@@ -14,6 +14,7 @@ from portal.extensions import db
 from portal.listing import Listing, ListSpec, contains_text, fetch
 from portal.models import MicrosoftTenant, Organization, Tenant, UserSync
 from portal.organizations.service import checked_name
+from portal.text import text_key
 
 SPEC = ListSpec(
     sorts={"name": (func.lower(Tenant.name),), "created_at": (Tenant.created_at,)},
@@ -27,7 +28,7 @@ NAMED = 10
 
 def namesake(rows: Iterable[Tenant | MicrosoftTenant], name: str) -> str:
     """The id of the one row of that name, which a choice may begin with; "" for none or several: nothing is guessed (U10)."""
-    same = [row.id for row in rows if row.name.strip().casefold() == name.strip().casefold()]
+    same = [row.id for row in rows if text_key(row.name) == text_key(name)]
     return same[0] if len(same) == 1 else ""
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from portal.engine.records import SECTIONS, FilterSpec, HoldRule, SectionFilter
-from portal.engine.scope import spec_from_json
+from portal.engine.scope import spec_from_json, value_key
 from portal.errors import Invalid
 from portal.models import MicrosoftTenant, SyncRun, UserSync
 
@@ -191,7 +191,10 @@ def _section(name: str, given: Mapping[str, Any] | None, errors: dict[str, list[
         errors[key] = ["This section is missing. All five are required."]
         return SectionFilter()
     accepts_all = bool(given.get("all", False))
-    values = tuple(dict.fromkeys(_value(name, str(value)) for value in given.get("values", ())))
+    spelled: dict[str, str] = {}  # one entry per value (S3), as it was written first
+    for value in given.get("values", ()):
+        spelled.setdefault(value_key(name, str(value)), _value(name, str(value)))
+    values = tuple(spelled.values())
     if len(values) > MAX_VALUES:
         errors[key] = [f"At most {MAX_VALUES:,} values. Check All instead."]
     elif any(len(value) > MAX_LENGTH for value in values):
@@ -204,5 +207,5 @@ def _section(name: str, given: Mapping[str, Any] | None, errors: dict[str, list[
 
 
 def _value(section: str, value: str) -> str:
-    """Group ids and domains in lower case, as they are compared; texts as typed: S3 folds them when it judges."""
+    """Group ids and domains in lower case, as they are compared; texts as typed: ``scope`` makes their keys."""
     return value.strip().lower() if section in {"group", "domain"} else value

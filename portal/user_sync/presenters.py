@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portal.engine.explain import SECTION_LABELS
-from portal.engine.normalize import folded
 from portal.engine.records import NONE_VALUE, SECTIONS, FilterSpec, SectionFilter
+from portal.engine.scope import value_key
+from portal.text import text_key
 from portal.user_sync.matching import Match
 
 SHOWN = 100  # unchecked values of one section on the page; the search finds the others
@@ -83,7 +84,7 @@ class Section:
         )
 
     def _fits(self, choice: Choice) -> bool:
-        return not self.query or folded(self.query) in folded(choice.label)
+        return not self.query or text_key(self.query) in text_key(choice.label)
 
 
 @dataclass(frozen=True)
@@ -169,19 +170,19 @@ def section(
     problems: Sequence[str] = (),
 ) -> Section:
     """One section. Checked values are always on the page, whatever is searched for, so that none is lost."""
-    wanted = {folded(value): value for value in chosen.values}
+    wanted = {value_key(name, value): value for value in chosen.values}
     present = [option for option in offered if option.get("present", True)]
     names = Counter(str(option["label"]) for option in present) if name == "group" else Counter[str]()
-    needle = folded(query)
+    needle = text_key(query)
     known = set()
     checked: list[Choice] = []
     others: list[Choice] = []
     found = 0
     for option in present:
-        key = folded(str(option["value"]))
+        key = value_key(name, str(option["value"]))
         known.add(key)
         label = str(option["label"]) or NONE_LABEL
-        fits = not needle or needle in folded(label) or needle in folded(str(option.get("mail", "")))
+        fits = not needle or needle in text_key(label) or needle in text_key(str(option.get("mail", "")))
         found += fits
         is_checked = key in wanted
         if not is_checked and (not fits or len(others) >= SHOWN):
@@ -190,7 +191,7 @@ def section(
             str(option["value"]), label, option["count"], is_checked, _note(option, names[label] > 1)
         )
         (checked if is_checked else others).append(choice)
-    labels = {folded(str(option["value"])): str(option["label"]) for option in offered}
+    labels = {value_key(name, str(option["value"])): str(option["label"]) for option in offered}
     gone = [
         Choice(value, labels.get(key) or value or NONE_LABEL, 0, checked=True)
         for key, value in wanted.items()

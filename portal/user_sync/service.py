@@ -36,6 +36,7 @@ from portal.models import (
     UserSync,
 )
 from portal.runtime import runtime
+from portal.text import text_key
 from portal.user_sync import documents, matching, queue
 from portal.user_sync.documents import SyncRequest, saved_request
 
@@ -322,12 +323,12 @@ def preview_page(
     request = documents.parse(body)
     _check_groups(request, microsoft_tenant, find(organization))
     found = _previewed(organization, request)
-    needle = q.strip().casefold()
+    needle = text_key(q)
     fitting = [
         one
         for one in found.decisions
         if (not decision or one.action.value == decision)
-        and (not needle or needle in f"{one.display_name} {one.email} {one.user_principal_name}".casefold())
+        and (not needle or needle in text_key(f"{one.display_name} {one.email} {one.user_principal_name}"))
     ]
     pages = max(1, -(-len(fitting) // PREVIEW_ROWS))
     page = min(max(page, 1), pages)

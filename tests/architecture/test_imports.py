@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 from tests.architecture.source import (
     Module,
     features,
@@ -39,11 +41,35 @@ def offences(modules: list[Module], forbidden) -> list[str]:
     ]
 
 
-def test_the_pure_engine_modules_import_the_standard_library_and_each_other() -> None:
+def test_the_pure_engine_modules_import_the_standard_library_each_other_and_the_keys() -> None:
     def foreign(_module: Module, name: str) -> bool:
-        return not is_standard_library(name) and not within(name, *PURE)
+        return not is_standard_library(name) and not within(name, "portal.text", *PURE)
 
     assert offences([m for m in portal_modules() if m.is_in(*PURE)], foreign) == []
+
+
+def test_the_keys_of_texts_import_the_standard_library_and_idna() -> None:
+    found = offences(modules_in("portal.text"), lambda _m, n: not is_standard_library(n) and not within(n, "idna"))
+    assert found == []
+
+
+def test_texts_are_folded_in_one_place() -> None:
+    """S3: a text that serves as a key gets it from portal.text. The simulator stands alone and has its own."""
+    ours = [m for m in portal_modules() if not m.is_in("portal.simulator", "portal.text")]
+    folding = [
+        f"{module.path}:{node.lineno}"
+        for module in ours
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute) and node.attr == "casefold"
+    ]
+    assert folding == []
+    composing = [m for m in ours if m.name != "portal.engine.normalize"]  # what is stored is NFC too (G7)
+    assert offences(composing, lambda _m, name: within(name, "unicodedata", "idna")) == []
+
+
+def test_what_an_address_is_is_asked_in_one_place() -> None:
+    others = [m for m in portal_modules() if m.name != "portal.addresses"]
+    assert offences(others, lambda _m, name: within(name, "email_validator")) == []
 
 
 def test_the_pure_engine_modules_do_no_input_or_output() -> None:

@@ -23,7 +23,7 @@ from portal.engine.ports import DeltaPage, RawObject
 from portal.engine.records import D1_FIELDS, Presence, RemoteUser
 from portal.errors import SourceAuthError, SourceBadAnswer, SourceError, SourceGone, SourceRejected
 from portal.models import DirectoryUser, MicrosoftTenant
-from portal.text import domain_key, text_key
+from portal.text import domain_of, text_key
 
 NO_DELTA = (400, 404, 405, 501)
 _NOBODY: frozenset[str] = frozenset()
@@ -317,10 +317,10 @@ def columns(user: RemoteUser) -> dict[str, Any]:
         "user_principal_name": user.user_principal_name,
         **{name: getattr(user, name) for name in D1_FIELDS},
         "email_key": user.email_key,
-        "domain": domain_key(user.email.rpartition("@")[2])[:256],
+        "domain": domain_of(user.email),
         "aliases": user.aliases,
-        "department_key": text_key(user.department)[:256],
-        "office_key": text_key(user.office_location)[:256],
+        "department_key": text_key(user.department),
+        "office_key": text_key(user.office_location),
         "user_type": user.user_type,
         "account_enabled": user.account_enabled,
         "created_at": user.created_at,

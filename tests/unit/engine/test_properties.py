@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from portal.engine.changes import wanted
 from portal.engine.decide import plan
 from portal.engine.guards import check_sums, guard
-from portal.engine.normalize import email_key
+from portal.text import email_key
 from portal.engine.records import Action, HoldRule, LinkState, Presence, Reason, SectionFilter
 from tests.unit.engine.builders import only, person, remote, snapshot
 

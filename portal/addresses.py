@@ -1,0 +1,45 @@
+"""E-mail addresses at the doors: what somebody types, sends or imports. What Microsoft says is judged by M1 instead."""
+
+from __future__ import annotations
+
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
+
+from portal.text import seen
+
+NO_ADDRESS = "This is not an email address."
+SHAPE = f"{NO_ADDRESS} It looks like name@example.com."
+# The library's own switch for portals whose people have addresses in corp.local, rollcall.test or localhost.
+SPECIAL_USE_DOMAIN_NAMES.clear()
+_MAX_SHOWN = 200  # characters of a reason: it may list every letter that is wrong
+
+
+def problem(address: str) -> str:
+    """Why ``address`` is none, in a sentence or two; "" for a good one. Letters of any script are good; nothing is looked up.
+
+    Domains that no public rule knows (corp.local, rollcall.test) are good: portals are hosted where these are used.
+    """
+    if "@" not in address:
+        return SHAPE
+    if address.count("@") > 1:
+        return f"{NO_ADDRESS} Enter one address with one @."
+    try:
+        found = validate_email(
+            address,
+            allow_smtputf8=True,
+            allow_quoted_local=False,
+            check_deliverability=False,
+            globally_deliverable=False,
+            strict=True,  # the length of the part before the @
+        )
+    except EmailNotValidError as error:
+        reason = str(error).replace("@-sign", "@").replace("period", "dot")
+        reason = reason if len(reason) <= _MAX_SHOWN else f"{reason[:_MAX_SHOWN].rstrip()} …"
+        return f"{NO_ADDRESS.removesuffix('.')}: {reason[:1].lower()}{reason[1:]}"
+    if "." not in found.ascii_domain and found.ascii_domain != "localhost":
+        return f"{NO_ADDRESS.removesuffix('.')}: the part after the @ has no dot. It looks like name@example.com."
+    return ""
+
+
+def tidy(address: str) -> str:
+    """An address as it is stored: what nobody can see, and the blanks around it, are left out."""
+    return seen(address).strip()
