@@ -77,9 +77,15 @@ def remote_user(raw: Mapping[str, Any], presence: Presence = Presence.PRESENT) -
     """Read one raw object. Never raises: what cannot be used becomes ``problem`` (G8)."""
     object_id = str(raw.get("id") or "").lower()
     try:
-        texts = {
-            name: _text(raw.get(source), limit=limit, name=source) for name, (source, limit) in _TEXTS.items()
-        }
+        texts = {}
+        for name, (source, limit) in _TEXTS.items():
+            value = raw.get(source)
+            if value is None:
+                texts[name] = ""
+            elif type(value) is str and len(value) <= limit and value.isascii() and value.isprintable():
+                texts[name] = value.strip()  # nearly everything
+            else:
+                texts[name] = _text(value, limit=limit, name=source)
         mail = _address(raw.get("mail"), "mail")
         proxies = [
             _text(item, limit=1024, name="proxyAddresses")
@@ -87,12 +93,15 @@ def remote_user(raw: Mapping[str, Any], presence: Presence = Presence.PRESENT) -
         ]
         others = [_address(item, "otherMails") for item in _list(raw.get("otherMails"), "otherMails")]
         email = choose_email(mail, proxies, texts["user_principal_name"], others)
-        phones = _list(raw.get("businessPhones"), "businessPhones")
+        phones = [
+            _text(item, limit=128, name="businessPhones")
+            for item in _list(raw.get("businessPhones"), "businessPhones")
+        ]
         return RemoteUser(
             object_id=object_id,
             email=email,
             aliases=_aliases(proxies, email),
-            phone=_text(phones[0], limit=128, name="businessPhones") if phones else "",
+            phone=next((phone for phone in phones if phone), ""),
             street_address=_text(raw.get("streetAddress"), limit=1024, name="streetAddress", lines=True),
             user_type=_text(raw.get("userType"), limit=64, name="userType") or "Member",  # S4
             account_enabled=_flag(raw.get("accountEnabled")),
@@ -214,5 +223,5 @@ def _sku_ids(value: Any) -> tuple[str, ...]:
     for item in _list(value, "assignedLicenses"):
         if not isinstance(item, dict) or not isinstance(item.get("skuId"), str):
             raise _WrongType("assignedLicenses has an entry without skuId")
-        found.append(item["skuId"].lower())
+        found.append("".join(item["skuId"].split()).lower())
     return tuple(sorted(set(found)))
