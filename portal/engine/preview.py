@@ -94,9 +94,7 @@ def preview(
                 decisions.append(decision)
                 if not assignment.is_held:
                     written.append(decision)
-    decisions.sort(
-        key=lambda d: (_ORDER.get(d.action, 9), text_key(d.display_name or d.email), d.object_id)
-    )
+    decisions.sort(key=lambda d: (_ORDER.get(d.action, 9), text_key(d.display_name or d.email), d.object_id))
     waiting = sum(1 for a in found.assignments if a.is_held)
     kind = HoldKind.DISABLE if HoldKind.DISABLE in found.held else HoldKind.CREATE
     sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization_id))

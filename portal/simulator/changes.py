@@ -69,6 +69,13 @@ class Changes:
             directory.log.user(user.id)
         return user.id
 
+    def set_agent(self, tenant: str, user: str, *, is_agent: bool) -> None:
+        """Say of a user whether it is an AI agent."""
+        home, found = self._user(tenant, user)
+        with home.lock:
+            found.is_agent = is_agent
+            home.directory.log.user(found.id)
+
     def delete_user(self, tenant: str, user: str) -> str:
         """Soft-delete a user. Returns the id."""
         home, found = self._user(tenant, user)

@@ -172,6 +172,10 @@ class ControlClient:
         """Delete a user for good. Returns the id."""
         return str(self.call("purge_user", tenant=tenant, user=user))
 
+    def set_agent(self, tenant: str, user: str, *, is_agent: bool = True) -> None:
+        """Say of a user whether it is an AI agent."""
+        self.call("set_agent", tenant=tenant, user=user, is_agent=is_agent)
+
     def set_sign_in(self, tenant: str, user: str, activity: Mapping[str, str] | None) -> None:
         """Set a user's signInActivity; None for never."""
         self.call(

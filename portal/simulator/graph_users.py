@@ -114,6 +114,26 @@ def list_users(call: Call, _match: re.Match[str]) -> Response:
     )
 
 
+@route("GET", r"/users/microsoft\.graph\.agentUser", roles=READERS)
+def list_agents(call: Call, _match: re.Match[str]) -> Response:
+    """A page of the users that are AI agents (graph-facts 2.5)."""
+    if cursor := resume(call):
+        return page_of(call, cursor)
+    selection = USERS.selection(call)
+    return page_of(
+        call,
+        Cursor(
+            call.tenant.id,
+            call.path.lower(),
+            [user for user in call.tenant.directory.users.values() if user.is_agent],
+            lambda user: user_row(user, selection),
+            "users/microsoft.graph.agentUser",
+            page_size(call, USERS),
+            f"/v1.0{call.path}?{call.request.raw_query}&" if call.request.raw_query else f"/v1.0{call.path}?",
+        ),
+    )
+
+
 def _wanted(call: Call) -> list[User]:
     """The users a query asks for, in its order."""
     query = call.request.query

@@ -42,7 +42,7 @@ class User:
 
     props: what was ever set; a property never set is not in it, one cleared later is None (graph-facts 3).
     sign_in: the signInActivity document, None for somebody who never signed in.
-    methods: MFA methods registered. purpose: userPurpose of the mailbox, "" without one.
+    methods: MFA methods registered. purpose: userPurpose of the mailbox, "" without one. is_agent: an AI agent, no person.
     deleted_at: set while soft-deleted.
     """
 
@@ -51,6 +51,7 @@ class User:
     sign_in: dict[str, str] | None = None
     methods: tuple[str, ...] = ()
     is_admin: bool = False
+    is_agent: bool = False
     purpose: str = ""
     deleted_at: datetime | None = None
 

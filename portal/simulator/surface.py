@@ -81,7 +81,7 @@ class Control:
         self.throttle = throttle
         self.log = log
         changing = (
-            "patch_user create_user delete_user restore_user purge_user set_sign_in set_methods "
+            "patch_user create_user delete_user restore_user purge_user set_sign_in set_methods set_agent "
             "create_group patch_group delete_group add_member remove_member set_device delete_device "
             "grant_consent withdraw_consent set_app_enabled remove_role add_role expire_tokens "
             "expire_delta_tokens replace_secret set_secret_expiry set_redirect_uris set_tenant"
