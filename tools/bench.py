@@ -1,44 +1,144 @@
-"""Measure a first sync, a second one without changes, and a first sync by Group, from outside, over the REST API.
+"""Measure the engine from outside, each figure as a ratio to a floor measured in the same run, and write them as JSON.
 
-    python tools/bench.py [--users 20000]
+    python tools/bench.py [--sizes 1000,10000,100000] [--database sqlite|postgresql|both] [--json FILE]
 
-Starts the simulator and the portal on a throw-away SQLite database, connects a tenant of that many people, sets up a
-sync that takes everybody, and times both runs; then sets up another Organization of a tenant as big by all its groups.
-Prints people per second and what the portal's process used.
+Starts the simulator and the portal as processes of their own, on a throw-away database, and asks over the REST API as any
+program would. The floor is what nobody can do without: everybody read over TLS once and inserted once into SQLite.
+BENCH=full adds 500,000 people. The machine should do nothing else meanwhile; ratios are what counts.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import socket
+import ssl
+import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
+import requests
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
 PROGRAM = str(Path(sys.executable).with_name("rollcall"))
 SECTIONS = ("user_type", "domain", "office_location", "department", "group")
-PATIENCE = 1800  # seconds for one run
-HTTP_UNAVAILABLE = 503
+EVERYBODY: dict[str, Any] = {name: {"all": True, "values": []} for name in SECTIONS}
+PATIENCE = 3600  # seconds for one run
+NESTED_GROUPS = 20
+SWEPT_TENANTS, SWEPT_USERS, SWEEP_LATENCY = 100, 200, 0.1
+BARS = {
+    "first_to_floor": 4.0,
+    "groups_to_plain": 1.3,
+    "unchanged_seconds": 0.5,
+    "unchanged_requests": 5,
+    "first_to_unchanged_at_least": 100.0,
+    "changed_to_floor": 0.4,
+    "growth_exponent": 1.05,
+    "sweep_seconds": 4.0,
+    "page_p95_during_to_idle": 2.0,
+    "ring_seconds": 0.2,
+    "preview_20000_seconds": 1.0,
+}
+
+
+# -- processes -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def started(
+    *arguments: str, environment: dict[str, str], read: bool = False
+) -> Iterator[subprocess.Popen[str]]:
+    """Run one of our commands for as long as the block lasts; what it logs is thrown away."""
+    process = subprocess.Popen(
+        [PROGRAM, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE if read else subprocess.DEVNULL,
+        stderr=None if os.environ.get("BENCH_LOG") else subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=120)
+        if process.stdout:
+            process.stdout.close()
+
+
+def family(pid: int) -> list[int]:
+    """A process and its descendants."""
+    found, todo = [], [pid]
+    while todo:
+        one = todo.pop()
+        found.append(one)
+        try:
+            children = Path(f"/proc/{one}/task/{one}/children").read_text(encoding="ascii").split()
+        except OSError:
+            continue
+        todo += [int(child) for child in children]
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process and its descendants so far."""
+    ticks = 0
+    for one in family(pid):
+        try:
+            fields = Path(f"/proc/{one}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        except OSError:
+            continue
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def peak_megabytes(pid: int) -> int:
+    """The largest resident size that one process of a family has had."""
+    sizes = [0]
+    for one in family(pid):
+        try:
+            status = Path(f"/proc/{one}/status").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            continue
+        sizes += [int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM")]
+    return max(sizes)
+
+
+def free_port() -> int:
+    """A loopback port that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# -- the portal's API ------------------------------------------------------------------------------------------------
 
 
 class Api:
-    """The portal's REST API as one account sees it. Answers are parsed JSON; a refusal raises ``RuntimeError``."""
+    """The portal's REST API as one account sees it. Answers are parsed JSON; a refusal raises RuntimeError."""
 
     def __init__(self, base: str, token: str) -> None:
         self._base, self._token = base, token
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Make one call; one that the portal puts off (503) is repeated for a while."""
-        for _ in range(300):
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
             request = urllib.request.Request(  # noqa: S310  always http on the loopback address
                 f"{self._base}/api/v1{path}",
                 method=method,
@@ -46,152 +146,330 @@ class Api:
                 headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
             )
             try:
-                with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
+                with urllib.request.urlopen(request, timeout=300) as answer:  # noqa: S310
                     return json.loads(answer.read() or b"null")
             except urllib.error.HTTPError as refusal:
-                if refusal.code != HTTP_UNAVAILABLE:
-                    raise RuntimeError(f"{method} {path}: {refusal.read().decode(errors='replace')}") from refusal
-            time.sleep(1)
-        raise RuntimeError(f"{method} {path}: still unavailable after five minutes")
+                if refusal.code != 503:
+                    raise RuntimeError(
+                        f"{method} {path}: {refusal.read().decode(errors='replace')}"
+                    ) from refusal
+            time.sleep(0.2)
+        raise RuntimeError(f"{method} {path}: still unavailable")
 
     def finished_run(self, run_id: str) -> dict[str, Any]:
-        """Wait until a run is over and return it."""
+        """Wait until a run is over and return it. Raises RuntimeError unless it succeeded: its time would mean nothing."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             run: dict[str, Any] = self.call("GET", f"/sync-runs/{run_id}")
             if run["status"] not in {"queued", "running"}:
+                if run["status"] != "succeeded":
+                    raise RuntimeError(f"the run is {run['status']}: {run['error']}")
                 return run
-            time.sleep(0.2)
+            time.sleep(0.02)
         raise RuntimeError(f"the run has not ended within {PATIENCE} seconds")
 
 
-@contextmanager
-def started(*arguments: str, environment: dict[str, str], read: bool = False) -> Iterator[subprocess.Popen[str]]:
-    """Run one of our commands for as long as the block lasts."""
-    output = subprocess.PIPE if read else sys.stderr
-    process = subprocess.Popen([PROGRAM, *arguments], env=environment, stdout=output, text=True)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-        if process.stdout:
-            process.stdout.close()
+@dataclass
+class Bench:
+    """A simulator and a portal, and what was measured of them."""
 
+    users: int
+    database_url: str
+    stack: ExitStack
+    tenants: int = 2
+    facts: dict[str, Any] = field(default_factory=dict)
+    simulator: Any = None
+    portal: Any = None
+    api: Any = None
 
-def free_port() -> int:
-    """Return a loopback port that nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until_ready(base: str) -> None:
-    """Return when the portal answers ``/readyz``."""
-    for _ in range(300):
-        try:
-            with urllib.request.urlopen(f"{base}/readyz", timeout=5):  # noqa: S310
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise RuntimeError("the portal has not come up within a minute")
-
-
-def megabytes(process: subprocess.Popen[str]) -> int:
-    """Return the largest resident size of a process's worker so far, 0 where /proc does not tell."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    if not children.exists():
-        return 0
-    sizes = [0]
-    for child in children.read_text(encoding="ascii").split():
-        status = Path(f"/proc/{child}/status").read_text(encoding="utf-8").splitlines()
-        sizes += [int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM")]
-    return max(sizes)
-
-
-def measure(users: int) -> None:
-    """Do all of it; prints as it goes."""
-    with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rollcall-bench-"))
-        plain = {**os.environ, "ROLLCALL_DATA_DIR": folder, "ROLLCALL_DATABASE_URL": ""}
-        simulate = ("simulate", "--port", "0", "--tenants", "2", "--users", str(users))
-        simulator = stack.enter_context(started(*simulate, environment=plain, read=True))
-        facts = json.loads(simulator.stdout.readline() if simulator.stdout else "")
+    def start(self) -> Bench:
+        """Start both; the simulated directories are made before anything is timed."""
+        folder = self.stack.enter_context(tempfile.TemporaryDirectory(prefix="rollcall-bench-"))
+        plain = {**os.environ, "ROLLCALL_DATA_DIR": folder, "ROLLCALL_DATABASE_URL": self.database_url}
+        words = ("simulate", "--port", "0", "--tenants", str(self.tenants), "--users", str(self.users))
+        self.simulator = self.stack.enter_context(started(*words, environment=plain, read=True))
+        self.facts = json.loads(self.simulator.stdout.readline())
         environment = {
             **plain,
-            "MICROSOFT_CLIENT_ID": facts["client_id"],
-            "MICROSOFT_CLIENT_SECRET": facts["client_secret"],
-            "MICROSOFT_LOGIN_URL": facts["login_url"],
-            "MICROSOFT_GRAPH_URL": facts["graph_url"],
-            "REQUESTS_CA_BUNDLE": facts["ca_bundle"],
+            "MICROSOFT_CLIENT_ID": self.facts["client_id"],
+            "MICROSOFT_CLIENT_SECRET": self.facts["client_secret"],
+            "MICROSOFT_LOGIN_URL": self.facts["login_url"],
+            "MICROSOFT_GRAPH_URL": self.facts["graph_url"],
+            "REQUESTS_CA_BUNDLE": self.facts["ca_bundle"],
+            "ROLLCALL_SCHEDULER": "off",
         }
         subprocess.run([PROGRAM, "db", "upgrade"], env=environment, check=True, stdout=subprocess.DEVNULL)
         create = [PROGRAM, "token", "create", "bench", "--role", "administrator"]
         answer = subprocess.run(create, env=environment, check=True, capture_output=True, text=True)
         port = free_port()
-        portal = stack.enter_context(started("serve", "--port", str(port), environment=environment))
+        self.portal = self.stack.enter_context(started("serve", "--port", str(port), environment=environment))
         base = f"http://127.0.0.1:{port}"
-        wait_until_ready(base)
-        api = Api(base, answer.stdout.strip().splitlines()[-1])
+        for _ in range(600):
+            try:
+                with urllib.request.urlopen(f"{base}/readyz", timeout=5):  # noqa: S310
+                    break
+            except OSError:
+                time.sleep(0.1)
+        self.api = Api(base, answer.stdout.strip().splitlines()[-1])
+        return self
 
-        everybody = {name: {"all": True, "values": []} for name in SECTIONS}
-        plain_sync = mapped(api, "Bench", facts["tenant_ids"][0])
-        api.call("GET", f"{plain_sync}/options")  # as the pop-up does; for both, so that they compare
-        first = report("first sync", *enable(api, plain_sync, everybody))
+    def control(self, command: str, **arguments: Any) -> Any:
+        """Change the simulated world."""
+        request = urllib.request.Request(  # noqa: S310  loopback
+            f"{self.facts['control_url']}/{command}",
+            data=json.dumps(arguments).encode(),
+            headers={"X-Control-Token": self.facts["control_token"], "Content-Type": "application/json"},
+        )
+        context = ssl.create_default_context(cafile=self.facts["ca_file"])
+        with urllib.request.urlopen(request, timeout=600, context=context) as answer:  # noqa: S310
+            return json.loads(answer.read())["result"]
+
+    def connect(self, directory_id: str, name: str) -> str:
+        """Connect a tenant without its first read being timed with a sync's; gives the path of the Organization."""
+        tenant = self.api.call("POST", "/microsoft-tenants", {"directory_id": directory_id})
+        organization = self.api.call("POST", "/organizations", {"name": name})
+        mapping = {"microsoft_tenant_id": tenant["id"]}
+        self.api.call("PUT", f"/tenants/{organization['tenant_id']}/microsoft-tenant", mapping)
+        return f"/organizations/{organization['id']}"
+
+    def enable(self, path: str, filters: dict[str, Any]) -> dict[str, Any]:
+        """Enable a User Sync; gives its first run once it is over."""
+        body = {"filters": filters, "add_disabled_accounts": True, "only_licensed": False}
+        return self.api.finished_run(self.api.call("PUT", f"{path}/user-sync", body)["last_run"]["id"])
+
+    def sync_now(self, path: str) -> tuple[dict[str, Any], float, float]:
+        """One more run; gives it, its seconds and the portal's CPU seconds."""
+        before, began = cpu_seconds(self.portal.pid), time.monotonic()
+        run = self.api.finished_run(self.api.call("POST", f"{path}/user-sync/runs")["id"])
+        return run, time.monotonic() - began, cpu_seconds(self.portal.pid) - before
+
+
+# -- figures ---------------------------------------------------------------------------------------------------------
+
+
+def floor(bench: Bench, directory_id: str) -> float:
+    """Seconds to read everybody over TLS as the portal does, parse, and insert once into SQLite, one commit a page."""
+    facts = bench.facts
+    session = requests.Session()
+    session.verify = facts["ca_file"]
+    token = session.post(
+        f"{facts['login_url']}/{directory_id}/oauth2/v2.0/token",
+        data={
+            "grant_type": "client_credentials",
+            "client_id": facts["client_id"],
+            "client_secret": facts["client_secret"],
+            "scope": f"{facts['graph_url']}/.default",
+        },
+        timeout=60,
+    ).json()["access_token"]
+    from portal.graph.queries import USERS_DELTA
+
+    headers = {"Authorization": f"Bearer {token}", "Accept-Encoding": "gzip"}
+    with tempfile.TemporaryDirectory(prefix="rollcall-floor-") as folder:
+        database = sqlite3.connect(f"{folder}/floor.db")
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=NORMAL")
+        columns = ", ".join(f"c{n}" for n in range(25))
+        database.execute(f"CREATE TABLE people (id TEXT PRIMARY KEY, {columns})")
+        places = ", ".join("?" * 26)
+        link, began = f"{facts['graph_url']}/v1.0{USERS_DELTA}", time.monotonic()
+        while link:
+            page = orjson.loads(session.get(link, headers=headers, timeout=120).content)
+            rows = []
+            for item in page["value"]:
+                values = [v if isinstance(v, str) else orjson.dumps(v).decode() for v in item.values()]
+                rows.append((item["id"], *(values + [""] * 25)[:25]))
+            with database:
+                database.executemany(f"INSERT OR REPLACE INTO people VALUES ({places})", rows)  # noqa: S608
+            link = page.get("@odata.nextLink")
+        seconds = time.monotonic() - began
+        database.close()
+    return seconds
+
+
+def page_times(bench: Bench, path: str, while_true: Callable[[], bool], at_least: int = 30) -> list[float]:
+    """How long the list of End Users takes, again and again, as a page of 50."""
+    found: list[float] = []
+    while while_true() or len(found) < at_least:
         began = time.monotonic()
-        run = api.finished_run(api.call("POST", f"{plain_sync}/runs")["id"])
-        report("nothing new", run, time.monotonic() - began)
-        group_sync = mapped(api, "Bench by Group", facts["tenant_ids"][1])
-        offered = [group["value"] for group in api.call("GET", f"{group_sync}/options")["group"] if group["value"]]
-        by_group = {**everybody, "group": {"all": False, "values": offered}}
-        grouped = report(f"first sync by {len(offered)} groups", *enable(api, group_sync, by_group))
-        print(f"a person by Group takes {first / grouped:.2f} times as long; the bar is 1.5")
-        print(f"memory of the portal at most {megabytes(portal)} MB")
+        bench.api.call("GET", f"{path}/end-users?per_page=50&page=1&sort=name")
+        found.append(time.monotonic() - began)
+        time.sleep(0.02)
+    return found
 
 
-def mapped(api: Api, name: str, directory_id: str) -> str:
-    """Connect a Microsoft tenant, map it to a new Organization's Tenant; gives the path of its User Sync."""
-    tenant = api.call("POST", "/microsoft-tenants", {"directory_id": directory_id})
-    organization = api.call("POST", "/organizations", {"name": name})
-    mapping = {"microsoft_tenant_id": tenant["id"]}
-    api.call("PUT", f"/tenants/{organization['tenant_id']}/microsoft-tenant", mapping)
-    return f"/organizations/{organization['id']}/user-sync"
+def p95(values: list[float]) -> float:
+    """The 95th percentile."""
+    return sorted(values)[max(0, math.ceil(len(values) * 0.95) - 1)]
 
 
-def enable(api: Api, sync: str, filters: dict[str, Any]) -> tuple[dict[str, Any], float]:
-    """Set up a User Sync; gives its first run and the seconds from the click to its end."""
+def measure(users: int, database_url: str) -> dict[str, float]:
+    """All figures of one size on one database."""
+    with ExitStack() as stack:
+        bench = Bench(users, database_url, stack).start()
+        bench.control("delta_page_size", size=999)
+        plain, grouped = bench.facts["tenant_ids"][:2]
+        for tenant in (plain, grouped):
+            bench.control("users", tenant=tenant)  # makes the directory
+        figures: dict[str, float] = {"floor_seconds": floor(bench, plain)}
+        floor_seconds = figures["floor_seconds"]
+
+        before = cpu_seconds(bench.portal.pid)
+        began = time.monotonic()
+        path = bench.connect(plain, "Plain")
+        during: list[float] = []
+        done = threading.Event()
+        watcher = threading.Thread(
+            target=lambda: during.extend(page_times(bench, path, lambda: not done.is_set(), 1))
+        )
+        watcher.start()
+        run = bench.enable(path, EVERYBODY)
+        figures["first_seconds"] = time.monotonic() - began
+        done.set()
+        watcher.join()
+        figures["first_cpu_seconds"] = cpu_seconds(bench.portal.pid) - before
+        figures["first_to_floor"] = figures["first_seconds"] / floor_seconds
+        figures["people"] = run["counts"]["read"]
+        figures["peak_megabytes"] = peak_megabytes(bench.portal.pid)
+        idle = page_times(bench, path, lambda: False)
+        figures["page_p95_idle_ms"], figures["page_p95_during_ms"] = p95(idle) * 1000, p95(during) * 1000
+        figures["page_p95_during_to_idle"] = p95(during) / p95(idle)
+
+        bench.sync_now(path)
+        quiet = [bench.sync_now(path) for _ in range(3)]
+        figures["unchanged_seconds"] = statistics.median(seconds for _, seconds, _ in quiet)
+        figures["unchanged_cpu_seconds"] = statistics.median(cpu for _, _, cpu in quiet)
+        figures["unchanged_requests"] = max(run["graph_requests"] for run, _, _ in quiet)
+        figures["first_to_unchanged_at_least"] = figures["first_seconds"] / figures["unchanged_seconds"]
+
+        listed = bench.control("users", tenant=plain)
+        for user in listed[: max(1, len(listed) // 100)]:
+            bench.control(
+                "patch_user", tenant=plain, user=user["id"], props={"jobTitle": "Changed by the bench"}
+            )
+        run, seconds, _cpu = bench.sync_now(path)
+        figures["changed_people"] = run["counts"]["updated"]
+        figures["changed_seconds"], figures["changed_to_floor"] = seconds, seconds / floor_seconds
+
+        began = time.monotonic()
+        body = {"filters": EVERYBODY, "add_disabled_accounts": False, "only_licensed": False}
+        bench.api.call("POST", f"{path}/user-sync/preview", body)
+        figures["preview_seconds"] = time.monotonic() - began
+
+        began = time.monotonic()
+        other = bench.connect(grouped, "Grouped")
+        offered = [
+            g["value"] for g in bench.api.call("GET", f"{other}/user-sync/options")["group"] if g["value"]
+        ]
+        chosen = {**EVERYBODY, "group": {"all": False, "values": [*offered[:NESTED_GROUPS], ""]}}
+        bench.enable(other, chosen)
+        figures["groups_seconds"] = time.monotonic() - began
+        figures["groups_to_plain"] = figures["groups_seconds"] / figures["first_seconds"]
+        return figures
+
+
+def sweep(database_url: str) -> dict[str, float]:
+    """One round over many tenants in which nothing changed, each answer of Graph taking a while."""
+    with ExitStack() as stack:
+        bench = Bench(SWEPT_USERS, database_url, stack, tenants=SWEPT_TENANTS).start()
+        paths = [bench.connect(one, f"Customer {n}") for n, one in enumerate(bench.facts["tenant_ids"])]
+        for path in paths:
+            bench.enable(path, EVERYBODY)
+        for path in paths:
+            bench.sync_now(path)
+        bench.control("fault", kind="slow", times=None, options={"seconds": SWEEP_LATENCY})
+        before, began = cpu_seconds(bench.portal.pid), time.monotonic()
+        runs = [bench.api.call("POST", f"{path}/user-sync/runs")["id"] for path in paths]
+        for run in runs:
+            bench.api.finished_run(run)
+        return {
+            "sweep_tenants": len(paths),
+            "sweep_seconds": time.monotonic() - began,
+            "sweep_cpu_seconds": cpu_seconds(bench.portal.pid) - before,
+        }
+
+
+def ring(people: int = 2_000) -> dict[str, float]:
+    """Deciding alone, for people who all swap addresses."""
+    from portal.engine.plan import plan
+    from portal.engine.records import EndUserKeys, FilterSpec, HoldRule, PersonKeys, Snapshot
+
+    persons = tuple(
+        PersonKeys(
+            f"u{n}", "present", f"p{(n + 1) % people}@x.example", (), "x.example", "Member", "", "", True, None, "",
+            False, False, False, "new",
+        )
+        for n in range(people)
+    )  # fmt: skip
+    rows = [
+        EndUserKeys(f"e{n}", f"p{n}@x.example", f"u{n}", False, False, True, "", "old", ())
+        for n in range(people)
+    ]
+    shot = Snapshot("o", "m", FilterSpec(), persons, rows)
     began = time.monotonic()
-    body = {"filters": filters, "add_disabled_accounts": True, "only_licensed": False}
-    run = api.finished_run(api.call("PUT", sync, body)["last_run"]["id"])
-    return run, time.monotonic() - began
+    found = plan(shot, is_initial=False, rule=HoldRule(), dismissed=frozenset())
+    seconds = time.monotonic() - began
+    if len(found.assignments) != people:
+        raise RuntimeError("the ring is not decided as one")
+    return {"ring_people": people, "ring_seconds": seconds}
 
 
-def report(name: str, run: dict[str, Any], seconds: float) -> float:
-    """Print one line about a run and give people read per second.
+# -- the whole -------------------------------------------------------------------------------------------------------
 
-    Raises RuntimeError when it did not succeed: its time would mean nothing.
-    """
-    if run["status"] != "succeeded":
-        raise RuntimeError(f"{name}: the run is {run['status']}: {run['error']}")
-    counts = run["counts"]
-    speed: float = counts["read"] / seconds
-    print(
-        f"{name}: {seconds:.1f} s, {speed:,.0f} people a second "
-        f"({counts['read']:,} read, {counts['created']:,} created, {run['graph_requests']} requests)",
-        flush=True,
-    )
-    return speed
+
+def report(title: str, figures: dict[str, float]) -> None:
+    """Print figures, each with its bar where it has one."""
+    print(f"\n{title}")
+    for name, value in figures.items():
+        bar = BARS.get(name)
+        told = ""
+        if bar is not None:
+            is_met = value >= bar if name.endswith("at_least") else value <= bar
+            told = f"   bar {bar:g}{'' if is_met else '   MISSED'}"
+        print(f"  {name:32} {value:12,.3f}{told}", flush=True)
 
 
 def main() -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(description="Time a first sync and a second one.")
-    parser.add_argument("--users", type=int, default=20_000)
-    try:
-        measure(parser.parse_args().users)
-    except (RuntimeError, subprocess.CalledProcessError) as problem:
-        print(f"bench: {problem}", file=sys.stderr)
-        return 1
+    parser = argparse.ArgumentParser(description="Measure the engine against a floor of the same run.")
+    parser.add_argument("--sizes", default="1000,10000,100000")
+    parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
+    parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench.json")
+    parser.add_argument("--no-sweep", action="store_true")
+    asked = parser.parse_args()
+    sizes = [int(size) for size in asked.sizes.split(",")]
+    if os.environ.get("BENCH") == "full":
+        sizes.append(500_000)
+    found: dict[str, Any] = {"machine": {"cores": os.cpu_count(), "python": sys.version.split()[0]}}
+    found["ring"] = ring()
+    report("plan", found["ring"])
+    with ExitStack() as stack:
+        urls = {"sqlite": lambda: ""}
+        if asked.database != "sqlite":
+            from tests.postgres import running_server
+
+            server = stack.enter_context(running_server())
+            urls["postgresql"] = server.create_database
+        if asked.database == "postgresql":
+            del urls["sqlite"]
+        for database, new_url in urls.items():
+            of_size = {}
+            for size in sizes:
+                of_size[size] = measure(size, new_url())
+                report(f"{database}, {size:,} people", of_size[size])
+            if len(sizes) > 1:
+                small, large = of_size[sizes[-2]], of_size[sizes[-1]]
+                times = large["first_seconds"] / small["first_seconds"]
+                growth = {"growth_exponent": math.log(times) / math.log(large["people"] / small["people"])}
+                report(f"{database}, growth from {sizes[-2]:,} to {sizes[-1]:,}", growth)
+                found[f"{database} growth"] = growth
+            found[database] = of_size
+            if not asked.no_sweep:
+                found[f"{database} sweep"] = sweep(new_url())
+                report(f"{database}, one sweep", found[f"{database} sweep"])
+    asked.json.parent.mkdir(parents=True, exist_ok=True)
+    asked.json.write_text(json.dumps(found, indent=2), encoding="utf-8")
+    print(f"\nwritten to {asked.json}")
     return 0
 
 
