@@ -34,6 +34,8 @@ SENTENCES: dict[Reason, str] = {
     Reason.DISABLED_NOT_ADDED: "Skipped: disabled in Microsoft, and disabled accounts are not added.",
     Reason.UNLICENSED_NOT_ADDED: "Skipped: no Microsoft license, and only licensed people are added.",
     Reason.NEVER_SYNC: "Skipped: on the never-sync list.",
+    Reason.AGENT: "Skipped: an AI agent, not a person.",
+    Reason.HELD: "Not applied yet: waits until an administrator applies or dismisses it.",
     Reason.DISMISSED: "Held back before, and an administrator dismissed it: left as it is until Microsoft says something else.",
     Reason.BAD_RECORD: "Skipped: Microsoft's record cannot be used.",
     Reason.EMAIL_LINKED_TO_OTHER: "The End User with this email is linked to another Microsoft account that still exists. Nothing was changed.",

@@ -1,0 +1,76 @@
+"""What a run is to do, decided once: classify → assign → addresses → guard, and then one person at a time. Pure.
+
+``plan`` answers *who* for a whole Organization, from keys; ``decide`` answers *what* for one person, from full records. Both
+take and give frozen values. Preview, "Why?", the approved plan and the run call these same functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from operator import attrgetter
+
+from portal.engine.plan.assign import assign
+from portal.engine.plan.classify import classify
+from portal.engine.plan.counts import Tally, count
+from portal.engine.plan.decide import decide
+from portal.engine.plan.guard import guard, hold_key, hold_kind, waive
+from portal.engine.plan.keys import Fingerprint, applied_key, conflict_key
+from portal.engine.records import Assignment, HoldKind, HoldRule, Plan, Snapshot
+
+__all__ = (
+    "Fingerprint",
+    "Tally",
+    "applied_key",
+    "conflict_key",
+    "count",
+    "decide",
+    "hold_key",
+    "hold_kind",
+    "plan",
+)
+
+
+def plan(
+    snapshot: Snapshot,
+    *,
+    is_initial: bool,
+    rule: HoldRule = HoldRule(),
+    dismissed: frozenset[str] = frozenset(),
+    always: Collection[str] = (),
+) -> Plan:
+    """Return who goes with whom, who is marked and who waits, for one Organization.
+
+    dismissed: hold keys settled with "dismiss" (G1). always: object ids that get an Assignment also when there is nothing to
+    do or tell about them ("Why?"). Everything else that matters is in ``snapshot``.
+    """
+    known = classify(snapshot, always)
+    assigned, silent = assign(snapshot, known, always=always)
+    everybody = (*known.decided, *assigned)
+    verdict = guard(everybody, linked=known.linked, is_initial=is_initial, rule=rule, dismissed=dismissed)
+    if HoldKind.DISABLE in verdict.kinds and not verdict.held.isdisjoint(
+        p.object_id for p, _ in known.moving
+    ):
+        # Who is held keeps the address, so who was to get that one clashes now.
+        held = {a.object_id: a for a in everybody if a.object_id in verdict.held}
+        assigned, silent = assign(snapshot, known, always=always, staying=held.keys())
+        everybody = (*known.decided, *(held.get(a.object_id, a) for a in assigned))
+    return Plan(
+        assignments=tuple(
+            sorted((_settled(a, verdict.held, dismissed) for a in everybody), key=attrgetter("object_id"))
+        ),
+        unchanged=known.unchanged + silent,
+        out_of_scope=known.out_of_scope,
+        linked=known.linked,
+        leaving=known.leaving,
+        held=verdict.kinds,
+        over=verdict.over,
+        is_complete=snapshot.is_complete,
+        has_deleted_groups=bool(snapshot.deleted_groups),
+    )
+
+
+def _settled(assignment: Assignment, held: frozenset[str], dismissed: frozenset[str]) -> Assignment:
+    if assignment.object_id in held:
+        return replace(assignment, is_held=True)
+    return waive(assignment, dismissed)
