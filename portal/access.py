@@ -22,9 +22,6 @@ Model = TypeVar("Model", bound=Base)
 PUBLIC = "public"
 """The permission of routes that need no sign-in."""
 
-NOBODY = "not signed in"
-"""The actor of events before a sign-in, failed ones above all: from where is known, who is not (O4)."""
-
 
 class NotSignedIn(PortalError):
     """Nobody is signed in, or the token is not known (401)."""
@@ -91,7 +88,7 @@ def enforce(app: Flask) -> None:
         raise RuntimeError(f"route {request.endpoint} names no permission: add @requires(...) or @public")
     who = principal()
     source = "api" if request.path.startswith("/api/") else "page"
-    name, source = (who.name, who.source) if who is not None else (NOBODY, source)
+    name, source = (who.name, who.source) if who is not None else (audit.NOBODY, source)
     audit.set_actor(audit.Actor(name, source, request.remote_addr or ""))
     if needed == PUBLIC:
         return
