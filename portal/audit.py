@@ -76,8 +76,10 @@ EVENTS: dict[str, frozenset[str]] = {
     "user_sync_edited": frozenset({"organization"}),
     "user_sync_enabled": frozenset({"organization"}),
     # the portal
-    "backup_made": frozenset(),
-    "backup_restored": frozenset(),
+    "audit_log_pruned": frozenset({"count", "through"}),
+    "backup_made": frozenset({"rows", "bytes"}),
+    "backup_restored": frozenset({"rows", "replaced_head"}),
+    "exported": frozenset({"what", "rows", "bytes"}),
     "notifications_changed": frozenset({"changes"}),
     "secrets_rotated": frozenset({"count"}),
     "settings_changed": frozenset({"changes"}),

@@ -85,7 +85,13 @@ def delete_asset(asset_id: str) -> Response:
 def export_assets(organization_id: str) -> Response:
     """CSV of exactly what is filtered."""
     organization = load(Organization, organization_id, "Organization")
-    return csv_http.download(service.export(organization, asked(service.SPEC)), "assets")
+    return csv_http.download(
+        service.export(organization, asked(service.SPEC)),
+        "assets",
+        what="assets",
+        object_type="organization",
+        object_id=organization.id,
+    )
 
 
 @bp.post("/organizations/<organization_id>/assets/import")

@@ -88,7 +88,13 @@ def delete_end_user(end_user_id: str) -> Response:
 def export_end_users(organization_id: str) -> Response:
     """CSV of exactly what is filtered."""
     organization = load(Organization, organization_id, "Organization")
-    return csv_http.download(service.export(organization, asked(service.SPEC)), "end-users")
+    return csv_http.download(
+        service.export(organization, asked(service.SPEC)),
+        "end-users",
+        what="end_users",
+        object_type="organization",
+        object_id=organization.id,
+    )
 
 
 @bp.post("/organizations/<organization_id>/end-users/import")

@@ -59,7 +59,13 @@ def export(organization_id: str) -> Response:
     """CSV of exactly what is filtered."""
     organization = load(Organization, organization_id, "Organization")
     asked = parse(request.args, service.SPEC, strict=False)
-    return csv_http.download(service.export(organization, asked), "assets")
+    return csv_http.download(
+        service.export(organization, asked),
+        "assets",
+        what="assets",
+        object_type="organization",
+        object_id=organization.id,
+    )
 
 
 @bp.route("/organizations/<organization_id>/assets/import", methods=["GET", "POST"])

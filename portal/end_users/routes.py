@@ -74,7 +74,13 @@ def index(organization_id: str) -> Response:
 def export(organization_id: str) -> Response:
     """CSV of exactly what is filtered."""
     organization = load(Organization, organization_id, "Organization")
-    return csv_http.download(service.export(organization, _asked()), "end-users")
+    return csv_http.download(
+        service.export(organization, _asked()),
+        "end-users",
+        what="end_users",
+        object_type="organization",
+        object_id=organization.id,
+    )
 
 
 @bp.post("/organizations/<organization_id>/end-users.csv")
@@ -84,11 +90,23 @@ def export_checked(organization_id: str) -> Response:
     organization = load(Organization, organization_id, "Organization")
     asked = _listed()
     if request.form.get("all_filtered"):
-        return csv_http.download(service.export(organization, asked), "end-users")
+        return csv_http.download(
+            service.export(organization, asked),
+            "end-users",
+            what="end_users",
+            object_type="organization",
+            object_id=organization.id,
+        )
     ids = _checked()
     if len(ids) > MAX_PER_PAGE:
         raise Invalid({"id": [f"At most {MAX_PER_PAGE}; “Select all” exports more."]})
-    return csv_http.download(service.export(organization, asked, ids), "end-users")
+    return csv_http.download(
+        service.export(organization, asked, ids),
+        "end-users",
+        what="end_users",
+        object_type="organization",
+        object_id=organization.id,
+    )
 
 
 @bp.route("/organizations/<organization_id>/end-users/import", methods=["GET", "POST"])

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from portal import audit, database
+from portal import audit, backup, database
 from portal.evidence import chain
 from portal.evidence.chain import Mark
 from portal.evidence.check import verify_database
@@ -203,3 +203,25 @@ def test_a_bulk_of_events_takes_as_many_statements_as_one(engine, count):
     del seen[:]
     write(engine, *map(str, range(count)))
     assert len(seen) == 4 + (engine.dialect.name == "sqlite")  # BEGIN IMMEDIATE
+
+
+@pytest.mark.postgres
+def test_a_backup_keeps_the_chain_on_its_way_to_the_other_database_and_back(tmp_path, postgres_url):
+    engines = [tune_engine(sa.create_engine(f"sqlite:///{tmp_path}/x.db")), sa.create_engine(postgres_url)]
+    for one in engines:
+        database.upgrade(one)
+    here, there = engines
+    write(here, "Fabrikam", "Ärzte „Nord“ \U0001f600")
+    write(there, "goes")
+    gone = verify_database(there).head
+    backup.backup(here, tmp_path / "file")
+    backup.restore(there, tmp_path / "file")
+    assert (verify_database(there).problem, verify_database(there).events) == (None, 3)  # and "backup_restored"
+    with Session(there) as session:
+        told = session.scalars(sa.select(AuditEvent).order_by(AuditEvent.number)).all()[-1]
+    assert (told.action, told.detail) == ("backup_restored", {"rows": 3, "replaced_head": str(gone)})
+    backup.backup(there, tmp_path / "file")
+    backup.restore(here, tmp_path / "file")
+    assert (verify_database(here).problem, verify_database(here).events) == (None, 4)
+    for one in engines:
+        one.dispose()
