@@ -65,8 +65,9 @@ def get_asset(asset_id: str) -> Response:
 @requires(Role.TECHNICIAN)
 def change_asset(asset_id: str) -> Response:
     """Change an Asset."""
-    row = load(Asset, asset_id, "Asset")
-    service.change(row, body(AssetChange).given())
+    given = body(AssetChange).given()
+    row = load(Asset, asset_id, "Asset", locked=True)
+    service.change(row, given)
     db.session.commit()
     return answer(service.to_document(row))
 

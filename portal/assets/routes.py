@@ -92,13 +92,8 @@ def new(organization_id: str) -> Response:
     organization = load(Organization, organization_id, "Organization")
     form = _form(organization)
     if form.submitted():
-        try:
-            if form.made(Asset) is None:
-                service.create(organization, _values(form), row_id=form.made_id())
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-        else:
+        row = form.make(Asset, lambda row_id: service.create(organization, _values(form), row_id=row_id))
+        if row is not None:
             db.session.commit()
             return web.respond(redirect=url_for(".index", organization_id=organization_id))
     return _page(load(Organization, organization_id, "Organization"), form, None)
@@ -115,6 +110,7 @@ def edit(asset_id: str) -> Response:
     if form.submitted():
         try:
             values = _values(form)
+            row = load(Asset, asset_id, "Asset", locked=True)
             service.change(row, {name: values[name] for name in form.edited(*values)})
         except Invalid as error:
             db.session.rollback()

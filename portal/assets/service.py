@@ -14,6 +14,7 @@ from portal.engine.devices import normalize_mac
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.listing import Listing, ListSpec, contains_text, fetch, order
+from portal.locks import lock
 from portal.models import Asset, AssetMac, AssetReport, EndUser, Organization
 from portal.text import email_key, text_key
 
@@ -72,7 +73,8 @@ def change(row: Asset, values: Mapping[str, Any]) -> None:
 
 
 def remove(row: Asset) -> None:
-    """Delete an Asset."""
+    """Delete an Asset. Raises NotFound when it is gone already."""
+    lock(db.session(), Asset, row.id)
     audit.record(db.session(), "asset_deleted", object_type="asset", object_id=row.id, name=row.name)
     db.session.delete(row)
     db.session.flush()

@@ -134,12 +134,8 @@ def new(organization_id: str) -> Response:
     organization = load(Organization, organization_id, "Organization")
     form = EndUserForm()
     if form.submitted():
-        try:
-            row = form.made(EndUser) or service.create(organization.id, form.values(), row_id=form.made_id())
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-        else:
+        row = form.make(EndUser, lambda row_id: service.create(organization_id, form.values(), row_id=row_id))
+        if row is not None:
             db.session.commit()
             return web.respond(redirect=url_for(".detail", end_user_id=row.id))
     organization = load(Organization, organization_id, "Organization")
@@ -189,6 +185,7 @@ def detail(end_user_id: str) -> Response:
         form = EndUserForm()
         opened_on = request.form.get("opened_on", "")
         if form.submitted():
+            row = load(EndUser, end_user_id, "End User", locked=True)
             try:
                 service.change(row, service.own_changes(row, form.values(), opened_on))
             except Invalid as error:

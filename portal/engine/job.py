@@ -198,7 +198,7 @@ class Job:
         ]
         counts = asdict(count(apply, waiting))
         with write_session(self.turn.sessions) as session:
-            self._still_ours(session)
+            self._still_ours(session, until_commit=True)
             self._hold(session, held, target, now)
             writer.close_conflicts(
                 session,
@@ -237,11 +237,13 @@ class Job:
     ) -> None:
         """G1: what waits is kept with the whole decision; an older hold of this Organization is replaced."""
         for older in session.scalars(
-            select(SyncRun).where(
+            select(SyncRun)
+            .where(
                 SyncRun.organization_id == self.organization_id,
                 SyncRun.status == "held",
                 SyncRun.id != self.run_id,
             )
+            .with_for_update(key_share=True)  # somebody may decide about it in this moment
         ):
             if older.held and older.held.get("state") == "waiting":
                 older.held = {**older.held, "state": "dismissed", "replaced_by": self.run_id}
@@ -343,14 +345,15 @@ class Job:
                 )
             return found
 
-    def _still_ours(self, session: Session) -> None:
-        """Before each chunk: the lease is ours and the switch stands (L5)."""
+    def _still_ours(self, session: Session, *, until_commit: bool = False) -> None:
+        """Before each chunk: the lease is ours and the switch stands (L5); with ``until_commit`` it stays as it is."""
         self.turn.beat(session)
-        sync = session.execute(
-            select(UserSync.enabled, UserSync.generation).where(
-                UserSync.organization_id == self.organization_id
-            )
-        ).one_or_none()
+        switch = select(UserSync.enabled, UserSync.generation).where(
+            UserSync.organization_id == self.organization_id
+        )
+        if until_commit:
+            switch = switch.with_for_update(key_share=True)
+        sync = session.execute(switch).one_or_none()
         if sync is None or not sync.enabled or sync.generation != self.generation:
             raise Cancelled
 
