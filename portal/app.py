@@ -65,7 +65,7 @@ def build(settings: Settings | None = None) -> Flask:
     """Build the WSGI app. Raises ConfigError for settings that cannot be used. Starts nothing."""
     settings = settings or load()
     keys = settings.signing_keys()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    settings.keep_data_dir()
     app = Portal("portal", root_path=str(ROOT), template_folder="templates", static_folder="static")
     app.config.update(
         SECRET_KEY=keys[0],

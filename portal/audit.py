@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from portal import addresses
 from portal.clock import utcnow
 from portal.evidence import chain
 from portal.models.base import new_id
@@ -95,8 +95,6 @@ class Actor:
     ip: str = ""
 
 
-# With a dot in the domain: "P@ssw0rd" is no address.
-_ADDRESS = re.compile(r"[^@\s<>\"\x00-\x1f]+@(?:[\w-]+\.)+[^\W\d_][\w-]+")
 SYNC = Actor("Rollcall", "sync")
 NOBODY = "not signed in"
 """The actor of events before a sign-in, failed ones above all: from where is known, who is not."""
@@ -151,6 +149,6 @@ def record(
 
 def _without_typed_secrets(detail: dict[str, Any]) -> dict[str, Any]:
     """Keep what strangers typed into the address field only if it is an address: people type their passwords there."""
-    if "email" not in detail or _ADDRESS.fullmatch(str(detail["email"])):
+    if "email" not in detail or not addresses.problem(str(detail["email"])):
         return detail
     return detail | {"email": ""}

@@ -10,7 +10,6 @@ import base64
 import gzip
 import itertools
 import json
-import os
 import zlib
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -23,7 +22,7 @@ from sqlalchemy import Connection, DateTime, Engine, LargeBinary, MetaData, Tabl
 from sqlalchemy.exc import DatabaseError, OperationalError, StatementError
 from sqlalchemy.orm import Session
 
-from portal import audit, database
+from portal import audit, database, private
 from portal.errors import PortalError
 from portal.evidence import chain
 from portal.extensions import mark_write
@@ -41,9 +40,8 @@ def backup(engine: Engine, path: Path) -> int:
     partial = path.with_name(path.name + ".partial")
     rows = 0
     try:
-        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with (
-            os.fdopen(handle, "wb") as raw,
+            private.create(partial) as raw,
             gzip.open(raw, "wt", encoding="utf-8") as out,
             engine.connect() as source,
         ):
@@ -98,7 +96,7 @@ def _replace(engine: Engine, path: Path, revision: str) -> None:
         settings.attributes["connection"] = target
         present = MigrationContext.configure(target).get_current_revision()
         if target.dialect.name == "postgresql" and present is not None and database.is_known(present):
-            command.downgrade(settings, "base")  # takes along what no table holds, such as a trigger's function
+            command.downgrade(settings, "base")  # what no table holds goes too, such as a trigger's function
         found = MetaData()
         found.reflect(target)
         found.drop_all(target)

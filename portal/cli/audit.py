@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import click
 
 from portal import audit as events
-from portal import database
+from portal import database, private
 from portal.cli.context import answer, json_option, portal_app
 from portal.errors import PortalError
 from portal.evidence.chain import Mark
@@ -57,9 +56,8 @@ def export(file: Path, *, as_json: bool) -> None:
         found = audit_log.export(Listing())
         pieces = found.json() if file.suffix.lower() == ".json" else found.csv()
         try:
-            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as out:
-                out.writelines(pieces)
+            with private.create(file) as out:
+                out.writelines(piece.encode() for piece in pieces)
         except OSError as error:
             raise PortalError(f"Cannot write {file}: {error.strerror}.") from error
         session = db.session()

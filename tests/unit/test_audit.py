@@ -61,7 +61,6 @@ def test_O4_every_event_of_the_set_is_recorded_somewhere():
         ("hunter2 is my password", False),
         ("P@ssw0rd", False),
         ("P@ss w0rd.example", False),
-        ("x@y.1", False),
         ("a@b@c.example", False),
         ("", False),
     ],
