@@ -29,6 +29,7 @@ BLANKS = (
 )
 _UNSEEN = re.compile(f"[{UNSEEN}]+")
 _BLANKS = re.compile(f"[{BLANKS}]+")
+_NOTHING = re.compile(f"[{UNSEEN}{BLANKS}]*")
 _MAX_DOMAIN = 255  # characters; whatever is longer is no domain, and punycode would take long over it
 
 
@@ -74,6 +75,11 @@ def search_forms(word: str) -> tuple[str, ...]:
     if word.isascii() or not ("@" in word or "." in word):
         return (word,)
     return tuple(dict.fromkeys((word, email_key(word) if "@" in word else domain_key(word))))
+
+
+def is_blank(text: str) -> bool:
+    """Whether ``text`` shows nothing, so that its key is ""."""
+    return _NOTHING.fullmatch(text) is not None
 
 
 def seen(text: str) -> str:

@@ -30,7 +30,7 @@ from portal.models import (
     UserSync,
 )
 from portal.models.customers import refresh_search
-from portal.text import email_key, search_forms, text_key
+from portal.text import email_key, is_blank, search_forms, text_key
 
 SPEC = ListSpec(
     sorts={
@@ -81,10 +81,10 @@ def create(
 ) -> EndUser:
     """Create an End User. Raises Invalid, also when the e-mail belongs to another one here (M4)."""
     checked = _checked(values)
-    if not text_key(checked.get("display_name", "")):
+    if is_blank(checked.get("display_name", "")):
         names = " ".join(x for x in (checked.get("first_name", ""), checked.get("last_name", "")) if x)
         checked["display_name"] = names or checked.get("email", "")
-    if not text_key(checked["display_name"]):
+    if is_blank(checked["display_name"]):
         raise Invalid({"display_name": ["Enter a name or an email address."]})
     now = utcnow()
     row = EndUser(
@@ -113,7 +113,7 @@ def change(row: EndUser, values: Mapping[str, str]) -> bool:
     differing = {name: value for name, value in checked.items() if getattr(row, name) != value}
     locked = locked_fields(row)
     errors = {name: [locked[name]] for name in differing if name in locked}
-    if not text_key(differing.get("display_name", "-")):
+    if is_blank(differing.get("display_name", "-")):
         errors["display_name"] = ["Enter a name."]
     if errors:
         raise Invalid(errors)

@@ -64,7 +64,7 @@ def never_sync(
 ) -> SyncException:
     """Put a Microsoft user on the never-sync list. Raises Invalid. The caller commits."""
     lock(db.session(), Organization, organization.id)
-    object_id = object_id.strip().lower()
+    object_id = text_key(object_id)
     errors = _common(reason, expires_at)
     microsoft_tenant_id = organization.tenant.microsoft_tenant_id
     known = DirectoryUser.object_id == object_id, DirectoryUser.microsoft_tenant_id == microsoft_tenant_id

@@ -31,6 +31,7 @@ from portal.microsoft import gateway, service
 from portal.microsoft.gateway import Proof
 from portal.models import ConsentRequest, MicrosoftTenant
 from portal.runtime import runtime
+from portal.text import domain_key
 
 LIFE = timedelta(minutes=15)
 PATIENCE = timedelta(minutes=5)
@@ -42,7 +43,7 @@ def begin(*, directory_id: str, cloud: str, browser: str, redirect_uri: str, kno
     """The address of Microsoft's consent page. Raises Invalid, Refused. ``known``: the tenant is connected, this is a Reconnect."""
     if cloud not in CLOUDS:
         raise Invalid({"cloud": ["One of: " + ", ".join(CLOUDS) + "."]})
-    wanted = directory_id.strip().lower()
+    wanted = domain_key(directory_id)
     if wanted and not known:
         wanted = service.checked_directory(wanted, cloud)
     registration = service.registration_or_invalid(cloud)

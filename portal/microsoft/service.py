@@ -40,6 +40,7 @@ from portal.models import (
     UserSync,
 )
 from portal.runtime import runtime
+from portal.text import domain_key
 
 CONNECTED, NEEDS_ATTENTION = "connected", "needs_attention"
 SPEC = ListSpec(
@@ -100,7 +101,7 @@ def connect_releasing(directory_id: str, cloud: str = "global") -> MicrosoftTena
 
 def checked_directory(directory_id: str, cloud: str) -> str:
     """The directory as it is asked for. Raises Invalid when it cannot be one, Refused when it is connected already."""
-    wanted = directory_id.strip().lower()
+    wanted = domain_key(directory_id)
     errors: dict[str, list[str]] = {}
     if not (_GUID.fullmatch(wanted) or _DOMAIN.fullmatch(wanted)):
         errors["directory_id"] = [

@@ -22,6 +22,7 @@ from portal.errors import Invalid, NeedsAdmin, Refused
 from portal.graph.clouds import CLOUDS, DEFAULT
 from portal.microsoft import credentials, gateway
 from portal.models import Account, StoredSetting
+from portal.text import text_key
 
 KEY = "microsoft_sign_in"
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -50,7 +51,7 @@ def allow_tenants(
 
     Sessions of people whose tenant may sign in no more end, ``keep`` excepted: that of who says so.
     """
-    ids = [word.lower() for word in re.split(r"[\s,;]+", text) if word]
+    ids = [word for word in re.split("[ ,;]+", text_key(text)) if word]
     wrong = [word for word in ids if not _GUID.fullmatch(word)]
     if wrong:
         raise Invalid(

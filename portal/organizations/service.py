@@ -28,7 +28,7 @@ from portal.models import (
     Tenant,
     UserSync,
 )
-from portal.text import text_key
+from portal.text import is_blank, text_key
 
 SPEC = ListSpec(
     sorts={"name": (Organization.name_key,), "created_at": (Organization.created_at,)},
@@ -259,7 +259,7 @@ def refuse_while_syncing(row: Organization, what: str) -> None:
 def checked_name(name: str) -> str:
     """A usable name, trimmed. Raises Invalid on ``name``."""
     wanted = " ".join(name.split())
-    if not text_key(wanted):
+    if is_blank(wanted):
         raise Invalid({"name": ["Enter a name."]})
     if len(wanted) > MAX_NAME:
         raise Invalid({"name": [f"At most {MAX_NAME} characters."]})

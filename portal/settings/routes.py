@@ -27,6 +27,7 @@ from portal.microsoft_sign_in import service as microsoft_sign_in
 from portal.models import ACTIVE, Account, ApiToken, Invitation, Role, SyncRun
 from portal.runtime import runtime
 from portal.settings import audit_log, people, permissions
+from portal.text import text_key
 
 bp = Blueprint("settings", __name__, url_prefix="/settings")
 ROLES = [("administrator", "Administrator"), ("technician", "Technician"), ("read-only", "Read-only")]
@@ -134,7 +135,7 @@ def microsoft() -> Response:
             if (
                 text(form.secret)
                 or text(form.certificate)
-                or text(form.client_id).strip().lower() != shown.client_id
+                or text_key(text(form.client_id)) != shown.client_id
             ):
                 registration = microsoft_tenants.app_registration(cloud)
                 said = check.try_releasing(registration, cloud)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from portal.text import BLANKS, UNSEEN, domain_key, domain_of, email_key, search_forms, text_key
+from portal.text import BLANKS, UNSEEN, domain_key, domain_of, email_key, is_blank, search_forms, text_key
 
 KEYS = (text_key, email_key, domain_key)
 UNSEEN_LETTERS = "\u200b\u200c\u200d\u200e\u200f\u202a\u202e\u2066\u2069\u00ad\ufeff\u2060\x00\x07\ufe0f\U000e0041\ud800"
@@ -57,6 +57,7 @@ def test_S3_what_anybody_sees_apart_stays_apart(one, other):
 @pytest.mark.parametrize("text", ["", " ", "\u200b", "\ufeff \u00a0", "\u3164", "\x00\ud800"])
 def test_S3_what_shows_nothing_is_blank(text):
     assert [key(text) for key in KEYS] == ["", "", ""]
+    assert is_blank(text)
 
 
 @pytest.mark.parametrize(
@@ -117,6 +118,7 @@ def test_keys_never_raise_and_are_their_own_keys(text):
         assert key(found) == found
         assert not any(unicodedata.category(c) in {"Cc", "Cs"} for c in found)
         found.encode()  # can be stored
+    assert is_blank(text) == (text_key(text) == "")
 
 
 @MANY
