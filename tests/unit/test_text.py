@@ -96,6 +96,7 @@ def test_domains_that_differ_are_two():
         "@@ü",
         "a@ü＠b",
         "a@..ü..",
+        "a@" + "\u1e9b\u0323" * 128,  # folds to half as many letters
         "a@\u0301ü",
         "a@א1.example",
         "\ud800@\udfff\ud800",
@@ -105,7 +106,7 @@ def test_domains_that_differ_are_two():
 def test_a_domain_that_is_none_has_a_key_all_the_same(address):
     key = email_key(address)
     assert email_key(key) == key
-    assert len(address) > 255 or key.rpartition("@")[2].isascii()
+    assert len(address) > 250 or key.rpartition("@")[2].isascii()
 
 
 @MANY
