@@ -19,7 +19,7 @@ COPY migrations/ migrations/
 RUN .venv/bin/pip install --no-cache-dir --no-deps --no-index --no-build-isolation --editable .
 
 FROM python:3.13-slim
-RUN useradd --system --uid 10001 --create-home rollcall && install -d -o rollcall -g rollcall -m 0750 /data
+RUN useradd --system --uid 10001 --create-home rollcall && install -d -o rollcall -g rollcall -m 0700 /data
 WORKDIR /app
 COPY --from=build /app /app
 USER rollcall

@@ -14,6 +14,7 @@ from flask import Flask, g, request
 from portal import audit
 from portal.errors import Forbidden, NotFound, PortalError
 from portal.extensions import db
+from portal.locks import lock
 from portal.models import Base, Role
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -21,9 +22,6 @@ Model = TypeVar("Model", bound=Base)
 
 PUBLIC = "public"
 """The permission of routes that need no sign-in."""
-
-NOBODY = "not signed in"
-"""The actor of events before a sign-in, failed ones above all: from where is known, who is not (O4)."""
 
 
 class NotSignedIn(PortalError):
@@ -91,7 +89,7 @@ def enforce(app: Flask) -> None:
         raise RuntimeError(f"route {request.endpoint} names no permission: add @requires(...) or @public")
     who = principal()
     source = "api" if request.path.startswith("/api/") else "page"
-    name, source = (who.name, who.source) if who is not None else (NOBODY, source)
+    name, source = (who.name, who.source) if who is not None else (audit.NOBODY, source)
     audit.set_actor(audit.Actor(name, source, request.remote_addr or ""))
     if needed == PUBLIC:
         return
@@ -116,9 +114,14 @@ ROLE_NAMES = {
 }
 
 
-def load(model: type[Model], object_id: str, what: str) -> Model:
-    """Load one object or raise NotFound: ``load(Organization, id, "Organization")``."""
+def load(model: type[Model], object_id: str, what: str, *, locked: bool = False) -> Model:
+    """Load one object or raise NotFound: ``load(Organization, id, "Organization")``.
+
+    locked: keep it as it is until the request ends, where what is read decides what is written (``portal.locks``).
+    """
     is_possible = len(object_id) <= 64 and "\x00" not in object_id
+    if locked and is_possible:
+        return lock(db.session(), model, object_id, what)
     found = db.session.get(model, object_id) if is_possible else None
     if found is None:
         raise NotFound(f"There is no such {what}. It may have been deleted.")

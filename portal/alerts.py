@@ -32,11 +32,13 @@ def announce(runtime: Runtime) -> int:
             return 0
     with runtime.sessions() as session:
         mark_write(session)
-        sent = _sent(session)
+        row = session.get(StoredSetting, KEY, with_for_update=True)
+        sent = _keys(row)
         new = [notice for key, notice in present.items() if key not in sent]
         if set(present) != sent:
-            row = session.get(StoredSetting, KEY)
-            if row is None:
+            if (
+                row is None
+            ):  # of two processes that come to this, the second fails at its key and delivers nothing
                 row = StoredSetting(key=KEY, updated_at=now)
                 session.add(row)
             row.value, row.updated_at = {"keys": sorted(present)}, now
@@ -74,5 +76,8 @@ def expiring(session: Session, runtime: Runtime, now: datetime) -> dict[str, Not
 
 
 def _sent(session: Session) -> set[str]:
-    row = session.get(StoredSetting, KEY)
+    return _keys(session.get(StoredSetting, KEY))
+
+
+def _keys(row: StoredSetting | None) -> set[str]:
     return set() if row is None else set(row.value.get("keys", ()))

@@ -7,6 +7,7 @@ import importlib.util
 from pathlib import Path
 
 from flask import Flask, current_app, g, request
+from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import sessionmaker
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -15,6 +16,7 @@ from portal.auth.signed_in import init_login
 from portal.config import Settings, load
 from portal.crypto import SecretBox
 from portal.extensions import JSON_COLUMNS, csrf, db, tune_engine, writing
+from portal.locks import is_lost_race
 from portal.microsoft import gateway
 from portal.runtime import Runtime
 
@@ -41,12 +43,30 @@ FEATURES = (
 )
 
 
+class Portal(Flask):
+    """The WSGI app. A request that lost a race is made once more: it then answers to what the other one wrote.
+
+    Nothing of the first try is left, since its transaction was refused as a whole. An upload cannot be read twice.
+    """
+
+    def dispatch_request(self) -> ResponseReturnValue:
+        """Call the view of the present request."""
+        try:
+            return super().dispatch_request()
+        except Exception as error:
+            if not is_lost_race(error) or request.files:
+                raise
+            self.logger.info("action=once_more endpoint=%s", request.endpoint)
+            db.session.rollback()
+        return super().dispatch_request()
+
+
 def build(settings: Settings | None = None) -> Flask:
     """Build the WSGI app. Raises ConfigError for settings that cannot be used. Starts nothing."""
     settings = settings or load()
     keys = settings.signing_keys()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    app = Flask("portal", root_path=str(ROOT), template_folder="templates", static_folder="static")
+    settings.keep_data_dir()
+    app = Portal("portal", root_path=str(ROOT), template_folder="templates", static_folder="static")
     app.config.update(
         SECRET_KEY=keys[0],
         SECRET_KEY_FALLBACKS=keys[1:],

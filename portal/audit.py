@@ -7,8 +7,10 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from portal import addresses
 from portal.clock import utcnow
-from portal.models import AuditEvent
+from portal.evidence import chain
+from portal.models.base import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,8 +76,10 @@ EVENTS: dict[str, frozenset[str]] = {
     "user_sync_edited": frozenset({"organization"}),
     "user_sync_enabled": frozenset({"organization"}),
     # the portal
-    "backup_made": frozenset(),
-    "backup_restored": frozenset(),
+    "audit_log_pruned": frozenset({"count", "through"}),
+    "backup_made": frozenset({"rows", "bytes"}),
+    "backup_restored": frozenset({"rows", "replaced_head"}),
+    "exported": frozenset({"what", "rows", "bytes"}),
     "notifications_changed": frozenset({"changes"}),
     "secrets_rotated": frozenset({"count"}),
     "settings_changed": frozenset({"changes"}),
@@ -92,6 +96,8 @@ class Actor:
 
 
 SYNC = Actor("Rollcall", "sync")
+NOBODY = "not signed in"
+"""The actor of events before a sign-in, failed ones above all: from where is known, who is not."""
 _actor: ContextVar[Actor] = ContextVar("actor", default=SYNC)
 
 
@@ -118,22 +124,31 @@ def acting_as(actor: Actor) -> Iterator[None]:
 def record(
     session: Session, action: str, *, object_type: str = "", object_id: str = "", **detail: Any
 ) -> None:
-    """Write one event into ``session``; it is committed with the change it tells of.
+    """Have one event written with the commit of ``session``, and so with the change it tells of, or not at all.
 
     Raises KeyError for an unknown event and ValueError when the keys of ``detail`` are not exactly the event's.
     """
     if set(detail) != EVENTS[action]:
         raise ValueError(f"audit event {action} takes {sorted(EVENTS[action])}, not {sorted(detail)}")
     actor = current_actor()
-    session.add(
-        AuditEvent(
-            at=utcnow(),
-            actor=actor.name,
-            source=actor.source,
-            action=action,
-            object_type=object_type,
-            object_id=object_id,
-            detail=detail,
-            ip=actor.ip,
-        )
+    chain.append(
+        session,
+        {
+            "id": new_id(),
+            "at": utcnow(),
+            "actor": actor.name,
+            "source": actor.source,
+            "action": action,
+            "object_type": object_type,
+            "object_id": object_id,
+            "detail": _without_typed_secrets(detail) if actor.name == NOBODY and not object_id else detail,
+            "ip": actor.ip,
+        },
     )
+
+
+def _without_typed_secrets(detail: dict[str, Any]) -> dict[str, Any]:
+    """Keep what strangers typed into the address field only if it is an address: people type their passwords there."""
+    if "email" not in detail or not addresses.problem(str(detail["email"])):
+        return detail
+    return detail | {"email": ""}

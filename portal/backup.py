@@ -10,7 +10,6 @@ import base64
 import gzip
 import itertools
 import json
-import os
 import zlib
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -20,11 +19,12 @@ from typing import Any
 from alembic import command
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, DateTime, Engine, LargeBinary, MetaData, Table, insert, select
-from sqlalchemy.exc import OperationalError, StatementError
+from sqlalchemy.exc import DatabaseError, OperationalError, StatementError
 from sqlalchemy.orm import Session
 
-from portal import audit, database
+from portal import audit, database, private
 from portal.errors import PortalError
+from portal.evidence import chain
 from portal.extensions import mark_write
 
 FORMAT, VERSION = "rollcall-backup", 1
@@ -40,9 +40,8 @@ def backup(engine: Engine, path: Path) -> int:
     partial = path.with_name(path.name + ".partial")
     rows = 0
     try:
-        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with (
-            os.fdopen(handle, "wb") as raw,
+            private.create(partial) as raw,
             gzip.open(raw, "wt", encoding="utf-8") as out,
             engine.connect() as source,
         ):
@@ -68,7 +67,7 @@ def backup(engine: Engine, path: Path) -> int:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
-    _note(engine, "backup_made")
+    _note(engine, "backup_made", rows=rows, bytes=path.stat().st_size)
     return rows
 
 
@@ -78,13 +77,14 @@ def restore(engine: Engine, path: Path) -> int:
     Raises BackupError when the file is damaged or of a newer version; nothing is changed then.
     """
     revision, rows = _check(path)
+    replaced = _head(engine)
     try:
         _replace(engine, path, revision)
     except (KeyError, TypeError, ValueError, AttributeError, StatementError) as error:
         if isinstance(error, OperationalError):
             raise  # the database's trouble, not the file's
         raise _damaged(path) from error
-    _note(engine, "backup_restored")
+    _note(engine, "backup_restored", rows=rows, replaced_head=replaced)
     return rows
 
 
@@ -93,10 +93,13 @@ def _replace(engine: Engine, path: Path, revision: str) -> None:
     with engine.connect().execution_options(sqlite_write=True) as target, target.begin():
         if engine.dialect.name == "sqlite":
             target.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+        settings.attributes["connection"] = target
+        present = MigrationContext.configure(target).get_current_revision()
+        if target.dialect.name == "postgresql" and present is not None and database.is_known(present):
+            command.downgrade(settings, "base")  # what no table holds goes too, such as a trigger's function
         found = MetaData()
         found.reflect(target)
         found.drop_all(target)
-        settings.attributes["connection"] = target
         command.upgrade(settings, revision)
         tables = {table.name: table for table in _tables(target)}
         # Rows were written table by table, parents first; each chunk belongs to one table, so foreign keys hold.
@@ -107,12 +110,21 @@ def _replace(engine: Engine, path: Path, revision: str) -> None:
         command.upgrade(settings, "head")
 
 
-def _note(engine: Engine, action: str) -> None:
+def _note(engine: Engine, action: str, **detail: Any) -> None:
     """A copy of everything was taken, or put in place of everything (O4)."""
     with Session(engine) as session:
         mark_write(session)
-        audit.record(session, action)
+        audit.record(session, action, **detail)
         session.commit()
+
+
+def _head(engine: Engine) -> str:
+    """The end of the audit chain that a restore replaces by another: it is named in the new one."""
+    try:
+        with engine.connect() as connection:
+            return str(chain.ends(connection)[1])
+    except DatabaseError:  # restored into an older schema, which has no chain
+        return ""
 
 
 def _tables(connection: Connection) -> list[Table]:

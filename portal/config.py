@@ -25,6 +25,11 @@ from pydantic import (
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from portal.private import keep_file, keep_folder
+
+KEY_LENGTH, KEY_LETTERS = 32, 10
+"""A secret key has so many characters, and so many different ones: 16 random bytes in hexadecimal nearly always do."""
+
 
 class ConfigError(Exception):
     """An environment variable has a value that cannot be used; the message is one line and names it."""
@@ -150,13 +155,23 @@ class Settings(BaseModel):
         old = [key.strip() for key in self.old_secret_keys.get_secret_value().split(",") if key.strip()]
         return [given or self._stored_key(), *old]
 
+    def keep_data_dir(self) -> None:
+        """Make the data folder, for its owner only. Raises ConfigError when that cannot be."""
+        try:
+            keep_folder(self.data_dir)
+        except OSError as error:
+            raise ConfigError(
+                f"ROLLCALL_DATA_DIR: cannot use {self.data_dir} as a folder: {error.strerror}"
+            ) from error
+
     def _stored_key(self) -> str:
         path = self.data_dir / "secret.key"
+        self.keep_data_dir()
         try:
-            self.data_dir.mkdir(parents=True, exist_ok=True)
             try:
                 handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             except FileExistsError:
+                keep_file(path)
                 key = path.read_text(encoding="ascii").strip()
                 if not key:
                     raise ConfigError(
@@ -191,8 +206,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     source = os.environ if environ is None else environ
     names = {str(field.alias) for field in Settings.model_fields.values()}
     given = {name: source[name] for name in names if source.get(name, "") != ""}
-    if "ROLLCALL_SECRET_KEY" in source and not source["ROLLCALL_SECRET_KEY"].strip():
-        raise ConfigError("ROLLCALL_SECRET_KEY: must not be empty; leave it out to have one generated")
+    if "ROLLCALL_SECRET_KEY" in source:
+        _check_secret_key(source["ROLLCALL_SECRET_KEY"])
     try:
         return Settings.model_validate(given)
     except ValidationError as error:
@@ -200,6 +215,18 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         name = str(first["loc"][0]) if first["loc"] else "configuration"
         reason = str(first["msg"]).removeprefix("Value error, ").splitlines()[0]
         raise ConfigError(f"{name}: {reason}") from None
+
+
+def _check_secret_key(key: str) -> None:
+    """Refuse a key that could be guessed: whoever has it signs sessions and opens stored secrets."""
+    if not key.strip():
+        raise ConfigError("ROLLCALL_SECRET_KEY: must not be empty; leave it out to have one generated")
+    is_repeated = (key + key).find(key, 1) < len(key)  # "abcabcabc"
+    if len(key) < KEY_LENGTH or len(set(key)) < KEY_LETTERS or is_repeated:
+        raise ConfigError(
+            f"ROLLCALL_SECRET_KEY: is easy to guess; use {KEY_LENGTH} or more random characters, as `openssl rand "
+            "-base64 48` prints, and put the present key into ROLLCALL_OLD_SECRET_KEYS"
+        )
 
 
 def child_environment(**changes: str) -> dict[str, str]:

@@ -10,6 +10,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
+from portal.private import keep_file
+
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMA_LOCK = 7_265_501  # any number, the same in every process: PostgreSQL's advisory lock for migrations
 
@@ -36,7 +38,10 @@ def _keep_private(engine: Engine) -> None:
     """A SQLite file is made for its owner's eyes only; what SQLite puts beside it takes after it."""
     name = engine.url.database
     if engine.dialect.name == "sqlite" and name and not name.startswith((":", "file:")):
-        Path(name).touch(mode=0o600)
+        keep_file(Path(name))
+        for beside in (Path(f"{name}-wal"), Path(f"{name}-shm")):
+            if beside.exists():
+                keep_file(beside)
 
 
 def pending(engine: Engine) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, uuid5
@@ -42,6 +42,20 @@ class Form(FlaskForm):
     def made(self, model: type[M]) -> M | None:
         """What this very form has made already."""
         return db.session.get(model, self.made_id() or "")
+
+    def make(self, model: type[M], create: Callable[[str | None], M]) -> M | None:
+        """What this form makes, once however often it is sent; ``create`` takes the id to give it. The caller commits.
+
+        None when ``create`` raised Invalid: its sentences are shown, and the session was rolled back.
+        """
+        try:
+            return self.made(model) or create(self.made_id())
+        except Invalid as error:
+            db.session.rollback()
+            made = self.made(model)  # sent twice in one moment, and the other one is through
+            if made is None:
+                self.show(error)
+            return made
 
     def edited(self, *names: str) -> list[str]:
         """Those of the fields that do not say what they said when the form was opened (``was`` in its template)."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from flask import current_app
 
+from portal.auth.discovery import Discovery, Once
 from portal.config import Settings
 from portal.crypto import SecretBox
 from portal.extensions import SessionFactory
@@ -16,14 +17,23 @@ def _nobody() -> None:
     """No scheduler runs in this process; a worker elsewhere looks at the queue by itself."""
 
 
+SIGN_IN_LIFE = 15 * 60
+"""Seconds that somebody may take on Microsoft's sign-in page."""
+
+
 @dataclass
 class Runtime:
-    """wake: tells the scheduler that work was queued; call it after the commit. sessions: for work outside a request."""
+    """wake: tells the scheduler that work was queued; call it after the commit. sessions: for work outside a request.
+
+    discovery: what Microsoft's sign-in publishes. sign_ins: which sign-ins with Microsoft came back already.
+    """
 
     settings: Settings
     sessions: SessionFactory
     box: SecretBox
     wake: Callable[[], None] = field(default=_nobody)
+    discovery: Discovery = field(default_factory=Discovery)
+    sign_ins: Once = field(default_factory=lambda: Once(SIGN_IN_LIFE))
 
 
 def runtime() -> Runtime:

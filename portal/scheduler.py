@@ -24,6 +24,7 @@ from portal.clock import utcnow
 from portal.engine import failures
 from portal.engine.ports import SourceFactory
 from portal.errors import NeedsAdmin, Stopped
+from portal.evidence import retention as audit_retention
 from portal.extensions import mark_write
 from portal.microsoft import check, credentials
 from portal.microsoft.gateway import source_factory
@@ -136,6 +137,9 @@ class Scheduler:
             mark_write(session)
             queue.flag_overdue(session, now)
             retention.forget_old(session, now)
+            session.commit()
+            mark_write(session)
+            audit_retention.forget_old(session, now)
             session.commit()
             if self._runtime.settings.scheduler != "off":
                 self._submit(queue.checks_waiting(session, now))

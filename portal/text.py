@@ -29,6 +29,8 @@ BLANKS = (
 )
 _UNSEEN = re.compile(f"[{UNSEEN}]+")
 _BLANKS = re.compile(f"[{BLANKS}]+")
+_NOTHING = re.compile(f"[{UNSEEN}{BLANKS}]*")
+_MAX_KEPT = 256  # characters of a text whose key is remembered
 _MAX_DOMAIN = 255  # characters; whatever is longer is no domain, and punycode would take long over it
 
 
@@ -40,7 +42,7 @@ def text_key(text: str) -> str:
     if text.isascii() and text.isprintable():  # nearly every text
         key = text.strip().lower()
         return " ".join(key.split()) if "  " in key else key
-    return _fold(_BLANKS.sub(" ", seen(text)).strip())
+    return _long_key(text) if len(text) <= _MAX_KEPT else _long_key.__wrapped__(text)
 
 
 def email_key(address: str) -> str:
@@ -61,7 +63,10 @@ def domain_key(domain: str) -> str:
     """
     if domain.isascii() and domain.isprintable():
         return domain.replace(" ", "").lower()
-    return _ascii(unicodedata.normalize("NFC", _BLANKS.sub("", seen(domain))))
+    domain = unicodedata.normalize("NFC", _BLANKS.sub("", seen(domain)))
+    # Measured in this form, or else the key of a long one could be short enough, and have another key.
+    folded = _fold(domain)
+    return _ascii(domain) if len(folded) <= _MAX_DOMAIN else folded
 
 
 def domain_of(address: str) -> str:
@@ -76,6 +81,11 @@ def search_forms(word: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((word, email_key(word) if "@" in word else domain_key(word))))
 
 
+def is_blank(text: str) -> bool:
+    """Whether ``text`` shows nothing, so that its key is ""."""
+    return _NOTHING.fullmatch(text) is not None
+
+
 def seen(text: str) -> str:
     """``text`` without what cannot be seen; blanks stay."""
     return _UNSEEN.sub("", text)
@@ -86,10 +96,15 @@ def _fold(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
 
 
+@lru_cache(maxsize=4096)  # departments, offices and words are few, and asked for again and again
+def _long_key(text: str) -> str:
+    return _fold(_BLANKS.sub(" ", seen(text)).strip())
+
+
 @lru_cache(maxsize=1024)  # few domains, many people
 def _ascii(domain: str) -> str:
     folded = _fold(domain)
-    if domain.isascii() or len(folded) > _MAX_DOMAIN:
+    if domain.isascii():
         return folded
     # Not folded first: ß is a letter of its own in domains, and straße.example is not strasse.example.
     try:

@@ -34,6 +34,7 @@ from portal.errors import (
 )
 from portal.extensions import db
 from portal.formatting import init_formatting
+from portal.locks import CHANGED, is_lost_race
 from portal.static_files import asset_url, icon
 
 CSP = (
@@ -279,6 +280,8 @@ def _on_http_error(error: HTTPException) -> Response:
 
 
 def _on_crash(error: Exception) -> Response:
+    if is_lost_race(error):
+        return error_page(409, CHANGED)
     _app().logger.error("action=crash endpoint=%s", request.endpoint, exc_info=error)
     detail = "Nothing was changed. The log says more; try again, or tell whoever runs this portal."
     try:

@@ -45,8 +45,17 @@ def upgrade():
     sa.UniqueConstraint('name', name=op.f('uq_api_tokens_name')),
     sa.UniqueConstraint('token_hash', name=op.f('uq_api_tokens_token_hash'))
     )
+    op.create_table('audit_chain',
+    sa.Column('id', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('number', sa.BigInteger(), nullable=False),
+    sa.Column('hash', sa.String(length=64), nullable=False),
+    sa.Column('anchor_number', sa.BigInteger(), nullable=False),
+    sa.Column('anchor_hash', sa.String(length=64), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_audit_chain'))
+    )
     op.create_table('audit_events',
     sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('number', sa.BigInteger(), nullable=False),
     sa.Column('at', sa.DateTime(), nullable=False),
     sa.Column('actor', sa.String(length=320), nullable=False),
     sa.Column('source', sa.String(length=10), nullable=False),
@@ -55,11 +64,14 @@ def upgrade():
     sa.Column('object_id', sa.String(length=64), nullable=False),
     sa.Column('detail', sa.JSON(), nullable=False),
     sa.Column('ip', sa.String(length=64), nullable=False),
+    sa.Column('previous_hash', sa.String(length=64), nullable=False),
+    sa.Column('hash', sa.String(length=64), nullable=False),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_audit_events'))
     )
     with op.batch_alter_table('audit_events', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_audit_events_action'), ['action'], unique=False)
         batch_op.create_index(batch_op.f('ix_audit_events_at'), ['at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_audit_events_number'), ['number'], unique=False)
         batch_op.create_index(batch_op.f('ix_audit_events_object_type_object_id'), ['object_type', 'object_id'], unique=False)
 
     op.create_table('consent_requests',
@@ -615,9 +627,11 @@ def downgrade():
     op.drop_table('consent_requests')
     with op.batch_alter_table('audit_events', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_audit_events_object_type_object_id'))
+        batch_op.drop_index(batch_op.f('ix_audit_events_number'))
         batch_op.drop_index(batch_op.f('ix_audit_events_at'))
         batch_op.drop_index(batch_op.f('ix_audit_events_action'))
 
     op.drop_table('audit_events')
+    op.drop_table('audit_chain')
     op.drop_table('api_tokens')
     op.drop_table('accounts')

@@ -65,8 +65,9 @@ def get_asset(asset_id: str) -> Response:
 @requires(Role.TECHNICIAN)
 def change_asset(asset_id: str) -> Response:
     """Change an Asset."""
-    row = load(Asset, asset_id, "Asset")
-    service.change(row, body(AssetChange).given())
+    given = body(AssetChange).given()
+    row = load(Asset, asset_id, "Asset", locked=True)
+    service.change(row, given)
     db.session.commit()
     return answer(service.to_document(row))
 
@@ -85,7 +86,13 @@ def delete_asset(asset_id: str) -> Response:
 def export_assets(organization_id: str) -> Response:
     """CSV of exactly what is filtered."""
     organization = load(Organization, organization_id, "Organization")
-    return csv_http.download(service.export(organization, asked(service.SPEC)), "assets")
+    return csv_http.download(
+        service.export(organization, asked(service.SPEC)),
+        "assets",
+        what="assets",
+        object_type="organization",
+        object_id=organization.id,
+    )
 
 
 @bp.post("/organizations/<organization_id>/assets/import")

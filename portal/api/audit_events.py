@@ -16,4 +16,18 @@ from portal.settings import audit_log
 def list_audit_events() -> Response:
     """Who did what, newest first."""
     found = audit_log.listing(asked(audit_log.SPEC))
-    return page_of(found, audit_log.to_document)
+    return page_of(found, audit_log.to_document, chain=audit_log.chain_document())
+
+
+@bp.get("/audit-events.csv")
+@requires(Role.READ_ONLY)
+def export_audit_csv() -> Response:
+    """What is filtered, in the order of the chain, with the chain and its head."""
+    return audit_log.download(asked(audit_log.SPEC), "csv")
+
+
+@bp.get("/audit-events.json")
+@requires(Role.READ_ONLY)
+def audit_log_json() -> Response:
+    """The same as JSON."""
+    return audit_log.download(asked(audit_log.SPEC), "json")

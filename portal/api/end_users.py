@@ -68,8 +68,9 @@ def get_end_user(end_user_id: str) -> Response:
 @requires(Role.TECHNICIAN)
 def change_end_user(end_user_id: str) -> Response:
     """Change fields; 422 for one that Microsoft manages and that is not pinned."""
-    row = load(EndUser, end_user_id, "End User")
-    service.change(row, body(EndUserFields).given())
+    given = body(EndUserFields).given()
+    row = load(EndUser, end_user_id, "End User", locked=True)
+    service.change(row, given)
     db.session.commit()
     return answer(service.documents([row])[0])
 
@@ -88,7 +89,13 @@ def delete_end_user(end_user_id: str) -> Response:
 def export_end_users(organization_id: str) -> Response:
     """CSV of exactly what is filtered."""
     organization = load(Organization, organization_id, "Organization")
-    return csv_http.download(service.export(organization, asked(service.SPEC)), "end-users")
+    return csv_http.download(
+        service.export(organization, asked(service.SPEC)),
+        "end-users",
+        what="end_users",
+        object_type="organization",
+        object_id=organization.id,
+    )
 
 
 @bp.post("/organizations/<organization_id>/end-users/import")

@@ -22,6 +22,7 @@ from portal.errors import (
     SourceThrottled,
 )
 from portal.extensions import db
+from portal.locks import CHANGED, is_lost_race
 
 
 def answer(error: Exception) -> Response:
@@ -50,6 +51,8 @@ def answer(error: Exception) -> Response:
             return problem(500, error.advice)
         case HTTPException():
             return _http(error)
+        case _ if is_lost_race(error):
+            return problem(409, CHANGED)
         case _:
             current_app.logger.error("action=crash endpoint=%s", request.endpoint, exc_info=error)
             return problem(

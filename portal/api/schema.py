@@ -77,14 +77,15 @@ def asked(spec: ListSpec, *, extra: Iterable[str] = ()) -> Listing:
     return parse(request.args.to_dict(), spec, strict=True, extra=tuple(extra))
 
 
-def page_of(listing: Listing, to_document: Callable[[Any], Any]) -> Response:
-    """A list: whole documents, the total, and where in it this page is."""
+def page_of(listing: Listing, to_document: Callable[[Any], Any], **more: Any) -> Response:
+    """A list: whole documents, the total, where in it this page is, and what else there is to say of it."""
     return answer(
         {
             "items": [to_document(row) for row in listing.items],
             "total": listing.total,
             "page": listing.page,
             "per_page": listing.per_page,
+            **more,
         }
     )
 

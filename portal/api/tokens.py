@@ -13,13 +13,13 @@ from portal.crypto import hash_token, new_token
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.models import ApiToken
-from portal.text import text_key
+from portal.text import is_blank, text_key
 
 
 def create(name: str, role: str) -> str:
     """Make a token and give it, this once. Raises Invalid for a name that is empty or taken, or an unknown role."""
     wanted = " ".join(name.split())
-    if not text_key(wanted) or len(wanted) > 100:
+    if is_blank(wanted) or len(wanted) > 100:
         raise Invalid({"name": ["Enter a name of at most 100 characters."]})
     if text_key(wanted) in map(text_key, db.session.scalars(select(ApiToken.name))):
         raise Invalid({"name": ["There is already a token of this name."]})

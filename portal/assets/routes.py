@@ -59,7 +59,13 @@ def export(organization_id: str) -> Response:
     """CSV of exactly what is filtered."""
     organization = load(Organization, organization_id, "Organization")
     asked = parse(request.args, service.SPEC, strict=False)
-    return csv_http.download(service.export(organization, asked), "assets")
+    return csv_http.download(
+        service.export(organization, asked),
+        "assets",
+        what="assets",
+        object_type="organization",
+        object_id=organization.id,
+    )
 
 
 @bp.route("/organizations/<organization_id>/assets/import", methods=["GET", "POST"])
@@ -86,13 +92,8 @@ def new(organization_id: str) -> Response:
     organization = load(Organization, organization_id, "Organization")
     form = _form(organization)
     if form.submitted():
-        try:
-            if form.made(Asset) is None:
-                service.create(organization, _values(form), row_id=form.made_id())
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-        else:
+        row = form.make(Asset, lambda row_id: service.create(organization, _values(form), row_id=row_id))
+        if row is not None:
             db.session.commit()
             return web.respond(redirect=url_for(".index", organization_id=organization_id))
     return _page(load(Organization, organization_id, "Organization"), form, None)
@@ -109,6 +110,7 @@ def edit(asset_id: str) -> Response:
     if form.submitted():
         try:
             values = _values(form)
+            row = load(Asset, asset_id, "Asset", locked=True)
             service.change(row, {name: values[name] for name in form.edited(*values)})
         except Invalid as error:
             db.session.rollback()

@@ -14,8 +14,9 @@ from portal.engine.devices import normalize_mac
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.listing import Listing, ListSpec, contains_text, fetch, order
+from portal.locks import lock
 from portal.models import Asset, AssetMac, AssetReport, EndUser, Organization
-from portal.text import email_key, text_key
+from portal.text import email_key, is_blank, text_key
 
 SPEC = ListSpec(
     sorts={
@@ -72,7 +73,8 @@ def change(row: Asset, values: Mapping[str, Any]) -> None:
 
 
 def remove(row: Asset) -> None:
-    """Delete an Asset."""
+    """Delete an Asset. Raises NotFound when it is gone already."""
+    lock(db.session(), Asset, row.id)
     audit.record(db.session(), "asset_deleted", object_type="asset", object_id=row.id, name=row.name)
     db.session.delete(row)
     db.session.flush()
@@ -204,7 +206,7 @@ def _checked(
 ) -> tuple[str, list[str], EndUser | None]:
     errors: dict[str, list[str]] = {}
     name = " ".join(str(values.get("name", row.name if row else "")).split())
-    if not text_key(name) or len(name) > 256:
+    if is_blank(name) or len(name) > 256:
         errors["name"] = ["Enter a name of at most 256 characters."]
     given = values.get("mac_addresses")
     macs = [m.mac for m in row.macs] if given is None and row is not None else []

@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jwt
 import msal
 import requests
 
+from portal.auth.discovery import AGAIN, MAX_AGE, Discovery
 from portal.errors import PortalError
 from portal.graph.explain import CODES, aadsts
 
@@ -25,7 +26,6 @@ warnings.filterwarnings("ignore", message="response_mode='form_post'", category=
 
 CONSUMER_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
 SCOPES = ["User.Read"]
-TIMEOUT = (10, 30)
 
 
 class SignInFailed(PortalError):
@@ -50,6 +50,7 @@ class SignInApp:
     client_id: str
     credential: str | Mapping[str, str]
     tenants: tuple[str, ...]
+    discovery: Discovery = field(default_factory=Discovery, compare=False, repr=False)
 
     def begin(self, redirect_uri: str) -> dict[str, Any]:
         """Start a flow; keep the result in the session, once, and send the browser to its ``auth_uri``."""
@@ -79,7 +80,7 @@ class SignInApp:
             raise SignInFailed(_refusal(result))
         return verify(
             result["id_token"],
-            keys=self._keys(),
+            keys=self._keys_for(result["id_token"]),
             login_url=self.login_url,
             client_id=self.client_id,
             tenants=self.tenants,
@@ -94,14 +95,21 @@ class SignInApp:
             authority=self._authority(),
             client_credential=self.credential,
             instance_discovery=False,
-            timeout=TIMEOUT[1],
+            http_client=self.discovery,
         )
 
-    def _keys(self) -> jwt.PyJWKSet:
+    def _keys_for(self, token: str) -> jwt.PyJWKSet:
+        """Microsoft's keys; read anew when the one that signed ``token`` is not among those kept."""
+        keys = self._keys(MAX_AGE)
         try:
-            answer = requests.get(
-                f"{self._authority()}/discovery/v2.0/keys", timeout=TIMEOUT, allow_redirects=False
-            )
+            signed_by = jwt.get_unverified_header(token).get("kid")
+        except jwt.PyJWTError:
+            return keys  # ``verify`` refuses it
+        return keys if signed_by in {key.key_id for key in keys.keys} else self._keys(AGAIN)
+
+    def _keys(self, max_age: float) -> jwt.PyJWKSet:
+        try:
+            answer = self.discovery.get(f"{self._authority()}/discovery/v2.0/keys", max_age=max_age)
             answer.raise_for_status()
             return jwt.PyJWKSet.from_dict(answer.json())
         except (requests.RequestException, ValueError, jwt.PyJWTError) as error:

@@ -10,7 +10,7 @@ import sys
 
 import click
 
-from portal.cli import data, demo, people, secrets, serve, sync
+from portal.cli import audit, data, demo, people, secrets, serve, sync
 from portal.config import ConfigError
 from portal.errors import Invalid, PortalError
 from portal.simulator.cli import simulate
@@ -27,6 +27,7 @@ for command in (
     demo.demo,
     demo.seed,
     simulate,
+    audit.audit,
     data.db,
     data.backup,
     data.restore,

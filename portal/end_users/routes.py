@@ -74,7 +74,13 @@ def index(organization_id: str) -> Response:
 def export(organization_id: str) -> Response:
     """CSV of exactly what is filtered."""
     organization = load(Organization, organization_id, "Organization")
-    return csv_http.download(service.export(organization, _asked()), "end-users")
+    return csv_http.download(
+        service.export(organization, _asked()),
+        "end-users",
+        what="end_users",
+        object_type="organization",
+        object_id=organization.id,
+    )
 
 
 @bp.post("/organizations/<organization_id>/end-users.csv")
@@ -84,11 +90,23 @@ def export_checked(organization_id: str) -> Response:
     organization = load(Organization, organization_id, "Organization")
     asked = _listed()
     if request.form.get("all_filtered"):
-        return csv_http.download(service.export(organization, asked), "end-users")
+        return csv_http.download(
+            service.export(organization, asked),
+            "end-users",
+            what="end_users",
+            object_type="organization",
+            object_id=organization.id,
+        )
     ids = _checked()
     if len(ids) > MAX_PER_PAGE:
         raise Invalid({"id": [f"At most {MAX_PER_PAGE}; “Select all” exports more."]})
-    return csv_http.download(service.export(organization, asked, ids), "end-users")
+    return csv_http.download(
+        service.export(organization, asked, ids),
+        "end-users",
+        what="end_users",
+        object_type="organization",
+        object_id=organization.id,
+    )
 
 
 @bp.route("/organizations/<organization_id>/end-users/import", methods=["GET", "POST"])
@@ -116,12 +134,8 @@ def new(organization_id: str) -> Response:
     organization = load(Organization, organization_id, "Organization")
     form = EndUserForm()
     if form.submitted():
-        try:
-            row = form.made(EndUser) or service.create(organization.id, form.values(), row_id=form.made_id())
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-        else:
+        row = form.make(EndUser, lambda row_id: service.create(organization_id, form.values(), row_id=row_id))
+        if row is not None:
             db.session.commit()
             return web.respond(redirect=url_for(".detail", end_user_id=row.id))
     organization = load(Organization, organization_id, "Organization")
@@ -171,6 +185,7 @@ def detail(end_user_id: str) -> Response:
         form = EndUserForm()
         opened_on = request.form.get("opened_on", "")
         if form.submitted():
+            row = load(EndUser, end_user_id, "End User", locked=True)
             try:
                 service.change(row, service.own_changes(row, form.values(), opened_on))
             except Invalid as error:

@@ -17,6 +17,7 @@ from portal.engine.records import D1_FIELDS
 from portal.errors import Invalid, Refused
 from portal.extensions import db
 from portal.listing import Listing, ListSpec, fetch_by_id, order
+from portal.locks import lock
 from portal.models import (
     Asset,
     DirectoryUser,
@@ -29,7 +30,7 @@ from portal.models import (
     UserSync,
 )
 from portal.models.customers import refresh_search
-from portal.text import email_key, search_forms, text_key
+from portal.text import email_key, is_blank, search_forms, text_key
 
 SPEC = ListSpec(
     sorts={
@@ -80,10 +81,10 @@ def create(
 ) -> EndUser:
     """Create an End User. Raises Invalid, also when the e-mail belongs to another one here (M4)."""
     checked = _checked(values)
-    if not text_key(checked.get("display_name", "")):
+    if is_blank(checked.get("display_name", "")):
         names = " ".join(x for x in (checked.get("first_name", ""), checked.get("last_name", "")) if x)
         checked["display_name"] = names or checked.get("email", "")
-    if not text_key(checked["display_name"]):
+    if is_blank(checked["display_name"]):
         raise Invalid({"display_name": ["Enter a name or an email address."]})
     now = utcnow()
     row = EndUser(
@@ -112,7 +113,7 @@ def change(row: EndUser, values: Mapping[str, str]) -> bool:
     differing = {name: value for name, value in checked.items() if getattr(row, name) != value}
     locked = locked_fields(row)
     errors = {name: [locked[name]] for name in differing if name in locked}
-    if not text_key(differing.get("display_name", "-")):
+    if is_blank(differing.get("display_name", "-")):
         errors["display_name"] = ["Enter a name."]
     if errors:
         raise Invalid(errors)
@@ -209,7 +210,8 @@ def microsoft_values(row: EndUser, fields: Iterable[str]) -> dict[str, str]:
 
 
 def remove(row: EndUser) -> None:
-    """Delete an End User; Assets become unassigned, Microsoft is not touched (L4)."""
+    """Delete an End User; Assets become unassigned, Microsoft is not touched (L4). Raises NotFound when gone already."""
+    lock(db.session(), EndUser, row.id, "End User")
     audit.record(
         db.session(), "end_user_deleted", object_type="end_user", object_id=row.id, name=row.display_name
     )
@@ -221,9 +223,10 @@ def remove_many(organization: Organization, ids: Sequence[str]) -> int:
     found: list[str] = []
     for start in range(0, len(ids), BATCH):
         found += db.session.scalars(
-            select(EndUser.id).where(
-                EndUser.organization_id == organization.id, EndUser.id.in_(ids[start : start + BATCH])
-            )
+            select(EndUser.id)
+            .where(EndUser.organization_id == organization.id, EndUser.id.in_(ids[start : start + BATCH]))
+            .order_by(EndUser.id)
+            .with_for_update()  # who else deletes them counts none of them
         ).all()
     delete_all(db.session(), found)
     audit.record(
@@ -270,6 +273,7 @@ def deletion_effects(organization: Organization, ids: Sequence[str]) -> dict[str
 
 def unlink(row: EndUser) -> None:
     """Take the Link away and keep the person; a next run may link again by e-mail. Raises Refused when not linked."""
+    lock(db.session(), EndUser, row.id, "End User")
     if row.link is None:
         raise Refused(f"{row.display_name} is not linked to a Microsoft user.")
     audit.record(

@@ -200,7 +200,7 @@ class SyncRunExecution:
         held = [a for a in found.assignments if a.is_held]
         counts = count(found, self.written)
         with self.around.lease.transaction() as session:
-            self._check_switch(session)
+            self._check_switch(session, until_commit=True)
             run = session.get_one(SyncRun, self.run_id)
             sync = self._sync(session)
             left = leaving.told(session, sync, found, work.context)
@@ -324,13 +324,14 @@ class SyncRunExecution:
             raise Cancelled
         return sync
 
-    def _check_switch(self, session: Session) -> None:
-        """Before each chunk: the switch stands (L5)."""
-        found = session.execute(
-            select(UserSync.enabled, UserSync.generation).where(
-                UserSync.organization_id == self.organization_id
-            )
-        ).one_or_none()
+    def _check_switch(self, session: Session, *, until_commit: bool = False) -> None:
+        """Before each chunk: the switch stands (L5); with ``until_commit`` it stays as it is."""
+        switch = select(UserSync.enabled, UserSync.generation).where(
+            UserSync.organization_id == self.organization_id
+        )
+        if until_commit:
+            switch = switch.with_for_update(key_share=True)
+        found = session.execute(switch).one_or_none()
         if found is None or not found.enabled or found.generation != self.generation:
             raise Cancelled
 

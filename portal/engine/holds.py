@@ -106,9 +106,9 @@ def dismiss_held(
 def replace_older(session: Session, organization_id: str, run_id: str) -> None:
     """A later run decided anew: what waits of older ones waits no more."""
     for older in session.scalars(
-        select(SyncRun).where(
-            SyncRun.organization_id == organization_id, SyncRun.status == "held", SyncRun.id != run_id
-        )
+        select(SyncRun)
+        .where(SyncRun.organization_id == organization_id, SyncRun.status == "held", SyncRun.id != run_id)
+        .with_for_update(key_share=True)  # somebody may decide about it in this moment
     ):
         if older.held and older.held.get("state") == "waiting":
             older.held = {**older.held, "state": "dismissed", "replaced_by": run_id}

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from portal.engine.records import Presence, RemoteUser
-from portal.text import email_key
+from portal.text import email_key, is_blank
 
 # Every property read below; ``graph.queries`` selects exactly these.
 SELECT: tuple[str, ...] = (
@@ -132,7 +132,7 @@ def choose_email(mail: str, proxies: list[str], upn: str, others: list[str]) -> 
 
 
 def clean(text: str, *, lines: bool = False) -> str:
-    """NFC, trimmed, without control characters (G7); line breaks stay where ``lines`` says so."""
+    """NFC, trimmed, without control characters (G7), "" for what shows nothing; line breaks stay where ``lines`` says so."""
     if text.isascii() and text.isprintable():  # nearly everything: nothing to normalize, nothing to drop
         return text.strip()
     text = _LINE_BREAKS.sub("\n", unicodedata.normalize("NFC", text))
@@ -142,7 +142,8 @@ def clean(text: str, *, lines: bool = False) -> str:
         if (c == "\n" and lines) or (unicodedata.category(c) not in {"Cc", "Cs"}) or c in "\n\t"
     )
     flat = "".join(kept)
-    return (flat if lines else flat.replace("\n", " ").replace("\t", " ")).strip()
+    flat = (flat if lines else flat.replace("\n", " ").replace("\t", " ")).strip()
+    return "" if is_blank(flat) else flat
 
 
 def parse_time(value: Any) -> datetime | None:

@@ -235,13 +235,14 @@ def end_user_keys(row: Sequence[object], tenant_id: str, pins: Mapping[str, tupl
     )
 
 
-def load_end_user_keys(
+def lock_end_user_keys(
     session: Session, ids: Sequence[str], tenant_id: str, pins: Mapping[str, tuple[str, ...]]
 ) -> dict[str, EndUserKeys]:
-    """The keys of some End Users as they are now, by id."""
+    """The keys of some End Users as they are now, by id; nobody else changes them before this transaction ends."""
     found = {}
-    for part in batches(ids):
-        for row in session.execute(_KEYS.where(EndUser.id.in_(part))):
+    for part in batches(sorted(ids)):
+        statement = _KEYS.where(EndUser.id.in_(part)).order_by(EndUser.id).with_for_update(key_share=True)
+        for row in session.execute(statement):
             found[row[0]] = end_user_keys(row, tenant_id, pins)
     return found
 

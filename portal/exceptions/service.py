@@ -13,6 +13,7 @@ from portal.engine.records import D1_FIELDS
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.listing import Listing, ListSpec, contains_text, fetch
+from portal.locks import lock
 from portal.models import DirectoryUser, EndUser, Organization, SyncException
 from portal.text import email_key, text_key
 
@@ -62,7 +63,8 @@ def never_sync(
     organization: Organization, object_id: str, *, reason: str, expires_at: datetime | None = None
 ) -> SyncException:
     """Put a Microsoft user on the never-sync list. Raises Invalid. The caller commits."""
-    object_id = object_id.strip().lower()
+    lock(db.session(), Organization, organization.id)
+    object_id = text_key(object_id)
     errors = _common(reason, expires_at)
     microsoft_tenant_id = organization.tenant.microsoft_tenant_id
     known = DirectoryUser.object_id == object_id, DirectoryUser.microsoft_tenant_id == microsoft_tenant_id
@@ -105,6 +107,7 @@ def pin(
     expires_at: datetime | None = None,
 ) -> SyncException:
     """Pin one field of an End User to our value (W6). Raises Invalid. The caller commits."""
+    lock(db.session(), Organization, organization.id)
     errors = _common(reason, expires_at)
     end_user = db.session.get(EndUser, end_user_id)
     if end_user is None or end_user.organization_id != organization.id:
@@ -119,7 +122,11 @@ def pin(
 
 
 def end(row: SyncException) -> None:
-    """Take an exception away: the next run treats the person or the field as any other. The caller commits."""
+    """Take an exception away: the next run treats the person or the field as any other. The caller commits.
+
+    Raises NotFound when it is gone already.
+    """
+    lock(db.session(), SyncException, row.id, "exception")
     audit.record(db.session(), "exception_removed", object_type="exception", object_id=row.id, kind=row.kind)
     db.session.delete(row)
     db.session.flush()

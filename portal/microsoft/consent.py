@@ -28,8 +28,10 @@ from portal.extensions import db
 from portal.graph.clouds import CLOUDS
 from portal.graph.explain import advice_of, cause, consent_error
 from portal.microsoft import gateway, service
+from portal.microsoft.gateway import Proof
 from portal.models import ConsentRequest, MicrosoftTenant
 from portal.runtime import runtime
+from portal.text import domain_key
 
 LIFE = timedelta(minutes=15)
 PATIENCE = timedelta(minutes=5)
@@ -41,7 +43,7 @@ def begin(*, directory_id: str, cloud: str, browser: str, redirect_uri: str, kno
     """The address of Microsoft's consent page. Raises Invalid, Refused. ``known``: the tenant is connected, this is a Reconnect."""
     if cloud not in CLOUDS:
         raise Invalid({"cloud": ["One of: " + ", ".join(CLOUDS) + "."]})
-    wanted = directory_id.strip().lower()
+    wanted = domain_key(directory_id)
     if wanted and not known:
         wanted = service.checked_directory(wanted, cloud)
     registration = service.registration_or_invalid(cloud)
@@ -143,13 +145,24 @@ def attempt(request_id: str, *, browser: str) -> MicrosoftTenant:
             f"{advice}{'check the connection' if link != START else 'connect by tenant ID'}: consent need not be given again.",
             link=link,
         ) from error
-    present = db.session.scalar(
-        select(MicrosoftTenant).where(MicrosoftTenant.directory_id == proof.directory_id)
-    )
-    if present is not None:
-        service.reconnect(present, proof)
-        return present
-    return service.add(proof, cloud)
+    return keep(proof, cloud)
+
+
+def keep(proof: Proof, cloud: str) -> MicrosoftTenant:
+    """Connect the tenant that was proven, or reconnect it: also when another tab of the same page was a moment faster.
+
+    The caller commits.
+    """
+    present = service.connected(proof.directory_id)
+    if present is None:
+        try:
+            return service.add(proof, cloud)
+        except Refused:
+            present = service.connected(proof.directory_id)
+            if present is None:
+                raise
+    service.reconnect(present, proof)
+    return present
 
 
 def _again(directory_id: str | None) -> str:

@@ -30,6 +30,7 @@ from portal.crypto import SecretBox
 from portal.errors import Invalid, NeedsAdmin, Refused
 from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS, registered_in
 from portal.models import MicrosoftTenant, StoredSetting
+from portal.text import text_key
 
 KEY = "microsoft"
 PURPOSE = f"settings:{KEY}"
@@ -221,7 +222,7 @@ def store(
     """
     errors: dict[str, list[str]] = {}
     key = key_of(cloud)
-    client_id = client_id.strip().lower()
+    client_id = text_key(client_id)
     secret = secret.strip()
     if not _GUID.fullmatch(client_id):
         errors["client_id"] = ["The client ID is a GUID such as 1b4e28ba-2fa1-4d2b-883f-0016d3cca427."]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal import audit
@@ -19,6 +20,7 @@ from portal.graph import discovery
 from portal.graph.clouds import CLOUDS, DEFAULT, registered_in
 from portal.graph.explain import before_connecting
 from portal.listing import Listing, ListSpec, contains_text, fetch
+from portal.locks import CHANGED, lock
 from portal.microsoft import credentials, gateway
 from portal.microsoft.credentials import AppRegistration
 from portal.microsoft.gateway import Proof
@@ -38,6 +40,7 @@ from portal.models import (
     UserSync,
 )
 from portal.runtime import runtime
+from portal.text import domain_key
 
 CONNECTED, NEEDS_ATTENTION = "connected", "needs_attention"
 SPEC = ListSpec(
@@ -98,7 +101,7 @@ def connect_releasing(directory_id: str, cloud: str = "global") -> MicrosoftTena
 
 def checked_directory(directory_id: str, cloud: str) -> str:
     """The directory as it is asked for. Raises Invalid when it cannot be one, Refused when it is connected already."""
-    wanted = directory_id.strip().lower()
+    wanted = domain_key(directory_id)
     errors: dict[str, list[str]] = {}
     if not (_GUID.fullmatch(wanted) or _DOMAIN.fullmatch(wanted)):
         errors["directory_id"] = [
@@ -127,7 +130,10 @@ def directory_of(domain: str, cloud: str) -> str:
 
 
 def add(proof: Proof, cloud: str) -> MicrosoftTenant:
-    """Keep a tenant that Microsoft has proven (C2), and ask for its first read. The caller commits and wakes."""
+    """Keep a tenant that Microsoft has proven (C2), and ask for its first read. The caller commits and wakes.
+
+    Raises Refused when it is connected already; the session is rolled back when that shows only now.
+    """
     _refuse_known(proof.directory_id)
     now = utcnow()
     row = MicrosoftTenant(
@@ -140,7 +146,12 @@ def add(proof: Proof, cloud: str) -> MicrosoftTenant:
         read_requested_at=now,
     )
     db.session.add(row)
-    db.session.flush()
+    try:
+        db.session.flush()
+    except IntegrityError as error:  # somebody else connected it while Microsoft was asked
+        db.session.rollback()
+        _refuse_known(proof.directory_id)
+        raise Refused(CHANGED) from error
     audit.record(
         db.session(),
         "microsoft_tenant_connected",
@@ -216,6 +227,7 @@ def remove(row: MicrosoftTenant) -> None:
 
     A read that is under way ends by itself at its next write: the lease is taken from it first, in this transaction.
     """
+    lock(db.session(), MicrosoftTenant, row.id, "Microsoft tenant")
     tenant = db.session.scalar(select(Tenant).where(Tenant.microsoft_tenant_id == row.id))
     if tenant is not None:
         raise Refused(
@@ -320,8 +332,13 @@ def _proven(wanted: str, cloud: str, registration: AppRegistration | None = None
         raise Invalid({"directory_id": [advice]}, advice) from error
 
 
+def connected(directory_id: str) -> MicrosoftTenant | None:
+    """The Microsoft Tenant of a directory; None when it is not connected."""
+    return db.session.scalar(select(MicrosoftTenant).where(MicrosoftTenant.directory_id == directory_id))
+
+
 def _refuse_known(directory_id: str) -> None:
-    known = db.session.scalar(select(MicrosoftTenant).where(MicrosoftTenant.directory_id == directory_id))
+    known = connected(directory_id)
     if known is not None:
         raise Refused(
             f"{known.name} is connected already, since {known.connected_at:%d %b %Y}.",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hmac import compare_digest
+from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, session, url_for
 from flask_login import current_user
@@ -16,7 +18,7 @@ from portal.errors import NotFound, PortalError, Refused
 from portal.extensions import db
 from portal.microsoft_sign_in import service
 from portal.models import Account, Role
-from portal.runtime import runtime
+from portal.runtime import SIGN_IN_LIFE, runtime
 
 bp = Blueprint("microsoft_sign_in", __name__)
 
@@ -67,6 +69,8 @@ def answer() -> Response | tuple[str, int]:
     """Microsoft's answer. The flow is taken out of the browser's session first: it works once, whatever comes."""
     kept = session.pop(FLOW, None) or {}
     purpose, target = kept.get("purpose", "sign-in"), kept.get("target", "/")
+    if (stray := _stray(kept)) is not None:
+        return _failed(stray)  # nobody is asked and nothing recorded: anybody can call this address
     try:
         app = _app()
         db.session.rollback()  # nothing is held while Microsoft is asked (T6)
@@ -79,6 +83,23 @@ def answer() -> Response | tuple[str, int]:
         )
         db.session.commit()
         return _failed(error)
+
+
+def _stray(kept: dict[str, Any]) -> SignInFailed | None:
+    """Why this is no answer to a sign-in that began here, in this browser, a while ago at most; None when it is one."""
+    flow, began = kept.get("flow"), kept.get("at")
+    if not flow or not isinstance(began, int) or not 0 <= _now() - began < SIGN_IN_LIFE:
+        return SignInFailed("This sign-in was used already or took too long. Start again.")
+    state = str(flow.get("state", ""))
+    if not compare_digest(state.encode(), request.args.get("state", "").encode()):
+        return SignInFailed("This sign-in does not belong to this browser, or was used already. Start again.")
+    if not runtime().sign_ins.take(state):
+        return SignInFailed("This sign-in was used already. Start again.")
+    return None
+
+
+def _now() -> int:
+    return int(clock.utcnow().timestamp())
 
 
 def _arrived(purpose: str, target: str, identity: MicrosoftIdentity) -> Response:
@@ -108,12 +129,12 @@ def _away(purpose: str, *, target: str) -> Response:
     except SignInFailed as error:
         page, status = _failed(error)
         return Response(page, status, mimetype="text/html")
-    session[FLOW] = {"flow": flow, "purpose": purpose, "target": target}
+    session[FLOW] = {"flow": flow, "purpose": purpose, "target": target, "at": _now()}
     return redirect(flow["auth_uri"], 303)
 
 
 def _find() -> SignInApp | None:
-    return service.sign_in_app(db.session(), runtime().settings, runtime().box)
+    return service.sign_in_app(db.session(), runtime().settings, runtime().box, runtime().discovery)
 
 
 def _app() -> SignInApp:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from portal import audit
 from portal.auth import service as accounts
+from portal.auth.discovery import Discovery
 from portal.auth.oidc import MicrosoftIdentity, SignInApp, SignInFailed
 from portal.config import Settings
 from portal.crypto import SecretBox
@@ -21,6 +22,7 @@ from portal.errors import Invalid, NeedsAdmin, Refused
 from portal.graph.clouds import CLOUDS, DEFAULT
 from portal.microsoft import credentials, gateway
 from portal.models import Account, StoredSetting
+from portal.text import text_key
 
 KEY = "microsoft_sign_in"
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -49,7 +51,7 @@ def allow_tenants(
 
     Sessions of people whose tenant may sign in no more end, ``keep`` excepted: that of who says so.
     """
-    ids = [word.lower() for word in re.split(r"[\s,;]+", text) if word]
+    ids = [word for word in re.split("[ ,;]+", text_key(text)) if word]
     wrong = [word for word in ids if not _GUID.fullmatch(word)]
     if wrong:
         raise Invalid(
@@ -78,8 +80,13 @@ def _sign_out(session: Session, tenants: Collection[str], now: datetime, *, keep
             )
 
 
-def sign_in_app(session: Session, settings: Settings, box: SecretBox) -> SignInApp | None:
-    """The app to sign in with; None while the setting is off or no app registration can be used."""
+def sign_in_app(
+    session: Session, settings: Settings, box: SecretBox, discovery: Discovery | None = None
+) -> SignInApp | None:
+    """The app to sign in with; None while the setting is off or no app registration can be used.
+
+    ``discovery``: what is known of Microsoft's sign-in already; each app keeps its own without.
+    """
     tenants, cloud = allowed_tenants(session), sign_in_cloud(session)
     if not tenants:
         return None
@@ -88,7 +95,13 @@ def sign_in_app(session: Session, settings: Settings, box: SecretBox) -> SignInA
     except NeedsAdmin:
         return None
     login = gateway.cloud_of(settings, cloud)
-    return SignInApp(login.login_url, registration.client_id, registration.msal_credential, tenants)
+    return SignInApp(
+        login.login_url,
+        registration.client_id,
+        registration.msal_credential,
+        tenants,
+        discovery or Discovery(),
+    )
 
 
 def account_of(session: Session, identity: MicrosoftIdentity) -> Account:

@@ -1,6 +1,6 @@
 """All models, importable from here. Models import nothing from features or engine (style-anchors 3.2)."""
 
-from portal.models.audit import AuditEvent
+from portal.models.audit import AuditChain, AuditEvent
 from portal.models.base import Base, new_id
 from portal.models.customers import Asset, AssetMac, EndUser, Organization, Tenant
 from portal.models.microsoft import (
@@ -25,6 +25,7 @@ __all__ = [
     "Asset",
     "AssetMac",
     "AssetReport",
+    "AuditChain",
     "AuditEvent",
     "Base",
     "Change",

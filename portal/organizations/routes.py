@@ -79,14 +79,11 @@ def new() -> Response:
     """Create an Organization, with its own Tenant or in an existing one."""
     form = _form(tenant_id=request.args.get("tenant_id", OWN))
     if form.submitted():
-        try:
-            row = form.made(Organization) or service.create(
-                text(form.name), _chosen_tenant(form), row_id=form.made_id()
-            )
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-        else:
+        row = form.make(
+            Organization,
+            lambda row_id: service.create(text(form.name), _chosen_tenant(form), row_id=row_id),
+        )
+        if row is not None:
             db.session.commit()
             return web.respond(redirect=url_for(".detail", organization_id=row.id))
     return _form_page(form, None)

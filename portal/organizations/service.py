@@ -14,6 +14,7 @@ from portal.clock import utcnow
 from portal.errors import Invalid, Refused
 from portal.extensions import db
 from portal.listing import Listing, ListSpec, fetch
+from portal.locks import lock
 from portal.models import (
     ACTIVE,
     Asset,
@@ -27,7 +28,7 @@ from portal.models import (
     Tenant,
     UserSync,
 )
-from portal.text import text_key
+from portal.text import is_blank, text_key
 
 SPEC = ListSpec(
     sorts={"name": (Organization.name_key,), "created_at": (Organization.created_at,)},
@@ -121,6 +122,8 @@ def rename(row: Organization, name: str) -> None:
 
 def move(row: Organization, tenant: Tenant) -> None:
     """Assign to another Tenant (R1). Raises Refused while the User Sync is enabled."""
+    lock(db.session(), Organization, row.id)
+    lock(db.session(), Tenant, tenant.id)
     if row.tenant_id == tenant.id:
         return
     refuse_while_syncing(row, "moved to another Tenant")
@@ -143,6 +146,8 @@ def remove(row: Organization) -> None:
 
     The Tenant that was made with it goes too when nothing else is in it and it is not mapped.
     """
+    lock(db.session(), Organization, row.id)
+    lock(db.session(), Tenant, row.tenant_id)
     refuse_while_syncing(row, "deleted")
     session, tenant, name = db.session(), row.tenant, row.name
     audit.record(session, "organization_deleted", object_type="organization", object_id=row.id, name=name)
@@ -254,7 +259,7 @@ def refuse_while_syncing(row: Organization, what: str) -> None:
 def checked_name(name: str) -> str:
     """A usable name, trimmed. Raises Invalid on ``name``."""
     wanted = " ".join(name.split())
-    if not text_key(wanted):
+    if is_blank(wanted):
         raise Invalid({"name": ["Enter a name."]})
     if len(wanted) > MAX_NAME:
         raise Invalid({"name": [f"At most {MAX_NAME} characters."]})

@@ -16,6 +16,7 @@ from portal.clock import utcnow
 from portal.end_users import service as end_users
 from portal.engine.restore import Restoration, apply_restore, plan_restore
 from portal.errors import Invalid, Refused
+from portal.locks import lock
 from portal.models import (
     AuditEvent,
     Change,
@@ -209,6 +210,7 @@ def clean_up(
     Raises Refused while the User Sync is enabled (R1: disable first) and Invalid when an id is not one that a sync with
     this tenant created: then nothing is done.
     """
+    lock(session, Organization, organization.id)
     sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization.id))
     if sync is not None and sync.enabled:
         raise Refused(

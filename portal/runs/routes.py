@@ -96,7 +96,14 @@ def changes_csv(run_id: str) -> Answer:
     """What the page's filter shows, one line per changed field."""
     run = _run(run_id)
     asked = listing.parse(request.args, service.CHANGES, strict=False)
-    return csv_http.download(service.changes_csv(run, asked), f"sync-run-{run.id}")
+    name = f"sync-run-{run.id}"
+    return csv_http.download(
+        service.changes_csv(run, asked),
+        name,
+        what="sync_run_changes",
+        object_type="sync_run",
+        object_id=run.id,
+    )
 
 
 @bp.post("/sync-runs/<run_id>/held/apply")

@@ -17,6 +17,7 @@ from portal.engine.records import Action, Counts, HoldKind, Reason
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
 from portal.listing import Listing, ListSpec, contains_text, fetch
+from portal.locks import lock
 from portal.models import (
     ACTIVE,
     Change,
@@ -335,6 +336,7 @@ def sentence_of(row: Change) -> str:
 
 def apply_hold(run: SyncRun) -> None:
     """Apply what G1 held back. Raises Refused when nothing is held, or the sync is not enabled any more."""
+    _lock(run)
     count = _held(run)
     holds.apply_held(db.session(), run, audit.current_actor().name, utcnow())
     _record_hold(run, "hold_applied", count)
@@ -342,6 +344,7 @@ def apply_hold(run: SyncRun) -> None:
 
 def dismiss_hold(run: SyncRun) -> None:
     """Leave what G1 held back undone; the same people are not held again until they change."""
+    _lock(run)
     count = _held(run)
     holds.dismiss_held(db.session(), run, audit.current_actor().name, utcnow())
     _record_hold(run, "hold_dismissed", count)
@@ -358,13 +361,16 @@ def request_undo(run: SyncRun) -> SyncRun:
     """Queue the undo of ``run``; it runs like a sync, one at a time per Organization. The caller commits and wakes.
 
     Where the Microsoft Tenant was removed nothing waits in its queue any more: then it is done at once.
+    Raises Refused for a run that is not over, or of which an earlier undo left nothing to take back.
     """
+    _lock(run)
     _undoable(run)
     present = db.session.scalar(
         select(SyncRun).where(SyncRun.undoes_run_id == run.id, SyncRun.status.in_(ACTIVE)).limit(1)
     )
     if present is not None:
         return present
+    _refuse_undone(run)
     organization = _organization(run)
     sync = db.session.scalar(select(UserSync).where(UserSync.organization_id == run.organization_id))
     row = SyncRun(
@@ -390,6 +396,14 @@ def request_undo(run: SyncRun) -> SyncRun:
     if db.session.get(MicrosoftTenant, run.microsoft_tenant_id or "") is None:
         _undo_now(row, run)
     return row
+
+
+def _refuse_undone(run: SyncRun) -> None:
+    """Another undo would do nothing. What was spared may be free by now, so it is looked at and not only remembered."""
+    earlier = select(SyncRun.id).where(SyncRun.undoes_run_id == run.id, SyncRun.status == "succeeded")
+    done = db.session.scalar(earlier.order_by(SyncRun.created_at.desc()).limit(1))
+    if done is not None and not undo.plan_undo(db.session(), run.id).restored:
+        raise Refused("This run was undone already; nothing is left to restore.", link=f"/sync-runs/{done}")
 
 
 def _undo_now(row: SyncRun, run: SyncRun) -> None:
@@ -444,6 +458,7 @@ def resolve(row: Conflict, action: str, end_user_id: str | None = None) -> None:
 
     Raises Invalid for a bad action or End User, Refused when it is settled already. The caller commits.
     """
+    _lock(row)
     if row.resolved_at is not None:
         raise Refused("This conflict is settled already.")
     if action not in {"link", "ignore"}:
@@ -471,6 +486,7 @@ def reopen(row: Conflict) -> None:
 
     Raises Refused when it is not ignored. The caller commits.
     """
+    _lock(row)
     if row.resolution != "ignore":
         raise Refused("Only a conflict that was ignored can be opened again.")
     row.resolution = row.resolved_at = None
@@ -567,6 +583,14 @@ def _is_taken(takers: Select[Any], word: str) -> ColumnElement[bool]:
         return ~DirectoryUser.object_id.in_(takers)
     number = func.count()
     return DirectoryUser.object_id.in_(takers.having(number == 1 if word == "one" else number > 1))
+
+
+def _lock(row: SyncRun | Conflict) -> None:
+    """What is decided about an Organization's runs and conflicts is decided one after the other, also by a run that ends."""
+    lock(db.session(), Organization, row.organization_id)
+    switch = select(UserSync.id).where(UserSync.organization_id == row.organization_id)
+    db.session.execute(switch.with_for_update(key_share=True))
+    lock(db.session(), type(row), row.id)
 
 
 def _held(run: SyncRun) -> int:

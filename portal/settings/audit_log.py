@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
+from flask import Response, current_app
 from sqlalchemy import Select, select
 
-from portal import audit, csvio
+from portal import audit, csv_http
+from portal.clock import utcnow
+from portal.evidence import chain
+from portal.evidence.export import Export
 from portal.extensions import db
-from portal.listing import Listing, ListSpec, contains_text, fetch, order
+from portal.listing import Listing, ListSpec, contains_text, fetch
 from portal.models import AuditEvent
 
 SPEC = ListSpec(
@@ -43,31 +47,31 @@ _WORDS = {
 }
 _KNOWN = re.compile(rf"\b(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})\b")
 _COUNTED = {"in_scope": "in scope", "out_of_scope": "out of scope", "conflicts": "in conflict"}
-CSV_COLUMNS = ("at", "actor", "source", "action", "object_type", "object_id", "detail", "ip")
 
 
 def listing(asked: Listing) -> Listing:
     """One page of events."""
-    return fetch(db.session(), _filtered(asked), asked, SPEC, tie=AuditEvent.id)
+    return fetch(db.session(), _filtered(asked), asked, SPEC, tie=AuditEvent.number)
 
 
-def export(asked: Listing) -> Iterable[str]:
-    """CSV of exactly what is filtered."""
-    rows = db.session.scalars(order(_filtered(asked), asked, SPEC, tie=AuditEvent.id))
-    cells = (
-        (
-            f"{row.at:%Y-%m-%dT%H:%M:%SZ}",
-            row.actor,
-            row.source,
-            row.action,
-            row.object_type,
-            row.object_id,
-            json.dumps(row.detail, ensure_ascii=False),
-            row.ip,
-        )
-        for row in rows
-    )
-    return csvio.write(CSV_COLUMNS, cells)
+def export(asked: Listing) -> Export:
+    """What is filtered, in the order of the chain, with its head: all of one moment."""
+    session = db.session()
+    anchor, head = chain.ends(session)
+    statement = _filtered(asked).where(AuditEvent.number <= head.number).order_by(AuditEvent.number)
+    filters = {**asked.filters, **({"q": asked.q} if asked.q else {})}
+    return Export(chain.stored(session, statement), anchor, head, filters, chain.moment(utcnow()))
+
+
+def download(asked: Listing, kind: str) -> Response:
+    """The file that a browser or a program saves, ``csv`` or ``json``, named after its newest event."""
+    found = export(asked)
+    text = "".join(found.csv() if kind == "csv" else found.json())
+    response = current_app.response_class(text, mimetype="text/csv" if kind == "csv" else "application/json")
+    name = f"audit-log-{found.head.number}.{kind}"
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    csv_http.record_export("audit_log", found.rows, len(response.data))
+    return response
 
 
 def words(name: str) -> str:
@@ -80,7 +84,11 @@ def told(row: AuditEvent) -> list[str]:
     """The detail of an event in lines of words."""
     lines = []
     for key, value in row.detail.items():
-        if key == "fields":
+        if key == "bytes":
+            lines.append(f"Size: {size(value)}")
+        elif key == "replaced_head":
+            lines.append(f"Replaced the log up to event {str(value).partition(':')[0] or 0}")
+        elif key == "fields":
             lines += [
                 f"{one['field'].replace('_', ' ')}: {one['old'] or 'blank'} → {one['new'] or 'blank'}"
                 for one in value
@@ -97,19 +105,24 @@ def told(row: AuditEvent) -> list[str]:
     return lines
 
 
+def size(number: int) -> str:
+    """A number of bytes as people read it: "12 kB"."""
+    for unit in ("bytes", "kB", "MB"):
+        if number < 1000:
+            return f"{number:,.0f} {unit}"
+        number = round(number / 1000)
+    return f"{number:,} GB"
+
+
 def to_document(row: AuditEvent) -> dict[str, Any]:
-    """An event as the API shows it."""
-    return {
-        "id": row.id,
-        "at": row.at,
-        "actor": row.actor,
-        "source": row.source,
-        "action": row.action,
-        "object_type": row.object_type,
-        "object_id": row.object_id,
-        "detail": row.detail,
-        "ip": row.ip,
-    }
+    """An event as the API shows it, exactly as it is hashed."""
+    return asdict(chain.of_row(row))
+
+
+def chain_document() -> dict[str, Any]:
+    """The ends of the chain as the API shows them: before the oldest event that is kept, and the newest."""
+    anchor, head = chain.ends(db.session())
+    return {"anchor": asdict(anchor), "head": asdict(head)}
 
 
 def _filtered(asked: Listing) -> Select[Any]:

@@ -10,12 +10,13 @@ from werkzeug.wrappers import Response
 from wtforms import PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional
 
-from portal import audit, csv_http, notify, web
+from portal import audit, notify, web
 from portal.access import load, may, requires
 from portal.api import tokens
 from portal.auth import service as accounts
 from portal.clock import utcnow
 from portal.errors import Invalid
+from portal.evidence import retention
 from portal.extensions import db
 from portal.forms import DayField, Form, choices, text
 from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS, registered_in
@@ -26,6 +27,7 @@ from portal.microsoft_sign_in import service as microsoft_sign_in
 from portal.models import ACTIVE, Account, ApiToken, Invitation, Role, SyncRun
 from portal.runtime import runtime
 from portal.settings import audit_log, people, permissions
+from portal.text import text_key
 
 bp = Blueprint("settings", __name__, url_prefix="/settings")
 ROLES = [("administrator", "Administrator"), ("technician", "Technician"), ("read-only", "Read-only")]
@@ -99,6 +101,16 @@ class NotificationsForm(Form):
     )
 
 
+class RetentionForm(Form):
+    """For how long audit events are kept."""
+
+    days = SelectField(
+        "Keep events",
+        choices=choices((str(days), label) for days, label in retention.CHOICES.items()),
+        description="Older events are deleted, also from the history on End User pages. The rest can still be verified.",
+    )
+
+
 @bp.get("")
 @requires(Role.READ_ONLY)
 def index() -> Response:
@@ -123,7 +135,7 @@ def microsoft() -> Response:
             if (
                 text(form.secret)
                 or text(form.certificate)
-                or text(form.client_id).strip().lower() != shown.client_id
+                or text_key(text(form.client_id)) != shown.client_id
             ):
                 registration = microsoft_tenants.app_registration(cloud)
                 said = check.try_releasing(registration, cloud)
@@ -443,23 +455,49 @@ def notifications() -> Response:
 @requires(Role.READ_ONLY)
 def audit_events() -> Response:
     """The audit log (O4)."""
+    return _audit_page(RetentionForm(formdata=None, days=str(retention.keep_days(db.session()))))
+
+
+@bp.post("/audit/retention")
+@requires(Role.ADMINISTRATOR)
+def keep_audit_events() -> Response:
+    """For how long events are kept."""
+    form = RetentionForm()
+    if not form.submitted():
+        return _audit_page(form)
+    retention.set_keep_days(db.session(), int(text(form.days)), now=utcnow())
+    db.session.commit()
+    return web.respond(redirect=url_for(".audit_events"), toast="Saved.")
+
+
+def _audit_page(form: RetentionForm) -> Response:
     asked = parse(request.args, audit_log.SPEC, strict=False)
     return web.render(
         "settings/audit.html",
+        status=422 if form.errors else 200,
         blocks={"audit_table": "audit_table"},
         section="audit",
+        form=form,
         listing=audit_log.listing(asked),
         actions=sorted(audit.EVENTS),
         words=audit_log.words,
         told=audit_log.told,
+        chain=audit_log.chain_document(),
     )
 
 
 @bp.get("/audit.csv")
 @requires(Role.READ_ONLY)
 def export_audit() -> Response:
-    """CSV of exactly what is filtered."""
-    return csv_http.download(audit_log.export(parse(request.args, audit_log.SPEC, strict=False)), "audit")
+    """CSV of what is filtered, with the chain and its head."""
+    return audit_log.download(parse(request.args, audit_log.SPEC, strict=False), "csv")
+
+
+@bp.get("/audit.json")
+@requires(Role.READ_ONLY)
+def export_audit_json() -> Response:
+    """The same as JSON."""
+    return audit_log.download(parse(request.args, audit_log.SPEC, strict=False), "json")
 
 
 @bp.get("/about")

@@ -73,7 +73,7 @@ def sync_now(tenant_id: str) -> Response:
     """Sync Now for the whole Tenant: every enabled sync, or just a read when none is (T5)."""
     row = load(Tenant, tenant_id, "Tenant")
     enabled = service.syncing_below(row)
-    for organization in enabled:
+    for organization in sorted(enabled, key=lambda one: one.id):  # the order in which the schedule locks them
         user_sync.request_run(organization)
     if not enabled and row.microsoft_tenant_id is not None:
         microsoft.request_read(db.session.get_one(MicrosoftTenant, row.microsoft_tenant_id))
@@ -88,12 +88,8 @@ def new() -> Response:
     """Create a Tenant without Organizations."""
     form = NameForm()
     if form.submitted():
-        try:
-            row = form.made(Tenant) or service.create(text(form.name), row_id=form.made_id())
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-        else:
+        row = form.make(Tenant, lambda row_id: service.create(text(form.name), row_id=row_id))
+        if row is not None:
             db.session.commit()
             return web.respond(redirect=url_for(".detail", tenant_id=row.id))
     return _name_page(form, None)

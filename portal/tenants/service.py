@@ -12,6 +12,7 @@ from portal.clock import utcnow
 from portal.errors import Refused
 from portal.extensions import db
 from portal.listing import Listing, ListSpec, contains_text, fetch
+from portal.locks import lock
 from portal.models import MicrosoftTenant, Organization, Tenant, UserSync
 from portal.organizations.service import checked_name
 from portal.text import text_key
@@ -53,6 +54,7 @@ def rename(row: Tenant, name: str) -> None:
 
 def remove(row: Tenant) -> None:
     """Delete an empty Tenant that is not mapped. Raises Refused otherwise, saying what to do first."""
+    lock(db.session(), Tenant, row.id)
     _refuse_while_syncing(row)
     number = len(row.organizations)
     if number:
@@ -74,6 +76,8 @@ def map_microsoft_tenant(row: Tenant, microsoft_tenant: MicrosoftTenant) -> None
 
     Raises Refused while a User Sync under the Tenant is enabled, or when the Microsoft tenant is mapped elsewhere (R2).
     """
+    lock(db.session(), Tenant, row.id)
+    lock(db.session(), MicrosoftTenant, microsoft_tenant.id, "Microsoft tenant")
     if row.microsoft_tenant_id == microsoft_tenant.id:
         return
     _refuse_while_syncing(row)
@@ -97,6 +101,7 @@ def map_microsoft_tenant(row: Tenant, microsoft_tenant: MicrosoftTenant) -> None
 
 def map_only(row: Tenant, microsoft_tenant: MicrosoftTenant) -> None:
     """Map as the API does: a Tenant that is mapped to another Microsoft tenant is refused, unmapping comes first."""
+    lock(db.session(), Tenant, row.id)
     present = row.microsoft_tenant_id
     if present is not None and present != microsoft_tenant.id:
         other = db.session.get(MicrosoftTenant, present)
@@ -110,6 +115,7 @@ def unmap(row: Tenant, *, named: str | None = None) -> None:
 
     Raises Refused when not mapped, while syncing, or when it is mapped to another Microsoft tenant than was ``named``.
     """
+    lock(db.session(), Tenant, row.id)
     if row.microsoft_tenant_id is None:
         raise Refused(f"{row.name} is not mapped to a Microsoft tenant.", link=f"/tenants/{row.id}")
     if named not in {None, row.microsoft_tenant_id}:

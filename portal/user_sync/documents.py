@@ -208,4 +208,6 @@ def _section(name: str, given: Mapping[str, Any] | None, errors: dict[str, list[
 
 def _value(section: str, value: str) -> str:
     """Group ids and domains in lower case, as they are compared; texts as typed: ``scope`` makes their keys."""
-    return value.strip().lower() if section in {"group", "domain"} else value
+    if section == "group":
+        return value_key(section, value)
+    return value.strip().lower() if section == "domain" else value

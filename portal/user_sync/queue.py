@@ -54,22 +54,35 @@ def queue_due(session: Session, now: datetime, interval_minutes: int) -> int:
     The next time is set by a conditional UPDATE first: of several processes one queues.
     """
     queued = 0
-    for row in session.scalars(due_tenants(now)).all():
-        later = cadence.next_run(now, row.id, interval_minutes, row.failures_in_row)
+    due = [(row.id, row.next_run_at, row.failures_in_row) for row in session.scalars(due_tenants(now))]
+    for tenant_id, turn, failures_in_row in due:
+        _lock_organizations(session, tenant_id)  # somebody may press Sync Now in this moment
+        later = cadence.next_run(now, tenant_id, interval_minutes, failures_in_row)
         taken = session.execute(
             update(MicrosoftTenant)
-            .where(MicrosoftTenant.id == row.id, MicrosoftTenant.next_run_at == row.next_run_at)
+            .where(MicrosoftTenant.id == tenant_id, MicrosoftTenant.next_run_at == turn)
             .values(next_run_at=later)
         )
         if taken.rowcount != 1:  # type: ignore[attr-defined]
             continue
-        syncs = idle_syncs(session, row.id)
-        if not row.failures_in_row:  # else the tenant's own back-off holds
+        syncs = idle_syncs(session, tenant_id)
+        if not failures_in_row:  # else the tenant's own back-off holds
             syncs = [one for one in syncs if not failures.is_backing_off(session, one, now, interval_minutes)]
-        session.add_all(new_run(sync, row.id, trigger="hourly", now=now, by="schedule") for sync in syncs)
+        session.add_all(new_run(sync, tenant_id, trigger="hourly", now=now, by="schedule") for sync in syncs)
         queued += len(syncs)
     session.flush()
     return queued
+
+
+def _lock_organizations(session: Session, microsoft_tenant_id: str) -> None:
+    session.execute(
+        select(Organization.id)
+        .join(Tenant, Tenant.id == Organization.tenant_id)
+        .where(Tenant.microsoft_tenant_id == microsoft_tenant_id)
+        .order_by(Organization.id)
+        .with_for_update(of=Organization, key_share=True)
+    )
+    session.expire_all()
 
 
 def next_turn(

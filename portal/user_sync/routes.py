@@ -40,7 +40,7 @@ def setup(organization_id: str) -> Answer:
 @access.requires(Role.ADMINISTRATOR)
 def save(organization_id: str) -> Answer:
     """Enable with the first run queued, or save edited filters for coming runs (U6, U7, U12)."""
-    organization = _organization(organization_id)
+    organization = access.load(Organization, organization_id, "Organization", locked=True)
     form = SetupForm()
     body = form.body(_saved(organization))
     is_new = not _is_enabled(organization)

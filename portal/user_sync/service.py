@@ -24,6 +24,7 @@ from portal.engine import preview as engine_preview
 from portal.engine.records import SECTIONS
 from portal.errors import Invalid, NotFound, Refused, RetryLater
 from portal.extensions import db
+from portal.locks import lock
 from portal.microsoft import service as microsoft
 from portal.models import (
     ACTIVE,
@@ -33,6 +34,7 @@ from portal.models import (
     MicrosoftTenant,
     Organization,
     SyncRun,
+    Tenant,
     UserSync,
 )
 from portal.runtime import runtime
@@ -160,9 +162,11 @@ def put(organization: Organization, body: Mapping[str, Any], *, plan_id: str | N
     ``plan_id`` enables with exactly the plan of that preview (U12). Raises Invalid per section, Refused when the Tenant is
     not mapped or the plan has moved, RetryLater when group ids cannot be judged before the first read.
     """
+    request = documents.parse(body)
+    lock(db.session(), Organization, organization.id)
+    lock(db.session(), Tenant, organization.tenant_id)  # its mapping stays while the sync is switched on (R2)
     microsoft_tenant = _mapped(organization)
     row = find(organization)
-    request = documents.parse(body)
     _check_groups(request, microsoft_tenant, row)
     fingerprint = None if plan_id is None else _approved(organization, request, plan_id)
     is_new = row is None or not row.enabled
@@ -188,6 +192,7 @@ def disable(organization: Organization) -> None:
 
     Raises NotFound when no sync is enabled. End Users, Links and marks stay. The caller commits.
     """
+    lock(db.session(), Organization, organization.id)
     row = find(organization)
     if row is None or not row.enabled:
         raise NotFound(f"{organization.name} has no Microsoft User Sync that is enabled.")
@@ -214,6 +219,7 @@ def request_run(organization: Organization, plan_id: str | None = None) -> SyncR
     ``plan_id`` applies exactly that plan (U12). Raises Refused when the sync is not enabled, the Tenant is not mapped, the
     data has moved since the preview, or a run is in the way of the plan.
     """
+    lock(db.session(), Organization, organization.id)
     microsoft_tenant = _mapped(organization)
     row = find(organization)
     if row is None or not row.enabled:

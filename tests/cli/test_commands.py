@@ -92,9 +92,9 @@ def test_O3_a_file_that_only_looks_like_a_backup_changes_nothing(rollcall, tmp_p
     again = tmp_path / "again"
     rollcall("backup", str(again))
     _, *rows_now, _ = [json.loads(line) for line in gzip.decompress(again.read_bytes()).decode().splitlines()]
-    made = [row for row in rows_now if row not in rows]
-    assert [row for row in rows if row not in rows_now] == []
-    assert [(table, values["action"]) for table, values in made] == [("audit_events", "backup_made")]
+    made = [values["action"] for table, values in rows_now if [table, values] not in rows and table != "audit_chain"]
+    assert [table for table, values in rows if [table, values] not in rows_now] == ["audit_chain"]  # its head moved on
+    assert made == ["backup_made"]
 
 
 def test_people_and_tokens(rollcall):
@@ -189,9 +189,43 @@ def test_O4_who_took_a_copy_and_who_put_one_back_is_in_the_log(rollcall, tmp_pat
     rollcall("people", "add", "ada@corp.local", "--role", "administrator", "--password-stdin", stdin="correct horse battery\n")
     file = tmp_path / "all.backup"
     assert rollcall("backup", str(file)).returncode == 0
-    told = "SELECT action, source FROM audit_events WHERE action LIKE 'backup%'"
-    with sqlite3.connect(tmp_path / "data" / "rollcall.db") as database:
-        assert database.execute(told).fetchall() == [("backup_made", "cli")]
+    told = "SELECT action, source, detail FROM audit_events WHERE action LIKE 'backup%'"
+    database = tmp_path / "data" / "rollcall.db"
+    rows = json.loads(rollcall("backup", str(tmp_path / "another.backup"), "--json").stdout)["rows"]
+    with sqlite3.connect(database) as connection:
+        (action, source, detail), _ = connection.execute(told).fetchall()
+    assert (action, source) == ("backup_made", "cli")
+    assert json.loads(detail) == {"rows": rows - 1, "bytes": file.stat().st_size}
+    head = rollcall("audit", "verify").stdout.split()[-1]
     assert rollcall("restore", str(file)).returncode == 0
+    with sqlite3.connect(database) as connection:
+        (restored,) = connection.execute(told).fetchall()
+    assert restored[:2] == ("backup_restored", "cli") and json.loads(restored[2]) == {"rows": rows - 1, "replaced_head": head}
+
+
+def test_O4_audit_verify_names_the_first_event_that_was_changed_or_cut(rollcall, tmp_path):
+    nothing = rollcall("audit", "verify")
+    assert (nothing.returncode, nothing.stderr.count("\n")) == (1, 1) and "rollcall db upgrade" in nothing.stderr
+    for name in ("one", "two", "three"):
+        assert rollcall("token", "create", name, "--role", "read-only").returncode == 0
+    whole = rollcall("audit", "verify")
+    assert whole.returncode == 0 and whole.stdout.startswith("3 events, none changed or cut. The chain ends with 3:")
+    head = whole.stdout.split()[-1]
+    files = [tmp_path / "log.csv", tmp_path / "log.json"]
+    for file in files:
+        assert rollcall("audit", "export", str(file)).returncode == 0
+        assert oct(file.stat().st_mode)[-3:] == "600"
+        assert rollcall("audit", "verify", str(file), "--head", head).returncode == 0
+    told = json.loads(rollcall("audit", "verify", str(files[0]), "--json").stdout)
+    assert (told["ok"], told["events"], told["problem"], f"{told['head']['number']}:{told['head']['hash']}") == (True, 3, None, head)
     with sqlite3.connect(tmp_path / "data" / "rollcall.db") as database:
-        assert database.execute(told).fetchall() == [("backup_restored", "cli")]
+        database.execute("UPDATE audit_events SET actor = 'nobody' WHERE number = 2")
+    changed = rollcall("audit", "verify", "--json")
+    assert (changed.returncode, changed.stderr.count("\n")) == (1, 1) and "Event 2 (token_created" in changed.stderr
+    told = json.loads(changed.stdout)
+    assert (told["ok"], told["problem"]["kind"], told["problem"]["number"]) == (False, "changed", 2)
+    files[0].write_text(files[0].read_text().replace("three", "tree"))
+    forged = rollcall("audit", "verify", str(files[0]))
+    assert (forged.returncode, forged.stdout) == (1, "") and forged.stderr.startswith("Event 3 (token_created")
+    assert rollcall("audit", "verify", "--head", "3").returncode == 2
+    assert rollcall("audit", "verify", str(tmp_path / "none.csv")).stderr.startswith("Cannot read")

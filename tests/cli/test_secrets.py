@@ -19,7 +19,7 @@ from portal.extensions import db, writing
 from portal.microsoft import credentials
 from portal.models import Account, AuditEvent, StoredSetting
 
-OLD, NEW = "o" * 40, "n" * 40
+OLD, NEW = "the old key of these tests 0123456789", "the new key of these tests 0123456789"
 CLIENT_SECRET = "Xy8Q~client-secret-value-of-the-app"
 WEBHOOK = "json://hook.example/webhook-token-of-the-msp"
 PASSWORD = "correct horse battery staple"

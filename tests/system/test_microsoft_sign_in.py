@@ -18,7 +18,7 @@ from portal.auth import service as accounts
 from portal.clock import utcnow
 from portal.extensions import db
 from portal.microsoft_sign_in import service
-from portal.models import Account, Role
+from portal.models import Account, AuditEvent, Role
 from portal.simulator.server import SimulatorServer
 from tests.system.conftest import settings_for
 
@@ -168,3 +168,43 @@ def test_P10_switched_off_it_says_so(app: Flask, browser: FlaskClient) -> None:
         db.session.commit()
     assert "switched off here" in ask(browser, "/login/microsoft").text
     assert "Sign in with Microsoft" not in ask(browser, "/login").text
+
+
+def failures(app: Flask) -> int:
+    with app.app_context():
+        return db.session.query(AuditEvent).filter_by(action="sign_in_failed").count()
+
+
+def test_P10_nothing_is_recorded_or_asked_without_a_sign_in_that_began_here(
+    app: Flask, browser: FlaskClient, simulator: SimulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The address is public: whoever called it filled the audit log and had the portal ask Microsoft."""
+    asked: list[str] = []
+    really = requests.Session.send
+
+    def send_and_note(session: requests.Session, request: requests.PreparedRequest, **how: Any) -> requests.Response:
+        asked.append(str(request.url))
+        return really(session, request, **how)
+
+    answer = answer_of(simulator, ask(browser, "/login/microsoft"))
+    with browser.session_transaction(base_url="https://127.0.0.1") as kept:
+        cookie = dict(kept)
+    monkeypatch.setattr(requests.Session, "send", send_and_note)
+    stranger = app.test_client()
+    for path in ("/login/microsoft/answer", "/login/microsoft/answer?code=x&state=y", "/login/microsoft/answer?error=access_denied", answer):
+        assert ask(stranger, path).status_code == 422
+    forged = app.test_client()
+    for change in ({"at": 0}, {"at": None}, {"flow": None}, {"at": 2**40}):
+        with forged.session_transaction(base_url="https://127.0.0.1") as session:
+            session["microsoft_flow"] = cookie["microsoft_flow"] | change
+        assert ask(forged, answer).status_code == 422
+    assert (asked, failures(app)) == ([], 0)
+    for _ in range(3):
+        assert ask(app.test_client(), "/login/microsoft").status_code == 303
+    assert asked == []  # what Microsoft publishes was asked for by the first one
+    assert ask(browser, answer).status_code == 422  # Microsoft knows them, Rollcall does not
+    assert failures(app) == 1 and len(asked) == 2  # a token and the keys
+    with browser.session_transaction(base_url="https://127.0.0.1") as session:
+        session.update(cookie)  # the same cookie, sent again
+    assert "used already" in ask(browser, answer).text
+    assert failures(app) == 1 and len(asked) == 2

@@ -74,7 +74,7 @@ def installation(simulator: SimulatorServer, postgres_url: str, tmp_path: Path) 
         **os.environ,
         "ROLLCALL_DATA_DIR": str(tmp_path),
         "ROLLCALL_DATABASE_URL": postgres_url,
-        "ROLLCALL_SECRET_KEY": "a secret key for tests only",
+        "ROLLCALL_SECRET_KEY": "a secret key, long enough, for tests only",
         "ROLLCALL_SCHEDULER": "distributed",
         "MICROSOFT_CLIENT_ID": simulator.client_id,
         "MICROSOFT_CLIENT_SECRET": simulator.client_secret,

@@ -1,11 +1,14 @@
 """A bad environment variable stops the start with one line that names it (interfaces.md, Configuration)."""
 
 import os
+import secrets
 import stat
 
 import pytest
 
+from portal import backup, create_app, database
 from portal.config import ConfigError, Settings, load
+from portal.extensions import db
 
 
 @pytest.mark.parametrize(
@@ -24,6 +27,10 @@ from portal.config import ConfigError, Settings, load
         ("MICROSOFT_CERTIFICATE_FILE", "/nowhere/key.pem", "does not exist"),
         ("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem", "does not exist"),
         ("ROLLCALL_SECRET_KEY", " ", "empty"),
+        ("ROLLCALL_SECRET_KEY", "changeme", "easy to guess"),
+        ("ROLLCALL_SECRET_KEY", "k" * 64, "32 or more random characters"),
+        ("ROLLCALL_SECRET_KEY", "0123456789abcdef" * 4, "easy to guess"),
+        ("ROLLCALL_SECRET_KEY", "Xy8Q~c0mplicated-but-shorter", "openssl rand -base64 48"),
         ("ROLLCALL_SYNC_INTERVAL_MINUTES", "1.5", "1 to 1440"),
         ("ROLLCALL_DATABASE_URL", "postgresql://db:port/x", "SQLAlchemy URL"),
         ("ROLLCALL_BASE_URL", "https://rollcall.example.com:99999", "ort"),
@@ -70,6 +77,55 @@ def test_secret_key_is_made_once_and_private(tmp_path):
     assert first == Settings(data_dir=tmp_path / "data").signing_keys()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert len(first[0]) >= 32
+
+
+@pytest.mark.parametrize("make", [lambda: secrets.token_hex(32), lambda: secrets.token_urlsafe(32), lambda: "the old key of these tests, 0123456789"])
+def test_a_key_that_cannot_be_guessed_is_taken(make):
+    key = make()
+    assert load({"ROLLCALL_SECRET_KEY": key}).secret_key.get_secret_value() == key
+
+
+@pytest.fixture
+def umask():
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def modes(folder):
+    return {path.name: oct(stat.S_IMODE(path.stat().st_mode)) for path in [folder, *folder.iterdir()]}
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_the_data_folder_and_what_is_in_it_are_the_owners_alone(tmp_path, umask, is_there):
+    folder = tmp_path / "data"
+    if is_there:  # made by another program, or an earlier version
+        folder.mkdir(mode=0o755)
+        (folder / "secret.key").write_text("a key that was there before, 0123456789")
+        (folder / "rollcall.db").touch()
+    app = create_app(Settings(data_dir=folder, scheduler="off"))
+    with app.app_context():
+        database.upgrade(db.engine)
+        (folder / "a.backup.partial").touch()
+        backup.backup(db.engine, folder / "a.backup")
+        found = modes(folder)
+        db.engine.dispose()
+    assert {"data": "0o700", "secret.key": "0o600", "rollcall.db": "0o600", "a.backup": "0o600"}.items() <= found.items()
+    assert {mode for name, mode in found.items() if name != "data"} == {"0o600"}
+
+
+def test_a_folder_that_many_share_is_left_as_it_is(tmp_path):
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    Settings(data_dir=folder).keep_data_dir()
+    assert modes(folder) == {"shared": "0o1777"}
+
+
+def test_a_data_folder_that_is_a_file_is_one_clear_line(tmp_path):
+    (tmp_path / "data").touch()
+    with pytest.raises(ConfigError, match="^ROLLCALL_DATA_DIR: cannot use .*/data as a folder: File exists$"):
+        Settings(data_dir=tmp_path / "data").signing_keys()
 
 
 def test_given_key_wins_and_old_ones_follow(tmp_path):

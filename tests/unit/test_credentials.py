@@ -78,7 +78,7 @@ def test_C1_half_an_environment_is_refused(session: Session, tmp_path: Path) -> 
 
 
 def test_C1_a_stored_secret_is_encrypted_and_recorded(session: Session, tmp_path: Path) -> None:
-    credentials.store(session, BOX, client_id=f" {CLIENT.upper()} ", secret=" abc~123 ", expires_at=END)
+    credentials.store(session, BOX, client_id=f"\ufeff {CLIENT.upper()}\u200b ", secret=" abc~123 ", expires_at=END)
     session.commit()
     row = session.get(StoredSetting, credentials.KEY)
     assert "abc~123" not in str(row.secret) + str(row.value)

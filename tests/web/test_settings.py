@@ -6,12 +6,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from portal import create_app
+from portal import audit, create_app
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.errors import Refused
 from portal.extensions import db, mark_write
-from portal.models import Account, ApiToken, AuditEvent, Base
+from portal.models import Account, ApiToken, Base
 from portal.settings import people
 
 
@@ -167,7 +167,8 @@ def test_O4_the_audit_log_is_told_in_words(app, client_as):
             ("totp_changed", "page", {"enabled": False}),
             ("microsoft_settings_changed", "page", {"changes": ["client_id", "secret"]}),
         ):
-            db.session.add(AuditEvent(at=utcnow(), actor="Rollcall", source=source, action=action, detail=told))
+            with audit.acting_as(audit.Actor("Rollcall", source)):
+                audit.record(db.session(), action, **told)
         db.session.commit()
     page = lines(client_as("administrator").get("/settings/audit"))
     assert "Counts: 400 read, 384 in scope, 2 in conflict" in page and "{" not in page

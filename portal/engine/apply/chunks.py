@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.engine.apply import writer
@@ -16,9 +17,9 @@ from portal.engine.plan import decide
 from portal.engine.records import Assignment, Decision, EndUserKeys, Kind, Plan, Snapshot
 from portal.engine.snapshot import (
     OrganizationContext,
-    load_end_user_keys,
     load_end_users,
     load_people,
+    lock_end_user_keys,
 )
 from portal.models import EndUser, Organization
 
@@ -128,7 +129,10 @@ def write_chunk(
         prepared.get(a.object_id) or decide(a, people.get(a.object_id), states.get(a.end_user_id or ""))
         for a in chunk
     ]
-    writer.write(session, decisions, states, work.target, now)
+    try:
+        writer.write(session, decisions, states, work.target, now)
+    except IntegrityError as error:
+        raise Stale from error
     return decisions
 
 
@@ -139,16 +143,17 @@ def _check(
     work: Work,
     done: frozenset[str] | set[str],
 ) -> None:
-    """Nobody else wrote people since the keys were read, or at least none of those that this chunk is about."""
+    """Nobody else wrote people since the keys were read, or at least none of those that this chunk is about.
+
+    Whoever adds somebody with one of the chunk's addresses from here on meets the database's own rule (M4).
+    """
     context = work.context
+    now = lock_end_user_keys(session, ids, context.microsoft_tenant_id, context.pins)
     version = session.scalar(
-        select(Organization.people_version)
-        .where(Organization.id == context.organization_id)
-        .with_for_update()
+        select(Organization.people_version).where(Organization.id == context.organization_id)
     )
     if version == context.people_version:
         return
-    now = load_end_user_keys(session, ids, context.microsoft_tenant_id, context.pins)
     if any(now.get(i) != work.end_users.get(i) for i in ids):
         raise Stale
     wanted = sorted({a.email_key for a in chunk if a.email_key and not a.keeps_email})

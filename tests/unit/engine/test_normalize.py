@@ -77,6 +77,13 @@ def test_G7_control_characters_go_and_the_rest_stays():
     assert clean("two\nlines") == "two lines"
 
 
+@pytest.mark.parametrize("text", ["\u200b", " \u00a0\ufeff", "\u3164", "\u202e\u202c", "\n\u2028\u200d"])
+def test_S3_what_shows_nothing_is_blank(text):
+    assert (clean(text), clean(text, lines=True)) == ("", "")
+    user = remote_user({"id": "a", "displayName": text, "department": text, "mail": text})
+    assert (user.display_name, user.department, user.email) == ("", "", "")
+
+
 def test_D3_license_ids_are_read_once_each_and_in_order():
     raw = {"id": "a", "assignedLicenses": [{"skuId": "B2"}, {"skuId": "a1"}, {"skuId": "b2", "disabledPlans": []}]}
     assert remote_user(raw).license_sku_ids == ("a1", "b2")

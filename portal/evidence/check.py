@@ -1,0 +1,147 @@
+"""Checking the chain of audit events, of the database or of an export: what is the first thing that is wrong?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Engine, RowMapping, Text, cast, select
+
+from portal.evidence.chain import EVENTS, Event, Mark, ends, moment
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The first thing that is wrong. kind: changed | cut | inserted | reordered. number: the event's, where there is one."""
+
+    kind: str
+    number: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found. events: how many were read. head: the last event, for noting it elsewhere."""
+
+    events: int
+    anchor: Mark
+    head: Mark
+    problem: Problem | None = None
+    is_complete: bool = True
+
+
+def verify_database(engine: Engine, noted: Mark | None = None) -> Verdict:
+    """Check every event that the database holds, as of one moment. ``noted``: a head that was written down before."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ")  # as SQLite gives by itself
+        anchor, head = ends(connection)
+        statement = select(
+            *(column for column in EVENTS.c if column.name not in {"at", "detail"}),
+            cast(EVENTS.c.at, Text).label("at"),
+            cast(EVENTS.c.detail, Text).label("detail"),
+        ).order_by(EVENTS.c.number, EVENTS.c.id)
+        with connection.execute(statement.execution_options(yield_per=1000)) as rows:
+            return verify((_read(row) for row in rows.mappings()), anchor=anchor, head=head, noted=noted)
+
+
+def _read(row: RowMapping) -> Event:
+    """A row of the table. What somebody made unreadable by hand stands as it is, and does not fit its hash."""
+    at = _or_as_it_is(lambda: moment(datetime.fromisoformat(row["at"]).replace(tzinfo=UTC)), row["at"])
+    detail = _or_as_it_is(lambda: json.loads(row["detail"]), row["detail"])
+    return Event(**{**row, "at": at, "detail": detail})
+
+
+def _or_as_it_is(read: Callable[[], Any], value: Any) -> Any:
+    try:
+        return read()
+    except (ValueError, TypeError):
+        return value
+
+
+def verify(
+    events: Iterable[Event],
+    *,
+    anchor: Mark,
+    head: Mark,
+    noted: Mark | None = None,
+    is_complete: bool = True,
+) -> Verdict:
+    """Check ``events``, which should stand in the order of the chain and reach from ``anchor`` to ``head``.
+
+    not is_complete: some of them only, as a filtered export holds. Then what is there is checked, not what is missing.
+    """
+    last, read = anchor, 0
+    for one in events:
+        read += 1
+        problem = _next(one, last, head, noted, is_complete=is_complete, is_first=read == 1)
+        if problem is not None:
+            return Verdict(read, anchor, last, problem, is_complete)
+        last = Mark(one.number, one.hash)
+    problem = _end(last, head, is_complete=is_complete)
+    if problem is None and noted is not None:
+        problem = _beyond(noted, anchor, last if is_complete else head)
+    return Verdict(read, anchor, head if is_complete else last, problem, is_complete)
+
+
+def _next(
+    one: Event, last: Mark, head: Mark, noted: Mark | None, *, is_complete: bool, is_first: bool
+) -> Problem | None:
+    name = f"Event {one.number} ({one.action}, {one.at}, id {one.id})"
+    if type(one.number) is not int:  # SQLite keeps what it is given
+        return Problem("changed", 0, f"{name} was changed: its number is none.")
+    if one.number == last.number and not is_first:
+        return Problem(
+            "inserted", one.number, f"Event {one.number} stands there twice: one of them was put in."
+        )
+    if one.number <= last.number:
+        kind = "inserted" if is_first else "reordered"
+        return Problem(kind, one.number, f"{name} stands after event {last.number}: it was put in or moved.")
+    if one.number > head.number:
+        return Problem("inserted", one.number, f"{name} was put in: the chain ends with event {head.number}.")
+    if one.number > last.number + 1 and is_complete:
+        return Problem("cut", last.number + 1, f"{_missing(last.number + 1, one.number - 1)} before {name}.")
+    if one.fingerprint() != one.hash:
+        return Problem("changed", one.number, f"{name} was changed: its hash does not fit what stands in it.")
+    if one.number == last.number + 1 and one.previous_hash != last.hash and (is_complete or not is_first):
+        if is_first:
+            return Problem(
+                "changed", one.number, f"{name} does not follow what was there before it: it was changed."
+            )
+        return Problem(
+            "changed", last.number, f"Event {last.number} was changed: the event after it has another hash."
+        )
+    if noted is not None and one.number == noted.number and one.hash != noted.hash:
+        return Problem(
+            "changed", one.number, f"{name} is not the one that was noted: the chain was written anew."
+        )
+    return None
+
+
+def _end(last: Mark, head: Mark, *, is_complete: bool) -> Problem | None:
+    if not is_complete:
+        return None
+    if last.number < head.number:
+        return Problem("cut", last.number + 1, f"{_missing(last.number + 1, head.number)} at the end.")
+    if last.hash != head.hash:
+        return Problem("changed", last.number, f"Event {last.number} was changed: the head has another hash.")
+    return None
+
+
+def _beyond(noted: Mark, anchor: Mark, last: Mark) -> Problem | None:
+    if noted.number > last.number:
+        return Problem(
+            "cut", last.number + 1, f"{_missing(last.number + 1, noted.number)} up to the one noted."
+        )
+    if noted.number == anchor.number and noted.hash != anchor.hash:
+        return Problem(
+            "changed", noted.number, f"Event {noted.number}, the last one deleted, is not the one noted."
+        )
+    return None
+
+
+def _missing(first: int, last: int) -> str:
+    return f"Event {first} is missing" if first == last else f"Events {first} to {last} are missing"
