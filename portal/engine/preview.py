@@ -219,7 +219,9 @@ def _scope_change(
     after = KeyScope(shot)
     apart = {a.object_id: a.kind for a in found.assignments if a.kind in {Kind.SKIP, Kind.CONFLICT}}
     linked = {row.object_id: row for row in shot.end_users if row.object_id and not row.is_foreign}
-    enters, leaves, stays = [], [], []
+    enters: list[str] = []
+    leaves: list[str] = []
+    stays: list[str] = []
     for person in context.snapshot(session).people:
         object_id = person.object_id
         if person.presence != Presence.PRESENT or person.has_problem or object_id in apart:

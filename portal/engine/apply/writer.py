@@ -177,7 +177,8 @@ def _update(
         if fields:
             values["updated_at"] = now
         if any(name in SEARCHED_IN for name in fields):
-            values.update(search_columns({**states[decision.end_user_id or ""].fields, **values}))
+            present: dict[str, Any] = {**states[decision.end_user_id or ""].fields, **values}
+            values.update(search_columns(present))
         values["id"] = decision.end_user_id
         rows.append(values)
     update_rows(session, EndUser, rows, keys=("id",))
