@@ -117,9 +117,12 @@ ROLE_NAMES = {
 
 
 def load(model: type[Model], object_id: str, what: str) -> Model:
-    """Load one object or raise NotFound: ``load(Organization, id, "Organization")``."""
+    """Load one object or raise NotFound: ``load(Organization, id, "Organization")``.
+
+    A Microsoft Tenant whose connection was removed is not found either (L7).
+    """
     is_possible = len(object_id) <= 64 and "\x00" not in object_id
     found = db.session.get(model, object_id) if is_possible else None
-    if found is None:
+    if found is None or getattr(found, "is_removed", False):
         raise NotFound(f"There is no such {what}. It may have been deleted.")
     return found

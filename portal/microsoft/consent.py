@@ -29,6 +29,7 @@ from portal.graph.clouds import CLOUDS
 from portal.graph.explain import advice_of, cause, consent_error
 from portal.microsoft import gateway, service
 from portal.models import ConsentRequest, MicrosoftTenant
+from portal.models.microsoft import IS_CONNECTED
 from portal.runtime import runtime
 
 LIFE = timedelta(minutes=15)
@@ -144,7 +145,7 @@ def attempt(request_id: str, *, browser: str) -> MicrosoftTenant:
             link=link,
         ) from error
     present = db.session.scalar(
-        select(MicrosoftTenant).where(MicrosoftTenant.directory_id == proof.directory_id)
+        select(MicrosoftTenant).where(IS_CONNECTED, MicrosoftTenant.directory_id == proof.directory_id)
     )
     if present is not None:
         service.reconnect(present, proof)
@@ -154,7 +155,9 @@ def attempt(request_id: str, *, browser: str) -> MicrosoftTenant:
 
 def _again(directory_id: str | None) -> str:
     """Where a consent starts again: a connected tenant is reconnected, another is connected."""
-    row = db.session.scalar(select(MicrosoftTenant.id).where(MicrosoftTenant.directory_id == directory_id))
+    row = db.session.scalar(
+        select(MicrosoftTenant.id).where(IS_CONNECTED, MicrosoftTenant.directory_id == directory_id)
+    )
     return f"/microsoft-tenants/{row}/reconnect" if row is not None else START
 
 
