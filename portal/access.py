@@ -118,11 +118,12 @@ def load(model: type[Model], object_id: str, what: str, *, locked: bool = False)
     """Load one object or raise NotFound: ``load(Organization, id, "Organization")``.
 
     locked: keep it as it is until the request ends, where what is read decides what is written (``portal.locks``).
+    A Microsoft Tenant whose connection was removed is not found either (L7).
     """
     is_possible = len(object_id) <= 64 and "\x00" not in object_id
     if locked and is_possible:
         return lock(db.session(), model, object_id, what)
     found = db.session.get(model, object_id) if is_possible else None
-    if found is None:
+    if found is None or getattr(found, "is_removed", False):
         raise NotFound(f"There is no such {what}. It may have been deleted.")
     return found

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import sessionmaker
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal import access, audit, web
+from portal import access, audit, people_version, web
 from portal.auth.signed_in import init_login
 from portal.config import Settings, load
 from portal.crypto import SecretBox
@@ -90,6 +90,7 @@ def build(settings: Settings | None = None) -> Flask:
     with app.app_context():
         engine = tune_engine(db.engine)
     sessions = sessionmaker(engine, expire_on_commit=False)
+    people_version.watch()
     app.extensions["rollcall"] = Runtime(settings=settings, sessions=sessions, box=SecretBox(keys))
     gateway.start_afresh(sessions)
     app.before_request(_begin_write)

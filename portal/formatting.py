@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -80,11 +80,12 @@ def or_dash(value: object) -> object:
     return DASH if value is None or value == "" else value
 
 
-def products(names: str, number: int) -> str:
-    """Products in the width of a table's column: "Business Premium +2". ``names`` are comma-separated, ``number`` is how many."""
-    first = names.partition(", ")[0]
-    short = first.removeprefix("Microsoft 365 ").removeprefix("Microsoft ")
-    return f"{short} +{number - 1:,}" if number > 1 else short
+def products(names: Sequence[str]) -> str:
+    """Products in the width of a table's column: "Business Premium +2"; "" for none."""
+    if not names:
+        return ""
+    short = names[0].removeprefix("Microsoft 365 ").removeprefix("Microsoft ")
+    return f"{short} +{len(names) - 1:,}" if len(names) > 1 else short
 
 
 def browser(user_agent: str) -> str:

@@ -225,7 +225,7 @@ class Scheduler:
         runtime = self._runtime
         with runtime.sessions() as session:
             row = session.get(MicrosoftTenant, microsoft_tenant_id)
-            if row is None:
+            if row is None or row.is_removed:
                 return
             directory_id, cloud = row.directory_id, row.cloud
             try:
@@ -237,7 +237,7 @@ class Scheduler:
         with runtime.sessions() as session:
             mark_write(session)
             row = session.get(MicrosoftTenant, microsoft_tenant_id)
-            if row is not None:
+            if row is not None and not row.is_removed:
                 check.keep(session, row, report)
                 session.commit()
 

@@ -26,6 +26,7 @@ from portal.auth import service as auth
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.end_users.service import SPEC
+from portal.engine.licenses import product_names
 from portal.extensions import db, writing
 from portal.gunicorn_conf import keep_loaded_code
 from portal.models import (
@@ -33,14 +34,13 @@ from portal.models import (
     DirectoryGroup,
     DirectoryUser,
     EndUser,
-    Link,
     MicrosoftTenant,
     Organization,
     Role,
     Tenant,
     new_id,
 )
-from portal.models.customers import search_columns
+from portal.models.customers import no_link, search_columns
 
 BATCH = 5000
 BAR = 50  # ms
@@ -50,7 +50,12 @@ DEPARTMENTS, GROUPS = 2_000, 5_000
 FIRST = ["Ann", "Bob", "Cid", "Dora", "Emil", "Fay", "Gus", "Hana", "Ida", "Jan", "Kim", "Lou", "Mia", "Ned", "Ola", "Pia", "Quin", "Rob", "Sue", "Tom", "Uma", "Vic", "Wes", "Xen", "Yan", "Zoe"]
 LAST = ["Smith", "Jones", "Brown", "Miller", "Davis", "Garcia", "Wilson", "Moore", "Taylor", "Lee", "White", "Harris", "Clark", "Lewis", "Young", "King", "Wright", "Hill"]
 TITLES = ("Engineer", "Sales Representative", "Manager", "Planner", "Designer", "Nurse", "Analyst", "Driver", "Clerk")
-PRODUCTS = ("Microsoft 365 E3", "Microsoft 365 Business Premium, Power BI Pro", "", "Office 365 E1")
+PRODUCTS = (
+    ("05e9a617-0261-4cee-bb44-138d3ef5d965",),
+    ("cbdc14ab-d96c-4c30-b9f4-6ada7cdc1d46", "f8a1db68-be16-40ed-86d5-cb42ce701560"),
+    (),
+    ("18181a46-0d4e-45cd-891e-60aabd171b4e",),
+)
 SEARCHES = ("a", "smith", "zoe lewis", "nobody here", "99999", "bench.example", "ann.smith.77")
 
 
@@ -68,7 +73,7 @@ def fill(people: int) -> str:
     db.session.add(organization)
     db.session.flush()
     for start in range(0, people, BATCH):
-        rows, links = [], []
+        rows = []
         for number in range(start, min(start + BATCH, people)):
             first, last = chance.choice(FIRST), chance.choice(LAST)
             values = {
@@ -89,28 +94,25 @@ def fill(people: int) -> str:
                 "source": chance.choice(("sync", "sync", "sync", "manual")),
                 "created_at": now - timedelta(seconds=number),
                 "updated_at": now,
+                **no_link(),
             }
-            rows.append(row)
             if chance.random() < 0.8:
-                links.append(
-                    {
-                        "id": new_id(),
-                        "end_user_id": row["id"],
-                        "organization_id": organization.id,
-                        "microsoft_tenant_id": tenant.id,
-                        "object_id": new_id(),
-                        "user_principal_name": values["email"],
-                        "status": "disabled" if chance.random() < 0.1 else "active",
-                        "in_scope": chance.random() < 0.9,
-                        "is_licensed": chance.random() < 0.7,
-                        "license_names": chance.choice(PRODUCTS),
-                        "last_sign_in_at": now - timedelta(minutes=chance.randrange(200_000)),
-                        "mfa_registered": chance.choice((True, False, None)),
-                        "linked_at": now,
-                    }
-                )
+                products = chance.choice(PRODUCTS)
+                row |= {
+                    "microsoft_tenant_id": tenant.id,
+                    "object_id": new_id(),
+                    "user_principal_name": values["email"],
+                    "microsoft_status": "disabled" if chance.random() < 0.1 else "active",
+                    "in_scope": chance.random() < 0.9,
+                    "license_sku_ids": products,
+                    "is_licensed": bool(products),
+                    "license_names": ", ".join(product_names(products)),
+                    "last_sign_in_at": now - timedelta(minutes=chance.randrange(200_000)) if chance.random() < 0.9 else None,
+                    "mfa_registered": chance.choice((True, False, None)),
+                    "linked_at": now,
+                }
+            rows.append(row)
         db.session.execute(insert(EndUser), rows)
-        db.session.execute(insert(Link), links)
     return organization.id
 
 
@@ -152,8 +154,13 @@ def fill_mirror(people: int) -> str:
             "accountEnabled": True,
         }
         keys = {"object_id": str(number), "email": email, "email_key": email, "user_principal_name": email}
-        state = {"raw": raw, "row_hash": "", "account_enabled": True, "first_seen_at": now, "changed_at": now}
-        users.append({"microsoft_tenant_id": tenant.id, **columns, **keys, **state})
+        state = {"raw": raw, "row_hash": "", "content_hash": "", "account_enabled": True}
+        folded = {
+            "domain": "mirror.example",
+            "department_key": columns["department"].lower(),
+            "office_key": columns["office_location"].lower(),
+        }
+        users.append({"microsoft_tenant_id": tenant.id, **columns, **keys, **folded, **state})
     db.session.execute(insert(DirectoryUser), users)
     groups = [
         {"microsoft_tenant_id": tenant.id, "object_id": str(number), "display_name": f"Group {number}", "kind": "Security"}

@@ -322,6 +322,7 @@ def upgrade():
     sa.Column('resolved_end_user_id', sa.String(length=36), nullable=True),
     sa.Column('resolved_at', sa.DateTime(), nullable=True),
     sa.Column('resolved_by', sa.String(length=320), nullable=False),
+    sa.Column('before', sa.JSON(), nullable=False),
     sa.ForeignKeyConstraint(['organization_id'], ['organizations.id'], name=op.f('fk_conflicts_organization_id'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_conflicts')),
     sa.UniqueConstraint('organization_id', 'key', name=op.f('uq_conflicts_organization_id_key'))

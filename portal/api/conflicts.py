@@ -40,7 +40,9 @@ class NewException(Request):
 def list_conflicts(organization_id: str) -> Response:
     """The open conflicts of an Organization."""
     organization = load(Organization, organization_id, "Organization")
-    return page_of(service.conflicts(organization, asked(service.CONFLICTS)), service.conflict_document)
+    found = service.conflicts(organization, asked(service.CONFLICTS))
+    documents = {document["id"]: document for document in service.conflict_documents(found.items)}
+    return page_of(found, lambda row: documents[row.id])
 
 
 @bp.post("/conflicts/<conflict_id>/resolve")
@@ -51,17 +53,17 @@ def resolve_conflict(conflict_id: str) -> Response:
     given = body(Settlement)
     service.resolve(row, given.action, given.end_user_id)
     db.session.commit()
-    return answer(service.conflict_document(row))
+    return answer(service.conflict_documents([row])[0])
 
 
 @bp.post("/conflicts/<conflict_id>/reopen")
 @requires(Role.TECHNICIAN)
 def reopen_conflict(conflict_id: str) -> Response:
-    """Open an ignored conflict again."""
+    """Take a settlement back."""
     row = load(Conflict, conflict_id, "conflict")
     service.reopen(row)
     db.session.commit()
-    return answer(service.conflict_document(row))
+    return answer(service.conflict_documents([row])[0])
 
 
 @bp.get("/organizations/<organization_id>/exceptions")

@@ -19,6 +19,12 @@ class Undo(Request):
     dry_run: bool = False
 
 
+class Held(Request):
+    """Some of those held, by object id; without it all of them."""
+
+    object_ids: list[str] | None = None
+
+
 @bp.get("/sync-runs")
 @requires(Role.READ_ONLY)
 def list_sync_runs() -> Response:
@@ -43,9 +49,9 @@ def list_changes(run_id: str) -> Response:
 @bp.post("/sync-runs/<run_id>/held/apply")
 @requires(Role.ADMINISTRATOR)
 def apply_held(run_id: str) -> Response:
-    """Apply what G1 held back."""
+    """Apply what G1 held back, or some of it; who is named neither way goes on waiting."""
     run = _run(run_id)
-    service.apply_hold(run)
+    service.apply_hold(run, body(Held).object_ids)
     db.session.commit()
     return answer(service.to_document(run))
 
@@ -53,9 +59,9 @@ def apply_held(run_id: str) -> Response:
 @bp.post("/sync-runs/<run_id>/held/dismiss")
 @requires(Role.ADMINISTRATOR)
 def dismiss_held(run_id: str) -> Response:
-    """Leave what G1 held back undone."""
+    """Leave what G1 held back undone, or some of it."""
     run = _run(run_id)
-    service.dismiss_hold(run)
+    service.dismiss_hold(run, body(Held).object_ids)
     db.session.commit()
     return answer(service.to_document(run))
 

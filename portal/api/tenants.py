@@ -73,7 +73,7 @@ def map_tenant(tenant_id: str) -> Response:
     """Map to a Microsoft Tenant; the same again is fine (C6, R2)."""
     row = load(Tenant, tenant_id, "Tenant")
     found = db.session.get(MicrosoftTenant, body(Mapping).microsoft_tenant_id)
-    if found is None:
+    if found is None or found.is_removed:
         raise Invalid({"microsoft_tenant_id": ["There is no such Microsoft Tenant."]})
     service.map_only(row, found)
     db.session.commit()

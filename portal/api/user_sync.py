@@ -50,6 +50,7 @@ class UserSyncRequest(Request):
     filters: Filters
     add_disabled_accounts: bool = False
     only_licensed: bool = False
+    include_agents: bool = False
     hold: Hold = Field(default_factory=Hold)
     plan_id: str | None = None
 

@@ -20,7 +20,6 @@ from portal.models import (
     Change,
     Conflict,
     EndUser,
-    Link,
     MicrosoftTenant,
     Organization,
     SubscribedSku,
@@ -28,6 +27,7 @@ from portal.models import (
     Tenant,
     UserSync,
 )
+from portal.models.microsoft import IS_CONNECTED
 
 DAYS = 14
 KINDS: Mapping[str, tuple[str, ...]] = {
@@ -179,7 +179,9 @@ class MfaTotal:
 def mfa_total(session: Session) -> MfaTotal:
     """MFA of all active, linked people."""
     rows = session.execute(
-        select(Link.mfa_registered, func.count()).where(Link.status == "active").group_by(Link.mfa_registered)
+        select(EndUser.mfa_registered, func.count())
+        .where(EndUser.microsoft_status == "active")
+        .group_by(EndUser.mfa_registered)
     )
     found = {state: number for state, number in rows}
     return MfaTotal(found.get(True, 0), found.get(True, 0) + found.get(False, 0), found.get(None, 0))
@@ -205,13 +207,16 @@ def recent_runs(session: Session, limit: int = 6) -> list[tuple[SyncRun, str]]:
 def figures(session: Session) -> dict[str, int]:
     """The four figures: Organizations that sync, End Users, linked ones, Disabled in Microsoft."""
     count = func.count()
+    rows = session.execute(select(EndUser.microsoft_status, count).group_by(EndUser.microsoft_status))
+    by_status: dict[str, int] = {status: number for status, number in rows}
     return {
         "organizations": session.scalar(select(count).select_from(Organization)) or 0,
         "syncing": session.scalar(select(count).select_from(UserSync).where(UserSync.enabled.is_(True))) or 0,
-        "end_users": session.scalar(select(count).select_from(EndUser)) or 0,
-        "linked": session.scalar(select(count).select_from(Link)) or 0,
-        "disabled": session.scalar(select(count).select_from(Link).where(Link.status == "disabled")) or 0,
-        "microsoft_tenants": session.scalar(select(count).select_from(MicrosoftTenant)) or 0,
+        "end_users": sum(by_status.values()),
+        "linked": by_status.get("active", 0) + by_status.get("disabled", 0),
+        "disabled": by_status.get("disabled", 0),
+        "microsoft_tenants": session.scalar(select(count).select_from(MicrosoftTenant).where(IS_CONNECTED))
+        or 0,
     }
 
 
@@ -264,12 +269,12 @@ def days(session: Session, now: datetime, zone: tzinfo = UTC) -> list[Day]:
 
 def lowest_mfa(session: Session, limit: int = 6) -> list[MfaCoverage]:
     """The Organizations where MFA is missing most, of those with at least one known figure."""
-    registered = func.sum(case((Link.mfa_registered.is_(True), 1), else_=0))
+    registered = func.sum(case((EndUser.mfa_registered.is_(True), 1), else_=0))
     known = func.count()
     rows = session.execute(
         select(Organization, registered, known)
-        .join(Link, Link.organization_id == Organization.id)
-        .where(Link.status == "active", Link.mfa_registered.is_not(None))
+        .join(EndUser, EndUser.organization_id == Organization.id)
+        .where(EndUser.microsoft_status == "active", EndUser.mfa_registered.is_not(None))
         .group_by(Organization.id)
         .order_by(registered * 1.0 / known, known.desc())
         .limit(limit)

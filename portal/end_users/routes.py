@@ -64,6 +64,7 @@ def index(organization_id: str) -> Response:
             if v in CHIPS.get(k, {})
         ],
         choices=CHIPS,
+        licenses=service.license_names(found.items),
         sync=user_sync.document(organization),
         tab="end_users",
     )
@@ -198,7 +199,7 @@ def detail(end_user_id: str) -> Response:
         for name in service.left_alone(form.values(), opened_on):
             form[name].data = getattr(row, name)
     organization = load(Organization, row.organization_id, "Organization")
-    tenant = db.session.get(MicrosoftTenant, row.link.microsoft_tenant_id) if row.link is not None else None
+    tenant = db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
     pins = service.pins(row)
     return web.render(
         "end_users/detail.html",
@@ -210,9 +211,10 @@ def detail(end_user_id: str) -> Response:
         locked=service.locked_fields(row),
         pins=pins,
         theirs=service.microsoft_values(row, pins),
-        linked_by=_run(row.link.linked_by_run_id) if row.link is not None else None,
+        linked_by=_run(row.linked_by_run_id),
         shown_mac=shown_mac,
         runs=run_presenters,
+        products=service.product_names([row.microsoft_tenant_id] if row.microsoft_tenant_id else []),
         document=service.documents([row])[0],
         microsoft_tenant=tenant,
         history=history.of(db.session(), row),
@@ -227,7 +229,7 @@ def why(end_user_id: str) -> Response:
     """Why this person is, or is not, synced (P6): each section's verdict, the match, the decision."""
     row = load(EndUser, end_user_id, "End User")
     organization = load(Organization, row.organization_id, "Organization")
-    asked = request.args.get("user", "") or (row.link.object_id if row.link is not None else row.email)
+    asked = request.args.get("user", "") or row.object_id or row.email
     return _why_page(organization, row, asked, row.display_name)
 
 
@@ -268,8 +270,8 @@ def delete(end_user_id: str) -> Response:
     organization = load(Organization, row.organization_id, "Organization")
     if request.method == "POST":
         name = row.display_name
-        if request.form.get("never_sync") and row.link is not None:
-            exceptions.never_sync(organization, row.link.object_id, reason=f"{name} was deleted on purpose.")
+        if request.form.get("never_sync") and row.object_id is not None:
+            exceptions.never_sync(organization, row.object_id, reason=f"{name} was deleted on purpose.")
         service.remove(row)
         db.session.commit()
         return web.respond(
@@ -286,12 +288,9 @@ def delete(end_user_id: str) -> Response:
 @bp.route("/end-users/<end_user_id>/unlink", methods=["GET", "POST"])
 @requires(Role.TECHNICIAN)
 def unlink(end_user_id: str) -> Response:
-    """Ask, then take the Link away; the person stays. ``back=conflicts``: to settle one was what it was for (M7)."""
+    """Ask, then take the Link away; the person stays."""
     row = load(EndUser, end_user_id, "End User")
     back = url_for(".detail", end_user_id=row.id)
-    is_for_conflict = request.args.get("back") == "conflicts"
-    if is_for_conflict:
-        back = url_for("runs.conflicts", organization_id=row.organization_id)
     if request.method == "POST":
         service.unlink(row)
         db.session.commit()
@@ -301,7 +300,6 @@ def unlink(end_user_id: str) -> Response:
         blocks={"dialog": "dialog"},
         person=row,
         back=back,
-        is_for_conflict=is_for_conflict,
     )
 
 
@@ -321,10 +319,10 @@ def sync_person(end_user_id: str) -> Response:
 def never_sync(end_user_id: str) -> Response:
     """Put the Microsoft user behind this person on the never-sync list (P14)."""
     row = load(EndUser, end_user_id, "End User")
-    if row.link is None:
+    if row.object_id is None:
         raise Invalid({"object_id": ["This End User is not linked to a Microsoft user."]})
     organization = load(Organization, row.organization_id, "Organization")
-    exceptions.never_sync(organization, row.link.object_id, reason=request.form.get("reason", ""))
+    exceptions.never_sync(organization, row.object_id, reason=request.form.get("reason", ""))
     db.session.commit()
     return web.respond(redirect=url_for(".detail", end_user_id=row.id), toast="On the never-sync list.")
 

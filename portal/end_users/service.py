@@ -7,12 +7,12 @@ from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm import Session, selectinload
 
-from portal import addresses, audit, csvio
+from portal import addresses, audit, csvio, people_version
 from portal.clock import utcnow
 from portal.engine.licenses import product_name
-from portal.engine.normalize import clean, remote_user
+from portal.engine.normalize import clean
 from portal.engine.records import D1_FIELDS
 from portal.errors import Invalid, Refused
 from portal.extensions import db
@@ -22,14 +22,14 @@ from portal.models import (
     Asset,
     DirectoryUser,
     EndUser,
-    Link,
     MicrosoftTenant,
     Organization,
     SubscribedSku,
     SyncException,
+    Tenant,
     UserSync,
 )
-from portal.models.customers import refresh_search
+from portal.models.customers import no_link, refresh_search
 from portal.text import email_key, is_blank, search_forms, text_key
 
 SPEC = ListSpec(
@@ -39,9 +39,9 @@ SPEC = ListSpec(
         "email": (EndUser.email_key,),
         "phone": (EndUser.phone,),
         "job_title": (EndUser.job_title,),
-        "license": (EndUser.microsoft_licenses,),
-        "last_sign_in_at": (EndUser.microsoft_last_sign_in,),
-        "mfa": (EndUser.microsoft_mfa,),
+        "license": (EndUser.license_names,),
+        "last_sign_in_at": (EndUser.last_sign_in_at,),
+        "mfa": (EndUser.mfa_registered,),
         "status": (EndUser.microsoft_status,),
         "source": (EndUser.source,),
         "created_at": (EndUser.created_at,),
@@ -177,9 +177,10 @@ def own_changes(row: EndUser, values: Mapping[str, str], opened_on: str) -> dict
 def locked_fields(row: EndUser) -> dict[str, str]:
     """Field → why it cannot be edited: D1 fields of a linked End User that are not pinned (W6).
 
-    Microsoft manages nothing of somebody who is unlinked, outside the filters (L3), or whose sync is disabled (L5).
+    Microsoft manages nothing of somebody who is unlinked or linked to a Microsoft tenant that is not mapped (R4), outside the
+    filters (L3), or whose sync is disabled (L5).
     """
-    if row.link is None or not row.link.in_scope or not _is_synced(row.organization_id):
+    if not row.is_linked or not row.in_scope or not _is_synced(row):
         return {}
     pinned = set(pins(row))
     return {name: LOCKED for name in D1_FIELDS if name not in pinned}
@@ -197,16 +198,12 @@ def pins(row: EndUser) -> dict[str, SyncException]:
 def microsoft_values(row: EndUser, fields: Iterable[str]) -> dict[str, str]:
     """What Microsoft has in these fields, to be shown beside a pinned value (W6); nothing for an unlinked person."""
     wanted = tuple(fields)
-    if row.link is None or not wanted:
+    if not row.is_linked or not wanted:
         return {}
-    raw = db.session.scalar(
-        select(DirectoryUser.raw).where(
-            DirectoryUser.microsoft_tenant_id == row.link.microsoft_tenant_id,
-            DirectoryUser.object_id == row.link.object_id,
-        )
-    )
-    user = remote_user(raw or {})
-    return {} if user.problem else {name: str(getattr(user, name)) for name in wanted}
+    found = db.session.get(DirectoryUser, (row.microsoft_tenant_id, row.object_id))
+    if found is None or found.problem:
+        return {}
+    return {name: str(getattr(found, name)) for name in wanted}
 
 
 def remove(row: EndUser) -> None:
@@ -243,6 +240,8 @@ def delete_all(session: Session, ids: Sequence[str]) -> None:
     """Delete End Users with their Links and exceptions; their Assets become unassigned (L4). Writes no audit record."""
     for start in range(0, len(ids), BATCH):
         part = ids[start : start + BATCH]
+        concerned = select(EndUser.organization_id).where(EndUser.id.in_(part)).distinct()
+        people_version.touch(session, session.scalars(concerned).all())
         owned = update(Asset).where(Asset.end_user_id.in_(part)).values(end_user_id=None, assigned_by=None)
         # Links and exceptions go with their person. What is loaded is not gone through for each batch, but expired at the end.
         for statement in (owned, delete(EndUser).where(EndUser.id.in_(part))):
@@ -261,12 +260,7 @@ def deletion_effects(organization: Organization, ids: Sequence[str]) -> dict[str
             select(Asset.id).where(Asset.end_user_id.in_(part), Asset.organization_id == organization.id)
         )
         again += _number(
-            select(Link.id).where(
-                Link.organization_id == organization.id,
-                Link.end_user_id.in_(part),
-                Link.in_scope.is_(True),
-                Link.status == "active",
-            )
+            select(EndUser.id).where(*here, EndUser.in_scope.is_(True), EndUser.microsoft_status == "active")
         )
     return {"end_users": people, "assets": assets, "again": again}
 
@@ -274,19 +268,20 @@ def deletion_effects(organization: Organization, ids: Sequence[str]) -> dict[str
 def unlink(row: EndUser) -> None:
     """Take the Link away and keep the person; a next run may link again by e-mail. Raises Refused when not linked."""
     lock(db.session(), EndUser, row.id, "End User")
-    if row.link is None:
+    if not row.is_linked:
         raise Refused(f"{row.display_name} is not linked to a Microsoft user.")
     audit.record(
         db.session(), "end_user_unlinked", object_type="end_user", object_id=row.id, name=row.display_name
     )
-    row.link = None
+    for name, value in no_link().items():
+        setattr(row, name, value)
     row.edited_at = utcnow()
     db.session.flush()
 
 
 def listing(organization: Organization, asked: Listing, *, assets: bool = False) -> Listing:
-    """One page of an Organization's End Users, with their Links. assets: with their Assets too."""
-    rows = select(EndUser).options(joinedload(EndUser.link))
+    """One page of an Organization's End Users. assets: with their Assets too."""
+    rows = select(EndUser)
     if assets:
         rows = rows.options(selectinload(EndUser.assets))
     return fetch_by_id(
@@ -308,13 +303,8 @@ def filtered(organization: Organization, asked: Listing) -> Select[Any]:
 
 def conditions(asked: Listing) -> list[ColumnElement[bool]]:
     """What the quick search and the filters ask of an End User."""
-    columns = {
-        "microsoft_status": EndUser.microsoft_status,
-        "licensed": EndUser.microsoft_licensed,
-        "mfa": EndUser.microsoft_mfa,
-        "source": EndUser.source,
-        "in_scope": EndUser.microsoft_in_scope,
-    }
+    texts = {"microsoft_status": EndUser.microsoft_status, "source": EndUser.source}
+    flags = {"licensed": EndUser.is_licensed, "mfa": EndUser.mfa_registered, "in_scope": EndUser.in_scope}
     words = text_key(asked.q).split()
     return [
         # SQLite compares a tenth faster without ESCAPE, and hardly any word needs it.
@@ -327,7 +317,8 @@ def conditions(asked: Listing) -> list[ColumnElement[bool]]:
             )
             for word in words
         ),
-        *(columns[name] == value for name, value in asked.filters.items()),
+        *(texts[name] == value for name, value in asked.filters.items() if name in texts),
+        *(flags[name].is_(value == "true") for name, value in asked.filters.items() if name in flags),
     ]
 
 
@@ -351,32 +342,39 @@ def to_document(
         **{name: getattr(row, name) for name in EDITABLE},
         "source": row.source,
         "assets": [{"id": asset.id, "name": asset.name} for asset in row.assets],
-        "microsoft": _microsoft(row.link, names or {}, synced_at),
+        "microsoft": _microsoft(row, names or {}, synced_at),
     }
 
 
 def documents(rows: Iterable[EndUser]) -> list[dict[str, Any]]:
     """Several End Users, with their licenses named and the age of what Microsoft said."""
     people = list(rows)
-    tenants = {row.link.microsoft_tenant_id for row in people if row.link is not None}
-    names = {
-        str(sku_id): str(name)
-        for sku_id, name in db.session.execute(
-            select(SubscribedSku.sku_id, SubscribedSku.name).where(
-                SubscribedSku.microsoft_tenant_id.in_(tenants)
-            )
-        )
-    }
+    tenants = {row.microsoft_tenant_id for row in people if row.microsoft_tenant_id is not None}
+    names = product_names(tenants)
     synced = {
         str(tenant_id): at
         for tenant_id, at in db.session.execute(
             select(MicrosoftTenant.id, MicrosoftTenant.last_synced_at).where(MicrosoftTenant.id.in_(tenants))
         )
     }
-    return [
-        to_document(row, names, synced.get(row.link.microsoft_tenant_id) if row.link is not None else None)
-        for row in people
-    ]
+    return [to_document(row, names, synced.get(row.microsoft_tenant_id or "")) for row in people]
+
+
+def product_names(microsoft_tenant_ids: Iterable[str]) -> dict[str, str]:
+    """Sku id → what the product is called today (W3); what is not in it goes by ``engine.licenses``."""
+    rows = db.session.execute(
+        select(SubscribedSku.sku_id, SubscribedSku.name).where(
+            SubscribedSku.microsoft_tenant_id.in_(list(microsoft_tenant_ids))
+        )
+    )
+    return {str(sku_id): str(name) for sku_id, name in rows}
+
+
+def license_names(rows: Iterable[EndUser]) -> dict[str, list[str]]:
+    """End User id → the names that their products have today, sorted (W3); of the licensed only."""
+    people = [row for row in rows if row.license_sku_ids]
+    names = product_names({row.microsoft_tenant_id for row in people if row.microsoft_tenant_id})
+    return {row.id: _named(row.license_sku_ids, names) for row in people}
 
 
 def export(organization: Organization, asked: Listing, ids: Sequence[str] | None = None) -> Iterable[str]:
@@ -384,8 +382,9 @@ def export(organization: Organization, asked: Listing, ids: Sequence[str] | None
     statement = order(filtered(organization, asked), asked, SPEC, tie=EndUser.id)
     if ids is not None:
         statement = statement.where(EndUser.id.in_(ids))
-    rows = db.session.scalars(statement.options(joinedload(EndUser.link))).unique().all()
-    return csvio.write(CSV_COLUMNS, (_cells(row) for row in rows))
+    rows = db.session.scalars(statement).all()
+    names = license_names(rows)
+    return csvio.write(CSV_COLUMNS, (_cells(row, names.get(row.id, ())) for row in rows))
 
 
 def import_csv(organization: Organization, data: bytes) -> dict[str, Any]:
@@ -394,9 +393,7 @@ def import_csv(organization: Organization, data: bytes) -> dict[str, Any]:
     present = {
         row.email_key: row
         for row in db.session.scalars(
-            select(EndUser)
-            .where(EndUser.organization_id == organization.id, EndUser.email_key.is_not(None))
-            .options(joinedload(EndUser.link))
+            select(EndUser).where(EndUser.organization_id == organization.id, EndUser.email_key.is_not(None))
         )
     }
     created = updated = unchanged = 0
@@ -443,50 +440,57 @@ def _fingerprint(name: str, value: str) -> str:
     return sha256(kept.encode()).hexdigest()[:12]
 
 
-def _is_synced(organization_id: str) -> bool:
-    return bool(
-        db.session.scalar(
-            select(UserSync.id).where(UserSync.organization_id == organization_id, UserSync.enabled.is_(True))
+def _is_synced(row: EndUser) -> bool:
+    """True while a sync with the Microsoft tenant that somebody is linked to is enabled."""
+    found = db.session.scalar(
+        select(UserSync.id)
+        .join(Organization, Organization.id == UserSync.organization_id)
+        .join(Tenant, Tenant.id == Organization.tenant_id)
+        .where(
+            UserSync.organization_id == row.organization_id,
+            UserSync.enabled.is_(True),
+            Tenant.microsoft_tenant_id == row.microsoft_tenant_id,
         )
     )
+    return found is not None
 
 
-def _microsoft(link: Link | None, names: Mapping[str, str], synced_at: Any) -> dict[str, Any] | None:
-    if link is None:
+def _microsoft(row: EndUser, names: Mapping[str, str], synced_at: Any) -> dict[str, Any] | None:
+    if not row.is_linked:
         return None
     return {
-        "object_id": link.object_id,
-        "user_principal_name": link.user_principal_name,
-        "status": link.status,
-        "in_scope": link.in_scope,
+        "object_id": row.object_id,
+        "user_principal_name": row.user_principal_name,
+        "status": row.microsoft_status,
+        "in_scope": row.in_scope,
         "licenses": [
-            {"sku_id": sku, "name": names.get(sku) or product_name(sku)} for sku in link.license_sku_ids
+            {"sku_id": sku, "name": names.get(sku) or product_name(sku)} for sku in row.license_sku_ids
         ],
-        "last_sign_in_at": link.last_sign_in_at,
-        "mfa": {"registered": link.mfa_registered, "methods": list(link.mfa_methods)},
-        "last_synced_at": synced_at or link.last_synced_at,
+        "last_sign_in_at": row.last_sign_in_at,
+        "mfa": {"registered": row.mfa_registered, "methods": list(row.mfa_methods)},
+        "last_synced_at": synced_at,
     }
 
 
-def _cells(row: EndUser) -> tuple[object, ...]:
-    link = row.link
+def _named(sku_ids: Iterable[str], names: Mapping[str, str]) -> list[str]:
+    return sorted({names.get(sku) or product_name(sku) for sku in sku_ids})
+
+
+def _cells(row: EndUser, products: Iterable[str]) -> tuple[object, ...]:
     words = {None: "", True: "true", False: "false"}
-    tail: tuple[object, ...] = (row.id, row.organization_id, row.source, "none", "", "", "", "", "", "")
-    if link is not None:
-        seen = f"{link.last_sign_in_at:%Y-%m-%dT%H:%M:%SZ}" if link.last_sign_in_at else ""
-        tail = (
-            row.id,
-            row.organization_id,
-            row.source,
-            link.status,
-            link.user_principal_name,
-            link.object_id,
-            link.license_names,
-            seen,
-            words[link.mfa_registered],
-            words[link.in_scope],
-        )
-    return (*(getattr(row, name) for name in EDITABLE), *tail)
+    return (
+        *(getattr(row, name) for name in EDITABLE),
+        row.id,
+        row.organization_id,
+        row.source,
+        row.microsoft_status,
+        row.user_principal_name,
+        row.object_id or "",
+        ", ".join(products),
+        f"{row.last_sign_in_at:%Y-%m-%dT%H:%M:%SZ}" if row.last_sign_in_at else "",
+        words[row.mfa_registered],
+        words[row.in_scope],
+    )
 
 
 def _checked(values: Mapping[str, str], kept: str = "") -> dict[str, str]:

@@ -13,11 +13,12 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session, selectinload
 
 from portal.engine.devices import AssetDecision, AssetOutcome, AssetState, DeviceState, assign
+from portal.engine.records import Presence
 from portal.models import (
     Asset,
     AssetReport,
+    DirectoryUser,
     EndUser,
-    Link,
     ManagedDevice,
     MicrosoftTenant,
     Organization,
@@ -42,8 +43,8 @@ def _assign(
     assets: Mapping[str, Asset],
     now: datetime,
 ) -> None:
-    links = select(Link.object_id, Link.end_user_id).where(
-        Link.organization_id == organization_id, Link.microsoft_tenant_id == microsoft_tenant_id
+    links = select(EndUser.object_id, EndUser.id).where(
+        EndUser.organization_id == organization_id, EndUser.microsoft_tenant_id == microsoft_tenant_id
     )
     owners = {str(object_id): str(end_user_id) for object_id, end_user_id in session.execute(links)}
     states = [
@@ -78,13 +79,23 @@ def _count_assigned(session: Session, microsoft_tenant_id: str) -> None:
 
 
 def _devices(session: Session, microsoft_tenant_id: str) -> list[DeviceState]:
+    """The devices of people who are present in Microsoft: whose user is gone counts for nobody (W5)."""
     found = session.execute(
         select(
             ManagedDevice.device_id,
             ManagedDevice.user_object_id,
             ManagedDevice.wifi_mac,
             ManagedDevice.ethernet_mac,
-        ).where(ManagedDevice.microsoft_tenant_id == microsoft_tenant_id)
+        )
+        .join(
+            DirectoryUser,
+            (DirectoryUser.microsoft_tenant_id == ManagedDevice.microsoft_tenant_id)
+            & (DirectoryUser.object_id == ManagedDevice.user_object_id),
+        )
+        .where(
+            ManagedDevice.microsoft_tenant_id == microsoft_tenant_id,
+            DirectoryUser.presence == Presence.PRESENT.value,
+        )
     )
     return [
         DeviceState(device_id, user_id, tuple(mac for mac in macs if mac))
@@ -123,4 +134,6 @@ def _report(session: Session, decision: AssetDecision) -> str:
     if decision.outcome is AssetOutcome.MANUAL:
         owner = session.get(EndUser, decision.end_user_id or "")
         return f"Microsoft says that this device is {owner.display_name if owner else 'somebody else'}'s. It was assigned by hand, so it was left alone."
+    if decision.outcome is AssetOutcome.SHARED:
+        return "Devices of several people have this MAC address (a dock, perhaps), so it was not gone by."
     return "Devices of several people have this MAC address (a dock, perhaps), so nobody was assigned."

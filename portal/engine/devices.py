@@ -8,7 +8,7 @@ count when the very same one was entered for an Asset.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,11 +17,15 @@ _PLACEHOLDERS = {"000000000000", "FFFFFFFFFFFF", "020000000000"}
 
 
 class AssetOutcome(StrEnum):
-    """What becomes of an Asset: assigned, or reported and left alone."""
+    """What becomes of an Asset: assigned, or reported and left alone.
+
+    shared: this MAC is on several people's devices and says nothing; another one of the Asset's decided.
+    """
 
     ASSIGN = "assign"
     MANUAL = "manual"
     AMBIGUOUS = "ambiguous"
+    SHARED = "shared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,38 +70,39 @@ def assign(
 ) -> tuple[AssetDecision, ...]:
     """Decide about every Asset a device speaks for. ``end_user_of``: linked object id → End User id.
 
-    An Asset whose device is gone keeps its assignment: absence of a device says nothing about whose it is.
+    An Asset may have several decisions, at most one of which assigns it. An Asset whose device is gone keeps its assignment: absence of a device says nothing about whose it is.
     """
     owners: dict[str, set[str]] = {}
     for device in devices:
         if device.user_object_id:
             for mac in device.macs:
                 owners.setdefault(mac, set()).add(device.user_object_id)
-    found = []
+    found: list[AssetDecision] = []
     for asset in assets:
-        decision = _decide(asset, owners, end_user_of)
-        if decision is not None:
-            found.append(decision)
+        found.extend(_decide(asset, owners, end_user_of))
     return tuple(found)
 
 
 def _decide(
     asset: AssetState, owners: Mapping[str, set[str]], end_user_of: Mapping[str, str]
-) -> AssetDecision | None:
+) -> Iterator[AssetDecision]:
     wanted: dict[str, str] = {}
+    shared = []
     for mac in sorted(asset.macs):
         users = owners.get(mac, set())
         if len(users) > 1:
-            return AssetDecision(asset.id, AssetOutcome.AMBIGUOUS, mac)
-        end_user_id = end_user_of.get(next(iter(users))) if users else None
-        if end_user_id is not None:
+            shared.append(mac)
+        elif users and (end_user_id := end_user_of.get(next(iter(users)))) is not None:
             wanted.setdefault(end_user_id, mac)
-    if len(wanted) > 1:
-        return AssetDecision(asset.id, AssetOutcome.AMBIGUOUS, next(iter(wanted.values())))
-    for end_user_id, mac in wanted.items():
-        if asset.end_user_id == end_user_id:
-            return None
-        if asset.end_user_id is not None and asset.assigned_by == "manual":
-            return AssetDecision(asset.id, AssetOutcome.MANUAL, mac, end_user_id)
-        return AssetDecision(asset.id, AssetOutcome.ASSIGN, mac, end_user_id)
-    return None
+    is_settled = len(wanted) == 1
+    for mac in shared:
+        yield AssetDecision(asset.id, AssetOutcome.SHARED if is_settled else AssetOutcome.AMBIGUOUS, mac)
+    if not is_settled:
+        if wanted:
+            yield AssetDecision(asset.id, AssetOutcome.AMBIGUOUS, next(iter(wanted.values())))
+        return
+    ((end_user_id, mac),) = wanted.items()
+    if asset.end_user_id == end_user_id:
+        return
+    is_manual = asset.end_user_id is not None and asset.assigned_by == "manual"
+    yield AssetDecision(asset.id, AssetOutcome.MANUAL if is_manual else AssetOutcome.ASSIGN, mac, end_user_id)

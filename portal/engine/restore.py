@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.engine.fields import is_link_field
 from portal.engine.taken import taken_accounts, taken_addresses
 from portal.engine.undo import account_of, former_time, put_link_back, take_assets_back
 from portal.models import Change, EndUser, SyncRun
@@ -69,8 +70,11 @@ def apply_restore(session: Session, plans: Iterable[Restoration]) -> None:
     """Write the fields back, take the Links away or back to what they were, and the Assets that the sync gave. The caller commits."""
     plans = list(plans)
     for plan in plans:
-        if "email" in plan.fields:  # two people may get each other's address back (M4)
+        # Two people may get each other's address (M4) or account (M5) back.
+        if "email" in plan.fields:
             plan.end_user.email_key = None
+        if plan.former_link is not None:
+            plan.end_user.object_id = None
     session.flush()
     for plan in plans:
         row = plan.end_user
@@ -79,7 +83,7 @@ def apply_restore(session: Session, plans: Iterable[Restoration]) -> None:
         refresh_search(row)
         if plan.updated_at is not None and not plan.spared:
             row.updated_at = former_time(plan.updated_at)
-        if row.link is not None:
+        if row.microsoft_tenant_id is not None:
             put_link_back(row, plan.former_link)
         take_assets_back(session, row.id, None if plan.former_link is None else plan.moved_at)
     session.flush()
@@ -90,6 +94,8 @@ def _restoration(row: EndUser, changes: Sequence[Change]) -> Restoration:
     last: dict[str, str] = {}
     for change in changes:
         for entry in change.fields:
+            if is_link_field(entry["field"]):
+                continue  # the Link goes, or comes back whole
             first.setdefault(entry["field"], entry["old"])
             last[entry["field"]] = entry["new"]
     plan, spared = Restoration(row), []

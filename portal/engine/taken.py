@@ -8,7 +8,7 @@ from typing import TypeVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.models import EndUser, Link
+from portal.models import EndUser
 
 BATCH = 500
 Key = TypeVar("Key", bound=Hashable)
@@ -41,11 +41,13 @@ def taken_accounts(
     holders: dict[Account, str] = {}
     for part in _parts([object_id for _, object_id in wanted.values()]):
         rows = session.execute(
-            select(Link.microsoft_tenant_id, Link.object_id, Link.end_user_id).where(
-                Link.organization_id == organization_id, Link.object_id.in_(part)
+            select(EndUser.microsoft_tenant_id, EndUser.object_id, EndUser.id).where(
+                EndUser.organization_id == organization_id, EndUser.object_id.in_(part)
             )
         )
-        holders.update(((tenant_id, object_id), end_user_id) for tenant_id, object_id, end_user_id in rows)
+        holders.update(
+            ((str(tenant_id), str(object_id)), end_user_id) for tenant_id, object_id, end_user_id in rows
+        )
     return _clashing(wanted, holders, leaving)
 
 

@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm import Session, selectinload
 
+from portal.engine.fields import field_text, is_link_field, put_field
 from portal.engine.taken import taken_accounts, taken_addresses
-from portal.models import Asset, Change, EndUser, Link, new_id
+from portal.models import Asset, Change, EndUser, new_id
 from portal.models.base import UtcDateTime
-from portal.models.customers import refresh_search
+from portal.models.customers import LINK_COLUMNS, no_link, refresh_search
 from portal.text import email_key
 
 BATCH = 500
@@ -24,32 +25,25 @@ ADDRESS_TAKEN = "another End User has the former email by now"
 ACCOUNT_TAKEN = "another End User is linked to the former Microsoft account by now"
 
 
-_LINK_COLUMNS = tuple(
-    column.key
-    for column in Link.__table__.columns
-    if column.key not in {"id", "end_user_id", "organization_id"}
-)
-
-
-def link_before(link: Link | None) -> dict[str, Any] | None:
-    """A Link as JSON, complete enough to come back exactly (W7); None for no Link."""
-    if link is None:
+def link_before(end_user: EndUser) -> dict[str, Any] | None:
+    """Somebody's Link as JSON, complete enough to come back exactly (W7); None for no Link."""
+    if not end_user.is_linked:
         return None
-    values = {name: getattr(link, name) for name in _LINK_COLUMNS}
+    values = {name: getattr(end_user, name) for name in LINK_COLUMNS}
+    values["license_sku_ids"] = list(end_user.license_sku_ids)
     return {
         name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()
     }
 
 
 def put_link_back(end_user: EndUser, before: Mapping[str, Any] | None) -> None:
-    """Give an End User the Link it had, or none."""
-    link = end_user.link
-    if before is None or link is None:
-        end_user.link = None
-        return
-    for name, value in before.items():
-        is_time = isinstance(Link.__table__.columns[name].type, UtcDateTime)
-        setattr(link, name, former_time(value) if is_time and value is not None else value)
+    """Give an End User the Link it had, or none. The next run looks at the person anew."""
+    columns = EndUser.__table__.columns
+    for name, value in {**no_link(), **(before or {})}.items():
+        is_time = isinstance(columns[name].type, UtcDateTime) and isinstance(value, str)
+        setattr(end_user, name, former_time(value) if is_time else value)
+    end_user.license_sku_ids = tuple(end_user.license_sku_ids)
+    end_user.applied_hash = ""
 
 
 def take_assets_back(session: Session, end_user_id: str, since: datetime | None) -> None:
@@ -80,13 +74,12 @@ class _Step:
     fields: dict[str, tuple[str, str]] = field(default_factory=dict)  # name -> (now, back to)
     link: Mapping[str, Any] | None = None
     unlink: bool = False
-    status: str | None = None
     is_partly: bool = False  # something was edited since and stays
 
     @property
     def does_something(self) -> bool:
         """False when nothing is left to take back."""
-        return bool(self.delete or self.fields or self.unlink or self.link is not None or self.status)
+        return bool(self.delete or self.fields or self.unlink or self.link is not None)
 
 
 @dataclass(frozen=True)
@@ -132,13 +125,13 @@ def apply_undo(
     Doing it twice changes nothing the second time: what was restored no longer has the value that the run wrote.
     """
     plan = plan_undo(session, undone_run_id)
-    movers = [step for step in plan.steps if "email" in step.fields]
-    for step in movers:  # two people may swap addresses back
-        step.end_user.email_key = None
-    session.flush()
     for step in plan.steps:
         session.add(_record(step, run_id, organization_id, now))
-        _undo(session, step, now)
+        _let_go(session, step)
+    session.flush()
+    for step in plan.steps:
+        if not step.delete:
+            _undo(session, step, now)
     session.flush()
     return plan
 
@@ -151,19 +144,18 @@ def _step(change: Change, end_user: EndUser) -> tuple[_Step | None, list[str]]:
             return None, reasons
         step.delete = True
         return step, []
+    is_same_link = end_user.object_id == change.object_id
     for entry in change.fields:
-        present = getattr(end_user, entry["field"])
+        if is_link_field(entry["field"]) and ("link" in change.undo or not is_same_link):
+            continue  # they come back with the Link, or are those of another one by now
+        present = field_text(end_user, entry["field"])
         if present == entry["new"]:
             step.fields[entry["field"]] = (entry["new"], entry["old"])
         elif present != entry["old"]:
             kept.append(f"{entry['field']} was {EDITED}")
             step.is_partly = True
-    link = end_user.link
-    is_same_link = link is not None and link.object_id == change.object_id
     if "link" in change.undo and is_same_link:
         step.link, step.unlink = change.undo["link"], change.undo["link"] is None
-    if "status" in change.undo and is_same_link and link is not None and link.status != change.undo["status"]:
-        step.status = str(change.undo["status"])
     return (step if step.does_something else None), kept
 
 
@@ -202,7 +194,8 @@ def _worth_keeping(change: Change, end_user: EndUser) -> list[str]:
     return reasons
 
 
-def _undo(session: Session, step: _Step, now: datetime) -> None:
+def _let_go(session: Session, step: _Step) -> None:
+    """Free what others may get back: two people may swap addresses, or one have the account of another who goes."""
     end_user = step.end_user
     if step.delete:
         session.execute(
@@ -210,24 +203,24 @@ def _undo(session: Session, step: _Step, now: datetime) -> None:
         )
         session.delete(end_user)
         return
-    link = end_user.link
-    written = dict(link.written) if link is not None else {}
+    if "email" in step.fields:
+        end_user.email_key = None
+    if step.unlink or step.link is not None:
+        end_user.object_id = None
+
+
+def _undo(session: Session, step: _Step, now: datetime) -> None:
+    end_user = step.end_user
+    written = dict(end_user.written)
     for name, (_, back) in step.fields.items():
-        setattr(end_user, name, back)
+        put_field(session, end_user, name, back)
         written.pop(name, None)
-    if step.fields:
+    end_user.written, end_user.applied_hash = written, ""
+    if not all(is_link_field(name) for name in step.fields):
         refresh_search(end_user)
         end_user.updated_at = now
-    if link is None:
-        return
-    link.written = written
-    if step.status is not None:
-        link.status = step.status
-    if step.unlink:
-        put_link_back(end_user, None)
-    elif step.link is not None:
-        put_link_back(end_user, step.link)
     if step.link is not None or step.unlink:
+        put_link_back(end_user, step.link)
         take_assets_back(session, end_user.id, None if step.unlink else step.change.at)
     if not step.is_partly and "updated_at" in step.change.undo:
         end_user.updated_at = former_time(step.change.undo["updated_at"])
@@ -257,13 +250,13 @@ def _what(step: _Step) -> str:
     if step.delete:
         return DELETED
     parts = []
-    if step.fields:
+    if step.fields.keys() - {"microsoft_status"}:
         parts.append("details restored")
     if step.unlink:
         parts.append("unlinked")
     elif step.link is not None:
         parts.append("linked as before")
-    if step.status is not None:
+    if "microsoft_status" in step.fields:
         parts.append("mark restored")
     return ", ".join(parts)
 
@@ -294,7 +287,7 @@ def _people(session: Session, ids: list[str]) -> dict[str, EndUser]:
         rows = session.scalars(
             select(EndUser)
             .where(EndUser.id.in_(ids[start : start + BATCH]))
-            .options(joinedload(EndUser.link), selectinload(EndUser.assets))
+            .options(selectinload(EndUser.assets))
         )
         found.update({row.id: row for row in rows})
     return found

@@ -14,7 +14,8 @@ from portal.errors import Invalid
 from portal.extensions import db
 from portal.listing import Listing, ListSpec, contains_text, fetch
 from portal.locks import lock
-from portal.models import DirectoryUser, EndUser, Organization, SyncException
+from portal.microsoft import service as microsoft
+from portal.models import DirectoryUser, EndUser, MicrosoftTenant, Organization, SyncException
 from portal.text import email_key, text_key
 
 NEVER_SYNC, PIN = "never_sync", "pin"
@@ -62,21 +63,34 @@ def in_force(now: datetime) -> Any:
 def never_sync(
     organization: Organization, object_id: str, *, reason: str, expires_at: datetime | None = None
 ) -> SyncException:
-    """Put a Microsoft user on the never-sync list. Raises Invalid. The caller commits."""
+    """Put a Microsoft user on the never-sync list, also should the object be deleted and made again (W6). The caller commits.
+
+    Raises Invalid, and RetryLater for somebody unknown before the tenant's first read.
+    """
     lock(db.session(), Organization, organization.id)
     object_id = text_key(object_id)
     errors = _common(reason, expires_at)
     microsoft_tenant_id = organization.tenant.microsoft_tenant_id
-    known = DirectoryUser.object_id == object_id, DirectoryUser.microsoft_tenant_id == microsoft_tenant_id
+    user = db.session.get(DirectoryUser, (microsoft_tenant_id or "", object_id))
     if not object_id:
         errors["object_id"] = ["Name a Microsoft user by object ID."]
-    elif microsoft_tenant_id is None or db.session.scalar(select(DirectoryUser.id).where(*known)) is None:
+    elif user is None:
+        if microsoft_tenant_id is not None:
+            microsoft.require_read(db.session.get_one(MicrosoftTenant, microsoft_tenant_id))
         errors["object_id"] = ["The mapped Microsoft tenant has no such user."]
     elif _exists(organization, SyncException.object_id == object_id):
         errors["object_id"] = ["This person is on the never-sync list already."]
-    if errors:
+    if errors or user is None:
         raise Invalid(errors)
-    return _add(organization, NEVER_SYNC, reason, expires_at, object_id=object_id)
+    return _add(
+        organization,
+        NEVER_SYNC,
+        reason,
+        expires_at,
+        object_id=object_id,
+        immutable_id=user.immutable_id,
+        email_key=user.email_key,
+    )
 
 
 def object_id_of(organization: Organization, named: str) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.clock import utcnow
-from portal.models import Change, Conflict, EndUser, Link, MicrosoftTenant, SyncRun, UserSync
+from portal.models import Change, Conflict, EndUser, MicrosoftTenant, SyncRun, UserSync
+from portal.models.microsoft import IS_CONNECTED
 
 
 def render(session: Session) -> bytes:
@@ -31,10 +32,18 @@ class _FromTables(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """One gauge family per question."""
-        yield self._by("rollcall_microsoft_tenants", "Microsoft tenants by state", MicrosoftTenant.state)
+        yield self._by(
+            "rollcall_microsoft_tenants", "Microsoft tenants by state", MicrosoftTenant.state, IS_CONNECTED
+        )
         yield self._by("rollcall_sync_runs", "Sync runs kept, by status", SyncRun.status)
         yield self._by("rollcall_changes", "Change records kept, by decision", Change.decision)
-        yield self._by("rollcall_links", "Linked End Users by Microsoft status", Link.status)
+        yield self._by(
+            "rollcall_links",
+            "Linked End Users by Microsoft status",
+            EndUser.microsoft_status,
+            EndUser.microsoft_status != "none",
+            label="status",
+        )
         yield self._one("rollcall_end_users", "End Users", select(func.count()).select_from(EndUser))
         enabled = select(func.count()).select_from(UserSync).where(UserSync.enabled.is_(True))
         yield self._one("rollcall_user_syncs_enabled", "Organizations with User Sync enabled", enabled)
@@ -50,9 +59,17 @@ class _FromTables(Collector):
             age.add_metric([], (utcnow() - oldest).total_seconds())
         yield age
 
-    def _by(self, name: str, text: str, column: InstrumentedAttribute[str]) -> GaugeMetricFamily:
-        family = GaugeMetricFamily(name, text, labels=[column.key])
-        for value, number in self._session.execute(select(column, func.count()).group_by(column)):
+    def _by(
+        self,
+        name: str,
+        text: str,
+        column: InstrumentedAttribute[str],
+        *which: ColumnElement[bool],
+        label: str = "",
+    ) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(name, text, labels=[label or column.key])
+        counted = select(column, func.count()).where(*which).group_by(column)
+        for value, number in self._session.execute(counted):
             family.add_metric([value], number)
         return family
 

@@ -19,6 +19,7 @@ from portal.graph.explain import is_credential
 from portal.microsoft import credentials, gateway, service
 from portal.microsoft.credentials import AppRegistration
 from portal.models import MicrosoftTenant
+from portal.models.microsoft import IS_CONNECTED
 from portal.runtime import runtime
 
 LOSSES = {
@@ -79,7 +80,7 @@ def keep(session: Session, row: MicrosoftTenant, report: Report) -> None:
     elif isinstance(problem, SourceAuthError):
         service.mark_broken(row, problem)
     for customer in session.scalars(
-        select(MicrosoftTenant).where(MicrosoftTenant.directory_id.in_(report.ends))
+        select(MicrosoftTenant).where(IS_CONNECTED, MicrosoftTenant.directory_id.in_(report.ends))
     ):
         customer.relationship_ends_at = report.ends[customer.directory_id]
     audit.record(
@@ -113,7 +114,7 @@ def check_releasing(row: MicrosoftTenant) -> MicrosoftTenant:
     if registration is not None:
         report = look(runtime().settings, registration, directory_id=directory_id, cloud=cloud)
     found = db.session.get(MicrosoftTenant, tenant_id)
-    if found is None:
+    if found is None or found.is_removed:
         raise service.gone()
     keep(db.session(), found, report)
     return found

@@ -30,6 +30,7 @@ from portal.graph.explain import advice_of, cause, consent_error
 from portal.microsoft import gateway, service
 from portal.microsoft.gateway import Proof
 from portal.models import ConsentRequest, MicrosoftTenant
+from portal.models.microsoft import IS_CONNECTED
 from portal.runtime import runtime
 from portal.text import domain_key
 
@@ -167,7 +168,9 @@ def keep(proof: Proof, cloud: str) -> MicrosoftTenant:
 
 def _again(directory_id: str | None) -> str:
     """Where a consent starts again: a connected tenant is reconnected, another is connected."""
-    row = db.session.scalar(select(MicrosoftTenant.id).where(MicrosoftTenant.directory_id == directory_id))
+    row = db.session.scalar(
+        select(MicrosoftTenant.id).where(IS_CONNECTED, MicrosoftTenant.directory_id == directory_id)
+    )
     return f"/microsoft-tenants/{row}/reconnect" if row is not None else START
 
 

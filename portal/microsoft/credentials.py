@@ -30,6 +30,7 @@ from portal.crypto import SecretBox
 from portal.errors import Invalid, NeedsAdmin, Refused
 from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS, registered_in
 from portal.models import MicrosoftTenant, StoredSetting
+from portal.models.microsoft import IS_CONNECTED
 from portal.text import text_key
 
 KEY = "microsoft"
@@ -271,7 +272,9 @@ def served_by(session: Session, cloud: str) -> list[MicrosoftTenant]:
     clouds = [name for name in CLOUDS if registered_in(name) == registered_in(cloud)]
     return list(
         session.scalars(
-            select(MicrosoftTenant).where(MicrosoftTenant.cloud.in_(clouds)).order_by(MicrosoftTenant.name)
+            select(MicrosoftTenant)
+            .where(IS_CONNECTED, MicrosoftTenant.cloud.in_(clouds))
+            .order_by(MicrosoftTenant.name)
         )
     )
 

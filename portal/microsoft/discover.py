@@ -13,6 +13,7 @@ from portal.errors import Invalid, PortalError, SourceError
 from portal.extensions import db
 from portal.microsoft import gateway, service
 from portal.models import MicrosoftTenant
+from portal.models.microsoft import IS_CONNECTED
 from portal.runtime import runtime
 from portal.text import text_key
 
@@ -55,7 +56,9 @@ class Outcome:
 
 def partners() -> Sequence[MicrosoftTenant]:
     """Connected tenants that may be asked: any of them can be a partner tenant."""
-    return db.session.scalars(select(MicrosoftTenant).order_by(MicrosoftTenant.name)).all()
+    return db.session.scalars(
+        select(MicrosoftTenant).where(IS_CONNECTED).order_by(MicrosoftTenant.name)
+    ).all()
 
 
 def customers(partner: MicrosoftTenant) -> list[Customer]:
@@ -97,7 +100,7 @@ def customers(partner: MicrosoftTenant) -> list[Customer]:
         refusals.append(error)
     if not found and refusals:
         raise refusals[0]
-    present = set(db.session.scalars(select(MicrosoftTenant.directory_id)))
+    present = set(db.session.scalars(select(MicrosoftTenant.directory_id).where(IS_CONNECTED)))
     for key, customer in found.items():
         found[key] = Customer(
             key, customer.name, customer.domain, customer.ends_at, is_connected=key in present

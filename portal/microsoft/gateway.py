@@ -87,7 +87,7 @@ def source_factory(
     def build(lease: Lease) -> GraphDirectory:
         with runtime.sessions() as session:
             row = session.get(MicrosoftTenant, lease.tenant_id)
-            if row is None or row.state == "removed":
+            if row is None or row.is_removed:
                 raise SourceAuthError("This Microsoft tenant was removed.")
             try:
                 registration = credentials.load(session, runtime.settings, runtime.box, row.cloud)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from portal import audit
 from portal.clock import utcnow
 from portal.engine import failures
-from portal.errors import Invalid, NeedsAdmin, NotFound, Refused, SourceError
+from portal.errors import Invalid, NeedsAdmin, NotFound, Refused, RetryLater, SourceError
 from portal.extensions import db
 from portal.graph import discovery
 from portal.graph.clouds import CLOUDS, DEFAULT, registered_in
@@ -30,7 +30,6 @@ from portal.models import (
     DirectoryGroup,
     DirectoryUser,
     GroupMembership,
-    Link,
     ManagedDevice,
     MicrosoftTenant,
     Organization,
@@ -39,9 +38,12 @@ from portal.models import (
     Tenant,
     UserSync,
 )
+from portal.models.microsoft import IS_CONNECTED, REMOVED
 from portal.runtime import runtime
 from portal.text import domain_key
 
+WAIT_SECONDS = 3
+FIRST_READ = "The first read of {name} is under way. Its users and groups are here in a moment."
 CONNECTED, NEEDS_ATTENTION = "connected", "needs_attention"
 SPEC = ListSpec(
     sorts={
@@ -60,7 +62,7 @@ _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]
 
 def listing(asked: Listing) -> Listing:
     """One page of Microsoft Tenants."""
-    statement = select(MicrosoftTenant)
+    statement = select(MicrosoftTenant).where(IS_CONNECTED)
     if asked.q:
         statement = statement.where(
             contains_text(asked.q, MicrosoftTenant.name, MicrosoftTenant.directory_id)
@@ -132,19 +134,14 @@ def directory_of(domain: str, cloud: str) -> str:
 def add(proof: Proof, cloud: str) -> MicrosoftTenant:
     """Keep a tenant that Microsoft has proven (C2), and ask for its first read. The caller commits and wakes.
 
+    One that was removed before is the same again, so that the Links to it are found (L7).
     Raises Refused when it is connected already; the session is rolled back when that shows only now.
     """
     _refuse_known(proof.directory_id)
     now = utcnow()
-    row = MicrosoftTenant(
-        directory_id=proof.directory_id,
-        name=proof.name,
-        cloud=cloud,
-        domains=list(proof.domains),
-        state=CONNECTED,
-        connected_at=now,
-        read_requested_at=now,
-    )
+    row = _of_directory(proof.directory_id) or MicrosoftTenant(directory_id=proof.directory_id)
+    row.name, row.cloud, row.domains = proof.name, cloud, list(proof.domains)
+    row.state, row.connected_at, row.read_requested_at = CONNECTED, now, now
     db.session.add(row)
     try:
         db.session.flush()
@@ -223,9 +220,9 @@ def mark_broken(row: MicrosoftTenant, error: SourceError) -> None:
 
 
 def remove(row: MicrosoftTenant) -> None:
-    """Delete a Microsoft Tenant, its mirror, and the Links to it; End Users stay. Raises Refused while it is mapped.
+    """Remove a Microsoft Tenant and its mirror; End Users and their Links stay. Raises Refused while it is mapped.
 
-    A read that is under way ends by itself at its next write: the lease is taken from it first, in this transaction.
+    Connected again, it finds these Links: nobody is doubled, and who left meanwhile is marked (L7). A read that is under way ends by itself at its next write: the lease is taken from it first, in this transaction.
     """
     lock(db.session(), MicrosoftTenant, row.id, "Microsoft tenant")
     tenant = db.session.scalar(select(Tenant).where(Tenant.microsoft_tenant_id == row.id))
@@ -234,9 +231,8 @@ def remove(row: MicrosoftTenant) -> None:
             f"{row.name} is mapped to the Tenant {tenant.name}. Unmap it first.", link=f"/tenants/{tenant.id}"
         )
     now, session = utcnow(), db.session()
-    row.lease_owner = row.lease_expires_at = row.slow_lease_owner = row.slow_lease_expires_at = None
+    _forget_reads(row)
     session.flush()
-    session.execute(delete(Link).where(Link.microsoft_tenant_id == row.id))
     session.execute(
         update(SyncRun)
         .where(SyncRun.microsoft_tenant_id == row.id, SyncRun.status.in_(("queued", "running")))
@@ -253,9 +249,23 @@ def remove(row: MicrosoftTenant) -> None:
         name=row.name,
         directory_id=row.directory_id,
     )
-    session.delete(row)
     session.flush()
     session.expire_all()
+
+
+def _forget_reads(row: MicrosoftTenant) -> None:
+    """As a tenant that was never read, and of which nothing is due. The counting numbers go on: nothing settled fits again."""
+    row.state = REMOVED
+    row.problem = row.problem_code = row.problem_since = row.relationship_ends_at = None
+    row.checked_at, row.checks, row.capabilities = None, [], {}
+    row.users_count, row.failures_in_row, row.assets_assigned = 0, 0, 0
+    row.read_requested_at = row.next_run_at = row.throttled_until = row.slow_due_at = None
+    row.last_synced_at = row.last_full_read_at = row.incomplete_reason = None
+    row.sign_ins_at = row.sign_ins_full_at = row.mfa_at = row.devices_at = None
+    row.is_complete, row.agents_known = False, True
+    row.slow_progress, row.slow_problems = {}, []
+    row.lease_owner = row.lease_expires_at = row.slow_lease_owner = row.slow_lease_expires_at = None
+    row.fence, row.slow_fence, row.mirror_version = row.fence + 1, row.slow_fence + 1, row.mirror_version + 1
 
 
 def to_document(row: MicrosoftTenant, tenant_id: str | None) -> dict[str, Any]:
@@ -334,7 +344,8 @@ def _proven(wanted: str, cloud: str, registration: AppRegistration | None = None
 
 def connected(directory_id: str) -> MicrosoftTenant | None:
     """The Microsoft Tenant of a directory; None when it is not connected."""
-    return db.session.scalar(select(MicrosoftTenant).where(MicrosoftTenant.directory_id == directory_id))
+    row = _of_directory(directory_id)
+    return None if row is None or row.is_removed else row
 
 
 def _refuse_known(directory_id: str) -> None:
@@ -344,6 +355,19 @@ def _refuse_known(directory_id: str) -> None:
             f"{known.name} is connected already, since {known.connected_at:%d %b %Y}.",
             link="/microsoft-tenants",
         )
+
+
+def _of_directory(directory_id: str) -> MicrosoftTenant | None:
+    return db.session.scalar(select(MicrosoftTenant).where(MicrosoftTenant.directory_id == directory_id))
+
+
+def require_read(row: MicrosoftTenant) -> None:
+    """Raise RetryLater before the first read of people, groups and licenses; it starts by itself on connecting."""
+    if row.last_synced_at is not None:
+        return
+    if row.problem:
+        raise RetryLater(f"{row.name} could not be read yet: {row.problem}", seconds=30)
+    raise RetryLater(FIRST_READ.format(name=row.name), seconds=WAIT_SECONDS)
 
 
 def gone() -> NotFound:
@@ -391,7 +415,7 @@ def table_rows(rows: Sequence[MicrosoftTenant]) -> list[TableRow]:
 
 def counts() -> dict[str, int]:
     """For the views above the table: all, needs attention, not mapped."""
-    number = select(func.count()).select_from(MicrosoftTenant)
+    number = select(func.count()).select_from(MicrosoftTenant).where(IS_CONNECTED)
     mapped = select(Tenant.microsoft_tenant_id).where(Tenant.microsoft_tenant_id.is_not(None))
     return {
         "all": db.session.scalar(number) or 0,

@@ -10,11 +10,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.models.base import Base, Id, new_id
 
+REMOVED = "removed"
+
 
 class MicrosoftTenant(Base):
     """A Microsoft Entra directory (product.md, "Words"). ``directory_id`` is its tenant GUID, lower case.
 
-    state: connected | needs_attention; ``problem`` says why in words, ``problem_code`` is Microsoft's code.
+    state: connected | needs_attention | removed; ``problem`` says why in words, ``problem_code`` is Microsoft's code.
+    One that is removed is shown nowhere and has no mirror; its row stays, so that the Links to it mean something when the same
+    directory is connected again (L7).
     domains: [{"name", "is_default", "is_initial"}], verified ones only.
     capabilities: what was found missing and when, e.g. {"sign_ins": {"state": "missing_license", "at": iso}} (D3).
     The lease columns are T1's "one run at a time": only ``worker.leases`` writes them. The slow pass has its own (T7).
@@ -69,6 +73,15 @@ class MicrosoftTenant(Base):
     assets_assigned: Mapped[int] = mapped_column(default=0)
     slow_progress: Mapped[dict[str, Any]] = mapped_column(default=dict)  # {"phase", "done", "total"}
     slow_problems: Mapped[list[Any]] = mapped_column(default=list)  # [{"part", "state", "detail"}]
+
+    @property
+    def is_removed(self) -> bool:
+        """True when its connection was removed (L7)."""
+        return self.state == REMOVED
+
+
+IS_CONNECTED = MicrosoftTenant.state != REMOVED
+"""The condition of every list of Microsoft Tenants: those that were removed are in none (L7)."""
 
 
 class SignInTurns(Base):

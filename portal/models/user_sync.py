@@ -129,7 +129,8 @@ class Change(Base):
 class Conflict(Base):
     """An open or settled conflict (M7). ``key`` stays the same while neither side changes.
 
-    resolution: None (open) | link | ignore | gone (it went away by itself).
+    resolution: None (open) | link | ignore | gone (it went away by itself). before: what settling changed, to take it back:
+    {"links": {end user id: the Link before | None}, "with": [ids of conflicts that were settled with it]}.
     """
 
     __tablename__ = "conflicts"
@@ -154,6 +155,7 @@ class Conflict(Base):
     resolved_end_user_id: Mapped[str | None] = mapped_column(String(36))
     resolved_at: Mapped[datetime | None]
     resolved_by: Mapped[str] = mapped_column(String(320), default="")
+    before: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
 class SyncException(Base):

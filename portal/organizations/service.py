@@ -21,7 +21,6 @@ from portal.models import (
     AssetMac,
     Conflict,
     EndUser,
-    Link,
     Organization,
     SyncException,
     SyncRun,
@@ -153,7 +152,7 @@ def remove(row: Organization) -> None:
     audit.record(session, "organization_deleted", object_type="organization", object_id=row.id, name=name)
     assets = select(Asset.id).where(Asset.organization_id == row.id)
     session.execute(delete(AssetMac).where(AssetMac.asset_id.in_(assets)))
-    for model in (Link, Asset, SyncException, Conflict):
+    for model in (Asset, SyncException, Conflict):
         session.execute(delete(model).where(model.organization_id == row.id))
     session.execute(delete(EndUser).where(EndUser.organization_id == row.id))
     session.execute(
@@ -177,7 +176,7 @@ def deletion_effects(row: Organization) -> dict[str, int]:
     """How many End Users, Links and Assets go with it."""
     return {
         "end_users": _count(EndUser, row),
-        "links": _count(Link, row),
+        "links": _counts(EndUser, [row.id], EndUser.object_id.is_not(None)).get(row.id, 0),
         "assets": _count(Asset, row),
     }
 

@@ -13,6 +13,7 @@ from portal.errors import Invalid, NotFound
 from portal.extensions import db
 from portal.microsoft import service as microsoft
 from portal.models import EndUser, MicrosoftTenant, Organization, Role, Tenant
+from portal.models.microsoft import IS_CONNECTED
 from portal.organizations import service as organizations
 from portal.recovery import service
 from portal.recovery.choice import Choice
@@ -186,7 +187,9 @@ def _page(organization: Organization, problem: str = "") -> Response:
         first_run=service.first_run(session, organization),
         siblings=[row for row in organization.tenant.organizations if row.id != organization.id],
         free=session.scalars(
-            select(MicrosoftTenant).where(MicrosoftTenant.id.not_in(mapped)).order_by(MicrosoftTenant.name)
+            select(MicrosoftTenant)
+            .where(IS_CONNECTED, MicrosoftTenant.id.not_in(mapped))
+            .order_by(MicrosoftTenant.name)
         ).all(),
         others=session.scalars(
             select(Tenant)

@@ -18,24 +18,22 @@ from portal.engine.restore import Restoration, apply_restore, plan_restore
 from portal.errors import Invalid, Refused
 from portal.locks import lock
 from portal.models import (
-    AuditEvent,
-    Change,
     Conflict,
     EndUser,
-    Link,
     MicrosoftTenant,
     Organization,
     SyncRun,
     UserSync,
 )
+from portal.models.customers import no_link
 
 UNLINKED = "unlinked already"
-"""Somebody chose to keep them: only a tenant that was removed takes Links along by itself."""
+"""Somebody chose to keep them: a Link never goes by itself."""
 
 
 @dataclass(frozen=True)
 class SyncedTenant:
-    """A Microsoft tenant of past syncs; is_removed: only their runs know of it, its Links went with it."""
+    """A Microsoft tenant of past syncs. is_removed: its connection was removed since."""
 
     id: str
     name: str
@@ -69,7 +67,7 @@ class Listing:
         return [
             row
             for row in (one.end_user for one in self.created if one.end_user.id not in delete_ids)
-            if row.link is not None and row.link.microsoft_tenant_id == self.microsoft_tenant_id
+            if row.microsoft_tenant_id == self.microsoft_tenant_id
         ]
 
     @property
@@ -107,25 +105,16 @@ def synced_tenants(session: Session, organization: Organization) -> list[SyncedT
     )
     latest.update((tenant_id, None) for tenant_id in rows if tenant_id is not None)
     linked = session.scalars(
-        select(Link.microsoft_tenant_id).where(Link.organization_id == organization.id).distinct()
+        select(EndUser.microsoft_tenant_id)
+        .where(EndUser.organization_id == organization.id, EndUser.microsoft_tenant_id.is_not(None))
+        .distinct()
     )
-    latest.update((tenant_id, None) for tenant_id in linked if tenant_id not in latest)
+    latest.update((tenant_id, None) for tenant_id in linked if tenant_id and tenant_id not in latest)
     found = {
-        row.id: SyncedTenant(row.id, row.name)
+        row.id: SyncedTenant(row.id, f"{row.name} (removed)" if row.is_removed else row.name, row.is_removed)
         for row in session.scalars(select(MicrosoftTenant).where(MicrosoftTenant.id.in_(latest)))
     }
-    return [found.get(tenant_id) or _removed(session, tenant_id) for tenant_id in latest]
-
-
-def _removed(session: Session, tenant_id: str) -> SyncedTenant:
-    """The audit log remembers what it was called."""
-    detail = session.scalar(
-        select(AuditEvent.detail)
-        .where(AuditEvent.action == "microsoft_tenant_removed", AuditEvent.object_id == tenant_id)
-        .limit(1)
-    )
-    name = (detail or {}).get("name") or "A Microsoft tenant"
-    return SyncedTenant(tenant_id, f"{name} (removed)", is_removed=True)
+    return [found[tenant_id] for tenant_id in latest if tenant_id in found]
 
 
 def candidates(session: Session, organization: Organization, microsoft_tenant_id: str) -> Listing:
@@ -133,29 +122,14 @@ def candidates(session: Session, organization: Organization, microsoft_tenant_id
     rows = session.scalars(
         select(EndUser)
         .where(EndUser.organization_id == organization.id)
-        .options(selectinload(EndUser.link), selectinload(EndUser.assets))
+        .options(selectinload(EndUser.assets))
         .order_by(EndUser.sort_name, EndUser.id)
     ).all()
     theirs = set(session.scalars(_created_by(organization, microsoft_tenant_id)))
-    is_removed = bool(microsoft_tenant_id) and session.get(MicrosoftTenant, microsoft_tenant_id) is None
-    created = [
-        Candidate(row, _warnings(row, microsoft_tenant_id, is_removed)) for row in rows if row.id in theirs
-    ]
-    older = [
-        row
-        for row in rows
-        if row.id not in theirs
-        and row.link is not None
-        and row.link.microsoft_tenant_id == microsoft_tenant_id
-    ]
+    created = [Candidate(row, _warnings(row, microsoft_tenant_id)) for row in rows if row.id in theirs]
+    older = [row for row in rows if row.id not in theirs and row.microsoft_tenant_id == microsoft_tenant_id]
     plans = plan_restore(session, organization.id, microsoft_tenant_id, older)
-    if is_removed:
-        changed = set(session.scalars(_changed_by(organization, microsoft_tenant_id)))
-        lost = [row for row in rows if row.id in changed and row.id not in theirs and row.link is None]
-        restored = plan_restore(session, organization.id, microsoft_tenant_id, lost)
-        plans += [plan for plan in restored if plan.fields]
-        older = [plan.end_user for plan in plans]
-    linked = [Candidate(row, _warnings(row, microsoft_tenant_id, is_removed)) for row in older]
+    linked = [Candidate(row, _warnings(row, microsoft_tenant_id)) for row in older]
     return Listing(microsoft_tenant_id, created, linked, plans, len(rows) - len(created) - len(linked))
 
 
@@ -164,26 +138,13 @@ def _created_by(organization: Organization, microsoft_tenant_id: str) -> Select[
     run = exists().where(
         SyncRun.id == EndUser.created_by_run_id, SyncRun.microsoft_tenant_id == microsoft_tenant_id
     )
-    link = exists().where(Link.end_user_id == EndUser.id, Link.microsoft_tenant_id == microsoft_tenant_id)
     return select(EndUser.id).where(
         EndUser.organization_id == organization.id,
         EndUser.source == "sync",
-        or_(run, and_(EndUser.created_by_run_id.is_(None), link)),
-    )
-
-
-def _changed_by(organization: Organization, microsoft_tenant_id: str) -> Select[str | None]:
-    """Ids of End Users whom syncs with this tenant changed, whether a Link still says so or not."""
-    return (
-        select(Change.end_user_id)
-        .join(SyncRun, SyncRun.id == Change.run_id)
-        .where(
-            Change.organization_id == organization.id,
-            Change.state == "applied",
-            Change.end_user_id.is_not(None),
-            SyncRun.microsoft_tenant_id == microsoft_tenant_id,
-        )
-        .distinct()
+        or_(
+            run,
+            and_(EndUser.created_by_run_id.is_(None), EndUser.microsoft_tenant_id == microsoft_tenant_id),
+        ),
     )
 
 
@@ -231,11 +192,12 @@ def clean_up(
     unlinked, restored = 0, 0
     if unlink:
         found = candidates(session, organization, microsoft_tenant_id)
-        unlinked = sum(one.end_user.link is not None for one in found.linked)
+        unlinked = len(found.linked)
         apply_restore(session, found.restorations)
         kept = found.kept(())
         for row in kept:
-            row.link = None
+            for name, value in no_link().items():
+                setattr(row, name, value)
         unlinked, restored = unlinked + len(kept), len(found.restored)
     session.execute(
         update(Conflict)
@@ -257,11 +219,11 @@ def clean_up(
     return Outcome(len(wanted), unlinked, restored)
 
 
-def _warnings(row: EndUser, microsoft_tenant_id: str, is_removed: bool) -> tuple[str, ...]:
+def _warnings(row: EndUser, microsoft_tenant_id: str) -> tuple[str, ...]:
     found = []
-    if row.link is None and not is_removed:
+    if not row.is_linked:
         found.append(UNLINKED)
-    if row.link is not None and row.link.microsoft_tenant_id != microsoft_tenant_id:
+    elif row.microsoft_tenant_id != microsoft_tenant_id:
         found.append("linked to another Microsoft tenant by now")
     if row.edited_at is not None:
         found.append("edited by hand")

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from portal.engine.cadence import DELAYED_LIMIT
+from portal.engine.licenses import product_name
 from portal.formatting import plural
 from portal.models import ACTIVE, SyncRun
 
@@ -53,6 +54,25 @@ FIELD_LABELS: Mapping[str, str] = {
     "department": "Department",
     "office_location": "Office Location",
 }
+CHANGE_LABELS: Mapping[str, str] = {
+    **FIELD_LABELS,
+    "user_principal_name": "UPN",
+    "licenses": "Microsoft License",
+    "microsoft_status": "Microsoft Status",
+    "in_scope": "Filters of the sync",
+}
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "microsoft_status": {"none": "", "active": "Active", "disabled": "Disabled in Microsoft"},
+    "in_scope": {"true": "Match", "false": "No longer match"},
+}
+
+
+def shown_value(field: str, value: str, names: Mapping[str, str] | None = None) -> str:
+    """A value out of a change record in words. Products are called as they are today (W3): names, sku id → name."""
+    if field == "licenses":
+        known = names or {}
+        return ", ".join(sorted({known.get(sku) or product_name(sku) for sku in value.split()}))
+    return _WORDS.get(field, {}).get(value, value)
 
 
 @dataclass(frozen=True)
@@ -262,4 +282,4 @@ def spared(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def spared_reason(reason: str) -> str:
     """Why an undo leaves something alone, with the field's name as pages say it."""
     field, was, rest = reason.partition(" was ")
-    return f"{FIELD_LABELS.get(field, field)} was {rest}" if was else reason[:1].upper() + reason[1:]
+    return f"{CHANGE_LABELS.get(field, field)} was {rest}" if was else reason[:1].upper() + reason[1:]

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from portal import access, csv_http, listing, web
 from portal.clock import utcnow
+from portal.end_users.service import product_names
 from portal.engine.undo import DELETED
 from portal.errors import Invalid
 from portal.extensions import db
@@ -81,6 +82,7 @@ def detail(run_id: str) -> Answer:
         presenters=presenters,
         parts=presenters.parts(run),
         found=found,
+        products=product_names([run.microsoft_tenant_id or ""]),
         rows=[service.change_document(row) for row in found.items],
         emails=service.emails(found.items),
         kinds=kinds,
@@ -146,6 +148,7 @@ def undo(run_id: str) -> Answer:
         run=run,
         organization=organization,
         plan=plan,
+        products=product_names([run.microsoft_tenant_id or ""]),
         deleted=[row for row in plan["restored"] if row["what"] == DELETED],
         restored=[row for row in plan["restored"] if row["what"] != DELETED],
         spared=presenters.spared(plan["spared"]),
@@ -199,7 +202,8 @@ def _run(run_id: str) -> SyncRun:
 
 
 def _named(model: Any, object_id: str | None) -> Any:
-    return db.session.get(model, object_id) if object_id and len(object_id) <= 64 else None
+    found = db.session.get(model, object_id) if object_id and len(object_id) <= 64 else None
+    return None if getattr(found, "is_removed", False) else found
 
 
 def _conflicts_page(organization: Organization, problem: tuple[str, Invalid] | None = None) -> Answer:
@@ -210,8 +214,7 @@ def _conflicts_page(organization: Organization, problem: tuple[str, Invalid] | N
         status=422 if problem else 200,
         organization=organization,
         found=found,
-        sides=service.conflict_sides(organization, found.items),
-        others=service.conflict_others(organization, found.items),
+        questions=service.conflict_questions(organization, found.items),
         chosen=service.conflict_choices(found.items),
         problem_at=problem[0] if problem else "",
         problem=" ".join(s for sentences in problem[1].errors.values() for s in sentences) if problem else "",

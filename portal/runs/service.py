@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, case, func, or_, select
 
 from portal import audit, csvio
 from portal.clock import utcnow
+from portal.end_users.service import product_names
 from portal.engine import explain, holds, undo
 from portal.engine.normalize import parse_time
 from portal.engine.records import Action, Counts, HoldKind, Reason
@@ -18,20 +19,20 @@ from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
 from portal.listing import Listing, ListSpec, contains_text, fetch
 from portal.locks import lock
+from portal.microsoft import service as microsoft
 from portal.models import (
     ACTIVE,
     Change,
     Conflict,
     DirectoryUser,
     EndUser,
-    Link,
     MicrosoftTenant,
     Organization,
     SyncRun,
     UserSync,
 )
-from portal.runs import history
-from portal.text import email_key
+from portal.runs import history, settlement
+from portal.runs.presenters import shown_value
 from portal.user_sync.documents import run_document
 
 STATUSES = ("queued", "running", "succeeded", "partial", "failed", "held", "cancelled")
@@ -185,9 +186,10 @@ def hold_facts(run: SyncRun, shown: int = 200) -> HoldFacts | None:
     sync = db.session.scalar(select(UserSync).where(UserSync.organization_id == run.organization_id))
     linked = db.session.scalar(
         select(func.count())
-        .select_from(Link)
+        .select_from(EndUser)
         .where(
-            Link.organization_id == run.organization_id, Link.microsoft_tenant_id == run.microsoft_tenant_id
+            EndUser.organization_id == run.organization_id,
+            EndUser.microsoft_tenant_id == run.microsoft_tenant_id,
         )
     )
     creations = count = int(run.held.get("count", 0))
@@ -230,70 +232,20 @@ CSV_COLUMNS = ("display_name", "decision", "state", "reason", "field", "old", "n
 def changes_csv(run: SyncRun, asked: Listing) -> Iterator[str]:
     """The filtered changes, one line per changed field, as a spreadsheet takes them harmlessly (G7)."""
     found = changes(run, replace(asked, page=1, per_page=CSV_ROWS))
-    return csvio.write(CSV_COLUMNS, _csv_rows(found))
+    return csvio.write(CSV_COLUMNS, _csv_rows(found, product_names([run.microsoft_tenant_id or ""])))
 
 
-@dataclass(frozen=True)
-class Side:
-    """An End User who may be meant in a conflict (M7). is_own: linked to its Microsoft user already.
-
-    first: the End User to be unlinked before this one can be linked; None when it can be at once.
-    """
-
-    end_user: EndUser
-    is_own: bool
-    first: EndUser | None
-
-
-def conflict_sides(organization: Organization, rows: Iterable[Conflict]) -> dict[str, list[Side]]:
-    """Conflict id -> the End Users who may be meant: its own, and those with the same address (M7)."""
-    found: dict[str, list[Side]] = {}
-    for row in rows:
-        key = email_key(row.email)
-        statement = select(EndUser).where(
-            EndUser.organization_id == organization.id,
-            or_(EndUser.id == row.end_user_id, EndUser.email_key == (key or None)),
-        )
-        people = db.session.scalars(statement)
-        found[row.id] = [_side(row, one, organization.tenant.microsoft_tenant_id) for one in people]
-    return found
-
-
-def _side(row: Conflict, end_user: EndUser, mapped: str | None) -> Side:
-    """What linking ``end_user`` would meet: its own Link to somebody else, or somebody else's Link to this Microsoft user."""
-    link = end_user.link
-    if link is not None and link.microsoft_tenant_id == mapped:
-        if link.object_id == row.object_id:
-            return Side(end_user, is_own=True, first=None)
-        if _is_present(link):
-            return Side(end_user, is_own=False, first=end_user)
-    holder = db.session.scalar(
-        select(EndUser)
-        .join(Link, Link.end_user_id == EndUser.id)
-        .where(
-            Link.organization_id == row.organization_id,
-            Link.microsoft_tenant_id == mapped,
-            Link.object_id == row.object_id,
-        )
-    )
-    return Side(end_user, is_own=False, first=holder)
+def conflict_questions(
+    organization: Organization, rows: Sequence[Conflict]
+) -> dict[str, settlement.Question]:
+    """Conflict id -> both sides, and the End Users who may be meant (M7)."""
+    return settlement.questions(db.session(), organization, rows)
 
 
 def conflict_choices(rows: Iterable[Conflict]) -> dict[str, EndUser]:
     """End User id -> the End User who was chosen when a conflict was settled (M7), of those who still exist."""
     ids = {row.resolved_end_user_id for row in rows if row.resolution == "link"}
     return {row.id: row for row in db.session.scalars(select(EndUser).where(EndUser.id.in_(ids)))}
-
-
-def conflict_others(organization: Organization, rows: Iterable[Conflict]) -> dict[str, DirectoryUser]:
-    """Object id -> the Microsoft user on the other side of a conflict, so that pages can name both (M7)."""
-    found = db.session.scalars(
-        select(DirectoryUser).where(
-            DirectoryUser.microsoft_tenant_id == organization.tenant.microsoft_tenant_id,
-            DirectoryUser.object_id.in_([row.other_object_id for row in rows if row.other_object_id]),
-        )
-    )
-    return {row.object_id: row for row in found}
 
 
 def changes(run: SyncRun, asked: Listing) -> Listing:
@@ -334,20 +286,27 @@ def sentence_of(row: Change) -> str:
     return explain.reason_sentence(row.reason, row.note)
 
 
-def apply_hold(run: SyncRun) -> None:
-    """Apply what G1 held back. Raises Refused when nothing is held, or the sync is not enabled any more."""
+def apply_hold(run: SyncRun, object_ids: Sequence[str] | None = None) -> None:
+    """Apply what G1 held back, or of it those who are named; what is named neither way goes on waiting. The caller commits.
+
+    Raises Refused when nothing is held, or the sync is not enabled any more, Invalid for somebody who is not held.
+    """
+    ready = holds.prepare_held(db.session(), run, utcnow(), object_ids)
     _lock(run)
     count = _held(run)
-    holds.apply_held(db.session(), run, audit.current_actor().name, utcnow())
-    _record_hold(run, "hold_applied", count)
+    holds.apply_held(db.session(), run, ready, audit.current_actor().name, utcnow())
+    _record_hold(run, "hold_applied", count if object_ids is None else len(object_ids))
 
 
-def dismiss_hold(run: SyncRun) -> None:
-    """Leave what G1 held back undone; the same people are not held again until they change."""
+def dismiss_hold(run: SyncRun, object_ids: Sequence[str] | None = None) -> None:
+    """Leave what G1 held back undone, or of it those who are named; they are not held again until they change.
+
+    Raises as ``apply_hold`` does. The caller commits.
+    """
     _lock(run)
     count = _held(run)
-    holds.dismiss_held(db.session(), run, audit.current_actor().name, utcnow())
-    _record_hold(run, "hold_dismissed", count)
+    holds.dismiss_held(db.session(), run, audit.current_actor().name, utcnow(), object_ids)
+    _record_hold(run, "hold_dismissed", count if object_ids is None else len(object_ids))
 
 
 def plan_undo(run: SyncRun) -> dict[str, Any]:
@@ -393,7 +352,8 @@ def request_undo(run: SyncRun) -> SyncRun:
         run_id=run.id,
     )
     db.session.flush()
-    if db.session.get(MicrosoftTenant, run.microsoft_tenant_id or "") is None:
+    tenant = db.session.get(MicrosoftTenant, run.microsoft_tenant_id or "")
+    if tenant is None or tenant.is_removed:
         _undo_now(row, run)
     return row
 
@@ -432,8 +392,16 @@ def conflicts(organization: Organization, asked: Listing) -> Listing:
     return fetch(db.session(), statement, asked, CONFLICTS, tie=Conflict.id)
 
 
-def conflict_document(row: Conflict) -> dict[str, Any]:
-    """A conflict as interfaces.md shows it."""
+def conflict_documents(rows: Sequence[Conflict]) -> list[dict[str, Any]]:
+    """Conflicts of one Organization as interfaces.md shows them."""
+    if not rows:
+        return []
+    organization = db.session.get_one(Organization, rows[0].organization_id)
+    found = conflict_questions(organization, rows)
+    return [_conflict_document(row, found[row.id]) for row in rows]
+
+
+def _conflict_document(row: Conflict, question: settlement.Question) -> dict[str, Any]:
     return {
         "id": row.id,
         "organization_id": row.organization_id,
@@ -450,26 +418,31 @@ def conflict_document(row: Conflict) -> dict[str, Any]:
         "resolved_end_user_id": row.resolved_end_user_id if row.resolution == "link" else None,
         "resolved_at": row.resolved_at,
         "resolved_by": row.resolved_by,
+        "sides": [side.document() for side in question.sides],
     }
 
 
 def resolve(row: Conflict, action: str, end_user_id: str | None = None) -> None:
-    """Settle a conflict (M7): ``link`` names the End User meant, for the next run; ``ignore`` until a side changes.
+    """Settle a conflict (M7): ``link`` gives the End User to this Microsoft user, ``ignore`` leaves it until a side changes.
 
-    Raises Invalid for a bad action or End User, Refused when it is settled already. The caller commits.
+    The next run links; whoever holds either of the two is unlinked now. Raises Invalid for a bad action or End User, Refused
+    when it is settled already, RetryLater before the tenant's first read. The caller commits, or rolls back.
     """
     _lock(row)
     if row.resolved_at is not None:
         raise Refused("This conflict is settled already.")
     if action not in {"link", "ignore"}:
         raise Invalid({"action": ["One of: link, ignore."]})
-    if action == "link":
-        row.resolved_end_user_id = _chosen(row, end_user_id).id
-    elif end_user_id is not None:
+    if action == "ignore" and end_user_id is not None:
         raise Invalid({"end_user_id": ["Only link takes an End User."]})
     row.resolution = action
     row.resolved_at = utcnow()
     row.resolved_by = audit.current_actor().name
+    if action == "link":
+        organization = db.session.get_one(Organization, row.organization_id)
+        chosen = _chosen(row, end_user_id)
+        _require_known(row, organization)
+        settlement.give(db.session(), row, organization, chosen)
     audit.record(
         db.session(),
         "conflict_resolved",
@@ -482,15 +455,14 @@ def resolve(row: Conflict, action: str, end_user_id: str | None = None) -> None:
 
 
 def reopen(row: Conflict) -> None:
-    """Take "ignore" back: the conflict is open again, and the next run says whether it still is one (M7).
+    """Take a settlement back: Links are as before, and the next run says whether it still is a conflict (M7).
 
-    Raises Refused when it is not ignored. The caller commits.
+    Raises Refused when nobody settled it. The caller commits.
     """
     _lock(row)
-    if row.resolution != "ignore":
-        raise Refused("Only a conflict that was ignored can be opened again.")
-    row.resolution = row.resolved_at = None
-    row.resolved_by = ""
+    if row.resolution not in {"ignore", "link"}:
+        raise Refused("Only a conflict that somebody settled can be opened again.")
+    settlement.take_back(db.session(), row)
     audit.record(db.session(), "conflict_reopened", object_type="conflict", object_id=row.id, kind=row.kind)
     db.session.flush()
 
@@ -504,16 +476,16 @@ def coverage(microsoft_tenant: MicrosoftTenant, asked: Listing) -> Listing:
     if "taken" in asked.filters:
         statement = statement.where(_is_taken(taken, asked.filters["taken"]))
     if "not_in" in asked.filters:
-        its = select(Link.object_id).where(
-            Link.organization_id == asked.filters["not_in"],
-            Link.microsoft_tenant_id == microsoft_tenant.id,
-            Link.in_scope.is_(True),
+        its = select(EndUser.object_id).where(
+            EndUser.organization_id == asked.filters["not_in"],
+            EndUser.microsoft_tenant_id == microsoft_tenant.id,
+            EndUser.in_scope.is_(True),
         )
         statement = statement.where(DirectoryUser.object_id.not_in(its))
     if asked.q:
         names = DirectoryUser.display_name, DirectoryUser.email_key, DirectoryUser.user_principal_name
         statement = statement.where(contains_text(asked.q, *names))
-    return fetch(db.session(), statement, asked, COVERAGE, tie=DirectoryUser.id)
+    return fetch(db.session(), statement, asked, COVERAGE, tie=DirectoryUser.object_id)
 
 
 def coverage_counts(microsoft_tenant: MicrosoftTenant) -> dict[str, int]:
@@ -531,17 +503,17 @@ def coverage_documents(microsoft_tenant: MicrosoftTenant, rows: list[DirectoryUs
     ids = [row.object_id for row in rows]
     takers: dict[str, list[dict[str, str]]] = {}
     statement = (
-        select(Link.object_id, Organization.id, Organization.name, Link.end_user_id)
-        .join(Organization, Organization.id == Link.organization_id)
+        select(EndUser.object_id, Organization.id, Organization.name, EndUser.id)
+        .join(Organization, Organization.id == EndUser.organization_id)
         .where(
-            Link.microsoft_tenant_id == microsoft_tenant.id,
-            Link.object_id.in_(ids),
-            Link.in_scope.is_(True),  # whom the filters let go is taken no more (L3)
+            EndUser.microsoft_tenant_id == microsoft_tenant.id,
+            EndUser.object_id.in_(ids),
+            EndUser.in_scope.is_(True),  # whom the filters let go is taken no more (L3)
         )
         .order_by(Organization.name)
     )
     for object_id, organization_id, name, end_user_id in db.session.execute(statement):
-        takers.setdefault(object_id, []).append(
+        takers.setdefault(str(object_id), []).append(
             {"id": organization_id, "name": name, "end_user_id": end_user_id}
         )
     found = []
@@ -562,19 +534,21 @@ def coverage_documents(microsoft_tenant: MicrosoftTenant, rows: list[DirectoryUs
     return found
 
 
-def _csv_rows(found: Listing) -> Iterator[tuple[object, ...]]:
+def _csv_rows(found: Listing, names: Mapping[str, str]) -> Iterator[tuple[object, ...]]:
     for row in found.items:
         head = (row.display_name, row.decision, row.state, sentence_of(row))
         for entry in row.fields or [{"field": "", "old": "", "new": ""}]:
-            values = (entry["field"], entry["old"], entry["new"])
+            values = [entry["field"], entry["old"], entry["new"]]
+            if entry["field"] == "licenses":
+                values[1:] = (shown_value("licenses", value, names) for value in values[1:])
             yield (*head, *values, row.object_id, f"{row.at:%Y-%m-%dT%H:%M:%SZ}")
 
 
 def _takers(microsoft_tenant: MicrosoftTenant) -> Select[Any]:
     return (
-        select(Link.object_id)
-        .where(Link.microsoft_tenant_id == microsoft_tenant.id, Link.in_scope.is_(True))
-        .group_by(Link.object_id)
+        select(EndUser.object_id)
+        .where(EndUser.microsoft_tenant_id == microsoft_tenant.id, EndUser.in_scope.is_(True))
+        .group_by(EndUser.object_id)
     )
 
 
@@ -629,17 +603,12 @@ def _chosen(row: Conflict, end_user_id: str | None) -> EndUser:
     found = db.session.get(EndUser, end_user_id)
     if found is None or found.organization_id != row.organization_id:
         raise Invalid({"end_user_id": ["This Organization has no such End User."]})
-    organization = db.session.get_one(Organization, row.organization_id)
-    first = _side(row, found, organization.tenant.microsoft_tenant_id).first
-    if first is not None:
-        other = "another Microsoft user, who still exists" if first is found else "this Microsoft user"
-        raise Invalid({"end_user_id": [f"{first.display_name} is linked to {other}. Unlink first."]})
     return found
 
 
-def _is_present(link: Link) -> bool:
-    statement = select(DirectoryUser.presence).where(
-        DirectoryUser.microsoft_tenant_id == link.microsoft_tenant_id,
-        DirectoryUser.object_id == link.object_id,
-    )
-    return db.session.scalar(statement) == "present"
+def _require_known(row: Conflict, organization: Organization) -> None:
+    """Before a tenant's first read nobody knows whether its user still exists. Raises RetryLater."""
+    tenant_id = organization.tenant.microsoft_tenant_id
+    tenant = db.session.get(MicrosoftTenant, tenant_id) if tenant_id is not None else None
+    if tenant is not None and db.session.get(DirectoryUser, (tenant.id, row.object_id)) is None:
+        microsoft.require_read(tenant)

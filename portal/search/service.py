@@ -10,6 +10,7 @@ from sqlalchemy import or_, select
 from portal.extensions import db
 from portal.listing import contains_text
 from portal.models import EndUser, MicrosoftTenant, Organization
+from portal.models.microsoft import IS_CONNECTED
 from portal.text import search_forms, text_key
 
 MOST = 25
@@ -41,7 +42,7 @@ def find(text: str) -> Found:
         .order_by(EndUser.sort_name)
         .limit(MOST)
     )
-    tenants = select(MicrosoftTenant).order_by(MicrosoftTenant.name).limit(MOST)
+    tenants = select(MicrosoftTenant).where(IS_CONNECTED).order_by(MicrosoftTenant.name).limit(MOST)
     for word in words:
         organizations = organizations.where(Organization.name_key.contains(word, autoescape=True))
         people = people.where(

@@ -15,6 +15,7 @@ from portal.extensions import db
 from portal.forms import Form, choices, text
 from portal.microsoft import service as microsoft
 from portal.models import DirectoryUser, MicrosoftTenant, Role, SubscribedSku, Tenant
+from portal.models.microsoft import IS_CONNECTED
 from portal.organizations import service as organizations
 from portal.runs import service as runs
 from portal.runtime import runtime
@@ -134,9 +135,10 @@ def map_tenant(tenant_id: str) -> Response:
     free = db.session.scalars(
         select(MicrosoftTenant)
         .where(
+            IS_CONNECTED,
             MicrosoftTenant.id.not_in(
                 select(Tenant.microsoft_tenant_id).where(Tenant.microsoft_tenant_id.is_not(None))
-            )
+            ),
         )
         .order_by(MicrosoftTenant.name)
     ).all()

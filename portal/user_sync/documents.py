@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -26,7 +26,7 @@ LABELS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class SyncRequest:
-    """What somebody wants a User Sync to be: filters, add rules (U9), and the hold's threshold (G1)."""
+    """What somebody wants a User Sync to be: filters, add rules (U9), agents (S8), and the hold's threshold (G1)."""
 
     filters: FilterSpec = field(default_factory=FilterSpec)
     hold: HoldRule = field(default_factory=HoldRule)
@@ -53,6 +53,7 @@ def parse(body: Mapping[str, Any]) -> SyncRequest:
         **sections,
         add_disabled_accounts=bool(body.get("add_disabled_accounts", False)),
         only_licensed=bool(body.get("only_licensed", False)),
+        include_agents=bool(body.get("include_agents", False)),
     )
     return SyncRequest(spec, HoldRule(percent=percent, minimum=minimum))
 
@@ -64,6 +65,7 @@ def draft(body: Mapping[str, Any]) -> SyncRequest:
         add_disabled_accounts=bool(body.get("add_disabled_accounts", False)),
         only_licensed=bool(body.get("only_licensed", False)),
     )
+    spec = replace(spec, include_agents=bool(body.get("include_agents", False)))
     hold: Mapping[str, Any] = body.get("hold") or {}
     default = HoldRule()
     rule = HoldRule(
@@ -96,6 +98,7 @@ def saved_request(row: UserSync) -> dict[str, Any]:
         "filters": row.filters,
         "add_disabled_accounts": row.add_disabled_accounts,
         "only_licensed": row.only_licensed,
+        "include_agents": row.include_agents,
         "hold": {"percent": row.hold_percent, "minimum": row.hold_minimum},
     }
 
@@ -107,6 +110,7 @@ def default_request() -> dict[str, Any]:
         "filters": filters_json(FilterSpec()),
         "add_disabled_accounts": False,
         "only_licensed": False,
+        "include_agents": False,
         "hold": {"percent": hold.percent, "minimum": hold.minimum},
     }
 

@@ -37,6 +37,7 @@ class SetupForm(Form):
     group_q = StringField()
     add_disabled_accounts = BooleanField()
     only_licensed = BooleanField()
+    include_agents = BooleanField()
     hold_percent = IntegerField(validators=[Optional(), NumberRange(0, 100, "A whole number from 0 to 100.")])
     hold_minimum = IntegerField(
         validators=[Optional(), NumberRange(0, 1_000_000, "A whole number from 0 to 1,000,000.")]
@@ -51,6 +52,7 @@ class SetupForm(Form):
         data: dict[str, Any] = {
             "add_disabled_accounts": body["add_disabled_accounts"],
             "only_licensed": body["only_licensed"],
+            "include_agents": body["include_agents"],
             "hold_percent": body["hold"]["percent"],
             "hold_minimum": body["hold"]["minimum"],
         }
@@ -69,6 +71,7 @@ class SetupForm(Form):
             },
             "add_disabled_accounts": bool(self.add_disabled_accounts.data),
             "only_licensed": bool(self.only_licensed.data),
+            "include_agents": bool(self.include_agents.data),
             "hold": {
                 "percent": hold["percent"] if self.hold_percent.data is None else self.hold_percent.data,
                 "minimum": hold["minimum"] if self.hold_minimum.data is None else self.hold_minimum.data,

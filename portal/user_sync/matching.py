@@ -45,10 +45,12 @@ def count(session: Session, microsoft_tenant: MicrosoftTenant, spec: FilterSpec)
     groups_of, deleted = groups_by_user(session, microsoft_tenant.id, spec)
     waiting = _uncounted(session, microsoft_tenant.id, spec)
     hidden = tuple(row.display_name for row in waiting if _is_hidden(row, microsoft_tenant))
-    present = (
+    present = [
         DirectoryUser.microsoft_tenant_id == microsoft_tenant.id,
         DirectoryUser.presence == "present",
-    )
+    ]
+    if not spec.include_agents:
+        present.append(DirectoryUser.is_agent.is_(False))  # no people: they count for nothing (S8)
     columns = [column for section, column in JUDGED.items() if not getattr(spec, section).all]
     rows = session.execute(
         select(func.count(), *columns).where(*present, DirectoryUser.problem == "").group_by(*columns)

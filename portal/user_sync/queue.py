@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from portal.engine import cadence, failures
 from portal.engine.scope import spec_from_json
 from portal.models import ACTIVE, MicrosoftTenant, Organization, SyncRun, Tenant, UserSync
+from portal.models.microsoft import IS_CONNECTED
 
 CHECK_EVERY = timedelta(hours=24)
 
@@ -183,9 +184,10 @@ def checks_waiting(session: Session, now: datetime) -> list[Work]:
     """Tenants whose connection was not checked for a day (C4)."""
     last = MicrosoftTenant.checked_at
     statement = select(MicrosoftTenant.id).where(
+        IS_CONNECTED,
         or_(
             and_(last.is_(None), MicrosoftTenant.connected_at <= now - CHECK_EVERY), last <= now - CHECK_EVERY
-        )
+        ),
     )
     return [Work(tenant_id, "check") for tenant_id in session.scalars(statement)]
 

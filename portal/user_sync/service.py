@@ -22,7 +22,7 @@ from portal.engine import cadence, holds
 from portal.engine import options as engine_options
 from portal.engine import preview as engine_preview
 from portal.engine.records import SECTIONS
-from portal.errors import Invalid, NotFound, Refused, RetryLater
+from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
 from portal.locks import lock
 from portal.microsoft import service as microsoft
@@ -61,12 +61,10 @@ __all__ = [
 ]
 
 default_request = documents.default_request
-WAIT_SECONDS = 3
 ASK_AGAIN = timedelta(minutes=1)
 PREVIEW_ROWS = 100
 LIVE_LIMIT = 3_000  # users up to which every change in the pop-up is decided about at once; beyond, apart
 OPENING_LIMIT = 300  # the same when it opens: it is there at once, and the decisions follow
-FIRST_READ = "The first read of {name} is under way. Its users and groups are here in a moment."
 
 
 @dataclass(frozen=True)
@@ -177,6 +175,7 @@ def put(organization: Organization, body: Mapping[str, Any], *, plan_id: str | N
     row.filters = documents.filters_json(request.filters)
     row.add_disabled_accounts = request.filters.add_disabled_accounts
     row.only_licensed = request.filters.only_licensed
+    row.include_agents = request.filters.include_agents
     row.hold_percent, row.hold_minimum = request.hold.percent, request.hold.minimum
     row.updated_at = now
     run = _enable(row, microsoft_tenant, fingerprint) if is_new else None
@@ -476,22 +475,14 @@ def _mapped(organization: Organization) -> MicrosoftTenant:
 
 def _read(organization: Organization) -> MicrosoftTenant:
     found = _mapped(organization)
-    if found.last_synced_at is None:
-        _wait_for_first_read(found)
+    microsoft.require_read(found)
     return found
-
-
-def _wait_for_first_read(row: MicrosoftTenant) -> None:
-    if row.problem:
-        raise RetryLater(f"{row.name} could not be read yet: {row.problem}", seconds=30)
-    raise RetryLater(FIRST_READ.format(name=row.name), seconds=WAIT_SECONDS)
 
 
 def _check_groups(request: SyncRequest, microsoft_tenant: MicrosoftTenant, row: UserSync | None) -> None:
     if request.filters.group.all:
         return
-    if microsoft_tenant.last_synced_at is None:
-        _wait_for_first_read(microsoft_tenant)
+    microsoft.require_read(microsoft_tenant)
     known = set(
         db.session.scalars(
             select(DirectoryGroup.object_id).where(DirectoryGroup.microsoft_tenant_id == microsoft_tenant.id)

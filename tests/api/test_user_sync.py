@@ -4,8 +4,9 @@ import pytest
 
 from portal.clock import utcnow
 from portal.extensions import db
-from portal.models import DirectoryGroup, EndUser, Link, SyncRun, new_id
+from portal.models import DirectoryGroup, EndUser, MicrosoftTenant, SyncException, SyncRun, new_id
 from portal.models.customers import refresh_search
+from tests.web import customers
 
 ALL = {name: {"all": True, "values": []} for name in ("user_type", "domain", "office_location", "department", "group")}
 
@@ -28,6 +29,7 @@ def test_a_sync_that_was_never_set_up_shows_the_defaults(api, reef):
     status, document = api("GET", f"/organizations/{reef['id']}/user-sync")
     assert (status, document["status"], document["last_run"], document["filters"]) == (200, "not_set_up", None, ALL)
     assert (document["hold"], document["add_disabled_accounts"], document["only_licensed"]) == ({"percent": 25, "minimum": 10}, False, False)
+    assert document["include_agents"] is False
 
 
 def test_enabling_needs_a_mapped_tenant(api):
@@ -45,6 +47,7 @@ def test_enabling_needs_a_mapped_tenant(api):
         ({**filters(), "hold": {"minimum": -1}}, "hold.minimum"),
         ({**filters(), "hold": {"percent": "x"}}, "hold.percent"),
         ({**filters(), "only_licensed": "yes"}, "only_licensed"),
+        ({**filters(), "include_agents": "yes"}, "include_agents"),
         ({**filters(), "color": 1}, "color"),
         (filters(group=["no-such-group"]), "filters.group"),
         ({"filters": {**ALL, "color": {"all": True}}}, "filters.color"),
@@ -54,6 +57,12 @@ def test_U3_each_bad_part_is_named_and_nothing_is_enabled(api, reef, body, field
     status, document = api("PUT", f"/organizations/{reef['id']}/user-sync", body)
     assert status == 422 and field in document["errors"], document
     assert api("GET", f"/organizations/{reef['id']}/user-sync")[1]["status"] == "not_set_up"
+
+
+def test_S8_agents_are_left_out_unless_the_sync_says_otherwise(api, reef):
+    path = f"/organizations/{reef['id']}/user-sync"
+    assert api("PUT", path, {**filters(), "include_agents": True})[1]["include_agents"] is True
+    assert api("PUT", path, filters())[1]["include_agents"] is False
 
 
 def test_U7_the_first_put_enables_and_queues_a_later_one_edits_and_starts_nothing(api, reef):
@@ -123,8 +132,7 @@ def linked(app, enabled, microsoft_tenant):
         person = EndUser(id=new_id(), organization_id=enabled["id"], display_name="Ann", email="ann@fabrikam.example", source="sync", created_at=utcnow(), updated_at=utcnow())
         refresh_search(person)
         db.session.add(person)
-        db.session.flush()
-        db.session.add(Link(end_user_id=person.id, organization_id=enabled["id"], microsoft_tenant_id=microsoft_tenant, object_id="o1", linked_at=utcnow(), license_sku_ids=["cbdc14ab-d96c-4c30-b9f4-6ada7cdc1d46"], is_licensed=True, mfa_registered=True))
+        customers.link(person, microsoft_tenant, "o1", license_sku_ids=["cbdc14ab-d96c-4c30-b9f4-6ada7cdc1d46"], is_licensed=True, mfa_registered=True)
         db.session.commit()
         return person.id
 
@@ -168,3 +176,26 @@ def test_C1_connecting_without_an_app_registration_says_what_to_do(api):
     assert status == 422 and "MICROSOFT_CLIENT_ID" in document["detail"] + str(document["errors"]) or "Settings" in str(document)
     assert api("POST", "/microsoft-tenants", {"directory_id": "not a guid!"})[0] == 422
     assert api("POST", "/microsoft-tenants", {"directory_id": "6b1f0f5e-2222-4c2a-9d1e-0a1b2c3d4e5f", "cloud": "moon"})[0] == 422
+
+
+def test_W6_an_exception_remembers_whom_it_is_about_beyond_the_object(app, api, enabled, microsoft_tenant):
+    with app.app_context():
+        tenant = db.session.get_one(MicrosoftTenant, microsoft_tenant)
+        user = customers.directory_user(tenant, "Ada Obi", "Ada@fabrikam.example")
+        user.immutable_id = "im"
+        db.session.commit()
+        object_id = user.object_id
+    path = f"/organizations/{enabled['id']}/exceptions"
+    assert api("POST", path, {"kind": "never_sync", "object_id": object_id, "reason": "shared mailbox"})[0] == 201
+    with app.app_context():
+        row = db.session.query(SyncException).one()
+        assert (row.object_id, row.immutable_id, row.email_key) == (object_id, "im", "ada@fabrikam.example")
+
+
+def test_W6_before_the_first_read_nobody_is_unknown(app, api, enabled, microsoft_tenant):
+    with app.app_context():
+        db.session.get_one(MicrosoftTenant, microsoft_tenant).last_synced_at = None
+        db.session.commit()
+    body = {"kind": "never_sync", "object_id": "somebody", "reason": "r"}
+    status, _ = api("POST", f"/organizations/{enabled['id']}/exceptions", body)
+    assert status == 503

@@ -2,6 +2,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import sessionmaker
 
+from portal import people_version
 from portal.extensions import tune_engine
 from portal.models import Base
 from tests.sync.world import World
@@ -21,6 +22,7 @@ def sessions(request, tmp_path):
     else:
         url = request.getfixturevalue("postgres_databases").create_database(template="sync", build=_build)
     engine = tune_engine(sa.create_engine(url))
+    people_version.watch()
     yield sessionmaker(engine, expire_on_commit=False)
     engine.dispose()
 

@@ -11,7 +11,7 @@ from portal.models import Asset, EndUser, Organization, new_id
 from portal.recovery import service
 from tests.sync.directory import account
 
-TABLES = ("end_users", "links", "assets")
+TABLES = ("end_users", "assets")
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from portal.engine.slow_pass import SlowPass, last_activity
 from portal.errors import SourceLicenseMissing, SourceThrottled, SourceTransient, Stopped
-from portal.models import Asset, AssetMac, AssetReport, EndUser, Link, MicrosoftTenant
+from portal.models import Asset, AssetMac, AssetReport, EndUser, MicrosoftTenant
 from tests.sync.directory import account
 
 MAC, DOCK, ETHER = "A87EEABC6AC9", "A87EEABC6ACA", "A87EEABC6ACB"
@@ -23,11 +23,6 @@ def slow(world, **values):
     return SlowPass(world.sessions, lambda _id: world.directory, lambda: world.now, **values).run(world.tenant_id, "me")
 
 
-def links(world):
-    with world.sessions() as session:
-        return {link.object_id: link for link in session.query(Link)}
-
-
 def test_T7_last_sign_in_is_the_latest_date_and_absence_is_unknown():
     activity = {"lastSignInDateTime": "2026-01-01T00:00:00Z", "lastNonInteractiveSignInDateTime": "2026-03-01T00:00:00Z"}
     assert last_activity({"signInActivity": activity}) == datetime(2026, 3, 1, tzinfo=UTC)
@@ -38,15 +33,15 @@ def test_T7_each_part_is_stored_with_its_age_and_copied_to_the_links(synced):
     synced.directory.sign_in_dates["u0"] = "2026-11-01T08:00:00Z"
     synced.directory.registrations = [{"id": "u1", "isMfaRegistered": True, "methodsRegistered": ["fido2"]}, {"id": "u2", "isMfaRegistered": False}]
     assert slow(synced)
-    found = links(synced)
+    found = synced.links()
     assert found["u0"].last_sign_in_at == datetime(2026, 11, 1, 8, tzinfo=UTC) and found["u1"].last_sign_in_at is None
     assert (found["u1"].mfa_registered, found["u1"].mfa_methods, found["u2"].mfa_registered, found["u3"].mfa_registered) == (True, ["fido2"], False, None)
     tenant = synced.tenant()
     assert tenant.sign_ins_at == tenant.mfa_at == tenant.devices_at == synced.now
     assert tenant.slow_due_at > synced.now and tenant.slow_problems == []
-    before = synced.dump("links", "directory_users", "end_users")
+    before = synced.dump("directory_users", "end_users")
     slow(synced)
-    assert synced.dump("links", "directory_users", "end_users") == before
+    assert synced.dump("directory_users", "end_users") == before
 
 
 def sign_in_reads(world):
@@ -64,7 +59,7 @@ def test_T7_after_a_full_pass_only_what_changed_since_is_read_and_everybody_agai
     synced.directory.sign_in_dates["u2"] = "2026-11-24T20:00:00Z"
     slow(synced)
     assert sign_in_reads(synced) == [f"sign-ins since {first - timedelta(days=1):%d %b %H:%M}"]
-    assert [links(synced)[u].last_sign_in_at is not None for u in ("u0", "u1", "u2", "u3")] == [True, True, True, False]
+    assert [synced.links()[u].last_sign_in_at is not None for u in ("u0", "u1", "u2", "u3")] == [True, True, True, False]
     assert (synced.tenant().sign_ins_at, synced.tenant().sign_ins_full_at) == (synced.now, first)
     second = synced.now
     synced.now += timedelta(days=3)  # passes that did not finish count for nothing
@@ -98,7 +93,7 @@ def test_T7_a_tenant_that_refuses_the_filter_is_read_in_full(synced):
     synced.now += timedelta(hours=12)
     slow(synced)
     assert [read[:14] for read in sign_in_reads(synced)] == ["sign-ins since", "sign-ins"]
-    assert links(synced)["u0"].last_sign_in_at is not None
+    assert synced.links()["u0"].last_sign_in_at is not None
     assert synced.tenant().slow_problems == [] and synced.tenant().sign_ins_full_at == synced.now
 
 
@@ -109,7 +104,7 @@ def test_T7_a_link_that_the_pass_could_not_see_yet_gets_its_figures(synced, by):
     synced.directory.registrations = [{"id": "u0", "isMfaRegistered": True, "methodsRegistered": ["fido2"]}]
     slow(synced)
     with synced.sessions() as session:
-        session.query(Link).update({"last_sign_in_at": None, "mfa_registered": None, "mfa_methods": []})
+        session.query(EndUser).update({"last_sign_in_at": None, "mfa_registered": None, "mfa_methods": []})
         session.commit()
     synced.directory.registrations = []
     synced.now += timedelta(days=3)
@@ -117,7 +112,7 @@ def test_T7_a_link_that_the_pass_could_not_see_yet_gets_its_figures(synced, by):
         slow(synced)
     else:
         synced.sync()
-    found = links(synced)["u0"]
+    found = synced.links()["u0"]
     assert (found.last_sign_in_at is not None, found.mfa_registered, found.mfa_methods) == (True, True, ["fido2"])
 
 
@@ -135,7 +130,7 @@ def test_D3_a_missing_license_is_remembered_and_old_values_stay(synced, monkeypa
     tenant = synced.tenant()
     assert tenant.slow_problems == [{"part": "sign_ins", "state": "missing_license", "detail": "This tenant has no Entra ID P1."}]
     assert (tenant.sign_ins_at, tenant.mfa_at) == (first, synced.now)
-    assert links(synced)["u0"].last_sign_in_at is not None
+    assert synced.links()["u0"].last_sign_in_at is not None
     assert synced.sync().status == "succeeded"
 
 

@@ -9,7 +9,7 @@ from portal.engine import claims
 from portal.engine.records import FilterSpec
 from portal.engine.runner import Runner
 from portal.engine.scope import spec_to_json
-from portal.models import Base, Change, Conflict, EndUser, Link, MicrosoftTenant, Organization, SyncRun, Tenant, UserSync, new_id
+from portal.models import Base, Change, Conflict, EndUser, MicrosoftTenant, Organization, SyncRun, Tenant, UserSync, new_id
 from portal.models.customers import refresh_search
 from tests.sync.directory import TENANT, Directory
 
@@ -117,9 +117,14 @@ class World:
         """email → (display name, department, link status, object id, in scope)."""
         with self.sessions() as session:
             rows = session.execute(
-                select(EndUser.email, EndUser.display_name, EndUser.department, Link.status, Link.object_id, Link.in_scope).outerjoin(Link, Link.end_user_id == EndUser.id)
+                select(EndUser.email, EndUser.display_name, EndUser.department, EndUser.microsoft_status, EndUser.object_id, EndUser.in_scope)
             )
-            return {row[0]: tuple(row[1:]) for row in rows}
+            return {row.email: (row.display_name, row.department, row.microsoft_status if row.object_id else None, row.object_id, row.in_scope) for row in rows}
+
+    def links(self):
+        """object id → the End User linked to it."""
+        with self.sessions() as session:
+            return {row.object_id: row for row in session.scalars(select(EndUser).where(EndUser.object_id.is_not(None)))}
 
     def count(self, model=EndUser):
         with self.sessions() as session:
@@ -147,13 +152,10 @@ class World:
         """What people see, without ids and times: two runs that end alike have the same."""
         with self.sessions() as session:
             people = session.execute(text("SELECT * FROM end_users")).mappings().all()
-            links = session.execute(text("SELECT * FROM links")).mappings().all()
-            drop = {"id", "end_user_id", "organization_id", "microsoft_tenant_id", "created_at", "updated_at", "linked_at", "linked_by_run_id", "created_by_run_id", "edited_at", "last_synced_at"}
-            mail = {row["id"]: row["email"] for row in people}
+            drop = {"id", "organization_id", "microsoft_tenant_id", "created_at", "updated_at", "linked_at", "linked_by_run_id", "created_by_run_id", "edited_at"}
             shown = [sorted((k, str(v)) for k, v in row.items() if k not in drop) for row in people]
-            linked = [[mail[row["end_user_id"]], *sorted((k, str(v)) for k, v in row.items() if k not in drop)] for row in links]
             conflicts = [(c.kind, c.object_id, c.resolution) for c in session.scalars(select(Conflict))]
-            return sorted(map(repr, shown)), sorted(map(repr, linked)), sorted(map(repr, conflicts))
+            return sorted(map(repr, shown)), sorted(map(repr, conflicts))
 
     def _sync(self, session):
         return session.scalars(select(UserSync).where(UserSync.organization_id == self.organization_id)).one_or_none()

@@ -29,26 +29,6 @@ def test_upgrade_builds_what_the_models_say_and_is_repeatable(engine):
         assert compare_metadata(context, Base.metadata) == []
 
 
-def _triggers(engine):
-    statement = (
-        "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
-        if engine.dialect.name == "sqlite"
-        else "SELECT tgname, pg_get_triggerdef(t.oid) || pg_get_functiondef(tgfoid) FROM pg_trigger t WHERE NOT tgisinternal"
-    )
-    with engine.connect() as connection:
-        return {name: " ".join(text.split()) for name, text in connection.exec_driver_sql(statement)}
-
-
-def test_upgrade_makes_the_triggers_that_the_models_say(engine):
-    Base.metadata.create_all(engine)
-    wanted = _triggers(engine)
-    assert wanted
-    Base.metadata.drop_all(engine)
-    assert not _triggers(engine)
-    database.upgrade(engine)
-    assert _triggers(engine) == wanted
-
-
 def test_P5_end_users_are_counted_along_their_shortest_index(tmp_path):
     """PostgreSQL keeps statistics and finds it by itself; SQLite takes the index that was made last."""
     engine = tune_engine(sa.create_engine(f"sqlite:///{tmp_path}/x.db"))

@@ -7,7 +7,6 @@ from portal.models import (
     DirectoryUser,
     EndUser,
     GroupMembership,
-    Link,
     MicrosoftTenant,
     Organization,
     Tenant,
@@ -59,15 +58,17 @@ def directory_user(microsoft, name, email="", *, department="", office="", user_
         object_id=object_id,
         raw=raw,
         row_hash=object_id[:40],
-        first_seen_at=utcnow(),
-        changed_at=utcnow(),
+        content_hash=object_id[:40],
         user_principal_name=raw["userPrincipalName"],
         display_name=name,
         email=email,
         email_key=email.casefold(),
         user_type=user_type,
         office_location=office,
+        office_key=office.casefold(),
         department=department,
+        department_key=department.casefold(),
+        domain=email.rpartition("@")[2],
         account_enabled=enabled,
     )
     db.session.add(row)
@@ -114,16 +115,14 @@ def end_user(organization_row, name, email="", *, source="manual", linked_to=Non
     db.session.add(row)
     db.session.flush()
     if linked_to is not None:
-        db.session.add(
-            Link(
-                end_user_id=row.id,
-                organization_id=organization_row.id,
-                microsoft_tenant_id=linked_to.microsoft_tenant_id,
-                object_id=linked_to.object_id,
-                user_principal_name=linked_to.user_principal_name,
-                written={},
-                linked_at=utcnow(),
-            )
-        )
+        link(row, linked_to.microsoft_tenant_id, linked_to.object_id, linked_to.user_principal_name)
         db.session.flush()
     return row
+
+
+def link(row, microsoft_tenant_id, object_id, user_principal_name="", **values):
+    """Link somebody, without a flush; values: further columns of the Link."""
+    found = {"microsoft_status": "active", "in_scope": True, "linked_at": utcnow(), **values}
+    found.update(microsoft_tenant_id=microsoft_tenant_id, object_id=object_id, user_principal_name=user_principal_name)
+    for name, value in found.items():
+        setattr(row, name, value)

@@ -46,5 +46,23 @@ def test_W5_a_mac_of_several_users_devices_assigns_nothing_and_is_reported():
     assert outcome(AssetState("1", (MAC, OTHER)), devices, {"u": "e", "v": "f"})[0] is AssetOutcome.AMBIGUOUS
 
 
+def test_W5_a_dock_s_mac_is_reported_and_the_assets_own_macs_still_decide():
+    devices = [DeviceState("d1", "u", (MAC, OTHER)), DeviceState("d2", "v", (OTHER,))]
+    found = assign([AssetState("1", (MAC, OTHER))], devices, {"u": "e", "v": "f"})
+    assert [(one.outcome, one.mac, one.end_user_id) for one in found] == [
+        (AssetOutcome.SHARED, OTHER, None),
+        (AssetOutcome.ASSIGN, MAC, "e"),
+    ]
+    again = assign([AssetState("1", (MAC, OTHER), "e", "sync")], devices, {"u": "e", "v": "f"})
+    assert [one.outcome for one in again] == [AssetOutcome.SHARED]
+
+
+def test_W5_own_macs_of_two_people_are_reported_beside_a_dock_s():
+    third = "A87EEABC6ACB"
+    devices = [DeviceState("d1", "u", (MAC, third)), DeviceState("d2", "v", (OTHER, third))]
+    found = assign([AssetState("1", (MAC, OTHER, third))], devices, {"u": "e", "v": "f"})
+    assert [(one.outcome, one.mac) for one in found] == [(AssetOutcome.AMBIGUOUS, third), (AssetOutcome.AMBIGUOUS, MAC)]
+
+
 def test_W5_an_asset_whose_device_is_gone_keeps_its_person():
     assert outcome(AssetState("1", (MAC,), "e", "sync"), [], {"u": "e"}) is None

@@ -18,7 +18,7 @@ def ids(app):
         microsoft = customers.microsoft_tenant()
         organization = customers.organization(microsoft=microsoft)
         remote = customers.directory_user(microsoft, "Ada Lovelace", "ada@harborview.example")
-        remote.raw = {**remote.raw, "mobilePhone": "+27 82 555 0177"}
+        remote.mobile_phone = "+27 82 555 0177"
         person = customers.end_user(organization, "Ada Lovelace", "ada@harborview.example", linked_to=remote)
         db.session.add(
             UserSync(

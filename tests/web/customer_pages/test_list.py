@@ -9,8 +9,10 @@ from sqlalchemy import select
 
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
-from portal.models import EndUser, Organization, SyncRun, UserSync
+from portal.models import EndUser, Organization, SubscribedSku, SyncRun, UserSync
 from tests.web import customers
+
+PREMIUM = "cbdc14ab-d96c-4c30-b9f4-6ada7cdc1d46"
 
 
 def test_P5_a_filter_in_use_is_a_chip_that_says_field_and_value(client_as, ids):
@@ -23,19 +25,21 @@ def test_P5_a_filter_in_use_is_a_chip_that_says_field_and_value(client_as, ids):
 def test_P5_names_wrap_and_are_not_clipped_and_products_are_short(app, client_as, ids):
     with app.app_context():
         person = db.session.get(EndUser, ids["person"])
-        person.link.license_names = "Microsoft 365 Business Premium"
+        person.license_names, person.license_sku_ids = "An older name", [PREMIUM]
         db.session.commit()
     text = client_as("read-only").get(f"/organizations/{ids['organization']}/end-users").get_data(as_text=True)
     assert ">Business Premium<" in text
     assert 'title="Microsoft 365 Business Premium"' in text
     with app.app_context():
         person = db.session.get(EndUser, ids["person"])
-        person.link.license_names = "Microsoft 365 Business Premium, Power BI Pro, Visio Plan 2"
-        person.link.license_sku_ids = ["a", "b", "c"]
+        person.license_sku_ids = [PREMIUM, "visio", "f8a1db68-be16-40ed-86d5-cb42ce701560"]
+        db.session.add(SubscribedSku(microsoft_tenant_id=person.microsoft_tenant_id, sku_id="visio", name="Visio, whole"))
         db.session.commit()
     text = client_as("technician").get(f"/organizations/{ids['organization']}/end-users").get_data(as_text=True)
     assert ">Business Premium +2<" in text
-    assert 'title="Microsoft 365 Business Premium, Power BI Pro, Visio Plan 2"' in text
+    assert 'title="Microsoft 365 Business Premium, Power BI Pro, Visio, whole"' in text
+    row = next(csv.DictReader(io.StringIO(client_as("administrator").get(f"/organizations/{ids['organization']}/end-users.csv").text)))
+    assert row["licenses"] == "Microsoft 365 Business Premium, Power BI Pro, Visio, whole", "today's names, not the stored ones (W3)"
     lead = text[text.index("rc-lead") - 60 : text.index("rc-lead") + 60]
     assert "rc-nowrap" not in lead
 
@@ -120,7 +124,7 @@ def test_P5_who_waits_for_the_first_sync_sees_people_appear(app, client_as, ids)
 
 def test_P6_P13_somebody_missing_is_found_in_microsoft_with_the_reason(app, client_as, ids):
     with app.app_context():
-        microsoft = db.session.get(EndUser, ids["person"]).link.microsoft_tenant_id
+        microsoft = db.session.get(EndUser, ids["person"]).microsoft_tenant_id
         tenant = db.session.get(customers.MicrosoftTenant, microsoft)
         missing = customers.directory_user(tenant, "Mia Missing", "mia@harborview.example").object_id
         if db.session.scalar(select(UserSync).where(UserSync.organization_id == ids["organization"])) is None:

@@ -11,7 +11,7 @@ from portal.dashboard import presenters, service
 from portal.dashboard.service import Day
 from portal.extensions import db, mark_write
 from portal.microsoft import credentials
-from portal.models import Change, Conflict, Link, MicrosoftTenant, Role, SubscribedSku, SyncRun, UserSync
+from portal.models import Change, Conflict, EndUser, MicrosoftTenant, Role, SubscribedSku, SyncRun, UserSync
 from portal.runtime import runtime
 from tests.web import customers
 
@@ -194,8 +194,8 @@ def test_P9_charts_have_sentences_tables_and_figures(client_as, app):
             )
             user = customers.directory_user(microsoft, f"P{number}", f"p{number}@harborview.example")
             customers.end_user(row, f"P{number}", user.email, linked_to=user)
-        for link, known in zip(db.session.scalars(db.select(Link)), (True, False, None), strict=True):
-            link.mfa_registered = known
+        for person, known in zip(db.session.scalars(db.select(EndUser)), (True, False, None), strict=True):
+            person.mfa_registered = known
         db.session.commit()
     text = client_as(Role.READ_ONLY).get("/").get_data(as_text=True)
     assert ": 3, of which 3 updated." in text and "1 of 1 runs did not succeed." in text

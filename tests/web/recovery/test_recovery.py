@@ -6,7 +6,7 @@ import pytest
 
 from portal.clock import utcnow
 from portal.extensions import db
-from portal.models import Asset, Change, EndUser, Link, MicrosoftTenant, Organization, Role, SyncRun, Tenant, UserSync
+from portal.models import Asset, Change, EndUser, MicrosoftTenant, Organization, Role, SyncRun, Tenant, UserSync
 from portal.recovery import routes
 from tests.web import customers
 
@@ -81,7 +81,7 @@ def test_R3_deleting_asks_once_more_and_then_deletes_only_what_was_confirmed(cli
     assert browser.send(address(customer), {**form, "confirmed": "1"}).status_code == 303
     assert names(app) == ["Bob", "Cid", "Old"]
     with app.app_context():
-        assert db.session.scalar(db.select(db.func.count()).select_from(Link)) == 0
+        assert not db.session.scalars(db.select(EndUser).where(EndUser.object_id.is_not(None))).all()
 
 
 @pytest.mark.parametrize("who", ["cid", "old"])
@@ -156,12 +156,12 @@ def test_R3_whom_the_right_tenant_took_over_is_marked_and_keeps_that_link(client
     with app.app_context():
         right = db.session.get(MicrosoftTenant, customer["right"])
         theirs = customers.directory_user(right, "Ann", "ann@kestrel.example")
-        link = db.session.query(Link).filter_by(end_user_id=customer["ann"]).one()
+        ann = db.session.get(EndUser, customer["ann"])
         run = SyncRun(organization_id=customer["id"], microsoft_tenant_id=customer["wrong"], trigger="initial", lane="hourly", status="succeeded", created_at=utcnow(), started_at=utcnow())
         db.session.add(run)
         db.session.flush()
-        db.session.get(EndUser, customer["ann"]).created_by_run_id = run.id
-        link.object_id, link.microsoft_tenant_id = theirs.object_id, right.id
+        ann.created_by_run_id = run.id
+        ann.object_id, ann.microsoft_tenant_id = theirs.object_id, right.id
         db.session.commit()
     client = client_as(Role.TECHNICIAN)
     text = client.get(address(customer, f"?from={customer['wrong']}")).get_data(as_text=True)
@@ -169,12 +169,13 @@ def test_R3_whom_the_right_tenant_took_over_is_marked_and_keeps_that_link(client
     assert not re.search(rf'value="{customer["ann"]}"[^>]* checked', text), "nobody deletes them by not looking"
     client.send(address(customer), {"from": customer["wrong"], "unlink": "1", "confirmed": "0"})
     with app.app_context():
-        left = {link.end_user_id: link.microsoft_tenant_id for link in db.session.scalars(db.select(Link))}
+        linked = db.session.scalars(db.select(EndUser).where(EndUser.object_id.is_not(None)))
+        left = {row.id: row.microsoft_tenant_id for row in linked}
     assert left == {customer["ann"]: customer["right"]}
 
 
 def test_R3_a_wrong_tenant_that_was_removed_already_can_still_be_recovered_from(client_as, app, customer):
-    """Its runs remember whom they created and what they wrote over; the audit log remembers its name."""
+    """Its people are linked to it still, and its runs remember whom they created and what they wrote over (L7)."""
     with app.app_context():
         run = SyncRun(
             organization_id=customer["id"],
@@ -211,11 +212,12 @@ def test_R3_a_wrong_tenant_that_was_removed_already_can_still_be_recovered_from(
     assert "Wrong (removed)" in text and "created 2 and linked 1 who was here before" in text
     form = {"id": [customer["ann"], customer["bob"]], "unlink": "1", "from": customer["wrong"]}
     asked = browser.send(address(customer), form)
-    assert "Delete 2 and restore 1" in asked.text and "1 person gets back" in asked.text
+    assert "Delete 2 and unlink 1" in asked.text and "what its syncs wrote over comes back" in asked.text
     assert browser.send(address(customer), {**form, "confirmed": "2"}).status_code == 303
     assert names(app) == ["Cid", "Old"]
     with app.app_context():
-        assert db.session.get(EndUser, customer["cid"]).job_title == "Driver"
+        cid = db.session.get(EndUser, customer["cid"])
+        assert (cid.job_title, cid.is_linked) == ("Driver", False)
     assert "Nobody here was created or is linked by" in browser.get(address(customer)).text
 
 

@@ -13,14 +13,15 @@ from portal.models import (
     Change,
     Conflict,
     DirectoryUser,
-    Link,
     MicrosoftTenant,
     Organization,
     Role,
+    SubscribedSku,
     SyncRun,
     Tenant,
     UserSync,
 )
+from portal.models.customers import no_link
 from portal.runs import presenters, service
 from tests.web import customers
 
@@ -364,7 +365,9 @@ def test_R5_a_run_can_be_undone_after_its_microsoft_tenant_was_removed(client_as
     with app.app_context():
         person = db.session.get(customers.EndUser, customer["person"])
         person.job_title = "Lead"
-        db.session.execute(db.delete(Link))
+        for name, value in no_link().items():
+            setattr(person, name, value)
+        db.session.flush()
         db.session.execute(db.update(Tenant).values(microsoft_tenant_id=None))
         db.session.execute(db.delete(DirectoryUser))
         db.session.execute(db.delete(MicrosoftTenant))
@@ -406,7 +409,7 @@ def test_M7_an_ignored_conflict_can_be_opened_again(client_as, app, customer):
     address, reopen = f"/organizations/{customer['organization']}/conflicts", f"/conflicts/{customer['conflict']}/reopen"
     browser = client_as(Role.TECHNICIAN)
     refused = browser.send(reopen)
-    assert refused.status_code == 409 and "Only a conflict that was ignored" in refused.text
+    assert refused.status_code == 409 and "Only a conflict that somebody settled" in refused.text
     browser.send(f"/conflicts/{customer['conflict']}/resolve", {"action": "ignore"})
     answer = browser.send(reopen)
     assert (answer.status_code, answer.headers["Location"]) == (303, address)
@@ -429,7 +432,7 @@ def test_M7_a_settled_conflict_says_who_was_chosen(client_as, app, customer):
     assert f'Linked to <a href="/end-users/{chosen}"><bdi>Bo Obi</bdi></a>, who is meant' in browser.get(settled).text
     with app.app_context():
         row = db.session.get(Conflict, customer["conflict"])
-        assert service.conflict_document(row)["resolved_end_user_id"] == chosen
+        assert service.conflict_documents([row])[0]["resolved_end_user_id"] == chosen
         db.session.delete(db.session.get(customers.EndUser, chosen))
         db.session.commit()
     assert "Linked to an End User who was deleted since" in browser.get(settled).text
@@ -450,34 +453,107 @@ def clash(app, customer, **values):
 def test_M7_W4_in_a_clash_of_addresses_nobody_is_chosen_beforehand_and_the_own_link_comes_first(client_as, app, customer):
     kim = clash(app, customer, kind="email_clash", email="kim@harborview.example", end_user_id=customer["person"])
     with app.app_context():
-        link = db.session.query(Link).one()
-        db.session.get(Conflict, customer["conflict"]).object_id = link.object_id
+        person = db.session.get(customers.EndUser, customer["person"])
+        db.session.get(Conflict, customer["conflict"]).object_id = person.object_id
         db.session.commit()
     browser = client_as(Role.TECHNICIAN)
     page = browser.get(f"/organizations/{customer['organization']}/conflicts").text
     assert f'value="{customer["person"]}" required>' in page and " checked" not in page
     assert "Linked to this Microsoft user already: keeps the address it has here" in page
-    assert f'value="{kim}"' not in page and "<bdi>Ada Obi</bdi> is linked to this Microsoft user." in page
-    assert f'href="/end-users/{customer["person"]}/unlink?back=conflicts"' in page
-    resolve = f"/conflicts/{customer['conflict']}/resolve"
-    assert "Unlink first" in browser.send(resolve, {"action": "link", "end_user_id": kim}).text, "it would change nothing"
+    assert f'value="{kim}"' in page and "<bdi>Ada Obi</bdi> is linked to this Microsoft user, and would be unlinked" in page
+    resolve, reopen = (f"/conflicts/{customer['conflict']}/{verb}" for verb in ("resolve", "reopen"))
+    assert browser.send(resolve, {"action": "link", "end_user_id": kim}).status_code == 303
+    assert links(app) == {}, "the next run links Kim"
+    assert browser.send(reopen).status_code == 303
+    assert list(links(app).values()) == ["Ada Obi"]
     assert browser.send(resolve, {"action": "link", "end_user_id": customer["person"]}).status_code == 303
+    assert list(links(app).values()) == ["Ada Obi"], "keeps the address it has"
 
 
-def test_M7_M6_who_is_linked_elsewhere_is_unlinked_first_and_the_page_leads_there_and_back(client_as, app, customer):
-    conflicts = f"/organizations/{customer['organization']}/conflicts"
+def links(app):
+    """object id → name of who is linked to it."""
+    with app.app_context():
+        rows = db.session.scalars(db.select(customers.EndUser).where(customers.EndUser.object_id.is_not(None)))
+        return {row.object_id: row.display_name for row in rows}
+
+
+@pytest.fixture
+def twin(app, customer):
+    """The conflict's Microsoft user in the mirror, and a conflict of the other side's own about the same address."""
+    with app.app_context():
+        microsoft = db.session.scalar(db.select(MicrosoftTenant))
+        user = customers.directory_user(microsoft, "Twin", "ada@harborview.example", enabled=False)
+        user.license_sku_ids, user.created_at = ["visio"], utcnow() - timedelta(days=700)
+        db.session.add(SubscribedSku(microsoft_tenant_id=microsoft.id, sku_id="visio", name="Visio, whole"))
+        ada = db.session.get(customers.EndUser, customer["person"])
+        row = db.session.get(Conflict, customer["conflict"])
+        row.object_id, row.other_object_id = user.object_id, ada.object_id
+        other = Conflict(
+            organization_id=row.organization_id,
+            key="other",
+            kind="email_linked_to_other",
+            reason="Ada's own.",
+            object_id=ada.object_id,
+            created_at=utcnow(),
+        )
+        db.session.add(other)
+        db.session.commit()
+        return {"object": user.object_id, "ada": ada.object_id, "other": other.id}
+
+
+def test_M7_the_page_and_the_api_say_of_both_sides_what_it_takes_to_decide(client_as, app, customer, twin):
+    page = client_as().get(f"/organizations/{customer['organization']}/conflicts").get_data(as_text=True)
+    row = page.partition("<bdi>Twin</bdi>")[2].partition("</tr>")[0]
+    this, other = row.partition('data-label="The other side"')[::2]
+    assert "Disabled in Microsoft · created" in this and "Visio, whole" in this and "Not linked to an End User here" in this
+    assert "ada@harborview.example" in other and "Enabled" in other and "No license" in other
+    assert f'Linked to <a href="/end-users/{customer["person"]}"><bdi>Ada Obi</bdi></a>' in other
+    with app.app_context():
+        found = service.conflict_documents([db.session.get(Conflict, customer["conflict"])])[0]["sides"]
+    assert [(side["object_id"], side["enabled"], side["end_user_id"]) for side in found] == [
+        (twin["object"], False, None),
+        (twin["ada"], True, customer["person"]),
+    ]
+    assert found[0]["licenses"] == [{"sku_id": "visio", "name": "Visio, whole"}] and found[0]["created_at"]
+
+
+def test_M7_link_moves_the_link_from_the_other_side_in_one_step_and_both_can_be_taken_back(client_as, app, customer, twin):
     browser = client_as(Role.TECHNICIAN)
-    page = browser.get(conflicts).text
-    unlink = f"/end-users/{customer['person']}/unlink?back=conflicts"
-    assert "Linked to another Microsoft user, ada@harborview.example." in page and f'href="{unlink}"' in page
-    assert 'type="radio"' not in page and "Link to this End User" not in page and "Ignore" in page
-    assert f'href="{conflicts}"' in browser.get(unlink).text
-    answer = browser.send(unlink)
-    assert answer.status_code == 303 and answer.headers["Location"] == conflicts
-    page = browser.get(conflicts).text
-    assert f'value="{customer["person"]}" required checked' in page and "unlink" not in page
-    resolve = f"/conflicts/{customer['conflict']}/resolve"
+    page = browser.get(f"/organizations/{customer['organization']}/conflicts").text
+    assert "Linked to another Microsoft user, ada@harborview.example: that Link moves here" in page
+    resolve, reopen = (f"/conflicts/{customer['conflict']}/{verb}" for verb in ("resolve", "reopen"))
     assert browser.send(resolve, {"action": "link", "end_user_id": customer["person"]}).status_code == 303
+    with app.app_context():
+        assert db.session.get(Conflict, twin["other"]).resolution == "ignore", "the other side's own is settled with it"
+        assert db.session.get(customers.EndUser, customer["person"]).object_id is None
+    assert browser.send(reopen).status_code == 303
+    with app.app_context():
+        assert {row.resolution for row in db.session.scalars(db.select(Conflict))} == {None}
+        ada = db.session.get(customers.EndUser, customer["person"])
+        assert (ada.object_id, ada.microsoft_status, ada.applied_hash) == (twin["ada"], "active", "")
+
+
+def test_M7_a_link_that_somebody_else_has_by_now_is_not_given_back(client_as, app, customer, twin):
+    browser = client_as(Role.TECHNICIAN)
+    browser.send(f"/conflicts/{customer['conflict']}/resolve", {"action": "link", "end_user_id": customer["person"]})
+    with app.app_context():
+        organization = db.session.get(Organization, customer["organization"])
+        ada = db.session.scalar(db.select(DirectoryUser).where(DirectoryUser.object_id == twin["ada"]))
+        customers.end_user(organization, "Newcomer", "new@harborview.example", linked_to=ada)
+        db.session.commit()
+    assert browser.send(f"/conflicts/{customer['conflict']}/reopen").status_code == 303
+    assert links(app) == {twin["ada"]: "Newcomer"}
+
+
+def test_M7_before_the_first_read_nobody_knows_whom_a_conflict_is_about(client_as, app, customer):
+    with app.app_context():
+        db.session.scalar(db.select(MicrosoftTenant)).last_synced_at = None
+        db.session.commit()
+    resolve = f"/conflicts/{customer['conflict']}/resolve"
+    answer = client_as(Role.TECHNICIAN).send(resolve, {"action": "link", "end_user_id": customer["person"]})
+    assert answer.status_code == 503 and "first read" in answer.text
+    with app.app_context():
+        assert db.session.get(Conflict, customer["conflict"]).resolution is None
 
 
 def test_P8_people_of_a_run_are_found_by_email(client_as, app, customer):
@@ -490,16 +566,6 @@ def test_P8_people_of_a_run_are_found_by_email(client_as, app, customer):
     page = client_as().get(f"/sync-runs/{customer['run']}?q=ADA@harborview").get_data(as_text=True)
     assert "Ada Obi" in page.partition('id="people"')[2]
     assert "Scanner" not in page.partition('id="people"')[2]
-
-
-def test_M7_a_conflict_names_both_microsoft_users(client_as, app, customer):
-    with app.app_context():
-        person = db.session.scalar(db.select(DirectoryUser).where(DirectoryUser.display_name == "Ada Obi"))
-        db.session.get(Conflict, customer["conflict"]).other_object_id = person.object_id
-        db.session.commit()
-    page = client_as().get(f"/organizations/{customer['organization']}/conflicts").get_data(as_text=True)
-    other = page.partition("The other Microsoft user:")[2]
-    assert "Ada Obi" in other[:200] and "ada@harborview.example" in other[:200]
 
 
 STATES = [

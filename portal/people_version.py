@@ -1,0 +1,48 @@
+"""``Organization.people_version``: it grows with every write to its End Users that is not the sync's own.
+
+While it and the mirror stand still a run has nothing to look at. The sync writes by Core statements, which nobody watches;
+whatever goes through a Session is counted by itself, and bulk statements of others say so with ``touch``. Read it by a query:
+an Organization that is loaded already keeps the number it was loaded with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from portal.models import EndUser, Organization
+
+_BATCH = 500
+
+
+def watch() -> None:
+    """Count what Sessions write, from now on and in the whole process. Doing it twice changes nothing."""
+    if not event.contains(Session, "before_flush", _count):
+        event.listen(Session, "before_flush", _count)
+
+
+def touch(session: Session, organization_ids: Collection[str]) -> None:
+    """Count a bulk statement that wrote, or is about to write, End Users of these Organizations, in its transaction."""
+    table: Any = Organization.__table__
+    wanted = sorted(
+        set(organization_ids)
+    )  # in one order, so that two who write several wait and do not block each other
+    for start in range(0, len(wanted), _BATCH):
+        part = wanted[start : start + _BATCH]
+        session.connection().execute(
+            table.update().where(table.c.id.in_(part)).values(people_version=table.c.people_version + 1)
+        )
+
+
+def _count(session: Session, _context: Any, _instances: Any) -> None:
+    written = [row for row in (*session.new, *session.deleted) if isinstance(row, EndUser)]
+    written += [
+        row
+        for row in session.dirty
+        if isinstance(row, EndUser) and session.is_modified(row, include_collections=False)
+    ]
+    if written:
+        touch(session, {row.organization_id for row in written})
