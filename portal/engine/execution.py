@@ -124,7 +124,9 @@ class SyncRunExecution:
             shot = context.snapshot(session)
             found = plan(shot, is_initial=context.is_initial, rule=context.hold, dismissed=context.dismissed)
             open_ones = [a for a in found.assignments if not a.is_held and a.object_id not in self.applied]
-            work = work_of(session, self.run_id, context, shot, open_ones)
+            work = work_of(
+                session, self.run_id, context, shot, open_ones, is_exact=self.fingerprint is not None
+            )
             for text, is_so in ((UNFINISHED, not found.is_complete), (GROUP_GONE, found.has_deleted_groups)):
                 if is_so and text not in self.warnings:
                     self.warnings.append(text)  # L2, S6

@@ -77,7 +77,7 @@ def remote_user(raw: Mapping[str, Any], presence: Presence = Presence.PRESENT) -
     """Read one raw object. Never raises: what cannot be used becomes ``problem`` (G8)."""
     object_id = str(raw.get("id") or "").lower()
     try:
-        texts = {}
+        texts: dict[str, Any] = {}
         for name, (source, limit) in _TEXTS.items():
             value = raw.get(source)
             if value is None:

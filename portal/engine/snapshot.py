@@ -6,9 +6,10 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import orjson
-from sqlalchemy import Select, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from portal.engine.batches import batches
@@ -105,7 +106,8 @@ def load_context(
     ).one_or_none()
     if found is None:
         raise LookupError("the Organization's Tenant is not mapped")
-    tenant_id, is_complete, mirror_version, people_version = found
+    is_complete, mirror_version, people_version = found[1:]
+    tenant_id = str(found[0])
     sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization_id))
     is_enabled = sync is not None and sync.enabled
     spec = filters or stored_filters(session, organization_id)
@@ -207,7 +209,7 @@ def _end_user_keys(
     ]
 
 
-_KEYS: Select[tuple[str, str | None, str | None, str | None, str, bool | None, str, str]] = select(
+_KEYS: Any = select(
     EndUser.id,
     EndUser.email_key,
     EndUser.object_id,

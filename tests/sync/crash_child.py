@@ -8,13 +8,13 @@ import sys
 import sqlalchemy as sa
 from sqlalchemy.orm import sessionmaker
 
-from portal.engine import job
+from portal.engine.apply import chunks
 from portal.extensions import tune_engine
 from tests.sync import scenario
 
 
 def main(path, kind, boundary, statement):
-    job.CHUNK, job.STAGE_CHUNK = 12, 12
+    chunks.CHUNK = 12
     engine = tune_engine(sa.create_engine(f"sqlite:///{path}"))
     world = scenario.reopen(sessionmaker(engine, expire_on_commit=False), kind)
     passed = {"commits": 0, "statements": 0}
@@ -29,7 +29,9 @@ def main(path, kind, boundary, statement):
         if passed["statements"] == statement:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    world.hook = at_commit
+    # Before the database hears of a commit, and after it: what is lost with the process is the answer.
+    sa.event.listen(engine, "commit", at_commit)
+    sa.event.listen(world.sessions, "after_commit", at_commit)
     sa.event.listen(engine, "before_cursor_execute", at_statement)
     world.work()
     print(json.dumps(passed))

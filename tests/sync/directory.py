@@ -47,6 +47,9 @@ class Directory:
     member_error: Exception | None = None
     group_errors: dict = field(default_factory=dict)
     directory_id: str = TENANT
+    registration: str = "one app"
+    agent_ids: set = field(default_factory=set)
+    tells_agents: bool = True
     reads: list = field(default_factory=list)
     meter: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(requests=0, throttled_seconds=0.0))
 
@@ -103,6 +106,11 @@ class Directory:
             if number == self.fail_page:
                 raise SourceTransient("Microsoft Graph keeps answering with an error (500).", code="500")
             yield SimpleNamespace(items=[dict(item) for item in page], delta_link=last if number == len(cut) else None)
+
+    def agents(self):
+        if not self.tells_agents:
+            raise SourceRejected("no such type", status=400)
+        return frozenset(self.agent_ids)
 
     def deleted_users(self):
         return [{"id": name} for name in self.deleted]

@@ -42,7 +42,7 @@ def reopen(sessions, kind):
     """The world of a database that was prepared, after a crash or for the next process; leases have run out by then."""
     world = World.__new__(World)
     world.sessions, world.directory, world.stop = sessions, directory(kind), False
-    world.commits, world.hook = [], lambda label: None
+    world.commits = []
     with sessions() as session:
         world.tenant_id = session.scalars(select(MicrosoftTenant.id)).one()
         world.organization_id = session.scalars(select(Organization.id)).one()

@@ -3,8 +3,8 @@ from datetime import timedelta
 from sqlalchemy import event, update
 
 from portal.clock import utcnow
-from portal.engine import claims
-from portal.engine.claims import write_session
+from portal.worker import leases
+from tests.sync.world import write_session
 from portal.errors import NeedsAdmin, SourcePermissionMissing
 from portal.microsoft import check
 from portal.microsoft import service as microsoft
@@ -102,18 +102,18 @@ def test_G4_work_of_a_process_that_died_is_handed_out_when_its_lease_has_run_out
     world.queue("initial")
     with world.sessions() as session:
         tenant = session.get_one(MicrosoftTenant, world.tenant_id)
-        tenant.lease_owner, tenant.lease_expires_at = "dead", world.now + claims.TTL
+        tenant.lease_owner, tenant.lease_expires_at = "dead", world.now + leases.TTL
         session.query(SyncRun).update({"status": "running"})
         session.commit()
     assert waiting(world) == []
-    world.now += claims.TTL
+    world.now += leases.TTL
     assert waiting(world) == [(world.tenant_id, "hourly")]
 
 
 def test_G4_the_lease_of_a_process_known_to_be_dead_is_freed_at_once(world):
-    assert claims.claim(world.sessions, world.tenant_id, "dead", world.now)
-    assert claims.claim(world.sessions, world.tenant_id, "alive", world.now, part="slow")
-    assert claims.release_dead(world.sessions, lambda owner: owner == "dead") == 1
+    assert leases.acquire(world.sessions, world.tenant_id, "dead", lambda: world.now)
+    assert leases.acquire(world.sessions, world.tenant_id, "alive", lambda: world.now, part="slow")
+    assert leases.release_orphaned(world.sessions, lambda owner: owner == "dead") == 1
     assert (world.tenant().lease_owner, world.tenant().slow_lease_owner) == (None, "alive")
 
 
@@ -156,7 +156,7 @@ def test_G2_a_sync_that_keeps_failing_is_tried_ever_more_rarely_and_at_once_when
             world.now = world.tenant().next_run_at
             if tick(world):
                 found += 1
-                world.runner().run_tenant(world.tenant_id, "me")
+                world.worker().run_tenant(world.tenant_id, "me")
         return found
 
     assert (tries(24), tries(24), tries(24)) == (3, 1, 1), "2, 4, 8, 16 hours, then daily"
@@ -167,7 +167,7 @@ def test_G2_a_sync_that_keeps_failing_is_tried_ever_more_rarely_and_at_once_when
         assert world.now < shown and promised(world) == shown
         world.now = world.tenant().next_run_at
     assert world.now == shown
-    world.runner().run_tenant(world.tenant_id, "me")
+    world.worker().run_tenant(world.tenant_id, "me")
     with world.sessions() as session:
         session.get_one(MicrosoftTenant, world.tenant_id).failures_in_row = 1
         session.flush()
@@ -180,7 +180,7 @@ def test_G2_a_sync_that_keeps_failing_is_tried_ever_more_rarely_and_at_once_when
     world.now = max(world.now, utcnow())
     assert tick(world) == 1
     world.directory.group_errors.clear()
-    world.runner().run_tenant(world.tenant_id, "me")
+    world.worker().run_tenant(world.tenant_id, "me")
     assert (world.user_sync().failures_in_row, world.user_sync().attention) == (0, None)
 
 
@@ -242,22 +242,27 @@ def test_G2_a_tenant_that_can_be_read_again_brings_all_its_syncs_back(world):
         session.get_one(MicrosoftTenant, world.tenant_id).read_requested_at = world.now  # somebody else's
         session.commit()
     world.directory.fail_page = None
-    world.runner().run_tenant(world.tenant_id, "me")
+    world.worker().run_tenant(world.tenant_id, "me")
     world.now = world.tenant().next_run_at
     assert tick(world) == 1
 
 
 def test_U5_a_read_asked_for_while_another_goes_on_follows_it(world):
-    def ask(label=""):
-        if label in ("", "after last people"):
-            world.hook = lambda label: None
-            with write_session(world.sessions) as session:
-                session.get_one(MicrosoftTenant, world.tenant_id).read_requested_at = utcnow()
-                session.commit()
+    def ask():
+        with write_session(world.sessions) as session:
+            session.get_one(MicrosoftTenant, world.tenant_id).read_requested_at = utcnow()
+            session.commit()
+
+    def groups():
+        if world.directory.reads.count("delta") + world.directory.reads.count("full") == before + 1:
+            ask()
+        return []
 
     ready(world)
-    world.commits.clear()
+    before = len([read for read in world.directory.reads if read in {"full", "delta"}])
     ask()
-    world.hook = ask
-    world.runner().run_tenant(world.tenant_id, "me")
-    assert (world.commits.count("read finished"), world.tenant().read_requested_at) == (2, None)
+    world.directory.group("g9")  # the list is read again
+    world.directory.groups = groups
+    world.worker().run_tenant(world.tenant_id, "me")
+    reads = [read for read in world.directory.reads if read in {"full", "delta"}]
+    assert (len(reads) - before, world.tenant().read_requested_at) == (2, None)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from portal.engine.claims import write_session
+from tests.sync.world import write_session
 from portal.engine.restore import apply_restore, plan_restore
 from portal.errors import Invalid, Refused
 from portal.models import Asset, EndUser, Organization, new_id

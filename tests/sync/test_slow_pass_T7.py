@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from portal.engine.slow_pass import SlowPass, last_activity
+from portal.worker.slow_pass import SlowPass, last_activity
 from portal.errors import SourceLicenseMissing, SourceThrottled, SourceTransient, Stopped
 from portal.models import Asset, AssetMac, AssetReport, EndUser, MicrosoftTenant
 from tests.sync.directory import account

@@ -3,15 +3,19 @@
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import func, select, text
+from sqlalchemy import event, func, select, text
 
-from portal.engine import claims
 from portal.engine.records import FilterSpec
-from portal.engine.runner import Runner
 from portal.engine.scope import spec_to_json
+from portal.extensions import mark_write
 from portal.models import Base, Change, Conflict, EndUser, MicrosoftTenant, Organization, SyncRun, Tenant, UserSync, new_id
 from portal.models.customers import refresh_search
+from portal.worker.tenant_worker import TenantWorker
 from tests.sync.directory import TENANT, Directory
+
+def write_session(sessions):
+    return mark_write(sessions())
+
 
 START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
@@ -23,7 +27,6 @@ class World:
         self.now = START
         self.stop = False
         self.commits = []
-        self.hook = lambda label: None
         with self.sessions() as session:
             mt = MicrosoftTenant(directory_id=TENANT, name="Fabrikam", connected_at=START, read_requested_at=None)
             session.add(mt)
@@ -37,12 +40,33 @@ class World:
             self.tenant_id, self.organization_id = mt.id, organization.id
             session.commit()
 
-    def runner(self):
-        def committed(label):
-            self.commits.append(label)
-            self.hook(label)
+    def worker(self):
+        return TenantWorker(self.sessions, lambda _lease: self.directory, lambda: self.now, should_stop=lambda: self.stop)
 
-        return Runner(self.sessions, lambda _id: self.directory, lambda: self.now, should_stop=lambda: self.stop, on_commit=committed)
+    def watch(self, hook):
+        """Call ``hook`` after every commit, with what the run in progress shows: "Applying 5", "Reading people 7"."""
+        shown = []
+
+        def committed(_session):
+            with self.sessions() as session:
+                run = session.execute(select(SyncRun.phase, SyncRun.done).where(SyncRun.status == "running")).first()
+            label = f"{run.phase} {run.done}" if run else ""
+            self.commits.append(label)
+            if not shown or shown[-1] != label:
+                shown.append(label)
+                hook(label)
+
+        self.unwatch()
+        self._watching = committed
+        event.listen(self.sessions, "after_commit", committed)
+
+    def unwatch(self):
+        if getattr(self, "_watching", None) is not None:
+            event.remove(self.sessions, "after_commit", self._watching)
+            self._watching = None
+
+    def writing(self):
+        return write_session(self.sessions)
 
     def enable(self, spec=FilterSpec(), **values):
         with self.sessions() as session:
@@ -58,7 +82,7 @@ class World:
             session.commit()
 
     def disable(self):
-        with claims.write_session(self.sessions) as session:
+        with write_session(self.sessions) as session:
             row = self._sync(session)
             row.enabled, row.generation = False, row.generation + 1
             session.commit()
@@ -76,9 +100,14 @@ class World:
 
     def work(self, lanes=("hourly", "delayed"), owner="me"):
         self.now += timedelta(minutes=5)
-        return self.runner().run_tenant(self.tenant_id, owner, lanes)
+        return self.worker().run_tenant(self.tenant_id, owner, lanes)
 
-    def sync(self, trigger="hourly", lane="hourly", **values):
+    def sync(self, trigger="hourly", lane="hourly", *, anew=False, **values):
+        """One run. anew: it decides again, although nothing changed."""
+        if anew:
+            with self.writing() as session:
+                self._sync(session).settled_state = None
+                session.commit()
         run_id = self.queue(trigger, lane, **values)
         self.work()
         return self.run(run_id)

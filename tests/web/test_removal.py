@@ -8,9 +8,9 @@ from types import GeneratorType
 import pytest
 
 from portal.clock import utcnow
-from portal.engine import claims
-from portal.engine.runner import Runner
-from portal.engine.slow_pass import SlowPass
+from portal.worker import leases
+from portal.worker.tenant_worker import TenantWorker
+from portal.worker.slow_pass import SlowPass
 from portal.extensions import db
 from portal.models import Base, MicrosoftTenant, SyncRun
 from portal.runtime import runtime
@@ -80,7 +80,7 @@ def test_it_goes_while_it_is_read_and_nothing_of_it_is_written_again(app, client
         tenant_id = added()
         sessions = runtime().sessions
         if part == "slow":
-            Runner(sessions, lambda _id: directory(), utcnow).run_tenant(tenant_id, "me")
+            TenantWorker(sessions, lambda _lease: directory(), utcnow).run_tenant(tenant_id, "me")
 
     def remove():
         answer = browser.send(f"/microsoft-tenants/{tenant_id}/remove", {"name": "Fabrikam"})
@@ -89,7 +89,7 @@ def test_it_goes_while_it_is_read_and_nothing_of_it_is_written_again(app, client
     source = Interrupted(directory(), at, remove)
     with caplog.at_level(logging.INFO):
         if part == "run":
-            assert Runner(sessions, lambda _id: source, utcnow).run_tenant(tenant_id, "me")
+            assert TenantWorker(sessions, lambda _lease: source, utcnow).run_tenant(tenant_id, "me")
         else:
             assert SlowPass(sessions, lambda _id: source, utcnow).run(tenant_id, "me")
     assert source.steps >= at, "it was over before"
@@ -113,7 +113,7 @@ def test_a_run_that_was_going_on_is_over(app, client_as):
         db.session.add(run)
         db.session.commit()
         run_id = run.id
-        assert claims.claim(runtime().sessions, tenant_id, "somebody", utcnow())
+        assert leases.acquire(runtime().sessions, tenant_id, "somebody", lambda: utcnow())
     answer = client_as().send(f"/microsoft-tenants/{tenant_id}/remove", {"name": "Fabrikam"})
     assert answer.status_code == 303
     with app.app_context():

@@ -36,6 +36,7 @@ class Work:
     """What is to be written of a plan.
 
     end_users: the keys that the plan was made from, of those meant by an assignment. holders: e-mail key → id of everybody.
+    is_exact: somebody approved the plan as it is, so nothing may differ from what it was made from (U12).
     """
 
     context: OrganizationContext
@@ -43,6 +44,7 @@ class Work:
     assignments: Sequence[Assignment]
     end_users: Mapping[str, EndUserKeys]
     holders: Mapping[str, str]
+    is_exact: bool = False
 
 
 def work_of(
@@ -51,6 +53,8 @@ def work_of(
     context: OrganizationContext,
     shot: Snapshot,
     assignments: Sequence[Assignment],
+    *,
+    is_exact: bool = False,
 ) -> Work:
     """What a run writes when it applies ``assignments``."""
     meant = {a.end_user_id for a in assignments if a.end_user_id}
@@ -65,6 +69,7 @@ def work_of(
         assignments=assignments,
         end_users={row.id: row for row in shot.end_users if row.id in meant},
         holders={row.email_key: row.id for row in shot.end_users if row.email_key},
+        is_exact=is_exact,
     )
 
 
@@ -154,7 +159,7 @@ def _check(
     )
     if version == context.people_version:
         return
-    if any(now.get(i) != work.end_users.get(i) for i in ids):
+    if work.is_exact or any(now.get(i) != work.end_users.get(i) for i in ids):
         raise Stale
     wanted = sorted({a.email_key for a in chunk if a.email_key and not a.keeps_email})
     moved = {a.end_user_id for a in work.assignments if a.end_user_id and a.object_id in done}
