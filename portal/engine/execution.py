@@ -116,10 +116,10 @@ class SyncRunExecution:
     def _attempt(self) -> None:
         with self.around.lease.sessions() as session:
             context, sync = self._context(session)
+            self._check_groups(context)
             if self.fingerprint is None and not self.applied and context.state == sync.settled_state:
                 self._end_unchanged(sync.settled_counts)
                 return
-            self._check_groups(context)
             self._show("Deciding", 0, None)
             shot = context.snapshot(session)
             found = plan(shot, is_initial=context.is_initial, rule=context.hold, dismissed=context.dismissed)
@@ -209,7 +209,7 @@ class SyncRunExecution:
             if left is not None:
                 self.warnings.append(left)
             self._hold(session, held, work, now)
-            writer.close_conflicts(
+            writer.settle_conflicts(
                 session,
                 self.organization_id,
                 [a.conflict_key for a in found.assignments if a.is_conflict],
@@ -265,7 +265,10 @@ class SyncRunExecution:
             run.counts, run.warnings = dict(counts), self.warnings
             run.done = run.total = counts.get("read", 0)
             run.status, run.phase, run.finished_at = "succeeded", "Done", now
-            self._sync(session).failures_in_row = 0
+            sync = self._sync(session)
+            sync.failures_in_row = 0
+            if sync.attention_code not in {"left", "group_gone"}:
+                sync.attention, sync.attention_code = None, ""
             self.around.finished(session, run)
         log.info("action=run_finished run=%s status=succeeded unchanged=all", self.run_id)
 

@@ -240,7 +240,6 @@ def _record(step: _Step, run_id: str, organization_id: str, now: datetime) -> Ch
         state="applied",
         fields=[{"field": name, "old": now_, "new": back} for name, (now_, back) in step.fields.items()],
         undo={},
-        payload={},
         hold_key="",
         at=now,
     )

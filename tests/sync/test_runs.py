@@ -14,10 +14,11 @@ from portal.engine.preview import explain, preview
 from portal.engine.records import Action, Counts, FilterSpec, HoldRule
 from portal.engine.snapshot import spec_of
 from portal.engine.undo import apply_undo, plan_undo
-from portal.errors import NotFound, Refused, SourceAuthError, SourcePermissionMissing, SourceRejected, SourceTransient, Stopped
+from portal.errors import Invalid, NotFound, Refused, SourceAuthError, SourcePermissionMissing, SourceRejected, SourceTransient, Stopped
 from portal.models import Change, Conflict, DeltaCursor, DirectoryGroup, DirectoryUser, EndUser, MicrosoftTenant, Organization, SyncRun
 from portal.models.customers import refresh_search
 from tests.sync.directory import account
+from tests.sync.world import write_session
 from tests.unit.engine.builders import only
 
 
@@ -259,7 +260,7 @@ def test_M2_W4_who_comes_back_with_an_address_that_is_taken_is_linked_and_only_t
     assert [(c.kind, c.object_id) for c in world.conflicts()] == [("email_clash", "back")]
     assert {f["field"] for f in world.changes(run.id)["back"].fields} == {"display_name", "department", "user_principal_name", "microsoft_status"}
     before = world.dump("end_users")
-    again = world.sync()
+    again = world.sync(anew=True)
     assert world.dump("end_users") == before and world.changes(again.id)["back"].fields == []
     world.sync("manual", kind="undo", undoes_run_id=run.id)
     assert world.people()["u00@x.example"][:4] == ("U00", "IT", "active", "u00")
@@ -312,10 +313,10 @@ def test_M7_what_was_ignored_after_the_first_run_is_not_raised_by_the_second(wor
     world.directory.put(account("twin", mail="u00@x.example", createdDateTime="2021-01-01T00:00:00Z"))
     started(world, 2)
     (row,) = world.conflicts()
-    assert row.end_user_id is None, "the winner became an End User by this very run"
-    assert world.sync().counts["conflicts"] == 1
+    assert row.end_user_id is not None, "the winner became an End User by this very run"
+    assert world.sync(anew=True).counts["conflicts"] == 1
     (again,) = world.conflicts()
-    assert again.id == row.id and again.end_user_id is not None
+    assert (again.id, again.end_user_id) == (row.id, row.end_user_id)
     with world.sessions() as session:
         found = session.get_one(Conflict, row.id)
         found.resolution, found.resolved_at = "ignore", world.now
@@ -647,35 +648,66 @@ def test_G1_a_mass_disable_waits_and_is_applied_or_dismissed(world):
         apply_held(session, session.get_one(SyncRun, run.id), "ada", world.now)
 
 
-def test_G1_W4_an_address_that_somebody_held_back_gave_up_is_free_and_updates_go_on(world):
-    """Only that mark waits a run longer; each later run takes the hold over, without applying or losing anything of it."""
+def test_G1_W4_who_is_held_is_held_whole_and_keeps_the_address(world):
+    """Who is to get it clashes meanwhile; each later run takes the hold over, without applying or losing anything of it."""
     started(world, 40)
     for n in range(20):
         world.directory.change(f"u{n:02}", accountEnabled=False)
     world.directory.change("u00", mail="old@x.example", department="Sales")
-    world.directory.change("u39", mail="u00@x.example")
+    world.directory.change("u39", mail="u00@x.example", jobTitle="Chief")
     world.directory.put(account("new", mail="u39@x.example"))
     first = world.sync()
-    assert (first.status, first.counts["held"], first.counts["updated"], first.counts["created"]) == ("held", 19, 2, 1)
+    assert (first.status, first.counts["held"], first.counts["conflicts"], first.counts["created"]) == ("held", 20, 2, 0)
     people = world.people()
-    assert people["old@x.example"][1:4] == ("Sales", "active", "u00")
-    assert (people["u00@x.example"][3], people["u39@x.example"][3]) == ("u39", "new")
+    assert people["u00@x.example"][1:4] == ("IT", "active", "u00") and people["u39@x.example"][3] == "u39"
     with world.sessions() as session:
+        assert session.query(EndUser).filter_by(object_id="u39").one().job_title == "Chief"
         told = alerts.needs(session)
-    assert [notice.title for notice in told.values()] == ["Reef: 19 people held back"]
-    world.directory.change("u01", accountEnabled=True)
+    assert "Reef: 20 people held back" in [notice.title for notice in told.values()]
     second = world.sync()
     with world.sessions() as session:
         assert alerts.needs(session).keys() == told.keys(), "no news, so nobody is told again every hour"
-    assert (second.status, second.counts["held"], world.run(first.id).held["state"]) == ("held", 19, "dismissed")
+    assert (second.status, second.counts["held"], world.run(first.id).held["state"]) == ("held", 20, "dismissed")
     assert world.run(first.id).held["replaced_by"] == second.id
     assert (world.user_sync().hold_run_id, world.user_sync().dismissed) == (second.id, [])
-    with write_session(world.sessions) as session:
+    with world.writing() as session:
         apply_held(session, session.get_one(SyncRun, second.id), "ada", world.now)
         session.commit()
-    assert sorted(p[3] for p in world.people().values() if p[2] == "disabled") == [f"u{n:02}" for n in range(20) if n != 1]
+    assert check_sums(Counts(**world.run(second.id).counts))
+    assert sorted(p[3] for p in world.people().values() if p[2] == "disabled") == [f"u{n:02}" for n in range(20)]
+    assert world.people()["old@x.example"][1:4] == ("Sales", "disabled", "u00")
     after = world.sync().counts
-    assert sum(after[word] for word in ("held", "updated", "disabled", "created")) == 0
+    assert (after["updated"], after["created"], after["held"], after["conflicts"]) == (1, 1, 0, 0)
+    people = world.people()
+    assert (people["u00@x.example"][3], people["u39@x.example"][3]) == ("u39", "new")
+    after = world.sync().counts
+    assert sum(after[word] for word in ("held", "updated", "disabled", "created", "conflicts")) == 0
+
+
+def test_G1_some_are_applied_and_others_dismissed_by_name(world):
+    started(world, 40)
+    for n in range(20):
+        world.directory.change(f"u{n:02}", accountEnabled=False)
+    run = world.sync()
+    with world.writing() as session:
+        apply_held(session, session.get_one(SyncRun, run.id), "ada", world.now, ["u00", "u01"])
+        session.commit()
+    waiting = world.run(run.id)
+    assert (waiting.status, waiting.held["state"], waiting.held["count"], waiting.counts["disabled"]) == ("held", "waiting", 18, 2)
+    assert world.user_sync().hold_run_id == run.id and check_sums(Counts(**waiting.counts))
+    with world.writing() as session:
+        with pytest.raises(Invalid):
+            dismiss_held(session, session.get_one(SyncRun, run.id), "ada", world.now, ["u00"])
+        dismiss_held(session, session.get_one(SyncRun, run.id), "ada", world.now, ["u02"])
+        session.commit()
+    assert sorted(p[3] for p in world.people().values() if p[2] == "disabled") == ["u00", "u01"]
+    with world.writing() as session:
+        apply_held(session, session.get_one(SyncRun, run.id), "ada", world.now)
+        session.commit()
+    over = world.run(run.id)
+    assert (over.status, over.held["state"], over.counts["disabled"], over.counts["held"]) == ("succeeded", "applied", 19, 0)
+    assert check_sums(Counts(**over.counts)) and len(world.user_sync().dismissed) == 1
+    assert world.people()["u02@x.example"][2] == "active" and world.sync().status == "succeeded"
 
 
 def test_G1_applying_checks_again_what_microsoft_says_by_then(world):
@@ -859,7 +891,7 @@ def test_U12_an_approved_plan_that_something_crosses_stops_and_one_that_was_inte
     run_id = world.queue("initial", plan_fingerprint=approved)
 
     def stop(label):
-        world.stop = label == "Applying 5"
+        world.stop = label == "Applying 4"
 
     world.watch(stop)
     with pytest.raises(Stopped):

@@ -114,15 +114,31 @@ def change_row(
     }
 
 
-def close_conflicts(session: Session, organization_id: str, living: Iterable[str], now: datetime) -> None:
-    """Open conflicts that this run no longer finds went away by themselves (M7)."""
+def settle_conflicts(
+    session: Session, organization_id: str, living: Iterable[str], now: datetime
+) -> None:
+    """At the end of a run: open conflicts that it no longer finds went away by themselves; the others name whom they are about.
+
+    Who won an address may have become an End User by this very run (M6, M7).
+    """
     keep = set(living)
     rows = session.scalars(
         select(Conflict).where(Conflict.organization_id == organization_id, Conflict.resolved_at.is_(None))
-    )
+    ).all()
+    nameless = [row.other_object_id for row in rows if row.end_user_id is None and row.other_object_id]
+    winners: dict[str | None, str] = {}
+    for part in batches(nameless):
+        found = session.execute(
+            select(EndUser.object_id, EndUser.id).where(
+                EndUser.organization_id == organization_id, EndUser.object_id.in_(part)
+            )
+        )
+        winners.update((object_id, end_user_id) for object_id, end_user_id in found)
     for row in rows:
         if row.key not in keep:
             row.resolution, row.resolved_at = "gone", now
+        elif row.end_user_id is None:
+            row.end_user_id = winners.get(row.other_object_id)
 
 
 # -- rows ------------------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ def read_groups(context: RefreshContext, result: RefreshResult, wanted: frozense
     try:
         link = None if result.is_full else context.stored_link("groups")
         changed, following = _group_changes(context, link)
-        if changed:
+        if changed or _is_hidden(context, wanted):
             _read_list(context, result)
         _read_members(context, result, wanted, changed=changed)
         if changed or following != link:
@@ -52,6 +52,23 @@ def read_groups(context: RefreshContext, result: RefreshResult, wanted: frozense
         if is_lacking(error):
             context.remember("groups", error)
         result.group_error = error  # whoever does not filter by group goes on
+
+
+def _is_hidden(context: RefreshContext, wanted: frozenset[str]) -> bool:
+    """Whether a group that is wanted hid its members: no delta tells when it hides them no more."""
+    with context.lease.sessions() as session:
+        return bool(
+            session.scalar(
+                select(DirectoryGroup.object_id)
+                .where(
+                    DirectoryGroup.microsoft_tenant_id == context.tenant_id,
+                    DirectoryGroup.object_id.in_(wanted),
+                    DirectoryGroup.members_stale.is_(True),
+                    DirectoryGroup.kind.endswith(HIDDEN_KIND),
+                )
+                .limit(1)
+            )
+        )
 
 
 def _read_list(context: RefreshContext, result: RefreshResult) -> None:
