@@ -7,17 +7,17 @@ from importlib.metadata import PackageNotFoundError, version
 from flask import Blueprint, g, request, url_for
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response
-from wtforms import PasswordField, SelectField, StringField, TextAreaField
+from wtforms import BooleanField, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional
 
-from portal import audit, notify, web
+from portal import alert_target, audit, notify, web
 from portal.access import load, may, requires
 from portal.api import tokens
 from portal.auth import service as accounts
 from portal.clock import utcnow
 from portal.errors import Invalid
 from portal.evidence import retention
-from portal.extensions import db
+from portal.extensions import db, mark_write
 from portal.forms import DayField, Form, choices, text
 from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS, registered_in
 from portal.listing import parse
@@ -91,14 +91,16 @@ class TokenForm(Form):
     role = SelectField("Role", choices=choices(ROLES), default="read-only")
 
 
-class NotificationsForm(Form):
-    """Targets, one Apprise URL a line."""
+class TargetForm(Form):
+    """One more target: an Apprise URL."""
 
-    targets = TextAreaField(
-        "Targets",
-        validators=[Length(max=8000)],
-        description="One address a line, for instance mailtos://user:password@host or jsons://host/path. They are stored encrypted and not shown again.",
+    address = StringField(
+        "Address",
+        validators=[InputRequired("Enter an address."), Length(max=2000)],
+        description="For instance mailtos://user:password@host or jsons://host/path. It is stored encrypted and not shown again.",
+        render_kw={"autocomplete": "off", "spellcheck": "false"},
     )
+    is_local = BooleanField("Inside our network: its host may have a private address")
 
 
 class RetentionForm(Form):
@@ -427,28 +429,58 @@ def revoke_token(token_id: str) -> Response:
 @bp.route("/notifications", methods=["GET", "POST"])
 @requires(Role.ADMINISTRATOR)
 def notifications() -> Response:
-    """Where alerts go (O2)."""
-    form, tested = NotificationsForm(), None
-    targets = notify.targets(db.session(), runtime().box)
-    if form.submitted():
-        try:
-            if request.form.get("do") == "test":
-                notice = notify.Notice(
-                    "test", "Rollcall: a test", "Alerts about syncs that need somebody arrive here."
-                )
-                tested = notify.deliver(targets, notice)
-            else:
-                lines = text(form.targets).splitlines()
-                by = audit.current_actor().name
-                notify.save_targets(db.session(), runtime().box, lines, now=utcnow(), by=by)
-                audit.record(db.session(), "notifications_changed", changes=f"{len(lines)} targets")
-                db.session.commit()
-                told = "Saved." if text(form.targets).strip() else "No target is stored: nobody is notified."
-                return web.respond(redirect=url_for(".notifications"), toast=told)
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-    return _page("notifications", form, stored=[notify.name_of(url) for url in targets], tested=tested)
+    """Where alerts go (O2); POST adds a target, removes one, or sends a test to all."""
+    match request.form.get("do", "add") if request.method == "POST" else None:
+        case "test":
+            return _send_test()
+        case "remove":
+            return _remove_target(request.form.get("target", ""))
+        case None:
+            return _notifications_page(TargetForm())
+        case _:
+            return _add_target(TargetForm())
+
+
+def _add_target(form: TargetForm) -> Response:
+    if not form.submitted():
+        return _notifications_page(form)
+    try:
+        target = alert_target.parse(text(form.address), is_local=bool(form.is_local.data))
+        db.session.rollback()  # nothing is held while a name is looked up
+        alert_target.check_place(target)
+        session, by = db.session(), audit.current_actor().name
+        mark_write(session)
+        notify.add_target(session, runtime().box, target, now=utcnow(), by=by)
+    except Invalid as error:
+        db.session.rollback()
+        form.show(error)
+        return _notifications_page(form)
+    place = ", inside our network" if target.is_local else ""
+    audit.record(db.session(), "notifications_changed", changes=f"added: {target.name}{place}")
+    db.session.commit()
+    return web.respond(redirect=url_for(".notifications"), toast="Added. Send a test to see that it arrives.")
+
+
+def _remove_target(target_id: str) -> Response:
+    gone = notify.remove_target(
+        db.session(), runtime().box, target_id, now=utcnow(), by=audit.current_actor().name
+    )
+    if gone is not None:
+        audit.record(db.session(), "notifications_changed", changes=f"removed: {gone}")
+        db.session.commit()
+    return web.respond(redirect=url_for(".notifications"), toast="Removed.")
+
+
+def _send_test() -> Response:
+    targets = list(notify.targets(db.session(), runtime().box).values())
+    db.session.rollback()  # nothing is held while it is delivered
+    notice = notify.Notice("test", "Rollcall: a test", "Alerts about syncs that need somebody arrive here.")
+    return _notifications_page(TargetForm(formdata=None), tested=notify.deliver(targets, notice))
+
+
+def _notifications_page(form: TargetForm, tested: list[notify.Delivery] | None = None) -> Response:
+    stored = notify.targets(db.session(), runtime().box)
+    return _page("notifications", form, stored=stored, tested=tested)
 
 
 @bp.get("/audit")
