@@ -86,6 +86,10 @@ def told(row: AuditEvent) -> list[str]:
     for key, value in row.detail.items():
         if key == "bytes":
             lines.append(f"Size: {size(value)}")
+        elif key == "what":
+            lines.append(words(str(value)))
+        elif key == "through":
+            lines.append(f"Up to event {value}")
         elif key == "replaced_head":
             lines.append(f"Replaced the log up to event {str(value).partition(':')[0] or 0}")
         elif key == "fields":

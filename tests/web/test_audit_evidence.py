@@ -1,6 +1,7 @@
 """The audit log as evidence: exports are recorded and carry the chain, old events go without breaking it."""
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -57,6 +58,8 @@ def test_exports_of_people_and_assets_are_recorded_with_their_size(app, client_a
         )
         for what, rows, answer in (("end_users", 2, people), ("end_users", 2, checked), ("assets", 0, assets))
     ]
+    page = " ".join(re.sub("<[^>]+>", " ", client_as("administrator").get("/settings/audit").text).split())
+    assert f"Exported End Users Rows: 2 Size: {len(people.data)} bytes" in page
 
 
 @pytest.mark.parametrize("kind", ["csv", "json"])
