@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from portal.engine import cadence, claims, figures
 from portal.engine.asset_owners import assign_assets
@@ -59,7 +59,7 @@ class SlowPass:
         """One pass. False when another process has it. Raises Stopped when the process ends; what was read stays."""
         if not claims.claim(self.sessions, tenant_id, owner, self.now(), part="slow", ttl=LEASE):
             return False
-        one = _Pass(self, tenant_id, owner)
+        one = _Pass(self, tenant_id, owner, self.now())
         try:
             one.work()
         except Stopped:
@@ -84,6 +84,7 @@ class _Pass:
     owner_pass: SlowPass
     tenant_id: str
     owner: str
+    began: datetime
     problems: list[dict[str, str]] = field(default_factory=list)
 
     @property
@@ -98,11 +99,12 @@ class _Pass:
             self._end(error)
             return
         failed: SourceError | None = None
-        parts: tuple[tuple[str, Callable[[DirectorySource], dict[str, datetime]]], ...] = (
-            ("sign_ins", self._sign_ins),
+        parts: list[tuple[str, Callable[[DirectorySource], dict[str, datetime]]]] = [
             ("mfa", self._mfa),
             ("devices", self._devices),
-        )
+        ]
+        if self._sign_ins_due():
+            parts.insert(0, ("sign_ins", self._sign_ins))
         for part, read in parts:
             try:
                 self._done(part, read(source))
@@ -110,7 +112,8 @@ class _Pass:
                 self._missing(part, error)
             except SourceError as error:
                 failed = error
-                self.problems.append({"part": part, "state": "error", "detail": error.advice})
+                until = {} if error.retry_at is None else {"retry_at": error.retry_at.isoformat()}
+                self.problems.append({"part": part, "state": "error", "detail": error.advice, **until})
                 if isinstance(error, SourceAuthError):
                     break
         with write_session(self.sessions) as session:
@@ -118,6 +121,12 @@ class _Pass:
             session.commit()
         self._assign_assets()
         self._end(failed)
+
+    def _sign_ins_due(self) -> bool:
+        with self.sessions() as session:
+            tenants = session.scalar(select(func.count()).select_from(MicrosoftTenant)) or 0
+            last = session.get_one(MicrosoftTenant, self.tenant_id).sign_ins_at
+        return cadence.sign_ins_due(last, tenants, self.began)
 
     # -- parts: each gives the columns that say how old its figures are ---------------------------------------------------------------------------------------------------
 
@@ -268,10 +277,11 @@ class _Pass:
         with write_session(self.sessions) as session:
             tenant = session.get_one(MicrosoftTenant, self.tenant_id)
             tenant.slow_problems = self.problems
-            wait = cadence.SLOW_PASS_EVERY if failed is None else RETRY_AFTER
-            tenant.slow_due_at = now + wait
+            read_since = tenant.slow_due_at is not None and tenant.slow_due_at > self.began
             if failed is not None and failed.retry_at is not None:
                 tenant.slow_due_at = max(failed.retry_at, now + timedelta(minutes=1))
+            elif not read_since:  # else a run has read people while this went on, and wants a pass of its own
+                tenant.slow_due_at = now + (cadence.SLOW_PASS_EVERY if failed is None else RETRY_AFTER)
             session.commit()
         log.info("action=slow_pass microsoft_tenant=%s problems=%d", self.tenant_id, len(self.problems))
 

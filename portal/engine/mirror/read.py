@@ -61,8 +61,7 @@ def _finish(reading: Reading, asked_at: datetime | None) -> None:
         if tenant.read_requested_at == asked_at:
             tenant.read_requested_at = None
         tenant.throttled_until = None
-        if tenant.slow_due_at is None:
-            tenant.slow_due_at = now
+        tenant.slow_due_at = cadence.slow_pass_after_read(now, tenant.slow_problems)
         reading.on_commit("read finished")
         session.commit()
 
