@@ -12,6 +12,8 @@ from portal.engine.records import SECTIONS
 from portal.formatting import plural
 from portal.forms import Form
 
+ALL_AND_VALUES = "All and {} checked. Uncheck All to take only what is checked, or uncheck the rest."
+
 
 def _values() -> SelectMultipleField:
     # Choices are Microsoft's and may be thousands; the service judges what is not among them (S7).
@@ -80,10 +82,7 @@ class SetupForm(Form):
     def contradictions(self) -> dict[str, list[str]]:
         """Section → what to do where All and values are both checked, as happens without script: which is meant?"""
         return {
-            section: [
-                f"All and {plural(len(self[section].data), 'value is', 'values are')} checked. "
-                "Uncheck All to take only what is checked, or uncheck the rest."
-            ]
+            section: [ALL_AND_VALUES.format(plural(len(self[section].data), "value is", "values are"))]
             for section in SECTIONS
             if self[f"{section}_all"].data and self[section].data
         }
