@@ -13,6 +13,7 @@ from wtforms.validators import InputRequired, Length, Optional
 from portal import alert_target, audit, notify, web
 from portal.access import load, may, requires
 from portal.api import tokens
+from portal.auth import links
 from portal.auth import service as accounts
 from portal.clock import utcnow
 from portal.errors import Invalid
@@ -89,6 +90,9 @@ class TokenForm(Form):
 
     name = StringField("Name", validators=[InputRequired("Enter a name."), Length(max=100)])
     role = SelectField("Role", choices=choices(ROLES), default="read-only")
+    expires_at = DayField(
+        "Expires on", description="The first day on which it does not work any more (UTC). Empty: never."
+    )
 
 
 class TargetForm(Form):
@@ -239,15 +243,16 @@ def _microsoft_page(form: Form, shown: credentials.Overview, cloud: str) -> Resp
 @requires(Role.ADMINISTRATOR)
 def list_people() -> Response:
     """Accounts and roles; POST makes a one-time link, shown once."""
-    form, link = InviteForm(), None
+    form, link, is_reset = InviteForm(), None, False
     if form.submitted():
         try:
-            token = accounts.invite(
+            made = links.invite(
                 db.session(),
                 email=text(form.email),
                 role=text(form.role),
                 now=utcnow(),
                 by=audit.current_actor().name,
+                by_id=g.principal.account_id,
             )
         except Invalid as error:
             db.session.rollback()
@@ -255,9 +260,9 @@ def list_people() -> Response:
         else:
             db.session.commit()
             base = runtime().settings.base_url or request.url_root.rstrip("/")
-            link = f"{base}{url_for('auth.invitation', token=token)}"
+            link, is_reset = f"{base}{url_for('auth.invitation', token=made.token)}", made.is_reset
             form = InviteForm(formdata=None)
-    return _people(form, link=link)
+    return _people(form, link=link, is_reset=is_reset)
 
 
 @bp.post("/people/microsoft")
@@ -281,7 +286,9 @@ def allow_sign_in() -> Response:
     return web.respond(redirect=url_for(".list_people"), toast="Saved.")
 
 
-def _people(form: InviteForm, *, link: str | None = None, sign_in: SignInForm | None = None) -> Response:
+def _people(
+    form: InviteForm, *, link: str | None = None, is_reset: bool = False, sign_in: SignInForm | None = None
+) -> Response:
     if sign_in is None:
         allowed = microsoft_sign_in.allowed_tenants(db.session())
         cloud = microsoft_sign_in.sign_in_cloud(db.session())
@@ -292,9 +299,10 @@ def _people(form: InviteForm, *, link: str | None = None, sign_in: SignInForm | 
         invite=form,
         sign_in=sign_in,
         people=people.people(),
-        invitations=accounts.open_invitations(db.session(), utcnow()),
+        invitations=links.open_links(db.session(), utcnow()),
         roles=ROLES,
         link=link,
+        is_reset=is_reset,
         answer=_address("microsoft_sign_in.answer"),
     )
 
@@ -308,8 +316,8 @@ def ask_to_remove(account_id: str) -> Response:
     return _ask(
         "people",
         f"Remove {row.email}?",
-        f"Goes: the account. {whose} signed out everywhere at once, and open one-time links for it stop working.",
-        "Stays: everything it did, in the audit log, and the API tokens it made. Coming back takes a new invitation.",
+        f"Goes: the account. {whose} signed out everywhere at once; one-time links for it and by it, and its API tokens, stop working.",
+        "Stays: everything it did, in the audit log. Coming back takes a new invitation.",
         button="Remove account",
         action=url_for(".change_person", account_id=row.id),
         values={"do": "remove"},
@@ -330,7 +338,7 @@ def change_person(account_id: str) -> Response:
         return question
     match request.form.get("do"):
         case "role":
-            people.change_role(row, request.form.get("role", ""))
+            people.change_role(row, request.form.get("role", ""), keep=g.principal.session_id)
             done = f"{email} is now {dict(ROLES)[row.role]}."
         case "off":
             people.switch(row, active=False)
@@ -362,12 +370,12 @@ def _ask_oneself(row: Account) -> Response | None:
     if do == "role":
         label = dict(ROLES)[accounts.role_of(role).value]
         question, button, keep = "Give up your role Administrator?", f"Become {label}", "Stay Administrator"
-        goes = f"Goes: what only administrators may do, as in these settings. You are {label} at once."
+        goes = f"Goes: what only administrators may do, one-time links you made, and your API tokens above {label}."
         stays = f"Stays: your account, and everything you did. Only another administrator can give the role back: {others}."
     else:
         question, button, keep = "Switch off your own account?", "Switch off my account", "Keep it on"
-        goes = "Goes: you are signed out everywhere at once, and open one-time links for your account stop working."
-        stays = f"Stays: everything you did, and the API tokens you made. Only another administrator can switch it on again: {others}."
+        goes = "Goes: you are signed out everywhere at once; one-time links for you and by you, and your API tokens, stop working."
+        stays = f"Stays: everything you did. Only another administrator can switch it on again: {others}."
     return _ask(
         "people",
         question,
@@ -396,14 +404,19 @@ def list_tokens() -> Response:
     form, plain = TokenForm(), None
     if form.submitted():
         try:
-            plain = tokens.create(text(form.name), text(form.role))
+            plain = tokens.create(
+                text(form.name),
+                text(form.role),
+                owner=load(Account, g.principal.account_id, "account"),
+                expires_at=form.expires_at.moment(),
+            )
         except Invalid as error:
             db.session.rollback()
             form.show(error)
         else:
             db.session.commit()
             form = TokenForm(formdata=None)  # a second press is a second token only if it was meant
-    return _page("tokens", form, tokens=tokens.tokens(), plain=plain)
+    return _page("tokens", form, tokens=tokens.tokens(), plain=plain, now=utcnow())
 
 
 @bp.route("/tokens/<token_id>/revoke", methods=["GET", "POST"])
