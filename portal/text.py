@@ -64,7 +64,8 @@ def domain_key(domain: str) -> str:
     if domain.isascii() and domain.isprintable():
         return domain.replace(" ", "").lower()
     domain = unicodedata.normalize("NFC", _BLANKS.sub("", seen(domain)))
-    folded = _fold(domain)  # measured in this form, or else the key of a long one could be a domain, with another key
+    # Measured in this form, or else the key of a long one could be short enough, and have another key.
+    folded = _fold(domain)
     return _ascii(domain) if len(folded) <= _MAX_DOMAIN else folded
 
 
