@@ -24,9 +24,12 @@ SIGN_INS = "30 per minute"
 def client(address: str | None) -> str:
     """An address as it goes into the log: "unknown" for what is none, which a proxy may have been told."""
     try:
-        return str(ipaddress.ip_address((address or "").strip()))
+        # What follows a % names an interface of this machine, in any letters that a proxy was told.
+        found = ipaddress.ip_address((address or "").strip().partition("%")[0])
     except ValueError:
         return "unknown"
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return str(mapped or found)  # one that listens at both kinds is told of IPv4 in the form of IPv6
 
 
 def network(address: str | None) -> str:
