@@ -46,8 +46,13 @@ def targets(session: Session, box: SecretBox) -> dict[str, Target]:
     row = session.get(StoredSetting, KEY)
     if row is None or not row.secret:
         return {}
-    stored: list[dict[str, Any]] = json.loads(box.decrypt(row.secret, purpose=PURPOSE))
-    return {one["id"]: alert_target.parse(one["url"], is_local=one["is_local"]) for one in stored}
+    found = {}
+    for one in json.loads(box.decrypt(row.secret, purpose=PURPOSE)):
+        try:
+            found[one["id"]] = alert_target.parse(one["url"], is_local=one["is_local"])
+        except Invalid:  # stored by a version that offered more; it must not stop the others
+            log.warning("action=notify target=%s error=NoLongerOffered", one["id"])
+    return found
 
 
 def add_target(session: Session, box: SecretBox, target: Target, *, now: datetime, by: str) -> None:

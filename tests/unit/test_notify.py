@@ -8,8 +8,14 @@ import pytest
 import requests
 from requests_mock import ANY
 
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+
 from portal import alert_target, notify
+from portal.clock import utcnow
+from portal.crypto import SecretBox
 from portal.errors import Invalid
+from portal.models import Base, StoredSetting
 
 NOTICE = notify.Notice("test", "A title", "A body")
 FULL = "jsons://ann:hunter2secret@hooks.example/hunter2secret"
@@ -200,6 +206,20 @@ def test_what_is_accepted_goes_as_it_was_entered(requests_mock):
     assert notify.deliver([alert_target.parse(FULL)], NOTICE) == [notify.Delivery("jsons at hooks.example")]
     assert asked.last_request.json()["title"] == "A title"
     assert asked.last_request.headers["Authorization"].startswith("Basic ")
+
+
+def test_a_stored_target_that_is_no_longer_offered_stops_no_other(caplog):
+    engine, box = create_engine("sqlite://"), SecretBox(["key"])
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        for url in ("jsons://hooks.example/hunter2secret", "ntfy://topic"):
+            notify.add_target(session, box, alert_target.parse(url), now=utcnow(), by="")
+        row = session.get(StoredSetting, notify.KEY)
+        stored = box.decrypt(row.secret, purpose=notify.PURPOSE)
+        row.secret = box.encrypt(stored.replace("jsons:", "forms:"), purpose=notify.PURPOSE)
+        assert [target.name for target in notify.targets(session, box).values()] == ["ntfy"]
+    engine.dispose()
+    assert "NoLongerOffered" in caplog.text and "hunter2secret" not in caplog.text
 
 
 def test_nothing_answers_at_a_target_inside_our_network(caplog):
