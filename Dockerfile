@@ -1,7 +1,9 @@
 # syntax=docker/dockerfile:1
 # Rollcall in a container: data in the volume /data, the portal on port 8000, never as root.
 
-FROM python:3.13-slim AS build
+# `make images` puts the digest behind the tag, and renews it.
+ARG PYTHON_IMAGE=python:3.13-slim
+FROM ${PYTHON_IMAGE} AS build
 WORKDIR /app
 RUN python -m venv /app/.venv
 COPY requirements/ requirements/
@@ -18,7 +20,7 @@ COPY pyproject.toml README.md LICENSE wsgi.py ./
 COPY migrations/ migrations/
 RUN .venv/bin/pip install --no-cache-dir --no-deps --no-index --no-build-isolation --editable .
 
-FROM python:3.13-slim
+FROM ${PYTHON_IMAGE}
 RUN useradd --system --uid 10001 --create-home rollcall && install -d -o rollcall -g rollcall -m 0700 /data
 WORKDIR /app
 COPY --from=build /app /app

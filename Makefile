@@ -11,7 +11,7 @@ STAMPS := .venv/stamps
 PORT ?= 8000
 UPGRADE ?=
 
-.PHONY: help setup demo serve test check lint bench screenshots assets lock clean browser ready
+.PHONY: help setup demo serve test check lint bench screenshots assets lock images clean browser ready
 
 help: ## List the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -53,6 +53,9 @@ screenshots: browser ## Renew docs/screenshots from the demo
 
 lock: $(STAMPS)/dev ## Renew the locks after a change in pyproject.toml or package.json (UPGRADE=1: newest versions)
 	$(BIN)/python tools/lock.py $(if $(UPGRADE),--upgrade)
+
+images: ## Pin the Docker images by digest, or renew the pins (needs Docker and its registry)
+	@$(PYTHON) tools/images.py
 
 clean: ## Remove what the other targets made; your data in instance/ stays
 	rm -rf .venv node_modules static/vendor build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 
 from flask import Flask, g, request
 
-from portal import audit
+from portal import audit, refusals
 from portal.errors import Forbidden, NotFound, PortalError
 from portal.extensions import db
 from portal.locks import lock
 from portal.models import Base, Role
+from portal.runtime import runtime
 
 View = TypeVar("View", bound=Callable[..., Any])
 Model = TypeVar("Model", bound=Base)
@@ -52,6 +53,12 @@ def requires(role: Role) -> Callable[[View], View]:
 def public(view: View) -> View:
     """Mark a route that needs no sign-in."""
     view.required_role = PUBLIC  # type: ignore[attr-defined]
+    return view
+
+
+def reads_first(view: View) -> View:
+    """Mark a view that takes no write lock by being posted to: it waits for something first, then calls ``begin_write``."""
+    view.reads_first = True  # type: ignore[attr-defined]
     return view
 
 
@@ -100,11 +107,20 @@ def enforce(app: Flask) -> None:
             else "A bearer token is needed."
         )
     if not may(needed):
+        _note_refused_role(Role(needed))
         raise Forbidden(
             f"Your role is {ROLE_NAMES[who.role]}. This needs the role {ROLE_NAMES[Role(needed)]}: "
             "ask an administrator, or send them the address of this page.",
             needed=Role(needed).value,
         )
+
+
+def _note_refused_role(needed: Role) -> None:
+    db.session.rollback()
+    refusals.log("role_refused", reason=f"needs {needed.value}")
+    runtime().refusals.note(
+        "role_refused", object_type="page", object_id=(request.endpoint or "")[:64], needed=needed.value
+    )
 
 
 ROLE_NAMES = {

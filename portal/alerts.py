@@ -26,8 +26,8 @@ def announce(runtime: Runtime) -> int:
     """
     now = utcnow()
     with runtime.sessions() as session:
-        urls = notify.targets(session, runtime.box)
-        present = {**needs(session), **expiring(session, runtime, now)} if urls else {}
+        targets = list(notify.targets(session, runtime.box).values())
+        present = {**needs(session), **expiring(session, runtime, now)} if targets else {}
         if not present and not _sent(session):
             return 0
     with runtime.sessions() as session:
@@ -44,7 +44,7 @@ def announce(runtime: Runtime) -> int:
             row.value, row.updated_at = {"keys": sorted(present)}, now
             session.commit()
     for notice in new:
-        notify.deliver(urls, notice)
+        notify.deliver(targets, notice)
     return len(new)
 
 

@@ -19,6 +19,7 @@ from portal.extensions import JSON_COLUMNS, csrf, db, tune_engine, writing
 from portal.locks import is_lost_race
 from portal.microsoft import gateway
 from portal.runtime import Runtime
+from portal.throttle import limiter
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -87,6 +88,7 @@ def build(settings: Settings | None = None) -> Flask:
     )
     db.init_app(app)
     csrf.init_app(app)  # type: ignore[no-untyped-call]
+    limiter.init_app(app)
     with app.app_context():
         engine = tune_engine(db.engine)
     sessions = sessionmaker(engine, expire_on_commit=False)
@@ -115,7 +117,8 @@ def _begin_write() -> None:
     """Begin the transactions of writing requests as such: SQLite then waits for its turn instead of failing."""
     g.principal = None
     view = current_app.view_functions.get(request.endpoint or "")
-    writing.set(request.method in {"POST", "PUT", "PATCH", "DELETE"} or getattr(view, "writes", False))
+    writes = request.method in {"POST", "PUT", "PATCH", "DELETE"} or getattr(view, "writes", False)
+    writing.set(writes and not getattr(view, "reads_first", False))
 
 
 def _end_write(_error: BaseException | None) -> None:

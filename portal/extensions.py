@@ -81,6 +81,17 @@ def _text_key(value: Any) -> Any:
     return text_key(value) if isinstance(value, str) else value
 
 
+def begin_write(session: Session) -> Session:
+    """End what was only read and begin the transaction that writes. Call it when nothing is left to wait for.
+
+    Raises RuntimeError when something is pending in ``session``, which would be lost.
+    """
+    if session.new or session.dirty or session.deleted:
+        raise RuntimeError("begin_write would lose what is pending: call it before the first change")
+    session.rollback()
+    return mark_write(session)
+
+
 def mark_write(session: Session) -> Session:
     """Say that the transaction about to begin in ``session`` will write. Call it before the first statement."""
     session.connection(execution_options={"sqlite_write": True})

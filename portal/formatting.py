@@ -162,8 +162,22 @@ def init_formatting(app: Flask) -> None:
         browser=browser,
         ago=_timed(relative),
         clock_time=_timed(clock_text),
+        moment=moment,
+        trail=trail,
     )
     app.jinja_env.globals["percent"] = percent
+
+
+def trail(crumbs: Markup, name: Markup) -> str:
+    """What a window's title says after the page's name: its parents, the nearest first, without the place in the menu."""
+    parents = [item.striptags() for item in crumbs.split("</li>")]
+    shown = name.striptags()
+    return "".join(f" · {parent}" for parent in reversed(parents[1:]) if parent and parent not in shown)
+
+
+def moment(when: datetime) -> str:
+    """Date and time as text alone, for a title: "29 Nov 2026 04:13:05"."""
+    return f"{when.astimezone(viewer_zone()):%d %b %Y %H:%M:%S}"
 
 
 def _timed(

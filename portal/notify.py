@@ -1,51 +1,35 @@
 """Alerts by e-mail and webhook through Apprise (O2): what needs a person, in counts, never with a person's data.
 
-Targets are Apprise URLs. They hold secrets, so they are stored encrypted and never logged or shown again; which kinds may
-be entered is a closed list, because the portal would otherwise call whatever an administrator's browser was made to enter.
+Where they go holds secrets, so it is stored encrypted and never logged or shown again (``alert_target``).
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
 
+from portal import alert_target
+from portal.alert_target import INCOMPLETE, Target
 from portal.crypto import SecretBox
 from portal.errors import Invalid
 from portal.models import StoredSetting
+from portal.models.base import new_id
 
 log = logging.getLogger(__name__)
 
 KEY = "notifications"
 PURPOSE = "settings:notifications"
-SCHEMES = frozenset(
-    {
-        "mailto",
-        "mailtos",
-        "json",
-        "jsons",
-        "slack",
-        "workflows",
-        "msteams",
-        "opsgenie",
-        "discord",
-        "gotify",
-        "gotifys",
-        "ntfy",
-        "ntfys",
-    }
-)
-# elsewhere a token or a topic stands in its place
-WITH_HOST = frozenset({"mailto", "mailtos", "json", "jsons", "workflows", "gotify", "gotifys"})
-INCOMPLETE = "This address is not complete. The Apprise documentation shows the form of each kind."
+MOST = 20
+NOT_ACCEPTED = "The message was not accepted. The log says more."
+LOCAL = "It is inside your own network now. Remove it, and add it again with “Inside our network” checked if that is meant."
 
 
 @dataclass(frozen=True)
@@ -57,53 +41,59 @@ class Notice:
     body: str
 
 
-def targets(session: Session, box: SecretBox) -> list[str]:
-    """The stored Apprise URLs, opened. For delivery only: never show or log them."""
+def targets(session: Session, box: SecretBox) -> dict[str, Target]:
+    """The stored targets by their ids, opened, in the order in which they were added. For delivery: never show or log them."""
     row = session.get(StoredSetting, KEY)
     if row is None or not row.secret:
-        return []
-    found: list[str] = json.loads(box.decrypt(row.secret, purpose=PURPOSE))
+        return {}
+    found = {}
+    for one in json.loads(box.decrypt(row.secret, purpose=PURPOSE)):
+        try:
+            found[one["id"]] = alert_target.parse(one["url"], is_local=one["is_local"])
+        except Invalid:  # stored by a version that offered more; it must not stop the others
+            log.warning("action=notify target=%s error=NoLongerOffered", one["id"])
     return found
 
 
-def save_targets(session: Session, box: SecretBox, urls: Sequence[str], *, now: datetime, by: str) -> None:
-    """Replace the targets. Raises Invalid on ``targets`` for an unknown kind or an unusable URL."""
-    wanted = [url.strip() for url in urls if url.strip()]
-    for number, url in enumerate(wanted, start=1):
-        problem = problem_with(url)
-        if problem is not None:
-            raise Invalid({"targets": [f"Line {number}: {problem}"]})
+def add_target(session: Session, box: SecretBox, target: Target, *, now: datetime, by: str) -> None:
+    """Store one more; one that is there takes on the new ``is_local``.
+
+    Raises Invalid on ``address`` when Apprise cannot use it, or when there are too many.
+    """
+    if _plugin(target) is None:
+        raise Invalid({"address": [INCOMPLETE]})
+    present = _locked(session, box)
+    same = next((key for key, one in present.items() if one.url == target.url), None)
+    if same is None and len(present) >= MOST:
+        raise Invalid({"address": [f"At most {MOST} targets. Remove one first."]})
+    _store(session, box, {**present, same or new_id(): target}, now=now, by=by)
+
+
+def remove_target(session: Session, box: SecretBox, target_id: str, *, now: datetime, by: str) -> str | None:
+    """Forget one and give its name; None when it is gone already."""
+    present = _locked(session, box)
+    gone = present.pop(target_id, None)
+    if gone is None:
+        return None
+    _store(session, box, present, now=now, by=by)
+    return gone.name
+
+
+def _locked(session: Session, box: SecretBox) -> dict[str, Target]:
+    """The targets, to be replaced: nobody else replaces them meanwhile."""
+    session.get(StoredSetting, KEY, with_for_update=True, populate_existing=True)
+    return targets(session, box)
+
+
+def _store(session: Session, box: SecretBox, found: Mapping[str, Target], *, now: datetime, by: str) -> None:
     row = session.get(StoredSetting, KEY)
     if row is None:
         row = StoredSetting(key=KEY, updated_at=now)
         session.add(row)
-    row.value = {"kinds": [kind_of(url) for url in wanted]}
-    row.secret = box.encrypt(json.dumps(wanted), purpose=PURPOSE) if wanted else None
+    stored = [{"id": one, "url": target.url, "is_local": target.is_local} for one, target in found.items()]
+    row.value = {"kinds": [target.kind for target in found.values()]}
+    row.secret = box.encrypt(json.dumps(stored), purpose=PURPOSE) if stored else None
     row.updated_at, row.updated_by = now, by
-
-
-def problem_with(url: str) -> str | None:
-    """Why a target cannot be used, without repeating it; None when it can."""
-    if kind_of(url) not in SCHEMES:
-        return "This kind is not offered. Use one of: " + ", ".join(sorted(SCHEMES)) + "."
-    if not _sender().add(url):
-        return INCOMPLETE
-    return None
-
-
-def kind_of(url: str) -> str:
-    """``mailtos``, ``jsons``, …: what may be shown of a target."""
-    return urlsplit(url.strip()).scheme.lower()
-
-
-def name_of(url: str) -> str:
-    """A target as pages may name it: its kind, and its host where that is one ("jsons at hooks.example"), nothing of its secrets."""
-    kind = kind_of(url)
-    try:
-        host = urlsplit(url.strip()).hostname if kind in WITH_HOST else None
-    except ValueError:
-        host = None
-    return f"{kind} at {host}" if host else kind
 
 
 @dataclass(frozen=True)
@@ -114,87 +104,91 @@ class Delivery:
     problem: str = ""
 
 
-def deliver(urls: Sequence[str], notice: Notice) -> list[Delivery]:
-    """Send to every target and say what became of it. A dead target never stops the others, nor the caller."""
-    found = [Delivery(name_of(url), _send(url, notice)) for url in urls]
+def deliver(wanted: Sequence[Target], notice: Notice) -> list[Delivery]:
+    """Send to every target and say what became of it. A dead target never stops the others, nor the caller.
+
+    Takes as long as the slowest of them: hold no transaction meanwhile.
+    """
+    found = [Delivery(target.name, _send(target, notice)) for target in wanted]
     taken = sum(not one.problem for one in found)
     if taken < len(found):
         log.warning("action=notify kind=%s delivered=%d of=%d", notice.kind, taken, len(found))
     return found
 
 
-def _send(url: str, notice: Notice) -> str:
-    heard: list[str] = []
-    token = _heard.set(heard)
+def _send(target: Target, notice: Notice) -> str:
+    sending = _Sending(target)
+    token = _sending.set(sending)
     try:
-        sender = _sender()
-        if not sender.add(url):
+        plugin = _plugin(target)
+        if plugin is None:
             return INCOMPLETE
-        return "" if sender.notify(title=notice.title, body=notice.body) else _reason(heard)
+        if plugin.notify(title=notice.title, body=notice.body) and not sending.is_refused:
+            return ""
     except Exception as error:  # plugins raise whatever their libraries raise
         log.warning(
-            "action=notify kind=%s target=%s error=%s", notice.kind, kind_of(url), type(error).__name__
+            "action=notify kind=%s target=%s error=%s", notice.kind, target.kind, type(error).__name__
         )
-        return f"It could not be sent ({type(error).__name__})."
     finally:
-        _heard.reset(token)
+        _sending.reset(token)
+    return LOCAL if sending.is_refused else NOT_ACCEPTED
 
 
-# what Apprise says of a failed connection -> what it means; the first that fits
-_FAULTS = (
-    (r"failed to resolve|getaddrinfo|not known|no address|name resolution", "Its host cannot be found."),
-    (r"connection refused", "Nothing answers at its host and port: the connection was refused."),
-    (r"unreachable|no route", "Its network cannot be reached from this server."),
-    (r"timed out", "It did not answer in time."),
-    (r"certificate", "Its certificate cannot be verified."),
-    (r"ssl|tls", "It does not speak TLS there: the kind or the port may be wrong."),
-    (r"\(53[0-9],|authenticat", "The mail server does not accept the user or password."),
-    (r"\([45]\d\d,", "The mail server does not take the message."),
-)
+@dataclass
+class _Sending:
+    """The delivery that this thread makes. is_refused: it wanted to connect to a place inside our network."""
+
+    target: Target
+    is_refused: bool = field(default=False)
 
 
-def _reason(heard: Sequence[str]) -> str:
-    """Why a target took nothing, from what Apprise said of it. None of that text leaves here: it repeats addresses."""
-    for text in heard:
-        if status := re.search(r"\berror=(\d{3})\b", text):
-            return f"{_answered(int(status[1]))} (HTTP {status[1]})"
-        if text.startswith("Socket Exception"):
-            said = text.lower().rpartition("caused by")[2]  # before it stands the whole address
-            return next((words for sign, words in _FAULTS if re.search(sign, said)), "The connection failed.")
-    return "It did not take the message, and gave no reason."
+_sending: ContextVar[_Sending | None] = ContextVar("sending", default=None)
 
 
-def _answered(status: int) -> str:
-    if status in {401, 403}:
-        return "It does not accept the user, password or token in the address."
-    if status in {404, 410}:
-        return "It knows no such address: the webhook may have been removed."
-    if status == 429:
-        return "It takes no more messages for now."
-    return "It has trouble of its own." if status >= 500 else "It does not accept the message."
+class InsideOurNetwork(OSError):
+    """A delivery that may only go out to the internet was about to connect elsewhere."""
 
 
-_heard: ContextVar[list[str] | None] = ContextVar("heard", default=None)
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    """Judge the very address that a delivery connects to: a name may have meant another one when it was looked up before."""
+    if event != "socket.connect" or (sending := _sending.get()) is None or sending.target.is_local:
+        return
+    address = arguments[1]
+    if not (isinstance(address, tuple) and alert_target.is_public(str(address[0]))):
+        sending.is_refused = True
+        raise InsideOurNetwork("this target may not be inside our network")
+
+
+sys.addaudithook(_watch)
 
 
 class _Ear(logging.Handler):
-    """Hears what Apprise says of the delivery that this thread makes."""
+    """Writes down what Apprise says of a delivery, without anything that is secret in its address."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        heard = _heard.get()
-        if heard is not None and (record.levelno >= logging.WARNING or "Socket Exception" in str(record.msg)):
-            heard.append(record.getMessage())
+        sending = _sending.get()
+        if sending is None:
+            return
+        said = record.getMessage()
+        for secret in sending.target.secrets():
+            said = said.replace(secret, "…")
+        log.warning("action=notify target=%s said=%r", sending.target.kind, said)
 
 
-_ear = _Ear()
+_ear = _Ear(level=logging.WARNING)
 
 
-def _sender() -> Any:
-    """A fresh Apprise. Its own log goes nowhere but to ``_ear``: it repeats whole addresses, with their passwords and tokens."""
+def _plugin(target: Target) -> Any:
+    """Apprise's sender for ``target``, None when it can make none. It is handed one address: a list would be taken apart.
+
+    Redirects are not followed. Its own log goes nowhere but to ``_ear``: it repeats whole addresses.
+    """
     import apprise  # a second to load: only when somebody uses it
 
     told = logging.getLogger("apprise")
     told.propagate, told.disabled = False, False
     told.handlers = [_ear]
-    told.setLevel(logging.DEBUG)
-    return apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False))
+    told.setLevel(logging.WARNING)
+    return apprise.Apprise.instantiate(
+        target.url, asset=apprise.AppriseAsset(async_mode=False, http_redirects=False)
+    )

@@ -11,6 +11,7 @@ from portal.auth.discovery import Discovery, Once
 from portal.config import Settings
 from portal.crypto import SecretBox
 from portal.extensions import SessionFactory
+from portal.refusals import Refusals
 
 
 def _nobody() -> None:
@@ -26,6 +27,7 @@ class Runtime:
     """wake: tells the scheduler that work was queued; call it after the commit. sessions: for work outside a request.
 
     discovery: what Microsoft's sign-in publishes. sign_ins: which sign-ins with Microsoft came back already.
+    refusals: what the audit log has of refused sign-ins, tokens and roles.
     """
 
     settings: Settings
@@ -34,6 +36,10 @@ class Runtime:
     wake: Callable[[], None] = field(default=_nobody)
     discovery: Discovery = field(default_factory=Discovery)
     sign_ins: Once = field(default_factory=lambda: Once(SIGN_IN_LIFE))
+    refusals: Refusals = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.refusals = Refusals(self.sessions)
 
 
 def runtime() -> Runtime:

@@ -61,9 +61,12 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("change", ({ target }) => {
-  // Choosing a value means: not All any more. Without script, unchecking All is a click of its own.
+  // Choosing a value means: not All any more, and All means: none of them. Without script, both are refused together.
   const everything = target.closest("fieldset")?.querySelector(".rc-all input");
-  if (everything && target !== everything && target.matches(".rc-options input:checked")) everything.checked = false;
+  if (everything && target.matches('[type="checkbox"]:checked')) {
+    const others = target === everything ? target.closest("fieldset").querySelectorAll('[type="checkbox"]') : [everything];
+    others.forEach((box) => { if (box !== target) box.checked = false; });
+  }
   const { form, checked, name } = target;
   const all = target.closest("[data-select-all], [data-select-filtered]");
   if (all) form?.querySelectorAll('input[type="checkbox"][name="id"]').forEach((box) => { box.checked = checked; });

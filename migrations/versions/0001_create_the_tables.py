@@ -23,27 +23,11 @@ def upgrade():
     sa.Column('is_active', sa.Boolean(), nullable=False),
     sa.Column('theme', sa.String(length=10), nullable=False),
     sa.Column('timezone', sa.String(length=64), nullable=False),
-    sa.Column('failed_sign_ins', sa.Integer(), nullable=False),
-    sa.Column('locked_until', sa.DateTime(), nullable=True),
     sa.Column('created_at', sa.DateTime(), nullable=False),
     sa.Column('last_sign_in_at', sa.DateTime(), nullable=True),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_accounts')),
     sa.UniqueConstraint('email', name=op.f('uq_accounts_email')),
     sa.UniqueConstraint('microsoft_tid', 'microsoft_oid', name=op.f('uq_accounts_microsoft_tid_microsoft_oid'))
-    )
-    op.create_table('api_tokens',
-    sa.Column('id', sa.String(length=36), nullable=False),
-    sa.Column('name', sa.String(length=100), nullable=False),
-    sa.Column('role', sa.String(length=20), nullable=False),
-    sa.Column('token_hash', sa.String(length=64), nullable=False),
-    sa.Column('hint', sa.String(length=16), nullable=False),
-    sa.Column('created_by', sa.String(length=320), nullable=False),
-    sa.Column('created_at', sa.DateTime(), nullable=False),
-    sa.Column('last_used_at', sa.DateTime(), nullable=True),
-    sa.Column('revoked_at', sa.DateTime(), nullable=True),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_api_tokens')),
-    sa.UniqueConstraint('name', name=op.f('uq_api_tokens_name')),
-    sa.UniqueConstraint('token_hash', name=op.f('uq_api_tokens_token_hash'))
     )
     op.create_table('audit_chain',
     sa.Column('id', sa.Integer(), autoincrement=False, nullable=False),
@@ -85,21 +69,6 @@ def upgrade():
     sa.Column('used_at', sa.DateTime(), nullable=True),
     sa.PrimaryKeyConstraint('state_hash', name=op.f('pk_consent_requests'))
     )
-    op.create_table('invitations',
-    sa.Column('id', sa.String(length=36), nullable=False),
-    sa.Column('email', sa.String(length=320), nullable=False),
-    sa.Column('role', sa.String(length=20), nullable=False),
-    sa.Column('token_hash', sa.String(length=64), nullable=False),
-    sa.Column('invited_by', sa.String(length=320), nullable=False),
-    sa.Column('created_at', sa.DateTime(), nullable=False),
-    sa.Column('expires_at', sa.DateTime(), nullable=False),
-    sa.Column('used_at', sa.DateTime(), nullable=True),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_invitations')),
-    sa.UniqueConstraint('token_hash', name=op.f('uq_invitations_token_hash'))
-    )
-    with op.batch_alter_table('invitations', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_invitations_email'), ['email'], unique=False)
-
     op.create_table('microsoft_tenants',
     sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('directory_id', sa.String(length=36), nullable=False),
@@ -155,6 +124,16 @@ def upgrade():
     sa.Column('updated_by', sa.String(length=320), nullable=False),
     sa.PrimaryKeyConstraint('key', name=op.f('pk_settings'))
     )
+    op.create_table('sign_in_attempts',
+    sa.Column('key', sa.String(length=64), nullable=False),
+    sa.Column('failures', sa.Integer(), nullable=False),
+    sa.Column('last_at', sa.DateTime(), nullable=False),
+    sa.Column('locked_until', sa.DateTime(), nullable=True),
+    sa.PrimaryKeyConstraint('key', name=op.f('pk_sign_in_attempts'))
+    )
+    with op.batch_alter_table('sign_in_attempts', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_sign_in_attempts_last_at'), ['last_at'], unique=False)
+
     op.create_table('sign_in_turns',
     sa.Column('id', sa.Integer(), autoincrement=False, nullable=False),
     sa.Column('turns', sa.JSON(), nullable=False),
@@ -177,6 +156,26 @@ def upgrade():
     )
     with op.batch_alter_table('account_sessions', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_account_sessions_account_id'), ['account_id'], unique=False)
+
+    op.create_table('api_tokens',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('name', sa.String(length=100), nullable=False),
+    sa.Column('role', sa.String(length=20), nullable=False),
+    sa.Column('token_hash', sa.String(length=64), nullable=False),
+    sa.Column('hint', sa.String(length=16), nullable=False),
+    sa.Column('owner_id', sa.String(length=36), nullable=True),
+    sa.Column('created_by', sa.String(length=320), nullable=False),
+    sa.Column('created_at', sa.DateTime(), nullable=False),
+    sa.Column('expires_at', sa.DateTime(), nullable=True),
+    sa.Column('last_used_at', sa.DateTime(), nullable=True),
+    sa.Column('revoked_at', sa.DateTime(), nullable=True),
+    sa.ForeignKeyConstraint(['owner_id'], ['accounts.id'], name=op.f('fk_api_tokens_owner_id'), ondelete='SET NULL'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_api_tokens')),
+    sa.UniqueConstraint('name', name=op.f('uq_api_tokens_name')),
+    sa.UniqueConstraint('token_hash', name=op.f('uq_api_tokens_token_hash'))
+    )
+    with op.batch_alter_table('api_tokens', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_api_tokens_owner_id'), ['owner_id'], unique=False)
 
     op.create_table('delta_cursors',
     sa.Column('microsoft_tenant_id', sa.String(length=36), nullable=False),
@@ -256,6 +255,24 @@ def upgrade():
     )
     with op.batch_alter_table('group_memberships', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_group_memberships_microsoft_tenant_id_user_object_id'), ['microsoft_tenant_id', 'user_object_id'], unique=False)
+
+    op.create_table('invitations',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('email', sa.String(length=320), nullable=False),
+    sa.Column('role', sa.String(length=20), nullable=False),
+    sa.Column('token_hash', sa.String(length=64), nullable=False),
+    sa.Column('invited_by', sa.String(length=320), nullable=False),
+    sa.Column('invited_by_id', sa.String(length=36), nullable=True),
+    sa.Column('created_at', sa.DateTime(), nullable=False),
+    sa.Column('expires_at', sa.DateTime(), nullable=False),
+    sa.Column('used_at', sa.DateTime(), nullable=True),
+    sa.ForeignKeyConstraint(['invited_by_id'], ['accounts.id'], name=op.f('fk_invitations_invited_by_id'), ondelete='SET NULL'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_invitations')),
+    sa.UniqueConstraint('token_hash', name=op.f('uq_invitations_token_hash'))
+    )
+    with op.batch_alter_table('invitations', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_invitations_email'), ['email'], unique=False)
+        batch_op.create_index(batch_op.f('ix_invitations_invited_by_id'), ['invited_by_id'], unique=False)
 
     op.create_table('managed_devices',
     sa.Column('microsoft_tenant_id', sa.String(length=36), nullable=False),
@@ -600,6 +617,11 @@ def downgrade():
     op.drop_table('tenants')
     op.drop_table('subscribed_skus')
     op.drop_table('managed_devices')
+    with op.batch_alter_table('invitations', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_invitations_invited_by_id'))
+        batch_op.drop_index(batch_op.f('ix_invitations_email'))
+
+    op.drop_table('invitations')
     with op.batch_alter_table('group_memberships', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_group_memberships_microsoft_tenant_id_user_object_id'))
 
@@ -610,21 +632,25 @@ def downgrade():
     op.drop_table('directory_users')
     op.drop_table('directory_groups')
     op.drop_table('delta_cursors')
+    with op.batch_alter_table('api_tokens', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_api_tokens_owner_id'))
+
+    op.drop_table('api_tokens')
     with op.batch_alter_table('account_sessions', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_account_sessions_account_id'))
 
     op.drop_table('account_sessions')
     op.drop_table('sign_in_turns')
+    with op.batch_alter_table('sign_in_attempts', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_sign_in_attempts_last_at'))
+
+    op.drop_table('sign_in_attempts')
     op.drop_table('settings')
     with op.batch_alter_table('microsoft_tenants', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_microsoft_tenants_slow_due_at'))
         batch_op.drop_index(batch_op.f('ix_microsoft_tenants_next_run_at'))
 
     op.drop_table('microsoft_tenants')
-    with op.batch_alter_table('invitations', schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f('ix_invitations_email'))
-
-    op.drop_table('invitations')
     op.drop_table('consent_requests')
     with op.batch_alter_table('audit_events', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_audit_events_object_type_object_id'))
@@ -634,5 +660,4 @@ def downgrade():
 
     op.drop_table('audit_events')
     op.drop_table('audit_chain')
-    op.drop_table('api_tokens')
     op.drop_table('accounts')

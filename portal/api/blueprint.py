@@ -5,13 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from flask import Blueprint, g, request
-from sqlalchemy import select
 
-from portal import clock
+from portal import audit, clock, refusals
 from portal.access import Principal
-from portal.crypto import hash_token
+from portal.api import tokens
 from portal.extensions import db, mark_write
-from portal.models import ApiToken, Role
+from portal.models import ApiToken
 from portal.runtime import runtime
 
 bp = Blueprint("api", __name__, url_prefix="/api/v1")
@@ -25,17 +24,31 @@ def name_principal() -> None:
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "bearer" or not token.strip():
         return
-    row = db.session.scalar(select(ApiToken).where(ApiToken.token_hash == hash_token(token.strip())))
-    if row is None or row.revoked_at is not None:
-        return
-    g.principal = Principal(name=f"token {row.name}", role=Role(row.role), source="api")
     now = clock.utcnow()
+    found = tokens.bearer(db.session(), token.strip(), now)
+    row = found.token
+    if found.refused or row is None:
+        _refuse(found)
+        return
+    g.principal = Principal(name=f"token {row.name}", role=tokens.effective_role(row), source="api")
     if request.method == "GET" and (row.last_used_at is None or now - row.last_used_at > TOUCH_EVERY):
         with runtime().sessions() as other:
             mark_write(other)
-            found = other.get(ApiToken, row.id)
-            if found is not None:
-                found.last_used_at = now
+            used = other.get(ApiToken, row.id)
+            if used is not None:
+                used.last_used_at = now
             other.commit()
     elif request.method != "GET":
         row.last_used_at = now
+
+
+def _refuse(found: tokens.Bearer) -> None:
+    """Tell both logs of a token that opens nothing; the answer is that of no token at all."""
+    audit.set_actor(audit.Actor(audit.NOBODY, "api", request.remote_addr or ""))
+    row = found.token
+    name, token_id = ("", "") if row is None else (row.name, row.id)
+    db.session.rollback()
+    refusals.log("token_refused", reason=found.refused)
+    runtime().refusals.note(
+        "token_refused", object_type="api_token", object_id=token_id, name=name, reason=found.refused
+    )

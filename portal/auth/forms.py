@@ -107,13 +107,22 @@ def time_zones() -> Sequence[str]:
 class PasswordForm(Form):
     """Change one's own password."""
 
-    old_password = PasswordField("Present password", validators=[REQUIRED])
+    old_password = PasswordField("Present password", validators=[Length(max=512)])
     new_password = PasswordField(
         "New password", validators=[REQUIRED], description=f"At least {MIN_LENGTH} characters."
     )
 
 
-class TotpForm(Form):
-    """Confirm a new authenticator, or switch it off with a present code."""
+class ConfirmForm(Form):
+    """The present password, before something changes about how one signs in.
+
+    Not required: who signs in with Microsoft only has none, and is told what to do instead.
+    """
+
+    password = PasswordField("Present password", validators=[Length(max=512)])
+
+
+class TotpForm(ConfirmForm):
+    """Confirm a new authenticator."""
 
     code = StringField("Six-digit code", validators=[REQUIRED, SHORT_CODE])

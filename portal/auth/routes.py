@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from logging import INFO
+
 import pyotp
 from flask import Blueprint, g, redirect, render_template, request, session, url_for
 from flask_login import current_user, logout_user
 from werkzeug.wrappers import Response
 
-from portal import access, audit, clock, web
-from portal.auth import service
-from portal.auth.forms import AccountForm, InvitationForm, LoginForm, PasswordForm, SetupForm, TotpForm
-from portal.auth.signed_in import known_accounts, open_session, prove, proven
+from portal import access, audit, clock, refusals, web
+from portal.auth import authenticator, confirmation, links, service
+from portal.auth.forms import (
+    AccountForm,
+    ConfirmForm,
+    InvitationForm,
+    LoginForm,
+    PasswordForm,
+    SetupForm,
+    TotpForm,
+)
+from portal.auth.signed_in import known_accounts, note_refusal, open_session, prove, proven, renew_session
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
 from portal.forms import Form, text
 from portal.models import Account, AccountSession, Role
 from portal.runtime import runtime
+from portal.throttle import sign_in_limit
 
 bp = Blueprint("auth", __name__)
 Answer = str | Response | tuple[str, int]
@@ -36,6 +47,8 @@ def login() -> Answer:
 
 @bp.post("/login")
 @access.public
+@access.reads_first
+@sign_in_limit
 def sign_in() -> Answer:
     """Check e-mail, password and code; failures are counted, so this commits either way."""
     form, problem, wants_code = LoginForm(), None, False
@@ -57,7 +70,7 @@ def sign_in() -> Answer:
             wants_code = isinstance(error, service.CodeNeeded)
             form.proof.data = prove(error.account) if isinstance(error, service.CodeNeeded) else ""
             form.code.data = ""
-            db.session.commit()
+            note_refusal(error, email=text(form.email))
         else:
             session.clear()
             open_session(account, method="password")
@@ -85,6 +98,8 @@ def logout() -> Answer:
 
 @bp.route("/setup", methods=["GET", "POST"])
 @access.public
+@access.reads_first
+@sign_in_limit
 def setup() -> Answer:
     """Create the first administrator with the one-time token from the log (P11)."""
     if service.has_accounts(db.session()):
@@ -104,6 +119,7 @@ def setup() -> Answer:
             db.session.rollback()
             form.show(error)
         except Refused:
+            db.session.rollback()
             return redirect(url_for("auth.login"), 303)
         else:
             open_session(account, method="set-up")
@@ -114,30 +130,34 @@ def setup() -> Answer:
 
 @bp.route("/invitations/<token>", methods=["GET", "POST"])
 @access.public
+@access.reads_first
+@sign_in_limit
 def invitation(token: str) -> Answer:
     """Let an invited person choose a password. The link works once."""
-    found = service.find_invitation(db.session(), token, clock.utcnow())
     form = InvitationForm()
-    if form.submitted():
-        try:
-            account = service.accept_invitation(
+    try:
+        found = links.find(db.session(), token, clock.utcnow())
+        if form.submitted():
+            account = links.accept(
                 db.session(),
                 token,
                 name=text(form.name),
                 password=text(form.password),
                 now=clock.utcnow(),
             )
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-        else:
             session.clear()
             if account.totp_secret is None and account.is_active:
                 open_session(account, method="invitation")
             db.session.commit()
-            return redirect(
-                "/", 303
-            )  # who has an authenticator goes on to the sign-in page: a link is not a code
+            refusals.log("link_used", level=INFO)
+            # Who has an authenticator goes on to the sign-in page: a link is not a code.
+            return redirect("/", 303)
+    except Invalid as error:
+        db.session.rollback()
+        form.show(error)
+    except links.WrongLink as error:
+        note_refusal(error)
+        raise
     return _page("auth/invitation.html", form, invitation=found)
 
 
@@ -183,23 +203,27 @@ def save_theme() -> Answer:
 
 @bp.post("/account/password")
 @access.requires(Role.READ_ONLY)
+@access.reads_first
+@sign_in_limit
 def change_password() -> Answer:
     """Change one's own password; the other browsers are signed out."""
     form = PasswordForm()
     if form.validate():
+        account_id, session_id = _own()
         try:
-            service.change_password(
+            account = confirmation.change_password(
                 db.session(),
-                _own_account(),
+                account_id,
                 old=text(form.old_password),
                 new=text(form.new_password),
+                session_id=session_id,
                 now=clock.utcnow(),
-                keep=current_user.session.id,
             )
         except Invalid as error:
             db.session.commit()  # a wrong password is counted
             form.show(error)
         else:
+            renew_session(account, session_id)
             db.session.commit()
             return redirect(url_for("auth.account") + "#password", 303)
     return _account_page(password_form=form), 422
@@ -226,6 +250,8 @@ def end_session(session_id: str) -> Answer:
 
 @bp.route("/account/totp", methods=["GET", "POST"])
 @access.requires(Role.READ_ONLY)
+@access.reads_first
+@sign_in_limit
 def totp() -> Answer:
     """Set up an authenticator app; the secret is stored only once a code from it was right."""
     form = TotpForm()
@@ -233,34 +259,52 @@ def totp() -> Answer:
         raise Refused("An authenticator is set up already. Switch it off first.", link="/account#totp")
     secret = session.get("totp_secret") or pyotp.random_base32()
     session["totp_secret"] = secret
+    uri = pyotp.TOTP(secret).provisioning_uri(name=current_user.email, issuer_name="Rollcall")
     if form.submitted():
         try:
-            service.enable_totp(
-                db.session(), _own_account(), secret, text(form.code), now=clock.utcnow(), box=runtime().box
+            account, session_id = _confirmed(text(form.password), field="password")
+            authenticator.enable(
+                db.session(), account, secret, text(form.code), now=clock.utcnow(), box=runtime().box
             )
         except Invalid as error:
+            db.session.commit()  # a wrong password is counted
             form.show(error)
         else:
-            session.pop("totp_secret", None)
+            renew_session(account, session_id)
             db.session.commit()
             return redirect(url_for("auth.account") + "#totp", 303)
-    uri = pyotp.TOTP(secret).provisioning_uri(name=current_user.email, issuer_name="Rollcall")
     return _page("auth/totp.html", form, secret=secret, uri=uri)
 
 
 @bp.post("/account/totp/off")
 @access.requires(Role.READ_ONLY)
+@access.reads_first
+@sign_in_limit
 def totp_off() -> Answer:
     """Switch the second factor off; takes the password, so that an open browser is not enough."""
+    form = ConfirmForm()
     try:
-        service.disable_totp(
-            db.session(), _own_account(), request.form.get("password", ""), now=clock.utcnow()
-        )
+        account, session_id = _confirmed(text(form.password), field="password")
     except Invalid:
         db.session.commit()  # a wrong password is counted
         raise
+    authenticator.disable(db.session(), account)
+    renew_session(account, session_id)
     db.session.commit()
     return redirect(url_for("auth.account") + "#totp", 303)
+
+
+def _own() -> tuple[str, str]:
+    """The ids of one's own account and of this session: what is loaded is read anew when a transaction begins."""
+    return current_user.id, current_user.session.id
+
+
+def _confirmed(password: str, *, field: str) -> tuple[Account, str]:
+    """One's own account, to be changed now that the password was right, and this session's id. Raises Invalid."""
+    account_id, session_id = _own()
+    now = clock.utcnow()
+    found = confirmation.verify(db.session(), account_id, password, session_id=session_id, now=now)
+    return confirmation.begin_change(db.session(), found, field=field, now=now), session_id
 
 
 def _own_account() -> Account:

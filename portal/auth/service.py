@@ -1,42 +1,66 @@
-"""Accounts, sign-in, sessions, invitations and the first administrator (P10, P11). Never sees a request."""
+"""Accounts, sign-in, sessions and the first administrator (P10, P11). Never sees a request.
+
+What hashes a password reads first, hashes with nothing open, and then begins the transaction that writes (``begin_write``),
+where everything it relied on is looked at again: the row of the account is locked until the caller's commit.
+"""
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import pyotp
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
-from portal import addresses, audit
-from portal.auth import passwords
+from portal import addresses, audit, refusals
+from portal.auth import attempts, authenticator, passwords
 from portal.crypto import SecretBox, hash_token, new_token
 from portal.errors import Invalid, NotFound, PortalError, Refused
-from portal.models import Account, AccountSession, AuditEvent, Invitation, Role, StoredSetting
+from portal.extensions import begin_write
+from portal.models import Account, AccountSession, Invitation, Role, StoredSetting
 from portal.text import email_key
 
 SESSION_LIFE = timedelta(hours=12)
 SESSION_IDLE = timedelta(hours=4)
-INVITATION_LIFE = timedelta(days=7)
-LOCK_AFTER = 5
-LOCK_FOR = timedelta(minutes=15)
 KNOWN = ", known browser"
 SETUP_KEY = "setup_token"
+NOT_FROM_THE_LOG = (
+    "This is not the token from the log. Copy it from the portal's output, or restart it for a new one."
+)
 
 
 class SignInRefused(PortalError):
-    """Sign-in did not work; the sentence says what to do and not which half was wrong."""
+    """Sign-in did not work; the sentence says what to do and not which half was wrong.
+
+    reason: password | code | proof | switched off | locked; account_id: whose it was, "" for nobody's.
+    """
+
+    def __init__(self, advice: str, *, reason: str, account_id: str = "") -> None:
+        super().__init__(advice)
+        self.reason, self.account_id = reason, account_id
 
 
 class CodeNeeded(SignInRefused):
     """The password is right, the six-digit code of ``account`` is missing or wrong."""
 
-    def __init__(self, advice: str, account: Account) -> None:
-        super().__init__(advice)
+    def __init__(self, advice: str, account: Account, *, reason: str) -> None:
+        super().__init__(advice, reason=reason, account_id=account.id)
         self.account = account
+
+
+class SignInLocked(SignInRefused):
+    """Too many failures in a row: nothing is counted any more until the lock ends."""
+
+    def __init__(self, left: timedelta, *, account_id: str = "") -> None:
+        minutes = max(1, round(left.total_seconds() / 60))
+        super().__init__(
+            f"Too many attempts for this address. Wait {minutes} minutes, or use a browser in which you signed in before.",
+            reason="locked",
+            account_id=account_id,
+        )
 
 
 @dataclass(frozen=True)
@@ -68,27 +92,50 @@ def role_of(text: str) -> Role:
 def add_account(
     session: Session, *, email: str, role: str, now: datetime, password: str | None = None, name: str = ""
 ) -> Account:
-    """Create an account. Raises Invalid for a bad address, role or password, Refused when the address is taken."""
-    address = normal_email(email)
+    """Create an account. Hashes before it touches ``session``: nothing may have been written with that.
+
+    Raises Invalid for a bad address, role or password, Refused when the address is taken, RetryLater.
+    """
+    address, wanted = normal_email(email), role_of(role)
     if password is not None:
-        _check_password(password)
-    if find_account(session, address) is not None:
-        raise Refused(f"There is already an account for {address}.")
+        passwords.check(password, email=address, name=name)
+    hashed = None if password is None else passwords.hash_password(password)
+    return insert_account(session, email=address, role=wanted, now=now, password_hash=hashed, name=name)
+
+
+def insert_account(
+    session: Session, *, email: str, role: Role, now: datetime, password_hash: str | None, name: str
+) -> Account:
+    """The same with a password that is hashed already. Raises Refused when the address is taken, by whoever came first.
+
+    One-time links that are open for the address end: they would be links for a new password now, and those live shorter.
+    """
     account = Account(
-        email=address,
-        name=name.strip() or address.split("@", maxsplit=1)[0],
-        role=role_of(role).value,
-        password_hash=None if password is None else passwords.hash_password(password),
+        email=email,
+        name=name.strip() or email.split("@", maxsplit=1)[0],
+        role=role.value,
+        password_hash=password_hash,
         created_at=now,
     )
-    session.add(account)
-    session.flush()
+    taken = Refused(f"There is already an account for {email}.")
+    if find_account(session, email) is not None:
+        raise taken
+    try:
+        with session.begin_nested():
+            session.add(account)
+    except IntegrityError as error:
+        raise taken from error
+    session.execute(
+        update(Invitation)
+        .where(Invitation.email == email, Invitation.used_at.is_(None), Invitation.expires_at > now)
+        .values(expires_at=now)
+    )
     audit.record(
         session,
         "account_added",
         object_type="account",
         object_id=account.id,
-        email=address,
+        email=email,
         role=account.role,
     )
     return account
@@ -97,6 +144,11 @@ def add_account(
 def find_account(session: Session, email: str) -> Account | None:
     """The account of this address, None when there is none."""
     return session.scalar(select(Account).where(Account.email == email_key(email)))
+
+
+def locked_account(session: Session, account_id: str) -> Account | None:
+    """The account as it is now, its row locked until the commit; None when it was removed."""
+    return session.get(Account, account_id, with_for_update=True, populate_existing=True)
 
 
 def sign_in(
@@ -112,34 +164,132 @@ def sign_in(
 ) -> Account:
     """Check e-mail, password and, where set up, the six-digit code. ``proof`` stands for the password (``proof_of``).
 
-    Raises SignInRefused (CodeNeeded when only the code is missing). Failures are counted, also when this raises: commit
-    either way. After five the account is locked for a quarter of an hour: for browsers that never signed in to it and
-    for those that did (``known`` holds this browser's account ids) apart, so that a stranger who goes on guessing keeps
-    nobody out who comes back.
+    Raises SignInRefused (CodeNeeded when only the code is missing), RetryLater. Failures are counted, also when this
+    raises: commit either way. An address without an account takes the same time, and is locked the same way, as one that
+    has one (``attempts``); ``known`` holds the accounts this browser signed in to before.
     """
     account = find_account(session, email)
-    is_known = account is not None and account.id in known
-    locked_until = _locked_until(session, account, now=now, is_known=is_known)
-    if locked_until is not None and locked_until > now:
+    account_id = account.id if account is not None else ""
+    stored = account.password_hash if account is not None else None
+    key = attempts.key_of(email_key(email), account, known)
+    locked_until = attempts.locked_until(session, key, now)
+    is_proven = proof is not None and account is not None and hmac.compare_digest(proof, proof_of(account))
+    session.rollback()  # nothing is held while a password is hashed
+    if proof is not None and not is_proven:
+        raise SignInRefused("That took too long. Enter the password again.", reason="proof")
+    is_right = is_proven or passwords.verify(stored, password)
+    renewed = None
+    if is_right and not is_proven and stored is not None and passwords.is_outdated(stored):
+        renewed = passwords.hash_password(password)
+    if locked_until is not None:
+        raise SignInLocked(locked_until - now, account_id=account_id)
+    begin_write(session)
+    account = locked_account(session, account_id) if is_right else None
+    if account is None or account.password_hash != stored:
+        fail(session, key, email=email, account_id=account_id, reason="password", now=now, known=known)
         raise SignInRefused(
-            f"Too many attempts for this account. Try again in {_minutes(locked_until - now)} minutes, use a browser in which you signed in "
-            "before, or ask an administrator for a new link."
+            "The e-mail address and the password do not belong together. Check both.",
+            reason="password",
+            account_id=account_id,
         )
-    if proof is not None and (account is None or not hmac.compare_digest(proof, proof_of(account))):
-        raise SignInRefused("That took too long. Enter the password again.")
-    is_right = proof is not None or passwords.verify(account.password_hash if account else None, password)
-    if not is_right or account is None:
-        _count_failure(session, account, email=email, now=now, reason="password", is_known=is_known)
-        raise SignInRefused("The e-mail address and the password do not belong together. Check both.")
-    if not account.is_active:
-        raise SignInRefused("This account is switched off. Ask an administrator.")
-    if account.totp_secret is not None:
-        _check_code(session, account, code=code, now=now, box=box, is_known=is_known)
-    if proof is None and account.password_hash and passwords.is_outdated(account.password_hash):
-        account.password_hash = passwords.hash_password(password)
-    if not is_known:
-        account.failed_sign_ins, account.locked_until = 0, None
+    pass_second_factor(session, account, code=code, now=now, box=box, known=known)
+    if renewed is not None:
+        account.password_hash = renewed
     return account
+
+
+def pass_second_factor(
+    session: Session,
+    account: Account,
+    *,
+    code: str,
+    now: datetime,
+    box: SecretBox,
+    known: Collection[str] = (),
+) -> None:
+    """What follows when the password, or Microsoft, was right: is the account on, and the code of its authenticator right?
+
+    The row of the account is locked by the caller (``locked_account``). Raises SignInRefused; commit either way.
+    """
+    key = attempts.key_of(account.email, account, known)
+    until = attempts.locked_until(session, key, now)
+    if until is not None:
+        raise SignInLocked(until - now, account_id=account.id)
+    if not account.is_active:
+        _record_failure(session, email=account.email, account_id=account.id, reason="switched off")
+        raise SignInRefused(
+            "This account is switched off. Ask an administrator.",
+            reason="switched off",
+            account_id=account.id,
+        )
+    if account.totp_secret is not None:
+        if not code.strip():
+            raise CodeNeeded("Enter the six-digit code of your authenticator app.", account, reason="no code")
+        if not authenticator.use_code(session, account, code, now=now, box=box):
+            fail(
+                session,
+                key,
+                email=account.email,
+                account_id=account.id,
+                reason="code",
+                now=now,
+                known=known,
+            )
+            raise CodeNeeded(
+                "This code is not right, or was used already. Wait for the next one and try again.",
+                account,
+                reason="code",
+            )
+    until = attempts.clear(session, key, now)
+    if until is not None:
+        raise SignInLocked(until - now, account_id=account.id)
+
+
+def fail(
+    session: Session,
+    key: str,
+    *,
+    email: str,
+    account_id: str,
+    reason: str,
+    now: datetime,
+    known: Collection[str] = (),
+) -> None:
+    """Count a failure under ``key`` and record it. Raises SignInLocked when others' raised the lock meanwhile."""
+    number = attempts.count_failure(session, key, now)
+    if number > attempts.LOCK_AFTER:
+        raise SignInLocked(attempts.LOCK_FOR, account_id=account_id)
+    reason = f"{reason}{KNOWN}" if account_id in known else reason
+    _record_failure(session, email=email, account_id=account_id, reason=reason)
+    if number == attempts.LOCK_AFTER:
+        refusals.log("sign_in_locked")
+        audit.record(
+            session,
+            "sign_in_locked",
+            object_type="account",
+            object_id=account_id,
+            email=address_or_nothing(email),
+            minutes=int(attempts.LOCK_FOR.total_seconds() // 60),
+        )
+
+
+def address_or_nothing(typed: str) -> str:
+    """What was typed into the address field when it is an address, "" otherwise: people type passwords there too."""
+    try:
+        return normal_email(typed)
+    except Invalid:
+        return ""
+
+
+def _record_failure(session: Session, *, email: str, account_id: str, reason: str) -> None:
+    audit.record(
+        session,
+        "sign_in_failed",
+        object_type="account",
+        object_id=account_id,
+        email=address_or_nothing(email),
+        reason=reason,
+    )
 
 
 def proof_of(account: Account) -> str:
@@ -205,16 +355,17 @@ def end_all_sessions(session: Session, account_id: str, now: datetime, *, but: s
     return int(session.execute(statement).rowcount)  # type: ignore[attr-defined]
 
 
-def change_password(
-    session: Session, account: Account, *, old: str, new: str, now: datetime, keep: str
-) -> None:
-    """Change one's own password; other sessions end. Raises Invalid; commit either way, a wrong password is counted."""
-    if account.password_hash is not None:
-        _check_present_password(session, account, old, field="old_password", now=now)
-    _check_password(new, field="new_password")
-    account.password_hash = passwords.hash_password(new)
-    end_all_sessions(session, account.id, now, but=keep)
-    audit.record(session, "password_changed", object_type="account", object_id=account.id)
+def renew_session(session: Session, session_id: str) -> str:
+    """Give a session another token, after a change of how its account signs in. Raises NotFound when it was ended."""
+    token = new_token()
+    renewed = session.execute(
+        update(AccountSession)
+        .where(AccountSession.id == session_id, AccountSession.ended_at.is_(None))
+        .values(token_hash=hash_token(token))
+    )
+    if renewed.rowcount != 1:  # type: ignore[attr-defined]
+        raise NotFound("This session was ended. Sign in again.")
+    return token
 
 
 def change_look(session: Session, account: Account, **wanted: str) -> None:
@@ -248,100 +399,6 @@ def open_sessions(session: Session, account_id: str, now: datetime) -> list[Acco
     return list(session.scalars(statement))
 
 
-def enable_totp(
-    session: Session, account: Account, secret: str, code: str, *, now: datetime, box: SecretBox
-) -> None:
-    """Store an authenticator's secret once a code from it was right; that code does not sign in any more.
-
-    Raises Invalid, and Refused while one is set up: switching that off takes the password, an open browser is not enough.
-    """
-    if account.totp_secret is not None:
-        raise Refused("An authenticator is set up already. Switch it off first.", link="/account#totp")
-    step = _accepted_step(pyotp.TOTP(secret), code, now=now, after=0)
-    if step is None:
-        raise Invalid(
-            {"code": ["This code is not right. Check that the clocks agree, and enter the newest code."]}
-        )
-    account.totp_secret = box.encrypt(secret, purpose=f"totp:{account.id}")
-    account.totp_last_step = step
-    audit.record(session, "totp_changed", object_type="account", object_id=account.id, enabled=True)
-
-
-def disable_totp(session: Session, account: Account, password: str, *, now: datetime) -> None:
-    """Switch the second factor off. Raises Invalid when the password is not right; commit either way, it is counted."""
-    _check_present_password(session, account, password, field="password", now=now)
-    account.totp_secret = account.totp_last_step = None
-    audit.record(session, "totp_changed", object_type="account", object_id=account.id, enabled=False)
-
-
-def invite(session: Session, *, email: str, role: str, now: datetime, by: str) -> str:
-    """Make a one-time link's token for a new account, or a new password for an existing one. Raises Invalid.
-
-    An earlier link for this address ends: there is one at most.
-    """
-    token = new_token()
-    address = normal_email(email)
-    withdraw_invitations(session, address, now)
-    session.add(
-        Invitation(
-            email=address,
-            role=role_of(role).value,
-            token_hash=hash_token(token),
-            invited_by=by,
-            created_at=now,
-            expires_at=now + INVITATION_LIFE,
-        )
-    )
-    audit.record(session, "invitation_created", email=address, role=role)
-    return token
-
-
-def open_invitations(session: Session, now: datetime) -> Sequence[Invitation]:
-    """The links that still work, by address."""
-    return session.scalars(
-        select(Invitation)
-        .where(Invitation.used_at.is_(None), Invitation.expires_at > now)
-        .order_by(Invitation.email)
-    ).all()
-
-
-def withdraw_invitations(session: Session, email: str, now: datetime) -> int:
-    """End the open links of an address and give their number."""
-    found = session.execute(
-        update(Invitation)
-        .where(Invitation.email == email, Invitation.used_at.is_(None), Invitation.expires_at > now)
-        .values(expires_at=now)
-    )
-    return int(found.rowcount)  # type: ignore[attr-defined]
-
-
-def find_invitation(session: Session, token: str, now: datetime) -> Invitation:
-    """The open invitation behind a link's token. Raises NotFound when it was used, ran out or never was."""
-    row = session.scalar(select(Invitation).where(Invitation.token_hash == hash_token(token)))
-    if row is None or row.used_at is not None or row.expires_at <= now:
-        raise NotFound("This link was used already or has run out. Ask an administrator for a new one.")
-    return row
-
-
-def accept_invitation(session: Session, token: str, *, name: str, password: str, now: datetime) -> Account:
-    """Use an invitation: creates the account, or gives the existing one a new password. Raises NotFound, Invalid."""
-    row = find_invitation(session, token, now)
-    _check_password(password)
-    row.used_at = now
-    account = find_account(session, row.email)
-    with audit.acting_as(audit.Actor(row.email, "page", audit.current_actor().ip)):
-        if account is None:
-            account = add_account(
-                session, email=row.email, role=row.role, now=now, password=password, name=name
-            )
-        else:
-            account.password_hash = passwords.hash_password(password)
-            account.failed_sign_ins, account.locked_until = 0, None
-            end_all_sessions(session, account.id, now)
-        audit.record(session, "invitation_used", object_type="account", object_id=account.id, email=row.email)
-    return account
-
-
 def has_accounts(session: Session) -> bool:
     """False on a fresh database: the set-up page is open then (P11)."""
     return bool(session.scalar(select(func.count()).select_from(Account)))
@@ -363,110 +420,28 @@ def new_setup_token(session: Session, now: datetime) -> str | None:
 def create_first_administrator(
     session: Session, token: str, *, email: str, name: str, password: str, now: datetime
 ) -> Account:
-    """Create the first administrator (P11). Raises Refused for a wrong token or once there is an account, Invalid."""
+    """Create the first administrator (P11): one, however many send the token at once.
+
+    Raises Refused once there is an account, Invalid for a wrong token, address or password, RetryLater.
+    """
+    _check_setup_token(session, token)
+    address = normal_email(email)
+    passwords.check(password, email=address, name=name)
+    session.rollback()  # nothing is held while a password is hashed
+    hashed = passwords.hash_password(password)
+    begin_write(session)
+    used = session.execute(delete(StoredSetting).where(StoredSetting.key == SETUP_KEY))
+    if used.rowcount != 1 or has_accounts(session):  # type: ignore[attr-defined]
+        raise Refused("Rollcall is set up already. Sign in.", link="/login")
+    with audit.acting_as(audit.Actor(address, "page", audit.current_actor().ip)):
+        return insert_account(
+            session, email=address, role=Role.ADMINISTRATOR, now=now, password_hash=hashed, name=name
+        )
+
+
+def _check_setup_token(session: Session, token: str) -> None:
     if has_accounts(session):
         raise Refused("Rollcall is set up already. Sign in.", link="/login")
     row = session.get(StoredSetting, SETUP_KEY)
     if row is None or row.value.get("hash") != hash_token(token.strip()):
-        raise Invalid(
-            {
-                "token": [
-                    "This is not the token from the log. Copy it from the portal's output, or restart it for a new one."
-                ]
-            }
-        )
-    with audit.acting_as(audit.Actor(normal_email(email), "page", audit.current_actor().ip)):
-        account = add_account(
-            session, email=email, role=Role.ADMINISTRATOR, now=now, password=password, name=name
-        )
-    session.delete(row)
-    return account
-
-
-def _check_password(password: str, *, field: str = "password") -> None:
-    problem = passwords.problem_with(password)
-    if problem is not None:
-        raise Invalid({field: [problem]})
-
-
-def _check_present_password(
-    session: Session, account: Account, password: str, *, field: str, now: datetime
-) -> None:
-    """An open browser is one that signed in before: whoever guesses there is counted, and locked out, as such."""
-    locked_until = _locked_until(session, account, now=now, is_known=True)
-    if locked_until is not None and locked_until > now:
-        minutes = _minutes(locked_until - now)
-        raise Invalid({field: [f"Too many attempts for this account. Try again in {minutes} minutes."]})
-    if not passwords.verify(account.password_hash, password):
-        _count_failure(
-            session, account, email=account.email, now=now, reason="present password", is_known=True
-        )
-        raise Invalid({field: ["This is not your present password."]})
-
-
-def _minutes(left: timedelta) -> int:
-    return max(1, round(left.total_seconds() / 60))
-
-
-def _locked_until(
-    session: Session, account: Account | None, *, now: datetime, is_known: bool
-) -> datetime | None:
-    """Until when this account takes no attempt: strangers are counted on the account, known browsers in the audit log."""
-    if account is None or not is_known:
-        return None if account is None else account.locked_until
-    events = session.scalars(
-        select(AuditEvent)
-        .where(
-            AuditEvent.object_type == "account",
-            AuditEvent.object_id == account.id,
-            AuditEvent.action == "sign_in_failed",
-            AuditEvent.at > now - LOCK_FOR,
-        )
-        .order_by(AuditEvent.at.desc())
-    )
-    failures = [event.at for event in events if str(event.detail["reason"]).endswith(KNOWN)]
-    return failures[LOCK_AFTER - 1] + LOCK_FOR if len(failures) >= LOCK_AFTER else None
-
-
-def _count_failure(
-    session: Session, account: Account | None, *, email: str, now: datetime, reason: str, is_known: bool
-) -> None:
-    if account is not None and not is_known:
-        account.failed_sign_ins += 1
-        if account.failed_sign_ins >= LOCK_AFTER:
-            account.failed_sign_ins, account.locked_until = 0, now + LOCK_FOR
-    audit.record(
-        session,
-        "sign_in_failed",
-        object_type="account",
-        object_id=account.id if account else "",
-        email=email_key(email)[:320],
-        reason=f"{reason}{KNOWN}" if is_known else reason,
-    )
-
-
-def _check_code(
-    session: Session, account: Account, *, code: str, now: datetime, box: SecretBox, is_known: bool
-) -> None:
-    """RFC 6238 with one step of tolerance; a step is accepted once, so that an overseen code cannot be used again."""
-    if not code.strip():
-        raise CodeNeeded("Enter the six-digit code of your authenticator app.", account)
-    totp = pyotp.TOTP(box.decrypt(account.totp_secret or "", purpose=f"totp:{account.id}"))
-    accepted = _accepted_step(totp, code, now=now, after=account.totp_last_step or 0)
-    if accepted is not None:
-        account.totp_last_step = accepted
-        return
-    _count_failure(session, account, email=account.email, now=now, reason="code", is_known=is_known)
-    raise CodeNeeded(
-        "This code is not right, or was used already. Wait for the next one and try again.", account
-    )
-
-
-def _accepted_step(totp: pyotp.TOTP, code: str, *, now: datetime, after: int) -> int | None:
-    """The step later than ``after`` whose code this is, one before or after now at most; None when it is none's."""
-    step = int(now.timestamp()) // 30
-    typed = code.strip().replace(" ", "")
-    return next(
-        (one for one in (step, step - 1, step + 1) if one > after and totp.verify(typed, for_time=one * 30)),
-        None,
-    )
+        raise Invalid({"token": [NOT_FROM_THE_LOG]})

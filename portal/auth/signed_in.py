@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 
-from flask import Flask, Response, after_this_request, current_app, g, request
+from flask import Flask, Response, after_this_request, current_app, g, request, session
 from flask_login import UserMixin, current_user, login_user
 from itsdangerous import BadData, URLSafeTimedSerializer
 
-from portal import clock
+from portal import clock, refusals
 from portal.access import Principal
-from portal.auth import service
+from portal.auth import confirmation, links, service
+from portal.errors import PortalError
 from portal.extensions import db, login, mark_write, writing
 from portal.models import Account, AccountSession, Role
 from portal.runtime import runtime
@@ -57,6 +59,43 @@ def open_session(account: Account, *, method: str) -> None:
     if found is not None:
         login_user(SignedInUser(found.account, found.session, token))
     _remember(account.id)
+
+    refusals.log("signed_in", reason=method, level=logging.INFO)
+
+
+def renew_session(account: Account, session_id: str) -> None:
+    """After a change of how ``account`` signs in: end its other sessions and go on in this one with another token.
+
+    The caller commits.
+    """
+    token = confirmation.finish(db.session(), account.id, session_id, clock.utcnow())
+    kept = {name: session[name] for name in ("csrf_token", "toasts") if name in session}
+    session.clear()
+    session.update(kept)  # what is open in another tab can still be saved
+    row = db.session.get(AccountSession, session_id, populate_existing=True)
+    if row is not None:
+        login_user(SignedInUser(account, row, token))
+
+
+def note_refusal(error: PortalError, *, email: str = "") -> None:
+    """Commit what a refused sign-in counted, and tell the logs of it. A wrong link is one too."""
+    if isinstance(error, service.CodeNeeded) and error.reason == "no code":
+        db.session.commit()
+        return
+    noted = runtime().refusals
+    if isinstance(error, service.SignInLocked):
+        db.session.rollback()
+        refusals.log("sign_in_failed", reason=error.reason)
+        shown = service.address_or_nothing(email)
+        noted.note("sign_in_while_locked", object_type="account", object_id=error.account_id, email=shown)
+    elif isinstance(error, links.WrongLink):
+        db.session.rollback()
+        refusals.log("link_refused")
+        noted.note("link_refused", object_type="invitation")
+    else:
+        db.session.commit()
+        reason = error.reason if isinstance(error, service.SignInRefused) else "microsoft"
+        refusals.log("sign_in_failed", reason=reason)
 
 
 def known_accounts() -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 
 import click
 
@@ -10,6 +11,7 @@ from portal import clock
 from portal.api import tokens
 from portal.auth import service
 from portal.cli.context import answer, json_option, portal_app
+from portal.errors import PortalError
 from portal.extensions import db
 from portal.models import Role
 
@@ -50,14 +52,30 @@ def token() -> None:
 @token.command("create")
 @click.argument("name")
 @click.option("--role", type=ROLES, required=True)
+@click.option("--owner", default="", help="E-mail address of an account: the token ends with it.")
+@click.option(
+    "--expires",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="The first day (UTC) on which it does not work any more, such as 2027-01-31.",
+)
 @json_option
-def create(name: str, role: str, *, as_json: bool) -> None:
+def create(name: str, role: str, owner: str, expires: datetime | None, *, as_json: bool) -> None:
     """Create an API token and print it, alone on the last line. It is shown only this once."""
+    expires_at = None if expires is None else expires.replace(tzinfo=UTC)
     with portal_app():
-        plain = tokens.create(name, role)
+        account = service.find_account(db.session(), owner) if owner else None
+        if owner and account is None:
+            raise PortalError(f"There is no account {owner}. 'rollcall people add' makes one.")
+        plain = tokens.create(name, role, owner=account, expires_at=expires_at)
         db.session.commit()
     answer(
-        {"name": name, "role": role, "token": plain},
+        {
+            "name": name,
+            "role": role,
+            "token": plain,
+            "owner": account.email if account is not None else None,
+            "expires_at": expires_at,
+        },
         f"Token {name} ({role}), shown only this once:\n{plain}",
         as_json=as_json,
     )

@@ -28,6 +28,7 @@ from portal.user_sync import service as user_sync
 bp = Blueprint("end_users", __name__)
 CHIPS = {
     "microsoft_status": {
+        service.NOT_DISABLED: "Without: Disabled in Microsoft",
         "active": "Active in Microsoft",
         "disabled": "Only: Disabled in Microsoft",
         "none": "Not linked",

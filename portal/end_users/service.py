@@ -32,6 +32,8 @@ from portal.models import (
 from portal.models.customers import no_link, refresh_search
 from portal.text import email_key, is_blank, search_forms, text_key
 
+NOT_DISABLED = "not_disabled"
+"""Hides those marked Disabled in Microsoft only: who was never linked is shown, as who is active is."""
 SPEC = ListSpec(
     sorts={
         "name": (EndUser.sort_name,),
@@ -48,7 +50,7 @@ SPEC = ListSpec(
     },
     default_sort="name",
     filters={
-        "microsoft_status": ("active", "disabled", "none"),
+        "microsoft_status": ("active", "disabled", "none", NOT_DISABLED),
         "licensed": ("true", "false"),
         "mfa": ("true", "false"),
         "source": ("manual", "import", "sync"),
@@ -317,7 +319,11 @@ def conditions(asked: Listing) -> list[ColumnElement[bool]]:
             )
             for word in words
         ),
-        *(texts[name] == value for name, value in asked.filters.items() if name in texts),
+        *(
+            EndUser.microsoft_status != "disabled" if value == NOT_DISABLED else texts[name] == value
+            for name, value in asked.filters.items()
+            if name in texts
+        ),
         *(flags[name].is_(value == "true") for name, value in asked.filters.items() if name in flags),
     ]
 

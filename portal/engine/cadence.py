@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from portal.engine.records import FilterSpec
 
 DELAYED_LIMIT = timedelta(hours=12)
 FULL_READ_EVERY = timedelta(days=6)
-SLOW_PASS_EVERY = timedelta(hours=12)  # T7: as fine as Microsoft's figures are
+SLOW_PASS_EVERY = timedelta(hours=12)  # T7: of a tenant that no run reads
+SIGN_INS_EVERY = timedelta(hours=12)  # as fine as Microsoft's figures are
+SIGN_INS_PER_TENANT = timedelta(seconds=12)  # half of the 10 requests a minute that all tenants share
 SIGN_INS_FULL_EVERY = timedelta(days=7)
 SIGN_INS_LAG = timedelta(days=1)
 ATTENTION_AFTER = 3
@@ -89,6 +93,20 @@ def is_complete(*, read_to_end: bool, counted: int, microsoft_count: int | None)
     if not read_to_end:
         return False
     return microsoft_count is None or abs(counted - microsoft_count) <= max(5, microsoft_count // 100)
+
+
+def slow_pass_after_read(now: datetime, problems: Sequence[Mapping[str, Any]]) -> datetime:
+    """T7: the slow pass follows each read at once, but not before Microsoft asked to be left alone until then (G5)."""
+    asked = [datetime.fromisoformat(one["retry_at"]) for one in problems if one.get("retry_at")]
+    return max([now, *asked])
+
+
+def sign_ins_due(last: datetime | None, tenants: int, now: datetime) -> bool:
+    """Whether a pass reads last sign-ins too: the other parts have no such limit and come with each (T7).
+
+    With few tenants they do nearly always; with thousands the tenants take turns, at most twelve hours apart.
+    """
+    return last is None or now - last >= min(SIGN_INS_EVERY, tenants * SIGN_INS_PER_TENANT)
 
 
 def sign_ins_since(last: datetime | None, last_full: datetime | None, now: datetime) -> datetime | None:

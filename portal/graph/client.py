@@ -198,6 +198,8 @@ class GraphClient:
                 self.tokens.forget()
                 renewed, attempt = True, attempt - 1
                 continue
+            if status == 403:
+                self.tokens.forget()  # it may be older than the consent: the next one is not (graph-facts 1.3)
             waited = max(
                 waited, (self.now() - began).total_seconds()
             )  # a server that hangs uses the time up too

@@ -16,8 +16,8 @@ from portal.graph.clouds import Cloud
 from portal.graph.explain import CODES, aadsts, token_error
 
 TIMEOUT_SECONDS = 20
-FAULTS = frozenset({50033, 90006, 90012, 90024, 90033})
-"""Faults of a moment: worth asking again at once, where MSAL would repeat the refusal for a minute (graph-facts 1.5)."""
+THROTTLED = frozenset({50196, 90055})
+"""The portal asks too often: to ask again at once would make it worse (graph-facts 1.5)."""
 
 Credential = str | Mapping[str, str]
 """A client secret, or ``{"private_key": PEM, "public_certificate": PEM}``."""
@@ -33,7 +33,11 @@ class TokenProvider:
         self._lock = threading.Lock()
 
     def token(self) -> str:
-        """A valid access token. Raises SourceAuthError or SourceTransient, in words."""
+        """A valid access token. Raises SourceAuthError or SourceTransient, in words.
+
+        A refusal is not kept: MSAL would repeat it for a minute (graph-facts 1.7), though what it is about may be
+        repaired by then. Only that the portal asks too often is: MSAL knows until when (G5).
+        """
         with self._lock:
             app = self._build()
             try:
@@ -47,7 +51,7 @@ class TokenProvider:
             except Exception as error:  # MSAL raises its own, requests' and plain ones here
                 self._app = None
                 raise _unreachable() from error
-            if "access_token" not in result and aadsts(result) in FAULTS:
+            if "access_token" not in result and aadsts(result) not in THROTTLED:
                 self._app = None
         if "access_token" not in result:
             raise token_error(result)

@@ -67,7 +67,12 @@ def customers(partner: MicrosoftTenant) -> list[Customer]:
     settings, directory_id, cloud = runtime().settings, partner.directory_id, partner.cloud
     db.session.rollback()
     source = gateway.reader(
-        settings, registration, directory_id=directory_id, cloud=cloud, wait=gateway.Patience().wait
+        settings,
+        registration,
+        directory_id=directory_id,
+        cloud=cloud,
+        wait=gateway.Patience().wait,
+        is_fresh=True,
     )
     found: dict[str, Customer] = {}
     refusals: list[SourceError] = []

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
 from portal import clock
 from portal.config import Settings
 from portal.engine.mirror.refresh import verified_domains
@@ -22,7 +25,7 @@ from portal.graph.tokens import TokenProvider
 from portal.microsoft import credentials
 from portal.microsoft.credentials import AppRegistration
 from portal.microsoft.turns import SharedTurns
-from portal.models import MicrosoftTenant
+from portal.models import ACTIVE, MicrosoftTenant, SyncRun
 from portal.runtime import Runtime
 
 __all__ = [
@@ -94,6 +97,7 @@ def source_factory(
             except PortalError as error:
                 raise SourceAuthError(error.advice, code="app registration") from error
             directory_id, name = row.directory_id, row.cloud
+            is_fresh = _is_pressed(session, row)
         return reader(
             runtime.settings,
             registration,
@@ -101,9 +105,21 @@ def source_factory(
             cloud=name,
             wait=lambda seconds: wait(seconds, lease.renew),
             stop=stop,
+            is_fresh=is_fresh,
         )
 
     return build
+
+
+def _is_pressed(session: Session, row: MicrosoftTenant) -> bool:
+    """A person waits for this read and may have repaired something: Microsoft is asked anew, in whichever process.
+
+    A token that was had before the consent does not carry its permissions, and lives for an hour.
+    """
+    pressed = select(SyncRun.id).where(
+        SyncRun.microsoft_tenant_id == row.id, SyncRun.status.in_(ACTIVE), SyncRun.trigger != "hourly"
+    )
+    return row.read_requested_at is not None or session.scalar(pressed.limit(1)) is not None
 
 
 def reader(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from hmac import compare_digest
 from typing import Any
 
@@ -10,19 +12,27 @@ from flask import Blueprint, redirect, render_template, request, session, url_fo
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from portal import access, audit, clock, web
+from portal import access, audit, clock, refusals, web
+from portal.auth import confirmation, links
 from portal.auth import service as accounts
 from portal.auth.oidc import MicrosoftIdentity, SignInApp, SignInFailed
-from portal.auth.signed_in import open_session
-from portal.errors import NotFound, PortalError, Refused
-from portal.extensions import db
+from portal.auth.signed_in import known_accounts, note_refusal, open_session, renew_session
+from portal.errors import Invalid, PortalError, Refused
+from portal.extensions import begin_write, db
+from portal.forms import text
 from portal.microsoft_sign_in import service
+from portal.microsoft_sign_in.forms import CodeForm
 from portal.models import Account, Role
 from portal.runtime import SIGN_IN_LIFE, runtime
+from portal.throttle import microsoft_limit, sign_in_limit
 
 bp = Blueprint("microsoft_sign_in", __name__)
+Answer = str | Response | tuple[str, int]
 
 FLOW = "microsoft_flow"
+CODE = "microsoft_code"
+"""In the browser's signed cookie: whom Microsoft said it is, while the account's authenticator is asked."""
+CODE_SECONDS = 300
 
 
 @bp.app_context_processor
@@ -33,6 +43,7 @@ def _offer() -> dict[str, Callable[[], bool]]:
 
 @bp.get("/login/microsoft")
 @access.public
+@microsoft_limit
 def begin() -> Response:
     """Send the browser to Microsoft to sign in."""
     return _away("sign-in", target=web.safe_next(request.args.get("next")))
@@ -40,31 +51,46 @@ def begin() -> Response:
 
 @bp.post("/invitations/<token>/microsoft")
 @access.public
+@access.reads_first
+@sign_in_limit
 def accept(token: str) -> Response:
     """Accept an invitation with a Microsoft account instead of a password."""
-    accounts.find_invitation(db.session(), token, clock.utcnow())
+    try:
+        links.find(db.session(), token, clock.utcnow())
+    except links.WrongLink as error:
+        note_refusal(error)
+        raise
     return _away("invitation", target=token)
 
 
 @bp.post("/account/microsoft")
 @access.requires(Role.READ_ONLY)
+@access.reads_first
+@sign_in_limit
 def connect() -> Response:
-    """Tie one's own account to a Microsoft account."""
-    return _away("connect", target=current_user.id)
+    """Tie one's own account to a Microsoft account, once the password was entered again."""
+    return _away("connect", target=_confirmed()[0].id)
 
 
 @bp.post("/account/microsoft/off")
 @access.requires(Role.READ_ONLY)
+@access.reads_first
+@sign_in_limit
 def disconnect() -> Response:
     """Sign in with the password only from now on."""
-    service.untie(db.session(), access.load(Account, current_user.id, "account"))
+    if current_user.account.password_hash is None:
+        raise Refused(service.CANNOT_UNTIE)
+    account, session_id = _confirmed()
+    service.untie(db.session(), account)
+    renew_session(account, session_id)
     db.session.commit()
     return redirect(url_for("auth.account") + "#microsoft", 303)
 
 
 @bp.get("/login/microsoft/answer")
 @access.public
-@access.writes
+@access.reads_first
+@microsoft_limit
 def answer() -> Response | tuple[str, int]:
     """Microsoft's answer. The flow is taken out of the browser's session first: it works once, whatever comes."""
     kept = session.pop(FLOW, None) or {}
@@ -75,14 +101,75 @@ def answer() -> Response | tuple[str, int]:
         app = _app()
         db.session.rollback()  # nothing is held while Microsoft is asked (T6)
         identity = app.finish(kept.get("flow"), request.args.to_dict())
+        if purpose == "connect":
+            return _connected(target, identity)
         return _arrived(purpose, target, identity)
-    except (SignInFailed, NotFound, Refused) as error:
+    except accounts.CodeNeeded:
         db.session.rollback()
-        audit.record(
-            db.session(), "sign_in_failed", object_type="account", object_id="", email="", reason="microsoft"
+        session[CODE] = {
+            "purpose": purpose,
+            "target": target,
+            "identity": asdict(identity),
+            "at": clock.utcnow().timestamp(),
+        }
+        return redirect(url_for(".code"), 303)
+    except (SignInFailed, accounts.SignInRefused, links.WrongLink, Refused) as error:
+        return _refused(error)
+
+
+@bp.route("/login/microsoft/code", methods=["GET", "POST"])
+@access.public
+@access.reads_first
+@sign_in_limit
+def code() -> Answer:
+    """The second step where the account has an authenticator: the same as after a password."""
+    kept = session.get(CODE) or {}
+    if not 0 <= clock.utcnow().timestamp() - kept.get("at", 0) <= CODE_SECONDS:
+        session.pop(CODE, None)
+        return redirect(url_for("auth.login"), 303)
+    form, problem = CodeForm(), "Enter the six-digit code of your authenticator app."
+    if form.submitted():
+        identity = MicrosoftIdentity(**kept["identity"])
+        try:
+            return _arrived(kept["purpose"], kept["target"], identity, code=text(form.code))
+        except accounts.CodeNeeded as error:
+            note_refusal(error)
+            problem = error.advice
+        except (SignInFailed, accounts.SignInRefused, links.WrongLink, Refused) as error:
+            session.pop(CODE, None)
+            return _refused(error)
+    form.code.data = ""
+    status = 200 if request.method == "GET" else 422
+    return render_template("microsoft_sign_in/code.html", form=form, problem=problem), status
+
+
+def _confirmed() -> tuple[Account, str]:
+    """One's own account, to be changed now that the password was right, and this session's id. Raises Invalid."""
+    account_id, session_id, now = current_user.id, current_user.session.id, clock.utcnow()
+    password = request.form.get("password", "")
+    found = confirmation.verify(db.session(), account_id, password, session_id=session_id, now=now)
+    try:
+        account = confirmation.begin_change(db.session(), found, field="password", now=now)
+    except Invalid:
+        db.session.commit()  # a wrong password is counted
+        raise
+    return account, session_id
+
+
+def _connected(target: str, identity: MicrosoftIdentity) -> Response:
+    if not current_user.is_authenticated or current_user.id != target:
+        raise SignInFailed(
+            "You were signed out meanwhile. Sign in, and connect your Microsoft account again."
         )
-        db.session.commit()
-        return _failed(error)
+    session_id = current_user.session.id
+    begin_write(db.session())
+    account = accounts.locked_account(db.session(), target)
+    if account is None or not account.is_active:
+        raise SignInFailed("This account was removed or switched off. Ask an administrator.")
+    service.tie(db.session(), account, identity)
+    renew_session(account, session_id)
+    db.session.commit()
+    return redirect(url_for("auth.account") + "#microsoft", 303)
 
 
 def _stray(kept: dict[str, Any]) -> SignInFailed | None:
@@ -102,30 +189,30 @@ def _now() -> int:
     return int(clock.utcnow().timestamp())
 
 
-def _arrived(purpose: str, target: str, identity: MicrosoftIdentity) -> Response:
-    now = clock.utcnow()
-    if purpose == "connect":
-        if not current_user.is_authenticated or current_user.id != target:
-            raise SignInFailed(
-                "You were signed out meanwhile. Sign in, and connect your Microsoft account again."
-            )
-        service.tie(db.session(), access.load(Account, target, "account"), identity)
-        db.session.commit()
-        return redirect(url_for("auth.account") + "#microsoft", 303)
-    if purpose == "invitation":
-        account = service.accept_invitation(db.session(), target, identity, now)
-        target = "/"
-    else:
-        account = service.account_of(db.session(), identity)
+def _arrived(purpose: str, target: str, identity: MicrosoftIdentity, *, code: str = "") -> Response:
+    is_link = purpose == "invitation"
+    account = service.arrive(
+        db.session(),
+        identity,
+        link=target if is_link else None,
+        code=code,
+        now=clock.utcnow(),
+        box=runtime().box,
+        known=known_accounts(),
+    )
     session.clear()
     open_session(account, method="microsoft")
     db.session.commit()
-    return redirect(web.safe_next(target), 303)
+    if is_link:
+        refusals.log("link_used", level=logging.INFO)
+    return redirect("/" if is_link else web.safe_next(target), 303)
 
 
 def _away(purpose: str, *, target: str) -> Response:
     try:
-        flow = _app().begin(_callback())
+        app = _app()
+        db.session.commit()  # what the password's check wrote; nothing is held while Microsoft is asked
+        flow = app.begin(_callback())
     except SignInFailed as error:
         page, status = _failed(error)
         return Response(page, status, mimetype="text/html")
@@ -142,6 +229,21 @@ def _app() -> SignInApp:
     if found is None:
         raise SignInFailed("Sign-in with Microsoft is switched off here. Use your password.")
     return found
+
+
+def _refused(error: PortalError) -> tuple[str, int]:
+    """Say why nobody was signed in, and tell both logs."""
+    if isinstance(error, accounts.SignInRefused | links.WrongLink):
+        note_refusal(error)
+    else:
+        db.session.rollback()
+        refusals.log("sign_in_failed", reason="microsoft")
+        begin_write(db.session())
+        audit.record(
+            db.session(), "sign_in_failed", object_type="account", object_id="", email="", reason="microsoft"
+        )
+        db.session.commit()
+    return _failed(error)
 
 
 def _failed(error: PortalError) -> tuple[str, int]:

@@ -10,22 +10,28 @@ from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal import audit
+from portal.auth import attempts, links
 from portal.auth import service as accounts
 from portal.auth.discovery import Discovery
 from portal.auth.oidc import MicrosoftIdentity, SignInApp, SignInFailed
 from portal.config import Settings
 from portal.crypto import SecretBox
 from portal.errors import Invalid, NeedsAdmin, Refused
+from portal.extensions import begin_write
 from portal.graph.clouds import CLOUDS, DEFAULT
 from portal.microsoft import credentials, gateway
-from portal.models import Account, StoredSetting
+from portal.models import Account, Role, StoredSetting
 from portal.text import text_key
 
 KEY = "microsoft_sign_in"
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+CANNOT_UNTIE = (
+    "You have no password yet. Ask an administrator for a link to set one, then disconnect Microsoft."
+)
 UNKNOWN = (
     "Microsoft knows you, Rollcall does not. Ask an administrator for an invitation, or sign in with your password "
     "and connect your Microsoft account on the page “Your account”."
@@ -104,13 +110,66 @@ def sign_in_app(
     )
 
 
-def account_of(session: Session, identity: MicrosoftIdentity) -> Account:
-    """The account this identity is tied to. Raises SignInFailed when there is none, or it is switched off."""
-    account = _tied(session, identity)
+def arrive(
+    session: Session,
+    identity: MicrosoftIdentity,
+    *,
+    link: str | None,
+    code: str,
+    now: datetime,
+    box: SecretBox,
+    known: Collection[str] = (),
+) -> Account:
+    """The account that ``identity`` opens: the one it is tied to, or, by a one-time link, the link's, which it is tied to.
+
+    The same rule as with a password: where the account has an authenticator, its code is asked for first. Nothing is tied
+    and no link used without it. Raises SignInFailed, SignInRefused (commit: failures are counted), WrongLink, Refused.
+    """
+    begin_write(session)
+    if link is not None:
+        return _accept(session, link, identity, code=code, now=now, box=box, known=known)
+    found = _tied(session, identity)
+    account = None if found is None else accounts.locked_account(session, found.id)
     if account is None:
         raise SignInFailed(UNKNOWN)
-    if not account.is_active:
-        raise SignInFailed("This account is switched off. Ask an administrator.")
+    accounts.pass_second_factor(session, account, code=code, now=now, box=box, known=known)
+    return account
+
+
+def _accept(
+    session: Session,
+    link: str,
+    identity: MicrosoftIdentity,
+    *,
+    code: str,
+    now: datetime,
+    box: SecretBox,
+    known: Collection[str],
+) -> Account:
+    row = links.find(session, link, now)
+    found = accounts.find_account(session, row.email)
+    account = None if found is None else accounts.locked_account(session, found.id)
+    if account is not None:
+        if account.totp_secret is None:
+            attempts.unlock(
+                session, account
+            )  # the link stands for the password, and nothing else is asked for
+        accounts.pass_second_factor(session, account, code=code, now=now, box=box, known=known)
+    links.use(session, row, now)
+    with audit.acting_as(audit.Actor(row.email, "page", audit.current_actor().ip)):
+        if account is None:
+            account = accounts.insert_account(
+                session,
+                email=row.email,
+                role=Role(row.role),
+                now=now,
+                password_hash=None,
+                name=identity.name,
+            )
+        else:
+            links.begin_anew(session, account, now)
+        tie(session, account, identity)
+        audit.record(session, "invitation_used", object_type="account", object_id=account.id, email=row.email)
     return account
 
 
@@ -120,7 +179,11 @@ def tie(session: Session, account: Account, identity: MicrosoftIdentity) -> None
     if other is not None and other.id != account.id:
         raise Refused(f"This Microsoft account belongs to {other.email} here. Remove it there first.")
     account.microsoft_tid, account.microsoft_oid = identity.tid, identity.oid
-    session.flush()
+    try:
+        with session.begin_nested():
+            session.flush()
+    except IntegrityError as error:
+        raise Refused("This Microsoft account was connected to another account just now.") from error
     audit.record(
         session,
         "account_changed",
@@ -134,9 +197,7 @@ def tie(session: Session, account: Account, identity: MicrosoftIdentity) -> None
 def untie(session: Session, account: Account) -> None:
     """Take the Microsoft account away. Raises Refused when there is no password to sign in with instead."""
     if account.password_hash is None:
-        raise Refused(
-            "You have no password yet. Ask an administrator for a link to set one, then disconnect Microsoft."
-        )
+        raise Refused(CANNOT_UNTIE)
     account.microsoft_tid = account.microsoft_oid = None
     audit.record(
         session,
@@ -146,21 +207,6 @@ def untie(session: Session, account: Account) -> None:
         email=account.email,
         changes="Microsoft account disconnected",
     )
-
-
-def accept_invitation(session: Session, token: str, identity: MicrosoftIdentity, now: datetime) -> Account:
-    """Use an invitation with a Microsoft account instead of a password. Raises NotFound, Refused."""
-    row = accounts.find_invitation(session, token, now)
-    row.used_at = now
-    with audit.acting_as(audit.Actor(row.email, "page", audit.current_actor().ip)):
-        account = accounts.find_account(session, row.email)
-        if account is None:
-            account = accounts.add_account(
-                session, email=row.email, role=row.role, now=now, name=identity.name
-            )
-        tie(session, account, identity)
-        audit.record(session, "invitation_used", object_type="account", object_id=account.id, email=row.email)
-    return account
 
 
 def _tied(session: Session, identity: MicrosoftIdentity) -> Account | None:

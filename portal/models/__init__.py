@@ -13,7 +13,7 @@ from portal.models.microsoft import (
     SignInTurns,
     SubscribedSku,
 )
-from portal.models.people import Account, AccountSession, ApiToken, Invitation, Role
+from portal.models.people import Account, AccountSession, ApiToken, Invitation, Role, SignInAttempts
 from portal.models.settings import ConsentRequest, StoredSetting
 from portal.models.user_sync import ACTIVE, AssetReport, Change, Conflict, SyncException, SyncRun, UserSync
 
@@ -41,6 +41,7 @@ __all__ = [
     "MicrosoftTenant",
     "Organization",
     "Role",
+    "SignInAttempts",
     "SignInTurns",
     "StoredSetting",
     "SubscribedSku",

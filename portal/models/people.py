@@ -42,8 +42,6 @@ class Account(Base):
     is_active: Mapped[bool] = mapped_column(default=True)
     theme: Mapped[str] = mapped_column(String(10), default="system")
     timezone: Mapped[str] = mapped_column(String(64), default="")
-    failed_sign_ins: Mapped[int] = mapped_column(default=0)
-    locked_until: Mapped[datetime | None]
     created_at: Mapped[datetime]
     last_sign_in_at: Mapped[datetime | None]
 
@@ -66,8 +64,26 @@ class AccountSession(Base):
     account: Mapped[Account] = relationship()
 
 
+class SignInAttempts(Base):
+    """Failed sign-ins in a row, by what was typed into the address field, whether there is such an account or not.
+
+    key: SHA-256 of the address, or of an account's id for the browsers it signed in with before (``auth.attempts``).
+    """
+
+    __tablename__ = "sign_in_attempts"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    failures: Mapped[int]
+    last_at: Mapped[datetime] = mapped_column(index=True)
+    locked_until: Mapped[datetime | None]
+
+
 class ApiToken(Base):
-    """A bearer token with a role. Only its SHA-256 is stored; ``hint`` is its first characters, for the list."""
+    """A bearer token with a role. Only its SHA-256 is stored; ``hint`` is its first characters, for the list.
+
+    owner: who made it; None for those of the command line. It can never do more than its owner, and ends with them.
+    expires_at: None for a token that does not expire.
+    """
 
     __tablename__ = "api_tokens"
 
@@ -76,14 +92,21 @@ class ApiToken(Base):
     role: Mapped[str] = mapped_column(String(20))
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     hint: Mapped[str] = mapped_column(String(16), default="")
+    owner_id: Mapped[str | None] = mapped_column(ForeignKey("accounts.id", ondelete="SET NULL"), index=True)
     created_by: Mapped[str] = mapped_column(String(320), default="")
     created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
 
+    owner: Mapped[Account | None] = relationship()
+
 
 class Invitation(Base):
-    """A one-time link that lets a person set up an account, or a new password for an existing one."""
+    """A one-time link that lets a person set up an account, or a new password for an existing one.
+
+    invited_by_id: the administrator who made it, so that it ends with their role; None for the command line.
+    """
 
     __tablename__ = "invitations"
     __table_args__ = (Index(None, "email"),)
@@ -93,6 +116,9 @@ class Invitation(Base):
     role: Mapped[str] = mapped_column(String(20))
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     invited_by: Mapped[str] = mapped_column(String(320), default="")
+    invited_by_id: Mapped[str | None] = mapped_column(
+        ForeignKey("accounts.id", ondelete="SET NULL"), index=True
+    )
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]

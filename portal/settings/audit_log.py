@@ -55,8 +55,11 @@ def listing(asked: Listing) -> Listing:
 
 
 def export(asked: Listing) -> Export:
-    """What is filtered, in the order of the chain, with its head: all of one moment."""
+    """What is filtered, in the order of the chain, with its head: all of one moment, also if old events go meanwhile."""
     session = db.session()
+    session.rollback()
+    if session.get_bind().dialect.name == "postgresql":  # SQLite does by itself
+        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
     anchor, head = chain.ends(session)
     statement = _filtered(asked).where(AuditEvent.number <= head.number).order_by(AuditEvent.number)
     filters = {**asked.filters, **({"q": asked.q} if asked.q else {})}
@@ -86,6 +89,10 @@ def told(row: AuditEvent) -> list[str]:
     for key, value in row.detail.items():
         if key == "bytes":
             lines.append(f"Size: {size(value)}")
+        elif key == "what":
+            lines.append(words(str(value)))
+        elif key == "through":
+            lines.append(f"Up to event {value}")
         elif key == "replaced_head":
             lines.append(f"Replaced the log up to event {str(value).partition(':')[0] or 0}")
         elif key == "fields":

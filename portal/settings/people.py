@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from portal import audit
+from portal.api import tokens
+from portal.auth import attempts, links
 from portal.auth import service as accounts
 from portal.clock import utcnow
 from portal.errors import Refused
 from portal.extensions import db
-from portal.models import Account, Invitation, Role
+from portal.models import Account, ConsentRequest, Invitation, Role
 
 
 def people() -> Sequence[Account]:
@@ -39,20 +41,32 @@ def other_administrators(row: Account) -> Sequence[Account]:
     return others
 
 
-def change_role(row: Account, role: str) -> None:
-    """Give an account another role. Raises Invalid, Refused for the last administrator."""
+def change_role(row: Account, role: str, *, keep: str | None = None) -> None:
+    """Give an account another role. Raises Invalid, Refused for the last administrator.
+
+    A lower one ends what came of the higher: its other sessions (``keep``: that of who says so), the links it made when it
+    may make none any more, and its tokens of a higher role.
+    """
     wanted = accounts.role_of(role)
     if wanted.value == row.role:
         return
     if row.role == Role.ADMINISTRATOR:
         other_administrators(row)
     changes = f"role: {row.role} → {wanted.value}"
+    is_lower = wanted.rank < Role(row.role).rank
     row.role = wanted.value
+    if is_lower:
+        accounts.end_all_sessions(db.session(), row.id, utcnow(), but=keep)
+        tokens.revoke_above(row.id, wanted)
+        _withdraw_made(row)
     _record(row, changes)
 
 
 def switch(row: Account, *, active: bool) -> None:
-    """Switch an account on or off; switched off, its sessions end at once. Raises Refused for the last administrator."""
+    """Switch an account on or off. Raises Refused for the last administrator.
+
+    Switched off, its sessions and the links that it made end at once, and its tokens are refused until it is on again.
+    """
     if row.is_active == active:
         return
     if not active and row.role == Role.ADMINISTRATOR:
@@ -73,24 +87,37 @@ def reset_totp(row: Account) -> None:
 
 def withdraw(row: Invitation) -> None:
     """End an open one-time link."""
-    if accounts.withdraw_invitations(db.session(), row.email, utcnow()):
+    if links.withdraw(db.session(), row.email, utcnow()):
         audit.record(db.session(), "invitation_withdrawn", email=row.email)
 
 
 def remove(row: Account) -> None:
-    """Remove an account. Raises Refused for the last administrator."""
+    """Remove an account. Raises Refused for the last administrator.
+
+    It leaves nothing behind that opens anything: sessions, links for it and by it, tokens, consent under way.
+    """
     if row.role == Role.ADMINISTRATOR:
         other_administrators(row)
     audit.record(db.session(), "account_removed", object_type="account", object_id=row.id, email=row.email)
     _shut_out(row)
+    tokens.revoke_above(row.id, None)
+    attempts.unlock(db.session(), row)
     db.session.delete(row)
     db.session.flush()
 
 
 def _shut_out(row: Account) -> None:
-    """End the sessions and open links of somebody: a link would bring a removed account back."""
+    """End the sessions and open links of somebody: a link would bring a removed account back, or was made for that."""
     accounts.end_all_sessions(db.session(), row.id, utcnow())
-    accounts.withdraw_invitations(db.session(), row.email, utcnow())
+    links.withdraw(db.session(), row.email, utcnow())
+    db.session.execute(delete(ConsentRequest).where(ConsentRequest.account_id == row.email[:36]))
+    _withdraw_made(row)
+
+
+def _withdraw_made(row: Account) -> None:
+    """End the open links that somebody made: whoever holds them would come in on a word that does not count any more."""
+    for invitation in links.made_by(db.session(), row.id, utcnow()):
+        withdraw(invitation)
 
 
 def _record(row: Account, changes: str) -> None:

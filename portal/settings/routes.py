@@ -7,17 +7,18 @@ from importlib.metadata import PackageNotFoundError, version
 from flask import Blueprint, g, request, url_for
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response
-from wtforms import PasswordField, SelectField, StringField, TextAreaField
+from wtforms import BooleanField, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional
 
-from portal import audit, notify, web
+from portal import alert_target, audit, notify, web
 from portal.access import load, may, requires
 from portal.api import tokens
+from portal.auth import links
 from portal.auth import service as accounts
 from portal.clock import utcnow
 from portal.errors import Invalid
 from portal.evidence import retention
-from portal.extensions import db
+from portal.extensions import db, mark_write
 from portal.forms import DayField, Form, choices, text
 from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS, registered_in
 from portal.listing import parse
@@ -89,16 +90,21 @@ class TokenForm(Form):
 
     name = StringField("Name", validators=[InputRequired("Enter a name."), Length(max=100)])
     role = SelectField("Role", choices=choices(ROLES), default="read-only")
-
-
-class NotificationsForm(Form):
-    """Targets, one Apprise URL a line."""
-
-    targets = TextAreaField(
-        "Targets",
-        validators=[Length(max=8000)],
-        description="One address a line, for instance mailtos://user:password@host or jsons://host/path. They are stored encrypted and not shown again.",
+    expires_at = DayField(
+        "Expires on", description="The first day on which it does not work any more (UTC). Empty: never."
     )
+
+
+class TargetForm(Form):
+    """One more target: an Apprise URL."""
+
+    address = StringField(
+        "Address",
+        validators=[InputRequired("Enter an address."), Length(max=2000)],
+        description="For instance mailtos://user:password@host or jsons://host/path. It is stored encrypted and not shown again.",
+        render_kw={"autocomplete": "off", "spellcheck": "false"},
+    )
+    is_local = BooleanField("Inside our network: its host may have a private address")
 
 
 class RetentionForm(Form):
@@ -237,15 +243,16 @@ def _microsoft_page(form: Form, shown: credentials.Overview, cloud: str) -> Resp
 @requires(Role.ADMINISTRATOR)
 def list_people() -> Response:
     """Accounts and roles; POST makes a one-time link, shown once."""
-    form, link = InviteForm(), None
+    form, link, is_reset = InviteForm(), None, False
     if form.submitted():
         try:
-            token = accounts.invite(
+            made = links.invite(
                 db.session(),
                 email=text(form.email),
                 role=text(form.role),
                 now=utcnow(),
                 by=audit.current_actor().name,
+                by_id=g.principal.account_id,
             )
         except Invalid as error:
             db.session.rollback()
@@ -253,9 +260,9 @@ def list_people() -> Response:
         else:
             db.session.commit()
             base = runtime().settings.base_url or request.url_root.rstrip("/")
-            link = f"{base}{url_for('auth.invitation', token=token)}"
+            link, is_reset = f"{base}{url_for('auth.invitation', token=made.token)}", made.is_reset
             form = InviteForm(formdata=None)
-    return _people(form, link=link)
+    return _people(form, link=link, is_reset=is_reset)
 
 
 @bp.post("/people/microsoft")
@@ -279,7 +286,9 @@ def allow_sign_in() -> Response:
     return web.respond(redirect=url_for(".list_people"), toast="Saved.")
 
 
-def _people(form: InviteForm, *, link: str | None = None, sign_in: SignInForm | None = None) -> Response:
+def _people(
+    form: InviteForm, *, link: str | None = None, is_reset: bool = False, sign_in: SignInForm | None = None
+) -> Response:
     if sign_in is None:
         allowed = microsoft_sign_in.allowed_tenants(db.session())
         cloud = microsoft_sign_in.sign_in_cloud(db.session())
@@ -290,9 +299,10 @@ def _people(form: InviteForm, *, link: str | None = None, sign_in: SignInForm | 
         invite=form,
         sign_in=sign_in,
         people=people.people(),
-        invitations=accounts.open_invitations(db.session(), utcnow()),
+        invitations=links.open_links(db.session(), utcnow()),
         roles=ROLES,
         link=link,
+        is_reset=is_reset,
         answer=_address("microsoft_sign_in.answer"),
     )
 
@@ -306,8 +316,8 @@ def ask_to_remove(account_id: str) -> Response:
     return _ask(
         "people",
         f"Remove {row.email}?",
-        f"Goes: the account. {whose} signed out everywhere at once, and open one-time links for it stop working.",
-        "Stays: everything it did, in the audit log, and the API tokens it made. Coming back takes a new invitation.",
+        f"Goes: the account. {whose} signed out everywhere at once; one-time links for it and by it, and its API tokens, stop working.",
+        "Stays: everything it did, in the audit log. Coming back takes a new invitation.",
         button="Remove account",
         action=url_for(".change_person", account_id=row.id),
         values={"do": "remove"},
@@ -328,7 +338,7 @@ def change_person(account_id: str) -> Response:
         return question
     match request.form.get("do"):
         case "role":
-            people.change_role(row, request.form.get("role", ""))
+            people.change_role(row, request.form.get("role", ""), keep=g.principal.session_id)
             done = f"{email} is now {dict(ROLES)[row.role]}."
         case "off":
             people.switch(row, active=False)
@@ -360,12 +370,12 @@ def _ask_oneself(row: Account) -> Response | None:
     if do == "role":
         label = dict(ROLES)[accounts.role_of(role).value]
         question, button, keep = "Give up your role Administrator?", f"Become {label}", "Stay Administrator"
-        goes = f"Goes: what only administrators may do, as in these settings. You are {label} at once."
+        goes = f"Goes: what only administrators may do, one-time links you made, and your API tokens above {label}."
         stays = f"Stays: your account, and everything you did. Only another administrator can give the role back: {others}."
     else:
         question, button, keep = "Switch off your own account?", "Switch off my account", "Keep it on"
-        goes = "Goes: you are signed out everywhere at once, and open one-time links for your account stop working."
-        stays = f"Stays: everything you did, and the API tokens you made. Only another administrator can switch it on again: {others}."
+        goes = "Goes: you are signed out everywhere at once; one-time links for you and by you, and your API tokens, stop working."
+        stays = f"Stays: everything you did. Only another administrator can switch it on again: {others}."
     return _ask(
         "people",
         question,
@@ -394,14 +404,19 @@ def list_tokens() -> Response:
     form, plain = TokenForm(), None
     if form.submitted():
         try:
-            plain = tokens.create(text(form.name), text(form.role))
+            plain = tokens.create(
+                text(form.name),
+                text(form.role),
+                owner=load(Account, g.principal.account_id, "account"),
+                expires_at=form.expires_at.moment(),
+            )
         except Invalid as error:
             db.session.rollback()
             form.show(error)
         else:
             db.session.commit()
             form = TokenForm(formdata=None)  # a second press is a second token only if it was meant
-    return _page("tokens", form, tokens=tokens.tokens(), plain=plain)
+    return _page("tokens", form, tokens=tokens.tokens(), plain=plain, now=utcnow())
 
 
 @bp.route("/tokens/<token_id>/revoke", methods=["GET", "POST"])
@@ -427,28 +442,58 @@ def revoke_token(token_id: str) -> Response:
 @bp.route("/notifications", methods=["GET", "POST"])
 @requires(Role.ADMINISTRATOR)
 def notifications() -> Response:
-    """Where alerts go (O2)."""
-    form, tested = NotificationsForm(), None
-    targets = notify.targets(db.session(), runtime().box)
-    if form.submitted():
-        try:
-            if request.form.get("do") == "test":
-                notice = notify.Notice(
-                    "test", "Rollcall: a test", "Alerts about syncs that need somebody arrive here."
-                )
-                tested = notify.deliver(targets, notice)
-            else:
-                lines = text(form.targets).splitlines()
-                by = audit.current_actor().name
-                notify.save_targets(db.session(), runtime().box, lines, now=utcnow(), by=by)
-                audit.record(db.session(), "notifications_changed", changes=f"{len(lines)} targets")
-                db.session.commit()
-                told = "Saved." if text(form.targets).strip() else "No target is stored: nobody is notified."
-                return web.respond(redirect=url_for(".notifications"), toast=told)
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-    return _page("notifications", form, stored=[notify.name_of(url) for url in targets], tested=tested)
+    """Where alerts go (O2); POST adds a target, removes one, or sends a test to all."""
+    match request.form.get("do", "add") if request.method == "POST" else None:
+        case "test":
+            return _send_test()
+        case "remove":
+            return _remove_target(request.form.get("target", ""))
+        case None:
+            return _notifications_page(TargetForm())
+        case _:
+            return _add_target(TargetForm())
+
+
+def _add_target(form: TargetForm) -> Response:
+    if not form.submitted():
+        return _notifications_page(form)
+    try:
+        target = alert_target.parse(text(form.address), is_local=bool(form.is_local.data))
+        db.session.rollback()  # nothing is held while a name is looked up
+        alert_target.check_place(target)
+        session, by = db.session(), audit.current_actor().name
+        mark_write(session)
+        notify.add_target(session, runtime().box, target, now=utcnow(), by=by)
+    except Invalid as error:
+        db.session.rollback()
+        form.show(error)
+        return _notifications_page(form)
+    place = ", inside our network" if target.is_local else ""
+    audit.record(db.session(), "notifications_changed", changes=f"added: {target.name}{place}")
+    db.session.commit()
+    return web.respond(redirect=url_for(".notifications"), toast="Added. Send a test to see that it arrives.")
+
+
+def _remove_target(target_id: str) -> Response:
+    gone = notify.remove_target(
+        db.session(), runtime().box, target_id, now=utcnow(), by=audit.current_actor().name
+    )
+    if gone is not None:
+        audit.record(db.session(), "notifications_changed", changes=f"removed: {gone}")
+        db.session.commit()
+    return web.respond(redirect=url_for(".notifications"), toast="Removed.")
+
+
+def _send_test() -> Response:
+    targets = list(notify.targets(db.session(), runtime().box).values())
+    db.session.rollback()  # nothing is held while it is delivered
+    notice = notify.Notice("test", "Rollcall: a test", "Alerts about syncs that need somebody arrive here.")
+    return _notifications_page(TargetForm(formdata=None), tested=notify.deliver(targets, notice))
+
+
+def _notifications_page(form: TargetForm, tested: list[notify.Delivery] | None = None) -> Response:
+    stored = notify.targets(db.session(), runtime().box)
+    return _page("notifications", form, stored=stored, tested=tested)
 
 
 @bp.get("/audit")

@@ -9,7 +9,10 @@ from wtforms import BooleanField, IntegerField, SelectMultipleField, StringField
 from wtforms.validators import NumberRange, Optional
 
 from portal.engine.records import SECTIONS
+from portal.formatting import plural
 from portal.forms import Form
+
+ALL_AND_VALUES = "All and {} checked. Uncheck All to take only what is checked, or uncheck the rest."
 
 
 def _values() -> SelectMultipleField:
@@ -58,7 +61,8 @@ class SetupForm(Form):
         }
         for section in SECTIONS:
             data[f"{section}_all"] = body["filters"][section]["all"]
-            data[section] = list(body["filters"][section]["values"])
+            # the API may keep values behind All; shown as checked they would say that All is not meant
+            data[section] = [] if data[f"{section}_all"] else list(body["filters"][section]["values"])
         return cls(formdata=None, data=data)
 
     def body(self, saved: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,6 +80,14 @@ class SetupForm(Form):
                 "percent": hold["percent"] if self.hold_percent.data is None else self.hold_percent.data,
                 "minimum": hold["minimum"] if self.hold_minimum.data is None else self.hold_minimum.data,
             },
+        }
+
+    def contradictions(self) -> dict[str, list[str]]:
+        """Section → what to do where All and values are both checked, as happens without script: which is meant?"""
+        return {
+            section: [ALL_AND_VALUES.format(plural(len(self[section].data), "value is", "values are"))]
+            for section in SECTIONS
+            if self[f"{section}_all"].data and self[section].data
         }
 
     def query(self, section: str) -> str:

@@ -50,6 +50,7 @@ def save(organization_id: str) -> Answer:
         else {"hold": ["Whole numbers only: a percentage up to 100, and a number of people."]}
     )
     plan_id = str(form.plan_id.data or "") or None
+    problems.update(form.contradictions())
     try:
         documents.parse(body)
     except Invalid as error:
@@ -101,6 +102,7 @@ def recount(organization_id: str) -> Answer:
     return _form_page(
         _organization(organization_id),
         form,
+        problems=form.contradictions(),
         opened=opened,
         blocks={"match": "match_update", "sums": "sums", **DIALOG},
     )
@@ -140,6 +142,8 @@ def preview(organization_id: str) -> Answer:
     """Who would be created, linked, skipped and in conflict, by name and with the reason; writes nothing (U5, U12)."""
     form = SetupForm()
     db.session.rollback()
+    if problems := form.contradictions():
+        return _form_page(_organization(organization_id), form, problems=problems)
     return _preview_page(_organization(organization_id), form)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from portal.engine import cadence, figures
 from portal.engine.asset_owners import assign_assets
@@ -61,7 +61,7 @@ class SlowPass:
         lease = leases.acquire(self.sessions, tenant_id, owner, self.now, part="slow")
         if lease is None:
             return False
-        one = _Pass(self, lease)
+        one = _Pass(self, lease, self.now())
         try:
             one.work()
         except Stopped:
@@ -85,6 +85,7 @@ class _Pass:
 
     owner_pass: SlowPass
     lease: Lease
+    began: datetime
     problems: list[dict[str, str]] = field(default_factory=list)
 
     @property
@@ -103,11 +104,12 @@ class _Pass:
             self._end(error)
             return
         failed: SourceError | None = None
-        parts: tuple[tuple[str, Callable[[DirectorySource], dict[str, datetime]]], ...] = (
-            ("sign_ins", self._sign_ins),
+        parts: list[tuple[str, Callable[[DirectorySource], dict[str, datetime]]]] = [
             ("mfa", self._mfa),
             ("devices", self._devices),
-        )
+        ]
+        if self._sign_ins_due():
+            parts.insert(0, ("sign_ins", self._sign_ins))
         for part, read in parts:
             try:
                 self._done(part, read(source))
@@ -115,13 +117,20 @@ class _Pass:
                 self._missing(part, error)
             except SourceError as error:
                 failed = error
-                self.problems.append({"part": part, "state": "error", "detail": error.advice})
+                until = {} if error.retry_at is None else {"retry_at": error.retry_at.isoformat()}
+                self.problems.append({"part": part, "state": "error", "detail": error.advice, **until})
                 if isinstance(error, SourceAuthError):
                     break
         with self.lease.transaction() as session:
             figures.catch_up(session, self.tenant_id)
         self._assign_assets()
         self._end(failed)
+
+    def _sign_ins_due(self) -> bool:
+        with self.sessions() as session:
+            tenants = session.scalar(select(func.count()).select_from(MicrosoftTenant)) or 0
+            last = session.get_one(MicrosoftTenant, self.tenant_id).sign_ins_at
+        return cadence.sign_ins_due(last, tenants, self.began)
 
     # -- parts: each gives the columns that say how old its figures are ---------------------------------------------------------------------------------------------------
 
@@ -266,10 +275,11 @@ class _Pass:
         with self.lease.transaction() as session:
             tenant = session.get_one(MicrosoftTenant, self.tenant_id)
             tenant.slow_problems = self.problems
-            wait = cadence.SLOW_PASS_EVERY if failed is None else RETRY_AFTER
-            tenant.slow_due_at = now + wait
+            read_since = tenant.slow_due_at is not None and tenant.slow_due_at > self.began
             if failed is not None and failed.retry_at is not None:
                 tenant.slow_due_at = max(failed.retry_at, now + timedelta(minutes=1))
+            elif not read_since:  # else a run has read people while this went on, and wants a pass of its own
+                tenant.slow_due_at = now + (cadence.SLOW_PASS_EVERY if failed is None else RETRY_AFTER)
         log.info("action=slow_pass microsoft_tenant=%s problems=%d", self.tenant_id, len(self.problems))
 
     def _progress(self, phase: str, done: int) -> None:

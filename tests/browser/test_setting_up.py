@@ -104,6 +104,20 @@ def test_U3_U5_U12_filters_are_chosen_previewed_and_enabled_as_they_are(
     expect(page.locator("tbody tr")).to_have_count(2)
 
 
+def test_U2_all_clears_what_was_checked_and_a_value_clears_all(visit: Visit, portal: AtWork) -> None:
+    portal.staff("Clearing", "Clara Clearing")
+    organization = portal.organization("Clears")
+    page = visit()
+    page.goto(f"/organizations/{organization}/user-sync")
+    section = open_section(page, "department")
+    everything = section.get_by_role("checkbox", name=re.compile("^All"))
+    choose(page, "Clearing", script=True)
+    expect(everything).not_to_be_checked()
+    everything.check()
+    expect(section.locator("input[name=department]:checked")).to_have_count(0)
+    expect(page.locator("#department-choice")).to_contain_text("All")
+
+
 @BOTH
 def test_U12_a_plan_that_microsoft_has_overtaken_is_shown_anew(
     visit: Visit, portal: AtWork, guard: Guard, script: bool

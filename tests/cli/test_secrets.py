@@ -9,7 +9,7 @@ import sys
 import pyotp
 import pytest
 
-from portal import create_app, database, notify
+from portal import alert_target, create_app, database, notify
 from portal.api import tokens
 from portal.auth import service as auth
 from portal.clock import utcnow
@@ -36,7 +36,7 @@ def kept(tmp_path):
         credentials.store(
             session, box, client_id="1b4e28ba-2fa1-4d2b-883f-0016d3cca427", secret=CLIENT_SECRET
         )
-        notify.save_targets(session, box, [WEBHOOK], now=now, by="test")
+        notify.add_target(session, box, alert_target.parse(WEBHOOK), now=now, by="test")
         account = auth.add_account(
             session, email="ada@corp.local", role="administrator", password=PASSWORD, now=now
         )
@@ -81,7 +81,7 @@ def test_C1_rotation_seals_everything_with_the_new_key(kept, tmp_path, monkeypat
         box = SecretBox([NEW])  # without the old key
         registration = credentials.from_settings(db.session(), box)
         assert registration is not None and registration.secret == CLIENT_SECRET
-        assert notify.targets(db.session(), box) == [WEBHOOK]
+        assert [target.url for target in notify.targets(db.session(), box).values()] == [WEBHOOK]
         account = db.session.query(Account).one()
         assert box.decrypt(account.totp_secret, purpose=f"totp:{account.id}") in kept
         event = db.session.query(AuditEvent).filter_by(action="secrets_rotated").one()

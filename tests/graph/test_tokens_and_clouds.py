@@ -3,7 +3,7 @@ import pytest
 import requests
 import requests_mock as mocking
 
-from portal.errors import SourceAuthError, SourceTransient
+from portal.errors import SourceAuthError, SourceError, SourceTransient
 from portal.graph.clouds import CLOUDS, cloud
 from portal.graph.explain import CODES, aadsts, before_connecting, cause, consent_error, token_error
 from portal.graph.tokens import TokenProvider, roles_of
@@ -65,6 +65,7 @@ def test_a_login_that_fails_inside_is_tried_again_later(provider, login):
     ("answer", "asked"),
     [
         ({"status_code": 400, "json": {"error": "temporarily_unavailable", "error_codes": [90033]}}, 2),  # a fault of a moment
+        ({"status_code": 400, "json": {"error": "unauthorized_client", "error_codes": [700016]}}, 2),  # may be repaired by now
         ({"status_code": 429, "headers": {"Retry-After": "600"}, "json": {"error": "temporarily_unavailable", "error_codes": [90055]}}, 1),
         ({"status_code": 503, "headers": {"Retry-After": "600"}, "text": "<html>"}, 1),
         ({"status_code": 400, "json": {"error": "invalid_grant", "error_codes": [50196]}}, 1),  # the same request too often
@@ -73,7 +74,7 @@ def test_a_login_that_fails_inside_is_tried_again_later(provider, login):
 def test_G5_the_login_page_is_asked_again_when_it_may_be(provider, login, answer, asked):
     post = login.post(TOKEN, **answer)
     for _ in range(2):
-        with pytest.raises(SourceTransient):
+        with pytest.raises(SourceError):
             provider.token()
     assert post.call_count == asked
 

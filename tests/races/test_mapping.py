@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from portal import alerts, notify
+from portal import alert_target, alerts, notify
 from portal.clock import utcnow
 from portal.crypto import hash_token
 from portal.errors import PortalError, Refused
@@ -363,7 +363,7 @@ def test_P3_a_form_sent_twice_makes_one_organization(crowd: Crowd) -> None:
 
 def test_P10_a_setting_is_saved_by_all_at_once(crowd: Crowd) -> None:
     """Nobody has saved it before: each of the twenty would make its row."""
-    statuses = crowd.page("/settings/notifications", {"targets": "jsons://hooks.example/rollcall"})
+    statuses = crowd.page("/settings/notifications", {"address": "jsons://hooks.example/rollcall"})
     assert statuses == {303: TIMES}
 
 
@@ -374,7 +374,8 @@ def test_O2_an_alert_is_sent_once(crowd: Crowd) -> None:
     def make() -> None:
         home = customers.microsoft_tenant()
         home.state, home.problem, home.problem_since = "needs_attention", "Refused.", utcnow()
-        notify.save_targets(db.session(), runtime.box, ["json://127.0.0.1:1/"], now=utcnow(), by="Ada")
+        target = alert_target.parse("json://127.0.0.1:1/", is_local=True)
+        notify.add_target(db.session(), runtime.box, target, now=utcnow(), by="Ada")
 
     crowd.build(make)
 

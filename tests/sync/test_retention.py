@@ -16,7 +16,7 @@ def forget(world):
 def test_W7_what_a_run_changed_is_kept_and_old_skips_and_quiet_runs_go(world):
     world.directory.put(account("nomail", mail=None, userPrincipalName="n#EXT#@t"))
     run = started(world, 3)
-    quiet = world.sync()
+    quiet = world.sync(anew=True)
     assert (len(world.changes(run.id)), len(world.changes(quiet.id))) == (4, 1)
     world.now += timedelta(days=29)
     assert forget(world) == 0

@@ -1,53 +1,232 @@
-"""O2: alert targets hold secrets: no log repeats them, not even of an address that cannot be used."""
+"""O2: where alerts go is read strictly; its secrets are in no log; what is inside our network is reached only when meant."""
 
 import logging
+import socket
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 from requests_mock import ANY
 
-from portal import notify
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+
+from portal import alert_target, notify
+from portal.clock import utcnow
+from portal.crypto import SecretBox
+from portal.errors import Invalid
+from portal.models import Base, StoredSetting
 
 NOTICE = notify.Notice("test", "A title", "A body")
+FULL = "jsons://ann:hunter2secret@hooks.example/hunter2secret"
+
+
+def problem_with(url, *, is_local=False):
+    """What is said of an address; None when it is taken."""
+    try:
+        target = alert_target.parse(url, is_local=is_local)
+        return None if notify._plugin(target) else notify.INCOMPLETE
+    except Invalid as error:
+        return error.errors["address"][0]
 
 
 @pytest.mark.parametrize(
-    "url", ["slack://hunter2secret", "discord://hunter2secret", "gotify://hunter2secret", "mailtos://ann:hunter2secret@"]
-)
-def test_an_incomplete_target_is_refused_without_repeating_it(caplog, url):
-    caplog.set_level(logging.DEBUG)
-    problem = notify.problem_with(url)
-    assert problem is not None
-    assert "hunter2secret" not in problem + caplog.text
-
-
-def test_a_target_that_takes_nothing_is_logged_by_its_kind_only(caplog):
-    caplog.set_level(logging.DEBUG)
-    url = "json://ann:hunter2secret@127.0.0.1:9/hunter2secret"
-    (told,) = notify.deliver([url], NOTICE)
-    assert told == notify.Delivery("json at 127.0.0.1", "Nothing answers at its host and port: the connection was refused.")
-    assert "delivered=0 of=1" in caplog.text and "hunter2secret" not in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("answer", "words"),
+    "url",
     [
-        ({"status_code": 204}, ""),
-        ({"status_code": 401}, "It does not accept the user, password or token in the address. (HTTP 401)"),
-        ({"status_code": 404}, "It knows no such address: the webhook may have been removed. (HTTP 404)"),
-        ({"status_code": 422, "text": "error=500 hunter2secret"}, "It does not accept the message. (HTTP 422)"),
-        ({"status_code": 503}, "It has trouble of its own. (HTTP 503)"),
-        ({"exc": requests.ReadTimeout("Read timed out.")}, "It did not answer in time."),
-        ({"exc": requests.ConnectionError("url: /certificate (Caused by NameResolutionError('Failed to resolve'))")}, "Its host cannot be found."),
-        ({"exc": requests.ConnectionError("hunter2secret")}, "The connection failed."),
+        "mailtos://ann:pa55@mail.example?to=bo@x.example&from=rollcall@x.example&name=Rollcall%20alerts&smtp=smtp.mail.example&mode=starttls",
+        "mailto://ann%40x.example:p%40ss%20w%2Ford@mail.example:2525",
+        "json://ann:pa55@hooks.example:8080/some/path",
+        "jsons://hooks.example",
+        "JSONS://hooks.example",
+        "jsons://bücher.example/hook",
+        "jsons://[2001:4860:4860::8888]/hook",
+        "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#general",
+        "slack://xoxb-1234-1234-4ddbc191d40ee098cbaae6f3523ada2d/#general?footer=no",
+        "workflows://prod-1.logic.azure.com:443/643e69f83c8944/abcdefghijklm_no?api-version=2016-06-01",
+        "opsgenie://eb243592-faa2-4ba2-a551-1afdf565c889?region=eu&priority=high",
+        "discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js?thread=5",
+        "gotifys://push.example/hubs/hunter2secret?priority=high",
+        "ntfy://hunter2secret",
+        "ntfys://tk_AgQdq7mVBoFD37zQVN29RhuMzNIz2@ntfy.example/topic?auth=token&priority=high",
     ],
 )
-def test_what_a_target_answers_is_told_in_words_without_its_secrets(requests_mock, caplog, answer, words):
+def test_what_is_offered_is_taken_and_reaches_what_it_names(url):
+    assert problem_with(url) is None
+    target = alert_target.parse(url)
+    assert alert_target.parse(target.url) == target
+    assert not set(target.url) & set(" ,\t\n")
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("jsons://hooks.example form://10.0.0.1/", "no blanks"),
+        ("jsons://hooks.example\tform://10.0.0.1/", "no blanks"),
+        ("jsons://hooks.example\u00a0form://10.0.0.1/", "no blanks"),
+        ("jsons://hooks.example/a%0d%0ab", "control characters"),
+        ("mailtos://ann:x@mail.example?from=a%0ab", "control characters"),
+        ("mailtos://ann%00:x@mail.example", "control characters"),
+        ("jsons://hooks.example?method=DELETE", "parameter that is not offered"),
+        ("jsons://hooks.example?+X-Header=1", "parameter that is not offered"),
+        ("jsons://hooks.example?%2BX-Header=1", "parameter that is not offered"),
+        ("jsons://hooks.example?-q=1", "parameter that is not offered"),
+        ("jsons://hooks.example?:key=1", "parameter that is not offered"),
+        ("jsons://hooks.example?redirect=yes", "parameter that is not offered"),
+        ("jsons://hooks.example?verify=no", "parameter that is not offered"),
+        ("workflows://h.example/a/b?template=/etc/passwd", "parameter that is not offered"),
+        ("workflows://h.example/a/b?Template=/etc/passwd", "parameter that is not offered"),
+        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ?template=http://10.0.0.1/", "parameter that is not offered"),
+        ("discord://1/2?avatar_url=http://10.0.0.1/", "parameter that is not offered"),
+        ("ntfys://ntfy.example/topic?attach=http://10.0.0.1/", "parameter that is not offered"),
+        ("mailtos://ann:x@mail.example?pgpprv=/etc/passwd", "parameter that is not offered"),
+        ("gotify://h.example/t?priority=high&priority=low", "once each"),
+        ("jsons://hooks.example?x", "cannot be read"),
+        ("form://hooks.example", "not offered"),
+        ("xmls://hooks.example", "not offered"),
+        ("msteams://a/b/c", "not offered"),
+        ("file:///etc/passwd", "not offered"),
+        ("hooks.example", "not offered"),
+        ("", "not offered"),
+        ("jsons://", "not complete"),
+        ("slack://hunter2secret", "not complete"),
+        ("discord://hunter2secret", "not complete"),
+        ("gotify://hunter2secret.example", "not complete"),
+        ("jsons://h.example:99999/", "port"),
+        ("jsons://h.example:/", "port"),
+        ("jsons://h..example/", "host"),
+        ("jsons://a,b.example/", "host"),
+        ("jsons://h.example\\@10.0.0.1/", "inside your own network"),
+        ("jsons://[::zz]/", "host"),
+    ],
+)
+def test_everything_else_is_refused_without_repeating_it(caplog, url, told):
+    caplog.set_level(logging.DEBUG)
+    problem = problem_with(url)
+    assert problem is not None and told in problem
+    assert "hunter2secret" not in problem + caplog.text and "10.0.0.1" not in problem
+
+
+LOCAL = [
+    "json://127.0.0.1/x", "json://10.0.0.1/x", "json://192.168.1.5/x", "json://172.16.0.1/x", "json://169.254.169.254/latest",
+    "json://[::1]/x", "json://[fe80::1]/x", "json://[fd00::1]/x", "json://[::ffff:10.0.0.1]/x", "json://[2002:a00:1::]/x",
+    "json://[64:ff9b::a00:1]/x", "json://0.0.0.0/x", "json://100.64.0.1/x", "json://224.0.0.1/x", "json://localhost/x",
+    "json://printer/x", "json://nas.local/x", "json://hook.internal./x", "mailto://ann:x@10.0.0.1?from=a@x.example", "ntfy://10.0.0.1/topic",
+    "mailto://ann:x@mail.example?smtp=10.0.0.1", "gotify://10.0.0.1/token",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", LOCAL)
+def test_what_is_inside_our_network_is_taken_only_when_an_administrator_says_so(url):
+    assert problem_with(url) == alert_target.LOCAL_ADVICE
+    assert problem_with(url, is_local=True) is None
+
+
+def resolving(monkeypatch, *addresses):
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: found)
+
+
+def test_a_name_that_means_an_address_inside_is_refused_when_it_is_entered(monkeypatch):
+    for addresses in (("10.0.0.1",), ("8.8.8.8", "127.0.0.1")):
+        resolving(monkeypatch, *addresses)
+        with pytest.raises(Invalid):
+            alert_target.check_place(alert_target.parse("json://rebind.example/x"))
+    alert_target.check_place(alert_target.parse("json://rebind.example/x", is_local=True))
+    resolving(monkeypatch, "8.8.8.8")
+    alert_target.check_place(alert_target.parse("json://rebind.example/x"))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: (_ for _ in ()).throw(socket.gaierror))
+    alert_target.check_place(alert_target.parse("json://gone.example/x"))
+
+
+@pytest.fixture
+def listening():
+    """A port of ours, and what connected to it: nothing is accepted, so a connection shows as waiting."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        yield server
+
+
+def was_called(server):
+    try:
+        connection, _ = server.accept()
+    except BlockingIOError:
+        return False
+    connection.close()
+    return True
+
+
+@pytest.mark.parametrize("url", ["json://rebind.example:{port}/x", "mailto://ann:x@rebind.example:{port}?to=a@x.example"])
+def test_a_name_that_means_an_address_inside_by_now_is_not_connected_to(monkeypatch, listening, url):
+    """Checked where the connection is made: what the name meant when it was entered does not matter."""
+    port = listening.getsockname()[1]
+    target = alert_target.parse(url.format(port=port))
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: found)
+    (told,) = notify.deliver([target], NOTICE)
+    assert told.problem == notify.LOCAL
+    assert not was_called(listening)
+
+
+def test_others_may_connect_while_an_alert_is_sent(listening):
+    socket.create_connection(listening.getsockname()).close()
+    assert was_called(listening)
+
+
+def test_redirects_are_not_followed(requests_mock):
+    requests_mock.post("https://hooks.example/hunter2secret", status_code=302, headers={"Location": "http://169.254.169.254/"})
+    elsewhere = requests_mock.register_uri(ANY, "http://169.254.169.254/")
+    (told,) = notify.deliver([alert_target.parse(FULL)], NOTICE)
+    assert told.problem == notify.NOT_ACCEPTED and not elsewhere.called
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status_code": 401},
+        {"status_code": 422, "text": "error=500 hunter2secret"},
+        {"status_code": 503},
+        {"exc": requests.ReadTimeout("Read timed out.")},
+        {"exc": requests.ConnectionError("hunter2secret")},
+        {"exc": ValueError("hunter2secret")},
+    ],
+)
+def test_what_is_not_accepted_is_told_in_one_sentence_and_the_log_says_more(requests_mock, caplog, answer):
     caplog.set_level(logging.DEBUG)
     requests_mock.post(ANY, **answer)
-    (told,) = notify.deliver(["jsons://ann:hunter2secret@hooks.example/hunter2secret"], NOTICE)
-    assert told == notify.Delivery("jsons at hooks.example", words)
+    (told,) = notify.deliver([alert_target.parse(FULL)], NOTICE)
+    assert told == notify.Delivery("jsons at hooks.example", notify.NOT_ACCEPTED)
     assert "hunter2secret" not in str([line.getMessage() for line in caplog.records if not line.name.startswith("requests_mock")])
+    ours = [line.getMessage() for line in caplog.records if line.name == "portal.notify"]
+    assert "delivered=0 of=1" in ours[-1] and len(ours) > 1
+    assert "status_code" not in answer or str(answer["status_code"]) in ours[0]
+
+
+def test_what_is_accepted_goes_as_it_was_entered(requests_mock):
+    asked = requests_mock.post("https://hooks.example/hunter2secret", status_code=204)
+    assert notify.deliver([alert_target.parse(FULL)], NOTICE) == [notify.Delivery("jsons at hooks.example")]
+    assert asked.last_request.json()["title"] == "A title"
+    assert asked.last_request.headers["Authorization"].startswith("Basic ")
+
+
+def test_a_stored_target_that_is_no_longer_offered_stops_no_other(caplog):
+    engine, box = create_engine("sqlite://"), SecretBox(["key"])
+    Base.metadata.create_all(engine)
+    with Session(engine) as session:
+        for url in ("jsons://hooks.example/hunter2secret", "ntfy://topic"):
+            notify.add_target(session, box, alert_target.parse(url), now=utcnow(), by="")
+        row = session.get(StoredSetting, notify.KEY)
+        stored = box.decrypt(row.secret, purpose=notify.PURPOSE)
+        row.secret = box.encrypt(stored.replace("jsons:", "forms:"), purpose=notify.PURPOSE)
+        assert [target.name for target in notify.targets(session, box).values()] == ["ntfy"]
+    engine.dispose()
+    assert "NoLongerOffered" in caplog.text and "hunter2secret" not in caplog.text
+
+
+def test_nothing_answers_at_a_target_inside_our_network(caplog):
+    caplog.set_level(logging.DEBUG)
+    target = alert_target.parse("json://ann:hunter2secret@127.0.0.1:9/hunter2secret", is_local=True)
+    assert notify.deliver([target], NOTICE) == [notify.Delivery("json at 127.0.0.1", notify.NOT_ACCEPTED)]
+    assert "hunter2secret" not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -61,4 +240,6 @@ def test_what_a_target_answers_is_told_in_words_without_its_secrets(requests_moc
     ],
 )
 def test_a_target_is_named_by_its_host_only_where_that_is_no_token(url, name):
-    assert notify.name_of(url) == name
+    target = alert_target.parse(url)
+    assert target.name == name
+    assert urlsplit(target.url).scheme == target.kind

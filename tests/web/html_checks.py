@@ -18,7 +18,7 @@ def check_page(html, url=""):
     title = "".join(page.find(".//title").itertext()).strip()
     if len(heads) != 1:
         problems.append(f"{len(heads)} h1")
-    name = title.removesuffix("· Rollcall").strip()
+    name = title.split(" · ")[0]
     if heads and not squeezed("".join(heads[0].itertext())).startswith(squeezed(name)):
         problems.append(f"the title {title!r} does not start with the h1")
     ids = [element.get("id") for element in page.iter() if element.get("id") is not None]

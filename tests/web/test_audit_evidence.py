@@ -1,17 +1,21 @@
 """The audit log as evidence: exports are recorded and carry the chain, old events go without breaking it."""
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
 
-from portal import audit
+from portal import audit, create_app
 from portal.clock import utcnow
+from portal.config import Settings
 from portal.evidence import retention
 from portal.evidence.check import verify_database
 from portal.evidence.export import verify_file
 from portal.extensions import db, mark_write
-from portal.models import AuditEvent, EndUser
+from portal.listing import Listing
+from portal.models import AuditEvent, Base, EndUser
+from portal.settings import audit_log
 from tests.web import customers
 
 
@@ -57,6 +61,8 @@ def test_exports_of_people_and_assets_are_recorded_with_their_size(app, client_a
         )
         for what, rows, answer in (("end_users", 2, people), ("end_users", 2, checked), ("assets", 0, assets))
     ]
+    page = " ".join(re.sub("<[^>]+>", " ", client_as("administrator").get("/settings/audit").text).split())
+    assert f"Exported End Users Rows: 2 Size: {len(people.data)} bytes" in page
 
 
 @pytest.mark.parametrize("kind", ["csv", "json"])
@@ -154,3 +160,23 @@ def test_what_is_too_old_goes_and_the_rest_can_still_be_verified(app, client_as,
         db.session.commit()
         problem = verify_database(db.engine).problem
     assert (problem.kind, problem.number) == ("cut", 6)
+
+
+@pytest.mark.postgres
+def test_an_export_is_of_one_moment_while_events_come_and_go(postgres_url, tmp_path):
+    app = create_app(Settings(data_dir=tmp_path, secret_key="k" * 40, scheduler="off", database_url=postgres_url))
+    with app.app_context():
+        Base.metadata.create_all(db.engine)
+    record(app, *"abcde")
+    with app.app_context():
+        found = audit_log.export(Listing())
+        with app.app_context():
+            retention.set_keep_days(db.session(), 90, now=utcnow())
+            assert retention.forget_old(db.session(), utcnow() + timedelta(days=100)) == 5
+            db.session.commit()
+        path = tmp_path / "x.csv"
+        path.write_text("".join(found.csv()), encoding="utf-8", newline="")
+        db.session.remove()
+        assert (verify_file(path).problem, verify_file(path).events) == (None, 5)
+        assert verify_database(db.engine).problem is None
+        db.engine.dispose()

@@ -32,7 +32,7 @@ def test_an_unmarked_route_is_refused(app):
 
 def test_changing_routes_are_never_public_but_for_signing_in(app):
     public = {path for method, path, endpoint in routes(app) if method != "GET" and required_role(app, endpoint) == PUBLIC}
-    assert public == {"/login", "/logout", "/setup", f"/invitations/{NOWHERE}", f"/invitations/{NOWHERE}/microsoft"}
+    assert public == {"/login", "/logout", "/setup", f"/invitations/{NOWHERE}", f"/invitations/{NOWHERE}/microsoft", "/login/microsoft/code"}
 
 
 @pytest.mark.parametrize("role", [None, *Role])

@@ -11,7 +11,7 @@ from portal.clock import utcnow
 from portal.config import Settings
 from portal.errors import Refused
 from portal.extensions import db, mark_write
-from portal.models import Account, ApiToken, Base
+from portal.models import Account, ApiToken, AuditEvent, Base
 from portal.settings import people
 
 
@@ -177,29 +177,59 @@ def test_O4_the_audit_log_is_told_in_words(app, client_as):
     assert "Changes: client id, secret" in page
 
 
-def test_O2_saving_no_target_says_that_nobody_is_notified(client_as):
-    owner = client_as("administrator")
-    saved = owner.send("/settings/notifications", {"targets": "json://127.0.0.1:9/hook", "do": "save"}, follow_redirects=True)
-    assert "Stored: json at 127.0.0.1." in saved.text and "with nothing entered, it removes them" in saved.text
-    gone = owner.send("/settings/notifications", {"targets": "", "do": "save"}, follow_redirects=True)
-    assert "No target is stored: nobody is notified." in gone.text and "Stored:" not in gone.text
+TARGETS = "/settings/notifications"
 
 
-def test_O2_a_test_that_fails_says_of_which_target_and_why(client_as, requests_mock):
+def stored(page):
+    return re.findall(r'name="target" value="([^"]+)"', page.text)
+
+
+def test_O2_targets_are_added_and_removed_one_by_one(app, client_as):
     owner = client_as("administrator")
+    assert "No target is stored: nobody is notified." in owner.get(TARGETS).text
+    form = {"address": "json://ann:pa55@127.0.0.1:9/s3cret", "is_local": "y"}
+    added = owner.send(TARGETS, form, follow_redirects=True)
+    assert "json at 127.0.0.1" in added.text and "Inside our network" in lines(added) and "s3cret" not in added.text
+    owner.send(TARGETS, {"address": "ntfy://topic-of-ours"})
+    owner.send(TARGETS, form)  # pressed twice
+    both = owner.get(TARGETS)
+    assert len(stored(both)) == 2 and "Internet only" in both.text and "topic-of-ours" not in both.text
+    for _ in range(2):
+        left = owner.send(TARGETS, {"do": "remove", "target": stored(both)[0]}, follow_redirects=True)
+        assert stored(left) == stored(both)[1:]
+    with app.app_context():
+        told = [row.detail["changes"] for row in db.session.query(AuditEvent).filter_by(action="notifications_changed").order_by(AuditEvent.number)]
+    assert told == ["added: json at 127.0.0.1, inside our network", "added: ntfy", "added: json at 127.0.0.1, inside our network", "removed: json at 127.0.0.1"]
+
+
+def test_O2_a_target_inside_our_network_is_added_only_when_that_is_checked(client_as, monkeypatch):
+    owner = client_as("administrator")
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_a, **_k: [(2, 1, 6, "", ("10.0.0.1", 0))])
+    for address in ("json://ann:pa55@10.0.0.1/s3cret", "json://looks-public.example/s3cret"):
+        refused = owner.send(TARGETS, {"address": address})
+        assert refused.status_code == 422 and "Check “Inside our network” if that is meant." in refused.text
+        assert stored(owner.get(TARGETS)) == []
+    refused = owner.send(TARGETS, {"address": "json://hooks.example form://10.0.0.1"})
+    assert refused.status_code == 422 and "has no blanks" in refused.text
+    assert stored(owner.send(TARGETS, {"address": "json://looks-public.example/s3cret", "is_local": "y"}, follow_redirects=True))
+
+
+def test_O2_a_test_that_fails_says_of_which_target_and_where_to_look(client_as, requests_mock, monkeypatch):
+    owner = client_as("administrator")
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_a, **_k: [(2, 1, 6, "", ("8.8.8.8", 0))])
     requests_mock.post("http://good.example/hook", status_code=204)
     requests_mock.post("https://gone.example/s3cret", status_code=410)
-    targets = "json://good.example/hook\njsons://ann:pa55@gone.example/s3cret"
-    owner.send("/settings/notifications", {"targets": targets, "do": "save"})
-    page = owner.send("/settings/notifications", {"do": "test"}).text
+    for address in ("json://good.example/hook", "jsons://ann:pa55@gone.example/s3cret"):
+        owner.send(TARGETS, {"address": address})
+    page = owner.send(TARGETS, {"do": "test"}).text
     assert "1 of 2 targets took the test." in page
-    assert "Target 2, <bdi>jsons at gone.example</bdi>: It knows no such address" in page
+    assert "Target 2, <bdi>jsons at gone.example</bdi>: The message was not accepted. The log says more." in page
     assert "Target 1" not in page and "pa55" not in page and "s3cret" not in page
     requests_mock.post("https://gone.example/s3cret", status_code=200)
-    page = owner.send("/settings/notifications", {"do": "test"}).text
+    page = owner.send(TARGETS, {"do": "test"}).text
     assert "2 of 2 targets took the test." in page and "Target 2" not in page
 
 
 def test_P10_what_cannot_be_pressed_yet_is_not_shown_as_a_button(client_as):
     page = client_as("administrator").get("/settings/notifications").get_data(as_text=True)
-    assert "disabled" not in page and "A test can be sent once a target is saved." in page
+    assert "disabled" not in page and "Send a test" not in page

@@ -114,9 +114,7 @@ def change_row(
     }
 
 
-def settle_conflicts(
-    session: Session, organization_id: str, living: Iterable[str], now: datetime
-) -> None:
+def settle_conflicts(session: Session, organization_id: str, living: Iterable[str], now: datetime) -> None:
     """At the end of a run: open conflicts that it no longer finds went away by themselves; the others name whom they are about.
 
     Who won an address may have become an End User by this very run (M6, M7).

@@ -62,7 +62,7 @@ def _finish(context: RefreshContext, asked_at: datetime | None) -> None:
         if tenant.read_requested_at == asked_at:
             tenant.read_requested_at = None
         tenant.throttled_until = None
-        tenant.slow_due_at = tenant.slow_due_at or now
+        tenant.slow_due_at = cadence.slow_pass_after_read(now, tenant.slow_problems)
 
 
 def verified_domains(organization: RawObject) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import pyotp
 import pytest
 import time_machine
 
-from portal.auth import forms, passwords, service
+from portal.auth import attempts, authenticator, forms, passwords, service
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
 from portal.models import Account, AuditEvent, Role
@@ -53,7 +53,7 @@ def with_authenticator(app, account_id, now):
         mark_write(db.session())
         account = db.session.get_one(Account, account_id)
         code = pyotp.TOTP(secret).at(now)
-        service.enable_totp(db.session(), account, secret, code, now=now, box=runtime().box)
+        authenticator.enable(db.session(), account, secret, code, now=now, box=runtime().box)
         db.session.commit()
     return pyotp.TOTP(secret), code
 
@@ -296,13 +296,13 @@ def test_the_present_password_cannot_be_guessed_without_end_in_an_open_browser(a
         return client.post(path, data=form)
 
     with time_machine.travel(moment, tick=False):
-        for _ in range(service.LOCK_AFTER):
+        for _ in range(attempts.LOCK_AFTER):
             answer = guess("a wrong guess")
             assert answer.status_code == 422 and "not your present password" in answer.text
         answer = guess(PASSWORD)
         assert answer.status_code == 422 and "Too many attempts" in answer.text, "the right one does not help now"
     assert {event.detail["reason"] for event in events(app, "sign_in_failed")} == {"present password, known browser"}
     with app.app_context():
-        assert db.session.get_one(Account, ann).locked_until is None, "strangers are counted apart"
-    with time_machine.travel(moment + service.LOCK_FOR + timedelta(seconds=1), tick=False):
+        assert attempts.locked_until(db.session(), attempts.of_address(ANN), moment) is None, "strangers are counted apart"
+    with time_machine.travel(moment + attempts.LOCK_FOR + timedelta(seconds=1), tick=False):
         assert guess(PASSWORD).status_code == 303

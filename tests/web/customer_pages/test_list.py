@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
-from portal.models import EndUser, Organization, SubscribedSku, SyncRun, UserSync
+from portal.models import EndUser, MicrosoftTenant, Organization, SubscribedSku, SyncRun, UserSync
 from tests.web import customers
 
 PREMIUM = "cbdc14ab-d96c-4c30-b9f4-6ada7cdc1d46"
@@ -142,3 +142,22 @@ def test_P6_P13_somebody_missing_is_found_in_microsoft_with_the_reason(app, clie
     assert "Why Mia Missing?" in text and "A run now would:" in text
     assert "Not read: All is checked" in text and "(none)" not in text.partition("Group")[2]
     assert "no user with the UPN" in client.get(f"{here}/why?user=nobody").get_data(as_text=True)
+
+
+def test_P5_hiding_who_is_disabled_in_microsoft_hides_nobody_else(app, client_as, ids):
+    """Who was entered by hand was never enabled in Microsoft, and is no less a person for that."""
+    with app.app_context():
+        mark_write(db.session())
+        organization = db.session.get_one(Organization, ids["organization"])
+        customers.end_user(organization, "Entered By Hand")
+        microsoft_tenant_id = organization.tenant.microsoft_tenant_id
+        home = db.session.get_one(MicrosoftTenant, microsoft_tenant_id)
+        gone = customers.directory_user(home, "Left Last Week", "left@harborview.example")
+        customers.end_user(organization, "Left Last Week", gone.email, linked_to=gone).link.status = "disabled"
+        db.session.commit()
+    browser = client_as("read-only")
+    page = browser.get(f"/organizations/{ids['organization']}/end-users").text
+    address = re.search(r'href="([^"]*)">Hide Disabled in Microsoft', page)[1].replace("&amp;", "&")
+    shown = browser.get(f"/organizations/{ids['organization']}/end-users{address}").text
+    assert "Entered By Hand" in shown and "Ada Lovelace" in shown and "Left Last Week" not in shown
+    assert "Status: Without: Disabled in Microsoft" in shown

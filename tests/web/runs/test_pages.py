@@ -203,6 +203,14 @@ def test_P8_filters_search_and_the_csv_show_the_same(client_as, customer):
     assert any(line.startswith("'=Held(Two)") for line in lines)
 
 
+def test_O4_an_export_of_a_runs_changes_is_recorded(app, client_as, customer):
+    answer = client_as(Role.READ_ONLY).get(f"/sync-runs/{customer['run']}/changes.csv?state=held")
+    with app.app_context():
+        event = db.session.query(AuditEvent).filter_by(action="exported").one()
+        assert (event.object_type, event.object_id) == ("sync_run", customer["run"])
+        assert event.detail == {"what": "sync_run_changes", "rows": 2, "bytes": len(answer.data)}
+
+
 def test_P8_a_run_that_ends_while_it_is_watched_says_so_in_the_head_too(client_as, customer):
     text = client_as(Role.READ_ONLY).htmx(f"/sync-runs/{customer['run']}", "run_live").text
     assert 'hx-trigger="load" hx-target="#people"' in text

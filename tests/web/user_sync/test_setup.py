@@ -8,7 +8,7 @@ import pytest
 from portal.clock import utcnow
 from portal.engine.options import options
 from portal.exceptions import service as exceptions
-from portal.extensions import db
+from portal.extensions import db, mark_write
 from portal.models import DirectoryGroup, MicrosoftTenant, Organization, Role, SyncRun, UserSync
 from portal.user_sync import service
 from tests.web import customers
@@ -361,3 +361,28 @@ def test_S6_a_group_that_hides_its_members_says_so_once_a_read_went_by_it(client
     text = line()
     assert "are being read" not in text and "every 3s" not in text
     assert "Board</bdi>” hides its members" in text and "Member.Read.Hidden" in text
+
+
+@pytest.mark.parametrize("door", ["", "/preview", "/recount"])
+def test_U2_all_together_with_values_is_refused_where_it_was_entered(client_as, app, customer, door):
+    """Without script nothing unchecks All; it took everybody where two departments were meant."""
+    form = everything(department=["Fundraising", "Legal"], tenant_confirmed="1")
+    answer = client_as().send(url(customer, door), form)
+    assert answer.status_code == 422
+    assert "All and 2 values are checked. Uncheck All to take only what is checked, or uncheck the rest." in answer.text
+    assert answer.text.count("rc-section-bad") == 1
+    with app.app_context():
+        assert db.session.scalar(db.select(UserSync)) is None
+
+
+def test_U2_values_that_the_api_keeps_behind_all_are_not_shown_as_checked(client_as, app, customer):
+    """"All" is what counts then (interfaces.md): saving the form as it is has to work."""
+    browser = client_as()
+    browser.send(url(customer), everything(tenant_confirmed="1"))
+    with app.app_context():
+        mark_write(db.session())
+        row = db.session.scalar(db.select(UserSync))
+        row.filters = {**row.filters, "department": {"all": True, "values": ["Fundraising"]}}
+        db.session.commit()
+    page = browser.get(url(customer)).text
+    assert 'name="department" value="Fundraising" checked' not in page
