@@ -16,7 +16,7 @@ from tests.architecture.source import (
 PURE = tuple(
     f"portal.engine.{name}"
     for name in (
-        "records normalize scope match changes devices decide guards plan cadence explain licenses".split()
+        "records normalize scope devices plan cadence explain licenses".split()
     )
 )
 OUTER = (

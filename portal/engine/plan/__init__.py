@@ -38,14 +38,16 @@ def plan(
     rule: HoldRule = HoldRule(),
     dismissed: frozenset[str] = frozenset(),
     always: Collection[str] = (),
+    staying: Collection[str] = frozenset(),
 ) -> Plan:
     """Return who goes with whom, who is marked and who waits, for one Organization.
 
     dismissed: hold keys settled with "dismiss" (G1). always: object ids that get an Assignment also when there is nothing to
-    do or tell about them ("Why?"). Everything else that matters is in ``snapshot``.
+    do or tell about them ("Why?"). staying: object ids of linked people who keep their address whatever Microsoft has: those whom
+    the caller will not write, when it writes a part of the plan only. Everything else that matters is in ``snapshot``.
     """
     known = classify(snapshot, always)
-    assigned, silent = assign(snapshot, known, always=always)
+    assigned, silent = assign(snapshot, known, always=always, staying=staying)
     everybody = (*known.decided, *assigned)
     verdict = guard(everybody, linked=known.linked, is_initial=is_initial, rule=rule, dismissed=dismissed)
     if HoldKind.DISABLE in verdict.kinds and not verdict.held.isdisjoint(
@@ -53,7 +55,7 @@ def plan(
     ):
         # Who is held keeps the address, so who was to get that one clashes now.
         held = {a.object_id: a for a in everybody if a.object_id in verdict.held}
-        assigned, silent = assign(snapshot, known, always=always, staying=held.keys())
+        assigned, silent = assign(snapshot, known, always=always, staying={*staying, *held})
         everybody = (*known.decided, *(held.get(a.object_id, a) for a in assigned))
     return Plan(
         assignments=tuple(

@@ -42,8 +42,7 @@ def settle(
         keeper = staying.pop()
         for key in held_by.get(keeper, ()):
             for owner in wanting[key]:
-                if owner != keeper:
-                    if owner not in clashes:
-                        staying.append(owner)
-                    clashes[owner] = keeper
+                if owner not in clashes:
+                    staying.append(owner)
+                clashes[owner] = keeper
     return clashes

@@ -123,10 +123,11 @@ def assign(
     unchanged = 0
     for candidate in linked:
         object_id = candidate.person.object_id
-        keeper = None
-        if object_id not in staying:
+        if object_id in staying:
+            assignment = replace(_linked(candidate, None, snapshot), keeps_email=True)
+        else:
             keeper = contest.kept_off.get(object_id) or _keeper(candidate, moves)
-        assignment = _linked(candidate, keeper, snapshot)
+            assignment = _linked(candidate, keeper, snapshot)
         if "email" in candidate.row.pins and not says_something(assignment) and object_id not in always:
             unchanged += 1  # W6: all that Microsoft has otherwise is pinned
         else:
@@ -139,8 +140,6 @@ def assign(
             found.append(_link(match, snapshot))
         elif isinstance(match, Rival):
             found.append(_conflict(person, match, facts))
-        elif reason := _refusal(person, snapshot.filters):
-            found.append(_skip(person, reason))
         else:
             found.append(_creation(person))
     found.extend(_absent(snapshot, known, spoken_for, always))

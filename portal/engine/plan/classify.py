@@ -141,7 +141,7 @@ class _Sorting:
 
     def go_through(self, people: Iterable[PersonKeys]) -> None:
         """Meet everybody. Who is linked and has nothing new is the usual case, and costs least."""
-        rows, free, primaries, sort = self.rows, self.free, self.primaries, self._sort
+        rows, sort = self.rows, self._sort
         accepts = None if self.scope.accepts_all else self.scope.accepts
         special = self.always | self.never.object_ids | self.contested.keys()
         same_persons = self.never.immutable_ids
@@ -165,8 +165,6 @@ class _Sorting:
             ):
                 unchanged += 1
                 del rows[object_id]
-                if email_key in free:
-                    primaries.add(email_key)
             else:
                 sort(person, row)
         self.unchanged += unchanged

@@ -21,12 +21,11 @@ _COUNTED = {
 class Tally:
     """Adds up what becomes of everybody. Begins with those whom a plan only counts."""
 
-    def __init__(self, plan: Plan | None = None) -> None:
+    def __init__(self, plan: Plan) -> None:
         self._numbers = dict.fromkeys((f.name for f in fields(Counts)), 0)
-        if plan is not None:
-            self._numbers["read"] = plan.unchanged + plan.out_of_scope
-            self._numbers["in_scope"] = self._numbers["unchanged"] = plan.unchanged
-            self._numbers["out_of_scope"] = plan.out_of_scope
+        self._numbers["read"] = plan.unchanged + plan.out_of_scope
+        self._numbers["in_scope"] = self._numbers["unchanged"] = plan.unchanged
+        self._numbers["out_of_scope"] = plan.out_of_scope
 
     def add(self, decision: Decision, *, is_held: bool = False) -> None:
         """Count one decision. Objects that are absent from Microsoft stand outside the sums: only new marks are counted."""

@@ -31,7 +31,9 @@ def remote(object_id, email="", **values):
 
 
 def hashed(user):
-    """The user with the hash of all that could be written of it, as the mirror keeps it."""
+    """The user with the hash of all that could be written of it, as the mirror keeps it; one that has it stays as it is."""
+    if user.content_hash:
+        return user
     parts = [repr(getattr(user, f.name)) for f in fields(user) if f.name not in _UNHASHED]
     return replace(user, content_hash=hashlib.sha256("\n".join(parts).encode()).hexdigest()[:40])
 
@@ -119,12 +121,12 @@ def snapshot(users=(), people=(), **values):
 NO_HOLDS = HoldRule(percent=100, minimum=10**9, create_minimum=10**9)
 
 
-def planned(users=(), people=(), *, rule=NO_HOLDS, is_initial=False, dismissed=frozenset(), always=None, **values):
+def planned(users=(), people=(), *, rule=NO_HOLDS, is_initial=False, dismissed=frozenset(), always=None, staying=(), **values):
     """The plan, everybody told of."""
     everybody = {u.object_id for u in users} | {p.link.object_id for p in people if p.link is not None}
     shot = snapshot(users, people, **values)
     told = everybody if always is None else always
-    return plan(shot, is_initial=is_initial, rule=rule, dismissed=dismissed, always=told)
+    return plan(shot, is_initial=is_initial, rule=rule, dismissed=dismissed, always=told, staying=staying)
 
 
 def decided(found, users, people):

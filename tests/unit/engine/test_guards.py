@@ -133,6 +133,15 @@ def test_G1_a_dismissed_mark_leaves_the_details_to_go_on():
     assert (found.held, counts.updated, counts.unchanged) == (frozenset(), 1, 29) and adds_up(counts)
 
 
+def test_G1_a_dismissed_mark_of_somebody_whose_address_clashes_leaves_the_conflict():
+    users, people = team(1, off=[0])
+    users[0] = replace(users[0], email="taken@x.example")
+    people.append(person("9", "taken@x.example"))
+    keys = frozenset(hold_key(a) for a in planned(users, people).assignments)
+    found = decided(planned(users, people, dismissed=keys), users, people)["u00"]
+    assert (found.action, found.reason, marks(found)) == (Action.CONFLICT, Reason.EMAIL_CLASH, None)
+
+
 def test_G1_a_dismissed_mark_of_somebody_who_leaves_the_filters_or_is_gone_is_no_more_than_that():
     users, people = team(2, off=[0])
     users[1] = replace(users[1], presence=GONE)
@@ -173,6 +182,18 @@ def test_G1_W4_who_waits_too_clashes_with_nobody():
     assert found.held == {HoldKind.DISABLE, HoldKind.CREATE}
     assert all(a.is_held for a in found.assignments if a.kind is Kind.CREATE)
     assert counted(found, users, people).held == 60
+
+
+def test_G1_W4_a_part_of_a_plan_is_one_in_which_the_others_stay():
+    """Of three who pass addresses on the first alone is to be written: the second's address is not free."""
+    users, people = team(4)
+    users[:3] = [replace(users[n], email=f"u{n + 1:02}@x.example" if n < 2 else "free@x.example") for n in range(3)]
+    users.append(remote("new", "u02@x.example"))
+    found = decided(planned(users, people, staying={"u02"}), users, people)
+    assert [found[i].reason for i in ("u00", "u01", "new")] == [Reason.EMAIL_CLASH, Reason.EMAIL_CLASH, Reason.DUPLICATE_REMOTE_EMAIL]
+    assert d1(found["u02"]) == {}
+    found = decided(planned(users, people, staying={"u00"}), users, people)
+    assert d1(found["u01"]) == {"email": "u02@x.example"}
 
 
 def test_G8_people_who_are_gone_stand_outside_the_sums():

@@ -15,7 +15,7 @@ from portal.engine.records import (
     SectionFilter,
 )
 from portal.text import email_key
-from tests.unit.engine.builders import linked, person, remote, same
+from tests.unit.engine.builders import hashed, linked, person, remote, same
 
 _PRESENCES = [Presence.PRESENT] * 8 + [Presence.GONE, Presence.SOFT_DELETED]
 _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -76,6 +76,7 @@ def _world(random, ids, pool, chance, *, rings=False):
                 is_agent=rarely(random.random() < 0.2, False),
             )
         )
+    users = [hashed(user) for user in users]
     people = _people(random, users, pool, chance, rings=rings)
     return World(
         users,

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from tests.unit.engine.oracle.changes import field_changes, wanted
@@ -79,7 +80,7 @@ class _Claim:
     other_object_id: str | None = None
     keeps_address: bool = False  # linked by a person's choice while somebody else has the address (M7)
 
-    @property
+    @cached_property
     def key(self) -> str:
         return email_key(self.user.email)
 
@@ -104,7 +105,8 @@ class _Work:
             (u for u in self.users.values() if u.presence is Presence.PRESENT), key=lambda u: u.object_id
         )
         self.end_users = {row.id: row for row in shot.end_users}
-        self.by_email = {row.email_key: row for row in shot.end_users if row.email_key}
+        self.keys = {row.id: row.email_key for row in shot.end_users}
+        self.by_email = {self.keys[row.id]: row for row in shot.end_users if self.keys[row.id]}
         self.by_link = {
             row.link.object_id: row
             for row in shot.end_users
@@ -355,9 +357,9 @@ class _Work:
                 if c.end_user is not None and c.user.object_id not in keeps
             }
             stays = {
-                row.email_key: row
+                self.keys[row.id]: row
                 for row in self.end_users.values()
-                if row.email_key and row.id not in movers
+                if self.keys[row.id] and row.id not in movers
             }
             clashing = {
                 claim.user.object_id: row
