@@ -64,7 +64,7 @@ def wanted(person: RemoteUser) -> dict[str, str]:
 
 
 def field_changes(
-    person: RemoteUser, end_user: EndUserState, *, keeps_email: bool = False
+    person: RemoteUser, end_user: EndUserState, *, keeps_email: bool
 ) -> tuple[FieldChange, ...]:
     """Return the D1 fields of ``end_user`` that follow Microsoft and differ (W1, W3, W6).
 

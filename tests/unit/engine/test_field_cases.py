@@ -378,6 +378,39 @@ def test_G8_who_is_only_counted_can_be_asked_about():
     }
 
 
+@pytest.mark.parametrize(
+    ("now", "link"),
+    [
+        ({"account_enabled": False}, {}),
+        ({}, {"is_disabled": True}),
+        ({}, {"is_in_scope": False}),
+        ({"city": "Delft"}, {}),
+        ({"email": "b@x.example"}, {}),
+        ({"presence": GONE}, {}),
+        ({"department": "Elsewhere"}, {}),
+        ({"problem": "broken"}, {}),
+        ({"is_agent": True}, {}),
+        ({"object_id": "never"}, {}),
+        ({"immutable_id": "never"}, {}),
+    ],
+)
+def test_G8_who_has_anything_new_is_not_only_counted(now, link):
+    user = replace(remote("a", "a@x.example"), **{n: v for n, v in now.items() if n.endswith("_id")})
+    never = NeverSync(frozenset({"never"}), frozenset({"never"}))
+    (told,) = planned([replace(user, **now)], [same(user, "1", **link)], always=(), filters=only(department=[""]), never_sync=never).assignments
+    assert (told.object_id, told.end_user_id) == (user.object_id, "1")
+
+
+def test_L1_who_is_gone_is_told_by_the_name_known_here():
+    user = remote("a", "a@x.example", user_principal_name="a@x.example", display_name="Ann")
+    people = [person("1", "here@x.example", display_name="Ann of ours", link=linked("a"))]
+    for known in ([], [replace(user, presence=GONE)]):
+        found = decisions(known, people)["a"]
+        assert (found.display_name, found.email) == ("Ann of ours", "here@x.example")
+    there = decisions([replace(user, department="Else")], people, filters=only(department=["IT"]))["a"]
+    assert (there.display_name, there.email) == ("Ann", "a@x.example")
+
+
 def test_G8_held_people_are_counted_as_such():
     users = [remote("a", "a@x.example"), remote("b", "b@x.example")]
     found = planned(users, rule=HoldRule(0, 1, 2))
