@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from portal.engine.plan import applied_key, conflict_key, count, decide
+from portal.engine.plan import Fingerprint, applied_key, conflict_key, count, decide
 from portal.engine.plan.scope import KeyScope
 from portal.engine.records import (
     D1_FIELDS,
@@ -439,3 +439,21 @@ def test_a_decision_needs_the_records_that_it_is_about():
     assert decide(skip, None, None).note == ""
 
 
+
+
+def test_W4_M7_the_other_microsoft_user_of_a_clash_is_named_where_it_has_the_address_in_question():
+    owner, user = remote("a", "x@x.example"), remote("b", "x@x.example")
+    mine = same(remote("b", "b@x.example"), "2")
+    for pins, other in (((), "a"), (("email",), None)):
+        found = decisions([owner, user], [same(owner, "1", pinned=pins), mine])["b"]
+        assert (found.reason, found.other_end_user_id, found.other_object_id) == (Reason.EMAIL_CLASH, "1", other)
+
+
+def test_U12_a_link_to_another_end_user_is_another_plan():
+    def approved(end_user_id):
+        digest = Fingerprint()
+        for decision in decisions([remote("a", "a@x.example")], [person(end_user_id, "a@x.example")]).values():
+            digest.add(decision)
+        return digest.hexdigest()
+
+    assert approved("1") == approved("1") != approved("2")
