@@ -898,7 +898,7 @@ def test_U12_an_approved_plan_that_something_crosses_stops_and_one_that_was_inte
         world.work()
     assert (world.count(), world.run(run_id).status) == (5, "running")
     world.stop = False
-    world.watch(lambda label: world.edit("u11@x.example", department="By hand") if label == "Applying 4" else None)
+    world.watch(lambda _label: world.edit("u11@x.example", department="By hand") if world.count() == 9 and world.people()["u11@x.example"][1] != "By hand" else None)
     world.work()
     world.unwatch()
     run = world.run(run_id)
