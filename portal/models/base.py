@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import uuid
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,8 @@ from sqlalchemy import JSON, DateTime, MetaData, String
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
+
+from portal import clock
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -49,8 +52,15 @@ class Base(DeclarativeBase):
 
 
 def new_id() -> str:
-    """A new opaque id: a UUID as text (interfaces.md, "Conventions")."""
-    return str(uuid.uuid4())
+    """A new opaque id: a UUID as text (interfaces.md, "Conventions").
+
+    It begins with the time (RFC 9562, version 7): every index of a table ends with the id, and rows that are written together
+    then stand together in each, which makes writing many of them several times as fast.
+    """
+    milliseconds = int(clock.utcnow().timestamp() * 1000)
+    value = (milliseconds << 80) | secrets.randbits(80)
+    value = value & ~(0xF << 76) | (7 << 76)
+    return str(uuid.UUID(int=value & ~(0x3 << 62) | (0x2 << 62)))
 
 
 Id = String(36)
