@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from urllib.parse import parse_qsl
 
 from flask import Blueprint, request, url_for
@@ -77,6 +76,7 @@ def export(organization_id: str) -> Response:
     organization = load(Organization, organization_id, "Organization")
     return csv_http.download(
         service.export(organization, _asked()),
+        organization.name,
         "end-users",
         what="end_users",
         object_type="organization",
@@ -93,6 +93,7 @@ def export_checked(organization_id: str) -> Response:
     if request.form.get("all_filtered"):
         return csv_http.download(
             service.export(organization, asked),
+            organization.name,
             "end-users",
             what="end_users",
             object_type="organization",
@@ -103,28 +104,11 @@ def export_checked(organization_id: str) -> Response:
         raise Invalid({"id": [f"At most {MAX_PER_PAGE}; “Select all” exports more."]})
     return csv_http.download(
         service.export(organization, asked, ids),
+        organization.name,
         "end-users",
         what="end_users",
         object_type="organization",
         object_id=organization.id,
-    )
-
-
-@bp.route("/organizations/<organization_id>/end-users/import", methods=["GET", "POST"])
-@requires(Role.TECHNICIAN)
-def import_csv(organization_id: str) -> Response:
-    """Upload a CSV; what was taken and which lines were not is listed."""
-    organization = load(Organization, organization_id, "Organization")
-    form = csv_http.ImportForm()
-    result = csv_http.take(form, partial(service.import_csv, organization))
-    organization = load(Organization, organization_id, "Organization")
-    return web.render(
-        "end_users/import.html",
-        status=422 if form.errors else 200,
-        organization=organization,
-        form=form,
-        result=result,
-        columns=service.EDITABLE,
     )
 
 

@@ -3,6 +3,7 @@
 from portal.models.audit import AuditChain, AuditEvent
 from portal.models.base import Base, new_id
 from portal.models.customers import Asset, AssetMac, EndUser, Link, Organization, Tenant
+from portal.models.imports import UNDER_WAY, Import, ImportPart, ImportRow
 from portal.models.listed import TRIGGERS
 from portal.models.microsoft import (
     DeltaCursor,
@@ -21,6 +22,7 @@ from portal.models.user_sync import ACTIVE, AssetReport, Change, Conflict, SyncE
 __all__ = [
     "ACTIVE",
     "TRIGGERS",
+    "UNDER_WAY",
     "Account",
     "AccountSession",
     "ApiToken",
@@ -38,6 +40,9 @@ __all__ = [
     "DirectoryUser",
     "EndUser",
     "GroupMembership",
+    "Import",
+    "ImportPart",
+    "ImportRow",
     "Invitation",
     "Link",
     "ManagedDevice",

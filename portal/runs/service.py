@@ -566,7 +566,8 @@ def _csv_rows(found: Listing) -> Iterator[tuple[object, ...]]:
     for row in found.items:
         head = (row.display_name, row.decision, row.state, sentence_of(row))
         for entry in row.fields or [{"field": "", "old": "", "new": ""}]:
-            values = (entry["field"], entry["old"], entry["new"])
+            of = csvio.Phone if entry["field"] in csvio.PHONE_COLUMNS else str
+            values = (entry["field"], of(entry["old"]), of(entry["new"]))
             yield (*head, *values, row.object_id, f"{row.at:%Y-%m-%dT%H:%M:%SZ}")
 
 
