@@ -473,6 +473,7 @@ def upgrade():
     sa.Column('graph_requests', sa.Integer(), nullable=False),
     sa.Column('throttled_seconds', sa.Double(), nullable=False),
     sa.Column('plan_fingerprint', sa.String(length=64), nullable=True),
+    sa.Column('only_object_id', sa.String(length=64), nullable=True),
     sa.Column('started_by', sa.String(length=320), nullable=False),
     sa.Column('created_at', sa.DateTime(), nullable=False),
     sa.Column('started_at', sa.DateTime(), nullable=True),

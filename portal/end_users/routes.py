@@ -293,12 +293,15 @@ def unlink(end_user_id: str) -> Response:
 @bp.post("/end-users/<end_user_id>/sync")
 @requires(Role.TECHNICIAN)
 def sync_person(end_user_id: str) -> Response:
-    """Sync this user now: a run of the Organization, which reads only what changed (T5)."""
+    """Sync this user now: a run for this person alone, or the run of all that goes on and takes them along (T5)."""
     row = load(EndUser, end_user_id, "End User")
-    run = user_sync.request_run(load(Organization, row.organization_id, "Organization"))
+    run = user_sync.request_person(load(Organization, row.organization_id, "Organization"), row)
     db.session.commit()
     runtime().wake()
-    return web.respond(redirect=url_for("runs.detail", run_id=run.id), toast="The sync is on its way.")
+    told = f"The sync of {row.display_name} is on its way."
+    if run.only_object_id is None:
+        told = f"A sync of everybody is under way and takes {row.display_name} along."
+    return web.respond(redirect=url_for("runs.detail", run_id=run.id), toast=told)
 
 
 @bp.post("/end-users/<end_user_id>/never-sync")

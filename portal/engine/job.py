@@ -18,6 +18,7 @@ from portal.engine.asset_owners import assign_assets
 from portal.engine.claims import write_session
 from portal.engine.decide import GROUP_GONE, fingerprint, plan
 from portal.engine.guards import count, guard
+from portal.engine.one_person import of_one
 from portal.engine.records import (
     Action,
     Decision,
@@ -53,6 +54,7 @@ class Job:
     generation: int
     lane: str
     fingerprint: str | None
+    only_object_id: str | None = None
     warnings: list[str] = field(default_factory=list)
     applied: dict[str, Decision] = field(default_factory=dict)
 
@@ -77,6 +79,10 @@ class Job:
                 rule=sync.rule,
                 dismissed=sync.dismissed,
             )
+            if self.only_object_id is not None:
+                one = of_one(guarded, self.only_object_id, loaded.snapshot.end_users)
+                guarded = one.plan
+                self.warnings = [one.told] if one.told else []
             try:
                 if self.lane == "delayed":
                     self._stage_and_publish(guarded, loaded, target)
@@ -84,6 +90,9 @@ class Job:
                     self._apply(guarded, loaded, target)
             except Stale:
                 continue
+            if self.only_object_id is not None:
+                self._end_one(guarded)
+                return
             self._assign_assets(target)
             self._end(guarded, target, is_complete=loaded.snapshot.is_complete)
             return
@@ -187,6 +196,19 @@ class Job:
             session.commit()
         return good
 
+    def _end_one(self, guarded: GuardedPlan) -> None:
+        """The end of a run for one person: holds, conflicts and the state of the sync are for the runs of all."""
+        with write_session(self.turn.sessions) as session:
+            self._still_ours(session, until_commit=True)
+            run = session.get_one(SyncRun, self.run_id)
+            run.counts, run.warnings = asdict(guarded.counts), self.warnings
+            run.done = run.total = guarded.counts.read
+            run.status, run.phase, run.finished_at = "succeeded", "Done", self.turn.now()
+            self.turn.finished(session, run)
+            self.turn.on_commit("end")
+            session.commit()
+        log.info("action=run_finished run=%s status=succeeded only=1", self.run_id)
+
     def _end(self, guarded: GuardedPlan, target: Target, *, is_complete: bool) -> None:
         """Hold what G1 holds, settle conflicts that went away, count, and say how it ended: one transaction."""
         now = self.turn.now()
@@ -278,7 +300,7 @@ class Job:
             run.status, run.error, run.error_code, run.finished_at = status, error, code[:64], now
             run.warnings = self.warnings
             session.execute(delete(Change).where(Change.run_id == self.run_id, Change.state == "staged"))
-            if status in {"failed", "partial"}:
+            if status in {"failed", "partial"} and self.only_object_id is None:
                 failures.count(session, self.organization_id, error, now)
             self.turn.finished(session, run)
             session.commit()

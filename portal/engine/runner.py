@@ -231,7 +231,15 @@ class _Work:
             run = session.get(SyncRun, run_id)
             if run is None or run.status not in ACTIVE:
                 return
-            job = Job(self.turn, run.id, run.organization_id, run.generation, run.lane, run.plan_fingerprint)
+            job = Job(
+                self.turn,
+                run.id,
+                run.organization_id,
+                run.generation,
+                run.lane,
+                run.plan_fingerprint,
+                run.only_object_id,
+            )
         try:
             if failure is not None:
                 job.fail(failure)

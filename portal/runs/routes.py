@@ -87,6 +87,7 @@ def detail(run_id: str) -> Answer:
         undone=service.undone(run) if run.kind == "undo" else None,
         total=sum(kinds.values()),
         hold=service.hold_facts(run),
+        only=service.only_person(run),
     )
 
 

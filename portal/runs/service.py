@@ -135,6 +135,18 @@ def kinds(run: SyncRun) -> dict[tuple[str, str], int]:
     return {(decision, state): number for decision, state, number in rows}
 
 
+def only_person(run: SyncRun) -> DirectoryUser | None:
+    """The Microsoft user that a run for one person is for; None for a run of all, or when they are gone."""
+    if run.only_object_id is None:
+        return None
+    return db.session.scalar(
+        select(DirectoryUser).where(
+            DirectoryUser.microsoft_tenant_id == run.microsoft_tenant_id,
+            DirectoryUser.object_id == run.only_object_id,
+        )
+    )
+
+
 def undone(run: SyncRun) -> dict[str, int]:
     """What an undo did (R5): how many End Users it deleted, and how many it put back."""
     is_deleted = Change.note == undo.DELETED
