@@ -171,7 +171,7 @@ def _is_blank(cell: str) -> bool:
 def _misfit(cells: Sequence[str], header: _Header) -> str:
     """Why a row cannot be matched with the header: a cell too few or too many may mean that all are one place off."""
     if len(cells) < len(header.names):
-        return f"It has {len(cells)} cells and the first line {len(header.names)}. Nothing of it was taken."
+        return f"It has too few cells: {len(cells)} of {len(header.names)}. Nothing of it was taken."
     if len(cells) > len(header.names) and (
         len(cells) > header.width or any(cell.strip() for cell in cells[len(header.names) :])
     ):
