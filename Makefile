@@ -43,9 +43,10 @@ lint: ready ## Lint only
 browser: ready
 	@$(BIN)/python tools/browser.py
 
-bench: browser ## Measure syncs of many people, lists of many, and the first paint of each page (on throw-away data)
+bench: browser ## Measure syncs of many people, lists of many, imports, and the first paint of each page (on throw-away data)
 	$(BIN)/python tools/bench.py $(ARGS)
 	$(BIN)/python tools/bench_pages.py
+	$(BIN)/python tools/bench_imports.py
 	$(BIN)/python tools/bench_paint.py
 
 screenshots: browser ## Renew docs/screenshots from the demo

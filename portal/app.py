@@ -33,6 +33,7 @@ FEATURES = (
     "microsoft",
     "end_users",
     "assets",
+    "imports",
     "user_sync",
     "runs",
     "coverage",

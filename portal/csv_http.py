@@ -1,36 +1,52 @@
-"""CSV files over HTTP: an upload that is taken as a whole or not at all, and a download, which is recorded. What stands in them: ``csvio``."""
+"""CSV files over HTTP: a download that says whose it is and of which day, and is recorded. What stands in it: ``csvio``."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable
-from typing import Any
+import re
+from collections.abc import Iterable
+from urllib.parse import quote
 
-from flask import Response, current_app
-from flask_wtf.file import FileField, FileRequired
+from flask import Response, current_app, request
 
 from portal import audit
+from portal.clock import utcnow
+from portal.csvio import BOM
 from portal.errors import Invalid
 from portal.extensions import db, mark_write
-from portal.forms import Form
 
-
-class ImportForm(Form):
-    """A CSV file."""
-
-    file = FileField("CSV file", validators=[FileRequired("Choose a file.")])
+MAX_NAME = 60
 
 
 def download(
-    pieces: Iterable[str], name: str, *, what: str, object_type: str = "", object_id: str = ""
+    pieces: Iterable[str],
+    *about: str,
+    what: str,
+    object_type: str = "",
+    object_id: str = "",
+    bom: bool = True,
 ) -> Response:
-    """The answer that a browser saves as ``name``.csv. That it was taken, and how large it is, is recorded."""
+    """``as_file`` of data that leaves the portal. That it was taken, and how large it is, is recorded."""
     text = "".join(pieces)
     rows = max(0, sum(1 for _ in csv.reader(io.StringIO(text, newline=""))) - 1)
-    response = current_app.response_class(text, mimetype="text/csv")
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    response = as_file(text, *about, bom=bom)
     record_export(what, rows, len(response.data), object_type=object_type, object_id=object_id)
+    return response
+
+
+def as_file(text: str, *about: str, bom: bool = True) -> Response:
+    """The answer that a browser saves as ``<about>-<about>-2026-01-31.csv``.
+
+    bom: begin with a byte order mark, without which Excel takes UTF-8 for something else.
+    """
+    response = current_app.response_class((BOM if bom else "") + text, mimetype="text/csv")
+    name = "-".join([*(part for one in about if (part := _slug(one))), f"{utcnow():%Y-%m-%d}"])
+    plain = name.encode("ascii", "replace").decode()  # for what does not know the other spelling
+    header = f'attachment; filename="{_slug(plain)}.csv"'
+    if plain != name:
+        header += f"; filename*=UTF-8''{quote(name + '.csv')}"
+    response.headers["Content-Disposition"] = header
     return response
 
 
@@ -45,18 +61,15 @@ def record_export(what: str, rows: int, size: int, *, object_type: str = "", obj
     session.commit()
 
 
-def take(form: ImportForm, read: Callable[[bytes], dict[str, Any]]) -> dict[str, Any] | None:
-    """What ``read`` says of the file that was sent, committed; None, with the reason in ``form``, when it is refused.
+def asks_for_bom() -> bool:
+    """Whether the query says ``bom=true``. Raises Invalid for anything but true and false."""
+    wanted = request.args.get("bom", "false")
+    if wanted not in {"true", "false"}:
+        raise Invalid({"bom": ["Has to be true or false."]}, "The query has parameters that cannot be used.")
+    return wanted == "true"
 
-    After a refusal nothing that was loaded before is usable: load it anew.
-    """
-    if not form.submitted():
-        return None
-    try:
-        result = read(form.file.data.read())
-    except Invalid as error:
-        db.session.rollback()
-        form.show(error)
-        return None
-    db.session.commit()
-    return result
+
+def _slug(text: str) -> str:
+    """A part of a file name: letters and digits of any script, small, the rest as dashes."""
+    found = re.sub(r"[\W_]+", "-", text.lower())
+    return found.strip("-")[:MAX_NAME].strip("-")

@@ -7,12 +7,13 @@ an Organization that is loaded already keeps the number it was loaded with.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import event
+from sqlalchemy import event, inspect, select
 from sqlalchemy.orm import Session
 
+from portal.engine.records import D1_FIELDS
 from portal.models import EndUser, Organization
 
 _BATCH = 500
@@ -37,6 +38,15 @@ def touch(session: Session, organization_ids: Collection[str]) -> None:
         )
 
 
+def organizations_of(session: Session, end_user_ids: Sequence[str]) -> set[str]:
+    """The Organizations of some End Users."""
+    found: set[str] = set()
+    for start in range(0, len(end_user_ids), _BATCH):
+        part = end_user_ids[start : start + _BATCH]
+        found.update(session.scalars(select(EndUser.organization_id).where(EndUser.id.in_(part)).distinct()))
+    return found
+
+
 def _count(session: Session, _context: Any, _instances: Any) -> None:
     written = [row for row in (*session.new, *session.deleted) if isinstance(row, EndUser)]
     written += [
@@ -44,5 +54,10 @@ def _count(session: Session, _context: Any, _instances: Any) -> None:
         for row in session.dirty
         if isinstance(row, EndUser) and session.is_modified(row, include_collections=False)
     ]
+    for row in written:
+        if row.applied_hash and any(inspect(row).attrs[name].history.has_changes() for name in D1_FIELDS):
+            row.applied_hash = (
+                ""  # what Microsoft has is not what is here any more: the next run looks at the person again
+            )
     if written:
         touch(session, {row.organization_id for row in written})

@@ -26,6 +26,7 @@ from portal.engine.ports import SourceFactory
 from portal.errors import NeedsAdmin, Stopped
 from portal.evidence import retention as audit_retention
 from portal.extensions import mark_write
+from portal.imports import runner as imports
 from portal.microsoft import check, credentials
 from portal.microsoft.gateway import source_factory
 from portal.models import MicrosoftTenant, SyncRun
@@ -43,7 +44,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 2  # how soon work queued by another process is seen; our own wakes us at once
 SCHEDULE_SECONDS = 5
 CHECK_SECONDS = 600
-THREADS = {"hourly": 64, "delayed": 16, "slow": 6, "check": 1}
+THREADS = {"hourly": 64, "delayed": 16, "slow": 6, "check": 1, "import": 1}
 """Slow passes mostly wait for their turns: side by side, so that a large tenant and small ones take theirs page by page (T7)."""
 SEATS = {"hourly": 8, "delayed": 2}
 """How many of a lane's threads work at once; the others wait for Microsoft, which throttles them, or for a seat (G5)."""
@@ -67,6 +68,7 @@ class Scheduler:
         self._pauses: dict[Work, tuple[datetime, timedelta]] = {}
         self._pools: dict[str, ThreadPoolExecutor] = {}
         self._seats = {lane: Seats(number, self._stopping) for lane, number in SEATS.items()}
+        self._importing = threading.Lock()
         self._jobs: BackgroundScheduler | None = None
         self._dispatcher: threading.Thread | None = None
 
@@ -76,6 +78,8 @@ class Scheduler:
             if self._timer or lane in {"hourly", "delayed"}:
                 self._pools[lane] = ThreadPoolExecutor(size, thread_name_prefix=f"sync-{lane}")
         self._safely(lambda: leases.release_orphaned(self._runtime.sessions, processes.is_dead))
+        if self._timer:
+            self._safely(lambda: imports.release_dead(self._runtime.sessions, processes.is_dead))
         self._runtime.wake = self.wake
         self._dispatcher = threading.Thread(target=self._dispatch, name="sync-dispatcher", daemon=True)
         self._dispatcher.start()
@@ -97,7 +101,7 @@ class Scheduler:
         for pool in self._pools.values():
             pool.shutdown(wait=False, cancel_futures=True)
         idle = threading.Event()
-        while self._active and clock.monotonic() < end:
+        while (self._active or self._importing.locked()) and clock.monotonic() < end:
             idle.wait(0.05)
 
     def wake(self) -> None:
@@ -143,6 +147,7 @@ class Scheduler:
             session.commit()
             if self._runtime.settings.scheduler != "off":
                 self._submit(queue.checks_waiting(session, now))
+        imports.forget_abandoned(self._runtime.sessions, now)
         alerts.announce(self._runtime)
 
     def _dispatch(self) -> None:
@@ -159,6 +164,20 @@ class Scheduler:
             if self._timer:
                 found += queue.slow_waiting(session, now)
         self._submit(found)
+        if (
+            self._timer
+            and imports.waiting(self._runtime.sessions)
+            and self._importing.acquire(blocking=False)
+        ):
+            self._pools["import"].submit(self._import)
+
+    def _import(self) -> None:
+        """Work on the files that wait; what a stop interrupts goes on at the next start."""
+        try:
+            self._safely(lambda: imports.work_off(self._runtime.sessions, self._owner, self._stopping.is_set))
+        finally:
+            self._importing.release()
+            self.wake()
 
     def _submit(self, found: list[Work]) -> None:
         now = utcnow()
@@ -283,6 +302,8 @@ class Scheduler:
         """A timer or a thread outlives any one fault, above all a database that is away for a moment."""
         try:
             job()
+        except Stopped:
+            log.info("action=stopped")
         except SQLAlchemyError as error:
             log.warning("action=tick error=%s", type(error).__name__)
         except Exception:

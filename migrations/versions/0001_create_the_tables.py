@@ -411,6 +411,38 @@ def upgrade():
         # The shortest one last: of the indexes that would do, SQLite counts along the newest.
         batch_op.create_index(batch_op.f('ix_end_users_organization_id'), ['organization_id'], unique=False)
 
+    op.create_table('imports',
+    sa.Column('id', sa.String(length=36), nullable=False),
+    sa.Column('organization_id', sa.String(length=36), nullable=False),
+    sa.Column('kind', sa.String(length=10), nullable=False),
+    sa.Column('status', sa.String(length=10), nullable=False),
+    sa.Column('file_name', sa.String(length=255), nullable=False),
+    sa.Column('total', sa.Integer(), nullable=False),
+    sa.Column('done', sa.Integer(), nullable=False),
+    sa.Column('created', sa.Integer(), nullable=False),
+    sa.Column('updated', sa.Integer(), nullable=False),
+    sa.Column('unchanged', sa.Integer(), nullable=False),
+    sa.Column('rejected', sa.Integer(), nullable=False),
+    sa.Column('restored', sa.Integer(), nullable=False),
+    sa.Column('spared', sa.Integer(), nullable=False),
+    sa.Column('actor', sa.String(length=320), nullable=False),
+    sa.Column('source', sa.String(length=10), nullable=False),
+    sa.Column('ip', sa.String(length=64), nullable=False),
+    sa.Column('owner', sa.String(length=64), nullable=True),
+    sa.Column('renewed_at', sa.DateTime(), nullable=True),
+    sa.Column('created_at', sa.DateTime(), nullable=False),
+    sa.Column('started_at', sa.DateTime(), nullable=True),
+    sa.Column('finished_at', sa.DateTime(), nullable=True),
+    sa.Column('undone_at', sa.DateTime(), nullable=True),
+    sa.Column('undone_by', sa.String(length=320), nullable=False),
+    sa.Column('error', sa.Text(), nullable=True),
+    sa.ForeignKeyConstraint(['organization_id'], ['organizations.id'], name=op.f('fk_imports_organization_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_imports'))
+    )
+    with op.batch_alter_table('imports', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_imports_organization_id_created_at'), ['organization_id', 'created_at'], unique=False)
+        batch_op.create_index(batch_op.f('ix_imports_status'), ['status'], unique=False)
+
     op.create_table('sync_runs',
     sa.Column('id', sa.String(length=36), nullable=False),
     sa.Column('organization_id', sa.String(length=36), nullable=False),
@@ -429,6 +461,7 @@ def upgrade():
     sa.Column('graph_requests', sa.Integer(), nullable=False),
     sa.Column('throttled_seconds', sa.Double(), nullable=False),
     sa.Column('plan_fingerprint', sa.String(length=64), nullable=True),
+    sa.Column('only_object_id', sa.String(length=64), nullable=True),
     sa.Column('started_by', sa.String(length=320), nullable=False),
     sa.Column('created_at', sa.DateTime(), nullable=False),
     sa.Column('started_at', sa.DateTime(), nullable=True),
@@ -488,6 +521,30 @@ def upgrade():
     with op.batch_alter_table('assets', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_assets_end_user_id'), ['end_user_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_assets_organization_id_name'), ['organization_id', 'name'], unique=False)
+
+    op.create_table('import_parts',
+    sa.Column('import_id', sa.String(length=36), nullable=False),
+    sa.Column('number', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('text', sa.Text(), nullable=False),
+    sa.ForeignKeyConstraint(['import_id'], ['imports.id'], name=op.f('fk_import_parts_import_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('import_id', 'number', name=op.f('pk_import_parts'))
+    )
+    op.create_table('import_rows',
+    sa.Column('import_id', sa.String(length=36), nullable=False),
+    sa.Column('line', sa.Integer(), autoincrement=False, nullable=False),
+    sa.Column('action', sa.String(length=10), nullable=False),
+    sa.Column('object_id', sa.String(length=36), nullable=True),
+    sa.Column('name', sa.String(length=1024), nullable=False),
+    sa.Column('fields', sa.JSON(), nullable=False),
+    sa.Column('before', sa.JSON(), nullable=False),
+    sa.Column('state', sa.String(length=10), nullable=False),
+    sa.Column('note', sa.Text(), nullable=False),
+    sa.Column('at', sa.DateTime(), nullable=False),
+    sa.ForeignKeyConstraint(['import_id'], ['imports.id'], name=op.f('fk_import_rows_import_id'), ondelete='CASCADE'),
+    sa.PrimaryKeyConstraint('import_id', 'line', name=op.f('pk_import_rows'))
+    )
+    with op.batch_alter_table('import_rows', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_import_rows_object_id'), ['object_id'], unique=False)
 
     op.create_table('sync_changes',
     sa.Column('id', sa.String(length=36), nullable=False),
@@ -577,6 +634,11 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_sync_changes_end_user_id_at'))
 
     op.drop_table('sync_changes')
+    with op.batch_alter_table('import_rows', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_import_rows_object_id'))
+
+    op.drop_table('import_rows')
+    op.drop_table('import_parts')
     with op.batch_alter_table('assets', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_assets_organization_id_name'))
         batch_op.drop_index(batch_op.f('ix_assets_end_user_id'))
@@ -590,6 +652,11 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_sync_runs_created_at'))
 
     op.drop_table('sync_runs')
+    with op.batch_alter_table('imports', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_imports_status'))
+        batch_op.drop_index(batch_op.f('ix_imports_organization_id_created_at'))
+
+    op.drop_table('imports')
     with op.batch_alter_table('end_users', schema=None) as batch_op:
         batch_op.drop_index('ix_end_users_search')
         batch_op.drop_index(batch_op.f('ix_end_users_organization_id_source_id'))

@@ -16,6 +16,7 @@ def register(app: Flask, csrf: CSRFProtect) -> None:
         audit_events,
         conflicts,
         end_users,
+        imports,
         microsoft_tenants,
         openapi,
         organizations,

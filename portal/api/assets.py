@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, request
+from flask import Response
 from pydantic import Field
 
 from portal import csv_http
@@ -87,19 +87,11 @@ def export_assets(organization_id: str) -> Response:
     """CSV of exactly what is filtered."""
     organization = load(Organization, organization_id, "Organization")
     return csv_http.download(
-        service.export(organization, asked(service.SPEC)),
+        service.export(organization, asked(service.SPEC, extra=("bom",))),
+        organization.name,
         "assets",
+        bom=csv_http.asks_for_bom(),
         what="assets",
         object_type="organization",
         object_id=organization.id,
     )
-
-
-@bp.post("/organizations/<organization_id>/assets/import")
-@requires(Role.TECHNICIAN)
-def import_assets(organization_id: str) -> Response:
-    """Create or update Assets by name from CSV."""
-    organization = load(Organization, organization_id, "Organization")
-    result = service.import_csv(organization, request.get_data())
-    db.session.commit()
-    return answer(result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Response, request
+from flask import Response
 
 from portal import csv_http
 from portal.access import load, requires
@@ -90,19 +90,11 @@ def export_end_users(organization_id: str) -> Response:
     """CSV of exactly what is filtered."""
     organization = load(Organization, organization_id, "Organization")
     return csv_http.download(
-        service.export(organization, asked(service.SPEC)),
+        service.export(organization, asked(service.SPEC, extra=("bom",))),
+        organization.name,
         "end-users",
+        bom=csv_http.asks_for_bom(),
         what="end_users",
         object_type="organization",
         object_id=organization.id,
     )
-
-
-@bp.post("/organizations/<organization_id>/end-users/import")
-@requires(Role.TECHNICIAN)
-def import_end_users(organization_id: str) -> Response:
-    """Create or update End Users by e-mail from CSV."""
-    organization = load(Organization, organization_id, "Organization")
-    result = service.import_csv(organization, request.get_data())
-    db.session.commit()
-    return answer(result)

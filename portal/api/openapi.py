@@ -43,8 +43,17 @@ PAGING = [
         "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PER_PAGE},
     },
 ]
+FLAG = {"type": "boolean", "default": False}
+DRY_RUN = [{"name": "dry_run", "in": "query", "schema": FLAG}]
+BOM = [{"name": "bom", "in": "query", "schema": FLAG}]
+PREFER = [{"name": "Prefer", "in": "header", "schema": {"type": "string", "enum": ["respond-async"]}}]
 OTHER_PARAMETERS: dict[str, list[dict[str, Any]]] = {
     "preview_user_sync": PAGING,
+    "export_assets": BOM,
+    "export_end_users": BOM,
+    "import_assets": [*DRY_RUN, *PREFER],
+    "import_end_users": [*DRY_RUN, *PREFER],
+    "undo_import": PREFER,
     "explain_user": [{"name": "user", "in": "query", "required": True, "schema": {"type": "string"}}],
 }
 
@@ -106,6 +115,8 @@ def _operation(
         "responses": {
             str(success): _success(success, is_list=spec is not None, is_csv=is_csv),
             **({"200": _success(200)} if name == "undo_run" else {}),  # with dry_run
+            # with Prefer: respond-async
+            **({"202": _success(202)} if PREFER[0] in OTHER_PARAMETERS.get(name, []) else {}),
             "default": {
                 "description": "What went wrong, and what to do",
                 "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -158,7 +169,7 @@ def _success(status: int, *, is_list: bool = False, is_csv: bool = False) -> dic
 
 def _spec_of(view: Any) -> ListSpec | None:
     """What a list can do: the spec that a view hands to ``asked``."""
-    match = re.search(r"\basked\(([\w.]+)\)", inspect.getsource(view))
+    match = re.search(r"\basked\(([\w.]+)[,)]", inspect.getsource(view))
     if match is None:
         return None
     module, *names = match.group(1).split(".")

@@ -13,7 +13,7 @@ from portal.api.blueprint import bp
 from portal.api.schema import Request, Whole, answer, asked, body, nothing, page_of, paging
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.models import Organization, Role
+from portal.models import EndUser, Organization, Role
 from portal.runs import service as runs
 from portal.runtime import runtime
 from portal.user_sync import service
@@ -56,9 +56,10 @@ class UserSyncRequest(Request):
 
 
 class RunRequest(Request):
-    """With ``plan_id`` exactly that plan (U12)."""
+    """With ``plan_id`` exactly that plan (U12); with ``end_user_id`` that person alone."""
 
     plan_id: str | None = None
+    end_user_id: str | None = None
 
 
 @bp.get("/organizations/<organization_id>/user-sync")
@@ -136,10 +137,23 @@ def list_runs_of(organization_id: str) -> Response:
 def sync_now(organization_id: str) -> Response:
     """Sync Now: 202 and the run, the one already running if there is one (T5)."""
     organization = _organization(organization_id)
-    run = service.request_run(organization, plan_id=body(RunRequest).plan_id)
+    given = body(RunRequest)
+    if given.end_user_id is None:
+        run = service.request_run(organization, plan_id=given.plan_id)
+    else:
+        run = service.request_person(organization, _person(organization, given))
     db.session.commit()
     runtime().wake()
     return answer(run_document(run), 202)
+
+
+def _person(organization: Organization, given: RunRequest) -> EndUser:
+    found = db.session.get(EndUser, given.end_user_id or "")
+    if found is None or found.organization_id != organization.id:
+        raise Invalid({"end_user_id": ["This Organization has no such End User."]})
+    if given.plan_id is not None:
+        raise Invalid({"plan_id": ["A plan is for all people: leave out end_user_id, or the plan."]})
+    return found
 
 
 def _organization(organization_id: str) -> Organization:

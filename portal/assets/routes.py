@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from flask import Blueprint, request, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response
@@ -61,27 +59,11 @@ def export(organization_id: str) -> Response:
     asked = parse(request.args, service.SPEC, strict=False)
     return csv_http.download(
         service.export(organization, asked),
+        organization.name,
         "assets",
         what="assets",
         object_type="organization",
         object_id=organization.id,
-    )
-
-
-@bp.route("/organizations/<organization_id>/assets/import", methods=["GET", "POST"])
-@requires(Role.TECHNICIAN)
-def import_csv(organization_id: str) -> Response:
-    """Upload a CSV of Assets."""
-    organization = load(Organization, organization_id, "Organization")
-    form = csv_http.ImportForm()
-    result = csv_http.take(form, partial(service.import_csv, organization))
-    organization = load(Organization, organization_id, "Organization")
-    return web.render(
-        "assets/import.html",
-        status=422 if form.errors else 200,
-        organization=organization,
-        form=form,
-        result=result,
     )
 
 

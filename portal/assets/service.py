@@ -11,12 +11,13 @@ from sqlalchemy.orm import selectinload
 from portal import audit, csvio
 from portal.clock import utcnow
 from portal.engine.devices import normalize_mac
+from portal.engine.normalize import clean
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.listing import Listing, ListSpec, contains_text, fetch, order
 from portal.locks import lock
 from portal.models import Asset, AssetMac, AssetReport, EndUser, Organization
-from portal.text import email_key, is_blank, text_key
+from portal.text import is_blank
 
 SPEC = ListSpec(
     sorts={
@@ -27,8 +28,10 @@ SPEC = ListSpec(
     default_sort="name",
     filters={"assigned_by": ("manual", "sync", "none"), "end_user_id": None},
 )
-CSV_COLUMNS = ("name", "mac_addresses", "end_user_email")
+CSV_FIELDS = ("name", "mac_addresses", "end_user_email")
+CSV_COLUMNS = ("id", *CSV_FIELDS)
 MAX_MACS = 32
+MAX_NAME = 256
 
 
 def create(organization: Organization, values: Mapping[str, Any], *, row_id: str | None = None) -> Asset:
@@ -109,76 +112,25 @@ def shown_mac(mac: str) -> str:
     return ":".join(mac[i : i + 2] for i in range(0, 12, 2))
 
 
+def clean_name(text: str) -> str:
+    """The name of an Asset as it is stored: NFC, a run of blanks as one."""
+    return " ".join(clean(text).split())
+
+
 def export(organization: Organization, asked: Listing) -> Iterable[str]:
     """CSV of exactly what is filtered."""
     statement = order(_filtered(organization, asked), asked, SPEC, tie=Asset.id)
     rows = db.session.scalars(statement.options(selectinload(Asset.end_user))).unique().all()
     cells = (
-        (row.name, " ".join(shown_mac(m.mac) for m in row.macs), row.end_user.email if row.end_user else "")
+        (
+            row.id,
+            row.name,
+            " ".join(shown_mac(m.mac) for m in row.macs),
+            row.end_user.email if row.end_user else "",
+        )
         for row in rows
     )
     return csvio.write(CSV_COLUMNS, cells)
-
-
-def import_csv(organization: Organization, data: bytes) -> dict[str, Any]:
-    """Create or update Assets by name. Raises Invalid for the file; bad rows are listed and the others kept."""
-    rows = csvio.read(data, known=(*CSV_COLUMNS, "id", "organization_id", "assigned_by"), required=("name",))
-    present = {
-        text_key(row.name): row
-        for row in db.session.scalars(
-            select(Asset)
-            .where(Asset.organization_id == organization.id)
-            .options(selectinload(Asset.macs), selectinload(Asset.end_user))
-        )
-    }
-    people = {
-        row.email_key: row.id
-        for row in db.session.execute(
-            select(EndUser.email_key, EndUser.id).where(
-                EndUser.organization_id == organization.id, EndUser.email_key.is_not(None)
-            )
-        )
-    }
-    created = updated = unchanged = 0
-    rejected = []
-    for line, cells in rows:
-        values: dict[str, Any] = {"name": cells["name"]}
-        if "mac_addresses" in cells:
-            values["mac_addresses"] = cells["mac_addresses"].replace(",", " ").split()
-        row = present.get(text_key(cells["name"]))
-        email = email_key(cells.get("end_user_email", ""))
-        # An owner without an address is exported as a blank: that line comes back and leaves them where they are.
-        is_shown_blank = row is not None and row.end_user is not None and not row.end_user.email
-        if email or ("end_user_email" in cells and not is_shown_blank):
-            values["end_user_id"] = people.get(email)
-        try:
-            csvio.refuse_beyond(cells)
-            if email and email not in people:
-                raise Invalid({"end_user_email": [f"There is no End User with the email {email}."]})
-            if row is None:
-                made = create(organization, values)
-                present[text_key(made.name)] = made
-                created += 1
-            else:
-                before = row.updated_at
-                change(row, values)
-                updated, unchanged = (
-                    (updated + 1, unchanged) if row.updated_at != before else (updated, unchanged + 1)
-                )
-        except Invalid as error:
-            rejected.append(
-                {"line": line, "reason": " ".join(t for texts in error.errors.values() for t in texts)}
-            )
-    audit.record(
-        db.session(),
-        "assets_imported",
-        object_type="organization",
-        object_id=organization.id,
-        created=created,
-        updated=updated,
-        rejected=len(rejected),
-    )
-    return {"created": created, "updated": updated, "unchanged": unchanged, "rejected": rejected}
 
 
 def _filtered(organization: Organization, asked: Listing) -> Any:
@@ -205,9 +157,9 @@ def _checked(
     organization: Organization, values: Mapping[str, Any], row: Asset | None
 ) -> tuple[str, list[str], EndUser | None]:
     errors: dict[str, list[str]] = {}
-    name = " ".join(str(values.get("name", row.name if row else "")).split())
-    if is_blank(name) or len(name) > 256:
-        errors["name"] = ["Enter a name of at most 256 characters."]
+    name = clean_name(str(values.get("name", row.name if row else "")))
+    if is_blank(name) or len(name) > MAX_NAME:
+        errors["name"] = [f"Enter a name of at most {MAX_NAME} characters."]
     given = values.get("mac_addresses")
     macs = [m.mac for m in row.macs] if given is None and row is not None else []
     for text in given or ():

@@ -67,15 +67,16 @@ def create(name: str, role: str, owner: str, expires: datetime | None, *, as_jso
         if owner and account is None:
             raise PortalError(f"There is no account {owner}. 'rollcall people add' makes one.")
         plain = tokens.create(name, role, owner=account, expires_at=expires_at)
-        db.session.commit()
-    answer(
-        {
+        document = {
             "name": name,
             "role": role,
             "token": plain,
-            "owner": account.email if account is not None else None,
+            "owner": None if account is None else account.email,
             "expires_at": expires_at,
-        },
+        }
+        db.session.commit()
+    answer(
+        document,
         f"Token {name} ({role}), shown only this once:\n{plain}",
         as_json=as_json,
     )

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.models import AuditEvent, Change, EndUser, SyncException, SyncRun
+from portal.models import AuditEvent, Change, EndUser, Import, ImportRow, SyncException, SyncRun
 
 LIMIT = 50
 DOORS = {"api": "through the API", "cli": "at the command line"}
@@ -36,7 +36,12 @@ class Entry:
 
 def of(session: Session, row: EndUser, limit: int = LIMIT) -> list[Entry]:
     """The latest ``limit`` entries of this person."""
-    found = [*_by_runs(session, row, limit), *_by_hand(session, row, limit), *_pins(session, row)]
+    found = [
+        *_by_runs(session, row, limit),
+        *_by_hand(session, row, limit),
+        *_by_imports(session, row, limit),
+        *_pins(session, row),
+    ]
     return sorted(found, key=lambda entry: entry.at, reverse=True)[:limit]
 
 
@@ -77,10 +82,31 @@ def _by_hand(session: Session, row: EndUser, limit: int) -> list[Entry]:
         fields = event.detail.get("fields", [])
         told = {one["field"] for one in fields}
         names = [name for name in event.detail.get("changes", "").split(", ") if name and name not in told]
-        word = WORDS.get(event.action) or ("Imported" if row.source == "import" else "Added")
+        word = WORDS.get(event.action, "Added")
         door = DOORS.get(event.source, "")
         found.append(Entry(event.at, fields, names, word=word, who=event.actor, door=door))
     return found
+
+
+def _by_imports(session: Session, row: EndUser, limit: int) -> list[Entry]:
+    rows = session.execute(
+        select(ImportRow, Import)
+        .join(Import, Import.id == ImportRow.import_id)
+        .where(ImportRow.object_id == row.id)
+        .order_by(ImportRow.at.desc())
+        .limit(limit)
+    )
+    return [
+        Entry(
+            one.at,
+            one.fields,
+            note="Undone" if one.state == "undone" else "",
+            word="Imported",
+            who=file.actor,
+            door=DOORS.get(file.source, ""),
+        )
+        for one, file in rows
+    ]
 
 
 def _pins(session: Session, row: EndUser) -> list[Entry]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from urllib.parse import parse_qsl
 
 from flask import Blueprint, request, url_for
@@ -78,6 +77,7 @@ def export(organization_id: str) -> Response:
     organization = load(Organization, organization_id, "Organization")
     return csv_http.download(
         service.export(organization, _asked()),
+        organization.name,
         "end-users",
         what="end_users",
         object_type="organization",
@@ -94,6 +94,7 @@ def export_checked(organization_id: str) -> Response:
     if request.form.get("all_filtered"):
         return csv_http.download(
             service.export(organization, asked),
+            organization.name,
             "end-users",
             what="end_users",
             object_type="organization",
@@ -104,28 +105,11 @@ def export_checked(organization_id: str) -> Response:
         raise Invalid({"id": [f"At most {MAX_PER_PAGE}; “Select all” exports more."]})
     return csv_http.download(
         service.export(organization, asked, ids),
+        organization.name,
         "end-users",
         what="end_users",
         object_type="organization",
         object_id=organization.id,
-    )
-
-
-@bp.route("/organizations/<organization_id>/end-users/import", methods=["GET", "POST"])
-@requires(Role.TECHNICIAN)
-def import_csv(organization_id: str) -> Response:
-    """Upload a CSV; what was taken and which lines were not is listed."""
-    organization = load(Organization, organization_id, "Organization")
-    form = csv_http.ImportForm()
-    result = csv_http.take(form, partial(service.import_csv, organization))
-    organization = load(Organization, organization_id, "Organization")
-    return web.render(
-        "end_users/import.html",
-        status=422 if form.errors else 200,
-        organization=organization,
-        form=form,
-        result=result,
-        columns=service.EDITABLE,
     )
 
 
@@ -307,12 +291,15 @@ def unlink(end_user_id: str) -> Response:
 @bp.post("/end-users/<end_user_id>/sync")
 @requires(Role.TECHNICIAN)
 def sync_person(end_user_id: str) -> Response:
-    """Sync this user now: a run of the Organization, which reads only what changed (T5)."""
+    """Sync this user now: a run for this person alone, or the run of all that goes on and takes them along (T5)."""
     row = load(EndUser, end_user_id, "End User")
-    run = user_sync.request_run(load(Organization, row.organization_id, "Organization"))
+    run = user_sync.request_person(load(Organization, row.organization_id, "Organization"), row)
     db.session.commit()
     runtime().wake()
-    return web.respond(redirect=url_for("runs.detail", run_id=run.id), toast="The sync is on its way.")
+    told = f"The sync of {row.display_name} is on its way."
+    if run.only_object_id is None:
+        told = f"A sync of everybody is under way and takes {row.display_name} along."
+    return web.respond(redirect=url_for("runs.detail", run_id=run.id), toast=told)
 
 
 @bp.post("/end-users/<end_user_id>/never-sync")

@@ -59,6 +59,8 @@ SPEC = ListSpec(
 )
 EDITABLE = (*D1_FIELDS, "notes")
 LIMITS = {"display_name": 1024, "email": 320, "street_address": 1024, "notes": 20_000, "postal_code": 64}
+LINES = frozenset({"notes", "street_address"})
+"""Fields of several lines."""
 READ_ONLY_COLUMNS = (
     "id",
     "organization_id",
@@ -82,7 +84,7 @@ def create(
     organization_id: str, values: Mapping[str, str], *, source: str = "manual", row_id: str | None = None
 ) -> EndUser:
     """Create an End User. Raises Invalid, also when the e-mail belongs to another one here (M4)."""
-    checked = _checked(values)
+    checked = checked_fields(values)
     if is_blank(checked.get("display_name", "")):
         names = " ".join(x for x in (checked.get("first_name", ""), checked.get("last_name", "")) if x)
         checked["display_name"] = names or checked.get("email", "")
@@ -111,7 +113,7 @@ def create(
 
 def change(row: EndUser, values: Mapping[str, str]) -> bool:
     """Change fields; gives whether anything changed. Raises Invalid for a field that Microsoft manages and is not pinned."""
-    checked = _checked(values, row.email)
+    checked = checked_fields(values, row.email)
     differing = {name: value for name, value in checked.items() if getattr(row, name) != value}
     locked = locked_fields(row)
     errors = {name: [locked[name]] for name in differing if name in locked}
@@ -393,48 +395,6 @@ def export(organization: Organization, asked: Listing, ids: Sequence[str] | None
     return csvio.write(CSV_COLUMNS, (_cells(row, names.get(row.id, ())) for row in rows))
 
 
-def import_csv(organization: Organization, data: bytes) -> dict[str, Any]:
-    """Create or update End Users by e-mail. Raises Invalid for the file; bad rows are listed and the others kept."""
-    rows = csvio.read(data, known=(*CSV_COLUMNS, "assets", "microsoft"), required=("email",))
-    present = {
-        row.email_key: row
-        for row in db.session.scalars(
-            select(EndUser).where(EndUser.organization_id == organization.id, EndUser.email_key.is_not(None))
-        )
-    }
-    created = updated = unchanged = 0
-    rejected: list[dict[str, Any]] = []
-    for line, cells in rows:
-        values = {name: cells[name] for name in EDITABLE if name in cells}
-        try:
-            csvio.refuse_beyond(cells)
-            key = email_key(_checked({"email": values["email"]})["email"])
-            if not key:
-                raise Invalid({"email": ["The email address is missing."]})
-            row = present.get(key)
-            if row is None:
-                made = create(organization.id, values, source="import")
-                present[made.email_key] = made
-                created += 1
-            elif change(row, {k: v for k, v in values.items() if k != "email"}):
-                updated += 1
-            else:
-                unchanged += 1
-        except Invalid as error:
-            reason = "; ".join(f"{name}: {' '.join(texts)}" for name, texts in error.errors.items())
-            rejected.append({"line": line, "reason": reason})
-    audit.record(
-        db.session(),
-        "end_users_imported",
-        object_type="organization",
-        object_id=organization.id,
-        created=created,
-        updated=updated,
-        rejected=len(rejected),
-    )
-    return {"created": created, "updated": updated, "unchanged": unchanged, "rejected": rejected}
-
-
 def _shown(opened_on: str) -> dict[str, str]:
     """Field → its fingerprint, as ``fingerprints`` put them together."""
     return dict(zip(EDITABLE, opened_on.split("."), strict=False))
@@ -499,12 +459,12 @@ def _cells(row: EndUser, products: Iterable[str]) -> tuple[object, ...]:
     )
 
 
-def _checked(values: Mapping[str, str], kept: str = "") -> dict[str, str]:
+def checked_fields(values: Mapping[str, str], kept: str = "") -> dict[str, str]:
     """Values as they are stored. Raises Invalid; ``kept`` is the address there is: Microsoft's may be one that we refuse."""
     errors: dict[str, list[str]] = {}
     found = {}
     for name, value in values.items():
-        text = clean(value, lines=name in {"notes", "street_address"})
+        text = clean(value, lines=name in LINES)
         limit = LIMITS.get(name, 256)
         if len(text) > limit:
             errors[name] = [f"At most {limit:,} characters."]

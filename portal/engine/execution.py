@@ -32,6 +32,7 @@ from portal.engine.batches import batches
 from portal.engine.bulk import insert_rows
 from portal.engine.figures import catch_up
 from portal.engine.mirror.context import RefreshResult
+from portal.engine.one_person import of_one
 from portal.engine.plan import Fingerprint, hold_key, plan
 from portal.engine.ports import Lease
 from portal.engine.records import Action, Assignment, Decision, FieldChange, HoldKind, Plan, Reason
@@ -92,6 +93,7 @@ class SyncRunExecution:
     generation: int
     lane: str
     fingerprint: str | None
+    only_object_id: str | None = None
     warnings: list[str] = field(default_factory=list)
     applied: set[str] = field(default_factory=set)
     written: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WRITTEN, 0))
@@ -117,12 +119,21 @@ class SyncRunExecution:
         with self.around.lease.sessions() as session:
             context, sync = self._context(session)
             self._check_groups(context)
-            if self.fingerprint is None and not self.applied and context.state == sync.settled_state:
+            if self._is_unchanged(context, sync):
                 self._end_unchanged(sync.settled_counts)
                 return
             self._show("Deciding", 0, None)
             shot = context.snapshot(session)
-            found = plan(shot, is_initial=context.is_initial, rule=context.hold, dismissed=context.dismissed)
+            found = plan(
+                shot,
+                is_initial=context.is_initial,
+                rule=context.hold,
+                dismissed=context.dismissed,
+                always=() if self.only_object_id is None else {self.only_object_id},
+            )
+            if self.only_object_id is not None:
+                one = of_one(found, self.only_object_id, shot.end_users)
+                found, self.warnings = one.plan, [one.told] if one.told else []
             open_ones = [a for a in found.assignments if not a.is_held and a.object_id not in self.applied]
             work = work_of(
                 session, self.run_id, context, shot, open_ones, is_exact=self.fingerprint is not None
@@ -136,12 +147,21 @@ class SyncRunExecution:
             ):
                 self._cut()
                 return
+        if self.only_object_id is not None:
+            self._apply(work)
+            self._end_one(found)
+            return
         if self.lane == "delayed":
             self._publish(work)
         else:
             self._apply(work)
         self._assign_assets(work)
         self._end(found, work)
+
+    def _is_unchanged(self, context: OrganizationContext, sync: UserSync) -> bool:
+        """Whether a run of everybody would decide on just what the last complete one decided on."""
+        is_plain = self.fingerprint is None and self.only_object_id is None and not self.applied
+        return is_plain and context.state == sync.settled_state
 
     # -- applying ------------------------------------------------------------------------------------------------
 
@@ -256,6 +276,18 @@ class SyncRunExecution:
             sync.attention, sync.attention_code = None, ""
         sync.updated_at = now
 
+    def _end_one(self, found: Plan) -> None:
+        """The end of a run for one person: holds, conflicts and the state of the sync are for the runs of all."""
+        counts = count(found, self.written)
+        with self.around.lease.transaction() as session:
+            self._check_switch(session, until_commit=True)
+            run = session.get_one(SyncRun, self.run_id)
+            run.counts, run.warnings = counts, self.warnings
+            run.done = run.total = counts["read"]
+            run.status, run.phase, run.finished_at = "succeeded", "Done", self.around.now()
+            self.around.finished(session, run)
+        log.info("action=run_finished run=%s status=succeeded only=1", self.run_id)
+
     def _end_unchanged(self, counts: Mapping[str, int]) -> None:
         """Nothing that is decided on has changed since the last complete run: it would decide the same, and write nothing."""
         now = self.around.now()
@@ -306,7 +338,7 @@ class SyncRunExecution:
                 return
             run.status, run.error, run.error_code, run.finished_at = status, error, code[:64], now
             run.warnings = self.warnings
-            if status in {"failed", "partial"}:
+            if status in {"failed", "partial"} and self.only_object_id is None:
                 failures.count(session, self.organization_id, error, now)
             self.around.finished(session, run)
         log.warning("action=run_finished run=%s status=%s code=%s", self.run_id, status, code)

@@ -34,7 +34,9 @@ def backs_off_until(session: Session, sync: UserSync, interval_minutes: int) -> 
         return None
     last = session.scalar(
         select(func.max(SyncRun.finished_at)).where(
-            SyncRun.organization_id == sync.organization_id, SyncRun.kind == "sync"
+            SyncRun.organization_id == sync.organization_id,
+            SyncRun.kind == "sync",
+            SyncRun.only_object_id.is_(None),
         )
     )
     return None if last is None else cadence.rests_until(last, interval_minutes, sync.failures_in_row)

@@ -3,6 +3,7 @@
 from portal.models.audit import AuditChain, AuditEvent
 from portal.models.base import Base, new_id
 from portal.models.customers import Asset, AssetMac, EndUser, Organization, Tenant
+from portal.models.imports import UNDER_WAY, Import, ImportPart, ImportRow
 from portal.models.microsoft import (
     DeltaCursor,
     DirectoryGroup,
@@ -19,6 +20,7 @@ from portal.models.user_sync import ACTIVE, AssetReport, Change, Conflict, SyncE
 
 __all__ = [
     "ACTIVE",
+    "UNDER_WAY",
     "Account",
     "AccountSession",
     "ApiToken",
@@ -36,6 +38,9 @@ __all__ = [
     "DirectoryUser",
     "EndUser",
     "GroupMembership",
+    "Import",
+    "ImportPart",
+    "ImportRow",
     "Invitation",
     "ManagedDevice",
     "MicrosoftTenant",

@@ -57,6 +57,7 @@ class SyncRun(Base):
 
     microsoft_tenant_id: the tenant it reads; the lease is taken on that. generation: UserSync's when it was queued.
     kind: sync | undo. held: {"kind","count","state"} or None. plan_fingerprint: the approved plan, when it runs exactly that (U12).
+    only_object_id: the one Microsoft user that it is for, None for all; such a run decides nothing about the sync itself.
     """
 
     __tablename__ = "sync_runs"
@@ -84,6 +85,7 @@ class SyncRun(Base):
     graph_requests: Mapped[int] = mapped_column(default=0)
     throttled_seconds: Mapped[float] = mapped_column(default=0.0)
     plan_fingerprint: Mapped[str | None] = mapped_column(String(64))
+    only_object_id: Mapped[str | None] = mapped_column(String(64))
     started_by: Mapped[str] = mapped_column(String(320), default="")
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]

@@ -207,7 +207,7 @@ def rows(organizations: list[Organization]) -> list[Row]:
     }
     newest = (
         select(SyncRun.organization_id, func.max(SyncRun.created_at).label("at"))
-        .where(SyncRun.organization_id.in_(ids), SyncRun.kind == "sync")
+        .where(SyncRun.organization_id.in_(ids), SyncRun.kind == "sync", SyncRun.only_object_id.is_(None))
         .group_by(SyncRun.organization_id)
         .subquery()
     )

@@ -171,12 +171,16 @@ def next_step(run: SyncRun, tenant_id: str, *, is_enabled: bool, at: datetime | 
 
 def title(run: SyncRun, organization: str) -> str:
     """The run by name: Hourly run of Harborview Imaging."""
+    if run.only_object_id is not None:
+        return f"Sync of one person in {organization}"
     kind = "Undo" if run.kind == "undo" else TRIGGERS.get(run.trigger, "Run")
     return f"{kind} of {organization}" if kind != "Sync Now" else f"Sync Now for {organization}"
 
 
 def short_title(run: SyncRun) -> str:
     """The kind of run, for a breadcrumb or a table."""
+    if run.only_object_id is not None:
+        return "One person"
     return "Undo" if run.kind == "undo" else TRIGGERS.get(run.trigger, "Run")
 
 

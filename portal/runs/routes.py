@@ -89,6 +89,7 @@ def detail(run_id: str) -> Answer:
         undone=service.undone(run) if run.kind == "undo" else None,
         total=sum(kinds.values()),
         hold=service.hold_facts(run),
+        only=service.only_person(run),
     )
 
 
@@ -98,10 +99,11 @@ def changes_csv(run_id: str) -> Answer:
     """What the page's filter shows, one line per changed field."""
     run = _run(run_id)
     asked = listing.parse(request.args, service.CHANGES, strict=False)
-    name = f"sync-run-{run.id}"
+    organization = access.load(Organization, run.organization_id, "Organization")
     return csv_http.download(
         service.changes_csv(run, asked),
-        name,
+        organization.name,
+        "sync-run",
         what="sync_run_changes",
         object_type="sync_run",
         object_id=run.id,

@@ -136,6 +136,18 @@ def kinds(run: SyncRun) -> dict[tuple[str, str], int]:
     return {(decision, state): number for decision, state, number in rows}
 
 
+def only_person(run: SyncRun) -> DirectoryUser | None:
+    """The Microsoft user that a run for one person is for; None for a run of all, or when they are gone."""
+    if run.only_object_id is None:
+        return None
+    return db.session.scalar(
+        select(DirectoryUser).where(
+            DirectoryUser.microsoft_tenant_id == run.microsoft_tenant_id,
+            DirectoryUser.object_id == run.only_object_id,
+        )
+    )
+
+
 def undone(run: SyncRun) -> dict[str, int]:
     """What an undo did (R5): how many End Users it deleted, and how many it put back."""
     is_deleted = Change.note == undo.DELETED
@@ -538,7 +550,8 @@ def _csv_rows(found: Listing, names: Mapping[str, str]) -> Iterator[tuple[object
     for row in found.items:
         head = (row.display_name, row.decision, row.state, sentence_of(row))
         for entry in row.fields or [{"field": "", "old": "", "new": ""}]:
-            values = [entry["field"], entry["old"], entry["new"]]
+            of = csvio.Phone if entry["field"] in csvio.PHONE_COLUMNS else str
+            values = [entry["field"], of(entry["old"]), of(entry["new"])]
             if entry["field"] == "licenses":
                 values[1:] = (shown_value("licenses", value, names) for value in values[1:])
             yield (*head, *values, row.object_id, f"{row.at:%Y-%m-%dT%H:%M:%SZ}")

@@ -165,6 +165,7 @@ def run_document(row: SyncRun) -> dict[str, Any]:
         "kind": row.kind,
         "undoes_run_id": row.undoes_run_id,
         "trigger": row.trigger,
+        "only_object_id": row.only_object_id,
         "lane": row.lane,
         "status": row.status,
         "phase": row.phase,

@@ -34,6 +34,7 @@ def new_run(
     now: datetime,
     by: str,
     fingerprint: str | None = None,
+    only_object_id: str | None = None,
 ) -> SyncRun:
     """A queued run. Until the initial sync is over, every run is one and takes its lane (T3)."""
     spec = spec_from_json(row.filters)
@@ -44,6 +45,7 @@ def new_run(
         trigger=trigger,
         lane=str(cadence.lane(spec, is_initial=row.initial_done_at is None)),
         plan_fingerprint=fingerprint,
+        only_object_id=only_object_id,
         started_by=by,
         created_at=now,
     )
@@ -112,6 +114,7 @@ def idle_syncs(session: Session, microsoft_tenant_id: str) -> Sequence[UserSync]
         SyncRun.organization_id == UserSync.organization_id,
         SyncRun.status.in_(ACTIVE),
         SyncRun.kind == "sync",
+        SyncRun.only_object_id.is_(None),
     )
     return session.scalars(
         select(UserSync)

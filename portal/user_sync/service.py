@@ -30,6 +30,7 @@ from portal.models import (
     ACTIVE,
     Change,
     DirectoryGroup,
+    DirectoryUser,
     EndUser,
     MicrosoftTenant,
     Organization,
@@ -102,20 +103,26 @@ def next_run_at(row: UserSync | None, microsoft_tenant: MicrosoftTenant | None) 
 
 
 def last_run(organization: Organization) -> SyncRun | None:
-    """The newest run of an Organization, queued ones included."""
+    """The newest run of an Organization, queued ones included; those for one person aside."""
     return db.session.scalar(
         select(SyncRun)
-        .where(SyncRun.organization_id == organization.id)
+        .where(SyncRun.organization_id == organization.id, SyncRun.only_object_id.is_(None))
         .order_by(SyncRun.created_at.desc(), SyncRun.id)
         .limit(1)
     )
 
 
-def active_run(organization: Organization) -> SyncRun | None:
-    """The run that is running or queued (T5); the running one first."""
+def active_run(organization: Organization, only_object_id: str | None = None) -> SyncRun | None:
+    """The run that is running or queued (T5), the running one first; of all, or for one Microsoft user."""
     return db.session.scalar(
         select(SyncRun)
-        .where(SyncRun.organization_id == organization.id, SyncRun.status.in_(ACTIVE))
+        .where(
+            SyncRun.organization_id == organization.id,
+            SyncRun.status.in_(ACTIVE),
+            SyncRun.only_object_id.is_(None)
+            if only_object_id is None
+            else SyncRun.only_object_id == only_object_id,
+        )
         .order_by(SyncRun.status.desc(), SyncRun.created_at)
         .limit(1)
     )
@@ -240,6 +247,65 @@ def request_run(organization: Organization, plan_id: str | None = None) -> SyncR
     _record("sync_run_requested", organization)
     db.session.flush()
     return run
+
+
+def request_person(organization: Organization, person: EndUser) -> SyncRun:
+    """Sync one End User now: a run for them alone, or the run of all that goes on. The caller commits and wakes.
+
+    Raises Refused when the sync is not enabled or its first run not over, or when Microsoft has nobody for them.
+    """
+    lock(db.session(), Organization, organization.id)
+    microsoft_tenant = _mapped(organization)
+    row = find(organization)
+    if row is None or not row.enabled:
+        raise Refused(
+            f"{organization.name} has no Microsoft User Sync that is enabled. Set it up first.",
+            link=f"/tenants/{organization.tenant_id}",
+        )
+    present = active_run(organization)
+    if present is not None:
+        return present
+    if row.initial_done_at is None:
+        raise Refused(
+            f"The first sync of {organization.name} is not over yet. Press Sync Now to try it again.",
+            link=f"/organizations/{organization.id}",
+        )
+    object_id = _object_of(person, microsoft_tenant)
+    present = active_run(organization, object_id)
+    if present is not None:
+        return present
+    run = queue.new_run(
+        row,
+        microsoft_tenant.id,
+        trigger="manual",
+        now=utcnow(),
+        by=audit.current_actor().name,
+        only_object_id=object_id,
+    )
+    db.session.add(run)
+    _record("sync_run_requested", organization)
+    db.session.flush()
+    return run
+
+
+def _object_of(person: EndUser, microsoft_tenant: MicrosoftTenant) -> str:
+    """Who an End User is in the mapped tenant: by the Link, else the only one of that e-mail address. Raises Refused."""
+    if person.link is not None and person.link.microsoft_tenant_id == microsoft_tenant.id:
+        return person.link.object_id
+    found = db.session.scalars(
+        select(DirectoryUser.object_id).where(
+            DirectoryUser.microsoft_tenant_id == microsoft_tenant.id,
+            DirectoryUser.presence == "present",
+            DirectoryUser.email_key == person.email_key,
+        )
+    ).all()
+    if len(found) != 1:
+        raise Refused(
+            f"{person.display_name} is not linked, and {microsoft_tenant.name} has {'several people' if found else 'nobody'} "
+            "with this email address.",
+            link=f"/end-users/{person.id}/why",
+        )
+    return found[0]
 
 
 def options(

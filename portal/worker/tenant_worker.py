@@ -217,7 +217,13 @@ class LeasedTenant:
             if run is None or run.status not in ACTIVE:
                 return
         execution = SyncRunExecution(
-            self.around, run.id, run.organization_id, run.generation, run.lane, run.plan_fingerprint
+            self.around,
+            run.id,
+            run.organization_id,
+            run.generation,
+            run.lane,
+            run.plan_fingerprint,
+            run.only_object_id,
         )
         try:
             if failure is not None:

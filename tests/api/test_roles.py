@@ -15,6 +15,7 @@ TECHNICIAN = {
     ("POST", "/organizations/{}/end-users"), ("PATCH", "/end-users/{}"), ("DELETE", "/end-users/{}"),
     ("POST", "/organizations/{}/assets"), ("PATCH", "/assets/{}"), ("DELETE", "/assets/{}"),
     ("POST", "/organizations/{}/end-users/import"), ("POST", "/organizations/{}/assets/import"),
+    ("POST", "/imports/{}/undo"),
     ("POST", "/organizations/{}/user-sync/runs"), ("POST", "/conflicts/{}/resolve"), ("POST", "/conflicts/{}/reopen"),
     ("DELETE", "/organizations/{}/user-sync"), ("POST", "/sync-runs/{}/undo"),
     ("PUT", "/tenants/{}/microsoft-tenant"), ("DELETE", "/tenants/{}/microsoft-tenant"),

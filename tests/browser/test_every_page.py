@@ -3,10 +3,25 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from portal.imports import runner
+
 AXE = Axe()
 ONLY_VIOLATIONS = {"resultTypes": ["violations"]}
 # All that the other theme changes are colors.
 ONLY_CONTRAST = {**ONLY_VIOLATIONS, "runOnly": ["color-contrast"]}
+
+
+def kept(portal, organization, status, text):
+    """The id of an import of this file: one that somebody is about to look at, or one that is over."""
+    app = portal.api.application
+    with app.app_context(), runner.own_transactions():
+        sessions = app.extensions["rollcall"].sessions
+        wanted = {"organization_id": organization, "kind": "end_users", "data": text.encode(), "file_name": "people.csv"}
+        if status == "review":
+            return runner.keep(sessions, status="review", **wanted)
+        import_id = runner.keep(sessions, status="queued", owner="test", **wanted)
+        runner.run(sessions, import_id, "test")
+        return import_id
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +35,8 @@ def pages(portal):
     portal.api.post(f"/organizations/{organization}/exceptions", exception)
     asset = {"name": "LAPTOP-7", "mac_addresses": ["02-00-00-00-00-07"], "end_user_id": person}
     asset_id = portal.api.post(f"/organizations/{organization}/assets", asset)["id"]
+    imported = kept(portal, organization, "succeeded", "email,display_name\nida@hand.example,Ida\nbad,Bad\n")
+    reviewed = kept(portal, organization, "review", "email,display_name,notes\nida@hand.example,,Hello\nbad,Bad,\n")
     for id_ in ids[2:]:
         portal.control.disable_user(portal.home.id, id_)
     for word in ("One", "Two"):
@@ -42,6 +59,7 @@ def pages(portal):
         f"{own}/conflicts", f"{own}/recovery", f"{own}/assets", f"{own}/assets/new", f"{own}/assets/import",
         f"/assets/{asset_id}", f"/assets/{asset_id}/delete",
         f"{own}/end-users", f"{own}/end-users/new", f"{own}/end-users/import",
+        f"/imports/{imported}", f"/imports/{imported}/undo", f"/imports/{reviewed}",
         f"/end-users/{person}", f"/end-users/{person}/why", f"{own}/end-users/why?user=dora@{portal.home.domains[0]}", f"/end-users/{person}/delete",
         f"/end-users/{person}/unlink", f"/end-users/{person}/pin/city",
         f"{own}/user-sync", f"{own}/user-sync/status", f"{own}/user-sync/disable",

@@ -61,7 +61,7 @@ def test_P5_people_go_out_and_come_in_as_csv(visit: Visit, portal: AtWork, tmp_p
     page.goto(f"/organizations/{organization}/end-users")
     with page.expect_download() as caught:
         page.get_by_role("link", name="Export CSV").click()
-    lines = list(csv.DictReader(caught.value.path().read_text().splitlines()))
+    lines = list(csv.DictReader(caught.value.path().read_text(encoding="utf-8-sig").splitlines()))
     assert [line["email"] for line in lines] == ["cora@hand.example"]
 
     sheet = tmp_path / "people.csv"
@@ -70,13 +70,36 @@ def test_P5_people_go_out_and_come_in_as_csv(visit: Visit, portal: AtWork, tmp_p
     )
     page.get_by_role("link", name="Import").click()
     page.get_by_label("CSV file").set_input_files(sheet)
-    page.get_by_role("button", name="Import").click()
+    page.get_by_role("button", name="Review the file").click()
+    review = page.get_by_role("region", name="Review")
+    expect(review).to_contain_text(re.compile(r"1\s+new\s+1\s+updated\s+0\s+unchanged\s+1\s+rejected"))
+    expect(review).to_contain_text("Line 4")
+    expect(review.get_by_role("listitem").filter(has_text="Cora")).to_contain_text("Job Title: Cook")
+    page.get_by_role("button", name="Import 2 End Users").click()
     result = page.get_by_role("region", name="Result")
-    expect(result).to_contain_text(re.compile(r"1\s+new\s+1\s+updated\s+0\s+unchanged\s+1\s+not taken"))
-    expect(result).to_contain_text("Line 4")
-    page.get_by_role("link", name="Back").click()
+    if not script:
+        for _ in range(100):
+            if "Imported" in result.inner_text():
+                break
+            page.get_by_role("link", name="Refresh").click()
+    expect(result).to_contain_text("Imported")
+    page.reload()
+    page.get_by_role("link", name="Show End Users").click()
     expect(page.locator("tbody tr")).to_have_count(2)
     expect(page.get_by_role("row", name=re.compile("Cora"))).to_contain_text("Cook")
+
+    page.go_back()
+    page.get_by_role("link", name="Undo this import").click()
+    page.get_by_role("button", name="Undo and delete 1 End User").click()
+    if not script:
+        for _ in range(100):
+            if "taken back" in result.inner_text():
+                break
+            page.get_by_role("link", name="Refresh").click()
+    expect(result).to_contain_text("2 rows taken back")
+    page.get_by_role("link", name="Show End Users").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    expect(page.get_by_role("row", name=re.compile("Cora"))).not_to_contain_text("Cook")
 
 
 @BOTH

@@ -110,6 +110,23 @@ def test_people_and_tokens(rollcall):
     assert rollcall("token", "create", "ci", "--role", "read-only").returncode == 1
 
 
+def test_a_token_of_the_command_line_can_have_an_owner_and_an_end(rollcall):
+    rollcall("people", "add", "ada@corp.local", "--role", "technician", "--password-stdin", stdin="correct horse battery\n")
+    make = ("token", "create", "nightly", "--role", "technician", "--owner")
+    first = rollcall("token", "create", "ci", "--role", "technician", "--owner", "Ada@corp.local", "--expires", "2099-01-31", "--json")
+    made = json.loads(first.stdout)
+    assert (made["owner"], made["expires_at"]) == ("ada@corp.local", "2099-01-31T00:00:00Z")
+    for options, reason in (
+        (("nobody@corp.local",), "no account nobody@corp.local"),
+        (("ada@corp.local", "--expires", "2020-01-31"), "still to come"),
+    ):
+        refused = rollcall(*make, *options)
+        assert (refused.returncode, refused.stderr.count("\n"), reason in refused.stderr) == (1, 1, True), refused.stderr
+    above = rollcall("token", "create", "x", "--role", "administrator", "--owner", "ada@corp.local")
+    assert above.returncode == 1 and "no more than its owner" in above.stderr
+    assert rollcall(*make, "ada@corp.local", "--expires", "soon").returncode == 2
+
+
 def test_C1_the_database_is_its_owners_alone(rollcall, tmp_path):
     assert rollcall("db", "upgrade").returncode == 0
     assert oct((tmp_path / "data" / "rollcall.db").stat().st_mode)[-3:] == "600"

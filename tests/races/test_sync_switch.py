@@ -289,3 +289,22 @@ def test_G1_of_apply_and_dismiss_at_once_one_counts(crowd: Crowd, customer: str)
     )
     assert decided.total() == 1
     assert number_of(crowd, EndUser) == (3 if decided["applied"] else 0)
+
+
+def test_P6_one_person_is_synced_once(crowd: Crowd, customer: str) -> None:
+    enabled(crowd, customer)
+
+    def make() -> str:
+        from portal.models import Organization
+
+        organization = db.session.get_one(Organization, customer)
+        return str(customers.end_user(organization, "Person 1", "person1@harborview.example").id)
+
+    person_id = crowd.build(make)
+    answers = crowd.answers(
+        lambda number: crowd.call(
+            number, "POST", f"/organizations/{customer}/user-sync/runs", {"end_user_id": person_id}
+        )
+    )
+    assert {answer.status_code for answer in answers} == {202}
+    assert number_of(crowd, SyncRun, SyncRun.only_object_id.is_not(None)) == 1

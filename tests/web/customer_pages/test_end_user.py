@@ -159,3 +159,16 @@ def test_W6_what_is_entered_in_a_field_that_microsoft_manages_by_now_is_refused(
     assert browser.send(address, form).status_code == 303
     answer = browser.send(address, {**form, "phone": "3"})
     assert answer.status_code == 422 and "Managed by Microsoft" in answer.text
+
+
+def test_P6_sync_this_user_now_is_a_run_for_that_person_and_says_so(app, client_as, ids):
+    browser = client_as("technician")
+    answer = browser.send(f"/end-users/{ids['person']}/sync")
+    page = browser.get(answer.location).text
+    assert "This run is for <bdi>Ada Lovelace</bdi> alone. Nobody else was changed" in page
+    assert "Sync of one person in Harborview Foundation" in page
+    again = browser.send(f"/end-users/{ids['person']}/sync")
+    assert again.location == answer.location
+    everybody = browser.send(f"/organizations/{ids['organization']}/user-sync/runs")
+    assert everybody.location != answer.location, "a run for one is none of all"
+    assert browser.send(f"/end-users/{ids['person']}/sync").location == everybody.location

@@ -1,0 +1,118 @@
+"""Imports over ``/api/v1``: CSV in, what it did, and taking it back (O2, R5). Doors of both kinds, End Users and Assets."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+from portal import processes
+from portal.access import load, requires
+from portal.api.blueprint import bp
+from portal.api.problems import problem
+from portal.api.schema import Request, answer, body
+from portal.errors import Invalid
+from portal.extensions import db
+from portal.imports import runner, service
+from portal.models import Import, Organization, Role
+from portal.runtime import runtime
+
+
+class UndoImport(Request):
+    """With ``dry_run`` nothing is done: what would be restored and what spared is listed."""
+
+    dry_run: bool = False
+
+
+@bp.post("/organizations/<organization_id>/end-users/import")
+@requires(Role.TECHNICIAN)
+def import_end_users(organization_id: str) -> Response:
+    """Create or update End Users by e-mail from CSV."""
+    return _import(load(Organization, organization_id, "Organization"), "end_users")
+
+
+@bp.post("/organizations/<organization_id>/assets/import")
+@requires(Role.TECHNICIAN)
+def import_assets(organization_id: str) -> Response:
+    """Create or update Assets by id, MAC address, or a name that only one has, from CSV."""
+    return _import(load(Organization, organization_id, "Organization"), "assets")
+
+
+@bp.get("/imports/<import_id>")
+@requires(Role.READ_ONLY)
+def get_import(import_id: str) -> Response:
+    """One import, and how far it is."""
+    return answer(service.progress_document(db.session(), load(Import, import_id, "import")))
+
+
+@bp.post("/imports/<import_id>/undo")
+@requires(Role.TECHNICIAN)
+def undo_import(import_id: str) -> Response:
+    """Take back what an import did, except what was edited since (R5)."""
+    row = load(Import, import_id, "import")
+    if body(UndoImport).dry_run:
+        found = service.plan_undo(db.session(), row)
+        db.session.rollback()
+        return answer(found)
+    owner = None if _is_later() else processes.own_name()
+    service.request_undo(db.session(), row, owner)
+    db.session.commit()
+    if owner is None:
+        return _on_its_way(import_id)
+    with runner.own_transactions():
+        runner.undo(runtime().sessions, import_id, owner)
+    return answer(_document(import_id))
+
+
+def _import(organization: Organization, kind: str) -> Response:
+    organization_id, is_dry, is_later = organization.id, _is_dry_run(), _is_later()
+    data = request.get_data(cache=False)
+    db.session.commit()  # whoever writes meanwhile shall not wait for this file
+    sessions = runtime().sessions
+    with runner.own_transactions():
+        if is_dry:
+            with sessions() as session:
+                return answer(service.preview_file(session, organization_id, kind, data).document())
+        owner = None if is_later else processes.own_name()
+        import_id = runner.keep(
+            sessions,
+            organization_id=organization_id,
+            kind=kind,
+            data=data,
+            file_name="",
+            status="queued",
+            owner=owner,
+        )
+        if owner is None:
+            return _on_its_way(import_id)
+        runner.run(sessions, import_id, owner)
+    row = service.load(db.session(), import_id)
+    if row.status == "failed":
+        return problem(
+            500, row.error or "", members={"import_id": row.id, "done": row.done, "total": row.total}
+        )
+    return answer(service.document(db.session(), row))
+
+
+def _on_its_way(import_id: str) -> Response:
+    runtime().wake()
+    headers = {"Location": f"/api/v1/imports/{import_id}", "Preference-Applied": "respond-async"}
+    return answer(_document(import_id), 202, headers=headers)
+
+
+def _document(import_id: str) -> dict[str, object]:
+    return service.progress_document(db.session(), service.load(db.session(), import_id))
+
+
+def _is_later() -> bool:
+    """True when the caller prefers to be told later (RFC 7240)."""
+    wanted = request.headers.get("Prefer", "").lower().replace(";", ",").split(",")
+    return "respond-async" in {word.strip() for word in wanted}
+
+
+def _is_dry_run() -> bool:
+    unknown = {name: ["There is no such parameter."] for name in request.args if name != "dry_run"}
+    wanted = request.args.get("dry_run", "false")
+    if wanted not in {"true", "false"}:
+        unknown["dry_run"] = ["Has to be true or false."]
+    if unknown:
+        raise Invalid(unknown, "The query has parameters that cannot be used.")
+    return wanted == "true"

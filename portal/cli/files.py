@@ -1,0 +1,129 @@
+"""``rollcall import`` and ``rollcall export``: CSV of End Users and Assets, the same as the pages do (O2)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from portal import csv_http, listing, processes
+from portal.assets import service as assets
+from portal.cli.context import answer, json_option, portal_app
+from portal.cli.sync import find_organization
+from portal.csvio import BOM
+from portal.end_users import service as end_users
+from portal.errors import PortalError
+from portal.extensions import db, mark_write
+from portal.imports import runner, service
+from portal.models import Organization
+from portal.runtime import runtime
+
+KIND = click.argument("kind", type=click.Choice(["end-users", "assets"]))
+ORGANIZATION = click.argument("organization")
+
+
+@click.command("import")
+@KIND
+@ORGANIZATION
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Only say what would happen.")
+@json_option
+def import_file(kind: str, organization: str, file: Path, *, dry_run: bool, as_json: bool) -> None:
+    """Import a CSV FILE into ORGANIZATION, given by id or exact name. Exit code 1 when it stops before its end."""
+    name = kind.replace("-", "_")
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise PortalError(f"Cannot read {file}: {error.strerror}.") from error
+    with portal_app(writes=False):
+        found = find_organization(organization)
+        sessions = runtime().sessions
+        if dry_run:
+            with sessions() as session:
+                document = service.preview_file(session, found.id, name, data).document()
+        else:
+            document = _import(found, name, data, file.name)
+    answer(document, _summary(document), as_json=as_json)
+    if document.get("error"):
+        raise PortalError(str(document["error"]))
+
+
+@click.command("undo-import")
+@click.argument("import_id")
+@click.option("--dry-run", is_flag=True, help="Only list what would be restored and what spared.")
+@json_option
+def undo_import(import_id: str, *, dry_run: bool, as_json: bool) -> None:
+    """Take back what an import did, except what was edited since."""
+    with portal_app(writes=False):
+        row = service.load(db.session(), import_id)
+        if dry_run:
+            plan = service.plan_undo(db.session(), row)
+            lines = [f"{one['name']}: {one['what']}" for one in plan["restored"]]
+            lines += [f"{one['name']}: not restored, {one['reason']}" for one in plan["spared"]]
+            answer(plan, "\n".join(lines) or "There is nothing to undo.", as_json=as_json)
+            return
+        owner = processes.own_name()
+        db.session.rollback()
+        with runtime().sessions() as session:
+            mark_write(session)
+            service.request_undo(session, service.load(session, import_id), owner)
+            session.commit()
+        runner.undo(runtime().sessions, import_id, owner)
+        document = _document(import_id)
+    text = f"{document['restored']:,} rows taken back, {document['spared']:,} not, as they were edited since."
+    answer(document, text, as_json=as_json)
+    if document["error"]:
+        raise PortalError(str(document["error"]))
+
+
+@click.command("export")
+@KIND
+@ORGANIZATION
+@click.option("--bom", is_flag=True, help="Begin with a byte order mark, for Excel.")
+def export_file(kind: str, organization: str, *, bom: bool) -> None:
+    """Write a CSV of ORGANIZATION to stdout."""
+    with portal_app(writes=False):
+        found = find_organization(organization)
+        spec = end_users.SPEC if kind == "end-users" else assets.SPEC
+        export = end_users.export if kind == "end-users" else assets.export
+        organization_id = found.id
+        text = "".join(export(found, listing.parse({}, spec, strict=True)))
+        data = ((BOM if bom else "") + text).encode()
+        rows = max(0, sum(1 for _ in csv.reader(io.StringIO(text, newline=""))) - 1)
+        csv_http.record_export(
+            kind.replace("-", "_"), rows, len(data), object_type="organization", object_id=organization_id
+        )
+    sys.stdout.buffer.write(data)
+
+
+def _import(organization: Organization, kind: str, data: bytes, file_name: str) -> dict[str, Any]:
+    sessions, owner = runtime().sessions, processes.own_name()
+    organization_id = organization.id
+    db.session.rollback()
+    import_id = runner.keep(
+        sessions,
+        organization_id=organization_id,
+        kind=kind,
+        data=data,
+        file_name=file_name,
+        status="queued",
+        owner=owner,
+    )
+    runner.run(sessions, import_id, owner)
+    return _document(import_id)
+
+
+def _document(import_id: str) -> dict[str, Any]:
+    db.session.rollback()
+    return service.progress_document(db.session(), service.load(db.session(), import_id))
+
+
+def _summary(document: dict[str, Any]) -> str:
+    counts = ", ".join(f"{document[name]:,} {name}" for name in ("created", "updated", "unchanged"))
+    lines = [f"{counts}, {len(document['rejected']):,} rejected."]
+    lines += [f"Line {one['line']}: {one['reason']}" for one in document["rejected"]]
+    return "\n".join(lines)

@@ -1,0 +1,120 @@
+"""What passes between the stages of an import: a sheet's rows → candidates → what is planned for each → what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from sqlalchemy.orm import Session
+
+from portal.imports.sheet import Columns, Row
+from portal.models import ImportRow
+
+
+class Action(StrEnum):
+    """What becomes of a row."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    UNCHANGED = "unchanged"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A row that was checked by itself and against the rest of the file.
+
+    values: what it says, by field, cleaned. target_id: what is here already and is meant, where that is found by the whole
+    file; key: what it is looked up by otherwise. problem: why it is rejected; if_new: why it is where that is not here yet.
+    """
+
+    line: int
+    name: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
+    target_id: str | None = None
+    problem: str = ""
+    if_new: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What happens to one row. fields: ``[{"field","old","new"}]`` as in a run's changes; reason: why it is rejected.
+
+    columns: what is written, by column of the table; before: what an undo needs besides the fields.
+    """
+
+    line: int
+    action: Action
+    name: str = ""
+    object_id: str = ""
+    fields: Sequence[Mapping[str, str]] = ()
+    reason: str = ""
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    before: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class UndoStep:
+    """What an undo does about one row that was written.
+
+    delete: what the import created goes again. fields: those that go back, ``[{"field","old","new"}]``; columns: what is
+    written for that. kept: why something stays as it is, one reason each.
+    """
+
+    line: int
+    object_id: str
+    name: str
+    delete: bool = False
+    fields: Sequence[Mapping[str, str]] = ()
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    kept: Sequence[str] = ()
+
+    @property
+    def does_something(self) -> bool:
+        """False when nothing is left to take back."""
+        return self.delete or bool(self.fields)
+
+
+class Importer(Protocol):
+    """One kind of file. Everything works on the session it is handed, and commits nothing."""
+
+    columns: Columns
+
+    def match(self, session: Session, organization_id: str, rows: Sequence[Row]) -> list[Candidate]:
+        """All rows of a file checked by themselves and against each other, in their order. Reads only."""
+
+    def plan(
+        self, session: Session, organization_id: str, candidates: Sequence[Candidate], *, lock: bool = False
+    ) -> list[Planned]:
+        """What some of them would change at this moment. lock: they are about to be written in this transaction."""
+
+    def write(
+        self, session: Session, organization_id: str, planned: Sequence[Planned], now: datetime
+    ) -> None:
+        """Write what was planned in this transaction."""
+
+    def plan_undo(
+        self, session: Session, organization_id: str, rows: Sequence[ImportRow], *, lock: bool = False
+    ) -> list[UndoStep]:
+        """What an undo of these rows would restore and what it would spare (R5), in their order."""
+
+    def undo(self, session: Session, steps: Sequence[UndoStep], now: datetime) -> None:
+        """Write what ``plan_undo`` found."""
+
+
+EDITED = "edited since"
+GONE = "deleted since"
+
+
+def changed(name: str, old: str, new: str) -> dict[str, str]:
+    """One field of a change."""
+    return {"field": name, "old": old, "new": new}
+
+
+def rejected(candidate: Candidate, reason: str) -> Planned:
+    """A row that is not taken."""
+    return Planned(candidate.line, Action.REJECT, candidate.name, reason=reason)

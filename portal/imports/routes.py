@@ -1,0 +1,146 @@
+"""Pages of an import: choose a file, look at what it would do, follow it, undo it (O2, R5)."""
+
+from __future__ import annotations
+
+from flask import Blueprint, request, url_for
+from flask_wtf.file import FileField, FileRequired
+from werkzeug.wrappers import Response
+
+from portal import csv_http, web
+from portal.access import load, may, requires
+from portal.errors import Invalid
+from portal.extensions import db
+from portal.forms import Form
+from portal.imports import runner, service, views
+from portal.models import Import, Organization, Role
+from portal.runtime import runtime
+
+bp = Blueprint("imports", __name__)
+KINDS = {"end-users": "end_users", "assets": "assets"}
+PATH = '/organizations/<organization_id>/<any("end-users", "assets"):what>'
+
+
+class ImportForm(Form):
+    """A CSV file."""
+
+    file = FileField("CSV file", validators=[FileRequired("Choose a file.")])
+
+
+@bp.route(f"{PATH}/import", methods=["GET", "POST"])
+@requires(Role.TECHNICIAN)
+def upload(organization_id: str, what: str) -> Response:
+    """Choose a CSV; nothing is written before somebody has seen what it would do."""
+    organization = load(Organization, organization_id, "Organization")
+    form = ImportForm()
+    if form.submitted():
+        data, name = form.file.data.read(), form.file.data.filename or ""
+        db.session.commit()  # whoever writes meanwhile shall not wait for this file
+        try:
+            with runner.own_transactions():
+                import_id = runner.keep(
+                    runtime().sessions,
+                    organization_id=organization_id,
+                    kind=KINDS[what],
+                    data=data,
+                    file_name=name,
+                    status="review",
+                )
+        except Invalid as error:
+            form.show(error)
+            organization = load(Organization, organization_id, "Organization")
+        else:
+            return web.respond(redirect=url_for(".detail", import_id=import_id))
+    return web.render(
+        "imports/new.html",
+        status=422 if form.errors else 200,
+        organization=organization,
+        form=form,
+        what=what,
+        kind=views.KINDS[KINDS[what]],
+        earlier=service.earlier(db.session(), organization_id, KINDS[what]),
+        statuses=views.STATUSES,
+    )
+
+
+@bp.get(f"{PATH}/template.csv")
+@requires(Role.READ_ONLY)
+def template(organization_id: str, what: str) -> Response:
+    """A CSV with the columns and nothing below them."""
+    load(Organization, organization_id, "Organization")
+    return csv_http.as_file("".join(service.template(KINDS[what])), what, "template")
+
+
+@bp.get("/imports/<import_id>")
+@requires(Role.READ_ONLY)
+def detail(import_id: str) -> Response:
+    """What a file would do, by name; once it is under way how far it is; afterwards what it did."""
+    row = load(Import, import_id, "import")
+    organization = load(Organization, row.organization_id, "Organization")
+    session = db.session()
+    if row.status == "review":
+        return web.render(
+            "imports/review.html",
+            row=row,
+            organization=organization,
+            preview=views.preview(service.preview(session, row)),
+            kind=views.KINDS[row.kind],
+            can_import=may(Role.TECHNICIAN),
+        )
+    return web.render(
+        "imports/detail.html",
+        blocks={"import_live": "import_live"},
+        row=row,
+        organization=organization,
+        is_active=service.is_under_way(row),
+        kind=views.KINDS[row.kind],
+        state=views.STATUSES[row.status],
+        groups=[
+            views.kept_group(part, service.kept_rows(session, row, action=part.action, state=part.state))
+            for part in views.parts(row)
+        ],
+    )
+
+
+@bp.post("/imports/<import_id>/apply")
+@requires(Role.TECHNICIAN)
+def apply(import_id: str) -> Response:
+    """Import what was looked at."""
+    service.request(db.session(), load(Import, import_id, "import"))
+    db.session.commit()
+    runtime().wake()
+    return web.respond(redirect=url_for(".detail", import_id=import_id))
+
+
+@bp.post("/imports/<import_id>/discard")
+@requires(Role.TECHNICIAN)
+def discard(import_id: str) -> Response:
+    """Forget a file that was looked at."""
+    row = load(Import, import_id, "import")
+    back = url_for(".upload", organization_id=row.organization_id, what=views.KINDS[row.kind].path)
+    service.discard(db.session(), row)
+    db.session.commit()
+    return web.respond(redirect=back, toast="Nothing was imported.")
+
+
+@bp.route("/imports/<import_id>/undo", methods=["GET", "POST"])
+@requires(Role.TECHNICIAN)
+def undo(import_id: str) -> Response:
+    """List what an undo would restore and spare; POST begins it (R5)."""
+    row = load(Import, import_id, "import")
+    if request.method == "POST":
+        service.request_undo(db.session(), row)
+        db.session.commit()
+        runtime().wake()
+        return web.respond(redirect=url_for(".detail", import_id=import_id))
+    plan = service.plan_undo(db.session(), row)
+    return web.render(
+        "imports/undo.html",
+        blocks={"dialog": "dialog"},
+        row=row,
+        organization=load(Organization, row.organization_id, "Organization"),
+        kind=views.KINDS[row.kind],
+        plan=plan,
+        deleted=[one for one in plan["restored"] if not one["fields"]],
+        restored=[one for one in plan["restored"] if one["fields"]],
+        label=views.label,
+    )

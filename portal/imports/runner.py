@@ -1,0 +1,408 @@
+"""Works on imports: keeps the file, then writes row after row in short transactions, so that nobody waits for it.
+
+After each transaction the table says how far it came. A process that dies leaves the rest to the next one: planning anew what
+was written already finds it unchanged, so nothing is written twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Result, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from portal import audit, clock
+from portal.clock import utcnow
+from portal.errors import PortalError, Stopped
+from portal.extensions import SessionFactory, mark_write, writing
+from portal.imports import sheet
+from portal.imports.kinds import EVENTS, IMPORTERS
+from portal.imports.records import Action, Candidate, Planned, UndoStep
+from portal.models import UNDER_WAY, Import, ImportPart, ImportRow, new_id
+
+log = logging.getLogger(__name__)
+
+PART = 256 * 1024  # characters of a file in one row, written in one transaction
+STALE = timedelta(minutes=2)
+"""Whoever has not said for so long that it works on an import is taken for dead."""
+KEEP_LOOKED_AT = timedelta(days=1)
+FIRST_ROWS, FEWEST_ROWS, MOST_ROWS = 100, 50, 1000
+TARGET_SECONDS = 0.05  # for one transaction: 100 ms at most is promised
+PAUSE_SECONDS = 0.01
+"""Between two transactions: SQLite has no queue, whoever asks again right away would have the lock for ever."""
+ATTEMPTS = 3  # of one transaction that met somebody else's
+BROKEN = "Something went wrong inside Rollcall after {done:,} of {total:,} rows; what was written stays. Import the file again."
+UNDO_BROKEN = "Something went wrong inside Rollcall before everything was undone. Undo it again for the rest."
+
+
+class Lost(Exception):
+    """Somebody else works on this import by now, or it is gone."""
+
+
+def _never() -> bool:
+    return False
+
+
+@contextmanager
+def own_transactions() -> Iterator[None]:
+    """Within the block only what is marked so begins a writing transaction, also when a writing request is served."""
+    token = writing.set(False)
+    try:
+        yield
+    finally:
+        writing.reset(token)
+
+
+def keep(
+    sessions: SessionFactory,
+    *,
+    organization_id: str,
+    kind: str,
+    data: bytes,
+    file_name: str,
+    status: str,
+    owner: str | None = None,
+) -> str:
+    """Keep a file that is to be imported; gives the id. Raises Invalid on ``file``, and keeps nothing then.
+
+    status: review (somebody looks first) | queued; owner: who is about to work on it, none for whoever comes first.
+    """
+    text = sheet.decode(data)
+    rows = sheet.read(text, IMPORTERS[kind].columns)
+    actor, now, import_id = audit.current_actor(), utcnow(), new_id()
+    values = {
+        "id": import_id,
+        "organization_id": organization_id,
+        "kind": kind,
+        "status": "storing",
+        "file_name": file_name[-255:],
+        "total": len(rows),
+        "actor": actor.name[:320],
+        "source": actor.source,
+        "ip": actor.ip[:64],
+        "created_at": now,
+    }
+    _write(sessions, insert(Import).values(values))
+    for number, start in enumerate(range(0, len(text), PART)):
+        part = {"import_id": import_id, "number": number, "text": text[start : start + PART]}
+        _write(sessions, insert(ImportPart).values(part))
+    ready = {"status": status, "owner": owner, "renewed_at": now if owner else None}
+    _write(sessions, update(Import).where(Import.id == import_id).values(ready))
+    return import_id
+
+
+def candidates(session: Session, row: Import) -> list[Candidate]:
+    """The rows of a kept file, each with what it means."""
+    parts = select(ImportPart.text).where(ImportPart.import_id == row.id).order_by(ImportPart.number)
+    importer = IMPORTERS[row.kind]
+    rows = sheet.read("".join(session.scalars(parts)), importer.columns)
+    return importer.match(session, row.organization_id, rows)
+
+
+def run(
+    sessions: SessionFactory, import_id: str, owner: str, should_stop: Callable[[], bool] = _never
+) -> bool:
+    """Import a kept file, or go on where another process stopped. False when it is somebody else's.
+
+    Raises Stopped when ``should_stop`` says so, after a whole transaction: the rest waits in the queue. Whatever else goes
+    wrong is in the import's ``error``.
+    """
+    if not _claim(sessions, import_id, owner, ("queued", "running"), "running"):
+        return False
+    return _guarded(
+        sessions, import_id, owner, BROKEN, lambda: _import(sessions, import_id, owner, should_stop)
+    )
+
+
+def undo(
+    sessions: SessionFactory, import_id: str, owner: str, should_stop: Callable[[], bool] = _never
+) -> bool:
+    """Take back what an import did, as ``run`` does it; it has to be ``undoing`` (R5)."""
+    if not _claim(sessions, import_id, owner, ("undoing",), "undoing"):
+        return False
+    return _guarded(
+        sessions, import_id, owner, UNDO_BROKEN, lambda: _undo(sessions, import_id, owner, should_stop)
+    )
+
+
+def work_off(sessions: SessionFactory, owner: str, should_stop: Callable[[], bool] = _never) -> None:
+    """Work on everything that waits, one after the other. Raises Stopped."""
+    for import_id, status in waiting(sessions):
+        work = undo if status == "undoing" else run
+        work(sessions, import_id, owner, should_stop)
+
+
+def waiting(sessions: SessionFactory) -> list[tuple[str, str]]:
+    """(id, status) of the imports nobody works on, the oldest first."""
+    statement = (
+        select(Import.id, Import.status)
+        .where(Import.status.in_(UNDER_WAY), _is_free(utcnow()))
+        .order_by(Import.created_at)
+    )
+    with sessions() as session:
+        return [(import_id, status) for import_id, status in session.execute(statement)]
+
+
+def release_dead(sessions: SessionFactory, is_dead: Callable[[str], bool]) -> None:
+    """At a start: what a process of this machine that ended left half-done is free for the next one."""
+    held = select(Import.owner).where(Import.status.in_(UNDER_WAY), Import.owner.is_not(None)).distinct()
+    with sessions() as session:
+        dead = [owner for owner in session.scalars(held) if owner and is_dead(owner)]
+    if dead:
+        _write(sessions, update(Import).where(Import.owner.in_(dead)).values(owner=None))
+
+
+def _import(sessions: SessionFactory, import_id: str, owner: str, should_stop: Callable[[], bool]) -> None:
+    with sessions() as session:
+        row = session.get_one(Import, import_id)
+        found, done = candidates(session, row), row.done
+    size = FIRST_ROWS
+    while done < len(found):
+        if should_stop():
+            raise Stopped
+        chunk = found[done : done + size]
+        seconds = _retried(lambda part=chunk: _write_chunk(sessions, row, part, owner))  # type: ignore[misc]
+        done += len(chunk)
+        size = _next_size(size, seconds)
+        time.sleep(PAUSE_SECONDS)
+    with sessions() as session:
+        mark_write(session)
+        over = session.get_one(Import, import_id)
+        over.status, over.finished_at, over.owner = "succeeded", utcnow(), None
+        with audit.acting_as(audit.Actor(over.actor, over.source, over.ip)):
+            audit.record(
+                session,
+                EVENTS[over.kind],
+                object_type="organization",
+                object_id=over.organization_id,
+                created=over.created,
+                updated=over.updated,
+                rejected=over.rejected,
+                import_id=over.id,
+            )
+        session.commit()
+    forget_file(sessions, import_id)
+
+
+def _write_chunk(sessions: SessionFactory, row: Import, chunk: Sequence[Candidate], owner: str) -> float:
+    importer, now = IMPORTERS[row.kind], utcnow()
+    with sessions() as session:
+        mark_write(session)
+        began = clock.monotonic()
+        planned = importer.plan(session, row.organization_id, chunk, lock=True)
+        importer.write(session, row.organization_id, planned, now)
+        told = [_record(row.id, one, now) for one in planned if one.action is not Action.UNCHANGED]
+        if told:
+            session.connection().execute(insert(ImportRow), told)
+        counted = {
+            "done": len(chunk),
+            "created": _number(planned, Action.CREATE),
+            "updated": _number(planned, Action.UPDATE),
+            "unchanged": _number(planned, Action.UNCHANGED),
+            "rejected": _number(planned, Action.REJECT),
+        }
+        _advance(session, row.id, owner, counted, now)
+        session.commit()
+        return clock.monotonic() - began
+
+
+def _undo(sessions: SessionFactory, import_id: str, owner: str, should_stop: Callable[[], bool]) -> None:
+    with sessions() as session:
+        row = session.get_one(Import, import_id)
+    size, line = FIRST_ROWS, 0
+    while line >= 0:
+        if should_stop():
+            raise Stopped
+        line, seconds = _retried(lambda at=line, most=size: _undo_chunk(sessions, row, at, most, owner))  # type: ignore[misc]
+        size = _next_size(size, seconds)
+        time.sleep(PAUSE_SECONDS)
+    with sessions() as session:
+        mark_write(session)
+        over = session.get_one(Import, import_id)
+        over.status, over.undone_at, over.owner = "undone", utcnow(), None
+        session.commit()
+
+
+def _undo_chunk(
+    sessions: SessionFactory, row: Import, after: int, most: int, owner: str
+) -> tuple[int, float]:
+    """Undo up to ``most`` rows beyond the line ``after``; gives the last one's line, -1 when there was none, and the seconds."""
+    importer, now = IMPORTERS[row.kind], utcnow()
+    with sessions() as session:
+        mark_write(session)
+        began = clock.monotonic()
+        records = session.scalars(written(row.id).where(ImportRow.line > after).limit(most)).all()
+        if not records:
+            session.rollback()
+            return -1, clock.monotonic() - began
+        last = records[-1].line
+        steps = importer.plan_undo(session, row.organization_id, records, lock=True)
+        marks = [_mark(row.id, step) for step in steps]
+        importer.undo(session, steps, now)
+        session.execute(update(ImportRow), marks)
+        counted = {
+            "restored": sum(step.does_something for step in steps),
+            "spared": sum(bool(step.kept) for step in steps),
+        }
+        _advance(session, row.id, owner, counted, now)
+        session.commit()
+        return last, clock.monotonic() - began
+
+
+def written(import_id: str) -> Any:
+    """Select what an import wrote and nobody has undone yet, in the order of the file."""
+    return (
+        select(ImportRow)
+        .where(
+            ImportRow.import_id == import_id,
+            ImportRow.state == "applied",
+            ImportRow.action.in_((Action.CREATE.value, Action.UPDATE.value)),
+        )
+        .order_by(ImportRow.line)
+    )
+
+
+def forget_file(sessions: SessionFactory, import_id: str) -> None:
+    """Delete a file that is needed no more, piece by piece."""
+    with sessions() as session:
+        numbers = session.scalars(select(ImportPart.number).where(ImportPart.import_id == import_id)).all()
+    for number in numbers:
+        _write(
+            sessions,
+            delete(ImportPart).where(ImportPart.import_id == import_id, ImportPart.number == number),
+        )
+
+
+def forget_abandoned(sessions: SessionFactory, now: datetime) -> None:
+    """Delete the files that somebody discarded, or only looked at, a day ago or earlier."""
+    looked_at = Import.status.in_(("storing", "review")), Import.created_at < now - KEEP_LOOKED_AT
+    with sessions() as session:
+        found = select(Import.id).where(or_(Import.status == "discarded", and_(*looked_at)))
+        ids = session.scalars(found).all()
+    for import_id in ids:
+        forget_file(sessions, import_id)
+        _write(sessions, delete(Import).where(Import.id == import_id))
+
+
+def _claim(
+    sessions: SessionFactory, import_id: str, owner: str, statuses: Sequence[str], status: str
+) -> bool:
+    now = utcnow()
+    free = or_(Import.owner == owner, _is_free(now))
+    values: dict[str, Any] = {"owner": owner, "renewed_at": now, "status": status}
+    with sessions() as session:
+        mark_write(session)
+        found = session.execute(
+            update(Import).where(Import.id == import_id, Import.status.in_(statuses), free).values(values)
+        )
+        session.execute(
+            update(Import).where(Import.id == import_id, Import.started_at.is_(None)).values(started_at=now)
+        )
+        session.commit()
+        return _rows(found) == 1
+
+
+def _is_free(now: datetime) -> Any:
+    return or_(Import.owner.is_(None), Import.renewed_at < now - STALE)
+
+
+_COUNTS = ("done", "created", "updated", "unchanged", "rejected", "restored", "spared")
+_ADVANCE = (  # made once, as there are hundreds of transactions
+    update(Import)
+    .where(Import.id == bindparam("import_id"), Import.owner == bindparam("mine"))
+    .values({name: getattr(Import, name) + bindparam(f"more_{name}") for name in _COUNTS})
+    .values(renewed_at=bindparam("now"))
+)
+
+
+def _advance(session: Session, import_id: str, owner: str, more: dict[str, int], now: datetime) -> None:
+    """Say how far it is; raises Lost when it is not ours any more, so that nothing of this transaction stays."""
+    values = {f"more_{name}": more.get(name, 0) for name in _COUNTS}
+    found = session.connection().execute(
+        _ADVANCE, {"import_id": import_id, "mine": owner, "now": now, **values}
+    )
+    if _rows(found) != 1:
+        raise Lost
+
+
+def _guarded(
+    sessions: SessionFactory, import_id: str, owner: str, broken: str, work: Callable[[], None]
+) -> bool:
+    """Do it; what goes wrong ends up in the import, and a stop leaves it to the next process."""
+    mine = update(Import).where(Import.id == import_id, Import.owner == owner)
+    try:
+        work()
+    except Lost:
+        log.info("action=import_lost import=%s", import_id)
+        return False
+    except Stopped:
+        _write(sessions, mine.values(owner=None))
+        raise
+    except Exception as error:
+        log.exception("action=import_failed import=%s", import_id)
+        with sessions() as session:
+            row = session.get(Import, import_id)
+            told = "" if row is None else broken.format(done=row.done, total=row.total)
+        advice = error.advice if isinstance(error, PortalError) else told
+        values = {"status": "failed", "error": advice, "owner": None, "finished_at": utcnow()}
+        _write(sessions, mine.values(values))
+    return True
+
+
+def _retried(work: Callable[[], Any]) -> Any:
+    """What met somebody else's transaction (the same address at the same time, a deadlock) is planned and written anew."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return work()
+        except DBAPIError as error:
+            log.info("action=import_retry error=%s", type(error).__name__)
+    return work()
+
+
+def _next_size(size: int, seconds: float) -> int:
+    """So many rows that the next transaction takes about ``TARGET_SECONDS``."""
+    wanted = int(size * TARGET_SECONDS / max(seconds, 0.001))
+    return max(FEWEST_ROWS, min(MOST_ROWS, size * 2, wanted))
+
+
+def _record(import_id: str, one: Planned, now: datetime) -> dict[str, Any]:
+    return {
+        "import_id": import_id,
+        "line": one.line,
+        "action": one.action.value,
+        "object_id": one.object_id or None,
+        "name": one.name[:1024],
+        "fields": list(one.fields) if one.action is Action.UPDATE else [],
+        "before": dict(one.before),
+        "state": "applied",
+        "note": one.reason,
+        "at": now,
+    }
+
+
+def _mark(import_id: str, step: UndoStep) -> dict[str, Any]:
+    state = "undone" if step.does_something and not step.kept else "spared"
+    return {"import_id": import_id, "line": step.line, "state": state, "note": "; ".join(step.kept)}
+
+
+def _number(planned: Sequence[Planned], action: Action) -> int:
+    return sum(one.action is action for one in planned)
+
+
+def _rows(result: Result[Any]) -> int:
+    return int(getattr(result, "rowcount", 0))
+
+
+def _write(sessions: SessionFactory, statement: Any) -> int:
+    """One statement in a transaction of its own; gives the number of rows."""
+    with sessions() as session:
+        mark_write(session)
+        found = session.execute(statement)
+        session.commit()
+        return _rows(found)

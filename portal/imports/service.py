@@ -1,0 +1,235 @@
+"""Imports as the doors see them: what a file would do, what an import did, and taking it back (O2, R5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from portal import audit, csvio
+from portal.clock import utcnow
+from portal.errors import NotFound, Refused
+from portal.imports import runner, sheet
+from portal.imports.kinds import IMPORTERS
+from portal.imports.records import Action, Candidate, Planned
+from portal.models import UNDER_WAY, Import, ImportRow
+
+CHUNK = 1000
+SHOWN = 200
+EARLIER = 20
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What an import would do now. planned: every row, in the order of the file."""
+
+    planned: Sequence[Planned]
+
+    def rows(self, action: str) -> list[Planned]:
+        """Those to which ``action`` happens."""
+        return [one for one in self.planned if one.action == action]
+
+    def document(self, import_id: str | None = None) -> dict[str, Any]:
+        """The answer of an import (interfaces.md); ``rows`` shows the first of what would be written, field by field."""
+        changing = [one for one in self.planned if one.action in {Action.CREATE, Action.UPDATE}]
+        return {
+            "import_id": import_id,
+            "created": len(self.rows(Action.CREATE)),
+            "updated": len(self.rows(Action.UPDATE)),
+            "unchanged": len(self.rows(Action.UNCHANGED)),
+            "rejected": [{"line": one.line, "reason": one.reason} for one in self.rows(Action.REJECT)],
+            "rows": [
+                {"line": one.line, "action": one.action.value, "name": one.name, "fields": list(one.fields)}
+                for one in changing[:SHOWN]
+            ],
+        }
+
+
+def preview_file(session: Session, organization_id: str, kind: str, data: bytes) -> Preview:
+    """What importing this file would do. Reads only. Raises Invalid on ``file``."""
+    importer = IMPORTERS[kind]
+    rows = sheet.read(sheet.decode(data), importer.columns)
+    return _preview(session, organization_id, kind, importer.match(session, organization_id, rows))
+
+
+def preview(session: Session, row: Import) -> Preview:
+    """What a kept file would do now. Reads only."""
+    return _preview(session, row.organization_id, row.kind, runner.candidates(session, row))
+
+
+def document(session: Session, row: Import) -> dict[str, Any]:
+    """The answer of an import (interfaces.md)."""
+    refused = (
+        select(ImportRow.line, ImportRow.note)
+        .where(ImportRow.import_id == row.id, ImportRow.action == Action.REJECT.value)
+        .order_by(ImportRow.line)
+    )
+    return {
+        "import_id": row.id,
+        "created": row.created,
+        "updated": row.updated,
+        "unchanged": row.unchanged,
+        "rejected": [{"line": line, "reason": note} for line, note in session.execute(refused)],
+    }
+
+
+def progress_document(session: Session, row: Import) -> dict[str, Any]:
+    """An import and how far it is."""
+    return {
+        **document(session, row),
+        "id": row.id,
+        "organization_id": row.organization_id,
+        "kind": row.kind,
+        "status": row.status,
+        "file_name": row.file_name,
+        "progress": {"done": row.done, "total": row.total},
+        "started_by": row.actor,
+        "created_at": row.created_at,
+        "started_at": row.started_at,
+        "finished_at": row.finished_at,
+        "error": row.error,
+        "undone_at": row.undone_at,
+        "restored": row.restored,
+        "spared": row.spared,
+    }
+
+
+def request(session: Session, row: Import) -> None:
+    """Import what was looked at. A second press changes nothing. Raises Refused when it is too late. The caller commits."""
+    actor = audit.current_actor()
+    moved = _moved(
+        session,
+        row,
+        ("review",),
+        {"status": "queued", "actor": actor.name[:320], "source": actor.source, "ip": actor.ip[:64]},
+    )
+    if not moved and row.status == "storing":
+        raise Refused("This file is still being read. Wait a moment.")
+
+
+def discard(session: Session, row: Import) -> None:
+    """Forget a file that was only looked at. Raises Refused when it is being imported already. The caller commits."""
+    if not _moved(session, row, ("review", "storing"), {"status": "discarded"}):
+        raise Refused("This file is being imported already. Undo the import instead.")
+
+
+def plan_undo(session: Session, row: Import) -> dict[str, Any]:
+    """What an undo would restore and what it would spare, by name; changes nothing (R5)."""
+    _undoable(row)
+    importer = IMPORTERS[row.kind]
+    restored, spared = [], []
+    records = session.scalars(runner.written(row.id)).all()
+    for start in range(0, len(records), CHUNK):
+        for step in importer.plan_undo(session, row.organization_id, records[start : start + CHUNK]):
+            one = {"id": step.object_id, "name": step.name, "line": step.line}
+            if step.does_something:
+                what = "deleted again, as the import had created it" if step.delete else "details restored"
+                restored.append({**one, "what": what, "fields": list(step.fields)})
+            spared += [{**one, "reason": reason} for reason in step.kept]
+    return {"restored": restored, "spared": spared}
+
+
+def request_undo(session: Session, row: Import, owner: str | None = None) -> None:
+    """Take back what an import did; somebody works on it then, ``owner`` where that is known. The caller commits.
+
+    Raises Refused when it is not over, or was undone: of several that ask at once, one is heard.
+    """
+    _undoable(row)
+    now = utcnow()
+    values = {
+        "status": "undoing",
+        "owner": owner,
+        "renewed_at": now if owner else None,
+        "undone_by": audit.current_actor().name[:320],
+        "restored": 0,
+        "spared": 0,
+        "error": None,
+    }
+    if not _moved(session, row, ("succeeded", "failed"), values):
+        raise Refused("This import is being undone already.")
+    audit.record(
+        session,
+        "import_undone",
+        object_type="organization",
+        object_id=row.organization_id,
+        kind=row.kind,
+        import_id=row.id,
+    )
+    session.flush()
+
+
+def kept_rows(
+    session: Session, row: Import, *, action: str = "", state: str = "", most: int = SHOWN
+) -> Sequence[ImportRow]:
+    """The first rows of an import of one kind, in the order of the file."""
+    statement = select(ImportRow).where(ImportRow.import_id == row.id).order_by(ImportRow.line).limit(most)
+    if action:
+        statement = statement.where(ImportRow.action == action)
+    if state:
+        statement = statement.where(ImportRow.state == state)
+    return session.scalars(statement).all()
+
+
+def earlier(session: Session, organization_id: str, kind: str) -> Sequence[Import]:
+    """The latest imports of one kind that were begun."""
+    statement = (
+        select(Import)
+        .where(
+            Import.organization_id == organization_id,
+            Import.kind == kind,
+            Import.status.not_in(("storing", "review", "discarded")),
+        )
+        .order_by(Import.created_at.desc())
+        .limit(EARLIER)
+    )
+    return session.scalars(statement).all()
+
+
+def template(kind: str) -> Iterator[str]:
+    """A CSV of nothing but the header, to be filled in."""
+    return csvio.write(IMPORTERS[kind].columns.fields, ())
+
+
+def is_under_way(row: Import) -> bool:
+    """True while something works, or is about to work, on it."""
+    return row.status in UNDER_WAY
+
+
+def _preview(session: Session, organization_id: str, kind: str, candidates: Sequence[Candidate]) -> Preview:
+    importer = IMPORTERS[kind]
+    planned: list[Planned] = []
+    for start in range(0, len(candidates), CHUNK):
+        planned += importer.plan(session, organization_id, candidates[start : start + CHUNK])
+    return Preview(planned)
+
+
+def _undoable(row: Import) -> None:
+    if row.status == "undone":
+        raise Refused("This import was undone already.")
+    if row.status not in {"succeeded", "failed"}:
+        raise Refused("This import is not over yet. Wait for its end.")
+
+
+def _moved(session: Session, row: Import, statuses: Sequence[str], values: Mapping[str, Any]) -> bool:
+    """Move an import on from one of ``statuses``; of several that try at once, one does."""
+    found = session.execute(
+        update(Import)
+        .where(Import.id == row.id, Import.status.in_(statuses))
+        .values(values)
+        .execution_options(synchronize_session=False)
+    )
+    is_mine = getattr(found, "rowcount", 0) == 1
+    session.refresh(row)
+    return is_mine
+
+
+def load(session: Session, import_id: str) -> Import:
+    """One import. Raises NotFound."""
+    is_possible = len(import_id) <= 64 and "\x00" not in import_id
+    found = session.get(Import, import_id) if is_possible else None
+    if found is None:
+        raise NotFound("There is no such import. It may have been deleted with its Organization.")
+    return found

@@ -1,0 +1,162 @@
+"""What the pages of an import show: words, groups of rows, fields with old and new. No queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from portal.imports.records import Action, Planned
+from portal.imports.service import SHOWN, Preview
+from portal.models import Import, ImportRow
+from portal.runs.presenters import FIELD_LABELS
+
+CUT = 120  # characters of a value
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file. word: of one row; path: in addresses; endpoint: its list, detail: the page of one, "" for none."""
+
+    word: str
+    path: str
+    endpoint: str
+    detail: str
+    matching: str
+    columns: str
+
+
+KINDS: Mapping[str, Kind] = {
+    "end_users": Kind(
+        "End User",
+        "end-users",
+        "end_users.index",
+        "/end-users/",
+        "People are found by their email address, which is required.",
+        "display_name, first_name, last_name, email, phone, mobile_phone, street_address, city, state, postal_code, country, "
+        "job_title, department, office_location, notes",
+    ),
+    "assets": Kind(
+        "Asset",
+        "assets",
+        "assets.index",
+        "/assets/",
+        "Assets are found by id, then by MAC address, then by a name that only one has.",
+        "id, name, mac_addresses (separated by blanks), end_user_email",
+    ),
+}
+STATUSES: Mapping[str, str] = {
+    "storing": "Being read",
+    "review": "Not imported yet",
+    "discarded": "Discarded",
+    "queued": "Waits for its turn",
+    "running": "Under way",
+    "succeeded": "Imported",
+    "failed": "Stopped",
+    "undoing": "Being undone",
+    "undone": "Undone",
+}
+LABELS: Mapping[str, str] = {
+    **FIELD_LABELS,
+    "notes": "Notes",
+    "name": "Name",
+    "mac_addresses": "MAC addresses",
+    "end_user_email": "End User",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a file. object_id: whose page it leads to, "" for none; text: why it was rejected or spared."""
+
+    line: int
+    name: str
+    object_id: str
+    fields: Sequence[tuple[str, str, str]]
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows that share their fate. number: how many they are, of which ``lines`` are the first."""
+
+    title: str
+    lines: Sequence[Line]
+    number: int
+
+
+@dataclass(frozen=True)
+class Review:
+    """A preview: how many, and who."""
+
+    created: int
+    updated: int
+    unchanged: int
+    rejected: int
+    groups: Sequence[Group]
+
+    @property
+    def changing(self) -> int:
+        """How many rows would be written."""
+        return self.created + self.updated
+
+
+def preview(found: Preview) -> Review:
+    """Each row that a file has, by what would become of it."""
+    of = {action: found.rows(action) for action in Action}
+    titles = {
+        Action.REJECT: "Rejected",
+        Action.CREATE: "New",
+        Action.UPDATE: "Updated",
+        Action.UNCHANGED: "Unchanged",
+    }
+    return Review(
+        created=len(of[Action.CREATE]),
+        updated=len(of[Action.UPDATE]),
+        unchanged=len(of[Action.UNCHANGED]),
+        rejected=len(of[Action.REJECT]),
+        groups=[
+            Group(title, [_planned_line(one) for one in of[action][:SHOWN]], len(of[action]))
+            for action, title in titles.items()
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of an import that was begun: by what became of them, by whether an undo left them."""
+
+    title: str
+    number: int
+    action: str = ""
+    state: str = ""
+
+
+def parts(row: Import) -> list[Part]:
+    """What there is to show of an import that was begun."""
+    found = [
+        Part("Rejected", row.rejected, action=Action.REJECT),
+        Part("New", row.created, action=Action.CREATE),
+        Part("Updated", row.updated, action=Action.UPDATE),
+    ]
+    return [Part("Not restored", row.spared, state="spared"), *found] if row.spared else found
+
+
+def kept_group(part: Part, rows: Iterable[ImportRow]) -> Group:
+    """The first rows of a part."""
+    lines = [Line(row.line, row.name, row.object_id or "", _fields(row.fields), row.note) for row in rows]
+    return Group(part.title, lines, part.number)
+
+
+def label(name: str) -> str:
+    """What a field is called on pages."""
+    return LABELS.get(name, name)
+
+
+def _planned_line(one: Planned) -> Line:
+    is_new = one.action is Action.CREATE
+    return Line(one.line, one.name, "" if is_new else one.object_id, _fields(one.fields), one.reason)
+
+
+def _fields(entries: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    return [(label(e["field"]), str(e["old"])[:CUT], str(e["new"])[:CUT]) for e in entries]

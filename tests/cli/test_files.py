@@ -1,0 +1,35 @@
+"""CSV at the command line: the same pipeline as the pages and the API (O2)."""
+
+import json
+
+from tests.cli.test_commands import rollcall  # noqa: F401
+
+
+def test_O2_a_file_goes_in_comes_out_and_is_taken_back(rollcall, tmp_path):  # noqa: F811
+    plan = tmp_path / "seed.py"
+    plan.write_text(
+        "from portal import create_app, database\nfrom portal.extensions import db\nfrom portal.organizations import service\n"
+        "app = create_app()\nwith app.app_context():\n    database.upgrade(db.engine)\n    service.create('Reef')\n    db.session.commit()\n"
+    )
+    import subprocess
+    import sys
+
+    subprocess.run([sys.executable, str(plan)], check=True, timeout=60)
+    sheet = tmp_path / "people.csv"
+    sheet.write_text("Email;Name\nann@x.example;Ann\nbad;Bad\n")
+    dry = rollcall("import", "end-users", "Reef", str(sheet), "--dry-run", "--json")
+    assert (dry.returncode, json.loads(dry.stdout)["created"]) == (0, 1)
+    assert "ann@x.example" not in rollcall("export", "end-users", "Reef").stdout
+    done = rollcall("import", "end-users", "Reef", str(sheet))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("1 created, 0 updated, 0 unchanged, 1 rejected.\nLine 3: ")
+    found = rollcall("export", "end-users", "Reef", "--bom").stdout
+    assert found.startswith("\ufeffdisplay_name") and "ann@x.example" in found
+    again = json.loads(rollcall("import", "end-users", "Reef", str(sheet), "--json").stdout)
+    assert (again["unchanged"], again["status"]) == (1, "succeeded")
+    assert rollcall("undo-import", again["import_id"]).returncode == 0
+    twice = rollcall("undo-import", again["import_id"])
+    assert (twice.returncode, twice.stderr.count("\n")) == (1, 1)
+    sheet.write_bytes(b"\xff\xfee\x00")
+    bad = rollcall("import", "assets", "Reef", str(sheet))
+    assert (bad.returncode, "CSV UTF-8" in bad.stderr) == (1, True)
