@@ -14,8 +14,8 @@ import json
 import math
 import os
 import socket
-import ssl
 import sqlite3
+import ssl
 import statistics
 import subprocess
 import sys

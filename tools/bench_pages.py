@@ -10,6 +10,7 @@ than asking one thing several times at once: a machine that is busy for a while 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import sys
 import tempfile
@@ -154,7 +155,7 @@ def fill_mirror(people: int) -> str:
             "accountEnabled": True,
         }
         keys = {"object_id": str(number), "email": email, "email_key": email, "user_principal_name": email}
-        state = {"raw": raw, "row_hash": "", "content_hash": "", "account_enabled": True}
+        state = {"raw": json.dumps(raw), "row_hash": "", "content_hash": "", "account_enabled": True}
         folded = {
             "domain": "mirror.example",
             "department_key": columns["department"].lower(),

@@ -172,7 +172,8 @@ class HoldFacts:
     marks, creations: of those who wait, whom it would mark Disabled in Microsoft, and whom it would add.
 
     is_replaced: nobody had decided when a later run decided anew; replaced_by: that run, while it is kept.
-    decided_by, decided_at: who did, and when; left_out: of what was applied, who had changed meanwhile;
+    decided_by, decided_at: who did last, and when; applied, dismissed: how many so far; left_out: of what was to be applied,
+    who had changed meanwhile;
     is_disabled: it went with the sync, which was disabled.
     """
 
@@ -187,6 +188,8 @@ class HoldFacts:
     replaced_by: str | None = None
     decided_by: str = ""
     decided_at: datetime | None = None
+    applied: int = 0
+    dismissed: int = 0
     left_out: int = 0
     is_disabled: bool = False
 
@@ -233,6 +236,8 @@ def hold_facts(run: SyncRun, shown: int = 200) -> HoldFacts | None:
         replaced_by=later if later and db.session.get(SyncRun, later) is not None else None,
         decided_by=str(run.held.get("decided_by", "")),
         decided_at=parse_time(run.held.get("decided_at")),
+        applied=int(run.held.get("applied", 0)),
+        dismissed=int(run.held.get("dismissed", 0)),
         left_out=int(run.held.get("left_out", 0)),
         is_disabled=bool(run.held.get("is_disabled")),
     )

@@ -32,7 +32,7 @@ def session(request, tmp_path):
 
 
 def somebody(session, object_id, *macs, presence="present"):
-    session.add(DirectoryUser(microsoft_tenant_id="m", object_id=object_id, raw={}, row_hash="", content_hash="", presence=presence))
+    session.add(DirectoryUser(microsoft_tenant_id="m", object_id=object_id, raw="{}", row_hash="", content_hash="", presence=presence))
     session.add(EndUser(id=f"e-{object_id}", organization_id="o", microsoft_tenant_id="m", object_id=object_id, created_at=NOW, updated_at=NOW))
     for number, mac in enumerate(macs):
         session.add(ManagedDevice(microsoft_tenant_id="m", device_id=f"{object_id}{number}", user_object_id=object_id, wifi_mac=mac))

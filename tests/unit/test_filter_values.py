@@ -37,7 +37,7 @@ def test_S3_the_pop_up_shows_one_entry_per_value(now):
         session.add(tenant)
         session.flush()
         for number, (department, email) in enumerate(people):
-            session.add(DirectoryUser(microsoft_tenant_id=tenant.id, object_id=str(number), department=department, email=email, presence="present", raw={}, row_hash="", first_seen_at=now, changed_at=now))
+            session.add(DirectoryUser(microsoft_tenant_id=tenant.id, object_id=str(number), department=department, email=email, presence="present", raw="{}", row_hash="", content_hash=""))
         session.flush()
         found = options(session, tenant.id, sections=("department", "domain"))
     engine.dispose()

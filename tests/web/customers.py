@@ -1,5 +1,7 @@
 """A customer with a mapped Microsoft tenant and a mirror that was read, built from the models."""
 
+import json
+
 from portal.clock import utcnow
 from portal.extensions import db
 from portal.models import (
@@ -56,7 +58,7 @@ def directory_user(microsoft, name, email="", *, department="", office="", user_
     row = DirectoryUser(
         microsoft_tenant_id=microsoft.id,
         object_id=object_id,
-        raw=raw,
+        raw=json.dumps(raw),
         row_hash=object_id[:40],
         content_hash=object_id[:40],
         user_principal_name=raw["userPrincipalName"],

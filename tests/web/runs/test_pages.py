@@ -103,7 +103,6 @@ def customer(app):
             reason="account_disabled",
             state="held",
             hold_key="1",
-            payload={},
         )
         change_of(
             run,
@@ -112,7 +111,6 @@ def customer(app):
             reason="account_disabled",
             state="held",
             hold_key="2",
-            payload={},
         )
         db.session.add(
             UserSync(
@@ -301,7 +299,7 @@ def test_G1_an_applied_hold_is_told_as_done_by_whom_and_when_and_not_as_a_warnin
     with app.app_context():
         run = db.session.get(SyncRun, customer["run"])
         assert (run.status, run.held["left_out"], run.warnings) == ("succeeded", 2, [])
-        run.held = {**run.held, "left_out": 1}
+        run.held = {**run.held, "state": "applied", "applied": 1, "left_out": 1}
         db.session.commit()
     hold = browser.get(address).text.partition('id="hold"')[2].partition("</section>")[0]
     assert "alert-success" in hold and "alert-warning" not in hold and "that was applied" in hold
@@ -615,7 +613,7 @@ def test_G1_a_hold_of_both_kinds_tells_the_marks_from_the_new_people(client_as, 
         run = db.session.get_one(SyncRun, customer["run"])
         run.held = {**run.held, "count": 5}
         for number in range(3):
-            change_of(run, f"New {number}", "create", reason="new_in_scope", state="held", hold_key=f"n{number}", payload={})
+            change_of(run, f"New {number}", "create", reason="new_in_scope", state="held", hold_key=f"n{number}")
         db.session.commit()
     page = client_as().get(f"/sync-runs/{customer['run']}").text
     words = " ".join(re.sub("<[^>]*>", "", page.partition('id="hold"')[2].partition("</section>")[0]).split())
