@@ -6,7 +6,7 @@ import pytest
 
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
-from portal.models import AuditEvent, EndUser, MicrosoftTenant, Organization, Role, SyncRun, UserSync
+from portal.models import AuditEvent, DirectoryUser, EndUser, MicrosoftTenant, Organization, Role, SyncRun, UserSync
 from tests.web import customers
 from tests.web.user_sync.forms import everything, url
 
@@ -164,6 +164,19 @@ def test_U7_a_threshold_that_is_no_number_is_an_error_in_place(client_as, app, c
     assert not runs(app)
 
 
+@pytest.fixture
+def linked(app, customer):
+    """Ada and Bo are linked: only who is linked can stay or leave."""
+    with app.app_context():
+        organization = db.session.get(Organization, customer)
+        users = {row.display_name: row for row in db.session.scalars(db.select(DirectoryUser))}
+        ada = db.session.scalar(db.select(EndUser).where(EndUser.display_name == "Ada"))
+        customers.link(ada, users["Ada Obi"].microsoft_tenant_id, users["Ada Obi"].object_id)
+        customers.end_user(organization, "Bo Lind", "bo@harborview.example", linked_to=users["Bo Lind"])
+        db.session.commit()
+
+
+@pytest.mark.usefixtures("linked")
 def test_U11_an_edit_says_by_name_who_enters_and_who_leaves(client_as, customer):
     browser = client_as()
     browser.send(url(customer), everything(department_all=None, department="Fundraising"))
@@ -174,6 +187,7 @@ def test_U11_an_edit_says_by_name_who_enters_and_who_leaves(client_as, customer)
     assert "Cy Rao" in enters and "Ada Obi" in leaves and "Bo Lind" in leaves
 
 
+@pytest.mark.usefixtures("linked")
 def test_U11_thousands_who_leave_are_counted_and_not_all_named(client_as, customer, monkeypatch):
     monkeypatch.setattr("portal.user_sync.presenters.NAMED", 1)
     browser = client_as()
@@ -184,6 +198,7 @@ def test_U11_thousands_who_leave_are_counted_and_not_all_named(client_as, custom
     assert "Ada Obi" in leaves and "Bo Lind" not in leaves and ">2<" in leaves and "<li>and 1 more</li>" in leaves
 
 
+@pytest.mark.usefixtures("linked")
 def test_U11_who_stays_is_named_up_to_a_number_and_the_rest_is_a_link(client_as, customer, monkeypatch):
     browser = client_as()
     browser.send(url(customer), everything())

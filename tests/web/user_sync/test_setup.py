@@ -324,7 +324,7 @@ def test_U5_skipped_people_and_unusable_records_add_up_as_in_the_preview(client_
         unwanted = customers.directory_user(microsoft, "Ed Off", "ed@harborview.example")
         exceptions.never_sync(db.session.get(Organization, customer), unwanted.object_id, reason="A kiosk.")
         bad = customers.directory_user(microsoft, "Fay Bad", "fay@harborview.example")
-        bad.raw, bad.problem = {**bad.raw, "displayName": 7}, "Its displayName is no text."
+        bad.problem = "Its displayName is no text."
         db.session.commit()
 
     def words(answer):
