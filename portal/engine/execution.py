@@ -16,14 +16,11 @@ from sqlalchemy.orm import Session
 from portal.engine import failures, holds, leaving
 from portal.engine.apply import writer
 from portal.engine.apply.chunks import (
-    WRITTEN,
     Stale,
     Work,
     chunks,
-    count,
     decide_all,
     prepare,
-    tally,
     work_of,
     write_chunk,
 )
@@ -34,6 +31,7 @@ from portal.engine.figures import catch_up
 from portal.engine.mirror.context import RefreshResult
 from portal.engine.one_person import of_one
 from portal.engine.plan import Fingerprint, hold_key, plan
+from portal.engine.plan.counts import WRITTEN, count, tally
 from portal.engine.ports import Lease
 from portal.engine.records import Action, Assignment, Decision, FieldChange, HoldKind, Plan, Reason
 from portal.engine.snapshot import OrganizationContext, load_context

@@ -11,8 +11,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from portal.clock import iso
-from portal.engine.apply.chunks import WRITTEN, Work, chunks, prepare, tally, work_of, write_chunk
+from portal.engine.apply.chunks import Work, chunks, prepare, work_of, write_chunk
 from portal.engine.plan import hold_key, hold_kind, plan
+from portal.engine.plan.counts import WRITTEN, tally
 from portal.engine.records import Action, Assignment, HoldRule
 from portal.engine.snapshot import load_context
 from portal.errors import Invalid, Refused

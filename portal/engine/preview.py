@@ -11,11 +11,12 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.engine.apply.chunks import CHUNK, count, decide_all, tally
+from portal.engine.apply.chunks import CHUNK, decide_all
 from portal.engine.batches import batches
 from portal.engine.execution import GROUP_GONE, UNFINISHED
 from portal.engine.explain import why
 from portal.engine.plan import Fingerprint, decide, plan
+from portal.engine.plan.counts import count, tally
 from portal.engine.plan.scope import KeyScope
 from portal.engine.records import (
     Action,

@@ -15,8 +15,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.engine.fields import is_link_field
-from portal.engine.taken import taken_accounts, taken_addresses
 from portal.engine.undo import account_of, former_time, put_link_back, take_assets_back
+from portal.engine.uniqueness import taken_accounts, taken_addresses
 from portal.models import Change, EndUser, SyncRun
 from portal.models.customers import refresh_search
 from portal.text import email_key

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session, selectinload
 
 from portal.engine.fields import field_text, is_link_field, put_field
-from portal.engine.taken import taken_accounts, taken_addresses
+from portal.engine.uniqueness import taken_accounts, taken_addresses
 from portal.models import Asset, Change, EndUser, new_id
 from portal.models.base import UtcDateTime
 from portal.models.customers import LINK_COLUMNS, no_link, refresh_search

@@ -290,8 +290,8 @@ def request_person(organization: Organization, person: EndUser) -> SyncRun:
 
 def _object_of(person: EndUser, microsoft_tenant: MicrosoftTenant) -> str:
     """Who an End User is in the mapped tenant: by the Link, else the only one of that e-mail address. Raises Refused."""
-    if person.link is not None and person.link.microsoft_tenant_id == microsoft_tenant.id:
-        return person.link.object_id
+    if person.object_id is not None and person.microsoft_tenant_id == microsoft_tenant.id:
+        return person.object_id
     found = db.session.scalars(
         select(DirectoryUser.object_id).where(
             DirectoryUser.microsoft_tenant_id == microsoft_tenant.id,

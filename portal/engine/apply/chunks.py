@@ -14,7 +14,7 @@ from portal.engine.apply import writer
 from portal.engine.apply.writer import Target
 from portal.engine.batches import batches
 from portal.engine.plan import decide
-from portal.engine.records import Assignment, Decision, EndUserKeys, Kind, Plan, Snapshot
+from portal.engine.records import Assignment, Decision, EndUserKeys, Kind, Snapshot
 from portal.engine.snapshot import (
     OrganizationContext,
     load_end_users,
@@ -36,6 +36,7 @@ class Work:
     """What is to be written of a plan.
 
     end_users: the keys that the plan was made from, of those meant by an assignment. holders: e-mail key → id of everybody.
+    linked: object id → id of the End User that is linked to it.
     is_exact: somebody approved the plan as it is, so nothing may differ from what it was made from (U12).
     """
 
@@ -44,6 +45,7 @@ class Work:
     assignments: Sequence[Assignment]
     end_users: Mapping[str, EndUserKeys]
     holders: Mapping[str, str]
+    linked: Mapping[str, str]
     is_exact: bool = False
 
 
@@ -69,17 +71,23 @@ def work_of(
         assignments=assignments,
         end_users={row.id: row for row in shot.end_users if row.id in meant},
         holders={row.email_key: row.id for row in shot.end_users if row.email_key},
+        linked={row.object_id: row.id for row in shot.end_users if row.object_id and not row.is_foreign},
         is_exact=is_exact,
     )
 
 
 def chunks(work: Work, size: int = 0) -> Iterator[Sequence[Assignment]]:
-    """Cut into transactions. Those who pass addresses among each other stay together, in the first one (W4)."""
+    """Cut into transactions. Those who pass addresses or Links among each other stay together, in the first one (W4, M7)."""
     size = size or CHUNK
     takers = [a for a in work.assignments if a.email_key and not a.keeps_email and a.kind in _OWN_ADDRESS]
     wanted = {a.email_key for a in takers}
     freed = {old for a in takers if (old := _old_key(a, work)) not in {"", a.email_key} and old in wanted}
     together = {a.object_id for a in takers if a.email_key in freed or _old_key(a, work) in freed}
+    for a in work.assignments:
+        holder = work.linked.get(a.object_id)
+        if a.kind in {Kind.CREATE, Kind.LINK} and holder is not None and holder != a.end_user_id:
+            together.add(a.object_id)
+            together.update(b.object_id for b in work.assignments if b.end_user_id == holder)
     first = [a for a in work.assignments if a.object_id in together]
     if first:
         yield first
@@ -172,58 +180,3 @@ def _check(
         for key, holder in holders:
             if work.holders.get(key or "") != holder and holder not in moved:
                 raise Stale
-
-
-def tally(decisions: Sequence[Decision]) -> dict[str, int]:
-    """How many people each kind of write is about, of those in scope; and of those gone how many are newly marked."""
-    found = dict.fromkeys(WRITTEN, 0)
-    for decision in decisions:
-        name = _COUNTED.get(decision.action.value)
-        if decision.is_absent:
-            found["gone"] += name == "disabled"
-        elif name is not None and decision.is_in_scope:
-            found[name] += 1
-    return found
-
-
-def count(plan: Plan, written: Mapping[str, int]) -> dict[str, int]:
-    """A run's counts (interfaces.md): read, scope and skips as planned, what was written as it was, and who was left alone.
-
-    They add up, since ``unchanged`` is the rest of those in scope (G8).
-    """
-    skipped = conflicts = held = out_of_scope = absent = 0
-    for a in plan.assignments:
-        if a.kind is Kind.ABSENT:
-            absent += 1
-        elif a.kind is Kind.SKIP:
-            skipped += 1
-        elif a.kind is Kind.OUT_OF_SCOPE:
-            out_of_scope += 1
-        elif a.is_held:
-            held += 1
-        elif a.is_conflict:
-            conflicts += 1
-    out_of_scope += plan.out_of_scope
-    in_scope = plan.unchanged + len(plan.assignments) - absent - skipped - (out_of_scope - plan.out_of_scope)
-    counts = {
-        "read": in_scope + out_of_scope + skipped,
-        "in_scope": in_scope,
-        "out_of_scope": out_of_scope,
-        "skipped": skipped,
-        **{name: written.get(name, 0) for name in WRITTEN},
-        "conflicts": conflicts,
-        "held": held,
-    }
-    others = sum(counts[name] for name in (*WRITTEN, "conflicts", "held") if name != "gone")
-    counts["unchanged"] = in_scope - others
-    return counts
-
-
-WRITTEN = ("created", "linked", "updated", "disabled", "enabled", "gone")
-_COUNTED = {
-    "create": "created",
-    "link": "linked",
-    "update": "updated",
-    "mark_disabled": "disabled",
-    "mark_enabled": "enabled",
-}

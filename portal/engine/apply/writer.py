@@ -12,13 +12,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.engine.batches import batches
 from portal.engine.bulk import insert_rows, update_rows
 from portal.engine.explain import why
 from portal.engine.licenses import product_names
-from portal.engine.records import D1_FIELDS, Action, Decision, EndUserState
+from portal.engine.records import D1_FIELDS, Action, Decision, EndUserState, Reason
 from portal.models import Change, Conflict, DirectoryUser, EndUser, SubscribedSku, new_id
 from portal.models.customers import LINK_COLUMNS, SEARCHED_IN, no_link, search_columns
 
@@ -82,7 +82,17 @@ def write(
             records.append(change_row(decision, target, now, undo=_undo(decision, states, before)))
     if records:
         insert_rows(session, Change, records)
-    _keep_conflicts(session, [d for d in decisions if d.action is Action.CONFLICT], target, now)
+    _keep_conflicts(session, [d for d in decisions if d.conflict_key], target, now)
+
+
+def _free(session: Session, decisions: Iterable[Decision], column: InstrumentedAttribute[str | None]) -> None:
+    for part in batches([d.end_user_id for d in decisions if d.end_user_id]):
+        session.execute(
+            update(EndUser)
+            .where(EndUser.id.in_(part))
+            .values({column.key: None})
+            .execution_options(synchronize_session=False)
+        )
 
 
 def change_row(
@@ -264,7 +274,10 @@ def as_json(value: object) -> Any:
 
 
 def _keep_conflicts(session: Session, decisions: Sequence[Decision], target: Target, now: datetime) -> None:
-    """Raise what is new, and anew what had gone away or been settled by a link that no longer holds (M7)."""
+    """Raise what is new, and anew what had gone away or been settled by a link that no longer holds (M7).
+
+    Who loses an address by a settlement is settled with it: that conflict is kept as ignored, and never raised.
+    """
     stored: dict[str, Conflict] = {}
     for part in batches([d.conflict_key for d in decisions]):
         rows = session.scalars(
@@ -274,12 +287,15 @@ def _keep_conflicts(session: Session, decisions: Sequence[Decision], target: Tar
     for decision in decisions:
         end_user_id = decision.end_user_id or decision.other_end_user_id
         row = stored.get(decision.conflict_key)
+        is_open = decision.action is Action.CONFLICT
         if row is None:
             session.add(
                 Conflict(
+                    resolution=None if is_open else "ignore",
+                    resolved_at=None if is_open else now,
                     organization_id=target.organization_id,
                     key=decision.conflict_key,
-                    kind=decision.reason.value,
+                    kind=decision.reason.value if is_open else Reason.DUPLICATE_REMOTE_EMAIL.value,
                     reason=why(decision),
                     object_id=decision.object_id,
                     display_name=decision.display_name or decision.user_principal_name,
@@ -290,6 +306,8 @@ def _keep_conflicts(session: Session, decisions: Sequence[Decision], target: Tar
                     created_at=now,
                 )
             )
+            continue
+        if not is_open:
             continue
         row.end_user_id = row.end_user_id or end_user_id
         if row.resolution in {"gone", "link"}:

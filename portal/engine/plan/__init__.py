@@ -12,7 +12,7 @@ from operator import attrgetter
 
 from portal.engine.plan.assign import assign
 from portal.engine.plan.classify import classify
-from portal.engine.plan.counts import Tally, count
+from portal.engine.plan.counts import count, tally
 from portal.engine.plan.decide import decide
 from portal.engine.plan.guard import guard, hold_key, hold_kind, waive
 from portal.engine.plan.keys import Fingerprint, applied_key, conflict_key
@@ -20,7 +20,6 @@ from portal.engine.records import Assignment, HoldKind, HoldRule, Plan, Snapshot
 
 __all__ = (
     "Fingerprint",
-    "Tally",
     "applied_key",
     "conflict_key",
     "count",
@@ -28,6 +27,7 @@ __all__ = (
     "hold_key",
     "hold_kind",
     "plan",
+    "tally",
 )
 
 

@@ -1,57 +1,62 @@
-"""The counts of a run (interfaces.md, "Sync Run"), added up while decisions stream by (G8). Pure."""
+"""The counts of a run (interfaces.md, "Sync Run"): what was planned, and what was written of it (G8). Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import fields
+from collections.abc import Iterable, Mapping
 
-from portal.engine.records import Action, Counts, Decision, Plan
+from portal.engine.records import Decision, Kind, Plan
 
+WRITTEN = ("created", "linked", "updated", "disabled", "enabled", "gone")
+"""Kinds of writes that a run adds up while it goes on; they survive an interruption in the run's row."""
 _COUNTED = {
-    Action.CREATE: "created",
-    Action.LINK: "linked",
-    Action.UPDATE: "updated",
-    Action.LEAVE: "unchanged",
-    Action.MARK_DISABLED: "disabled",
-    Action.MARK_ENABLED: "enabled",
-    Action.CONFLICT: "conflicts",
+    "create": "created",
+    "link": "linked",
+    "update": "updated",
+    "mark_disabled": "disabled",
+    "mark_enabled": "enabled",
 }
 
 
-class Tally:
-    """Adds up what becomes of everybody. Begins with those whom a plan only counts."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._numbers = dict.fromkeys((f.name for f in fields(Counts)), 0)
-        self._numbers["read"] = plan.unchanged + plan.out_of_scope
-        self._numbers["in_scope"] = self._numbers["unchanged"] = plan.unchanged
-        self._numbers["out_of_scope"] = plan.out_of_scope
-
-    def add(self, decision: Decision, *, is_held: bool = False) -> None:
-        """Count one decision. Objects that are absent from Microsoft stand outside the sums: only new marks are counted."""
-        numbers = self._numbers
+def tally(decisions: Iterable[Decision]) -> dict[str, int]:
+    """How many people each kind of write is about, of those in scope; and of those gone how many are newly marked."""
+    found = dict.fromkeys(WRITTEN, 0)
+    for decision in decisions:
+        name = _COUNTED.get(decision.action.value)
         if decision.is_absent:
-            numbers["gone"] += decision.action is Action.MARK_DISABLED and not is_held
-            return
-        numbers["read"] += 1
-        if decision.action is Action.SKIP:
-            numbers["skipped"] += 1
-        elif not decision.is_in_scope:
-            numbers["out_of_scope"] += 1
-        else:
-            numbers["in_scope"] += 1
-            numbers["held" if is_held else _COUNTED[decision.action]] += 1
-
-    def counts(self) -> Counts:
-        """Return the counts so far."""
-        return Counts(**self._numbers)
+            found["gone"] += name == "disabled"
+        elif name is not None and decision.is_in_scope:
+            found[name] += 1
+    return found
 
 
-def count(plan: Plan, applied: Iterable[Decision], held: Iterable[Decision] = ()) -> Counts:
-    """Count a whole plan: what it only counts, what is applied, and what is held."""
-    tally = Tally(plan)
-    for decision in applied:
-        tally.add(decision)
-    for decision in held:
-        tally.add(decision, is_held=True)
-    return tally.counts()
+def count(plan: Plan, written: Mapping[str, int]) -> dict[str, int]:
+    """A run's counts (interfaces.md): read, scope and skips as planned, what was written as it was, and who was left alone.
+
+    They add up, since ``unchanged`` is the rest of those in scope (G8).
+    """
+    skipped = conflicts = held = out_of_scope = absent = 0
+    for a in plan.assignments:
+        if a.kind is Kind.ABSENT:
+            absent += 1
+        elif a.kind is Kind.SKIP:
+            skipped += 1
+        elif a.kind is Kind.OUT_OF_SCOPE:
+            out_of_scope += 1
+        elif a.is_held:
+            held += 1
+        elif a.is_conflict:
+            conflicts += 1
+    out_of_scope += plan.out_of_scope
+    in_scope = plan.unchanged + len(plan.assignments) - absent - skipped - (out_of_scope - plan.out_of_scope)
+    counts = {
+        "read": in_scope + out_of_scope + skipped,
+        "in_scope": in_scope,
+        "out_of_scope": out_of_scope,
+        "skipped": skipped,
+        **{name: written.get(name, 0) for name in WRITTEN},
+        "conflicts": conflicts,
+        "held": held,
+    }
+    others = sum(counts[name] for name in (*WRITTEN, "conflicts", "held") if name != "gone")
+    counts["unchanged"] = in_scope - others
+    return counts

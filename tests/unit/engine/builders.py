@@ -3,9 +3,10 @@
 import hashlib
 from dataclasses import fields, replace
 
-from portal.engine.plan import applied_key, decide, plan
+from portal.engine.plan import applied_key, count, decide, plan, tally
 from portal.engine.plan.decide import wanted
 from portal.engine.records import (
+    Counts,
     D1_FIELDS,
     EndUserKeys,
     EndUserState,
@@ -134,6 +135,12 @@ def decided(found, users, people):
     by_id = {user.object_id: hashed(user) for user in users}
     rows = {state.id: state for state in people}
     return {a.object_id: decide(a, by_id.get(a.object_id), rows.get(a.end_user_id)) for a in found.assignments}
+
+
+def counted(found, users, people):
+    """A plan's counts once everything that is not held is written."""
+    told = decided(found, users, people)
+    return Counts(**count(found, tally(told[a.object_id] for a in found.assignments if not a.is_held)))
 
 
 def decisions(users=(), people=(), **values):

@@ -3,9 +3,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from portal.engine.plan import Fingerprint, count
+from portal.engine.plan import Fingerprint
 from portal.engine.records import Action, FieldChange, FilterSpec, MatchedBy, NeverSync, Reason
 from tests.unit.engine.builders import (
+    counted,
     GONE,
     SOFT,
     adds_up,
@@ -381,7 +382,7 @@ def test_G8_one_bad_record_is_skipped_and_the_counts_add_up():
     users = [remote("a", "a@x.example"), remote("b", problem="displayName is not a text"), remote("c"), remote("d", "d@x.example", department="x")]
     filters = only(department=[""])
     found = decisions(users, filters=filters)
-    counts = count(planned(users, filters=filters, always=()), [d for d in found.values() if d.reason is not Reason.OUT_OF_SCOPE])
+    counts = counted(planned(users, filters=filters, always=()), users, [])
     assert adds_up(counts)
     assert (counts.read, counts.in_scope, counts.out_of_scope, counts.skipped, counts.created) == (4, 1, 1, 2, 1)
     assert found["b"].note == "displayName is not a text"

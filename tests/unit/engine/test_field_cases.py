@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from portal.engine.plan import Fingerprint, applied_key, conflict_key, count, decide
+from portal.engine.plan import Fingerprint, applied_key, conflict_key, decide
 from portal.engine.plan.scope import KeyScope
 from portal.engine.records import (
     D1_FIELDS,
@@ -21,6 +21,7 @@ from portal.engine.records import (
     SectionFilter,
 )
 from tests.unit.engine.builders import (
+    counted,
     GONE,
     SOFT,
     applied,
@@ -414,9 +415,8 @@ def test_L1_who_is_gone_is_told_by_the_name_known_here():
 def test_G8_held_people_are_counted_as_such():
     users = [remote("a", "a@x.example"), remote("b", "b@x.example")]
     found = planned(users, rule=HoldRule(0, 1, 2))
-    told = decided(found, users, [])
     assert all(a.is_held for a in found.assignments)
-    counts = count(found, [], held=told.values())
+    counts = counted(found, users, [])
     assert (counts.held, counts.in_scope, counts.created) == (2, 2, 0)
 
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from portal.engine.plan import Tally, hold_key
+from portal.engine.plan import hold_key
 from portal.engine.plan.guard import guard
 from portal.engine.records import Action, Assignment, HoldKind, HoldRule, Kind, Reason
-from tests.unit.engine.builders import GONE, adds_up, d1, decided, marks, only, person, planned, remote, same
+from tests.unit.engine.builders import GONE, adds_up, counted, d1, decided, marks, only, person, planned, remote, same
 
 HOLD = {"rule": HoldRule()}
 
@@ -23,14 +23,6 @@ def creates(number):
 
 def guarded(assignments, *, linked=100, is_initial=False, rule=HoldRule(), dismissed=frozenset()):
     return guard(assignments, linked=linked, is_initial=is_initial, rule=rule, dismissed=dismissed)
-
-
-def counted(found, users, people):
-    tally = Tally(found)
-    told = decided(found, users, people)
-    for assignment in found.assignments:
-        tally.add(told[assignment.object_id], is_held=assignment.is_held)
-    return tally.counts()
 
 
 def team(number, off=(), **values):

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from portal.engine.plan import Tally
 from portal.engine.records import Action, HoldRule, Kind, Presence, Reason, SectionFilter
 from tests.unit.engine import worlds
-from tests.unit.engine.builders import adds_up, applied, decided, planned, same
+from tests.unit.engine.builders import adds_up, applied, counted, decided, planned, same
 
 FEW = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 # Hypothesis makes few worlds, which it can make smaller; plain seeds make many.
@@ -134,10 +133,7 @@ def test_W6_a_pinned_field_is_never_written(world):
 def test_G8_the_counts_add_up(world):
     for always in (None, ()):
         found = plan_of(world, always=always)
-        tally, told = Tally(found), decided(found, world.users, world.people)
-        for assignment in found.assignments:
-            tally.add(told[assignment.object_id], is_held=assignment.is_held)
-        counts = tally.counts()
+        counts = counted(found, world.users, world.people)
         assert adds_up(counts)
         assert counts.read == sum(1 for u in world.users if u.presence is Presence.PRESENT)
 
