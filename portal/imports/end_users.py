@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from portal import people_version
@@ -28,7 +28,7 @@ from portal.imports.records import (
     rejected,
 )
 from portal.imports.sheet import Columns, Row
-from portal.models import Asset, EndUser, ImportRow, SyncException, UserSync, new_id
+from portal.models import Asset, EndUser, ImportRow, Organization, SyncException, Tenant, UserSync, new_id
 from portal.models.customers import search_columns
 from portal.text import email_key, text_key
 
@@ -55,6 +55,7 @@ _READ = (
     EndUser.email_key,
     EndUser.edited_at,
     EndUser.updated_at,
+    EndUser.microsoft_tenant_id,
     EndUser.microsoft_status,
     EndUser.in_scope,
     *(getattr(EndUser, name) for name in service.EDITABLE),
@@ -175,13 +176,20 @@ class EndUserImporter:
 
 
 class _Locked:
-    """Which fields of whom an import leaves to Microsoft: D1 fields of a linked person in scope that are not pinned (W6)."""
+    """Which fields of whom an import leaves to Microsoft, as ``service.locked_fields`` says of one person (W6, R4)."""
 
     def __init__(self, session: Session, organization_id: str, people: Iterable[Mapping[Any, Any]]) -> None:
-        managed = [row["id"] for row in people if row["in_scope"]]
-        is_enabled = UserSync.organization_id == organization_id, UserSync.enabled.is_(True)
-        if not managed or session.scalar(select(func.count()).select_from(UserSync).where(*is_enabled)) == 0:
-            managed = []
+        synced_with = session.scalar(
+            select(Tenant.microsoft_tenant_id)
+            .join(Organization, Organization.tenant_id == Tenant.id)
+            .join(UserSync, UserSync.organization_id == Organization.id)
+            .where(Organization.id == organization_id, UserSync.enabled.is_(True))
+        )
+        managed = [
+            row["id"]
+            for row in people
+            if row["in_scope"] and synced_with is not None and row["microsoft_tenant_id"] == synced_with
+        ]
         self._managed = set(managed)
         self._pinned: set[tuple[str | None, str | None]] = set()
         if managed:

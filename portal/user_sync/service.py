@@ -305,7 +305,7 @@ def _object_of(person: EndUser, microsoft_tenant: MicrosoftTenant) -> str:
             "with this email address.",
             link=f"/end-users/{person.id}/why",
         )
-    return found[0]
+    return str(found[0])
 
 
 def options(

@@ -9,6 +9,8 @@ from portal.end_users import service
 from portal.engine import figures
 from portal.engine.undo import apply_undo
 from portal.extensions import db
+from portal.imports.end_users import EndUserImporter
+from portal.imports.sheet import Row
 from portal.models import Change, Conflict, EndUser, Organization, SyncRun
 from portal.people_version import touch, watch
 from portal.recovery.service import clean_up
@@ -59,13 +61,19 @@ def settled(here):
     runs.resolve(row, "link", ada().id)
 
 
+def imported(here, **cells):
+    importer, session = EndUserImporter(), db.session()
+    planned = importer.plan(session, here.id, importer.match(session, here.id, [Row(2, cells)]))
+    importer.write(session, here.id, planned, utcnow())
+
+
 DOORS = {
     "create": lambda here: service.create(here.id, {"display_name": "New"}),
     "edit": lambda here: service.change(ada(), {"notes": "seen"}),
     "delete": lambda here: service.remove(ada()),
     "bulk delete": lambda here: service.remove_many(here, [ada().id]),
-    "import, new": lambda here: service.import_csv(here, b"email\nnew@harborview.example\n"),
-    "import, known": lambda here: service.import_csv(here, f"email,notes\n{MAIL},seen\n".encode()),
+    "import, new": lambda here: imported(here, email="new@harborview.example", display_name="New"),
+    "import, known": lambda here: imported(here, email=MAIL, notes="seen"),
     "unlink": lambda here: service.unlink(ada()),
     "undo": undone,
     "recovery, delete": lambda here: clean_up(db.session(), here, here.tenant.microsoft_tenant_id, delete_ids=[ada().id], unlink=False),
@@ -90,7 +98,6 @@ def test_what_changes_nothing_does_not_count(here):
     row = ada()
     row.job_title = row.job_title
     service.change(row, {"notes": ""})
-    service.import_csv(here, f"email,notes\n{MAIL},\n".encode())
     here.name = "Harborview"
     db.session.commit()
     assert versions() == before

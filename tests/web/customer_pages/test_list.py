@@ -153,7 +153,7 @@ def test_P5_hiding_who_is_disabled_in_microsoft_hides_nobody_else(app, client_as
         microsoft_tenant_id = organization.tenant.microsoft_tenant_id
         home = db.session.get_one(MicrosoftTenant, microsoft_tenant_id)
         gone = customers.directory_user(home, "Left Last Week", "left@harborview.example")
-        customers.end_user(organization, "Left Last Week", gone.email, linked_to=gone).link.status = "disabled"
+        customers.end_user(organization, "Left Last Week", gone.email, linked_to=gone).microsoft_status = "disabled"
         db.session.commit()
     browser = client_as("read-only")
     page = browser.get(f"/organizations/{ids['organization']}/end-users").text
