@@ -27,7 +27,6 @@ from portal.clock import utcnow
 from portal.config import Settings
 from portal.end_users.service import SPEC
 from portal.extensions import db, writing
-from portal.gunicorn_conf import keep_loaded_code
 from portal.models import (
     Account,
     DirectoryGroup,
@@ -41,6 +40,7 @@ from portal.models import (
     new_id,
 )
 from portal.models.customers import search_columns
+from portal.server import keep_loaded_code
 
 BATCH = 5000
 BAR = 50  # ms

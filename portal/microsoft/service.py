@@ -41,6 +41,7 @@ from portal.models import (
 )
 from portal.runtime import runtime
 from portal.text import domain_key
+from portal.transactions import begin_write
 
 CONNECTED, NEEDS_ATTENTION = "connected", "needs_attention"
 SPEC = ListSpec(
@@ -96,7 +97,9 @@ def connect_releasing(directory_id: str, cloud: str = "global") -> MicrosoftTena
     wanted = checked_directory(directory_id, cloud)
     registration = registration_or_invalid(cloud)
     db.session.rollback()
-    return add(_proven(wanted, cloud, registration), cloud)
+    proof = _proven(wanted, cloud, registration)
+    begin_write(db.session())
+    return add(proof, cloud)
 
 
 def checked_directory(directory_id: str, cloud: str) -> str:
