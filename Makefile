@@ -43,11 +43,12 @@ lint: ready ## Lint only
 browser: ready
 	@$(BIN)/python tools/browser.py
 
-bench: browser ## Measure syncs of many people, lists of many, imports, and the first paint of each page (on throw-away data)
+bench: browser ## Measure syncs, lists and imports of many, each page's first paint, and others beside a crowd (throw-away data)
 	$(BIN)/python tools/bench.py $(ARGS)
 	$(BIN)/python tools/bench_pages.py
 	$(BIN)/python tools/bench_imports.py
 	$(BIN)/python tools/bench_paint.py
+	$(BIN)/python tools/bench_load.py
 
 screenshots: browser ## Renew docs/screenshots from the demo
 	$(BIN)/python tools/screenshots.py $(ARGS)

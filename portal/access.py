@@ -57,14 +57,11 @@ def public(view: View) -> View:
 
 
 def reads_first(view: View) -> View:
-    """Mark a view that takes no write lock by being posted to: it waits for something first, then calls ``begin_write``."""
+    """Mark a view that takes no write lock by being posted to: it only reads, or waits for somebody else first.
+
+    What waits (Microsoft, a mail server, a password's hash) does so with nothing open, and then calls ``begin_write``.
+    """
     view.reads_first = True  # type: ignore[attr-defined]
-    return view
-
-
-def writes(view: View) -> View:
-    """Mark a GET that writes: an address that Microsoft sends a browser back to."""
-    view.writes = True  # type: ignore[attr-defined]
     return view
 
 

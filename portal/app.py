@@ -5,21 +5,31 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 from flask import Flask, current_app, g, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import sessionmaker
-from werkzeug.middleware.proxy_fix import ProxyFix
 
-from portal import access, audit, people_version, web
+from portal import access, audit, people_version, request_body, web
 from portal.auth.signed_in import init_login
 from portal.config import Settings, load
 from portal.crypto import SecretBox
-from portal.extensions import JSON_COLUMNS, csrf, db, tune_engine, writing
+from portal.extensions import csrf, db
 from portal.locks import is_lost_race
 from portal.microsoft import gateway
+from portal.proxies import behind_proxies
 from portal.runtime import Runtime
 from portal.throttle import limiter
+from portal.transactions import (
+    JSON_COLUMNS,
+    REQUEST_PATIENCE,
+    WORK_PATIENCE,
+    forget_writing,
+    set_patience,
+    tune_engine,
+    writing,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -60,6 +70,7 @@ class Portal(Flask):
                 raise
             self.logger.info("action=once_more endpoint=%s", request.endpoint)
             db.session.rollback()
+            _begin_writing()
         return super().dispatch_request()
 
 
@@ -73,9 +84,7 @@ def build(settings: Settings | None = None) -> Flask:
         SECRET_KEY=keys[0],
         SECRET_KEY_FALLBACKS=keys[1:],
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        # A statement that fails goes to the log; its parameters are people's names and addresses, or sealed secrets.
-        SQLALCHEMY_ENGINE_OPTIONS={"hide_parameters": True, **JSON_COLUMNS}
-        | ({} if settings.is_sqlite else {"pool_pre_ping": True, "pool_size": 20}),
+        SQLALCHEMY_ENGINE_OPTIONS=_engine_options(settings),
         SESSION_COOKIE_NAME="rollcall",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -83,21 +92,22 @@ def build(settings: Settings | None = None) -> Flask:
         WTF_CSRF_TIME_LIMIT=None,
         WTF_CSRF_CHECK_DEFAULT=True,
         WTF_CSRF_SSL_STRICT=True,
-        MAX_CONTENT_LENGTH=32 * 1024 * 1024,
-        MAX_FORM_PARTS=20_000,
-        MAX_FORM_MEMORY_SIZE=4 * 1024 * 1024,
+        MAX_CONTENT_LENGTH=request_body.MOST_BYTES,
+        MAX_FORM_PARTS=request_body.MOST_FIELDS,
+        MAX_FORM_MEMORY_SIZE=request_body.MOST_FORM_BYTES,
     )
+    app.before_request(_begin)  # first: no transaction may be open while a body arrives
     db.init_app(app)
     csrf.init_app(app)  # type: ignore[no-untyped-call]
     limiter.init_app(app)
     with app.app_context():
         engine = tune_engine(db.engine)
+        forget_writing(db.session.session_factory)
     sessions = sessionmaker(engine, expire_on_commit=False)
     people_version.watch()
     app.extensions["rollcall"] = Runtime(settings=settings, sessions=sessions, box=SecretBox(keys))
     gateway.start_afresh(sessions)
-    app.before_request(_begin_write)
-    app.teardown_request(_end_write)
+    app.teardown_request(_end)
     init_login(app)
     web.init_web(app)
     for feature in FEATURES:
@@ -107,21 +117,47 @@ def build(settings: Settings | None = None) -> Flask:
     if importlib.util.find_spec("portal.api"):
         importlib.import_module("portal.api").register(app, csrf)
     app.before_request(lambda: access.enforce(app))
+    app.before_request(_begin_writing)
     app.jinja_env.globals["may"] = access.may
-    if settings.base_url:
-        # Behind a proxy that says who the client is; without a public URL nobody is trusted to say that.
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
+    app.wsgi_app = behind_proxies(app.wsgi_app, settings.proxy_count)  # type: ignore[method-assign, assignment]
     return app
 
 
-def _begin_write() -> None:
-    """Begin the transactions of writing requests as such: SQLite then waits for its turn instead of failing."""
+def _engine_options(settings: Settings) -> dict[str, Any]:
+    # A statement that fails goes to the log; its parameters are people's names and addresses, or sealed secrets.
+    options: dict[str, Any] = {
+        "hide_parameters": True,
+        **JSON_COLUMNS,
+        "pool_size": 20,
+        "max_overflow": 20,
+        "pool_timeout": 10,
+    }
+    if not settings.is_sqlite:
+        options |= {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
+    return options
+
+
+def _begin() -> None:
+    """Receive the whole body before anything is asked of the database."""
     g.principal = None
+    set_patience(REQUEST_PATIENCE)
+    request_body.receive()
+
+
+def _begin_writing() -> None:
+    """What was read to know who asks is over; what comes now writes, unless its view begins as a reader.
+
+    SQLite then waits for its turn at the view's first query, instead of failing at its first write.
+    """
     view = current_app.view_functions.get(request.endpoint or "")
-    writes = request.method in {"POST", "PUT", "PATCH", "DELETE"} or getattr(view, "writes", False)
-    writing.set(writes and not getattr(view, "reads_first", False))
+    if request.method in {"GET", "HEAD", "OPTIONS"} or getattr(view, "reads_first", False):
+        return
+    db.session.rollback()
+    writing.set(True)
 
 
-def _end_write(_error: BaseException | None) -> None:
+def _end(_error: BaseException | None) -> None:
+    request_body.release()
     writing.set(False)
+    set_patience(WORK_PATIENCE)
     audit.set_actor(audit.SYNC)

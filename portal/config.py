@@ -45,6 +45,7 @@ class Settings(BaseModel):
     secret_key: Annotated[SecretStr, Field(alias="ROLLCALL_SECRET_KEY")] = SecretStr("")
     old_secret_keys: Annotated[SecretStr, Field(alias="ROLLCALL_OLD_SECRET_KEYS")] = SecretStr("")
     base_url: Annotated[str, Field(alias="ROLLCALL_BASE_URL")] = ""
+    proxies: Annotated[int | None, Field(alias="ROLLCALL_PROXIES", ge=0, le=10)] = None
     client_id: Annotated[str, Field(alias="MICROSOFT_CLIENT_ID")] = ""
     client_secret: Annotated[SecretStr, Field(alias="MICROSOFT_CLIENT_SECRET")] = SecretStr("")
     certificate_file: Annotated[Path | None, Field(alias="MICROSOFT_CERTIFICATE_FILE")] = None
@@ -134,12 +135,28 @@ class Settings(BaseModel):
             raise ValueError("must be a whole number, an integer from 1 to 1440")
         return value
 
+    @field_validator("proxies", mode="before")
+    @classmethod
+    def _count(cls, value: Any) -> Any:
+        if isinstance(value, str) and not (value.strip().isascii() and value.strip().isdigit()):
+            raise ValueError(
+                "must be a whole number, the reverse proxies in front of the portal, from 0 to 10"
+            )
+        return value
+
     @model_validator(mode="after")
     def _database_default(self) -> Self:
         if not self.database_url:
             path = (self.data_dir / "rollcall.db").absolute()
             object.__setattr__(self, "database_url", f"sqlite:///{path}")
         return self
+
+    @property
+    def proxy_count(self) -> int:
+        """How many reverse proxies stand before the portal and are believed (X-Forwarded-*): one where there is a public URL."""
+        if self.proxies is not None:
+            return self.proxies
+        return 1 if self.base_url else 0
 
     @property
     def is_sqlite(self) -> bool:

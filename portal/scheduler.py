@@ -1,6 +1,6 @@
 """The scheduler: a timer that queues what is due, and a few threads that work on the queue. It decides nothing.
 
-``start(app)`` and ``stop(wait)`` are the web server's (portal.gunicorn_conf), ``run_worker(app)`` is ``rollcall worker``'s.
+``start(app)`` and ``stop(wait)`` are the web server's (portal.server), ``run_worker(app)`` is ``rollcall worker``'s.
 The queue is in the database, so several processes may look at it: each tenant is leased (T1, ``worker.leases``).
 """
 

@@ -17,6 +17,7 @@ from flask import Flask, g, make_response, render_template, request, url_for
 from flask import redirect as flask_redirect
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BuildError
 from werkzeug.wrappers import Response
@@ -35,7 +36,9 @@ from portal.errors import (
 from portal.extensions import db
 from portal.formatting import init_formatting
 from portal.locks import CHANGED, is_lost_race
+from portal.request_body import TooLarge
 from portal.static_files import asset_url, icon
+from portal.transactions import roll_back, trouble
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
@@ -56,7 +59,7 @@ _TITLES = {
     429: "Too many requests",
     500: "Something went wrong inside Rollcall",
     502: "Microsoft does not answer as expected",
-    503: "Not ready yet",
+    503: "Not possible just now",
 }
 _BARE_PAGE = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title} · Rollcall</title></head>'
@@ -185,7 +188,7 @@ def error_page(
     link: a local path to where it can be put right; title: other words than the status has. portal.js lets htmx show
     what is aimed at #toasts in spite of the error's status.
     """
-    db.session.rollback()
+    roll_back(db.session())
     title = _TITLES.get(status, "This did not work") if title is None else title
     if is_partial():
         text = render_template(
@@ -203,6 +206,11 @@ def error_page(
         )
     response.headers.extend(headers or {})
     return response
+
+
+def _bare_page(status: int, detail: str) -> Response:
+    """An error without a frame, which needs the database to know who looks at it."""
+    return make_response(_BARE_PAGE.format(title=_TITLES[status], detail=detail), status)
 
 
 def _is_api() -> bool:
@@ -275,11 +283,16 @@ def _on_http_error(error: HTTPException) -> Response:
         413: "Send a smaller file: at most 32 MB.",
         429: "Wait a minute, then try again.",
     }
+    if isinstance(error, TooLarge):
+        texts[413] = error.advice
     kept = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
     return error_page(status, texts.get(status, error.description or "Go back and try again."), headers=kept)
 
 
 def _on_crash(error: Exception) -> Response:
+    later = trouble(error)
+    if later is not None:
+        return _on_trouble(later)
     if is_lost_race(error):
         return error_page(409, CHANGED)
     _app().logger.error("action=crash endpoint=%s", request.endpoint, exc_info=error)
@@ -288,8 +301,18 @@ def _on_crash(error: Exception) -> Response:
         return error_page(500, detail)
     except Exception as second:  # without a database there is no frame either
         _app().logger.error("action=crash endpoint=error_page", exc_info=second)
-        title = _TITLES[500]
-        return make_response(_BARE_PAGE.format(title=title, detail=detail), 500)
+        return _bare_page(500, detail)
+
+
+def _on_trouble(error: RetryLater) -> Response:
+    """A lock or the database cannot be had: 503, and when to come back."""
+    _app().logger.warning("action=unavailable endpoint=%s seconds=%d", request.endpoint, error.seconds)
+    try:
+        return _on_portal_error(error)
+    except SQLAlchemyError:
+        response = _bare_page(503, error.advice)
+        response.headers["Retry-After"] = str(error.seconds)
+        return response
 
 
 # -- frame -------------------------------------------------------------------------------------------------------------

@@ -29,7 +29,6 @@ from portal.config import Settings
 from portal.end_users.service import SPEC
 from portal.engine.licenses import product_names
 from portal.extensions import db, writing
-from portal.gunicorn_conf import keep_loaded_code
 from portal.models import (
     Account,
     DirectoryGroup,
@@ -42,6 +41,7 @@ from portal.models import (
     new_id,
 )
 from portal.models.customers import no_link, search_columns
+from portal.server import keep_loaded_code
 
 BATCH = 5000
 BAR = 50  # ms

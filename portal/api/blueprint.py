@@ -5,13 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 from flask import Blueprint, g, request
+from sqlalchemy import update
 
 from portal import audit, clock, refusals
 from portal.access import Principal
 from portal.api import tokens
-from portal.extensions import db, mark_write
+from portal.extensions import db
 from portal.models import ApiToken
 from portal.runtime import runtime
+from portal.transactions import note
 
 bp = Blueprint("api", __name__, url_prefix="/api/v1")
 TOUCH_EVERY = timedelta(minutes=5)
@@ -31,15 +33,8 @@ def name_principal() -> None:
         _refuse(found)
         return
     g.principal = Principal(name=f"token {row.name}", role=tokens.effective_role(row), source="api")
-    if request.method == "GET" and (row.last_used_at is None or now - row.last_used_at > TOUCH_EVERY):
-        with runtime().sessions() as other:
-            mark_write(other)
-            used = other.get(ApiToken, row.id)
-            if used is not None:
-                used.last_used_at = now
-            other.commit()
-    elif request.method != "GET":
-        row.last_used_at = now
+    if row.last_used_at is None or now - row.last_used_at > TOUCH_EVERY:
+        note(runtime().sessions, update(ApiToken).where(ApiToken.id == row.id).values(last_used_at=now))
 
 
 def _refuse(found: tokens.Bearer) -> None:

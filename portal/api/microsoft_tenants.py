@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response
 
-from portal.access import load, requires
+from portal.access import load, reads_first, requires
 from portal.api.blueprint import bp
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
 from portal.extensions import db
@@ -32,6 +32,7 @@ def list_microsoft_tenants() -> Response:
 
 @bp.post("/microsoft-tenants")
 @requires(Role.ADMINISTRATOR)
+@reads_first
 def connect_microsoft_tenant() -> Response:
     """Connect: a token, the organization and its domains are had first; its first read starts by itself."""
     given = body(NewMicrosoftTenant)
@@ -60,6 +61,7 @@ def remove_microsoft_tenant(microsoft_tenant_id: str) -> Response:
 
 @bp.post("/microsoft-tenants/<microsoft_tenant_id>/check")
 @requires(Role.TECHNICIAN)
+@reads_first
 def check_microsoft_tenant(microsoft_tenant_id: str) -> Response:
     """Call everything the sync needs and say what works (C4)."""
     row = check.check_releasing(load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant"))

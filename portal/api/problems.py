@@ -23,11 +23,19 @@ from portal.errors import (
 )
 from portal.extensions import db
 from portal.locks import CHANGED, is_lost_race
+from portal.request_body import TooLarge
+from portal.transactions import roll_back, trouble
 
 
 def answer(error: Exception) -> Response:
     """The problem document of an error raised under ``/api/v1``; the session is rolled back."""
-    db.session.rollback()
+    roll_back(db.session())
+    later = trouble(error)
+    if later is not None:
+        current_app.logger.warning(
+            "action=unavailable endpoint=%s seconds=%d", request.endpoint, later.seconds
+        )
+    error = later or error
     match error:
         case NotSignedIn():
             return problem(401, "A known bearer token is needed.", headers={"WWW-Authenticate": "Bearer"})
@@ -92,6 +100,8 @@ def _http(error: HTTPException) -> Response:
         415: "The body has to be application/json.",
         429: "Too many requests. Wait a minute.",
     }
+    if isinstance(error, TooLarge):
+        texts[413] = error.advice
     response = problem(status, texts.get(status, error.description or ""))
     if error.response is None:
         for name, value in error.get_headers():

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from flask import Response, current_app, jsonify, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
-from werkzeug.exceptions import BadRequest
 
+from portal import request_body
 from portal.clock import iso
 from portal.errors import Invalid
 from portal.listing import Listing, ListSpec, parse
 
 Body = TypeVar("Body", bound="Request")
-_HALF = re.compile("[\ud800-\udfff]")
+MOST_ERRORS = 20
+"""So many fields that cannot be used are named."""
 
 _WORDS = {
     "missing": "This field is required.",
@@ -48,25 +47,18 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 
 
 def body(model: type[Body]) -> Body:
-    """The request's body as ``model``. Raises BadRequest for what is no JSON, Invalid for each bad field by name."""
-    data = request.get_data(cache=True)
-    if not data.strip():
-        given: Any = {}
-    else:
-        try:
-            given = json.loads(data, parse_constant=_no_number)
-        except (ValueError, RecursionError) as error:
-            raise BadRequest from error
+    """The request's body as ``model``. Raises Invalid for each bad field by name, and what ``parse_json`` raises."""
+    given = request_body.parse_json(request.get_data(cache=True))
     if not isinstance(given, dict):
         raise Invalid({"body": ["Has to be an object."]}, "The body has to be a JSON object.")
-    if _is_unstorable(given):
-        raise Invalid({"body": ["Texts may not hold NUL characters or half surrogates."]})
     try:
         return model.model_validate(given)
     except ValidationError as error:
         errors: dict[str, list[str]] = {}
-        for item in error.errors():
-            name = ".".join(str(part) for part in item["loc"]) or "body"
+        for item in error.errors(include_url=False, include_context=False, include_input=False):
+            name = ".".join(str(part)[:100] for part in item["loc"]) or "body"
+            if name not in errors and len(errors) == MOST_ERRORS:
+                break
             text = _WORDS.get(item["type"], str(item["msg"]).removeprefix("Value error, "))
             errors.setdefault(name, []).append(text)
         raise Invalid(errors, "Some fields cannot be used: " + ", ".join(errors) + ".") from error
@@ -124,17 +116,3 @@ def paging() -> tuple[int, int]:
     spec = ListSpec(sorts={"": ()}, default_sort="", per_page=200)
     found = parse(request.args.to_dict(), spec, strict=True)
     return found.page, found.per_page
-
-
-def _no_number(word: str) -> Any:
-    """NaN and Infinity, which Python reads and JSON has not."""
-    raise ValueError(word)
-
-
-def _is_unstorable(value: Any) -> bool:
-    """True where some text is none that a database takes: a NUL, or half of a surrogate pair."""
-    if isinstance(value, str):
-        return "\x00" in value or _HALF.search(value) is not None
-    if isinstance(value, dict):
-        return any(_is_unstorable(key) or _is_unstorable(item) for key, item in value.items())
-    return isinstance(value, list) and any(_is_unstorable(item) for item in value)

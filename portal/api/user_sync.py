@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response, request
 from pydantic import Field
 
-from portal.access import load, requires
+from portal.access import load, reads_first, requires
 from portal.api.blueprint import bp
 from portal.api.schema import Request, Whole, answer, asked, body, nothing, page_of, paging
 from portal.errors import Invalid
@@ -102,6 +102,7 @@ def user_sync_options(organization_id: str) -> Response:
 
 @bp.post("/organizations/<organization_id>/user-sync/preview")
 @requires(Role.READ_ONLY)
+@reads_first
 def preview_user_sync(organization_id: str) -> Response:
     """What a run would do; writes nothing."""
     organization = _organization(organization_id)

@@ -8,14 +8,16 @@ from datetime import timedelta
 from flask import Flask, Response, after_this_request, current_app, g, request, session
 from flask_login import UserMixin, current_user, login_user
 from itsdangerous import BadData, URLSafeTimedSerializer
+from sqlalchemy import update
 
 from portal import clock, refusals
 from portal.access import Principal
 from portal.auth import confirmation, links, service
 from portal.errors import PortalError
-from portal.extensions import db, login, mark_write, writing
+from portal.extensions import db, login
 from portal.models import Account, AccountSession, Role
 from portal.runtime import runtime
+from portal.transactions import note
 
 TOUCH_EVERY = timedelta(minutes=5)
 KNOWN_COOKIE, KNOWN_MOST = "rollcall_known", 5
@@ -162,15 +164,8 @@ def _name_principal() -> None:
 
 
 def _touch(session: AccountSession) -> None:
-    """Note that the session is in use, now and then, in a short transaction of its own: a GET stays a reader."""
+    """Note that the session is in use, now and then, in a short transaction of its own: knowing who asks is reading."""
     now = clock.utcnow()
-    if now - session.last_seen_at < TOUCH_EVERY or request.method != "GET":
-        return
-    if writing.get():  # this request holds the database: the other transaction would wait for it in vain
-        return
-    with runtime().sessions() as other:
-        mark_write(other)
-        row = other.get(AccountSession, session.id)
-        if row is not None:
-            row.last_seen_at = now
-        other.commit()
+    if now - session.last_seen_at >= TOUCH_EVERY:
+        touched = update(AccountSession).where(AccountSession.id == session.id).values(last_seen_at=now)
+        note(runtime().sessions, touched)

@@ -4,38 +4,15 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import Any
 
 import click
-from flask import Flask
-from gunicorn.app.base import BaseApplication
 
-from portal import clock, gunicorn_conf, logs, scheduler
+from portal import clock, logs, scheduler, server
 from portal.auth import service
 from portal.cli.context import portal_app
 from portal.errors import PortalError
 from portal.extensions import db
 from portal.runtime import runtime
-
-
-class Server(BaseApplication):
-    """Gunicorn with our settings: one process with threads, the scheduler started inside it."""
-
-    def __init__(self, app: Flask, bind: str) -> None:
-        self._app, self._bind = app, bind
-        super().__init__()  # type: ignore[no-untyped-call]
-
-    def load_config(self) -> None:
-        """Take every setting and hook from ``portal.gunicorn_conf``."""
-        settings: Any = self.cfg
-        for name, value in vars(gunicorn_conf).items():
-            if name in settings.settings:
-                settings.set(name, value)
-        settings.set("bind", [self._bind])
-
-    def load(self) -> Any:
-        """Give the app built before the worker was forked."""
-        return self._app
 
 
 @click.command()
@@ -49,12 +26,11 @@ def serve(host: str, port: int) -> None:
         token = service.new_setup_token(db.session(), clock.utcnow())
         db.session.commit()
         base = runtime().settings.base_url or f"http://{host}:{port}"
-        db.engine.dispose()  # no connection may cross the fork
+        app.config["ROLLCALL_HOST"] = host
     if token is not None:
         click.echo(f"First run: create the administrator at {base}/setup?token={token}")
     click.echo(f"Rollcall is at {base}")
-    shown_host = f"[{host}]" if ":" in host else host
-    Server(app, f"{shown_host}:{port}").run()  # type: ignore[no-untyped-call]
+    server.Server(app, host, port).run()
 
 
 @click.command()

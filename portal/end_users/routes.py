@@ -9,7 +9,7 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from portal import csv_http, web
-from portal.access import load, may, requires
+from portal.access import load, may, reads_first, requires
 from portal.assets.service import shown_mac
 from portal.end_users import history, service
 from portal.end_users.forms import EndUserForm, PinForm
@@ -87,6 +87,7 @@ def export(organization_id: str) -> Response:
 
 @bp.post("/organizations/<organization_id>/end-users.csv")
 @requires(Role.READ_ONLY)
+@reads_first
 def export_checked(organization_id: str) -> Response:
     """CSV of the checked people, or of everybody that is filtered, in the order of the list."""
     organization = load(Organization, organization_id, "Organization")

@@ -21,6 +21,7 @@ from portal.microsoft.credentials import AppRegistration
 from portal.models import MicrosoftTenant
 from portal.models.microsoft import IS_CONNECTED
 from portal.runtime import runtime
+from portal.transactions import begin_write
 
 LOSSES = {
     "User.Read.All": "needed: without it nobody can be synced",
@@ -113,7 +114,7 @@ def check_releasing(row: MicrosoftTenant) -> MicrosoftTenant:
     db.session.rollback()
     if registration is not None:
         report = look(runtime().settings, registration, directory_id=directory_id, cloud=cloud)
-    found = db.session.get(MicrosoftTenant, tenant_id)
+    found = begin_write(db.session()).get(MicrosoftTenant, tenant_id)
     if found is None or found.is_removed:
         raise service.gone()
     keep(db.session(), found, report)

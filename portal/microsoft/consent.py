@@ -33,6 +33,7 @@ from portal.models import ConsentRequest, MicrosoftTenant
 from portal.models.microsoft import IS_CONNECTED
 from portal.runtime import runtime
 from portal.text import domain_key
+from portal.transactions import begin_write
 
 LIFE = timedelta(minutes=15)
 PATIENCE = timedelta(minutes=5)
@@ -51,6 +52,7 @@ def begin(*, directory_id: str, cloud: str, browser: str, redirect_uri: str, kno
     if "." in wanted:  # what consents must be the tenant that the domain belongs to now
         wanted = service.directory_of(wanted, cloud)
     token, now = new_token(), utcnow()
+    begin_write(db.session())
     db.session.add(
         ConsentRequest(
             state_hash=hash_token(token),
@@ -91,6 +93,7 @@ def finish(answer: Mapping[str, str], *, browser: str) -> str:
     """Take Microsoft's answer; gives what ``attempt`` takes. Raises Refused for a bad state or a declined consent."""
     now = utcnow()
     digest = hash_token(answer.get("state", ""))
+    begin_write(db.session())
     row = db.session.get(ConsentRequest, digest)
     if row is None or row.session_id != browser or row.used_at is not None or row.expires_at <= now:
         raise Refused(NOT_OURS, link=START)
@@ -116,6 +119,7 @@ def finish(answer: Mapping[str, str], *, browser: str) -> str:
             "Let an administrator of the right tenant sign in.",
             link=_again(expected),
         )
+    begin_write(db.session())
     db.session.execute(
         update(ConsentRequest).where(ConsentRequest.state_hash == digest).values(directory_id=candidate)
     )
@@ -146,6 +150,7 @@ def attempt(request_id: str, *, browser: str) -> MicrosoftTenant:
             f"{advice}{'check the connection' if link != START else 'connect by tenant ID'}: consent need not be given again.",
             link=link,
         ) from error
+    begin_write(db.session())
     return keep(proof, cloud)
 
 

@@ -9,7 +9,7 @@ from wtforms import SelectField, StringField
 from wtforms.validators import InputRequired, Length
 
 from portal import web
-from portal.access import load, may, public, requires, writes
+from portal.access import load, may, public, reads_first, requires
 from portal.engine.normalize import parse_time
 from portal.errors import Invalid, PortalError, Refused, SourceError
 from portal.extensions import db
@@ -19,9 +19,11 @@ from portal.graph.explain import consent_error
 from portal.listing import parse
 from portal.microsoft import check, consent, discover, service
 from portal.models import MicrosoftTenant, Role, Tenant
+from portal.proxies import NO_ADDRESS, public_address, public_address_or_none
 from portal.runtime import runtime
 from portal.tenants import service as tenants
 from portal.text import text_key
+from portal.transactions import begin_write
 
 bp = Blueprint("microsoft", __name__)
 
@@ -69,6 +71,7 @@ def detail(microsoft_tenant_id: str) -> Response:
 
 @bp.route("/microsoft-tenants/connect", methods=["GET", "POST"])
 @requires(Role.ADMINISTRATOR)
+@reads_first
 def connect() -> Response:
     """Choose how to connect; POST connects a tenant whose consent was given already."""
     form = ConnectForm()
@@ -85,6 +88,7 @@ def connect() -> Response:
 
 @bp.post("/microsoft-tenants/consent")
 @requires(Role.ADMINISTRATOR)
+@reads_first
 def ask_consent() -> Response:
     """Send the browser to Microsoft's admin-consent page (C2)."""
     form = ConnectForm()
@@ -107,6 +111,7 @@ def ask_consent() -> Response:
 
 @bp.post("/microsoft-tenants/<microsoft_tenant_id>/reconnect")
 @requires(Role.ADMINISTRATOR)
+@reads_first
 def reconnect(microsoft_tenant_id: str) -> Response:
     """Ask this very tenant for its consent again."""
     row = load(MicrosoftTenant, microsoft_tenant_id, "Microsoft tenant")
@@ -123,7 +128,6 @@ def reconnect(microsoft_tenant_id: str) -> Response:
 
 @bp.get("/microsoft-tenants/consent/answer")
 @public
-@writes
 def consent_answer() -> Response:
     """Microsoft's answer: state first, error before consent, and the tenant is proven by a call (C2).
 
@@ -153,6 +157,7 @@ def consent_wait(request_id: str) -> Response:
 
 @bp.post("/microsoft-tenants/consent/<request_id>")
 @requires(Role.ADMINISTRATOR)
+@reads_first
 def consent_try(request_id: str) -> Response:
     """Try once more to prove the tenant that consented."""
     return _prove(request_id)
@@ -182,7 +187,7 @@ def _wait(request_id: str, advice: str, seconds: int) -> Response:
 
 
 def _refused(error: PortalError) -> Response:
-    db.session.rollback()
+    begin_write(db.session())
     consent.record_refusal(error.advice)
     db.session.commit()
     return web.render(
@@ -209,6 +214,7 @@ def _connected(row: MicrosoftTenant) -> Response:
 
 @bp.post("/microsoft-tenants/<microsoft_tenant_id>/check")
 @requires(Role.TECHNICIAN)
+@reads_first
 def check_now(microsoft_tenant_id: str) -> Response:
     """Check connection (C4): every call the sync needs, now."""
     row = check.check_releasing(load(MicrosoftTenant, microsoft_tenant_id, "Microsoft tenant"))
@@ -274,6 +280,7 @@ def map_to(microsoft_tenant_id: str) -> Response:
 
 @bp.route("/microsoft-tenants/discover", methods=["GET", "POST"])
 @requires(Role.ADMINISTRATOR)
+@reads_first
 def discover_customers() -> Response:
     """Partner (C3): list customers of a connected partner tenant, connect the chosen ones, each with its own outcome."""
     partner_id = request.values.get("partner", "")
@@ -313,6 +320,7 @@ def _discover_page(partner_id: str, *, problem: str = "") -> Response:
 
 @bp.post("/microsoft-tenants/discover/connect")
 @requires(Role.ADMINISTRATOR)
+@reads_first
 def connect_customer() -> Response:
     """Connect one of the chosen customers: a line of the progress page (C3)."""
     partner = load(MicrosoftTenant, request.form.get("partner", ""), "Microsoft tenant")
@@ -346,7 +354,8 @@ def _connect_page(form: ConnectForm) -> Response:
         blocks={"dialog": "dialog"},
         status=422 if form.errors else 200,
         form=form,
-        callback=_callback(),
+        callback=public_address_or_none("microsoft.consent_answer"),
+        no_address=NO_ADDRESS,
         is_registered=bool(usable),
         unregistered={home: label for home, label in REGISTRATIONS.items() if home not in usable},
     )
@@ -363,9 +372,7 @@ def _check_page(row: MicrosoftTenant) -> Response:
 
 
 def _callback() -> str:
-    base = runtime().settings.base_url
-    path = url_for("microsoft.consent_answer")
-    return f"{base}{path}" if base else url_for("microsoft.consent_answer", _external=True)
+    return public_address("microsoft.consent_answer")
 
 
 def _browser() -> str:

@@ -41,6 +41,7 @@ from portal.models import (
 from portal.models.microsoft import IS_CONNECTED, REMOVED
 from portal.runtime import runtime
 from portal.text import domain_key
+from portal.transactions import begin_write
 
 WAIT_SECONDS = 3
 FIRST_READ = "The first read of {name} is under way. Its users and groups are here in a moment."
@@ -98,7 +99,9 @@ def connect_releasing(directory_id: str, cloud: str = "global") -> MicrosoftTena
     wanted = checked_directory(directory_id, cloud)
     registration = registration_or_invalid(cloud)
     db.session.rollback()
-    return add(_proven(wanted, cloud, registration), cloud)
+    proof = _proven(wanted, cloud, registration)
+    begin_write(db.session())
+    return add(proof, cloud)
 
 
 def checked_directory(directory_id: str, cloud: str) -> str:

@@ -18,13 +18,15 @@ from portal.auth import service as accounts
 from portal.auth.oidc import MicrosoftIdentity, SignInApp, SignInFailed
 from portal.auth.signed_in import known_accounts, note_refusal, open_session, renew_session
 from portal.errors import Invalid, PortalError, Refused
-from portal.extensions import begin_write, db
+from portal.extensions import db
 from portal.forms import text
 from portal.microsoft_sign_in import service
 from portal.microsoft_sign_in.forms import CodeForm
 from portal.models import Account, Role
+from portal.proxies import public_address
 from portal.runtime import SIGN_IN_LIFE, runtime
 from portal.throttle import microsoft_limit, sign_in_limit
+from portal.transactions import begin_write
 
 bp = Blueprint("microsoft_sign_in", __name__)
 Answer = str | Response | tuple[str, int]
@@ -252,6 +254,4 @@ def _failed(error: PortalError) -> tuple[str, int]:
 
 
 def _callback() -> str:
-    base = runtime().settings.base_url
-    path = url_for("microsoft_sign_in.answer")
-    return f"{base}{path}" if base else url_for("microsoft_sign_in.answer", _external=True)
+    return public_address("microsoft_sign_in.answer")

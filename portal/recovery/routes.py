@@ -19,6 +19,7 @@ from portal.recovery import service
 from portal.recovery.choice import Choice
 from portal.tenants import service as tenants
 from portal.text import search_forms, text_key
+from portal.transactions import begin_write
 from portal.user_sync import service as user_sync
 
 bp = Blueprint("recovery", __name__, url_prefix="/organizations/<organization_id>/recovery")
@@ -36,12 +37,16 @@ def index(organization_id: str) -> Response:
 
 @bp.post("")
 @access.requires(Role.TECHNICIAN)
+@access.reads_first
 def clean_up(organization_id: str) -> Response:
     """Step 2: ask once more, then delete the checked people and unlink the others. Nobody older is ever deleted (R3).
 
     A search or a view posts this form too, as ``look``, so that it keeps what is checked; it does nothing else.
     ``confirmed`` is the number that was confirmed: when another number would go by now, nobody does.
     """
+    confirmed = request.form.get("confirmed", "")
+    if confirmed and not request.form.get("look"):
+        begin_write(db.session())
     organization = _organization(organization_id)
     _, wrong = _wrong(organization)
     wrong_id = "" if wrong is None else wrong.id
@@ -53,7 +58,6 @@ def clean_up(organization_id: str) -> Response:
     wanted = choice.ids | {one.end_user.id for one in chosen}
     if not wanted and not unlink:
         return _page(organization, problem="Check at least one person, or the box that unlinks the others.")
-    confirmed = request.form.get("confirmed", "")
     if confirmed and confirmed != str(len(wanted)):
         return _page(
             organization, problem=f"{len(wanted):,} would go by now, and not {confirmed}. Look again."

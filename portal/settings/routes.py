@@ -11,14 +11,14 @@ from wtforms import BooleanField, PasswordField, SelectField, StringField, TextA
 from wtforms.validators import InputRequired, Length, Optional
 
 from portal import alert_target, audit, notify, web
-from portal.access import load, may, requires
+from portal.access import load, may, reads_first, requires
 from portal.api import tokens
 from portal.auth import links
 from portal.auth import service as accounts
 from portal.clock import utcnow
 from portal.errors import Invalid
 from portal.evidence import retention
-from portal.extensions import db, mark_write
+from portal.extensions import db
 from portal.forms import DayField, Form, choices, text
 from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS, registered_in
 from portal.listing import parse
@@ -26,9 +26,11 @@ from portal.microsoft import check, consent, credentials, expiry
 from portal.microsoft import service as microsoft_tenants
 from portal.microsoft_sign_in import service as microsoft_sign_in
 from portal.models import ACTIVE, Account, ApiToken, Invitation, Role, SyncRun
+from portal.proxies import NO_ADDRESS, public_address, public_address_or_none
 from portal.runtime import runtime
 from portal.settings import audit_log, people, permissions
 from portal.text import text_key
+from portal.transactions import begin_write
 
 bp = Blueprint("settings", __name__, url_prefix="/settings")
 ROLES = [("administrator", "Administrator"), ("technician", "Technician"), ("read-only", "Read-only")]
@@ -126,6 +128,7 @@ def index() -> Response:
 
 @bp.route("/microsoft", methods=["GET", "POST"])
 @requires(Role.ADMINISTRATOR)
+@reads_first
 def microsoft() -> Response:
     """The app registration of a cloud: what is set, what it needs, and how to change it (C1, C5)."""
     cloud = _cloud()
@@ -144,6 +147,7 @@ def microsoft() -> Response:
                 or text_key(text(form.client_id)) != shown.client_id
             ):
                 registration = microsoft_tenants.app_registration(cloud)
+                # rolls back what was kept: it is kept when it works
                 said = check.try_releasing(registration, cloud)
                 _keep(form, cloud)
         except Invalid as error:
@@ -160,6 +164,7 @@ def microsoft() -> Response:
 
 
 def _keep(form: MicrosoftForm, cloud: str) -> None:
+    begin_write(db.session())
     credentials.store(
         db.session(),
         runtime().box,
@@ -204,7 +209,7 @@ def _environment(shown: credentials.Overview, form: EndForm) -> Response:
     """The environment wins (C1): only the day on which its secret expires can be noted here."""
     if shown.kind == "secret" and form.submitted():
         try:
-            credentials.note_end(db.session(), runtime().settings, form.expires_on.moment())
+            credentials.note_end(begin_write(db.session()), runtime().settings, form.expires_on.moment())
         except Invalid as error:
             db.session.rollback()
             form.show(error)
@@ -215,6 +220,7 @@ def _environment(shown: credentials.Overview, form: EndForm) -> Response:
 
 
 def _microsoft_page(form: Form, shown: credentials.Overview, cloud: str) -> Response:
+    callback = public_address_or_none("microsoft.consent_answer")
     return _page(
         "microsoft",
         form,
@@ -230,9 +236,10 @@ def _microsoft_page(form: Form, shown: credentials.Overview, cloud: str) -> Resp
         is_tried=bool(credentials.served_by(db.session(), cloud)),
         permissions=permissions.PERMISSIONS + permissions.PARTNER_PERMISSIONS,
         manifest=permissions.manifest(),
-        callback=_address("microsoft.consent_answer"),
-        consent_link=consent.link_to_send(shown.client_id, _address("microsoft.consent_answer"), cloud)
-        if shown.client_id
+        callback=callback,
+        no_address=NO_ADDRESS,
+        consent_link=consent.link_to_send(shown.client_id, callback, cloud)
+        if shown.client_id and callback
         else None,
         radar=expiry.radar(db.session(), runtime().settings),
         now=utcnow(),
@@ -245,6 +252,7 @@ def list_people() -> Response:
     """Accounts and roles; POST makes a one-time link, shown once."""
     form, link, is_reset = InviteForm(), None, False
     if form.submitted():
+        public_address("auth.login")  # refuses before anything is made
         try:
             made = links.invite(
                 db.session(),
@@ -259,8 +267,7 @@ def list_people() -> Response:
             form.show(error)
         else:
             db.session.commit()
-            base = runtime().settings.base_url or request.url_root.rstrip("/")
-            link, is_reset = f"{base}{url_for('auth.invitation', token=made.token)}", made.is_reset
+            link, is_reset = public_address("auth.invitation", token=made.token), made.is_reset
             form = InviteForm(formdata=None)
     return _people(form, link=link, is_reset=is_reset)
 
@@ -303,7 +310,8 @@ def _people(
         roles=ROLES,
         link=link,
         is_reset=is_reset,
-        answer=_address("microsoft_sign_in.answer"),
+        answer=public_address_or_none("microsoft_sign_in.answer"),
+        no_address=NO_ADDRESS,
     )
 
 
@@ -441,6 +449,7 @@ def revoke_token(token_id: str) -> Response:
 
 @bp.route("/notifications", methods=["GET", "POST"])
 @requires(Role.ADMINISTRATOR)
+@reads_first
 def notifications() -> Response:
     """Where alerts go (O2); POST adds a target, removes one, or sends a test to all."""
     match request.form.get("do", "add") if request.method == "POST" else None:
@@ -461,8 +470,8 @@ def _add_target(form: TargetForm) -> Response:
         target = alert_target.parse(text(form.address), is_local=bool(form.is_local.data))
         db.session.rollback()  # nothing is held while a name is looked up
         alert_target.check_place(target)
-        session, by = db.session(), audit.current_actor().name
-        mark_write(session)
+        by = audit.current_actor().name
+        session = begin_write(db.session())
         notify.add_target(session, runtime().box, target, now=utcnow(), by=by)
     except Invalid as error:
         db.session.rollback()
@@ -476,7 +485,7 @@ def _add_target(form: TargetForm) -> Response:
 
 def _remove_target(target_id: str) -> Response:
     gone = notify.remove_target(
-        db.session(), runtime().box, target_id, now=utcnow(), by=audit.current_actor().name
+        begin_write(db.session()), runtime().box, target_id, now=utcnow(), by=audit.current_actor().name
     )
     if gone is not None:
         audit.record(db.session(), "notifications_changed", changes=f"removed: {gone}")
@@ -588,12 +597,6 @@ def _ask(
         back=url_for(".list_people" if section == "people" else ".list_tokens"),
         values=values or {},
     )
-
-
-def _address(endpoint: str) -> str:
-    """The whole address of a page that Microsoft sends browsers back to: to be entered in the app registration."""
-    base = runtime().settings.base_url
-    return f"{base}{url_for(endpoint)}" if base else url_for(endpoint, _external=True)
 
 
 def _version() -> str:

@@ -18,6 +18,7 @@ from portal.microsoft import service as microsoft
 from portal.models import Organization, Role
 from portal.runs import presenters as run_presenters
 from portal.runtime import runtime
+from portal.transactions import begin_write
 from portal.user_sync import documents, presenters, queue, service
 from portal.user_sync.forms import SetupForm
 
@@ -88,6 +89,7 @@ def save(organization_id: str) -> Answer:
 
 @bp.post("/recount")
 @access.requires(Role.READ_ONLY)
+@access.reads_first
 def recount(organization_id: str) -> Answer:
     """Count anew what the posted choice matches (U5); without script also what a section's search finds."""
     organization = _organization(organization_id)
@@ -96,8 +98,6 @@ def recount(organization_id: str) -> Answer:
     wanted = body["filters"]["group"]
     if wanted["values"] and not wanted["all"] and access.may(Role.ADMINISTRATOR):
         _have_counted(organization, wanted["values"])
-    else:
-        db.session.rollback()  # nothing is written: let go of SQLite's write lock before counting
     opened = [name for name in SECTIONS if form.query(name) or request.form.get("open") == name]
     return _form_page(
         _organization(organization_id),
@@ -110,6 +110,7 @@ def recount(organization_id: str) -> Answer:
 
 @bp.route("/values/<section>", methods=["GET", "POST"])
 @access.requires(Role.READ_ONLY)
+@access.reads_first
 def values(organization_id: str, section: str) -> Answer:
     """One section's values that fit a search, with all that are checked (U2): checked ones never vanish.
 
@@ -121,8 +122,6 @@ def values(organization_id: str, section: str) -> Answer:
     if request.method == "POST":
         form = SetupForm()
         body, query = form.body(_saved(organization)), form.query(section)
-        db.session.rollback()
-        organization = _organization(organization_id)
     else:
         body, query = _saved(organization), request.args.get("q", "").strip()[:200]
     try:
@@ -138,10 +137,10 @@ def values(organization_id: str, section: str) -> Answer:
 
 @bp.post("/preview")
 @access.requires(Role.READ_ONLY)
+@access.reads_first
 def preview(organization_id: str) -> Answer:
     """Who would be created, linked, skipped and in conflict, by name and with the reason; writes nothing (U5, U12)."""
     form = SetupForm()
-    db.session.rollback()
     if problems := form.contradictions():
         return _form_page(_organization(organization_id), form, problems=problems)
     return _preview_page(_organization(organization_id), form)
@@ -237,6 +236,7 @@ def _guard_asks(organization: Organization) -> bool:
 
 def _have_counted(organization: Organization, group_ids: Sequence[str]) -> None:
     """Have the chosen groups' members read; this waits for nothing (T6)."""
+    begin_write(db.session())
     try:
         service.want_group_members(organization, list(group_ids))
     except (RetryLater, Refused):

@@ -31,13 +31,13 @@ from portal.errors import (
     SourceRejected,
     Stopped,
 )
-from portal.extensions import SessionFactory
 from portal.models import (
     ManagedDevice,
     MicrosoftTenant,
     Organization,
     Tenant,
 )
+from portal.transactions import SessionFactory
 from portal.worker import leases
 from portal.worker.leases import Lease
 

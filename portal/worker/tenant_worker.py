@@ -22,8 +22,8 @@ from portal.engine.ports import SourceFactory
 from portal.engine.records import Counts
 from portal.engine.snapshot import spec_of
 from portal.errors import LeaseLost, SourceAuthError, SourceError, SourcePermissionMissing, Stopped
-from portal.extensions import SessionFactory
 from portal.models import ACTIVE, MicrosoftTenant, Organization, SyncRun, Tenant, UserSync
+from portal.transactions import SessionFactory
 from portal.worker import leases
 from portal.worker.leases import Lease
 

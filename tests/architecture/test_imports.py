@@ -25,7 +25,7 @@ OUTER = (
     "portal.cli",
     "portal.config",
     "portal.scheduler",
-    "portal.gunicorn_conf",
+    "portal.server",
     "portal.runtime",
     "portal.pages",
 )

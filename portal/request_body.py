@@ -1,0 +1,141 @@
+"""Request bodies: received whole before anything else is done, and never larger than can be used.
+
+A body that comes slowly keeps nobody waiting then: no transaction is open yet, and nothing is cut. Chunked bodies have no
+length of their own; they are read up to the limit, and refused beyond.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from tempfile import SpooledTemporaryFile
+from typing import Any
+
+from flask import request
+from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge
+from werkzeug.wsgi import get_content_length
+
+from portal.errors import Invalid
+
+MOST_BYTES = 32 * 1024 * 1024
+"""Of a file."""
+MOST_FORM_BYTES = 4 * 1024 * 1024
+"""Of a form without its files, and of a JSON document."""
+MOST_FIELDS = 20_000
+"""Of a form: thousands of checked values, each a field."""
+MOST_VALUES = 50_000
+"""Names and values of a JSON document, all in all."""
+MOST_LEVELS = 32
+"""Of a JSON document's lists and objects in each other; ours have four."""
+
+RECEIVED = "rollcall.body"
+"""The environment's key of what ``receive`` keeps, None where there was nothing."""
+_URLENCODED = "application/x-www-form-urlencoded"
+_PIECE = 64 * 1024
+_IN_MEMORY = 1024 * 1024  # larger bodies wait in a temporary file
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+class TooLarge(RequestEntityTooLarge):
+    """413, with what the limit is."""
+
+    def __init__(self, advice: str) -> None:
+        super().__init__(advice)
+        self.advice = advice
+
+
+def receive() -> None:
+    """Read the whole body of the present request. Raises TooLarge (413), ClientDisconnected (400).
+
+    What reads it later (form, ``get_data``, CSRF check) finds it complete.
+    """
+    environ = request.environ
+    declared = get_content_length(environ)
+    environ[RECEIVED] = None
+    if declared == 0 or (declared is None and not environ.get("wsgi.input_terminated")):
+        return
+    is_form = request.mimetype == _URLENCODED and not request.path.startswith("/api/")
+    limit = MOST_FORM_BYTES if is_form else MOST_BYTES
+    if declared is not None and declared > limit:
+        raise _too_large(limit)
+    kept = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  ``release`` closes it
+    environ[RECEIVED] = kept
+    length = fields = 0
+    while length <= limit:
+        wanted = _PIECE if declared is None else min(_PIECE, declared - length)
+        piece = environ["wsgi.input"].read(wanted) if wanted else b""
+        if not piece:
+            break
+        kept.write(piece)
+        length += len(piece)
+        fields += piece.count(b"&")
+    if length > limit:
+        raise _too_large(limit)
+    if declared is not None and length < declared:
+        raise ClientDisconnected
+    if is_form and fields > MOST_FIELDS:
+        raise TooLarge(f"The form has too many fields: at most {MOST_FIELDS:,}.")
+    kept.seek(0)
+    environ["wsgi.input"], environ["CONTENT_LENGTH"] = kept, str(length)
+    environ.pop("wsgi.input_terminated", None)
+    environ.pop("HTTP_TRANSFER_ENCODING", None)
+
+
+def release() -> None:
+    """Throw away what ``receive`` kept, when the request is over."""
+    kept = request.environ.pop(RECEIVED, None)
+    if kept is not None:
+        kept.close()
+
+
+def parse_json(data: bytes) -> Any:
+    """What a JSON document says; ``{}`` for an empty one.
+
+    Raises BadRequest (400) for what is no JSON, TooLarge (413), and Invalid (422) for one that is deeper or
+    has more values than any document of ours, or texts that no database takes.
+    """
+    if len(data) > MOST_FORM_BYTES:
+        raise _too_large(MOST_FORM_BYTES)
+    if not data.strip():
+        return {}
+    try:
+        given = json.loads(data, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest from error
+    _check(given)
+    return given
+
+
+def _check(given: Any) -> None:
+    """Level by level, without recursion: what is too deep for Python's stack is too deep for us, not a crash."""
+    level, values = [given], 0
+    for _ in range(MOST_LEVELS):
+        values += len(level)
+        if values > MOST_VALUES:
+            raise _invalid(f"At most {MOST_VALUES:,} names and values at once.")
+        if any(isinstance(one, str) and ("\x00" in one or _HALF.search(one)) for one in level):
+            raise _invalid("Texts may not hold NUL characters or half surrogates.")
+        below: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                below += one.keys()
+                below += one.values()
+            elif isinstance(one, list):
+                below += one
+        if not below:
+            return
+        level = below
+    raise _invalid(f"Lists and objects may stand in each other {MOST_LEVELS} levels deep at most.")
+
+
+def _no_number(word: str) -> Any:
+    """NaN and Infinity, which Python reads and JSON has not."""
+    raise ValueError(word)
+
+
+def _invalid(sentence: str) -> Invalid:
+    return Invalid({"body": [sentence]}, sentence)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"What was sent is too large: at most {limit // 1024**2} MB.")

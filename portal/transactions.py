@@ -1,0 +1,217 @@
+"""Transactions: they begin as readers, say so when they write, wait briefly for a lock, and never for anything else.
+
+SQLite has one write lock, PostgreSQL one per row: whoever holds one while a body arrives, a password is hashed or somebody
+else's server answers keeps everybody waiting. So all of that comes first, and ``begin_write`` after it
+(docs/architecture.md, "Transactions").
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Engine, Executable, event
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session, sessionmaker
+
+from portal.errors import RetryLater
+from portal.text import text_key
+
+SessionFactory = sessionmaker[Session]
+
+WORK_PATIENCE = 30.0
+"""Seconds that a sync or a command waits for a lock."""
+REQUEST_PATIENCE = 10.0
+"""Seconds that a request waits for a lock before it answers 503: somebody is looking at it."""
+NOTE_PATIENCE = 0.2
+"""Seconds that ``note`` waits: what it writes is worth no more."""
+
+WRITES = "sqlite_write"
+"""The execution option of a connection whose next transaction writes."""
+
+writing: ContextVar[bool] = ContextVar("writing", default=False)
+"""True where the next transaction of a request's or command's session begins as a writer, though nobody called ``begin_write``."""
+
+
+def to_json(value: Any) -> str:
+    """What JSON columns are written with: many are, in bulk. Half surrogate pairs and huge numbers only Python's own writes."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return json.dumps(value)
+
+
+JSON_COLUMNS: dict[str, Any] = {"json_serializer": to_json, "json_deserializer": orjson.loads}
+"""Options of an engine."""
+
+_patience: ContextVar[float] = ContextVar("patience", default=WORK_PATIENCE)
+
+LOCKED = "Another change takes longer than usual, so nothing was saved. Try again in a few seconds."
+AWAY = "The database does not answer, so nothing was changed. Try again in a minute; if it stays, tell whoever runs this portal."
+_LOCK_STATES = frozenset(
+    {"55P03", "57014"}
+)  # not available, cancelled; a lost race is another matter (portal.locks)
+_AWAY_CLASSES = ("08", "53", "57", "58")  # connection, resources, operator, system
+_SQLITE_LOCKS = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_SQLITE_AWAY = frozenset(
+    {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY}
+)
+
+
+def begin_write(session: Session) -> Session:
+    """End what was only read and begin the transaction that writes; it holds the write lock on SQLite from here.
+
+    Call it when nothing is left to wait for. Objects loaded before stay usable: they are read anew when next looked at.
+    Raises RuntimeError when something is pending in ``session``, which would be lost.
+    """
+    if session.new or session.dirty or session.deleted:
+        raise RuntimeError("begin_write would lose what is pending: call it before the first change")
+    session.rollback()
+    session.connection(execution_options={WRITES: True})
+    return session
+
+
+def begin_as_writer(session: Session) -> None:
+    """As ``begin_write``, for a session that nothing was read with yet."""
+    session.connection(execution_options={WRITES: True})
+
+
+def roll_back(session: Session) -> None:
+    """End the transaction after an error, also when its connection broke: what is wrong is known already."""
+    try:
+        session.rollback()
+    except SQLAlchemyError:
+        session.invalidate()
+
+
+@contextmanager
+def waiting_for_locks(seconds: float) -> Iterator[None]:
+    """Within the block, transactions that write wait up to ``seconds`` for a lock."""
+    token = _patience.set(seconds)
+    try:
+        yield
+    finally:
+        _patience.reset(token)
+
+
+def set_patience(seconds: float) -> None:
+    """The same for the rest of this context: one request."""
+    _patience.set(seconds)
+
+
+def note(sessions: SessionFactory, statement: Executable) -> bool:
+    """Execute a statement in a transaction of its own, unless a lock or the database cannot be had at once; True when done.
+
+    For what nobody depends on, such as when something was last used: reading it waits for nobody.
+    """
+    try:
+        with waiting_for_locks(NOTE_PATIENCE), sessions() as session:
+            begin_as_writer(session)
+            session.execute(statement)
+            session.commit()
+    except SQLAlchemyError as error:
+        if trouble(error) is None:
+            raise
+        return False
+    return True
+
+
+def trouble(error: BaseException) -> RetryLater | None:
+    """What to answer (503) when ``error`` says that a lock or the database cannot be had; None when it says something else."""
+    if isinstance(error, PoolTimeout):
+        return RetryLater(LOCKED, seconds=5)
+    if not isinstance(error, OperationalError | InterfaceError):
+        return None
+    return _sqlite_trouble(error) if isinstance(error.orig, sqlite3.Error) else _postgres_trouble(error)
+
+
+def _sqlite_trouble(error: DBAPIError) -> RetryLater | None:
+    primary = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the rest says which kind of it
+    if primary in _SQLITE_LOCKS:
+        return RetryLater(LOCKED, seconds=5)
+    return RetryLater(AWAY, seconds=30) if primary in _SQLITE_AWAY else None
+
+
+def _postgres_trouble(error: DBAPIError) -> RetryLater | None:
+    state = getattr(error.orig, "sqlstate", None)
+    if state in _LOCK_STATES:
+        return RetryLater(LOCKED, seconds=5)
+    if state is None or str(state).startswith(_AWAY_CLASSES):  # without a state no server has answered
+        return RetryLater(AWAY, seconds=30)
+    return None
+
+
+def tune_engine(engine: Engine) -> Engine:
+    """Give SQLite WAL, foreign keys and BEGIN IMMEDIATE for transactions that write, and both databases bounded waits.
+
+    Deferred transactions lose read-modify-write races in spite of busy_timeout (dependencies.md, finding 5).
+    """
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "connect", _prepare_postgres)
+        event.listen(engine, "begin", _begin_postgres)
+    return engine
+
+
+def forget_writing(session_factory: Any) -> None:
+    """Have what follows a transaction's end read: a page that is rendered after the commit takes no lock."""
+
+    @event.listens_for(session_factory, "after_transaction_end")
+    def _ended(_session: Session, transaction: Any) -> None:
+        if transaction.parent is None:
+            writing.set(False)
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we begin ourselves, below
+    # Its own knows the letters of ASCII only, and would not find "Ärzte" for "ärzte".
+    connection.create_function("lower", 1, _lower, deterministic=True)
+    connection.create_function("text_key", 1, _text_key, deterministic=True)
+    cursor = connection.cursor()
+    for pragma in (
+        "page_size=16384",  # of a new file only, so before WAL: a search reads its index in two thirds of the time
+        f"busy_timeout={int(WORK_PATIENCE * 1000)}",  # before WAL too: several processes may start at once
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+        "cache_size=-65536",
+        "temp_store=MEMORY",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(_patience.get() * 1000)}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if _writes(connection) else "BEGIN")
+
+
+def _prepare_postgres(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = {int(WORK_PATIENCE * 1000)}")
+    connection.commit()
+
+
+def _begin_postgres(connection: Connection) -> None:
+    if _writes(connection) and _patience.get() != WORK_PATIENCE:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(_patience.get() * 1000)}")
+
+
+def _writes(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get(WRITES, False)) or writing.get()
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _text_key(value: Any) -> Any:
+    return text_key(value) if isinstance(value, str) else value

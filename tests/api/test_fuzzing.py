@@ -1,0 +1,84 @@
+"""Whatever the API's own document allows, and what it does not, is answered without an error of ours (schemathesis).
+
+Bounded: a few generated calls for each operation, the same in every run, on an app of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+
+import hypothesis
+import pytest
+import schemathesis
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+
+from portal import create_app
+from portal.api import tokens
+from portal.config import Settings
+from portal.extensions import db
+
+CALLS = 4
+"""Generated calls for each of some fifty operations."""
+NOWHERE = "https://127.0.0.1:9"
+"""Microsoft, where nobody listens: connecting is tried and refused."""
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory):
+    app = create_app(
+        Settings(
+            data_dir=tmp_path_factory.mktemp("fuzzing"),
+            secret_key="for fuzzing only, and long enough to be used",
+            scheduler="off",
+            client_id="11111111-2222-3333-4444-555555555555",
+            client_secret="x",
+            login_url=NOWHERE,
+            graph_url=NOWHERE,
+        )
+    )
+    with app.app_context():
+        db.create_all()
+        token = tokens.create("fuzzing", "administrator")
+        db.session.commit()
+    app.config["TESTING"] = False
+    found = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app)
+    found.config.update(headers={"Authorization": f"Bearer {token}"})
+    client = app.test_client()
+    made = client.post("/api/v1/organizations", json={"name": "Reef"}, headers={"Authorization": f"Bearer {token}"})
+    assert made.status_code == 201
+    yield found
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()
+
+
+SETTINGS = hypothesis.settings(
+    max_examples=CALLS,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+    phases=[hypothesis.Phase.generate],
+)
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["fitting", "unfitting"])
+def test_no_call_is_an_error_of_ours(schema, mode):
+    called: Counter[int] = Counter()
+    operations = [found.ok() for found in schema.get_all_operations()]
+    for operation in operations:
+
+        @SETTINGS
+        @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+        def call(case):
+            answer = case.call()
+            called[answer.status_code] += 1
+            case.validate_response(answer, checks=[not_a_server_error])
+
+        with suppress(hypothesis.errors.Unsatisfiable):  # nothing that is sent to it could be unfitting
+            call()
+    assert len(operations) >= 40
+    assert called.total() >= len(operations), called
+    assert any(status < 300 for status in called) or mode is GenerationMode.NEGATIVE, called

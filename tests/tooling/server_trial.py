@@ -1,0 +1,57 @@
+"""A portal of a few pages under ``portal.server``, with a scheduler that only writes down what it is told.
+
+    python -m tests.tooling.server_trial [NAME=VALUE ...]
+
+Sets the named constants of ``portal.server`` first, such as HEADER_SECONDS=1. Prints its port, and what happens, a line
+each. Started by test_server.py.
+"""
+
+import os
+import sys
+import threading
+from types import ModuleType
+
+from flask import Flask, request
+
+
+def tell(*words: object) -> None:
+    os.write(1, (" ".join(map(str, words)) + "\n").encode())
+
+
+fake = ModuleType("portal.scheduler")
+fake.start = lambda app: tell("start", app.name)
+fake.stop = lambda wait=0.0: tell("stop", wait)
+sys.modules["portal.scheduler"] = fake
+
+from portal import server  # noqa: E402  the fake comes first
+
+app = Flask("trial")
+
+
+@app.get("/healthz")
+def healthz() -> str:
+    return "ok"
+
+
+@app.post("/length")
+def length() -> str:
+    return str(len(request.get_data()))
+
+
+@app.get("/slow")
+def slow() -> str:
+    """Longer than a signal takes to arrive."""
+    tell("asked")
+    threading.Event().wait(1)
+    tell("answered")
+    return "done" * 500_000
+
+
+if __name__ == "__main__":
+    for pair in sys.argv[1:]:
+        name, _, value = pair.partition("=")
+        setattr(server, name, int(value))
+    server.SETTINGS["channel_timeout"] = server.IDLE_SECONDS
+    trial = server.Server(app, "127.0.0.1", 0)
+    tell(trial.port)
+    trial.run()
