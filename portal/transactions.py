@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import orjson
@@ -62,6 +65,46 @@ _SQLITE_LOCKS = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _SQLITE_AWAY = frozenset(
     {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY}
 )
+
+
+class WriteQueue:
+    """Who waits in this process for SQLite's write lock: first come, first served.
+
+    SQLite lets each try again every now and then, so that whoever asks seldom starves beside a sync and an import that ask at
+    once again. Other processes are not in the queue; among them SQLite's own way decides.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: deque[threading.Event] = deque()
+        self._is_taken = False
+
+    def enter(self, seconds: float) -> bool:
+        """Wait for one's turn, up to ``seconds``. False when it did not come."""
+        with self._lock:
+            if not self._is_taken:
+                self._is_taken = True
+                return True
+            called = threading.Event()
+            self._waiting.append(called)
+        if called.wait(seconds):
+            return True
+        with self._lock:
+            if called.is_set():  # at the last moment
+                return True
+            self._waiting.remove(called)
+        return False
+
+    def leave(self) -> None:
+        """Let the next one in."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._is_taken = False
+
+
+_QUEUE = "write_queue"
 
 
 def begin_write(session: Session) -> Session:
@@ -153,8 +196,11 @@ def tune_engine(engine: Engine) -> Engine:
     Deferred transactions lose read-modify-write races in spite of busy_timeout (dependencies.md, finding 5).
     """
     if engine.dialect.name == "sqlite":
+        queue = WriteQueue()
         event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "begin", partial(_begin_sqlite, queue))
+        for ended in ("checkin", "invalidate"):  # after a commit or rollback the connection goes back to the pool
+            event.listen(engine, ended, _leave)
     else:
         event.listen(engine, "connect", _prepare_postgres)
         event.listen(engine, "begin", _begin_postgres)
@@ -189,9 +235,28 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(_patience.get() * 1000)}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if _writes(connection) else "BEGIN")
+def _begin_sqlite(queue: WriteQueue, connection: Connection) -> None:
+    patience = _patience.get()
+    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(patience * 1000)}")
+    if not _writes(connection):
+        connection.exec_driver_sql("BEGIN")
+        return
+    if not queue.enter(patience):
+        raise OperationalError("BEGIN IMMEDIATE", None, _locked())
+    connection.info[_QUEUE] = queue
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _leave(_connection: Any, record: Any, *_error: Any) -> None:
+    queue = record.info.pop(_QUEUE, None)
+    if queue is not None:
+        queue.leave()
+
+
+def _locked() -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError("database is locked")
+    error.sqlite_errorcode = sqlite3.SQLITE_BUSY  # what SQLite itself would say
+    return error
 
 
 def _prepare_postgres(connection: Any, _record: Any) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from portal.engine.records import NONE_VALUE, SECTIONS, FilterSpec, SectionFilter
@@ -33,8 +33,15 @@ def options(
     spec = saved or FilterSpec()
     verified = [str(one["name"]) for one in session.get_one(MicrosoftTenant, microsoft_tenant_id).domains]
 
+    people = [
+        DirectoryUser.microsoft_tenant_id == microsoft_tenant_id,
+        DirectoryUser.presence == "present",
+    ]
+    if not spec.include_agents:
+        people.append(DirectoryUser.is_agent.is_(False))  # no people: they count for nothing (S8)
+
     def counted(column: Any) -> list[tuple[str, int]]:
-        return _counted(session, microsoft_tenant_id, column)
+        return _counted(people, session, column)
 
     found: dict[str, list[Option]] = {}
     for section in sections:
@@ -44,7 +51,7 @@ def options(
                 found[section] = _texts(section, kinds, spec.user_type, always=("Member", "Guest"))
             case "domain":
                 found[section] = _texts(
-                    section, _domains(session, microsoft_tenant_id), spec.domain, always=verified
+                    section, _domains(people, session), spec.domain, always=verified
                 )
             case "office_location":
                 found[section] = _texts(section, counted(DirectoryUser.office_location), spec.office_location)
@@ -55,25 +62,16 @@ def options(
     return found
 
 
-def _domains(session: Session, microsoft_tenant_id: str) -> list[tuple[str, int]]:
+def _domains(people: Sequence[ColumnElement[bool]], session: Session) -> list[tuple[str, int]]:
     """Domains of the people's e-mail addresses (S5); blank for those without one."""
     found: Counter[str] = Counter()
-    rows = session.scalars(
-        select(DirectoryUser.email).where(
-            DirectoryUser.microsoft_tenant_id == microsoft_tenant_id, DirectoryUser.presence == "present"
-        )
-    )
-    for email in rows:
+    for email in session.scalars(select(DirectoryUser.email).where(*people)):
         found[email.rpartition("@")[2].lower()] += 1
     return list(found.items())
 
 
-def _counted(session: Session, microsoft_tenant_id: str, column: Any) -> list[tuple[str, int]]:
-    rows = session.execute(
-        select(column, func.count())
-        .where(DirectoryUser.microsoft_tenant_id == microsoft_tenant_id, DirectoryUser.presence == "present")
-        .group_by(column)
-    )
+def _counted(people: Sequence[ColumnElement[bool]], session: Session, column: Any) -> list[tuple[str, int]]:
+    rows = session.execute(select(column, func.count()).where(*people).group_by(column))
     return [(str(value or ""), int(number)) for value, number in rows]
 
 

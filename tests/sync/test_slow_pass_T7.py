@@ -111,6 +111,7 @@ def test_T7_a_link_that_the_pass_could_not_see_yet_gets_its_figures(synced, by):
     if by == "pass":
         slow(synced)
     else:
+        synced.directory.change("u1", jobTitle="Chief")  # a run that writes
         synced.sync()
     found = synced.links()["u0"]
     assert (found.last_sign_in_at is not None, found.mfa_registered, found.mfa_methods) == (True, True, ["fido2"])

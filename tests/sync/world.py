@@ -60,6 +60,12 @@ class World:
         self._watching = committed
         event.listen(self.sessions, "after_commit", committed)
 
+    def watch_commits(self, hook):
+        """Call ``hook`` after every commit."""
+        self.unwatch()
+        self._watching = lambda _session: hook()
+        event.listen(self.sessions, "after_commit", self._watching)
+
     def unwatch(self):
         if getattr(self, "_watching", None) is not None:
             event.remove(self.sessions, "after_commit", self._watching)
@@ -123,6 +129,9 @@ class World:
     def tenant(self):
         with self.sessions() as session:
             return session.get_one(MicrosoftTenant, self.tenant_id)
+
+    def tenant_of(self, session):
+        return session.get_one(MicrosoftTenant, self.tenant_id)
 
     def person(self, name, email, **values):
         with self.sessions() as session:

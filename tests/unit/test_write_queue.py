@@ -1,0 +1,79 @@
+"""SQLite's write lock is had in the order of asking, within a process."""
+
+import threading
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.orm import sessionmaker
+
+from portal.transactions import WriteQueue, begin_as_writer, trouble, tune_engine, waiting_for_locks
+
+
+@pytest.fixture
+def sessions(tmp_path):
+    engine = tune_engine(sa.create_engine(f"sqlite:///{tmp_path}/x.db"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE notes (name TEXT)")
+    yield sessionmaker(engine)
+    engine.dispose()
+
+
+def write(sessions, name):
+    with sessions() as session:
+        begin_as_writer(session)
+        session.execute(sa.text("INSERT INTO notes VALUES (:name)"), {"name": name})
+        session.commit()
+
+
+def test_who_asked_first_writes_first():
+    queue, order, threads = WriteQueue(), [], []
+    assert queue.enter(1)
+    for n in range(5):
+        entered = threading.Event()
+
+        def work(n=n, entered=entered):
+            entered.set()
+            assert queue.enter(30)
+            order.append(n)
+            queue.leave()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        threads.append(thread)
+        entered.wait()
+        while len(queue._waiting) < n + 1:  # noqa: SLF001
+            pass
+    queue.leave()
+    for thread in threads:
+        thread.join()
+    assert order == [0, 1, 2, 3, 4]
+
+
+def test_who_gives_up_waiting_is_told_as_sqlite_would_and_holds_nothing_up(sessions):
+    with sessions() as holder:
+        begin_as_writer(holder)
+        with pytest.raises(sa.exc.OperationalError) as raised, waiting_for_locks(0.01):
+            write(sessions, "late")
+        assert trouble(raised.value).seconds == 5
+        holder.rollback()
+    write(sessions, "again")
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback", "close", "error", "invalidate"])
+def test_the_next_one_is_let_in_however_a_transaction_ends(sessions, end):
+    with sessions() as session:
+        begin_as_writer(session)
+        if end == "error":
+            with pytest.raises(sa.exc.OperationalError):
+                session.execute(sa.text("SELECT * FROM nowhere"))
+            session.rollback()
+        else:
+            getattr(session, end)()
+        with waiting_for_locks(0.01):
+            write(sessions, end)
+
+
+def test_reading_waits_for_nobody(sessions):
+    with sessions() as writer, sessions() as reader:
+        begin_as_writer(writer)
+        assert reader.scalar(sa.text("SELECT count(*) FROM notes")) == 0
