@@ -1,7 +1,7 @@
 """The chain of audit events: each carries the hash of the one before it, so that a change or a cut shows.
 
 Events wait in their session until it commits. Then, last of all, the session locks the one row of ``audit_chain``,
-numbers and hashes what waits, inserts it and moves the head: docs/decisions/006-one-audit-chain.md says why so.
+numbers and hashes what waits, inserts it and moves the head: docs/decisions/007-one-audit-chain.md says why so.
 """
 
 from __future__ import annotations
