@@ -296,7 +296,7 @@ class SyncRunExecution:
             run.done = run.total = counts.get("read", 0)
             run.status, run.phase, run.finished_at = "succeeded", "Done", now
             sync = self._sync(session)
-            sync.failures_in_row = 0
+            sync.failures_in_row, sync.initial_done_at = 0, sync.initial_done_at or now
             if sync.attention_code not in {"left", "group_gone"}:
                 sync.attention, sync.attention_code = None, ""
             self.around.finished(session, run)

@@ -207,5 +207,6 @@ def flag_overdue(session: Session, now: datetime) -> int:
     late = [row for row in waiting_long if row.enabled_at and cadence.is_overdue(row.enabled_at, now)]
     for row in late:
         row.attention = "The initial sync has not ended within 12 hours. It goes on; look at its run to see what holds it up."
+        row.attention_code = "overdue"
     session.flush()
     return len(late)

@@ -184,10 +184,10 @@ def put(organization: Organization, body: Mapping[str, Any], *, plan_id: str | N
     row.only_licensed = request.filters.only_licensed
     row.include_agents = request.filters.include_agents
     row.hold_percent, row.hold_minimum = request.hold.percent, request.hold.minimum
-    row.updated_at = now
+    row.updated_at = row.edited_at = now
     run = _enable(row, microsoft_tenant, fingerprint) if is_new else None
-    if not is_new:
-        row.attention = None if microsoft_tenant.state == microsoft.CONNECTED else row.attention
+    if not is_new and microsoft_tenant.state == microsoft.CONNECTED:
+        row.attention, row.attention_code = None, ""
     _record("user_sync_enabled" if is_new else "user_sync_edited", organization)
     db.session.flush()
     return Enabled(row, run)
@@ -205,7 +205,7 @@ def disable(organization: Organization) -> None:
     now = utcnow()
     row.enabled = False
     row.generation = (row.generation or 0) + 1
-    row.attention = None
+    row.attention, row.attention_code = None, ""
     row.failures_in_row = 0
     row.updated_at = now
     queued = SyncRun.organization_id == organization.id, SyncRun.status == "queued", SyncRun.kind == "sync"
@@ -495,6 +495,7 @@ def _enable(row: UserSync, microsoft_tenant: MicrosoftTenant, fingerprint: str |
     row.enabled_at, row.enabled_by = now, audit.current_actor().name
     row.initial_done_at = None
     row.hold_run_id, row.attention, row.failures_in_row = None, None, 0
+    row.attention_code, row.settled_state = "", None
     row.dismissed = []
     if microsoft_tenant.next_run_at is None:
         settings = runtime().settings
