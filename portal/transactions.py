@@ -104,7 +104,7 @@ class WriteQueue:
                 self._is_taken = False
 
 
-_QUEUE = "write_queue"
+_QUEUE, _PATIENCE = "write_queue", "patience"
 
 
 def begin_write(session: Session) -> Session:
@@ -199,7 +199,10 @@ def tune_engine(engine: Engine) -> Engine:
         queue = WriteQueue()
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", partial(_begin_sqlite, queue))
-        for ended in ("checkin", "invalidate"):  # after a commit or rollback the connection goes back to the pool
+        for ended in (
+            "checkin",
+            "invalidate",
+        ):  # after a commit or rollback the connection goes back to the pool
             event.listen(engine, ended, _leave)
     else:
         event.listen(engine, "connect", _prepare_postgres)
@@ -237,7 +240,9 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 def _begin_sqlite(queue: WriteQueue, connection: Connection) -> None:
     patience = _patience.get()
-    connection.exec_driver_sql(f"PRAGMA busy_timeout={int(patience * 1000)}")
+    if connection.info.get(_PATIENCE, WORK_PATIENCE) != patience:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={int(patience * 1000)}")
+        connection.info[_PATIENCE] = patience
     if not _writes(connection):
         connection.exec_driver_sql("BEGIN")
         return

@@ -50,9 +50,7 @@ def options(
                 kinds = counted(DirectoryUser.user_type)
                 found[section] = _texts(section, kinds, spec.user_type, always=("Member", "Guest"))
             case "domain":
-                found[section] = _texts(
-                    section, _domains(people, session), spec.domain, always=verified
-                )
+                found[section] = _texts(section, _domains(people, session), spec.domain, always=verified)
             case "office_location":
                 found[section] = _texts(section, counted(DirectoryUser.office_location), spec.office_location)
             case "department":

@@ -142,7 +142,11 @@ def add(proof: Proof, cloud: str) -> MicrosoftTenant:
     """
     _refuse_known(proof.directory_id)
     now = utcnow()
-    row = _of_directory(proof.directory_id) or MicrosoftTenant(directory_id=proof.directory_id)
+    removed = _of_directory(proof.directory_id)
+    if removed is not None:
+        lock(db.session(), MicrosoftTenant, removed.id, "Microsoft tenant")
+        _refuse_known(proof.directory_id)  # somebody else connected it while we waited for the row
+    row = removed or MicrosoftTenant(directory_id=proof.directory_id)
     row.name, row.cloud, row.domains = proof.name, cloud, list(proof.domains)
     row.state, row.connected_at, row.read_requested_at = CONNECTED, now, now
     db.session.add(row)
@@ -225,9 +229,12 @@ def mark_broken(row: MicrosoftTenant, error: SourceError) -> None:
 def remove(row: MicrosoftTenant) -> None:
     """Remove a Microsoft Tenant and its mirror; End Users and their Links stay. Raises Refused while it is mapped.
 
-    Connected again, it finds these Links: nobody is doubled, and who left meanwhile is marked (L7). A read that is under way ends by itself at its next write: the lease is taken from it first, in this transaction.
+    Connected again, it finds these Links: nobody is doubled, and who left meanwhile is marked (L7). A read that is under way
+    ends by itself at its next write: the lease is taken from it first, in this transaction. Raises NotFound when it is removed.
     """
     lock(db.session(), MicrosoftTenant, row.id, "Microsoft tenant")
+    if row.is_removed:  # somebody else was first
+        raise NotFound("There is no such Microsoft tenant.")
     tenant = db.session.scalar(select(Tenant).where(Tenant.microsoft_tenant_id == row.id))
     if tenant is not None:
         raise Refused(

@@ -117,7 +117,7 @@ def test_O2_openapi_names_every_parameter_that_a_list_takes(api):
 
     people = parameters("/organizations/{organization_id}/end-users")
     assert set(people) == {"organization_id", "q", "sort", "page", "per_page", "microsoft_status", "licensed", "mfa", "source", "in_scope"}
-    assert people["microsoft_status"]["schema"]["enum"] == ["active", "disabled", "none"]
+    assert people["microsoft_status"]["schema"]["enum"] == ["active", "disabled", "none", "not_disabled"]
     assert "-email" in people["sort"]["schema"]["enum"]
     assert {"organization_id", "status"} <= set(parameters("/sync-runs"))
     assert "taken" in parameters("/microsoft-tenants/{microsoft_tenant_id}/coverage")

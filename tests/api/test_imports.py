@@ -12,7 +12,7 @@ from portal.clock import utcnow
 from portal.errors import Stopped
 from portal.extensions import db, mark_write
 from portal.imports import runner
-from portal.models import AuditEvent, EndUser, Import, ImportPart, Link, MicrosoftTenant, SyncException, UserSync
+from portal.models import AuditEvent, EndUser, Import, ImportPart, MicrosoftTenant, SyncException, UserSync
 from portal.user_sync.documents import default_request
 from tests.api.conftest import Api
 
@@ -201,8 +201,8 @@ def test_what_microsoft_manages_is_rejected_and_the_rest_of_a_person_is_not(app,
             row = EndUser(organization_id=enabled["id"], display_name=name, email=f"{name}@x.example", email_key=f"{name}@x.example", created_at=now, updated_at=now)
             db.session.add(row)
             db.session.flush()
-            tenant = db.session.scalar(sa.select(MicrosoftTenant.id))
-            db.session.add(Link(end_user_id=row.id, organization_id=enabled["id"], microsoft_tenant_id=tenant, object_id=name, linked_at=now))
+            row.microsoft_tenant_id, row.object_id = db.session.scalar(sa.select(MicrosoftTenant.id)), name
+            row.microsoft_status, row.in_scope, row.linked_at = "active", True, now
             made[name] = row.id
         db.session.add(SyncException(organization_id=enabled["id"], kind="pin", end_user_id=made["bo"], field="city", created_at=now))
         db.session.commit()

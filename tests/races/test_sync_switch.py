@@ -226,9 +226,9 @@ def test_R5_an_undo_that_is_done_at_once_is_done_once(crowd: Crowd, customer: st
 
 def held_run(crowd: Crowd, organization_id: str) -> str:
     """A run that holds back three creations."""
-    from portal.engine.guards import hold_key
-    from portal.engine.holds import plan
-    from portal.engine.snapshot import load
+    from portal.engine.plan import hold_key, plan
+    from portal.engine.records import HoldRule
+    from portal.engine.snapshot import load_context
 
     enabled(crowd, organization_id)
 
@@ -248,17 +248,18 @@ def held_run(crowd: Crowd, organization_id: str) -> str:
         )
         db.session.add(run)
         db.session.flush()
-        for decision in plan(load(db.session(), organization_id, now=now).snapshot).decisions:
+        context = load_context(db.session(), organization_id, now=now)
+        found = plan(context.snapshot(db.session()), is_initial=False, rule=HoldRule(create_minimum=1))
+        for one in found.assignments:
             db.session.add(
                 Change(
                     run_id=run.id,
                     organization_id=organization_id,
-                    object_id=decision.object_id,
-                    display_name=decision.display_name,
-                    decision=decision.action.value,
-                    reason=decision.reason.value,
+                    object_id=one.object_id,
+                    decision="create",
+                    reason=one.reason.value,
                     state="held",
-                    hold_key=hold_key(decision),
+                    hold_key=hold_key(one),
                     at=now,
                 )
             )

@@ -48,7 +48,7 @@ def test_T7_a_large_tenant_does_not_keep_the_small_ones_from_their_slow_pass(
         db.session.commit()
         large, small = (row.id for row in rows)
     sources = {large: Large(), small: Directory(users={"u1": account("u1")})}
-    monkeypatch.setattr(scheduler, "source_factory", lambda *_a, **_k: sources.__getitem__)
+    monkeypatch.setattr(scheduler, "source_factory", lambda *_a, **_k: lambda lease: sources[lease.tenant_id])
 
     def age(tenant_id: str) -> Any:
         with app.app_context():
@@ -91,8 +91,9 @@ def test_G5_tenants_that_wait_for_microsoft_leave_their_seats_to_the_others(
 
     def sources(*_args: Any, wait: Any, **_options: Any) -> Any:
         slow = Throttled(users={"u1": account("u1")}, directory_id="throttled")
-        slow.wait = wait
-        return {throttled: slow, quick: Directory(users={"u2": account("u2")}, directory_id="quick")}.__getitem__
+        slow.wait = lambda seconds: wait(seconds, lambda: None)
+        found = {throttled: slow, quick: Directory(users={"u2": account("u2")}, directory_id="quick")}
+        return lambda lease: found[lease.tenant_id]
 
     monkeypatch.setattr(scheduler, "source_factory", sources)
     monkeypatch.setattr(scheduler, "SEATS", {"hourly": 1, "delayed": 1})
