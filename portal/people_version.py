@@ -1,6 +1,6 @@
 """``Organization.people_version``: it grows with every write to its End Users that is not the sync's own.
 
-While it and the mirror stand still a run has nothing to look at. The sync writes by Core statements, which nobody watches;
+While it and the mirror stand still a run has nothing to look at. Exceptions count too, so that a run that goes on heeds them. The sync writes by Core statements, which nobody watches;
 whatever goes through a Session is counted by itself, and bulk statements of others say so with ``touch``. Read it by a query:
 an Organization that is loaded already keeps the number it was loaded with.
 """
@@ -14,7 +14,7 @@ from sqlalchemy import event, inspect, select
 from sqlalchemy.orm import Session
 
 from portal.engine.records import D1_FIELDS
-from portal.models import EndUser, Organization
+from portal.models import EndUser, Organization, SyncException
 
 _BATCH = 500
 
@@ -48,6 +48,7 @@ def organizations_of(session: Session, end_user_ids: Sequence[str]) -> set[str]:
 
 
 def _count(session: Session, _context: Any, _instances: Any) -> None:
+    exceptions = [row for row in (*session.new, *session.deleted) if isinstance(row, SyncException)]
     written = [row for row in (*session.new, *session.deleted) if isinstance(row, EndUser)]
     written += [
         row
@@ -59,5 +60,5 @@ def _count(session: Session, _context: Any, _instances: Any) -> None:
             row.applied_hash = (
                 ""  # what Microsoft has is not what is here any more: the next run looks at the person again
             )
-    if written:
-        touch(session, {row.organization_id for row in written})
+    if written or exceptions:
+        touch(session, {row.organization_id for row in (*written, *exceptions)})

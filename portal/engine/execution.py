@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy import func, select, update
@@ -36,7 +36,7 @@ from portal.engine.ports import Lease
 from portal.engine.records import Action, Assignment, Decision, FieldChange, HoldKind, Plan, Reason
 from portal.engine.snapshot import OrganizationContext, load_context
 from portal.errors import SourceError, Stopped
-from portal.models import Change, SyncRun, UserSync
+from portal.models import Change, Organization, SyncRun, UserSync
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,10 @@ PLAN_MOVED_CODE = "plan_moved"
 
 class GiveWay(Exception):
     """A delayed run lets hourly ones pass (T3); it goes on where it was."""
+
+
+class GroupsUnread(Exception):
+    """The filters name groups whose members the read before this run did not look at: they were saved meanwhile (S6)."""
 
 
 class Cancelled(Exception):
@@ -95,6 +99,8 @@ class SyncRunExecution:
     warnings: list[str] = field(default_factory=list)
     applied: set[str] = field(default_factory=set)
     written: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WRITTEN, 0))
+    leaving: int = 0
+    is_first: bool = True
 
     def run(self) -> None:
         """Plan and apply; plan anew when somebody changed people meanwhile."""
@@ -115,6 +121,7 @@ class SyncRunExecution:
 
     def _attempt(self) -> None:
         with self.around.lease.sessions() as session:
+            self.is_first = not self.applied
             context, sync = self._context(session)
             self._check_groups(context)
             if self._is_unchanged(context, sync):
@@ -132,6 +139,10 @@ class SyncRunExecution:
             if self.only_object_id is not None:
                 one = of_one(found, self.only_object_id, shot.end_users)
                 found, self.warnings = one.plan, [one.told] if one.told else []
+            self.leaving = max(
+                self.leaving, found.leaving
+            )  # those written by an earlier attempt have left already
+            found = self._without_done(found)
             open_ones = [a for a in found.assignments if not a.is_held and a.object_id not in self.applied]
             work = work_of(
                 session, self.run_id, context, shot, open_ones, is_exact=self.fingerprint is not None
@@ -155,6 +166,18 @@ class SyncRunExecution:
             self._apply(work)
         self._assign_assets(work)
         self._end(found, work)
+
+    def _without_done(self, found: Plan) -> Plan:
+        """Whom this run has written before it was interrupted it neither holds nor writes again: the next run sees to them."""
+        if not self.applied:
+            return found
+        return replace(
+            found,
+            assignments=tuple(
+                replace(a, is_held=False) if a.is_held and a.object_id in self.applied else a
+                for a in found.assignments
+            ),
+        )
 
     def _is_unchanged(self, context: OrganizationContext, sync: UserSync) -> bool:
         """Whether a run of everybody would decide on just what the last complete one decided on."""
@@ -223,9 +246,11 @@ class SyncRunExecution:
             self._check_switch(session, until_commit=True)
             run = session.get_one(SyncRun, self.run_id)
             sync = self._sync(session)
-            left = leaving.told(session, sync, found, work.context)
+            left = leaving.told(session, sync, replace(found, leaving=self.leaving), work.context)
             if left is not None:
                 self.warnings.append(left)
+            if held and self._people_moved(session, work.context):
+                raise Stale  # who is held must be held as they are now
             self._hold(session, held, work, now)
             writer.settle_conflicts(
                 session,
@@ -241,7 +266,9 @@ class SyncRunExecution:
             if held:
                 kind = HoldKind.DISABLE if HoldKind.DISABLE in found.held else HoldKind.CREATE
                 run.held = {"kind": kind.value, "count": len(held), "state": "waiting"}
-            self._settle(sync, found, work.context, counts, left, is_settled=not held and not partial)
+            self._settle(
+                sync, found, work.context, counts, left, is_settled=not held and not partial and self.is_first
+            )
             self.around.finished(session, run)
         numbers = " ".join(f"{name}={number}" for name, number in counts.items())
         log.info("action=run_finished run=%s status=%s %s", self.run_id, run.status, numbers)
@@ -307,7 +334,14 @@ class SyncRunExecution:
         holds.replace_older(session, self.organization_id, self.run_id)
         for part in batches(held):
             rows = [
-                writer.change_row(decision, work.target, now, state="held", hold_key=hold_key(assignment))
+                writer.change_row(
+                    decision,
+                    work.target,
+                    now,
+                    state="held",
+                    hold_key=hold_key(assignment),
+                    undo={"in_scope": assignment.is_in_scope},
+                )
                 for assignment, decision in zip(part, decide_all(session, part, work.context), strict=True)
             ]
             insert_rows(session, Change, rows)
@@ -370,6 +404,12 @@ class SyncRunExecution:
         if found is None or not found.enabled or found.generation != self.generation:
             raise Cancelled
 
+    def _people_moved(self, session: Session, context: OrganizationContext) -> bool:
+        version = session.scalar(
+            select(Organization.people_version).where(Organization.id == self.organization_id)
+        )
+        return version != context.people_version
+
     def _check_groups(self, context: OrganizationContext) -> None:
         """S6: members that could not be read are not nobody. Raises what kept them from being read."""
         read, filters = self.around.refreshed, context.filters
@@ -380,6 +420,8 @@ class SyncRunExecution:
         for group_id in filters.group.values:
             if group_id in read.group_errors:
                 raise read.group_errors[group_id]
+        if not read.groups.issuperset(group_id for group_id in filters.group.values if group_id):
+            raise GroupsUnread
 
     def _resume(self) -> None:
         """What this run did before it was interrupted: it is not done again, and counted as what it was (G4)."""
@@ -437,6 +479,12 @@ class SyncRunExecution:
             update(SyncRun)
             .where(SyncRun.id == self.run_id)
             .values(phase=phase, done=done, total=total, counts=dict(written), heartbeat_at=self.around.now())
+        )
+        # People are not what the last complete run left: whatever becomes of this one, the next decides anew.
+        session.execute(
+            update(UserSync)
+            .where(UserSync.organization_id == self.organization_id, UserSync.settled_state.is_not(None))
+            .values(settled_state=None)
         )
 
     def _show(self, phase: str, done: int, total: int | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, or_, select
+from sqlalchemy import bindparam, case, func, select
 from sqlalchemy.orm import Session
 
 from portal.models import DirectoryUser, EndUser
@@ -40,21 +40,30 @@ def store(session: Session, microsoft_tenant_id: str, values: Mapping[str, Mappi
 
 
 def catch_up(session: Session, microsoft_tenant_id: str) -> None:
-    """Copy again what an End User lacks: the Link was written by a run that the pass could not see yet. The caller commits."""
+    """Copy again what an End User lacks: the Link was written by a run that the pass could not see yet. The caller commits.
+
+    What the mirror does not know is not copied: one that was made anew knows nothing yet (L7).
+    """
+    signed_in = DirectoryUser.last_sign_in_at.is_not(None) & EndUser.last_sign_in_at.is_distinct_from(
+        DirectoryUser.last_sign_in_at
+    )
+    registered = DirectoryUser.mfa_registered.is_not(None) & EndUser.mfa_registered.is_distinct_from(
+        DirectoryUser.mfa_registered
+    )
+    known = DirectoryUser.mfa_registered.is_not(None)
     rows = session.execute(
-        select(EndUser.id.label("key_id"), *(getattr(DirectoryUser, name) for name in NAMES))
+        select(
+            EndUser.id.label("key_id"),
+            func.coalesce(DirectoryUser.last_sign_in_at, EndUser.last_sign_in_at).label("last_sign_in_at"),
+            func.coalesce(DirectoryUser.mfa_registered, EndUser.mfa_registered).label("mfa_registered"),
+            case((known, DirectoryUser.mfa_methods), else_=EndUser.mfa_methods).label("mfa_methods"),
+        )
         .join(
             DirectoryUser,
             (DirectoryUser.microsoft_tenant_id == EndUser.microsoft_tenant_id)
             & (DirectoryUser.object_id == EndUser.object_id),
         )
-        .where(
-            EndUser.microsoft_tenant_id == microsoft_tenant_id,
-            or_(
-                EndUser.last_sign_in_at.is_distinct_from(DirectoryUser.last_sign_in_at),
-                EndUser.mfa_registered.is_distinct_from(DirectoryUser.mfa_registered),
-            ),
-        )
+        .where(EndUser.microsoft_tenant_id == microsoft_tenant_id, signed_in | registered)
     ).mappings()
     _update(session, EndUser, [dict(row) for row in rows])
 

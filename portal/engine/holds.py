@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from portal import people_version
 from portal.clock import iso
 from portal.engine.apply.chunks import Work, chunks, prepare, work_of, write_chunk
 from portal.engine.plan import hold_key, hold_kind, plan
@@ -72,10 +73,14 @@ def apply_held(session: Session, run: SyncRun, ready: Ready, actor: str, now: da
         written = tally(decisions)
         for name in WRITTEN:
             counts[name] = counts.get(name, 0) + written[name]
+        counts["conflicts"] = counts.get("conflicts", 0) + sum(
+            1 for d in decisions if d.action is Action.CONFLICT and d.is_in_scope
+        )
+    people_version.touch(session, [run.organization_id])  # a run that goes on must not hold them again
     left_out = [row for object_id, row in rows.items() if object_id not in done]
-    in_scope = sum(1 for a in ready.work.assignments if a.is_in_scope)
-    counts["held"] = counts.get("held", 0) - in_scope
     _dismiss_counts(counts, left_out)
+    counts["held"] = counts.get("held", 0) - sum(map(_is_counted, rows.values()))
+    _balance(counts)
     run.held = {
         **(run.held or {}),
         "applied": _number(run, "applied") + len(done),
@@ -99,6 +104,8 @@ def dismiss_held(
     sync.dismissed = sorted({*sync.dismissed, *(row.hold_key for row in rows)})
     counts = dict(run.counts)
     _dismiss_counts(counts, rows)
+    counts["held"] = counts.get("held", 0) - sum(map(_is_counted, rows))
+    _balance(counts)
     run.held = {**(run.held or {}), "dismissed": _number(run, "dismissed") + len(rows)}
     _settle(session, run, sync, counts, actor, now)
     return len(rows)
@@ -158,14 +165,22 @@ def _rows(session: Session, run: SyncRun, object_ids: Collection[str] | None) ->
     return [row for row in rows if row.object_id in wanted]
 
 
+def _is_counted(row: Change) -> bool:
+    """Whether somebody held is one of those in scope: whoever is gone or outside the filters is in no sum (G8)."""
+    return bool(row.undo.get("in_scope", True))
+
+
 def _dismiss_counts(counts: dict[str, int], rows: Sequence[Change]) -> None:
-    """Move people from "held" to what they are now: a creation is skipped, others in scope are left alone (G8)."""
+    """A creation that is not applied is a skip; others are left alone."""
     creations = sum(1 for row in rows if row.decision == Action.CREATE.value)
-    others = min(len(rows) - creations, counts.get("held", 0) - creations)  # those out of scope are in no sum
-    counts["held"] = counts.get("held", 0) - creations - others
     counts["skipped"] = counts.get("skipped", 0) + creations
     counts["in_scope"] = counts.get("in_scope", 0) - creations
-    counts["unchanged"] = counts.get("unchanged", 0) + others
+
+
+def _balance(counts: dict[str, int]) -> None:
+    """Whoever is in scope and was neither written, nor is held or a conflict, is unchanged (G8)."""
+    others = (*(name for name in WRITTEN if name != "gone"), "conflicts", "held")
+    counts["unchanged"] = counts.get("in_scope", 0) - sum(counts.get(name, 0) for name in others)
 
 
 def _number(run: SyncRun, name: str) -> int:
@@ -187,7 +202,6 @@ def _settle(
         return
     total = sum(int(held.get(name, 0)) for name in ("applied", "dismissed", "left_out"))
     run.held = {**held, "count": total, "state": "applied" if held.get("applied") else "dismissed"}
-    counts["unchanged"], counts["held"] = counts["unchanged"] + counts["held"], 0
     run.status, run.counts = "succeeded", counts
     if sync.hold_run_id == run.id:
         sync.hold_run_id = None

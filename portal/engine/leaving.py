@@ -11,9 +11,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from portal.engine.batches import batches
 from portal.engine.explain import SECTION_LABELS
 from portal.engine.records import FilterSpec, Kind, Plan
+from portal.engine.scope import value_key
 from portal.engine.snapshot import OrganizationContext
 from portal.models import DirectoryUser, SyncRun, UserSync
-from portal.text import text_key
 
 PERCENT, MINIMUM = 25, 10
 # section: (what it compares, what is shown of it)
@@ -89,7 +89,7 @@ def _vanished(session: Session, section: str, spec: FilterSpec, tenant_id: str) 
         return []
     column = _COLUMNS[section][0]
     present = {
-        text_key(value)
+        value_key(section, value)
         for value in session.scalars(
             select(column)
             .where(
@@ -100,4 +100,4 @@ def _vanished(session: Session, section: str, spec: FilterSpec, tenant_id: str) 
             .distinct()
         )
     }
-    return [value for value in values if text_key(value) not in present]
+    return [value for value in values if value_key(section, value) not in present]

@@ -146,6 +146,18 @@ def load_context(
     )
 
 
+def is_as_settled(session: Session, context: OrganizationContext, now: datetime) -> bool:
+    """Whether exceptions and settlements are what the plan was made from: people may pin a field or settle a conflict meanwhile."""
+    pins, never = _exceptions(session, context.organization_id, context.microsoft_tenant_id, now)
+    ignored, settled = _settlements(session, context.organization_id)
+    return (pins, never, ignored, settled) == (
+        context.pins,
+        context.never_sync,
+        context.ignored_conflicts,
+        context.settled_links,
+    )
+
+
 def stored_filters(session: Session, organization_id: str) -> FilterSpec:
     """The saved filters and add rules. Raises LookupError when the sync was never set up."""
     row = session.scalar(select(UserSync).where(UserSync.organization_id == organization_id))

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, case, func, or_, select
 
-from portal import audit, csvio
+from portal import audit, csvio, people_version
 from portal.clock import utcnow
 from portal.end_users.service import product_names
 from portal.engine import explain, holds, undo
@@ -468,6 +468,7 @@ def resolve(row: Conflict, action: str, end_user_id: str | None = None) -> None:
         kind=row.kind,
         settlement=action,
     )
+    people_version.touch(db.session(), [row.organization_id])  # a run that goes on decides by it too
     db.session.flush()
 
 
@@ -481,6 +482,7 @@ def reopen(row: Conflict) -> None:
         raise Refused("Only a conflict that somebody settled can be opened again.")
     settlement.take_back(db.session(), row)
     audit.record(db.session(), "conflict_reopened", object_type="conflict", object_id=row.id, kind=row.kind)
+    people_version.touch(db.session(), [row.organization_id])
     db.session.flush()
 
 

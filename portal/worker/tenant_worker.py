@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from portal.engine import cadence, failures, undo
-from portal.engine.execution import Cancelled, GiveWay, Surroundings, SyncRunExecution
+from portal.engine.execution import Cancelled, GiveWay, GroupsUnread, Surroundings, SyncRunExecution
 from portal.engine.mirror.context import RefreshContext, RefreshResult
 from portal.engine.mirror.refresh import refresh
 from portal.engine.ports import SourceFactory
@@ -98,6 +98,8 @@ class LeasedTenant:
                     self._execute(run_id, failure)
                 except GiveWay:
                     return
+                except GroupsUnread:
+                    break  # the run goes on with the next read, which looks at these groups too
             if failure is not None:
                 return
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from portal.engine.apply import writer
@@ -17,10 +17,12 @@ from portal.engine.plan import decide
 from portal.engine.records import Assignment, Decision, EndUserKeys, Kind, Snapshot
 from portal.engine.snapshot import (
     OrganizationContext,
+    is_as_settled,
     load_end_users,
     load_people,
     lock_end_user_keys,
 )
+from portal.locks import is_lost_race
 from portal.models import EndUser, Organization
 
 CHUNK = 500
@@ -111,12 +113,18 @@ def prepare(
 def decide_all(
     session: Session, assignments: Sequence[Assignment], context: OrganizationContext
 ) -> list[Decision]:
-    """Decide a chunk on what is there now; writes nothing (preview, fingerprint, held people)."""
+    """Decide a chunk on what is there now; writes nothing (preview, fingerprint, held people).
+
+    Raises Stale when somebody whom the plan names was deleted or unlinked since.
+    """
     tenant_id = context.microsoft_tenant_id
     people = load_people(session, tenant_id, [a.object_id for a in assignments])
     ids = [a.end_user_id for a in assignments if a.end_user_id]
     states = load_end_users(session, ids, tenant_id, context.pins)
-    return [decide(a, people.get(a.object_id), states.get(a.end_user_id or "")) for a in assignments]
+    try:
+        return [decide(a, people.get(a.object_id), states.get(a.end_user_id or "")) for a in assignments]
+    except ValueError as error:
+        raise Stale from error
 
 
 def write_chunk(
@@ -133,7 +141,7 @@ def write_chunk(
     is who.
     """
     ids = [a.end_user_id for a in chunk if a.end_user_id]
-    _check(session, chunk, ids, work, done)
+    _check(session, chunk, ids, work, done, now)
     tenant_id = work.context.microsoft_tenant_id
     states = load_end_users(session, ids, tenant_id, work.context.pins)
     rest = [a.object_id for a in chunk if a.object_id not in prepared]
@@ -144,8 +152,10 @@ def write_chunk(
     ]
     try:
         writer.write(session, decisions, states, work.target, now)
-    except IntegrityError as error:
-        raise Stale from error
+    except DBAPIError as error:
+        if is_lost_race(error):
+            raise Stale from error
+        raise
     return decisions
 
 
@@ -155,6 +165,7 @@ def _check(
     ids: Sequence[str],
     work: Work,
     done: frozenset[str] | set[str],
+    moment: datetime,
 ) -> None:
     """Nobody else wrote people since the keys were read, or at least none of those that this chunk is about.
 
@@ -167,6 +178,8 @@ def _check(
     )
     if version == context.people_version:
         return
+    if not is_as_settled(session, context, moment):
+        raise Stale
     if work.is_exact or any(now.get(i) != work.end_users.get(i) for i in ids):
         raise Stale
     wanted = sorted({a.email_key for a in chunk if a.email_key and not a.keeps_email})

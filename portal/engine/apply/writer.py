@@ -56,18 +56,11 @@ def write(
     """Write one chunk into the present transaction. states: the End Users that the decisions are about, as they are now."""
     creations = [d for d in decisions if d.action is Action.CREATE]
     changed = [d for d in decisions if d.end_user_id and d.columns]
-    movers = [d.end_user_id for d in changed if "email" in d.columns]
-    for part in batches(
-        [i for i in movers if i]
-    ):  # two people may swap: all keys go before any comes (W4, M4)
-        session.execute(
-            update(EndUser)
-            .where(EndUser.id.in_(part))
-            .values(email_key=None)
-            .execution_options(synchronize_session=False)
-        )
     figures = _figures(session, target, [d.object_id for d in (*creations, *changed) if d.makes_link])
     before = _before(session, changed)
+    # Two people may swap addresses, or one get the Link of another: all keys go before any comes (W4, M4, M7).
+    _free(session, [d for d in changed if "email" in d.columns], EndUser.email_key)
+    _free(session, [d for d in changed if d.makes_link], EndUser.object_id)
     records = []
     if creations:
         rows = [_new_row(d, target, figures, now) for d in creations]

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from portal.engine.normalize import SELECT
 from portal.engine.ports import DirectorySource, Lease
 from portal.errors import SourceError, SourceLicenseMissing, SourcePermissionMissing, SourceRejected
-from portal.models import DeltaCursor, MicrosoftTenant
+from portal.models import DeltaCursor, DirectoryGroup, MicrosoftTenant
 
 BATCH = 500
 
@@ -23,14 +23,14 @@ class RefreshResult:
     """What a read found out. is_complete: absence may be concluded (L2). is_full: everybody was read.
 
     changed: something that decides of people is not what it was: a row of theirs, members of a group, a group that is gone.
-    returned: somebody who was absent is present again (S6). group_error: syncs with a Group filter must not run.
+    groups: lower-case ids of those whose members were asked for. group_error: syncs with a Group filter must not run.
     group_errors: by lower-case id, groups whose members are unknown: syncs that name one must not run (S6).
     """
 
     is_complete: bool = False
     is_full: bool = False
     changed: bool = False
-    returned: bool = False
+    groups: frozenset[str] = frozenset()
     people: int = 0
     warnings: list[str] = field(default_factory=list)
     group_error: SourceError | None = None
@@ -68,6 +68,19 @@ class RefreshContext:
             update(MicrosoftTenant)
             .where(MicrosoftTenant.id == self.tenant_id)
             .values(mirror_version=self.version)
+            .execution_options(synchronize_session=False)
+        )
+
+    def mark_members_old(self, session: Session) -> None:
+        """Whatever was read of groups' members may be old: it is read again when somebody asks for it (S6)."""
+        session.execute(
+            update(DirectoryGroup)
+            .where(
+                DirectoryGroup.microsoft_tenant_id == self.tenant_id,
+                DirectoryGroup.members_read_at.is_not(None),
+                DirectoryGroup.members_stale.is_(False),
+            )
+            .values(members_stale=True)
             .execution_options(synchronize_session=False)
         )
 

@@ -36,6 +36,7 @@ def read_groups(context: RefreshContext, result: RefreshResult, wanted: frozense
     Raises SourceAuthError: then nothing else will work either.
     """
     context.progress("Reading groups", 0, None)
+    result.groups = wanted
     try:
         link = None if result.is_full else context.stored_link("groups")
         changed, following = _group_changes(context, link)
@@ -149,20 +150,6 @@ def _read_members(
             with context.lease.transaction() as session:
                 result.changed |= _write_members(context, session, group_id, users)
             context.progress("Reading groups", number, len(answers))
-
-
-def _mark_stale(context: RefreshContext, session: Session) -> None:
-    """Whatever was read of members may be old now: it is read again when somebody asks for it. Before the link is kept (G3)."""
-    session.execute(
-        update(DirectoryGroup)
-        .where(
-            DirectoryGroup.microsoft_tenant_id == context.tenant_id,
-            DirectoryGroup.members_read_at.is_not(None),
-            DirectoryGroup.members_stale.is_(False),
-        )
-        .values(members_stale=True)
-        .execution_options(synchronize_session=False)
-    )
 
 
 def _group_changes(context: RefreshContext, link: str | None) -> tuple[bool, str]:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from portal.engine import cadence
 from portal.engine.batches import batches
 from portal.engine.bulk import insert_rows, update_rows
-from portal.engine.mirror.context import RefreshContext, RefreshResult
+from portal.engine.mirror.context import RefreshContext, RefreshResult, is_lacking
 from portal.engine.normalize import merge, remote_user
 from portal.engine.ports import DeltaPage, RawObject
 from portal.engine.records import D1_FIELDS, Presence, RemoteUser
@@ -50,7 +50,6 @@ class _Round:
     removed: set[str] = field(default_factory=set)
     without_id: int = 0
     changed: bool = False
-    returned: bool = False
 
 
 def read_people(context: RefreshContext, result: RefreshResult, *, full: bool) -> None:
@@ -79,9 +78,9 @@ def _agents(context: RefreshContext) -> frozenset[str]:
         was_told = session.get_one(MicrosoftTenant, context.tenant_id).agents_known
     try:
         found, is_told = context.source.agents(), True
-    except SourceAuthError:
-        raise
-    except SourceError:
+    except SourceError as error:
+        if not is_lacking(error):  # throttled, or away: to be asked again, not an answer
+            raise
         found, is_told = before, False
     if is_told == was_told and found == before:
         return found
@@ -179,7 +178,6 @@ def _finish(one: _Round, result: RefreshResult, last: dict[str, RawObject], link
             context.keep_link(session, "users", kept)
         result.people = tenant.users_count
     result.changed = result.changed or one.changed
-    result.returned = one.returned
     context.progress("Reading people", result.people, result.people)
 
 
@@ -240,6 +238,7 @@ def _write(one: _Round, session: Session, items: Mapping[str, RawObject]) -> Non
     new: list[dict[str, Any]] = []
     changed: list[dict[str, Any]] = []
     marked: list[tuple[str, str]] = []
+    has_returned = False
     for object_id, item in items.items():
         known = stored.get(object_id)
         if "@removed" in item:
@@ -258,7 +257,7 @@ def _write(one: _Round, session: Session, items: Mapping[str, RawObject]) -> Non
             new.append({**_row(one, raw, text, digest, is_agent=is_agent), "mfa_methods": []})
         elif (known.row_hash, known.presence, known.is_agent) != (digest, Presence.PRESENT, is_agent):
             changed.append(_row(one, raw, text, digest, is_agent=is_agent))
-            one.returned = one.returned or known.presence != Presence.PRESENT
+            has_returned = has_returned or known.presence != Presence.PRESENT
     if new:
         insert_rows(session, DirectoryUser, new)
     if changed:
@@ -267,6 +266,8 @@ def _write(one: _Round, session: Session, items: Mapping[str, RawObject]) -> Non
     if new or changed or marked:
         one.changed = True
         one.context.mark_changed(session)
+    if has_returned:  # their groups come with no group delta: said in this very transaction (S6, G4)
+        one.context.mark_members_old(session)
 
 
 def _write_absent(one: _Round, session: Session, absent: Collection[str], soft: frozenset[str]) -> None:

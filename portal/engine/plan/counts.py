@@ -59,4 +59,12 @@ def count(plan: Plan, written: Mapping[str, int]) -> dict[str, int]:
     }
     others = sum(counts[name] for name in (*WRITTEN, "conflicts", "held") if name != "gone")
     counts["unchanged"] = in_scope - others
+    for name in (
+        "updated",
+        "linked",
+        "created",
+    ):  # written, and outside the filters since: an interrupted run's
+        moved = min(counts[name], max(0, -counts["unchanged"]))
+        counts[name] -= moved
+        counts["unchanged"] += moved
     return counts
