@@ -61,4 +61,7 @@ def _count(session: Session, _context: Any, _instances: Any) -> None:
                 ""  # what Microsoft has is not what is here any more: the next run looks at the person again
             )
     if written or exceptions:
-        touch(session, {row.organization_id for row in (*written, *exceptions)})
+        touch(
+            session,
+            {row.organization_id for row in written} | {row.organization_id for row in exceptions},
+        )

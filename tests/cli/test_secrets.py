@@ -11,7 +11,7 @@ import pytest
 
 from portal import alert_target, create_app, database, notify
 from portal.api import tokens
-from portal.auth import authenticator, service as auth
+from portal.auth import authenticator, links, service as auth
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.crypto import CannotDecrypt, SecretBox
@@ -43,7 +43,7 @@ def kept(tmp_path):
         totp = pyotp.random_base32()
         authenticator.enable(session, account, totp, pyotp.TOTP(totp).at(now), now=now, box=box)
         cookie = auth.start_session(session, account, now=now, ip="::1", user_agent="", method="password")
-        invitation = auth.invite(
+        invitation = links.invite(
             session, email="bo@corp.local", role="technician", now=now, by="ada@corp.local"
         )
         api_token = tokens.create("ci", "read-only")

@@ -31,7 +31,7 @@ def main(path, kind, boundary, statement):
 
     # Before the database hears of a commit, and after it: what is lost with the process is the answer.
     sa.event.listen(engine, "commit", at_commit)
-    sa.event.listen(world.sessions, "after_commit", at_commit)
+    world.watch_commits(lambda: at_commit(None))
     sa.event.listen(engine, "before_cursor_execute", at_statement)
     world.work()
     print(json.dumps(passed))

@@ -44,10 +44,10 @@ class World:
         return TenantWorker(self.sessions, lambda _lease: self.directory, lambda: self.now, should_stop=lambda: self.stop)
 
     def watch(self, hook):
-        """Call ``hook`` after every commit, with what the run in progress shows: "Applying 5", "Reading people 7"."""
+        """Call ``hook`` after a commit, with what the run in progress shows when that is news: "Applying 5", "Deciding 0"."""
         shown = []
 
-        def committed(_session):
+        def look():
             with self.sessions() as session:
                 run = session.execute(select(SyncRun.phase, SyncRun.done).where(SyncRun.status == "running")).first()
             label = f"{run.phase} {run.done}" if run else ""
@@ -56,20 +56,27 @@ class World:
                 shown.append(label)
                 hook(label)
 
-        self.unwatch()
-        self._watching = committed
-        event.listen(self.sessions, "after_commit", committed)
+        self.watch_commits(look)
 
     def watch_commits(self, hook):
-        """Call ``hook`` after every commit."""
+        """Call ``hook`` after every commit, once its connection is given back: where a process may stand still for long."""
+
+        def committed(session):
+            session.info["committed"] = True
+
+        def ended(session, transaction):
+            if transaction.parent is None and session.info.pop("committed", False):
+                hook()
+
         self.unwatch()
-        self._watching = lambda _session: hook()
-        event.listen(self.sessions, "after_commit", self._watching)
+        self._watching = {"after_commit": committed, "after_transaction_end": ended}
+        for name, listener in self._watching.items():
+            event.listen(self.sessions, name, listener)
 
     def unwatch(self):
-        if getattr(self, "_watching", None) is not None:
-            event.remove(self.sessions, "after_commit", self._watching)
-            self._watching = None
+        for name, listener in getattr(self, "_watching", {}).items():
+            event.remove(self.sessions, name, listener)
+        self._watching = {}
 
     def writing(self):
         return write_session(self.sessions)

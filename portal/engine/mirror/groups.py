@@ -132,13 +132,10 @@ def _read_members(
                 DirectoryGroup.object_id.in_(wanted) | DirectoryGroup.members_wanted_at.is_not(None),
             )
         ).all()
-    is_old = changed or result.returned
-    if is_old:
-        with (
-            context.lease.transaction() as session
-        ):  # before anything is read: a read that breaks off leaves them old
-            _mark_stale(context, session)
-    stale = [row.object_id for row in rows if is_old or row.members_stale or row.members_read_at is None]
+    if changed:
+        with context.lease.transaction() as session:  # first: a read that breaks off leaves them old
+            context.mark_members_old(session)
+    stale = [row.object_id for row in rows if changed or row.members_stale or row.members_read_at is None]
     hidden = {row.object_id for row in rows if row.kind.endswith(HIDDEN_KIND)}
     answers = context.source.transitive_members(stale) if stale else {}
     for number, (group_id, users) in enumerate(answers.items(), start=1):
