@@ -51,8 +51,16 @@ def prepare_held(
     return Ready(work, frozenset(row.object_id for row in rows))
 
 
-def apply_held(session: Session, run: SyncRun, ready: Ready, actor: str, now: datetime) -> int:
-    """Apply what was made ready; who changed meanwhile is dismissed with the reason. Gives how many. The caller commits.
+@dataclass(frozen=True)
+class Applied:
+    """How many were applied, and how many had changed meanwhile and were left out."""
+
+    people: int
+    left_out: int
+
+
+def apply_held(session: Session, run: SyncRun, ready: Ready, actor: str, now: datetime) -> Applied:
+    """Apply what was made ready; who changed meanwhile is dismissed with the reason. The caller commits.
 
     Raises Stale when somebody else changed people since, Refused when it was decided meanwhile.
     """
@@ -87,7 +95,7 @@ def apply_held(session: Session, run: SyncRun, ready: Ready, actor: str, now: da
         "left_out": _number(run, "left_out") + len(left_out),
     }
     _settle(session, run, sync, counts, actor, now)
-    return len(done)
+    return Applied(len(done), len(left_out))
 
 
 def dismiss_held(

@@ -710,6 +710,25 @@ def test_G1_some_are_applied_and_others_dismissed_by_name(world):
     assert world.people()["u02@x.example"][2] == "active" and world.sync().status == "succeeded"
 
 
+def test_G1_G8_who_is_gone_or_left_the_filters_is_in_no_sum_whatever_the_order_they_are_decided_in(world):
+    started(world, 40)
+    for n in range(12):
+        world.directory.change(f"u{n:02}", accountEnabled=False)
+    for n in range(12, 20):
+        world.directory.drop(f"u{n:02}")
+    run = world.sync()
+    assert (run.held["count"], run.counts["held"]) == (20, 12) and check_sums(Counts(**run.counts))
+    steps = [(dismiss_held, ["u12", "u13"], 12), (apply_held, ["u14", "u00"], 11), (dismiss_held, ["u01", "u02"], 9), (apply_held, None, 0)]
+    for decide, ids, held in steps:
+        with world.writing() as session:
+            decide(session, session.get_one(SyncRun, run.id), "ada", world.now, ids)
+            session.commit()
+        counts = world.run(run.id).counts
+        assert counts["held"] == held and min(counts.values()) >= 0 and check_sums(Counts(**counts))
+    assert (counts["disabled"], counts["unchanged"], counts["gone"], counts["in_scope"]) == (10, 22, 6, 32)
+    assert world.run(run.id).held["dismissed"] == 4 and world.user_sync().hold_run_id is None
+
+
 def test_G1_applying_checks_again_what_microsoft_says_by_then(world):
     started(world, 40)
     for n in range(20):
