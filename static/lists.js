@@ -91,7 +91,7 @@ function count(form) {
   const shown = form?.querySelector("[data-selected]");
   if (!shown) return;
   const everybody = form.querySelector("[data-select-filtered]:checked")?.dataset.selectFiltered;
-  const others = form.querySelector("[data-stands-for]:checked")?.dataset.standsFor ?? 0;
+  const others = form.querySelector('[data-stands-for]:is(:checked, [type="hidden"])')?.dataset.standsFor ?? 0;
   const named = form.querySelectorAll('input[name="id"]:checked, input[type="hidden"][name="id"]').length;
   shown.textContent = `${everybody ?? named + Number(others)} selected`;
 }

@@ -9,7 +9,7 @@ from portal.api.blueprint import bp
 from portal.api.schema import Request, answer, asked, body, page_of
 from portal.extensions import db
 from portal.models import Role, SyncRun
-from portal.runs import service
+from portal.runs import held, service
 from portal.runtime import runtime
 
 
@@ -20,7 +20,7 @@ class Undo(Request):
 
 
 class Held(Request):
-    """Some of those held, by object id; without it all of them."""
+    """Some of those who wait, by object id as ``changes?state=held`` lists them; without it all of them. An empty list is refused."""
 
     object_ids: list[str] | None = None
 
@@ -49,9 +49,12 @@ def list_changes(run_id: str) -> Response:
 @bp.post("/sync-runs/<run_id>/held/apply")
 @requires(Role.ADMINISTRATOR)
 def apply_held(run_id: str) -> Response:
-    """Apply what G1 held back, or some of it; who is named neither way goes on waiting."""
+    """Apply what was held back, or some of it, each person whole. Who is not named goes on waiting: the run stays held.
+
+    ``held.count`` of the answer says how many still wait. Who has changed since is left out.
+    """
     run = _run(run_id)
-    service.apply_hold(run, body(Held).object_ids)
+    held.apply(run, body(Held).object_ids)
     db.session.commit()
     return answer(service.to_document(run))
 
@@ -59,9 +62,12 @@ def apply_held(run_id: str) -> Response:
 @bp.post("/sync-runs/<run_id>/held/dismiss")
 @requires(Role.ADMINISTRATOR)
 def dismiss_held(run_id: str) -> Response:
-    """Leave what G1 held back undone, or some of it."""
+    """Leave what was held back undone, or some of it. These people are not held again until they change.
+
+    Who is not named goes on waiting: the run stays held, and ``held.count`` of the answer says how many do.
+    """
     run = _run(run_id)
-    service.dismiss_hold(run, body(Held).object_ids)
+    held.dismiss(run, body(Held).object_ids)
     db.session.commit()
     return answer(service.to_document(run))
 

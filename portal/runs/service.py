@@ -1,10 +1,9 @@
-"""Sync Runs: list, changes, holds, undo, conflicts, and who takes whom (P8, P13, G1, R5, M7)."""
+"""Sync Runs: list, changes, undo, conflicts, and who takes whom (P8, P13, R5, M7)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from dataclasses import asdict, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, case, func, or_, select
@@ -12,9 +11,8 @@ from sqlalchemy import ColumnElement, Select, case, func, or_, select
 from portal import audit, csvio, people_version
 from portal.clock import utcnow
 from portal.end_users.service import product_names
-from portal.engine import explain, holds, undo
-from portal.engine.normalize import parse_time
-from portal.engine.records import Action, Counts, HoldKind, Reason
+from portal.engine import explain, undo
+from portal.engine.records import Action, Counts, Reason
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
 from portal.listing import Listing, ListSpec, contains_text, fetch
@@ -165,82 +163,19 @@ def emails(rows: Iterable[Change]) -> dict[str, str]:
     return {end_user_id: email for end_user_id, email in found}
 
 
-@dataclass(frozen=True)
-class HoldFacts:
-    """What the paused page says (G1). state: waiting | applied | dismissed; people: the first names; count: of both kinds.
-
-    marks, creations: of those who wait, whom it would mark Disabled in Microsoft, and whom it would add.
-
-    is_replaced: nobody had decided when a later run decided anew; replaced_by: that run, while it is kept.
-    decided_by, decided_at: who did last, and when; applied, dismissed: how many so far; left_out: of what was to be applied,
-    who had changed meanwhile;
-    is_disabled: it went with the sync, which was disabled.
-    """
-
-    count: int
-    marks: int
-    creations: int
-    state: str
-    linked: int
-    percent: int
-    people: tuple[str, ...]
-    is_replaced: bool = False
-    replaced_by: str | None = None
-    decided_by: str = ""
-    decided_at: datetime | None = None
-    applied: int = 0
-    dismissed: int = 0
-    left_out: int = 0
-    is_disabled: bool = False
-
-
-def hold_facts(run: SyncRun, shown: int = 200) -> HoldFacts | None:
-    """The hold of a run in figures and names; None when nothing was held."""
-    if not run.held:
-        return None
-    sync = db.session.scalar(select(UserSync).where(UserSync.organization_id == run.organization_id))
-    linked = db.session.scalar(
-        select(func.count())
-        .select_from(EndUser)
-        .where(
-            EndUser.organization_id == run.organization_id,
-            EndUser.microsoft_tenant_id == run.microsoft_tenant_id,
+def held_emails(run: SyncRun, rows: Sequence[Change]) -> dict[str, str]:
+    """Object id -> the e-mail of those held back: the End User's, or Microsoft's where one would be made."""
+    known = emails(rows)
+    new = [row.object_id for row in rows if row.end_user_id not in known]
+    found = db.session.execute(
+        select(DirectoryUser.object_id, DirectoryUser.email).where(
+            DirectoryUser.microsoft_tenant_id == run.microsoft_tenant_id, DirectoryUser.object_id.in_(new)
         )
     )
-    creations = count = int(run.held.get("count", 0))
-    if run.held.get("kind") == HoldKind.DISABLE.value:  # the graver of the two, when both wait
-        creations = (
-            db.session.scalar(
-                select(func.count()).where(
-                    Change.run_id == run.id, Change.state == "held", Change.decision == Action.CREATE.value
-                )
-            )
-            or 0
-        )
-    names = db.session.scalars(
-        select(Change.display_name)
-        .where(Change.run_id == run.id, Change.state == "held")
-        .order_by(Change.display_name, Change.id)
-        .limit(shown)
-    )
-    later = str(run.held.get("replaced_by", ""))
-    return HoldFacts(
-        count=count,
-        marks=count - creations,
-        creations=creations,
-        state=str(run.held.get("state", "")),
-        linked=linked or 0,
-        percent=25 if sync is None else sync.hold_percent,
-        people=tuple(names),
-        is_replaced=bool(later),
-        replaced_by=later if later and db.session.get(SyncRun, later) is not None else None,
-        decided_by=str(run.held.get("decided_by", "")),
-        decided_at=parse_time(run.held.get("decided_at")),
-        applied=int(run.held.get("applied", 0)),
-        dismissed=int(run.held.get("dismissed", 0)),
-        left_out=int(run.held.get("left_out", 0)),
-        is_disabled=bool(run.held.get("is_disabled")),
-    )
+    return {
+        **{object_id: email for object_id, email in found},
+        **{row.object_id: known[row.end_user_id] for row in rows if row.end_user_id in known},
+    }
 
 
 CSV_COLUMNS = ("display_name", "decision", "state", "reason", "field", "old", "new", "object_id", "at")
@@ -303,29 +238,6 @@ def sentence_of(row: Change) -> str:
     return explain.reason_sentence(row.reason, row.note)
 
 
-def apply_hold(run: SyncRun, object_ids: Sequence[str] | None = None) -> None:
-    """Apply what G1 held back, or of it those who are named; what is named neither way goes on waiting. The caller commits.
-
-    Raises Refused when nothing is held, or the sync is not enabled any more, Invalid for somebody who is not held.
-    """
-    ready = holds.prepare_held(db.session(), run, utcnow(), object_ids)
-    _lock(run)
-    count = _held(run)
-    holds.apply_held(db.session(), run, ready, audit.current_actor().name, utcnow())
-    _record_hold(run, "hold_applied", count if object_ids is None else len(object_ids))
-
-
-def dismiss_hold(run: SyncRun, object_ids: Sequence[str] | None = None) -> None:
-    """Leave what G1 held back undone, or of it those who are named; they are not held again until they change.
-
-    Raises as ``apply_hold`` does. The caller commits.
-    """
-    _lock(run)
-    count = _held(run)
-    holds.dismiss_held(db.session(), run, audit.current_actor().name, utcnow(), object_ids)
-    _record_hold(run, "hold_dismissed", count if object_ids is None else len(object_ids))
-
-
 def plan_undo(run: SyncRun) -> dict[str, Any]:
     """What an undo of ``run`` would restore and what it would spare, by name; changes nothing (R5)."""
     _undoable(run)
@@ -339,7 +251,7 @@ def request_undo(run: SyncRun) -> SyncRun:
     Where the Microsoft Tenant was removed nothing waits in its queue any more: then it is done at once.
     Raises Refused for a run that is not over, or of which an earlier undo left nothing to take back.
     """
-    _lock(run)
+    lock_run(run)
     _undoable(run)
     present = db.session.scalar(
         select(SyncRun).where(SyncRun.undoes_run_id == run.id, SyncRun.status.in_(ACTIVE)).limit(1)
@@ -347,7 +259,7 @@ def request_undo(run: SyncRun) -> SyncRun:
     if present is not None:
         return present
     _refuse_undone(run)
-    organization = _organization(run)
+    organization = organization_of(run)
     sync = db.session.scalar(select(UserSync).where(UserSync.organization_id == run.organization_id))
     row = SyncRun(
         organization_id=run.organization_id,
@@ -445,7 +357,7 @@ def resolve(row: Conflict, action: str, end_user_id: str | None = None) -> None:
     The next run links; whoever holds either of the two is unlinked now. Raises Invalid for a bad action or End User, Refused
     when it is settled already, RetryLater before the tenant's first read. The caller commits, or rolls back.
     """
-    _lock(row)
+    lock_run(row)
     if row.resolved_at is not None:
         raise Refused("This conflict is settled already.")
     if action not in {"link", "ignore"}:
@@ -477,7 +389,7 @@ def reopen(row: Conflict) -> None:
 
     Raises Refused when nobody settled it. The caller commits.
     """
-    _lock(row)
+    lock_run(row)
     if row.resolution not in {"ignore", "link"}:
         raise Refused("Only a conflict that somebody settled can be opened again.")
     settlement.take_back(db.session(), row)
@@ -579,7 +491,7 @@ def _is_taken(takers: Select[Any], word: str) -> ColumnElement[bool]:
     return DirectoryUser.object_id.in_(takers.having(number == 1 if word == "one" else number > 1))
 
 
-def _lock(row: SyncRun | Conflict) -> None:
+def lock_run(row: SyncRun | Conflict) -> None:
     """What is decided about an Organization's runs and conflicts is decided one after the other, also by a run that ends."""
     lock(db.session(), Organization, row.organization_id)
     switch = select(UserSync.id).where(UserSync.organization_id == row.organization_id)
@@ -587,30 +499,13 @@ def _lock(row: SyncRun | Conflict) -> None:
     lock(db.session(), type(row), row.id)
 
 
-def _held(run: SyncRun) -> int:
-    if run.held is None or run.held.get("state") != "waiting":
-        raise Refused("Nothing of this run is held back.")
-    return int(run.held.get("count", 0))
-
-
-def _record_hold(run: SyncRun, event: str, count: int) -> None:
-    audit.record(
-        db.session(),
-        event,
-        object_type="sync_run",
-        object_id=run.id,
-        organization=_organization(run).name,
-        count=count,
-    )
-    db.session.flush()
-
-
 def _undoable(run: SyncRun) -> None:
     if run.status in ACTIVE:
         raise Refused("This run is not over yet. Wait for its end, or disable the User Sync to stop it.")
 
 
-def _organization(run: SyncRun) -> Organization:
+def organization_of(run: SyncRun) -> Organization:
+    """The Organization of a run. Raises NotFound when it was deleted."""
     found = db.session.get(Organization, run.organization_id)
     if found is None:
         raise NotFound("The Organization of this run was deleted.")

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.at_work import BOTH, AtWork
+from tests.browser.guard import Guard
 
 Visit = Callable[..., Page]
 
@@ -29,18 +30,68 @@ def test_G1_a_paused_sync_is_reviewed_and_settled(visit: Visit, portal: AtWork, 
     row.get_by_role("link", name=f"Review what is held for {name}").click()
     hold = page.locator("#hold")
     expect(hold).to_contain_text("3 of 4 linked people would be marked Disabled in Microsoft.")
-    hold.locator("summary").click()
-    expect(hold.get_by_role("list", name="The people held back")).to_contain_text(people[0])
-    if choice == "apply":
-        hold.get_by_role("button", name="Mark 3 people disabled").click()
-    else:
-        hold.get_by_role("button", name="Dismiss, keep them as they are").click()
+    expect(hold.get_by_role("row", name=re.compile(people[0]))).to_contain_text("Mark disabled")
+    hold.get_by_role("button", name=f"{choice.capitalize()} all 3…").click()
+    page.get_by_role("button", name=f"{'Apply to' if choice == 'apply' else 'Dismiss for'} 3 people", exact=True).click()
     expect(page.locator("#hold")).to_contain_text("applied" if choice == "apply" else "dismissed")
     page.goto(f"/tenants/{portal.tenant_id}")
     expect(row.get_by_text("Enabled", exact=True)).to_be_visible()
     page.goto(f"/organizations/{organization}/end-users?microsoft_status=disabled")
     expect(page.locator("tbody tr")).to_have_count(3 if choice == "apply" else 0)
     assert len(portal.api.people(organization)) == 4
+
+
+@BOTH
+def test_G1_some_are_applied_and_others_dismissed_by_name(
+    visit: Visit, portal: AtWork, guard: Guard, script: bool
+) -> None:
+    guard.expect(422, "/held/confirm")
+    word = f"parts {script}"
+    people = [f"Hal Part {number:02} {script}" for number in range(30)]
+    organization, ids = portal.synced(f"Held {word}", f"Holding {word}", *people, hold={"percent": 25, "minimum": 2})
+    for id_ in ids:
+        portal.control.disable_user(portal.home.id, id_)
+    run = portal.api.synced(organization)
+    assert run["status"] == "held" and run["held"]["count"] == 30
+    page = visit(java_script_enabled=script)
+    page.goto(f"/sync-runs/{run['id']}")
+    hold = page.locator("#hold")
+    chosen = hold.locator("[data-selected]")
+    hold.get_by_role("button", name="Apply selected…").click()
+    expect(page.get_by_text("Check at least one person first.")).to_be_visible()
+    hold.get_by_role("checkbox", name=f"Select {people[0]}").check()
+    hold.get_by_role("button", name="Page 2", exact=True).click()
+    expect(hold.get_by_text("1 selected and not shown here")).to_be_visible()
+    hold.get_by_role("checkbox", name=f"Select {people[29]}").check()
+    hold.get_by_role("searchbox").fill("part 03")
+    hold.get_by_role("searchbox").press("Enter")
+    expect(hold.locator("tbody tr")).to_have_count(1)
+    expect(chosen).to_have_text("2 selected")
+    hold.get_by_role("button", name="Select all 1 found").click()
+    expect(chosen).to_have_text("3 selected")
+    if script:  # what is checked counts at once
+        hold.get_by_role("checkbox", name=f"Select {people[3]}").uncheck()
+        expect(chosen).to_have_text("2 selected")
+        hold.get_by_role("checkbox", name="Select all on this page").check()
+        expect(chosen).to_have_text("3 selected")
+    hold.get_by_role("button", name="Apply selected…").click()
+    expect(page.get_by_text("27 others still wait, and the sync stays Paused.")).to_be_visible()
+    page.get_by_role("button", name="Apply to 3 people", exact=True).click()
+    expect(page.get_by_role("status").filter(has_text="Applied to 3 people. 27 people still wait.")).to_be_visible()
+    expect(hold).to_contain_text("27 of 30 people held back still wait.")
+
+    hold.get_by_role("button", name="Select all 27").click()
+    expect(chosen).to_have_text("27 selected")
+    hold.get_by_role("checkbox", name=f"Select {people[1]}").uncheck()
+    hold.get_by_role("button", name="Dismiss selected…").click()
+    page.get_by_role("button", name="Dismiss for 26 people", exact=True).click()
+    expect(hold).to_contain_text("1 of 30 people held back still waits.")
+    hold.get_by_role("button", name="Apply all 1…").click()
+    page.get_by_role("button", name="Apply to 1 person", exact=True).click()
+    expect(hold).to_contain_text("Applied to 4 people, dismissed for 26.")
+    disabled = {row["display_name"] for row in portal.api.people(organization).values() if row["microsoft"]["status"] == "disabled"}
+    assert disabled == {people[0], people[1], people[3], people[29]}
+    assert portal.api.get(f"/organizations/{organization}/user-sync")["status"] == "enabled"
 
 
 @BOTH

@@ -67,7 +67,7 @@ def pages(portal):
         tenant, f"{tenant}/map", f"{tenant}/unmap", f"{tenant}/rename", f"{tenant}/delete", "/tenants/new",
         "/microsoft-tenants", "/microsoft-tenants/connect", "/microsoft-tenants/discover",
         directory, f"{directory}/coverage", f"{directory}/remove", f"{directory}/map",
-        "/sync-runs", runs, f"{runs}/undo", f"/sync-runs/{held['id']}",
+        "/sync-runs", runs, f"{runs}/undo", f"/sync-runs/{held['id']}", f"/sync-runs/{held['id']}/held",
         "/settings/about", "/settings/people", "/settings/tokens", "/settings/microsoft", "/settings/notifications",
         "/settings/audit", "/settings/microsoft/remove?cloud=china",
     ]

@@ -10,9 +10,9 @@ from sqlalchemy import func, select
 
 from portal.clock import utcnow
 from portal.extensions import db
-from portal.models import AuditEvent, Change, EndUser, SyncRun, UserSync
+from portal.models import AuditEvent, Change, EndUser, MicrosoftTenant, Organization, SyncRun, UserSync
 from tests.races.conftest import TIMES, Crowd
-from tests.web import customers
+from tests.web import customers, holds
 
 SECTIONS = ("user_type", "domain", "office_location", "department", "group")
 
@@ -140,8 +140,6 @@ def test_T1_the_schedule_and_a_person_do_not_queue_two(crowd: Crowd, customer: s
 
 
 def _tenant_of(organization_id: str) -> str:
-    from portal.models import Organization
-
     return db.session.get_one(Organization, organization_id).tenant_id
 
 
@@ -226,45 +224,12 @@ def test_R5_an_undo_that_is_done_at_once_is_done_once(crowd: Crowd, customer: st
 
 def held_run(crowd: Crowd, organization_id: str) -> str:
     """A run that holds back three creations."""
-    from portal.engine.plan import hold_key, plan
-    from portal.engine.records import HoldRule
-    from portal.engine.snapshot import load_context
-
     enabled(crowd, organization_id)
 
     def make() -> str:
-        tenant_id = _microsoft_tenant_id()
-        now = utcnow()
-        run = SyncRun(
-            organization_id=organization_id,
-            microsoft_tenant_id=tenant_id,
-            trigger="hourly",
-            status="held",
-            created_at=now,
-            started_at=now,
-            finished_at=now,
-            held={"kind": "create", "count": 3, "state": "waiting"},
-            counts={"read": 3, "in_scope": 3, "held": 3},
-        )
-        db.session.add(run)
-        db.session.flush()
-        context = load_context(db.session(), organization_id, now=now)
-        found = plan(context.snapshot(db.session()), is_initial=False, rule=HoldRule(create_minimum=1))
-        for one in found.assignments:
-            db.session.add(
-                Change(
-                    run_id=run.id,
-                    organization_id=organization_id,
-                    object_id=one.object_id,
-                    decision="create",
-                    reason=one.reason.value,
-                    state="held",
-                    hold_key=hold_key(one),
-                    at=now,
-                )
-            )
-        db.session.scalars(select(UserSync)).one().hold_run_id = run.id
-        return str(run.id)
+        organization = db.session.get_one(Organization, organization_id)
+        microsoft = db.session.get_one(MicrosoftTenant, _microsoft_tenant_id())
+        return str(holds.held_run(organization, microsoft).id)
 
     return str(crowd.build(make))
 
@@ -282,7 +247,7 @@ def test_G1_of_apply_and_dismiss_at_once_one_counts(crowd: Crowd, customer: str)
 
     def call(number: int) -> Any:
         verb = "apply" if number % 2 else "dismiss"
-        return crowd.send(number, f"/sync-runs/{run_id}/held/{verb}")
+        return crowd.send(number, f"/sync-runs/{run_id}/held/{verb}", {"everybody": "1", "count": "3"})
 
     assert crowd.statuses(call) == {303: 1, 409: TIMES - 1}
     decided = Counter(
@@ -296,8 +261,6 @@ def test_P6_one_person_is_synced_once(crowd: Crowd, customer: str) -> None:
     enabled(crowd, customer)
 
     def make() -> str:
-        from portal.models import Organization
-
         organization = db.session.get_one(Organization, customer)
         return str(customers.end_user(organization, "Person 1", "person1@harborview.example").id)
 

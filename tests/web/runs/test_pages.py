@@ -26,6 +26,9 @@ from portal.runs import presenters, service
 from tests.web import customers
 
 
+ALL_TWO = {"everybody": "1", "count": "2"}
+
+
 def run_of(organization, microsoft, **values):
     now = utcnow()
     row = SyncRun(
@@ -145,7 +148,7 @@ def test_P8_a_run_shows_old_and_new_reasons_and_sums(client_as, customer):
     assert page.status_code == 200
     assert "&lt;b&gt;Clerk&lt;/b&gt;" in text and "<b>Clerk" not in text
     assert "Skipped: no email address" in text
-    assert "Mark 2 people disabled" not in text and "Ask an administrator" in text
+    assert "Apply all" not in text and "Only administrators may decide" in text
 
 
 @pytest.mark.parametrize(
@@ -266,8 +269,8 @@ def test_G1_the_paused_page_says_both_outcomes_and_only_administrators_decide(cl
         "Already applied",
         "If you apply",
         "If you dismiss",
-        "Mark 2 people disabled",
-        "Dismiss, keep them",
+        "Apply all 2…",
+        "Dismiss all 2…",
     ):
         assert sentence in text
     technician = client_as(Role.TECHNICIAN)
@@ -277,7 +280,7 @@ def test_G1_the_paused_page_says_both_outcomes_and_only_administrators_decide(cl
 
 def test_G1_dismissing_lets_the_sync_go_on(client_as, app, customer):
     browser = client_as()
-    answer = browser.send(f"/sync-runs/{customer['run']}/held/dismiss")
+    answer = browser.send(f"/sync-runs/{customer['run']}/held/dismiss", ALL_TWO)
     assert answer.status_code == 303
     with app.app_context():
         run = db.session.get(SyncRun, customer["run"])
@@ -285,7 +288,7 @@ def test_G1_dismissing_lets_the_sync_go_on(client_as, app, customer):
         assert db.session.scalar(db.select(UserSync)).hold_run_id is None
     page = browser.get(f"/sync-runs/{customer['run']}").text
     assert "Dismissed by administrator@rollcall.example, " in page and "rc-guard-warn" not in page
-    again = browser.send(f"/sync-runs/{customer['run']}/held/dismiss")
+    again = browser.send(f"/sync-runs/{customer['run']}/held/dismiss", ALL_TWO)
     assert again.status_code == 409 and "Nothing of this run is held back" in again.get_data(as_text=True)
 
 
@@ -295,15 +298,15 @@ def test_G1_an_applied_hold_is_told_as_done_by_whom_and_when_and_not_as_a_warnin
         sync = db.session.scalars(db.select(UserSync)).one()
         sync.filters = {name: {"all": True, "values": []} for name in SECTIONS}
         db.session.commit()
-    assert browser.send(f"{address}/held/apply").status_code == 303
+    assert browser.send(f"{address}/held/apply", ALL_TWO).status_code == 303
     with app.app_context():
         run = db.session.get(SyncRun, customer["run"])
         assert (run.status, run.held["left_out"], run.warnings) == ("succeeded", 2, [])
         run.held = {**run.held, "state": "applied", "applied": 1, "left_out": 1}
         db.session.commit()
     hold = browser.get(address).text.partition('id="hold"')[2].partition("</section>")[0]
-    assert "alert-success" in hold and "alert-warning" not in hold and "that was applied" in hold
-    assert "Applied to 1 person by administrator@rollcall.example, <time datetime=" in hold
+    assert "alert-success" in hold and "alert-warning" not in hold and "that was applied in part" in hold
+    assert "Applied to 1 person." in hold and "Last decided by administrator@rollcall.example, <time datetime=" in hold
     assert "1 person had changed since, here or in Microsoft, and was left out." in hold
 
 
@@ -618,9 +621,9 @@ def test_G1_a_hold_of_both_kinds_tells_the_marks_from_the_new_people(client_as, 
     page = client_as().get(f"/sync-runs/{customer['run']}").text
     words = " ".join(re.sub("<[^>]*>", "", page.partition('id="hold"')[2].partition("</section>")[0]).split())
     assert "2 of 1 linked people would be marked Disabled in Microsoft, and 3 new End Users added." in words
-    assert "2 End Users get the mark Disabled in Microsoft. None is deleted. 3 End Users are created." in words
-    assert "The 2 keep their present status and nobody is added." in words
-    assert "Mark 2 people disabled, add 3" in words and "Dismiss, keep them as they are, add nobody" in words
+    assert "2 End Users get the mark Disabled in Microsoft, and the changes that wait with it. None is deleted. 3 End Users are created." in words
+    assert "The 2 keep their present status and details and nobody is added." in words
+    assert "Apply all 5…" in words and "Dismiss all 5…" in words
 
 
 def test_G1_a_hold_that_waits_says_what_to_do_in_its_own_card(client_as, customer):
