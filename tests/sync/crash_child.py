@@ -1,9 +1,10 @@
-"""Runs one sync and dies at the n-th commit boundary, or at the n-th SQL statement: ``python -m tests.sync.crash_child``."""
+"""Runs one sync in a process of its own, which dies at the n-th commit, or at the n-th SQL statement."""
 
 import json
 import os
 import signal
-import sys
+import warnings
+from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.orm import sessionmaker
@@ -13,13 +14,31 @@ from portal.extensions import tune_engine
 from tests.sync import scenario
 
 
-def main(path, kind, boundary, statement):
+def run(path, kind, boundary=0, statement=0):
+    """Fork, run, and give (exit code, {"commits", "statements"} when it lived). Forked, since a new interpreter takes a second."""
+    told = Path(f"{path}.json")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads: none of theirs is needed here
+        pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            told.write_text(json.dumps(_work(path, kind, boundary, statement)))
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    return code, json.loads(told.read_text()) if code == 0 else None
+
+
+def _work(path, kind, boundary, statement):
     chunks.CHUNK = 12
     engine = tune_engine(sa.create_engine(f"sqlite:///{path}"))
     world = scenario.reopen(sessionmaker(engine, expire_on_commit=False), kind)
     passed = {"commits": 0, "statements": 0}
 
-    def at_commit(_label):
+    def at_commit(_connection):
         passed["commits"] += 1
         if passed["commits"] == boundary:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -29,13 +48,8 @@ def main(path, kind, boundary, statement):
         if passed["statements"] == statement:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    # Before the database hears of a commit, and after it: what is lost with the process is the answer.
+    # Before the database hears of a commit: what is there is what the one before left.
     sa.event.listen(engine, "commit", at_commit)
-    world.watch_commits(lambda: at_commit(None))
     sa.event.listen(engine, "before_cursor_execute", at_statement)
     world.work()
-    print(json.dumps(passed))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    return passed

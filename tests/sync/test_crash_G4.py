@@ -1,10 +1,7 @@
 """G4: killed at every commit boundary, and at 25 random statements, the next run comes to the end of an undisturbed one."""
 
-import json
 import random
 import shutil
-import subprocess
-import sys
 
 import pytest
 import sqlalchemy as sa
@@ -13,7 +10,7 @@ from sqlalchemy.orm import sessionmaker
 from portal.engine.apply import chunks
 from portal.extensions import tune_engine
 from portal.models import Base, Change, SyncRun
-from tests.sync import scenario
+from tests.sync import crash_child, scenario
 
 KINDS = ("initial", "delayed", "hourly")
 
@@ -21,13 +18,6 @@ KINDS = ("initial", "delayed", "hourly")
 def sessions_of(path):
     engine = tune_engine(sa.create_engine(f"sqlite:///{path}"))
     return engine, sessionmaker(engine, expire_on_commit=False)
-
-
-def child(path, kind, boundary=0, statement=0):
-    return subprocess.run(
-        [sys.executable, "-m", "tests.sync.crash_child", str(path), kind, str(boundary), str(statement)],
-        capture_output=True, text=True, timeout=120, check=False,
-    )
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -43,7 +33,8 @@ def undisturbed(request, tmp_path_factory):
     engine.dispose()
     end = folder / "end.db"
     shutil.copy(start, end)
-    passed = json.loads(child(end, kind).stdout)
+    code, passed = crash_child.run(end, kind)
+    assert code == 0
     engine, sessions = sessions_of(end)
     state = (scenario.reopen(sessions, kind).end_state(), *told(sessions))
     engine.dispose()
@@ -86,8 +77,7 @@ def test_G4_killed_at_every_commit_boundary(undisturbed, tmp_path):
     for boundary in range(1, passed["commits"] + 1):
         path = tmp_path / f"{boundary}.db"
         shutil.copy(start, path)
-        killed = child(path, kind, boundary=boundary)
-        assert killed.returncode == -9, killed.stderr
+        assert crash_child.run(path, kind, boundary=boundary)[0] == -9
         assert finish(path, kind) == expected, f"{kind}, killed at boundary {boundary}"
 
 
@@ -98,5 +88,5 @@ def test_G4_killed_at_random_moments(undisturbed, tmp_path):
     for moment in moments:
         path = tmp_path / f"{moment}.db"
         shutil.copy(start, path)
-        assert child(path, kind, statement=moment).returncode == -9
+        assert crash_child.run(path, kind, statement=moment)[0] == -9
         assert finish(path, kind) == expected, f"{kind}, killed at statement {moment}"
