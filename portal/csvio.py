@@ -7,18 +7,24 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from portal.text import BLANKS, UNSEEN, text_key
+
 BOM = "\ufeff"
 EMPTY = "<empty>"
 """The word that empties a field on import; a blank cell leaves it as it is."""
 PHONE_COLUMNS = frozenset({"phone", "mobile_phone"})
 
-_SIGN = "[ \xa0]*[=+\\-@\uff1d\uff0b\uff0d\uff20\u2212]"  # full-width ones too
+# What a spreadsheet may skip before a sign: blanks, what nobody sees (a byte order mark), and quotes around a cell. No separators.
+_SKIPPED = BLANKS.replace("\t-\r", "\x0b\x0c") + UNSEEN + '"'
+_SIGN = f"[{_SKIPPED}]*[=+\\-@\uff1d\uff0b\uff0d\uff20\u2212]"  # full-width ones too
+# However it is spelled, as ``is_empty`` tells.
+_WORD = f"[{BLANKS}{UNSEEN}]*" + f"[{UNSEEN}]*".join(EMPTY) + f"[{BLANKS}{UNSEEN}]*\\Z"
 # At the start of a cell, and after whatever a spreadsheet of another country takes for the end of one.
-_START = rf"^{{0}}(?='*(?:{_SIGN}|[\t\r\n]|<empty>\s*$))"
+_START = rf"^{{0}}(?='*(?:{_SIGN}|[\t\r\n]|{_WORD}))"
 _INSIDE = rf"(?<=[;\t\r\n]){{0}}(?='*{_SIGN})"
 _FORMULA = re.compile(f"{_START}|{_INSIDE}".replace("{0}", ""), re.IGNORECASE)
 _GUARDED = re.compile(f"{_START}|{_INSIDE}".replace("{0}", "'"), re.IGNORECASE)
-_SIGNS = re.compile("[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20\u2212]|<empty>", re.IGNORECASE)
+_SIGNS = re.compile("[=+\\-@\t\r\n<\uff1d\uff0b\uff0d\uff20\u2212]")
 _PHONE = re.compile(r"\+[0-9][0-9 ()./\-]*(?: ?(?:ext\.?|x) ?[0-9]+)?", re.IGNORECASE)
 
 
@@ -39,6 +45,11 @@ def guard(cell: object) -> str:
 def unguard(cell: str) -> str:
     """What ``guard`` wrote, taken back: ``unguard(guard(x)) == x`` for every text."""
     return _GUARDED.sub("", cell) if "'" in cell else cell
+
+
+def is_empty(cell: str) -> bool:
+    """True for a cell that says ``<empty>``, however it is spelled (S3)."""
+    return "<" in cell and text_key(cell) == EMPTY
 
 
 def write(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:

@@ -8,12 +8,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from portal.csvio import BOM, EMPTY, unguard
+from portal.csvio import BOM, is_empty, unguard
 from portal.errors import Invalid
 from portal.text import is_blank, text_key
 
 MAX_ROWS = 200_000
+MAX_CELLS, MAX_HEADER = 200, 64 * 1024
+"""Of the first line: columns, blank ones too, and characters."""
 SEPARATORS = (",", ";", "\t")
+TOO_WIDE = f"The first line must name the columns: at most {MAX_CELLS} of them. Delete blank columns, and save the file as CSV again."
 SAVE_AS = "In Excel, save it as 'CSV UTF-8'."
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _LINE = re.compile(r"([^\r\n]*)(?:\r\n|\r|\n|$)")
@@ -72,8 +75,11 @@ def read(text: str, columns: Columns) -> list[Row]:
     header may be blank lines and Excel's ``sep=;``.
     """
     start, line, separator = _header_start(text.removeprefix(BOM))
+    first = _LINE.match(start)
+    if first is not None and len(first[1]) > MAX_HEADER:
+        raise _bad(TOO_WIDE)
     reader = _reader(start, separator or _separator(start, columns))
-    header = _header(next(reader, []), columns)
+    header = _header(_narrow(next(reader, [])), columns)
     return list(_rows(reader, header, line))
 
 
@@ -94,12 +100,19 @@ def _header_start(text: str) -> tuple[str, int, str]:
 def _separator(text: str, columns: Columns) -> str:
     def known(separator: str) -> tuple[int, int]:
         try:
-            cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
+            cells = _narrow(next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), []))
         except csv.Error:
             return 0, 0
         return sum(bool(columns.find(cell)) for cell in cells), len(cells)
 
     return max(SEPARATORS, key=known)
+
+
+def _narrow(cells: list[str]) -> list[str]:
+    """The first line's cells, before each is looked up: there could be millions. Raises Invalid for too many of them."""
+    if len(cells) > MAX_CELLS or sum(map(len, cells)) > MAX_HEADER:
+        raise _bad(TOO_WIDE)
+    return cells
 
 
 def _reader(text: str, separator: str) -> Iterator[list[str]]:
@@ -158,8 +171,7 @@ def _texts(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
     found = {}
     for name, cell in zip(names, cells, strict=False):
         if not _is_blank(cell):
-            is_empty = cell.endswith((">", " ")) and cell.strip().lower() == EMPTY
-            found[name] = "" if is_empty else unguard(cell)
+            found[name] = "" if is_empty(cell) else unguard(cell)
     return found
 
 

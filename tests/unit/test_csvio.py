@@ -26,13 +26,28 @@ def test_so_does_one_behind_what_another_country_takes_for_the_end_of_a_cell(tex
         assert not any(part.lstrip(" \u00a0").startswith(tuple(SIGNS)) for part in found.split(separator)[1:])
 
 
+@pytest.mark.parametrize("blank", ['"', '""', '" ', "\u2003", "\u3000", "\ufeff", "\u200b", "\u2009\u00ad", "\u2028", "\x0b"])
+@pytest.mark.parametrize("before", ["", "a;", "a\t", "a\n"])
+def test_so_does_one_behind_what_a_spreadsheet_skips(before, blank):
+    for sign in SIGNS:
+        text = f"{before}{blank}{sign}1+1"
+        assert guard(text) == f"{before}'{blank}{sign}1+1"
+        assert unguard(guard(text)) == text
+
+
+@pytest.mark.parametrize("text", ["<empty>", " <EMPTY>", "<empty>\u00a0", "\t<empty>\n", "<em\u00adpty>", "\ufeff<empty>"])
+def test_a_text_that_says_empty_does_not_come_back_as_nothing(text):
+    found = guard(text)
+    assert csvio.is_empty(text) and not csvio.is_empty(found) and unguard(found) == text
+
+
 @pytest.mark.parametrize("text", ["x-y", "a=b", "O'Neil", "''two", "Delft", "", "a, -b", "5 > 3"])
 def test_plain_text_stays_as_it_is(text):
     assert guard(text) == text
 
 
 @settings(max_examples=2000, deadline=None)
-@given(st.text(alphabet="'=+-@;, \t\r\n＝a<empty>\u00a0", max_size=16) | st.text())
+@given(st.text(alphabet="'=+-@;, \t\r\n＝a<empty>\u00a0\"\u2003\u3000\ufeff\u00ad", max_size=16) | st.text())
 def test_what_is_guarded_comes_back(text):
     assert unguard(guard(text)) == text
 

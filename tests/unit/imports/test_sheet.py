@@ -113,3 +113,20 @@ def test_what_is_no_usable_file_is_refused_with_advice(data, word):
 def test_a_million_blank_lines_take_no_time():
     rows = sheet.read("\n" * 1_000_000 + "email\na@x.example\n", COLUMNS)
     assert [row.line for row in rows] == [1_000_002]
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["," * 3_000_000, "x," * 1_000_000, "email" + ";" * 200, "email\t" * 201, "email," + "x" * 70_000, 'email,"' + "x\n" * 40_000 + '"'],
+)
+def test_a_first_line_that_names_no_columns_is_refused_before_any_is_looked_up(header, monkeypatch):
+    looked_up = []
+    monkeypatch.setattr(sheet.Columns, "find", lambda _self, cell: looked_up.append(cell))
+    assert "at most 200" in refusal(f"email{header}\nann@x.example\n".encode())
+    assert len(looked_up) < 5  # one cell, by a separator that is none
+
+
+@pytest.mark.parametrize("word", ["<empty>", "<EMPTY> ", "\u00a0<empty>\u00a0", "<empty>\t", "<empty>\u200b", "\ufeff<Empty>\u3000"])
+def test_the_word_that_empties_a_field_is_known_by_its_key(word):
+    ((_, found),) = cells(f"email,city\nann@x.example,{word}\n")
+    assert found["city"] == ""
