@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, uuid5
@@ -19,12 +19,23 @@ from portal.models import Base
 
 M = TypeVar("M", bound=Base)
 
+NUL = "Texts and names of files may not hold NUL characters."
+
 
 class Form(FlaskForm):
     """A form with a CSRF token. ``formdata=None`` leaves out what the request brought."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]
+
+    def validate(self, extra_validators: Mapping[str, Sequence[Any]] | None = None) -> bool:
+        """True when every field is fine. No text and no file's name may hold NUL: not every database takes it."""
+        is_fine = bool(super().validate(extra_validators))
+        for field in self:
+            if any("\x00" in _name_or_text(one) for one in field.raw_data or ()):
+                field.errors = [*field.errors, NUL]
+                is_fine = False
+        return is_fine
 
     def submitted(self) -> bool:
         """True when the request posts this form and every field is fine."""
@@ -66,6 +77,10 @@ class Form(FlaskForm):
         for name, sentences in error.errors.items():
             field = self[name] if name in self else next(iter(self))
             field.errors = [*field.errors, *sentences]
+
+
+def _name_or_text(given: Any) -> str:
+    return given if isinstance(given, str) else str(getattr(given, "filename", None) or "")
 
 
 def text(field: Field) -> str:

@@ -1,12 +1,17 @@
+from contextlib import contextmanager
+
 import pytest
 import sqlalchemy as sa
 
+import portal.app
+
 from portal import create_app, database
 from portal.api import tokens
+from portal.auth import service as auth
 from portal.clock import utcnow
 from portal.config import Settings
-from portal.extensions import db
-from portal.models import MicrosoftTenant, UserSync
+from portal.extensions import db, mark_write
+from portal.models import Account, MicrosoftTenant, UserSync
 from portal.user_sync.documents import default_request
 
 
@@ -99,3 +104,40 @@ def enabled(app, api, microsoft_tenant):
         db.session.add(UserSync(organization_id=organization["id"], enabled=True, generation=1, filters=body["filters"], enabled_at=utcnow(), updated_at=utcnow()))
         db.session.commit()
     return organization
+
+
+@contextmanager
+def held(app):
+    """Somebody else holds what every write needs: SQLite's one lock, PostgreSQL's on the tables."""
+    with app.app_context():
+        engine = sa.create_engine(db.engine.url)
+        with engine.connect() as other:
+            if engine.dialect.name == "sqlite":
+                other.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                other.exec_driver_sql("LOCK TABLE organizations, audit_events IN SHARE ROW EXCLUSIVE MODE")
+            yield
+            other.rollback()
+        engine.dispose()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(portal.app, "REQUEST_PATIENCE", 0.05)
+
+
+@pytest.fixture
+def person(app):
+    """Somebody signed in, without CSRF tokens."""
+    app.config["WTF_CSRF_ENABLED"] = False
+    with app.app_context():
+        mark_write(db.session())
+        account = Account(email="ada@x.example", name="Ada", role="administrator", created_at=utcnow())
+        db.session.add(account)
+        db.session.flush()
+        token = auth.start_session(db.session(), account, now=utcnow(), ip="", user_agent="", method="password")
+        db.session.commit()
+    client = app.test_client()
+    with client.session_transaction() as session:
+        session["_user_id"], session["_fresh"] = token, True
+    return client
