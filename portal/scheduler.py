@@ -23,7 +23,7 @@ from portal import alerts, clock, processes
 from portal.clock import utcnow
 from portal.engine import failures
 from portal.engine.ports import SourceFactory
-from portal.errors import NeedsAdmin, Stopped
+from portal.errors import NeedsAdmin, RetryLater, Stopped
 from portal.evidence import retention as audit_retention
 from portal.extensions import mark_write
 from portal.imports import runner as imports
@@ -174,10 +174,16 @@ class Scheduler:
     def _import(self) -> None:
         """Work on the files that wait; what a stop interrupts goes on at the next start."""
         try:
-            self._safely(lambda: imports.work_off(self._runtime.sessions, self._owner, self._stopping.is_set))
+            self._safely(self._work_off)
         finally:
             self._importing.release()
             self.wake()
+
+    def _work_off(self) -> None:
+        try:
+            imports.work_off(self._runtime.sessions, self._owner, self._stopping.is_set)
+        except RetryLater as later:
+            self._stopping.wait(later.seconds)
 
     def _submit(self, found: list[Work]) -> None:
         now = utcnow()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from flask import Response, request
+from sqlalchemy.exc import SQLAlchemyError
 
 from portal import processes
-from portal.access import load, requires
+from portal.access import load, reads_first, requires
 from portal.api.blueprint import bp
 from portal.api.problems import problem
 from portal.api.schema import Request, answer, body
-from portal.errors import Invalid
-from portal.extensions import db
+from portal.errors import Invalid, RetryLater
+from portal.extensions import begin_write, db
 from portal.imports import runner, service
 from portal.models import Import, Organization, Role
 from portal.runtime import runtime
+from portal.transactions import roll_back, trouble
 
 
 class UndoImport(Request):
@@ -24,6 +26,7 @@ class UndoImport(Request):
 
 @bp.post("/organizations/<organization_id>/end-users/import")
 @requires(Role.TECHNICIAN)
+@reads_first
 def import_end_users(organization_id: str) -> Response:
     """Create or update End Users by e-mail from CSV."""
     return _import(load(Organization, organization_id, "Organization"), "end_users")
@@ -31,6 +34,7 @@ def import_end_users(organization_id: str) -> Response:
 
 @bp.post("/organizations/<organization_id>/assets/import")
 @requires(Role.TECHNICIAN)
+@reads_first
 def import_assets(organization_id: str) -> Response:
     """Create or update Assets by id, MAC address, or a name that only one has, from CSV."""
     return _import(load(Organization, organization_id, "Organization"), "assets")
@@ -45,6 +49,7 @@ def get_import(import_id: str) -> Response:
 
 @bp.post("/imports/<import_id>/undo")
 @requires(Role.TECHNICIAN)
+@reads_first
 def undo_import(import_id: str) -> Response:
     """Take back what an import did, except what was edited since (R5)."""
     row = load(Import, import_id, "import")
@@ -53,19 +58,23 @@ def undo_import(import_id: str) -> Response:
         db.session.rollback()
         return answer(found)
     owner = None if _is_later() else processes.own_name()
+    begin_write(db.session())
     service.request_undo(db.session(), row, owner)
     db.session.commit()
     if owner is None:
         return _on_its_way(import_id)
-    with runner.own_transactions():
-        runner.undo(runtime().sessions, import_id, owner)
-    return answer(_document(import_id))
+    try:
+        with runner.own_transactions():
+            runner.undo(runtime().sessions, import_id, owner)
+        return answer(_document(import_id))
+    except (RetryLater, SQLAlchemyError) as error:
+        return _goes_on(import_id, error)
 
 
 def _import(organization: Organization, kind: str) -> Response:
     organization_id, is_dry, is_later = organization.id, _is_dry_run(), _is_later()
     data = request.get_data(cache=False)
-    db.session.commit()  # whoever writes meanwhile shall not wait for this file
+    db.session.rollback()  # nothing is open while this file is read
     sessions = runtime().sessions
     with runner.own_transactions():
         if is_dry:
@@ -83,13 +92,31 @@ def _import(organization: Organization, kind: str) -> Response:
         )
         if owner is None:
             return _on_its_way(import_id)
-        runner.run(sessions, import_id, owner)
+        try:
+            runner.run(sessions, import_id, owner)
+            return _result(import_id)
+        except (RetryLater, SQLAlchemyError) as error:
+            return _goes_on(import_id, error)
+
+
+def _result(import_id: str) -> Response:
     row = service.load(db.session(), import_id)
     if row.status == "failed":
         return problem(
             500, row.error or "", members={"import_id": row.id, "done": row.done, "total": row.total}
         )
     return answer(service.document(db.session(), row))
+
+
+def _goes_on(import_id: str, error: RetryLater | SQLAlchemyError) -> Response:
+    """503 that names what goes on by itself once the database can be used again. Raises whatever else ``error`` is."""
+    later = error if isinstance(error, RetryLater) else trouble(error)
+    if later is None:
+        raise error
+    roll_back(db.session())
+    runtime().wake()
+    headers = {"Retry-After": str(later.seconds), "Location": f"/api/v1/imports/{import_id}"}
+    return problem(503, runner.WAITS, headers=headers, members={"import_id": import_id})
 
 
 def _on_its_way(import_id: str) -> Response:

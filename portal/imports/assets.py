@@ -14,7 +14,17 @@ from sqlalchemy.orm import Session
 from portal.assets import service
 from portal.engine.devices import normalize_mac
 from portal.engine.undo import former_time
-from portal.imports.records import EDITED, GONE, Action, Candidate, Planned, UndoStep, changed, rejected
+from portal.imports.records import (
+    EDITED,
+    GONE,
+    NOTHING,
+    Action,
+    Candidate,
+    Planned,
+    UndoStep,
+    changed,
+    rejected,
+)
 from portal.imports.sheet import Columns, Row
 from portal.models import Asset, AssetMac, EndUser, ImportRow, new_id
 from portal.text import email_key, text_key
@@ -53,10 +63,16 @@ class AssetImporter:
         labels={text_key(label): name for label, name in LABELS.items()},
     )
 
-    def match(self, session: Session, organization_id: str, rows: Sequence[Row]) -> list[Candidate]:
+    def match(
+        self,
+        session: Session,
+        organization_id: str,
+        rows: Sequence[Row],
+        written: Mapping[int, str] = NOTHING,
+    ) -> list[Candidate]:
         """Find the Asset that each row means; two rows never mean the same one."""
         found = {one.line: one for one in map(_candidate, rows)}
-        _Matching(session, organization_id, found).run()
+        _Matching(session, organization_id, found).run(written)
         return list(found.values())
 
     def plan(
@@ -135,11 +151,16 @@ class _Matching:
         for mac, asset_id in session.execute(macs.where(Asset.organization_id == organization_id)):
             self._by_mac[mac].add(asset_id)
 
-    def run(self) -> None:
+    def run(self, written: Mapping[int, str]) -> None:
         """Put ``target_id`` or ``problem`` into the candidates; what has neither is new."""
         lines = [line for line, row in self._rows.items() if not row.problem]
         for line in lines:
-            if self._rows[line].values.get("id") in self._names:
+            if (
+                line in written
+            ):  # before this import went on; else the row beside it would find what it has made
+                self._claim(line, written[line])
+        for line in lines:
+            if self._is_open(line) and self._rows[line].values.get("id") in self._names:
                 self._claim(line, self._rows[line].values["id"])
         self._match_by_mac([line for line in lines if self._is_open(line)])
         self._match_by_name([line for line in lines if self._is_open(line)])

@@ -20,6 +20,7 @@ from portal.errors import Invalid
 from portal.imports.records import (
     EDITED,
     GONE,
+    NOTHING,
     Action,
     Candidate,
     Planned,
@@ -82,9 +83,15 @@ class EndUserImporter:
         labels={text_key(label): name for label, name in LABELS.items()},
     )
 
-    def match(self, session: Session, organization_id: str, rows: Sequence[Row]) -> list[Candidate]:
+    def match(
+        self,
+        session: Session,
+        organization_id: str,
+        rows: Sequence[Row],
+        written: Mapping[int, str] = NOTHING,
+    ) -> list[Candidate]:
         """Check each row; an address that stood in the file before is rejected with the number of its line."""
-        del session, organization_id
+        del session, organization_id, written  # the address says who is meant, whoever is here
         found, seen = [], dict[str, int]()
         for row in rows:
             candidate = _candidate(row)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
@@ -79,13 +80,25 @@ class UndoStep:
         return self.delete or bool(self.fields)
 
 
+NOTHING: Mapping[int, str] = MappingProxyType({})
+
+
 class Importer(Protocol):
     """One kind of file. Everything works on the session it is handed, and commits nothing."""
 
     columns: Columns
 
-    def match(self, session: Session, organization_id: str, rows: Sequence[Row]) -> list[Candidate]:
-        """All rows of a file checked by themselves and against each other, in their order. Reads only."""
+    def match(
+        self,
+        session: Session,
+        organization_id: str,
+        rows: Sequence[Row],
+        written: Mapping[int, str] = NOTHING,
+    ) -> list[Candidate]:
+        """All rows of a file checked by themselves and against each other, in their order. Reads only.
+
+        written: line → id of what this import wrote for it already: it means that, and no other row does.
+        """
 
     def plan(
         self, session: Session, organization_id: str, candidates: Sequence[Candidate], *, lock: bool = False

@@ -13,18 +13,19 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Result, and_, bindparam, delete, insert, or_, select, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Result, Update, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from portal import audit, clock
 from portal.clock import utcnow
-from portal.errors import PortalError, Stopped
+from portal.errors import PortalError, RetryLater, Stopped
 from portal.extensions import SessionFactory, mark_write, writing
 from portal.imports import sheet
 from portal.imports.kinds import EVENTS, IMPORTERS
 from portal.imports.records import Action, Candidate, Planned, UndoStep
 from portal.models import UNDER_WAY, Import, ImportPart, ImportRow, new_id
+from portal.transactions import note, trouble
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +37,11 @@ FIRST_ROWS, FEWEST_ROWS, MOST_ROWS = 100, 50, 1000
 TARGET_SECONDS = 0.05  # for one transaction: 100 ms at most is promised
 PAUSE_SECONDS = 0.01
 """Between two transactions: SQLite has no queue, whoever asks again right away would have the lock for ever."""
+OVER = ("succeeded", "failed", "undoing", "undone")
+"""Whoever is there needs no file any more."""
 ATTEMPTS = 3  # of one transaction that met somebody else's
 BROKEN = "Something went wrong inside Rollcall after {done:,} of {total:,} rows; what was written stays. Import the file again."
+WAITS = "The database could not be used for a moment. This goes on by itself where it stopped: do not send it again."
 UNDO_BROKEN = "Something went wrong inside Rollcall before everything was undone. Undo it again for the rest."
 
 
@@ -102,7 +106,15 @@ def candidates(session: Session, row: Import) -> list[Candidate]:
     parts = select(ImportPart.text).where(ImportPart.import_id == row.id).order_by(ImportPart.number)
     importer = IMPORTERS[row.kind]
     rows = sheet.read("".join(session.scalars(parts)), importer.columns)
-    return importer.match(session, row.organization_id, rows)
+    return importer.match(session, row.organization_id, rows, _written_ids(session, row) if row.done else {})
+
+
+def _written_ids(session: Session, row: Import) -> dict[int, str]:
+    """Line → id of what an import that goes on has created or changed so far."""
+    lines = select(ImportRow.line, ImportRow.object_id).where(
+        ImportRow.import_id == row.id, ImportRow.object_id.is_not(None)
+    )
+    return {line: object_id for line, object_id in session.execute(lines) if object_id}
 
 
 def run(
@@ -110,32 +122,44 @@ def run(
 ) -> bool:
     """Import a kept file, or go on where another process stopped. False when it is somebody else's.
 
-    Raises Stopped when ``should_stop`` says so, after a whole transaction: the rest waits in the queue. Whatever else goes
-    wrong is in the import's ``error``.
+    Raises Stopped when ``should_stop`` says so, after a whole transaction, and RetryLater when a lock or the database cannot be
+    had: the rest waits in the queue. Whatever else goes wrong is in the import's ``error``.
     """
-    if not _claim(sessions, import_id, owner, ("queued", "running"), "running"):
-        return False
-    return _guarded(
-        sessions, import_id, owner, BROKEN, lambda: _import(sessions, import_id, owner, should_stop)
-    )
+
+    def work() -> bool:
+        if not _claim(sessions, import_id, owner, ("queued", "running"), "running"):
+            return False
+        _import(sessions, import_id, owner, should_stop)
+        return True
+
+    return _guarded(sessions, import_id, owner, BROKEN, work)
 
 
 def undo(
     sessions: SessionFactory, import_id: str, owner: str, should_stop: Callable[[], bool] = _never
 ) -> bool:
     """Take back what an import did, as ``run`` does it; it has to be ``undoing`` (R5)."""
-    if not _claim(sessions, import_id, owner, ("undoing",), "undoing"):
-        return False
-    return _guarded(
-        sessions, import_id, owner, UNDO_BROKEN, lambda: _undo(sessions, import_id, owner, should_stop)
-    )
+
+    def work() -> bool:
+        if not _claim(sessions, import_id, owner, ("undoing",), "undoing"):
+            return False
+        _undo(sessions, import_id, owner, should_stop)
+        return True
+
+    return _guarded(sessions, import_id, owner, UNDO_BROKEN, work)
 
 
 def work_off(sessions: SessionFactory, owner: str, should_stop: Callable[[], bool] = _never) -> None:
-    """Work on everything that waits, one after the other. Raises Stopped."""
+    """Work on everything that waits, one after the other. Raises Stopped, and RetryLater at the end when some go on waiting."""
+    later: RetryLater | None = None
     for import_id, status in waiting(sessions):
         work = undo if status == "undoing" else run
-        work(sessions, import_id, owner, should_stop)
+        try:
+            work(sessions, import_id, owner, should_stop)
+        except RetryLater as error:  # the next one may need another lock
+            later = error
+    if later is not None:
+        raise later
 
 
 def waiting(sessions: SessionFactory) -> list[tuple[str, str]]:
@@ -187,7 +211,7 @@ def _import(sessions: SessionFactory, import_id: str, owner: str, should_stop: C
                 import_id=over.id,
             )
         session.commit()
-    forget_file(sessions, import_id)
+    _tidy(sessions, import_id)
 
 
 def _write_chunk(sessions: SessionFactory, row: Import, chunk: Sequence[Candidate], owner: str) -> float:
@@ -279,12 +303,28 @@ def forget_file(sessions: SessionFactory, import_id: str) -> None:
         )
 
 
+def _tidy(sessions: SessionFactory, import_id: str) -> None:
+    """Delete the file of an import that is over; where that cannot be done now, ``forget_abandoned`` does it later."""
+    try:
+        forget_file(sessions, import_id)
+    except SQLAlchemyError as error:
+        if trouble(error) is None:
+            raise
+        log.warning("action=import_file_stays import=%s", import_id)
+
+
 def forget_abandoned(sessions: SessionFactory, now: datetime) -> None:
-    """Delete the files that somebody discarded, or only looked at, a day ago or earlier."""
+    """Delete what somebody discarded, or only looked at, a day ago or earlier, and files that imports have left behind."""
     looked_at = Import.status.in_(("storing", "review")), Import.created_at < now - KEEP_LOOKED_AT
     with sessions() as session:
         found = select(Import.id).where(or_(Import.status == "discarded", and_(*looked_at)))
         ids = session.scalars(found).all()
+        over = select(Import.id).where(
+            Import.status.in_(OVER), Import.id.in_(select(ImportPart.import_id).distinct())
+        )
+        left_behind = session.scalars(over).all()
+    for import_id in left_behind:
+        forget_file(sessions, import_id)
     for import_id in ids:
         forget_file(sessions, import_id)
         _write(sessions, delete(Import).where(Import.id == import_id))
@@ -332,12 +372,12 @@ def _advance(session: Session, import_id: str, owner: str, more: dict[str, int],
 
 
 def _guarded(
-    sessions: SessionFactory, import_id: str, owner: str, broken: str, work: Callable[[], None]
+    sessions: SessionFactory, import_id: str, owner: str, broken: str, work: Callable[[], bool]
 ) -> bool:
-    """Do it; what goes wrong ends up in the import, and a stop leaves it to the next process."""
+    """Do it; what goes wrong ends up in the import. A stop, a lock and a database that is away leave it to whoever is next."""
     mine = update(Import).where(Import.id == import_id, Import.owner == owner)
     try:
-        work()
+        return work()
     except Lost:
         log.info("action=import_lost import=%s", import_id)
         return False
@@ -345,14 +385,26 @@ def _guarded(
         _write(sessions, mine.values(owner=None))
         raise
     except Exception as error:
+        later = trouble(error)
+        if later is not None:
+            log.warning("action=import_waits import=%s seconds=%d", import_id, later.seconds)
+            note(
+                sessions, mine.values(owner=None)
+            )  # in vain where nothing can be written: it is free when STALE
+            raise RetryLater(WAITS, seconds=later.seconds) from error
         log.exception("action=import_failed import=%s", import_id)
-        with sessions() as session:
-            row = session.get(Import, import_id)
-            told = "" if row is None else broken.format(done=row.done, total=row.total)
-        advice = error.advice if isinstance(error, PortalError) else told
-        values = {"status": "failed", "error": advice, "owner": None, "finished_at": utcnow()}
-        _write(sessions, mine.values(values))
+        _fail(sessions, import_id, mine, error, broken)
     return True
+
+
+def _fail(sessions: SessionFactory, import_id: str, mine: Update, error: Exception, broken: str) -> None:
+    with sessions() as session:
+        row = session.get(Import, import_id)
+        told = "" if row is None else broken.format(done=row.done, total=row.total)
+    advice = error.advice if isinstance(error, PortalError) else told
+    values = {"status": "failed", "error": advice, "owner": None, "finished_at": utcnow()}
+    if _write(sessions, mine.values(values)):
+        _tidy(sessions, import_id)
 
 
 def _retried(work: Callable[[], Any]) -> Any:
@@ -361,6 +413,8 @@ def _retried(work: Callable[[], Any]) -> Any:
         try:
             return work()
         except DBAPIError as error:
+            if trouble(error) is not None:  # whoever else waits comes first
+                raise
             log.info("action=import_retry error=%s", type(error).__name__)
     return work()
 

@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from contextlib import nullcontext
 
 import pytest
 import sqlalchemy as sa
@@ -9,10 +10,11 @@ import sqlalchemy as sa
 from portal import processes
 from portal.api import tokens
 from portal.clock import utcnow
-from portal.errors import Stopped
+from portal.errors import RetryLater, Stopped
 from portal.extensions import db, mark_write
 from portal.imports import runner
 from portal.models import AuditEvent, EndUser, Import, ImportPart, MicrosoftTenant, SyncException, UserSync
+from portal.transactions import waiting_for_locks
 from portal.user_sync.documents import default_request
 from tests.api.conftest import Api
 
@@ -251,6 +253,19 @@ def test_an_import_can_be_followed(app, api, reef):
     assert api("GET", "/imports/nothing")[0] == 404
 
 
+@pytest.mark.parametrize("status", ["failed", "succeeded", "undoing", "undone"])
+def test_the_file_of_an_import_that_is_over_does_not_stay(app, api, reef, status):
+    report = upload(api, reef, "email,display_name\nann@x.example,Ann\n")
+    with app.app_context():
+        mark_write(db.session())
+        db.session.add(ImportPart(import_id=report["import_id"], number=0, text="x"))  # its process died just then
+        db.session.get(Import, report["import_id"]).status = status
+        db.session.commit()
+        runner.forget_abandoned(app.extensions["rollcall"].sessions, utcnow())
+        assert db.session.scalar(sa.select(sa.func.count()).select_from(ImportPart)) == 0
+    assert api("GET", f"/imports/{report['import_id']}")[0] == 200
+
+
 def test_another_process_goes_on_where_one_stopped(app, api, reef, monkeypatch):
     monkeypatch.setattr(runner, "FIRST_ROWS", 10)
     monkeypatch.setattr(runner, "_next_size", lambda size, seconds: size)
@@ -274,6 +289,70 @@ def test_another_process_goes_on_where_one_stopped(app, api, reef, monkeypatch):
         runner.work_off(sessions, "second")
     assert told(api("GET", path)[1]) == (35, 0, 0, [])
     assert len(people(api, reef)) == 35
+
+
+def test_an_import_that_goes_on_takes_the_rows_that_a_whole_one_takes(app, api, reef, monkeypatch):
+    """What it made before the stop is not taken for what was here before the file came."""
+    monkeypatch.setattr(runner, "FIRST_ROWS", 1)
+    monkeypatch.setattr(runner, "_next_size", lambda size, seconds: size)
+    present = api.made(f"/organizations/{reef['id']}/assets", {"name": "Old name"})
+    text = f"id,name,mac_addresses\n{present['id']},Dock,\n,iPhone,\n,iPhone,\n,Dock,\n,iPhone,A87EEABC6AC1\n"
+    report = upload(api, reef, text, "assets", Prefer="respond-async")
+    sessions = app.extensions["rollcall"].sessions
+    with app.app_context():
+        for _ in range(4):
+            answers = iter([False, True])
+            with pytest.raises(Stopped):
+                runner.work_off(sessions, "one", lambda answers=answers: next(answers))
+        runner.work_off(sessions, "one")
+    assert told(api("GET", f"/imports/{report['import_id']}")[1]) == (4, 1, 0, [])
+    assert sorted(one["name"] for one in assets(api, reef)) == ["Dock", "Dock", "iPhone", "iPhone", "iPhone"]
+
+
+class Elsewhere:
+    """Somebody else who takes, from the second transaction of an import on, what every one of them needs."""
+
+    def __init__(self, url):
+        self._engine = sa.create_engine(url, poolclass=sa.NullPool)
+        self._other = None
+
+    def take(self, size, _seconds):
+        if self._other is None:
+            self._other = self._engine.connect()
+            is_sqlite = self._engine.dialect.name == "sqlite"
+            self._other.exec_driver_sql("BEGIN IMMEDIATE" if is_sqlite else "LOCK TABLE organizations, end_users IN EXCLUSIVE MODE")
+        return size
+
+    def give_back(self):
+        self._other.rollback()
+        self._other.close()
+
+
+@pytest.mark.parametrize("is_undo", [False, True])
+def test_an_import_that_meets_a_lock_answers_503_and_goes_on_later(app, api, reef, impatient, monkeypatch, database_url, is_undo):
+    monkeypatch.setattr(runner, "FIRST_ROWS", 10)
+    monkeypatch.setattr(runner, "_next_size", lambda size, seconds: size)
+    sheet = "email,display_name\n" + "".join(f"p{n}@x.example,P{n}\n" for n in range(25))
+    path = f"/organizations/{reef['id']}/end-users/import"
+    if is_undo:
+        path = f"/imports/{upload(api, reef, sheet)['import_id']}/undo"
+    elsewhere = Elsewhere(database_url)
+    monkeypatch.setattr(runner, "_next_size", elsewhere.take)
+    answer = api.raw("POST", path, data=b"" if is_undo else sheet.encode(), content_type=None if is_undo else "text/csv")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5"), answer.text
+    import_id = answer.get_json()["import_id"]
+    assert answer.headers["Location"] == f"/api/v1/imports/{import_id}"
+    waiting = api("GET", f"/imports/{import_id}")[1]
+    assert (waiting["status"], waiting["error"], len(people(api, reef))) == (("undoing", None, 15) if is_undo else ("running", None, 10))
+    sessions = app.extensions["rollcall"].sessions
+    with app.app_context(), waiting_for_locks(0.05), pytest.raises(RetryLater) if not database_url.startswith("sqlite") else nullcontext():
+        runner.work_off(sessions, "worker")  # still; where no owner could be given back it takes two minutes
+    elsewhere.give_back()
+    with app.app_context():
+        runner.release_dead(sessions, lambda owner: True)
+        runner.work_off(sessions, "worker")
+    after = api("GET", f"/imports/{import_id}")[1]
+    assert (after["status"], after["error"], len(people(api, reef))) == (("undone", None, 0) if is_undo else ("succeeded", None, 25))
 
 
 def test_whoever_lost_an_import_writes_nothing_more(app, api, reef, monkeypatch):
@@ -313,6 +392,8 @@ def test_a_fault_says_how_far_it_came(app, api, reef, monkeypatch):
     assert (status, problem["done"], problem["total"]) == (500, 20, 35)
     assert "20 of 35" in problem["detail"]
     assert len(people(api, reef)) == 20
+    with app.app_context():
+        assert db.session.scalar(sa.select(sa.func.count()).select_from(ImportPart)) == 0, "nobody goes on with it"
     undone(api, problem)
     assert people(api, reef) == {}
 
