@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flask import Response
 
-from portal.access import load, requires
+from portal.access import load, reads_first, requires
 from portal.api.blueprint import bp
 from portal.api.schema import Request, answer, asked, body, page_of
-from portal.extensions import db
+from portal.extensions import begin_write, db
 from portal.models import Role, SyncRun
 from portal.runs import held, service
 from portal.runtime import runtime
@@ -48,6 +48,7 @@ def list_changes(run_id: str) -> Response:
 
 @bp.post("/sync-runs/<run_id>/held/apply")
 @requires(Role.ADMINISTRATOR)
+@reads_first
 def apply_held(run_id: str) -> Response:
     """Apply what was held back, or some of it, each person whole. Who is not named goes on waiting: the run stays held.
 
@@ -61,6 +62,7 @@ def apply_held(run_id: str) -> Response:
 
 @bp.post("/sync-runs/<run_id>/held/dismiss")
 @requires(Role.ADMINISTRATOR)
+@reads_first
 def dismiss_held(run_id: str) -> Response:
     """Leave what was held back undone, or some of it. These people are not held again until they change.
 
@@ -74,6 +76,7 @@ def dismiss_held(run_id: str) -> Response:
 
 @bp.post("/sync-runs/<run_id>/undo")
 @requires(Role.TECHNICIAN)
+@reads_first
 def undo_run(run_id: str) -> Response:
     """Undo a run (R5): 202 and the run that does it."""
     run = _run(run_id)
@@ -81,6 +84,7 @@ def undo_run(run_id: str) -> Response:
         found = service.plan_undo(run)
         db.session.rollback()
         return answer(found)
+    begin_write(db.session())
     row = service.request_undo(run)
     db.session.commit()
     runtime().wake()

@@ -15,7 +15,7 @@ from portal.end_users import history, service
 from portal.end_users.forms import EndUserForm, PinForm
 from portal.errors import Forbidden, Invalid, PortalError
 from portal.exceptions import service as exceptions
-from portal.extensions import db
+from portal.extensions import begin_write, db
 from portal.forms import text
 from portal.listing import MAX_PER_PAGE, Listing, parse
 from portal.models import EndUser, MicrosoftTenant, Organization, Role, SyncRun
@@ -133,6 +133,7 @@ def new(organization_id: str) -> Response:
 
 @bp.post("/organizations/<organization_id>/end-users/delete")
 @requires(Role.TECHNICIAN)
+@reads_first
 def delete_many(organization_id: str) -> Response:
     """Bulk delete: first what it does, by name and number; then, with ``confirmed``, the deed (L4)."""
     organization = load(Organization, organization_id, "Organization")
@@ -141,6 +142,7 @@ def delete_many(organization_id: str) -> Response:
     else:
         ids = _checked()
     if request.form.get("confirmed"):
+        begin_write(db.session())
         number = service.remove_many(organization, ids)
         db.session.commit()
         return web.respond(

@@ -7,7 +7,7 @@ from flask_wtf.file import FileField, FileRequired
 from werkzeug.wrappers import Response
 
 from portal import csv_http, web
-from portal.access import load, may, requires
+from portal.access import load, may, reads_first, requires
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.forms import Form
@@ -28,13 +28,14 @@ class ImportForm(Form):
 
 @bp.route(f"{PATH}/import", methods=["GET", "POST"])
 @requires(Role.TECHNICIAN)
+@reads_first
 def upload(organization_id: str, what: str) -> Response:
     """Choose a CSV; nothing is written before somebody has seen what it would do."""
     organization = load(Organization, organization_id, "Organization")
     form = ImportForm()
     if form.submitted():
         data, name = form.file.data.read(), form.file.data.filename or ""
-        db.session.commit()  # whoever writes meanwhile shall not wait for this file
+        db.session.rollback()  # nothing is open while this file is read
         try:
             with runner.own_transactions():
                 import_id = runner.keep(

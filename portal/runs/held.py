@@ -9,19 +9,20 @@ from datetime import datetime
 from sqlalchemy import func, select
 from werkzeug.datastructures import MultiDict
 
-from portal import audit
+from portal import audit, locks
 from portal.clock import utcnow
 from portal.engine import holds
 from portal.engine.apply.chunks import Stale
 from portal.engine.normalize import parse_time
 from portal.engine.records import Action
 from portal.errors import Invalid, Refused
-from portal.extensions import db
+from portal.extensions import begin_write, db
 from portal.listing import Listing
 from portal.models import Change, EndUser, SyncRun, UserSync
 from portal.runs import service
 
 PER_PAGE = 25
+ATTEMPTS = 2  # to apply what is held while others change these people
 NAMED = 100  # names in the question whether these shall be decided
 NOTHING = "Nothing of this run is held back."
 NOBODY = "Check at least one person first."
@@ -219,20 +220,23 @@ def chosen(run: SyncRun, selection: Selection) -> Chosen:
 def apply(run: SyncRun, object_ids: Collection[str] | None = None) -> holds.Applied:
     """Apply what G1 held back, or of it those who are named; what is named neither way goes on waiting. The caller commits.
 
-    Raises Refused when nothing is held, the sync is not enabled any more, or somebody else changed one of these people in
-    this moment; Invalid for somebody who is not held.
+    Everything is decided anew before the transaction that writes begins, so nothing may be pending. Raises Refused when nothing
+    is held, the sync is not enabled any more, or others keep changing these people; Invalid for somebody who is not held.
     """
-    ready = holds.prepare_held(db.session(), run, utcnow(), object_ids)
-    service.lock_run(run)
-    _require_waiting(run)
-    try:
-        done = holds.apply_held(db.session(), run, ready, audit.current_actor().name, utcnow())
-    except Stale as error:
-        raise Refused(
-            "One of these people was changed in this moment. Nothing was applied; try again."
-        ) from error
-    _record(run, "hold_applied", done.people + done.left_out)
-    return done
+    session = db.session()
+    for _ in range(ATTEMPTS):
+        ready = holds.prepare_held(session, run, utcnow(), object_ids)
+        begin_write(session)
+        service.lock_run(run)
+        _require_waiting(run)
+        try:
+            done = holds.apply_held(session, run, ready, audit.current_actor().name, utcnow())
+        except Stale:
+            session.rollback()
+            continue
+        _record(run, "hold_applied", done.people + done.left_out)
+        return done
+    raise Refused(locks.CHANGED)
 
 
 def dismiss(run: SyncRun, object_ids: Collection[str] | None = None) -> int:
@@ -240,6 +244,7 @@ def dismiss(run: SyncRun, object_ids: Collection[str] | None = None) -> int:
 
     Gives how many. Raises Refused when nothing is held, Invalid for somebody who is not held. The caller commits.
     """
+    begin_write(db.session())
     service.lock_run(run)
     _require_waiting(run)
     number = holds.dismiss_held(db.session(), run, audit.current_actor().name, utcnow(), object_ids)

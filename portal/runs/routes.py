@@ -158,6 +158,7 @@ def confirm_held(run_id: str) -> Answer:
 
 @bp.post("/sync-runs/<run_id>/held/apply")
 @access.requires(Role.ADMINISTRATOR)
+@access.reads_first
 def apply_hold(run_id: str) -> Answer:
     """Apply what was held back of those who were confirmed (G1)."""
     return _decide(_run(run_id), "apply")
@@ -165,6 +166,7 @@ def apply_hold(run_id: str) -> Answer:
 
 @bp.post("/sync-runs/<run_id>/held/dismiss")
 @access.requires(Role.ADMINISTRATOR)
+@access.reads_first
 def dismiss_hold(run_id: str) -> Answer:
     """Leave those who were confirmed as they are, until they change (G1)."""
     return _decide(_run(run_id), "dismiss")
