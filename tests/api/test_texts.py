@@ -26,3 +26,10 @@ def test_so_is_a_file_whose_name_has_one(app, api, person):
     assert "may not hold NUL characters" in answer.text
     with app.app_context():
         assert db.session.scalar(sa.select(sa.func.count()).select_from(Import)) == 0
+
+
+def test_a_checked_id_with_one_is_nobodys(api, person):
+    reef = api.made("/organizations", {"name": "Reef"})
+    for more in ({}, {"confirmed": "1"}):
+        answer = person.post(f"/organizations/{reef['id']}/end-users/delete", data={"id": "one\x00", **more})
+        assert answer.status_code == 422
