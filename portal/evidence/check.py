@@ -15,7 +15,10 @@ from portal.evidence.chain import EVENTS, Event, Mark, ends, moment
 
 @dataclass(frozen=True)
 class Problem:
-    """The first thing that is wrong. kind: changed | cut | inserted | reordered. number: the event's, where there is one."""
+    """The first thing that is wrong. number: the event's, where there is one.
+
+    kind: changed | cut | inserted | reordered; unchecked where nothing is left to check a noted head against.
+    """
 
     kind: str
     number: int
@@ -75,15 +78,21 @@ def verify(
     not is_complete: some of them only, as a filtered export holds. Then what is there is checked, not what is missing.
     """
     last, read = anchor, 0
+    is_excused, is_met = anchor.number == 0 or not is_complete, False
     for one in events:
         read += 1
+        is_excused = is_excused or _says_deleted(one, anchor.number)
+        is_met = is_met or (noted is not None and one.number == noted.number)
         problem = _next(one, last, head, noted, is_complete=is_complete, is_first=read == 1)
         if problem is not None:
             return Verdict(read, anchor, last, problem, is_complete)
         last = Mark(one.number, one.hash)
     problem = _end(last, head, is_complete=is_complete)
-    if problem is None and noted is not None:
-        problem = _beyond(noted, anchor, last if is_complete else head)
+    if problem is None and not is_excused:
+        told = f"Events up to {anchor.number} are missing, and no event says that they were deleted for their age."
+        problem = Problem("cut", anchor.number, told)
+    if problem is None and noted is not None and not is_met:
+        problem = _not_met(noted, anchor, head)
     return Verdict(read, anchor, head if is_complete else last, problem, is_complete)
 
 
@@ -131,16 +140,30 @@ def _end(last: Mark, head: Mark, *, is_complete: bool) -> Problem | None:
     return None
 
 
-def _beyond(noted: Mark, anchor: Mark, last: Mark) -> Problem | None:
-    if noted.number > last.number:
-        return Problem(
-            "cut", last.number + 1, f"{_missing(last.number + 1, noted.number)} up to the one noted."
-        )
-    if noted.number == anchor.number and noted.hash != anchor.hash:
-        return Problem(
-            "changed", noted.number, f"Event {noted.number}, the last one deleted, is not the one noted."
-        )
-    return None
+def _says_deleted(one: Event, through: int) -> bool:
+    """Whether this is what retention records with each move of the anchor (``retention.forget_old``)."""
+    return (
+        one.action == "audit_log_pruned"
+        and isinstance(one.detail, dict)
+        and one.detail.get("through") == through
+    )
+
+
+def _not_met(noted: Mark, anchor: Mark, head: Mark) -> Problem | None:
+    """What is wrong with a noted head that is none of the events; None when it is one of the chain's ends."""
+    number = noted.number
+    if number > head.number:
+        return Problem("cut", head.number + 1, f"{_missing(head.number + 1, number)} up to the one noted.")
+    if noted in {anchor, head}:
+        return None
+    if number == anchor.number:
+        return Problem("changed", number, f"Event {number}, the last one deleted, is not the one noted.")
+    if number == head.number:
+        return Problem("changed", number, f"Event {number}, the newest one, is not the one noted.")
+    why = "was deleted meanwhile" if number < anchor.number else "is not in this file"
+    return Problem(
+        "unchecked", number, f"Event {number}, the one noted, {why}: it cannot be checked. Use a newer head."
+    )
 
 
 def _missing(first: int, last: int) -> str:

@@ -1,6 +1,7 @@
 """Each audit event carries the hash of the one before it, and a check names the first one that was changed or cut."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Barrier
 
 import pytest
@@ -8,7 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal import audit, backup, database
-from portal.evidence import chain
+from portal.clock import utcnow
+from portal.evidence import chain, retention
 from portal.evidence.chain import Mark
 from portal.evidence.check import verify_database
 from portal.extensions import mark_write, tune_engine
@@ -86,6 +88,65 @@ def test_what_was_done_to_the_table_is_named(six, statement, kind, number):
     tamper(six, statement)
     found = verify_database(six).problem
     assert (found.kind, found.number) == (kind, number), found
+
+
+def cut_the_beginning(engine, through):
+    """As somebody does who knows how the chain is stored: the events go, and the anchor is moved along."""
+    with engine.begin() as connection:
+        digest = connection.scalar(sa.select(AuditEvent.hash).where(AuditEvent.number == through))
+        connection.execute(sa.delete(AuditEvent).where(AuditEvent.number <= through))
+        connection.execute(sa.text(f"UPDATE audit_chain SET anchor_number = {through}, anchor_hash = '{digest}'"))
+
+
+def keep_a_quarter(engine, later):
+    """Settings keep events for 90 days, and ``later`` those that are older go."""
+    with Session(engine) as session:
+        mark_write(session)
+        retention.set_keep_days(session, 90, now=utcnow())
+        session.commit()
+        mark_write(session)
+        assert retention.forget_old(session, utcnow() + later)
+        session.commit()
+
+
+def test_a_cut_at_the_beginning_is_named_though_the_anchor_was_moved_along(six):
+    cut_the_beginning(six, 3)
+    found = verify_database(six).problem
+    assert (found.kind, found.number) == ("cut", 3), found
+    assert "no event says" in found.text
+
+
+def test_what_retention_deleted_is_said_by_an_event_and_a_cut_beyond_it_is_named(six):
+    keep_a_quarter(six, timedelta(days=100))
+    found = verify_database(six)
+    assert found.problem is None and found.anchor.number == 7, found
+    write(six, "later", "later still")
+    assert verify_database(six).problem is None
+    cut_the_beginning(six, 8)
+    found = verify_database(six).problem
+    assert (found.kind, found.number) == ("cut", 8)
+
+
+def test_an_event_that_says_otherwise_does_not_excuse_a_cut(six):
+    with Session(six) as session:
+        mark_write(session)
+        audit.record(session, "audit_log_pruned", count=2, through=2)
+        session.commit()
+    cut_the_beginning(six, 3)
+    assert verify_database(six).problem.kind == "cut"
+
+
+def test_a_head_that_was_noted_and_deleted_since_cannot_be_checked(six):
+    with Session(six) as session:
+        hashes = dict(session.execute(sa.select(AuditEvent.number, AuditEvent.hash)).all())
+    keep_a_quarter(six, timedelta(days=100))
+    anchor = verify_database(six).anchor
+    assert verify_database(six, anchor).problem is None, "the last one deleted is known"
+    assert verify_database(six, Mark(anchor.number, "0" * 64)).problem.kind == "changed"
+    for number in (1, anchor.number - 1):
+        found = verify_database(six, Mark(number, hashes[number])).problem
+        assert (found.kind, found.number) == ("unchecked", number)
+        assert "cannot be checked" in found.text and "newer" in found.text
 
 
 @pytest.mark.parametrize(("number", "kind"), [(7, "inserted"), (4, "inserted"), (0, "inserted")])

@@ -1,6 +1,7 @@
 """An export of the audit log can be checked by itself: what was changed, left out, put in or moved is named."""
 
 import csv
+import hashlib
 import io
 import json
 from datetime import UTC, datetime
@@ -166,3 +167,47 @@ def test_values_of_another_kind_are_a_refusal_or_a_change_and_no_crash(exported,
             assert verify_file(path).problem is not None
         except PortalError:
             pass
+
+
+def rewrite_end(path, change):
+    """Have ``change`` edit what stands behind the events."""
+    if path.suffix == ".json":
+        found = json.loads(path.read_text(encoding="utf-8"))
+        change(found)
+        path.write_text(json.dumps(found), encoding="utf-8")
+        return
+    *rows, end = rows_of(path)
+    column = rows[0].index("detail")
+    told = json.loads(end[column])
+    change(told)
+    end[column] = json.dumps(told)
+    write_rows(path, [*rows, end])
+
+
+@KINDS
+def test_a_file_whose_beginning_was_cut_is_named_though_its_anchor_and_its_sums_fit(exported, kind):
+    path, _ = exported(kind)
+    gone = []
+    edit(path, lambda events: gone.extend(events.pop(0) for _ in range(2)))
+    hashes = [event["hash"] if kind == "json" else event[-1] for event in gone]
+    left = json.loads(exported("json")[0].read_text(encoding="utf-8"))["events"][2:]
+    digest = hashlib.sha256("".join(event["hash"] for event in left).encode()).hexdigest()
+    anchor = {"number": 2, "hash": hashes[1]}
+    if kind == "json":  # written anew just above
+        edit(path, lambda events: [events.pop(0) for _ in range(2)])
+    rewrite_end(path, lambda end: end.update(anchor=anchor, rows=4, digest=digest))
+    found = verify_file(path).problem
+    assert (found.kind, found.number) == ("cut", 2), found
+
+
+@KINDS
+def test_a_noted_head_that_a_filtered_file_leaves_out_cannot_be_checked(exported, kind):
+    path, head = exported(kind)
+    hashes = {event["number"]: event["hash"] for event in json.loads(exported("json")[0].read_text(encoding="utf-8"))["events"]}
+    path, head = exported(kind, only=[2, 4])
+    assert verify_file(path, Mark(4, hashes[4])).problem is None
+    assert verify_file(path, Mark(4, "0" * 64)).problem.kind == "changed"
+    assert verify_file(path, head).problem is None, "the head goes along with the file"
+    assert verify_file(path, Mark(head.number, "0" * 64)).problem.kind == "changed"
+    found = verify_file(path, Mark(3, hashes[3])).problem
+    assert (found.kind, found.number) == ("unchecked", 3)
