@@ -15,7 +15,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 from portal.errors import Invalid
 
 _MAIL = frozenset({"to", "from", "cc", "bcc", "name", "smtp", "user", "pass", "mode", "reply"})
-_NTFY = frozenset({"priority", "xtags", "tags", "mode", "auth", "token"})
+_NTFY = frozenset({"priority", "xtags", "tags", "auth", "token"})
+"""Without ``mode``: it would make the topic of ``ntfy://topic`` a host."""
 PARAMETERS: dict[str, frozenset[str]] = {
     "mailto": _MAIL,
     "mailtos": _MAIL,

@@ -78,6 +78,8 @@ def test_what_is_offered_is_taken_and_reaches_what_it_names(url):
         ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ?template=http://10.0.0.1/", "parameter that is not offered"),
         ("discord://1/2?avatar_url=http://10.0.0.1/", "parameter that is not offered"),
         ("ntfys://ntfy.example/topic?attach=http://10.0.0.1/", "parameter that is not offered"),
+        ("ntfy://10.0.0.1/?mode=private", "parameter that is not offered"),  # without a topic it would be one at ntfy.sh
+        ("ntfys://10.0.0.1?mode=PRIVATE", "parameter that is not offered"),
         ("mailtos://ann:x@mail.example?pgpprv=/etc/passwd", "parameter that is not offered"),
         ("gotify://h.example/t?priority=high&priority=low", "once each"),
         ("jsons://hooks.example?x", "cannot be read"),
