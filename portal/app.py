@@ -77,18 +77,19 @@ class Portal(Flask):
 def build(settings: Settings | None = None) -> Flask:
     """Build the WSGI app. Raises ConfigError for settings that cannot be used. Starts nothing."""
     settings = settings or load()
-    keys = settings.signing_keys()
+    keys = settings.secret_keys()
     settings.keep_data_dir()
     app = Portal("portal", root_path=str(ROOT), template_folder="templates", static_folder="static")
     app.config.update(
-        SECRET_KEY=keys[0],
-        SECRET_KEY_FALLBACKS=keys[1:],
+        SECRET_KEY=keys[
+            0
+        ],  # alone: one that was replaced may be easy to guess, and opens stored secrets only
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=_engine_options(settings),
         SESSION_COOKIE_NAME="rollcall",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=settings.base_url.startswith("https://"),
+        SESSION_COOKIE_SECURE=settings.is_https,
         WTF_CSRF_TIME_LIMIT=None,
         WTF_CSRF_CHECK_DEFAULT=True,
         WTF_CSRF_SSL_STRICT=True,

@@ -153,19 +153,28 @@ class Settings(BaseModel):
 
     @property
     def proxy_count(self) -> int:
-        """How many reverse proxies stand before the portal and are believed (X-Forwarded-*): one where there is a public URL."""
+        """How many reverse proxies stand before the portal and are believed (X-Forwarded-*).
+
+        One where the public URL is https, which something in front has to end; a URL alone names nobody to believe.
+        """
         if self.proxies is not None:
             return self.proxies
-        return 1 if self.base_url else 0
+        return 1 if self.is_https else 0
+
+    @property
+    def is_https(self) -> bool:
+        """True where people reach the portal over TLS."""
+        return urlsplit(self.base_url).scheme == "https"
 
     @property
     def is_sqlite(self) -> bool:
         """True on SQLite: one process writes at a time."""
         return self.database_url.startswith("sqlite")
 
-    def signing_keys(self) -> list[str]:
+    def secret_keys(self) -> list[str]:
         """The secret key first, then the ones it replaced (newest first); creates the key file when there is none.
 
+        The first alone signs: the others, which may be easy to guess, only open what was sealed with them.
         Raises ConfigError when the data directory cannot be written.
         """
         given = self.secret_key.get_secret_value()

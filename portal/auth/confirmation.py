@@ -21,6 +21,21 @@ FRESH = timedelta(minutes=10)
 """Who has no password signed in with Microsoft, or by a one-time link, not longer ago than this."""
 
 
+class WrongPassword(Invalid):
+    """It is not the present password, which was counted: commit."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__({field: ["This is not your present password."]})
+
+
+class Locked(Invalid):
+    """Too many wrong ones in a row: nothing is looked at or counted until the lock ends."""
+
+    def __init__(self, field: str, left: timedelta) -> None:
+        minutes = max(1, round(left.total_seconds() / 60))
+        super().__init__({field: [f"Too many attempts for this account. Try again in {minutes} minutes."]})
+
+
 @dataclass(frozen=True)
 class Verified:
     """What was found without holding anything. ``stored``: the hash that ``is_right`` is about."""
@@ -45,9 +60,12 @@ def verify(session: Session, account_id: str, password: str, *, session_id: str,
 
 
 def begin_change(session: Session, found: Verified, *, field: str, now: datetime) -> Account:
-    """Begin to write, and give the account, its row locked. Raises Invalid on ``field``; commit either way, it is counted."""
+    """Begin to write, and give the account, its row locked.
+
+    Raises Invalid on ``field``, WrongPassword or Locked among them: ``signed_in.note_guess`` counts and tells of them.
+    """
     if found.locked_until is not None:
-        raise _locked(field, found.locked_until - now)
+        raise Locked(field, found.locked_until - now)
     begin_write(session)
     account = service.locked_account(session, found.account_id)
     if account is None or not account.is_active:
@@ -68,18 +86,18 @@ def begin_change(session: Session, found: Verified, *, field: str, now: datetime
                 known=(account.id,),
             )
         except service.SignInLocked as error:
-            raise _locked(field, attempts.LOCK_FOR) from error
-        raise Invalid({field: ["This is not your present password."]})
+            raise Locked(field, attempts.LOCK_FOR) from error
+        raise WrongPassword(field)
     until = attempts.clear(session, attempts.of_account(account.id), now)
     if until is not None:
-        raise _locked(field, until - now)
+        raise Locked(field, until - now)
     return account
 
 
 def change_password(
     session: Session, account_id: str, *, old: str, new: str, session_id: str, now: datetime
 ) -> Account:
-    """Change one's own password. Raises Invalid, RetryLater; commit either way, a wrong password is counted."""
+    """Change one's own password. Raises Invalid, as ``begin_change`` does, and RetryLater."""
     account = session.get(Account, account_id, populate_existing=True)
     if account is None:
         raise NotFound("This account was removed. Ask an administrator.")
@@ -96,8 +114,3 @@ def finish(session: Session, account_id: str, session_id: str, now: datetime) ->
     """End the account's other sessions and give this one's new token. Raises NotFound when it was ended meanwhile."""
     service.end_all_sessions(session, account_id, now, but=session_id)
     return service.renew_session(session, session_id)
-
-
-def _locked(field: str, left: timedelta) -> Invalid:
-    minutes = max(1, round(left.total_seconds() / 60))
-    return Invalid({field: [f"Too many attempts for this account. Try again in {minutes} minutes."]})

@@ -20,7 +20,15 @@ from portal.auth.forms import (
     SetupForm,
     TotpForm,
 )
-from portal.auth.signed_in import known_accounts, note_refusal, open_session, prove, proven, renew_session
+from portal.auth.signed_in import (
+    known_accounts,
+    note_guess,
+    note_refusal,
+    open_session,
+    prove,
+    proven,
+    renew_session,
+)
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
 from portal.forms import Form, text
@@ -220,7 +228,7 @@ def change_password() -> Answer:
                 now=clock.utcnow(),
             )
         except Invalid as error:
-            db.session.commit()  # a wrong password is counted
+            note_guess(error)
             form.show(error)
         else:
             renew_session(account, session_id)
@@ -267,7 +275,7 @@ def totp() -> Answer:
                 db.session(), account, secret, text(form.code), now=clock.utcnow(), box=runtime().box
             )
         except Invalid as error:
-            db.session.commit()  # a wrong password is counted
+            note_guess(error)
             form.show(error)
         else:
             renew_session(account, session_id)
@@ -285,8 +293,8 @@ def totp_off() -> Answer:
     form = ConfirmForm()
     try:
         account, session_id = _confirmed(text(form.password), field="password")
-    except Invalid:
-        db.session.commit()  # a wrong password is counted
+    except Invalid as error:
+        note_guess(error)
         raise
     authenticator.disable(db.session(), account)
     renew_session(account, session_id)

@@ -173,7 +173,12 @@ def sign_in(
     stored = account.password_hash if account is not None else None
     key = attempts.key_of(email_key(email), account, known)
     locked_until = attempts.locked_until(session, key, now)
-    is_proven = proof is not None and account is not None and hmac.compare_digest(proof, proof_of(account))
+    is_proven = (
+        proof is not None
+        and account is not None
+        and account.totp_secret is not None  # nobody signs in from the page for a code without one
+        and hmac.compare_digest(proof, proof_of(account))
+    )
     session.rollback()  # nothing is held while a password is hashed
     if proof is not None and not is_proven:
         raise SignInRefused("That took too long. Enter the password again.", reason="proof")

@@ -13,7 +13,7 @@ from sqlalchemy import update
 from portal import clock, refusals
 from portal.access import Principal
 from portal.auth import confirmation, links, service
-from portal.errors import PortalError
+from portal.errors import Invalid, PortalError
 from portal.extensions import db, login
 from portal.models import Account, AccountSession, Role
 from portal.runtime import runtime
@@ -100,6 +100,24 @@ def note_refusal(error: PortalError, *, email: str = "") -> None:
         refusals.log("sign_in_failed", reason=reason)
 
 
+def note_guess(error: Invalid) -> None:
+    """Commit what a wrong present password counted, and tell the logs of it; of other mistakes they are told nothing."""
+    if isinstance(error, confirmation.Locked):
+        db.session.rollback()
+        refusals.log("sign_in_failed", reason="locked")
+        noted = runtime().refusals
+        noted.note(
+            "sign_in_while_locked",
+            object_type="account",
+            object_id=current_user.id,
+            email=current_user.email,
+        )
+        return
+    db.session.commit()
+    if isinstance(error, confirmation.WrongPassword):
+        refusals.log("sign_in_failed", reason="present password")
+
+
 def known_accounts() -> tuple[str, ...]:
     """Ids of the accounts this browser signed in to before, the latest first (``service.sign_in``)."""
     try:
@@ -140,8 +158,7 @@ def proven(text: str) -> str:
 
 
 def _signer(salt: str = KNOWN_COOKIE) -> URLSafeTimedSerializer:
-    keys = [*current_app.config["SECRET_KEY_FALLBACKS"], current_app.config["SECRET_KEY"]]
-    return URLSafeTimedSerializer(keys, salt=salt)
+    return URLSafeTimedSerializer(current_app.config["SECRET_KEY"], salt=salt)
 
 
 def _load(token: str) -> SignedInUser | None:

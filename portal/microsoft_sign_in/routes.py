@@ -16,7 +16,7 @@ from portal import access, audit, clock, refusals, web
 from portal.auth import confirmation, links
 from portal.auth import service as accounts
 from portal.auth.oidc import MicrosoftIdentity, SignInApp, SignInFailed
-from portal.auth.signed_in import known_accounts, note_refusal, open_session, renew_session
+from portal.auth.signed_in import known_accounts, note_guess, note_refusal, open_session, renew_session
 from portal.errors import Invalid, PortalError, Refused
 from portal.extensions import db
 from portal.forms import text
@@ -152,8 +152,8 @@ def _confirmed() -> tuple[Account, str]:
     found = confirmation.verify(db.session(), account_id, password, session_id=session_id, now=now)
     try:
         account = confirmation.begin_change(db.session(), found, field="password", now=now)
-    except Invalid:
-        db.session.commit()  # a wrong password is counted
+    except Invalid as error:
+        note_guess(error)
         raise
     return account, session_id
 
@@ -191,7 +191,7 @@ def _now() -> int:
     return int(clock.utcnow().timestamp())
 
 
-def _arrived(purpose: str, target: str, identity: MicrosoftIdentity, *, code: str = "") -> Response:
+def _arrived(purpose: str, target: str, identity: MicrosoftIdentity, *, code: str | None = None) -> Response:
     is_link = purpose == "invitation"
     account = service.arrive(
         db.session(),

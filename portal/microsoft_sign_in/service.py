@@ -115,7 +115,7 @@ def arrive(
     identity: MicrosoftIdentity,
     *,
     link: str | None,
-    code: str,
+    code: str | None,
     now: datetime,
     box: SecretBox,
     known: Collection[str] = (),
@@ -123,7 +123,7 @@ def arrive(
     """The account that ``identity`` opens: the one it is tied to, or, by a one-time link, the link's, which it is tied to.
 
     The same rule as with a password: where the account has an authenticator, its code is asked for first. Nothing is tied
-    and no link used without it. Raises SignInFailed, SignInRefused (commit: failures are counted), WrongLink, Refused.
+    and no link used without it. ``code``: None until it was asked for; from then on nobody gets in without one. Raises SignInFailed, SignInRefused (commit: failures are counted), WrongLink, Refused.
     """
     begin_write(session)
     if link is not None:
@@ -132,7 +132,8 @@ def arrive(
     account = None if found is None else accounts.locked_account(session, found.id)
     if account is None:
         raise SignInFailed(UNKNOWN)
-    accounts.pass_second_factor(session, account, code=code, now=now, box=box, known=known)
+    _can_be_asked(account, code)
+    accounts.pass_second_factor(session, account, code=code or "", now=now, box=box, known=known)
     return account
 
 
@@ -141,7 +142,7 @@ def _accept(
     link: str,
     identity: MicrosoftIdentity,
     *,
-    code: str,
+    code: str | None,
     now: datetime,
     box: SecretBox,
     known: Collection[str],
@@ -149,12 +150,13 @@ def _accept(
     row = links.find(session, link, now)
     found = accounts.find_account(session, row.email)
     account = None if found is None else accounts.locked_account(session, found.id)
+    _can_be_asked(account, code)
     if account is not None:
         if account.totp_secret is None:
             attempts.unlock(
                 session, account
             )  # the link stands for the password, and nothing else is asked for
-        accounts.pass_second_factor(session, account, code=code, now=now, box=box, known=known)
+        accounts.pass_second_factor(session, account, code=code or "", now=now, box=box, known=known)
     links.use(session, row, now)
     with audit.acting_as(audit.Actor(row.email, "page", audit.current_actor().ip)):
         if account is None:
@@ -171,6 +173,12 @@ def _accept(
         tie(session, account, identity)
         audit.record(session, "invitation_used", object_type="account", object_id=account.id, email=row.email)
     return account
+
+
+def _can_be_asked(account: Account | None, code: str | None) -> None:
+    """Whether a code that was entered can be one. Raises SignInFailed where nothing shows codes, or none any more."""
+    if code is not None and (account is None or account.totp_secret is None):
+        raise SignInFailed("This account has no authenticator any more. Start again.")
 
 
 def tie(session: Session, account: Account, identity: MicrosoftIdentity) -> None:

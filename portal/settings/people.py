@@ -78,10 +78,14 @@ def switch(row: Account, *, active: bool) -> None:
 
 
 def reset_totp(row: Account) -> None:
-    """Take a lost authenticator away: the password is enough until its owner sets up a new one."""
+    """Take a lost authenticator away: the password is enough until its owner sets up a new one.
+
+    The sessions of the account end: whoever has the authenticator now may have one.
+    """
     if row.totp_secret is None:
         return
     row.totp_secret = row.totp_last_step = None
+    accounts.end_all_sessions(db.session(), row.id, utcnow())
     audit.record(db.session(), "totp_changed", object_type="account", object_id=row.id, enabled=False)
 
 

@@ -16,7 +16,7 @@ from portal.api import tokens
 from portal.auth import links
 from portal.auth import service as accounts
 from portal.clock import utcnow
-from portal.errors import Invalid
+from portal.errors import Invalid, Refused
 from portal.evidence import retention
 from portal.extensions import db
 from portal.forms import DayField, Form, choices, text
@@ -254,6 +254,7 @@ def list_people() -> Response:
     if form.submitted():
         public_address("auth.login")  # refuses before anything is made
         try:
+            _is_somebody_else(text(form.email))
             made = links.invite(
                 db.session(),
                 email=text(form.email),
@@ -291,6 +292,16 @@ def allow_sign_in() -> Response:
         return _people(InviteForm(formdata=None), sign_in=sign_in)
     db.session.commit()
     return web.respond(redirect=url_for(".list_people"), toast="Saved.")
+
+
+def _is_somebody_else(email: str) -> None:
+    """Whether a link is asked for another account than one's own. Raises Invalid, Refused."""
+    found = accounts.find_account(db.session(), accounts.normal_email(email))
+    if found is not None and found.id == g.principal.account_id:
+        raise Refused(
+            "This is your own account. Change your password on the page “Your account”.",
+            link=url_for("auth.account") + "#password",
+        )
 
 
 def _people(
@@ -357,6 +368,11 @@ def change_person(account_id: str) -> Response:
         case "remove":
             people.remove(row)
             done = f"{email} is removed."
+        case "totp" if is_own:  # an open browser is not enough: the page of one's own asks for the password
+            raise Refused(
+                "Switch your own authenticator off on the page “Your account”.",
+                link=url_for("auth.account") + "#totp",
+            )
         case "totp":
             people.reset_totp(row)
             done = f"{email} signs in without an authenticator until a new one is set up."

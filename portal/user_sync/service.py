@@ -586,8 +586,8 @@ def _plan_id(organization: Organization, fingerprint: str) -> str:
 
 
 def _signer() -> URLSafeSerializer:
-    keys = runtime().settings.signing_keys()
-    return URLSafeSerializer(list(reversed(keys)), salt="sync-plan", signer_kwargs={"digest_method": sha256})
+    key = runtime().settings.secret_keys()[0]
+    return URLSafeSerializer(key, salt="sync-plan", signer_kwargs={"digest_method": sha256})
 
 
 def _record(event: str, organization: Organization) -> None:

@@ -72,9 +72,9 @@ def test_urls_lose_their_trailing_slash():
 
 def test_secret_key_is_made_once_and_private(tmp_path):
     settings = Settings(data_dir=tmp_path / "data")
-    first = settings.signing_keys()
+    first = settings.secret_keys()
     path = tmp_path / "data" / "secret.key"
-    assert first == Settings(data_dir=tmp_path / "data").signing_keys()
+    assert first == Settings(data_dir=tmp_path / "data").secret_keys()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert len(first[0]) >= 32
 
@@ -125,12 +125,12 @@ def test_a_folder_that_many_share_is_left_as_it_is(tmp_path):
 def test_a_data_folder_that_is_a_file_is_one_clear_line(tmp_path):
     (tmp_path / "data").touch()
     with pytest.raises(ConfigError, match="^ROLLCALL_DATA_DIR: cannot use .*/data as a folder: File exists$"):
-        Settings(data_dir=tmp_path / "data").signing_keys()
+        Settings(data_dir=tmp_path / "data").secret_keys()
 
 
 def test_given_key_wins_and_old_ones_follow(tmp_path):
     settings = Settings(data_dir=tmp_path, secret_key="new", old_secret_keys="old, older")
-    assert settings.signing_keys() == ["new", "old", "older"]
+    assert settings.secret_keys() == ["new", "old", "older"]
     assert not (tmp_path / "secret.key").exists()
 
 

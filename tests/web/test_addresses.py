@@ -55,8 +55,16 @@ def test_the_client_is_who_the_outermost_of_our_proxies_saw(seen_from, proxies, 
     assert seen_from(proxies, header) == found
 
 
-@pytest.mark.parametrize(("base", "found"), [("https://rollcall.example", "198.51.100.7"), ("", "192.0.2.9")])
-def test_with_a_public_address_there_is_one_proxy(seen_from, base, found):
+@pytest.mark.parametrize(
+    ("base", "found"),
+    [
+        ("https://rollcall.example", "198.51.100.7"),
+        ("HTTPS://rollcall.example", "198.51.100.7"),
+        ("http://rollcall.example:8000", "192.0.2.9"),  # nothing ends TLS: nobody stands in front
+        ("", "192.0.2.9"),
+    ],
+)
+def test_with_a_public_address_over_tls_there_is_one_proxy(seen_from, base, found):
     assert seen_from(None, "198.51.100.7", base_url=base) == found
 
 

@@ -35,6 +35,14 @@ def switching_off(client, password):
     return client.post("/account/totp/off", data={"csrf_token": csrf(client, "/account"), "password": password})
 
 
+def connecting(client, password):
+    return client.post("/account/microsoft", data={"csrf_token": csrf(client, "/account"), "password": password})
+
+
+def disconnecting(client, password):
+    return client.post("/account/microsoft/off", data={"csrf_token": csrf(client, "/account"), "password": password})
+
+
 @pytest.mark.parametrize("change", [enrolling, changing, switching_off])
 def test_a_change_asks_for_the_password_ends_other_sessions_and_renews_this_one(app, ann, change):  # noqa: F811
     own, other = app.test_client(), app.test_client()

@@ -212,7 +212,7 @@ def test_P10_a_code_that_is_too_long_is_asked_for_again_at_the_second_step(app, 
     assert events(app, "sign_in_failed") == []
 
 
-@pytest.mark.parametrize("ends", ["by time", "by another password", "by a forger"])
+@pytest.mark.parametrize("ends", ["by time", "by another password", "by a forger", "by a reset authenticator"])
 def test_P10_what_stands_for_the_password_ends(app, ann, ends):
     now = utcnow()
     totp, _ = with_authenticator(app, ann, now)
@@ -222,6 +222,12 @@ def test_P10_what_stands_for_the_password_ends(app, ann, ends):
         with app.app_context():
             mark_write(db.session())
             db.session.get(Account, ann).password_hash = passwords.hash_password("another long password")
+            db.session.commit()
+    if ends == "by a reset authenticator":  # nobody signs in from a page that asks for a code without one
+        with app.app_context():
+            mark_write(db.session())
+            account = db.session.get_one(Account, ann)
+            account.totp_secret = account.totp_last_step = None
             db.session.commit()
     if ends == "by a forger":
         proof = f"{proof}x"
@@ -235,9 +241,48 @@ def test_an_administrator_takes_a_lost_authenticator_away(app, ann, client_as):
     with_authenticator(app, ann, utcnow())
     owner = client_as()
     assert "Reset authenticator" in owner.get("/settings/people").text
+    signed_in = browser_of(app, ann)
+    assert signed_in.get("/account").status_code == 200
     assert owner.send(f"/settings/people/{ann}", {"do": "totp"}).status_code == 303
+    assert signed_in.get("/account").status_code == 303, "whoever was signed in is not any more"
     assert sign_in(app.test_client()).status_code == 303
     assert [event.detail["enabled"] for event in events(app, "totp_changed")] == [True, False]
+
+
+def test_an_open_browser_is_not_enough_to_take_ones_own_authenticator_away_in_settings(app, ann):
+    with_authenticator(app, ann, utcnow())
+    client = browser_of(app, ann)
+    page = client.get("/settings/people").text
+    assert "Reset authenticator" not in page and "/account#totp" in page
+    form = {"csrf_token": csrf(client, "/account"), "do": "totp", "sure": "yes"}
+    answer = client.post(f"/settings/people/{ann}", data=form)
+    assert answer.status_code == 409 and "/account#totp" in answer.text
+    assert [event.detail["enabled"] for event in events(app, "totp_changed")] == [True]
+    assert client.get("/account").status_code == 200
+
+
+@pytest.mark.parametrize("email", [ANN, " ANN@Rollcall.Example ", "ann@rollcall\u200b.example"])
+def test_an_open_browser_is_not_enough_for_a_link_for_ones_own_new_password(app, ann, email):
+    client = browser_of(app, ann)
+    form = {"csrf_token": csrf(client, "/account"), "email": email, "role": "administrator"}
+    answer = client.post("/settings/people", data=form)
+    assert answer.status_code == 409 and "/account#password" in answer.text and "/invitations/" not in answer.text
+    assert events(app, "invitation_created") == []
+
+
+def browser_of(app, account_id):
+    """A browser in which the account is signed in, authenticator or not."""
+    with app.app_context():
+        mark_write(db.session())
+        account = db.session.get_one(Account, account_id)
+        token = service.start_session(
+            db.session(), account, now=utcnow(), ip="127.0.0.1", user_agent="test", method="password"
+        )
+        db.session.commit()
+    client = app.test_client()
+    with client.session_transaction() as kept:
+        kept["_user_id"], kept["_fresh"] = token, True
+    return client
 
 
 def invited(owner, email="ben@rollcall.example"):

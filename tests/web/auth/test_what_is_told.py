@@ -14,7 +14,8 @@ from portal.clock import utcnow
 from portal.extensions import db, mark_write
 from portal.models import Account, Role
 from portal.runtime import runtime
-from tests.web.auth.test_signing_in import ANN, PASSWORD, ann, csrf, events, sign_in  # noqa: F401
+from tests.web.auth.test_changes_of_sign_in import changing, connecting, disconnecting, enrolling, switching_off
+from tests.web.auth.test_signing_in import ANN, PASSWORD, ann, browser_of, csrf, events, sign_in, with_authenticator  # noqa: F401
 
 LINE = re.compile(r"action=[a-z_]+ client=[0-9a-f.:]+( reason=[a-z_-]+)?")
 
@@ -53,6 +54,35 @@ def test_a_lock_and_what_is_tried_during_it_are_told_once_and_counted(app, ann, 
         runtime().refusals.flush()
         runtime().refusals.flush()
     assert [event.detail["count"] for event in events(app, "sign_in_while_locked")] == [1, 3]
+
+
+@pytest.mark.parametrize("change", [enrolling, changing, switching_off, connecting, disconnecting])
+def test_who_guesses_the_present_password_is_told_as_who_guesses_to_sign_in(app, ann, lines, change):  # noqa: F811
+    if change is switching_off:
+        with_authenticator(app, ann, utcnow())
+    with time_machine.travel(utcnow(), tick=False):
+        client = browser_of(app, ann)
+        for _ in range(5):
+            assert change(client, "wrong wrong wrong").status_code == 422
+        for password in ("wrong wrong wrong", PASSWORD, "wrong wrong wrong"):
+            refused = change(client, password)
+            assert refused.status_code == 422 and "Too many attempts" in refused.text
+    assert lines() == [
+        *["action=sign_in_failed client=127.0.0.1 reason=present_password"] * 4,
+        "action=sign_in_locked client=127.0.0.1",
+        "action=sign_in_failed client=127.0.0.1 reason=present_password",
+        *["action=sign_in_failed client=127.0.0.1 reason=locked"] * 3,
+    ]
+    assert [event.detail["reason"] for event in events(app, "sign_in_failed")] == ["present password, known browser"] * 5
+    (event,) = events(app, "sign_in_while_locked")
+    assert (event.object_id, event.actor, event.detail) == (ann, ANN, {"email": ANN, "count": 1})
+
+
+def test_a_new_password_that_is_refused_is_no_guess(app, ann, lines):  # noqa: F811
+    client = browser_of(app, ann)
+    form = {"csrf_token": csrf(client, "/account"), "old_password": PASSWORD, "new_password": "password123"}
+    assert client.post("/account/password", data=form).status_code == 422
+    assert lines() == []
 
 
 def test_an_account_that_is_switched_off_is_told(app, ann, lines):  # noqa: F811
