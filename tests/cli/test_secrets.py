@@ -50,7 +50,7 @@ def kept(tmp_path):
         session.commit()
         writing.set(False)
         db.engine.dispose()
-    return [CLIENT_SECRET, "webhook-token-of-the-msp", PASSWORD, totp, cookie, invitation, api_token]
+    return [CLIENT_SECRET, "webhook-token-of-the-msp", PASSWORD, totp, cookie, invitation.token, api_token]
 
 
 def rotate(tmp_path, monkeypatch, *, key, old=""):
