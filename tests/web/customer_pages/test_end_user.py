@@ -20,7 +20,7 @@ def text_of(answer):
 def test_P6_history_names_field_old_new_and_the_run(client_as, ids):
     answer = client_as("read-only").get(f"/end-users/{ids['person']}")
     history = text_of(answer).partition("Change history")[2]
-    assert "Job Title Receptionist becomes Practice Manager" in history
+    assert "Job Title: Receptionist becomes Practice Manager" in history
     assert "First sync ada@rollcall.example" in history
     assert f'href="/sync-runs/{ids["run"]}"' in answer.get_data(as_text=True)
 
@@ -36,7 +36,7 @@ def test_P6_history_has_edits_by_hand_with_who_made_them_newest_first(app, clien
         service.change(person, {"city": "Durban", "notes": "rings on Mondays"})
         db.session.commit()
     history = text_of(browser.get(f"/end-users/{ids['person']}")).partition("Change history")[2]
-    assert "Edited City Harborview becomes Durban Notes script through the API" in history
+    assert "Edited City: Harborview becomes Durban Notes script through the API" in history
     assert "rings on Mondays" not in history
     assert history.index("Edited") < history.index("Pinned") < history.index("Receptionist")
     log = text_of(client_as("administrator").get("/settings/audit?action=end_user_changed"))
