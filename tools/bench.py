@@ -176,7 +176,7 @@ class Bench:
     users: int
     database_url: str
     stack: ExitStack
-    tenants: int = 2
+    tenants: int = 3
     facts: dict[str, Any] = field(default_factory=dict)
     simulator: Any = None
     portal: Any = None
@@ -251,6 +251,7 @@ def floor(bench: Bench, directory_id: str) -> float:
     """Seconds to read everybody over TLS as the portal does, parse, and insert once into SQLite, one commit a page."""
     facts = bench.facts
     session = requests.Session()
+    session.trust_env = False  # a CA bundle or proxy of the environment must not stand in the way of loopback
     session.verify = facts["ca_file"]
     token = session.post(
         f"{facts['login_url']}/{directory_id}/oauth2/v2.0/token",
@@ -308,8 +309,8 @@ def measure(users: int, database_url: str) -> dict[str, float]:
     with ExitStack() as stack:
         bench = Bench(users, database_url, stack).start()
         bench.control("delta_page_size", size=999)
-        plain, grouped = bench.facts["tenant_ids"][:2]
-        for tenant in (plain, grouped):
+        plain, grouped, watched = bench.facts["tenant_ids"][:3]
+        for tenant in (plain, grouped, watched):
             bench.control("users", tenant=tenant)  # makes the directory
         figures: dict[str, float] = {"floor_seconds": floor(bench, plain)}
         floor_seconds = figures["floor_seconds"]
@@ -317,24 +318,12 @@ def measure(users: int, database_url: str) -> dict[str, float]:
         before = cpu_seconds(bench.portal.pid)
         began = time.monotonic()
         path = bench.connect(plain, "Plain")
-        during: list[float] = []
-        done = threading.Event()
-        watcher = threading.Thread(
-            target=lambda: during.extend(page_times(bench, path, lambda: not done.is_set(), 1))
-        )
-        watcher.start()
         run = bench.enable(path, EVERYBODY)
         figures["first_seconds"] = time.monotonic() - began
-        done.set()
-        watcher.join()
         figures["first_cpu_seconds"] = cpu_seconds(bench.portal.pid) - before
         figures["first_to_floor"] = figures["first_seconds"] / floor_seconds
         figures["people"] = run["counts"]["read"]
         figures["peak_megabytes"] = peak_megabytes(bench.portal.pid)
-        idle = page_times(bench, path, lambda: False)
-        figures["page_p95_idle_ms"], figures["page_p95_during_ms"] = p95(idle) * 1000, p95(during) * 1000
-        figures["page_p95_during_to_idle"] = p95(during) / p95(idle)
-
         bench.sync_now(path)
         quiet = [bench.sync_now(path) for _ in range(3)]
         figures["unchanged_seconds"] = statistics.median(seconds for _, seconds, _ in quiet)
@@ -361,10 +350,25 @@ def measure(users: int, database_url: str) -> dict[str, float]:
         offered = [
             g["value"] for g in bench.api.call("GET", f"{other}/user-sync/options")["group"] if g["value"]
         ]
-        chosen = {**EVERYBODY, "group": {"all": False, "values": [*offered[:NESTED_GROUPS], ""]}}
+        chosen = {**EVERYBODY, "group": {"all": False, "values": offered[:NESTED_GROUPS]}}
         bench.enable(other, chosen)
         figures["groups_seconds"] = time.monotonic() - began
         figures["groups_to_plain"] = figures["groups_seconds"] / figures["first_seconds"]
+
+        # Pages are watched during a first sync of its own: each one read takes time from the run beside it.
+        idle = page_times(bench, path, lambda: False)
+        path = bench.connect(watched, "Watched")
+        during: list[float] = []
+        done = threading.Event()
+        watcher = threading.Thread(
+            target=lambda: during.extend(page_times(bench, path, lambda: not done.is_set(), 1))
+        )
+        watcher.start()
+        bench.enable(path, EVERYBODY)
+        done.set()
+        watcher.join()
+        figures["page_p95_idle_ms"], figures["page_p95_during_ms"] = p95(idle) * 1000, p95(during) * 1000
+        figures["page_p95_during_to_idle"] = p95(during) / p95(idle)
         return figures
 
 
