@@ -81,9 +81,8 @@ def build(settings: Settings | None = None) -> Flask:
     settings.keep_data_dir()
     app = Portal("portal", root_path=str(ROOT), template_folder="templates", static_folder="static")
     app.config.update(
-        SECRET_KEY=keys[
-            0
-        ],  # alone: one that was replaced may be easy to guess, and opens stored secrets only
+        # The present key alone: one that was replaced may be easy to guess, and opens stored secrets only.
+        SECRET_KEY=keys[0],
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=_engine_options(settings),
         SESSION_COOKIE_NAME="rollcall",

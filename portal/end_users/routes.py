@@ -75,14 +75,7 @@ def index(organization_id: str) -> Response:
 def export(organization_id: str) -> Response:
     """CSV of exactly what is filtered."""
     organization = load(Organization, organization_id, "Organization")
-    return csv_http.download(
-        service.export(organization, _asked()),
-        organization.name,
-        "end-users",
-        what="end_users",
-        object_type="organization",
-        object_id=organization.id,
-    )
+    return _download(organization, _asked())
 
 
 @bp.post("/organizations/<organization_id>/end-users.csv")
@@ -93,25 +86,11 @@ def export_checked(organization_id: str) -> Response:
     organization = load(Organization, organization_id, "Organization")
     asked = _listed()
     if request.form.get("all_filtered"):
-        return csv_http.download(
-            service.export(organization, asked),
-            organization.name,
-            "end-users",
-            what="end_users",
-            object_type="organization",
-            object_id=organization.id,
-        )
+        return _download(organization, asked)
     ids = _checked()
     if len(ids) > MAX_PER_PAGE:
         raise Invalid({"id": [f"At most {MAX_PER_PAGE}; “Select all” exports more."]})
-    return csv_http.download(
-        service.export(organization, asked, ids),
-        organization.name,
-        "end-users",
-        what="end_users",
-        object_type="organization",
-        object_id=organization.id,
-    )
+    return _download(organization, asked, ids)
 
 
 @bp.route("/organizations/<organization_id>/end-users/new", methods=["GET", "POST"])
@@ -346,6 +325,17 @@ def pin(end_user_id: str, field: str) -> Response:
         field=field,
         label=run_presenters.FIELD_LABELS.get(field, field),
         form=form,
+    )
+
+
+def _download(organization: Organization, asked: Listing, ids: list[str] | None = None) -> Response:
+    return csv_http.download(
+        service.export(organization, asked, ids),
+        organization.name,
+        "end-users",
+        what="end_users",
+        object_type="organization",
+        object_id=organization.id,
     )
 
 

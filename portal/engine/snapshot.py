@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import fields as fields_of
 from datetime import datetime
 from typing import Any
 
@@ -263,34 +264,8 @@ def lock_end_user_keys(
 
 # -- whole records of some -------------------------------------------------------------------------------------------
 
-_REMOTE = (
-    "object_id",
-    "user_principal_name",
-    "display_name",
-    "first_name",
-    "last_name",
-    "email",
-    "aliases",
-    "phone",
-    "mobile_phone",
-    "street_address",
-    "city",
-    "state",
-    "postal_code",
-    "country",
-    "job_title",
-    "department",
-    "office_location",
-    "user_type",
-    "account_enabled",
-    "created_at",
-    "license_sku_ids",
-    "immutable_id",
-    "presence",
-    "problem",
-    "is_agent",
-    "content_hash",
-)
+# The mirror has a column for each, of the same name.
+_REMOTE = tuple(field.name for field in fields_of(RemoteUser))
 _REMOTE_COLUMNS = [getattr(DirectoryUser, name) for name in _REMOTE]
 _PRESENCE = {presence.value: presence for presence in Presence}
 

@@ -219,6 +219,16 @@ def disable(organization: Organization) -> None:
     db.session.flush()
 
 
+def _enabled(organization: Organization) -> UserSync:
+    row = find(organization)
+    if row is None or not row.enabled:
+        raise Refused(
+            f"{organization.name} has no Microsoft User Sync that is enabled. Set it up first.",
+            link=f"/tenants/{organization.tenant_id}",
+        )
+    return row
+
+
 def request_run(organization: Organization, plan_id: str | None = None) -> SyncRun:
     """Sync now (T5): queue a manual run, or give the one that is running or queued. The caller commits and wakes.
 
@@ -227,12 +237,7 @@ def request_run(organization: Organization, plan_id: str | None = None) -> SyncR
     """
     lock(db.session(), Organization, organization.id)
     microsoft_tenant = _mapped(organization)
-    row = find(organization)
-    if row is None or not row.enabled:
-        raise Refused(
-            f"{organization.name} has no Microsoft User Sync that is enabled. Set it up first.",
-            link=f"/tenants/{organization.tenant_id}",
-        )
+    row = _enabled(organization)
     present = active_run(organization)
     fingerprint = None
     if plan_id is not None:
@@ -256,12 +261,7 @@ def request_person(organization: Organization, person: EndUser) -> SyncRun:
     """
     lock(db.session(), Organization, organization.id)
     microsoft_tenant = _mapped(organization)
-    row = find(organization)
-    if row is None or not row.enabled:
-        raise Refused(
-            f"{organization.name} has no Microsoft User Sync that is enabled. Set it up first.",
-            link=f"/tenants/{organization.tenant_id}",
-        )
+    row = _enabled(organization)
     present = active_run(organization)
     if present is not None:
         return present
