@@ -5,7 +5,8 @@
 Every lock holds exact versions with hashes for Python 3.11 and later on any platform, and no address of a registry,
 so that any mirror will do. Without ``--upgrade`` versions that still fit stay as they are.
 
-``runtime.lock``  what the portal needs; ``dev.lock`` that and what the tests need; ``build.lock`` what installs the
+``runtime.lock``  what the portal needs; ``scale.lock`` that and what a fleet of workers needs; ``dev.lock`` what the
+tests need besides the portal; ``build.lock`` what installs the
 ``rollcall`` command; ``assets.lock`` npm, for machines that have none.
 """
 
@@ -48,6 +49,15 @@ def main() -> int:
             "dev",
             "--constraint",
             "requirements/runtime.lock",
+            upgrade=upgrade,
+        )
+        compile_lock(
+            "scale",
+            "pyproject.toml",
+            "--extra",
+            "scale",
+            "--constraint",
+            "requirements/dev.lock",
             upgrade=upgrade,
         )
         extras = project["project"]["optional-dependencies"]
