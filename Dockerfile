@@ -14,6 +14,7 @@ COPY tools/assets.py tools/assets.py
 COPY static/ static/
 COPY templates/ templates/
 COPY portal/ portal/
+COPY simulator/ simulator/
 # npm comes for this one step, into the image's own Python, which is not kept.
 RUN python tools/assets.py && rm -rf node_modules
 COPY pyproject.toml README.md LICENSE wsgi.py ./

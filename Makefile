@@ -33,12 +33,12 @@ test: check browser ## Everything: lint, types, import contracts, all tests on S
 	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 check: lint ## Lint, types and import contracts only
-	$(BIN)/mypy --strict portal
+	$(BIN)/mypy --strict portal simulator
 	$(BIN)/lint-imports --no-cache --no-logo
 
 lint: ready ## Lint only
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check --quiet portal
+	$(BIN)/ruff format --check --quiet portal simulator
 
 browser: ready
 	@$(BIN)/python tools/browser.py

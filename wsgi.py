@@ -4,7 +4,8 @@ Such a server has to receive requests whole before it gives them to a thread, or
 then done by ``rollcall worker`` processes (``ROLLCALL_SCHEDULER=distributed``).
 """
 
-from portal import create_app, logs
+from portal import create_app
+from portal.operations import logs
 
 logs.configure()
 app = create_app()

@@ -1,4 +1,4 @@
-"""Alembic's entry. ``portal.database`` hands in the connection; run by hand it uses ROLLCALL_DATABASE_URL."""
+"""Alembic's entry. ``portal.operations.schema`` hands in the connection; run by hand it uses ROLLCALL_DATABASE_URL."""
 
 from alembic import context
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,19 @@ from flask import Flask, current_app, g, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import sessionmaker
 
-from portal import access, audit, people_version, request_body, web
+from portal import api, audit
 from portal.auth.signed_in import init_login
 from portal.config import Settings, load
 from portal.crypto import SecretBox
+from portal.engine import people_version
 from portal.extensions import csrf, db
+from portal.graph.clouds import CLOUDS
+from portal.http import access, request_body, responses
+from portal.http.proxies import behind_proxies
+from portal.http.throttle import limiter
 from portal.locks import is_lost_race
 from portal.microsoft import gateway
-from portal.proxies import behind_proxies
 from portal.runtime import Runtime
-from portal.throttle import limiter
 from portal.transactions import (
     JSON_COLUMNS,
     REQUEST_PATIENCE,
@@ -51,7 +53,7 @@ FEATURES = (
     "exceptions",
     "search",
     "settings",
-    "health",
+    "operations",
 )
 
 
@@ -109,13 +111,11 @@ def build(settings: Settings | None = None) -> Flask:
     gateway.start_afresh(sessions)
     app.teardown_request(_end)
     init_login(app)
-    web.init_web(app)
+    sign_in_urls = {cloud.login_url for cloud in CLOUDS.values()} | ({settings.login_url} - {""})
+    responses.init_web(app, sign_in_urls=frozenset(sign_in_urls))
     for feature in FEATURES:
-        name = f"portal.{feature}.routes"
-        if importlib.util.find_spec(f"portal.{feature}") and importlib.util.find_spec(name):
-            app.register_blueprint(importlib.import_module(name).bp)
-    if importlib.util.find_spec("portal.api"):
-        importlib.import_module("portal.api").register(app, csrf)
+        app.register_blueprint(importlib.import_module(f"portal.{feature}.routes").bp)
+    api.register(app, csrf)
     app.before_request(lambda: access.enforce(app))
     app.before_request(_begin_writing)
     app.jinja_env.globals["may"] = access.may

@@ -25,7 +25,7 @@ from pydantic import (
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from portal.private import keep_file, keep_folder
+from portal.operations.private_files import keep_file, keep_folder
 
 KEY_LENGTH, KEY_LETTERS = 32, 10
 """A secret key has so many characters, and so many different ones: 16 random bytes in hexadecimal nearly always do."""

@@ -11,7 +11,7 @@ from portal.auth.discovery import Discovery, Once
 from portal.config import Settings
 from portal.crypto import SecretBox
 from portal.extensions import SessionFactory
-from portal.refusals import Refusals
+from portal.http.refusals import Refusals
 
 
 def _nobody() -> None:

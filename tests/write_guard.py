@@ -26,7 +26,7 @@ import werkzeug.wrappers.request
 from sqlalchemy import Engine, event
 from werkzeug.wsgi import get_input_stream
 
-from portal.request_body import RECEIVED
+from portal.http.request_body import RECEIVED
 
 _WRITE = re.compile(r"\s*(BEGIN IMMEDIATE|INSERT|UPDATE|DELETE|WITH\b.*\b(INSERT|UPDATE|DELETE)\b)|.*\bFOR (NO KEY )?UPDATE\b", re.I | re.S)
 _CHANGE = re.compile(r"\s*(INSERT|UPDATE|DELETE)\b", re.I)

@@ -18,12 +18,13 @@ from pathlib import Path
 
 from sqlalchemy import func, select, update
 
-from portal import create_app, database
+from portal import create_app
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import SessionFactory, db, mark_write
 from portal.imports import runner
 from portal.models import Asset, EndUser, Import, Organization, Tenant
+from portal.operations import schema
 
 BAR_ROWS, BAR_TRANSACTION, BAR_WAIT = 5000, 0.1, 0.5
 HEADER = (
@@ -142,7 +143,7 @@ def measure(rows: int, url: str) -> None:
         found = {"database_url": url} if url else {}
         app = create_app(Settings(data_dir=Path(folder), secret_key="b" * 40, scheduler="off", **found))
         with app.app_context():
-            database.upgrade(db.engine)
+            schema.upgrade(db.engine)
             bench = Bench(app.extensions["rollcall"].sessions)
             done: list[str] = []
             first, second, assets = people(rows, "Engineer"), people(rows, "Manager"), devices(rows)

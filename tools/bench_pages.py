@@ -22,7 +22,7 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from portal import create_app, database
+from portal import create_app
 from portal.auth import service as auth
 from portal.clock import utcnow
 from portal.config import Settings
@@ -41,7 +41,8 @@ from portal.models import (
     new_id,
 )
 from portal.models.customers import no_link, search_columns
-from portal.server import keep_loaded_code
+from portal.operations import schema
+from portal.operations.server import keep_loaded_code
 
 BATCH = 5000
 BAR = 50  # ms
@@ -225,7 +226,7 @@ def measure(people: int, database_url: str) -> None:
     with tempfile.TemporaryDirectory(prefix="rollcall-bench-") as folder:
         app = create_app(Settings(data_dir=Path(folder), database_url=database_url, scheduler="off"))
         with app.app_context():
-            database.upgrade(db.engine)
+            schema.upgrade(db.engine)
             writing.set(True)
             page = f"/organizations/{fill(people)}/end-users"
             popup = f"/organizations/{fill_mirror(people // 5)}/user-sync"

@@ -7,12 +7,12 @@ from typing import Any
 from flask import Response
 from pydantic import Field
 
-from portal import csv_http
-from portal.access import load, requires
 from portal.api.blueprint import bp
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
 from portal.assets import service
 from portal.extensions import db
+from portal.http import csv_download
+from portal.http.access import load, requires
 from portal.models import Asset, Organization, Role
 
 
@@ -86,11 +86,11 @@ def delete_asset(asset_id: str) -> Response:
 def export_assets(organization_id: str) -> Response:
     """CSV of exactly what is filtered."""
     organization = load(Organization, organization_id, "Organization")
-    return csv_http.download(
+    return csv_download.download(
         service.export(organization, asked(service.SPEC, extra=("bom",))),
         organization.name,
         "assets",
-        bom=csv_http.asks_for_bom(),
+        bom=csv_download.asks_for_bom(),
         what="assets",
         object_type="organization",
         object_id=organization.id,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Response
 
-from portal.access import requires
 from portal.api.blueprint import bp
 from portal.api.schema import asked, page_of
+from portal.http.access import requires
 from portal.models import Role
 from portal.settings import audit_log
 

@@ -7,10 +7,11 @@ from datetime import timedelta
 from flask import Blueprint, g, request
 from sqlalchemy import update
 
-from portal import audit, clock, refusals
-from portal.access import Principal
+from portal import audit, clock
 from portal.api import tokens
 from portal.extensions import db
+from portal.http import refusals
+from portal.http.access import Principal
 from portal.models import ApiToken
 from portal.runtime import runtime
 from portal.transactions import note
@@ -20,7 +21,7 @@ TOUCH_EVERY = timedelta(minutes=5)
 
 
 def name_principal() -> None:
-    """Find the token of a request under ``/api/``; the routes' roles are checked after this (portal.access)."""
+    """Find the token of a request under ``/api/``; the routes' roles are checked after this (portal.http.access)."""
     if not request.path.startswith("/api/"):
         return
     kind, _, token = request.headers.get("Authorization", "").partition(" ")

@@ -6,13 +6,13 @@ from datetime import datetime
 
 from flask import Response
 
-from portal.access import load, requires
 from portal.api.blueprint import bp
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
 from portal.engine.normalize import parse_time
 from portal.errors import Invalid
 from portal.exceptions import service as exceptions
 from portal.extensions import db
+from portal.http.access import load, requires
 from portal.models import Conflict, Organization, Role, SyncException
 from portal.runs import service
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from flask import Response
 
-from portal import csv_http
-from portal.access import load, requires
 from portal.api.blueprint import bp
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
 from portal.end_users import service
 from portal.extensions import db
+from portal.http import csv_download
+from portal.http.access import load, requires
 from portal.models import EndUser, Organization, Role
 
 
@@ -89,11 +89,11 @@ def delete_end_user(end_user_id: str) -> Response:
 def export_end_users(organization_id: str) -> Response:
     """CSV of exactly what is filtered."""
     organization = load(Organization, organization_id, "Organization")
-    return csv_http.download(
+    return csv_download.download(
         service.export(organization, asked(service.SPEC, extra=("bom",))),
         organization.name,
         "end-users",
-        bom=csv_http.asks_for_bom(),
+        bom=csv_download.asks_for_bom(),
         what="end_users",
         object_type="organization",
         object_id=organization.id,

@@ -5,17 +5,17 @@ from __future__ import annotations
 from flask import Response, request
 from sqlalchemy.exc import SQLAlchemyError
 
-from portal import processes
-from portal.access import load, reads_first, requires
 from portal.api.blueprint import bp
-from portal.api.problems import problem
 from portal.api.schema import Request, answer, body
 from portal.errors import Invalid, RetryLater
 from portal.extensions import begin_write, db
+from portal.http.access import load, reads_first, requires
+from portal.http.api_problems import problem
 from portal.imports import runner, service
 from portal.models import Import, Organization, Role
 from portal.runtime import runtime
 from portal.transactions import roll_back, trouble
+from portal.worker import processes
 
 
 class UndoImport(Request):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flask import Response
 
-from portal.access import load, reads_first, requires
 from portal.api.blueprint import bp
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
 from portal.extensions import db
+from portal.http.access import load, reads_first, requires
 from portal.microsoft import check, service
 from portal.models import MicrosoftTenant, Role
 from portal.runs import service as runs

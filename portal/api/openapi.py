@@ -9,10 +9,10 @@ from typing import Any
 
 from flask import Flask, Response, current_app, jsonify
 
-from portal.access import public, required_role
 from portal.api.blueprint import bp
 from portal.api.schema import Request
-from portal.listing import MAX_PER_PAGE, ListSpec
+from portal.http.access import public, required_role
+from portal.http.listing import MAX_PER_PAGE, ListSpec
 
 PROBLEM = {
     "type": "object",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Response
 
-from portal.access import load, requires
 from portal.api.blueprint import bp
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
 from portal.errors import Invalid
 from portal.extensions import db
+from portal.http.access import load, requires
 from portal.models import Organization, Role, Tenant
 from portal.organizations import service
 

@@ -9,10 +9,10 @@ from typing import Annotated, Any, TypeVar
 from flask import Response, current_app, jsonify, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from portal import request_body
 from portal.clock import iso
 from portal.errors import Invalid
-from portal.listing import Listing, ListSpec, parse
+from portal.http import request_body
+from portal.http.listing import Listing, ListSpec, parse
 
 Body = TypeVar("Body", bound="Request")
 MOST_ERRORS = 20

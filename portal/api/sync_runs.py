@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flask import Response
 
-from portal.access import load, reads_first, requires
 from portal.api.blueprint import bp
 from portal.api.schema import Request, answer, asked, body, page_of
 from portal.extensions import begin_write, db
+from portal.http.access import load, reads_first, requires
 from portal.models import Role, SyncRun
 from portal.runs import held, service
 from portal.runtime import runtime

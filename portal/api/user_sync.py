@@ -8,11 +8,11 @@ from typing import Any
 from flask import Response, request
 from pydantic import Field
 
-from portal.access import load, reads_first, requires
 from portal.api.blueprint import bp
 from portal.api.schema import Request, Whole, answer, asked, body, nothing, page_of, paging
 from portal.errors import Invalid
 from portal.extensions import db
+from portal.http.access import load, reads_first, requires
 from portal.models import EndUser, Organization, Role
 from portal.runs import service as runs
 from portal.runtime import runtime

@@ -8,13 +8,13 @@ from werkzeug.wrappers import Response
 from wtforms import SelectField, StringField
 from wtforms.validators import InputRequired, Length, Optional
 
-from portal import csv_http, web
-from portal.access import load, requires
 from portal.assets import service
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.forms import Form, choices, text
-from portal.listing import parse
+from portal.http import csv_download, responses
+from portal.http.access import load, requires
+from portal.http.forms import Form, choices, text
+from portal.http.listing import parse
 from portal.models import Asset, EndUser, Organization, Role
 from portal.organizations import service as organizations
 from portal.user_sync import service as user_sync
@@ -38,7 +38,7 @@ class AssetForm(Form):
 def index(organization_id: str) -> Response:
     """The Assets subtab."""
     organization = load(Organization, organization_id, "Organization")
-    return web.render(
+    return responses.render(
         "assets/list.html",
         blocks={"assets_table": "assets_table"},
         organization=organization,
@@ -57,7 +57,7 @@ def export(organization_id: str) -> Response:
     """CSV of exactly what is filtered."""
     organization = load(Organization, organization_id, "Organization")
     asked = parse(request.args, service.SPEC, strict=False)
-    return csv_http.download(
+    return csv_download.download(
         service.export(organization, asked),
         organization.name,
         "assets",
@@ -77,7 +77,7 @@ def new(organization_id: str) -> Response:
         row = form.make(Asset, lambda row_id: service.create(organization, _values(form), row_id=row_id))
         if row is not None:
             db.session.commit()
-            return web.respond(redirect=url_for(".index", organization_id=organization_id))
+            return responses.respond(redirect=url_for(".index", organization_id=organization_id))
     return _page(load(Organization, organization_id, "Organization"), form, None)
 
 
@@ -99,7 +99,7 @@ def edit(asset_id: str) -> Response:
             form.show(error)
         else:
             db.session.commit()
-            return web.respond(
+            return responses.respond(
                 redirect=url_for(".index", organization_id=row.organization_id), toast="Saved."
             )
     row = load(Asset, asset_id, "Asset")
@@ -115,8 +115,8 @@ def delete(asset_id: str) -> Response:
         back, name = url_for(".index", organization_id=row.organization_id), row.name
         service.remove(row)
         db.session.commit()
-        return web.respond(redirect=back, toast=f"{name} is deleted.")
-    return web.render("assets/delete.html", blocks={"dialog": "dialog"}, asset=row)
+        return responses.respond(redirect=back, toast=f"{name} is deleted.")
+    return responses.render("assets/delete.html", blocks={"dialog": "dialog"}, asset=row)
 
 
 def _form(organization: Organization, **values: str) -> AssetForm:
@@ -144,7 +144,7 @@ def _values(form: AssetForm) -> dict[str, object]:
 
 
 def _page(organization: Organization, form: AssetForm, row: Asset | None) -> Response:
-    return web.render(
+    return responses.render(
         "assets/form.html",
         blocks={"dialog": "dialog"},
         status=422 if form.errors else 200,

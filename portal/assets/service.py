@@ -8,13 +8,14 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import selectinload
 
-from portal import audit, csvio
+from portal import audit
 from portal.clock import utcnow
 from portal.engine.devices import normalize_mac
 from portal.engine.normalize import clean
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.listing import Listing, ListSpec, contains_text, fetch, order
+from portal.http import csv_cells
+from portal.http.listing import Listing, ListSpec, contains_text, fetch, order
 from portal.locks import lock
 from portal.models import Asset, AssetMac, AssetReport, EndUser, Organization
 from portal.text import is_blank
@@ -130,7 +131,7 @@ def export(organization: Organization, asked: Listing) -> Iterable[str]:
         )
         for row in rows
     )
-    return csvio.write(CSV_COLUMNS, cells)
+    return csv_cells.write(CSV_COLUMNS, cells)
 
 
 def _filtered(organization: Organization, asked: Listing) -> Any:

@@ -12,7 +12,7 @@ from wtforms import Field, HiddenField, PasswordField, SelectField, StringField
 from wtforms.validators import InputRequired, Length, Optional, ValidationError
 
 from portal.auth.passwords import MIN_LENGTH
-from portal.forms import Form, choices
+from portal.http.forms import Form, choices
 
 FILL_IN = "Fill this in."
 REQUIRED = InputRequired(FILL_IN)

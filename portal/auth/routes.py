@@ -9,7 +9,7 @@ from flask import Blueprint, g, redirect, render_template, request, session, url
 from flask_login import current_user, logout_user
 from werkzeug.wrappers import Response
 
-from portal import access, audit, clock, refusals, web
+from portal import audit, clock
 from portal.auth import authenticator, confirmation, links, service
 from portal.auth.forms import (
     AccountForm,
@@ -31,10 +31,11 @@ from portal.auth.signed_in import (
 )
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
-from portal.forms import Form, text
+from portal.http import access, refusals, responses
+from portal.http.forms import Form, text
+from portal.http.throttle import sign_in_limit
 from portal.models import Account, AccountSession, Role
 from portal.runtime import runtime
-from portal.throttle import sign_in_limit
 
 bp = Blueprint("auth", __name__)
 Answer = str | Response | tuple[str, int]
@@ -44,7 +45,7 @@ Answer = str | Response | tuple[str, int]
 @access.public
 def login() -> Answer:
     """Show the sign-in form; somebody who is signed in goes on to where they wanted."""
-    target = web.safe_next(request.args.get("next"))
+    target = responses.safe_next(request.args.get("next"))
     if current_user.is_authenticated:
         return redirect(target, 303)
     if not service.has_accounts(db.session()):
@@ -83,7 +84,7 @@ def sign_in() -> Answer:
             session.clear()
             open_session(account, method="password")
             db.session.commit()
-            return redirect(web.safe_next(text(form.next)), 303)
+            return redirect(responses.safe_next(text(form.next)), 303)
     elif list(form.errors) == ["code"] and text(form.proof):
         wants_code = True  # nobody has such a code: it is not counted, and asked for again
         form.code.data = ""
@@ -194,7 +195,7 @@ def save_account() -> Answer:
         timezone=text(form.timezone),
     )
     db.session.commit()
-    return redirect(web.safe_next(request.form.get("next"), default=url_for("auth.account")), 303)
+    return redirect(responses.safe_next(request.form.get("next"), default=url_for("auth.account")), 303)
 
 
 @bp.post("/account/theme")
@@ -206,7 +207,7 @@ def save_theme() -> Answer:
         raise Invalid({"theme": ["One of: light, dark, system."]})
     service.change_look(db.session(), _own_account(), theme=chosen)
     db.session.commit()
-    return redirect(web.safe_next(request.form.get("next")), 303)
+    return redirect(responses.safe_next(request.form.get("next")), 303)
 
 
 @bp.post("/account/password")

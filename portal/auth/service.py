@@ -15,11 +15,12 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
-from portal import addresses, audit, refusals
+from portal import addresses, audit
 from portal.auth import attempts, authenticator, passwords
 from portal.crypto import SecretBox, hash_token, new_token
 from portal.errors import Invalid, NotFound, PortalError, Refused
 from portal.extensions import begin_write
+from portal.http import refusals
 from portal.models import Account, AccountSession, Invitation, Role, StoredSetting
 from portal.text import email_key
 

@@ -1,4 +1,4 @@
-"""Who is signed in: loads the browser session of each request for Flask-Login and ``portal.access``."""
+"""Who is signed in: loads the browser session of each request for Flask-Login and ``portal.http.access``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from flask_login import UserMixin, current_user, login_user
 from itsdangerous import BadData, URLSafeTimedSerializer
 from sqlalchemy import update
 
-from portal import clock, refusals
-from portal.access import Principal
+from portal import clock
 from portal.auth import confirmation, links, service
 from portal.errors import Invalid, PortalError
 from portal.extensions import db, login
+from portal.http import refusals
+from portal.http.access import Principal
 from portal.models import Account, AccountSession, Role
 from portal.runtime import runtime
 from portal.transactions import note

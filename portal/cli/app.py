@@ -13,7 +13,7 @@ import click
 from portal.cli import audit, data, demo, files, people, secrets, serve, sync
 from portal.config import ConfigError
 from portal.errors import Invalid, PortalError
-from portal.simulator.cli import simulate
+from simulator.cli import simulate
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -9,14 +9,14 @@ from pathlib import Path
 import click
 
 from portal import audit as events
-from portal import database, private
 from portal.cli.context import answer, json_option, portal_app
 from portal.errors import PortalError
 from portal.evidence.chain import Mark
 from portal.evidence.check import Verdict, verify_database
 from portal.evidence.export import verify_file
 from portal.extensions import db, mark_write
-from portal.listing import Listing
+from portal.http.listing import Listing
+from portal.operations import private_files, schema
 from portal.settings import audit_log
 
 
@@ -38,7 +38,7 @@ def verify(file: Path | None, noted: str | None, *, as_json: bool) -> None:
         found = verify_file(file, mark)
     else:
         with portal_app(writes=False, migrate=False):
-            if (pending := database.pending(db.engine)) is not None:
+            if (pending := schema.pending(db.engine)) is not None:
                 raise PortalError(pending)
             found = verify_database(db.engine, mark)
     if found.problem is None or as_json:
@@ -56,7 +56,7 @@ def export(file: Path, *, as_json: bool) -> None:
         found = audit_log.export(Listing())
         pieces = found.json() if file.suffix.lower() == ".json" else found.csv()
         try:
-            with private.create(file) as out:
+            with private_files.create(file) as out:
                 out.writelines(piece.encode() for piece in pieces)
         except OSError as error:
             raise PortalError(f"Cannot write {file}: {error.strerror}.") from error

@@ -14,10 +14,11 @@ from alembic.util.exc import CommandError
 from flask import Flask
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from portal import audit, create_app, database
+from portal import audit, create_app
 from portal.clock import iso
 from portal.errors import PortalError
 from portal.extensions import db, writing
+from portal.operations import schema
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer as one JSON document.")
 
@@ -29,7 +30,7 @@ def portal_app(*, writes: bool = True, migrate: bool = True) -> Iterator[Flask]:
     with app.app_context(), audit.acting_as(audit.Actor(_operator(), "cli")):
         try:
             if migrate:
-                database.upgrade(db.engine)
+                schema.upgrade(db.engine)
         except CommandError as error:  # a newer version was here before
             raise PortalError(
                 f"The database was made by a newer Rollcall ({error}). Install that version, or restore a backup."

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from portal import backup as backups
-from portal import database
 from portal.cli.context import answer, json_option, portal_app
 from portal.extensions import db as extension
+from portal.operations import backup as backups
+from portal.operations import schema
 
 FILE = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 
@@ -25,7 +25,7 @@ def db() -> None:
 def upgrade(*, as_json: bool) -> None:
     """Create the schema or bring it up to date. Does nothing when it is."""
     with portal_app(writes=False):
-        pending = database.pending(extension.engine)
+        pending = schema.pending(extension.engine)
     answer({"up_to_date": pending is None}, pending or "The schema is up to date.", as_json=as_json)
 
 

@@ -23,7 +23,7 @@ from portal.cli.serve import check_free
 from portal.config import child_environment
 from portal.errors import PortalError
 from portal.extensions import db
-from portal.simulator.world import World
+from simulator.world import World
 
 ASSETS = 12
 KNOWN_PEOPLE = 9

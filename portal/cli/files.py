@@ -10,17 +10,18 @@ from typing import Any
 
 import click
 
-from portal import csv_http, listing, processes
 from portal.assets import service as assets
 from portal.cli.context import answer, json_option, portal_app
 from portal.cli.sync import find_organization
-from portal.csvio import BOM
 from portal.end_users import service as end_users
 from portal.errors import PortalError
 from portal.extensions import db, mark_write
+from portal.http import csv_download, listing
+from portal.http.csv_cells import BOM
 from portal.imports import runner, service
 from portal.models import Organization
 from portal.runtime import runtime
+from portal.worker import processes
 
 KIND = click.argument("kind", type=click.Choice(["end-users", "assets"]))
 ORGANIZATION = click.argument("organization")
@@ -94,7 +95,7 @@ def export_file(kind: str, organization: str, *, bom: bool) -> None:
         text = "".join(export(found, listing.parse({}, spec, strict=True)))
         data = ((BOM if bom else "") + text).encode()
         rows = max(0, sum(1 for _ in csv.reader(io.StringIO(text, newline=""))) - 1)
-        csv_http.record_export(
+        csv_download.record_export(
             kind.replace("-", "_"), rows, len(data), object_type="organization", object_id=organization_id
         )
     sys.stdout.buffer.write(data)

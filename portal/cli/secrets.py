@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from portal import rotation
 from portal.cli.context import answer, json_option, portal_app
 from portal.extensions import db
+from portal.operations import keys
 from portal.runtime import runtime
 
 
@@ -23,7 +23,7 @@ def rotate(*, as_json: bool) -> None:
     Afterwards the former keys may leave ROLLCALL_OLD_SECRET_KEYS.
     """
     with portal_app():
-        count = rotation.rotate(db.session(), runtime().box)
+        count = keys.rotate(db.session(), runtime().box)
         db.session.commit()
     text = (
         f"{count} secret{'s' if count != 1 else ''} encrypted anew." if count else "All secrets are current."

@@ -7,12 +7,14 @@ import socket
 
 import click
 
-from portal import clock, logs, scheduler, server
+from portal import clock
 from portal.auth import service
 from portal.cli.context import portal_app
 from portal.errors import PortalError
 from portal.extensions import db
+from portal.operations import logs, server
 from portal.runtime import runtime
+from portal.worker import scheduler
 
 
 @click.command()

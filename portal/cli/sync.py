@@ -10,7 +10,6 @@ import click
 from flask import Flask
 from sqlalchemy import select
 
-from portal import scheduler
 from portal.cli.context import answer, json_option, portal_app
 from portal.errors import NotFound, PortalError
 from portal.extensions import db, writing
@@ -18,6 +17,7 @@ from portal.models import Organization, SyncRun, UserSync
 from portal.runs import service as runs
 from portal.text import text_key
 from portal.user_sync import service as user_sync
+from portal.worker import scheduler
 
 POLL_SECONDS = 0.3
 FINISHED = {"succeeded", "partial", "failed", "held", "cancelled"}

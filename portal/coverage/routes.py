@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, request
 from werkzeug.wrappers import Response
 
-from portal import access, listing, web
 from portal.extensions import db
+from portal.http import access, listing, responses
 from portal.models import MicrosoftTenant, Organization, Role, Tenant
 from portal.runs import service
 
@@ -21,7 +21,7 @@ def index(microsoft_tenant_id: str) -> Response:
     asked = listing.parse(request.args, service.COVERAGE, strict=False)
     found = service.coverage(row, asked)
     not_in = asked.filters.get("not_in")
-    return web.render(
+    return responses.render(
         "coverage/index.html",
         blocks={"coverage_table": "coverage_table"},
         microsoft_tenant=row,

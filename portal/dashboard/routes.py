@@ -5,11 +5,11 @@ from __future__ import annotations
 from flask import Blueprint
 from werkzeug.wrappers import Response
 
-from portal import access, web
 from portal.clock import utcnow
 from portal.dashboard import presenters, service
 from portal.extensions import db
-from portal.formatting import viewer_zone
+from portal.http import access, responses
+from portal.http.formatting import viewer_zone
 from portal.microsoft import service as microsoft_tenants
 from portal.models import Role
 from portal.runs import presenters as run_presenters
@@ -25,7 +25,7 @@ def index() -> Response:
     session, now = db.session(), utcnow()
     days = service.days(session, now, viewer_zone())
     kinds = {"Updated": "updated", "New": "created or linked", "Marked": "disabled or enabled"}
-    return web.render(
+    return responses.render(
         "dashboard/index.html",
         attention=service.all_attention(session, runtime().settings, now),
         tones=presenters.TONES,

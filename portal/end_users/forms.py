@@ -5,7 +5,7 @@ from __future__ import annotations
 from wtforms import StringField, TextAreaField
 from wtforms.validators import Length
 
-from portal.forms import DayField, Form, text
+from portal.http.forms import DayField, Form, text
 
 
 class EndUserForm(Form):

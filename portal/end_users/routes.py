@@ -8,16 +8,16 @@ from flask import Blueprint, request, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
-from portal import csv_http, web
-from portal.access import load, may, reads_first, requires
 from portal.assets.service import shown_mac
 from portal.end_users import history, service
 from portal.end_users.forms import EndUserForm, PinForm
 from portal.errors import Forbidden, Invalid, PortalError
 from portal.exceptions import service as exceptions
 from portal.extensions import begin_write, db
-from portal.forms import text
-from portal.listing import MAX_PER_PAGE, Listing, parse
+from portal.http import csv_download, responses
+from portal.http.access import load, may, reads_first, requires
+from portal.http.forms import text
+from portal.http.listing import MAX_PER_PAGE, Listing, parse
 from portal.models import EndUser, MicrosoftTenant, Organization, Role, SyncRun
 from portal.organizations import service as organizations
 from portal.runs import presenters as run_presenters
@@ -52,7 +52,7 @@ def index(organization_id: str) -> Response:
     """The End Users subtab (P5)."""
     organization = load(Organization, organization_id, "Organization")
     found = service.listing(organization, _asked())
-    return web.render(
+    return responses.render(
         "end_users/list.html",
         blocks={"users_table": "users_table"},
         organization=organization,
@@ -103,9 +103,9 @@ def new(organization_id: str) -> Response:
         row = form.make(EndUser, lambda row_id: service.create(organization_id, form.values(), row_id=row_id))
         if row is not None:
             db.session.commit()
-            return web.respond(redirect=url_for(".detail", end_user_id=row.id))
+            return responses.respond(redirect=url_for(".detail", end_user_id=row.id))
     organization = load(Organization, organization_id, "Organization")
-    return web.render(
+    return responses.render(
         "end_users/new.html", status=422 if form.errors else 200, organization=organization, form=form
     )
 
@@ -124,7 +124,7 @@ def delete_many(organization_id: str) -> Response:
         begin_write(db.session())
         number = service.remove_many(organization, ids)
         db.session.commit()
-        return web.respond(
+        return responses.respond(
             redirect=url_for(".index", organization_id=organization.id),
             toast=f"{number} End Users are deleted.",
         )
@@ -133,7 +133,7 @@ def delete_many(organization_id: str) -> Response:
         .where(EndUser.organization_id == organization.id, EndUser.id.in_(ids[:500]))
         .order_by(EndUser.sort_name)
     ).all()
-    return web.render(
+    return responses.render(
         "end_users/delete_many.html",
         organization=organization,
         ids=ids,
@@ -161,14 +161,14 @@ def detail(end_user_id: str) -> Response:
                 form.show(error)
             else:
                 db.session.commit()
-                return web.respond(redirect=url_for(".detail", end_user_id=row.id), toast="Saved.")
+                return responses.respond(redirect=url_for(".detail", end_user_id=row.id), toast="Saved.")
         row = load(EndUser, end_user_id, "End User")
         for name in service.left_alone(form.values(), opened_on):
             form[name].data = getattr(row, name)
     organization = load(Organization, row.organization_id, "Organization")
     tenant = db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
     pins = service.pins(row)
-    return web.render(
+    return responses.render(
         "end_users/detail.html",
         status=422 if form.errors else 200,
         person=row,
@@ -216,7 +216,7 @@ def _why_page(organization: Organization, row: EndUser | None, asked: str, name:
         any_group = user_sync.document(organization)["filters"]["group"]["all"]
     except PortalError as error:
         problem = error.advice
-    return web.render(
+    return responses.render(
         "end_users/why.html",
         blocks={"dialog": "dialog"},
         person=row,
@@ -241,10 +241,10 @@ def delete(end_user_id: str) -> Response:
             exceptions.never_sync(organization, row.object_id, reason=f"{name} was deleted on purpose.")
         service.remove(row)
         db.session.commit()
-        return web.respond(
+        return responses.respond(
             redirect=url_for(".index", organization_id=organization.id), toast=f"{name} is deleted."
         )
-    return web.render(
+    return responses.render(
         "end_users/delete.html",
         blocks={"dialog": "dialog"},
         person=row,
@@ -261,8 +261,8 @@ def unlink(end_user_id: str) -> Response:
     if request.method == "POST":
         service.unlink(row)
         db.session.commit()
-        return web.respond(redirect=back, toast="Unlinked.")
-    return web.render(
+        return responses.respond(redirect=back, toast="Unlinked.")
+    return responses.render(
         "end_users/unlink.html",
         blocks={"dialog": "dialog"},
         person=row,
@@ -281,7 +281,7 @@ def sync_person(end_user_id: str) -> Response:
     told = f"The sync of {row.display_name} is on its way."
     if run.only_object_id is None:
         told = f"A sync of everybody is under way and takes {row.display_name} along."
-    return web.respond(redirect=url_for("runs.detail", run_id=run.id), toast=told)
+    return responses.respond(redirect=url_for("runs.detail", run_id=run.id), toast=told)
 
 
 @bp.post("/end-users/<end_user_id>/never-sync")
@@ -294,7 +294,7 @@ def never_sync(end_user_id: str) -> Response:
     organization = load(Organization, row.organization_id, "Organization")
     exceptions.never_sync(organization, row.object_id, reason=request.form.get("reason", ""))
     db.session.commit()
-    return web.respond(redirect=url_for(".detail", end_user_id=row.id), toast="On the never-sync list.")
+    return responses.respond(redirect=url_for(".detail", end_user_id=row.id), toast="On the never-sync list.")
 
 
 @bp.route("/end-users/<end_user_id>/pin/<field>", methods=["GET", "POST"])
@@ -314,10 +314,10 @@ def pin(end_user_id: str, field: str) -> Response:
             row = load(EndUser, end_user_id, "End User")
         else:
             db.session.commit()
-            return web.respond(
+            return responses.respond(
                 redirect=url_for(".detail", end_user_id=row.id), toast="Pinned: edit the field now."
             )
-    return web.render(
+    return responses.render(
         "end_users/pin.html",
         blocks={"dialog": "dialog"},
         status=422 if form.errors else 200,
@@ -329,7 +329,7 @@ def pin(end_user_id: str, field: str) -> Response:
 
 
 def _download(organization: Organization, asked: Listing, ids: list[str] | None = None) -> Response:
-    return csv_http.download(
+    return csv_download.download(
         service.export(organization, asked, ids),
         organization.name,
         "end-users",

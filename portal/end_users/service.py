@@ -9,14 +9,16 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
 from sqlalchemy.orm import Session, selectinload
 
-from portal import addresses, audit, csvio, people_version
+from portal import addresses, audit
 from portal.clock import utcnow
+from portal.engine import people_version
 from portal.engine.licenses import product_name
 from portal.engine.normalize import clean
 from portal.engine.records import D1_FIELDS
 from portal.errors import Invalid, Refused
 from portal.extensions import db
-from portal.listing import Listing, ListSpec, fetch_by_id, order
+from portal.http import csv_cells
+from portal.http.listing import Listing, ListSpec, fetch_by_id, order
 from portal.locks import lock
 from portal.models import (
     Asset,
@@ -392,7 +394,7 @@ def export(organization: Organization, asked: Listing, ids: Sequence[str] | None
         statement = statement.where(EndUser.id.in_(ids))
     rows = db.session.scalars(statement).all()
     names = license_names(rows)
-    return csvio.write(CSV_COLUMNS, (_cells(row, names.get(row.id, ())) for row in rows))
+    return csv_cells.write(CSV_COLUMNS, (_cells(row, names.get(row.id, ())) for row in rows))
 
 
 def _shown(opened_on: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from portal.engine import failures, holds, leaving
+from portal.engine.account_activity import catch_up
 from portal.engine.apply import writer
 from portal.engine.apply.chunks import (
     Stale,
@@ -27,7 +28,6 @@ from portal.engine.apply.chunks import (
 from portal.engine.asset_owners import assign_assets
 from portal.engine.batches import batches
 from portal.engine.bulk import insert_rows
-from portal.engine.figures import catch_up
 from portal.engine.mirror.context import RefreshResult
 from portal.engine.one_person import of_one
 from portal.engine.plan import Fingerprint, hold_key, plan

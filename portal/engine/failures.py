@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from portal.engine import cadence
+from portal.engine import schedule
 from portal.models import Organization, SyncRun, Tenant, UserSync
 
 
@@ -18,7 +18,7 @@ def count(session: Session, organization_id: str, error: str, now: datetime) -> 
         return
     sync.failures_in_row += 1
     sync.updated_at = now
-    if cadence.needs_attention(sync.failures_in_row):
+    if schedule.needs_attention(sync.failures_in_row):
         sync.attention, sync.attention_code = error, "failing"
 
 
@@ -30,7 +30,7 @@ def is_backing_off(session: Session, sync: UserSync, now: datetime, interval_min
 
 def backs_off_until(session: Session, sync: UserSync, interval_minutes: int) -> datetime | None:
     """From when on a sync that keeps failing takes its turn again; None when it takes each (G2)."""
-    if not cadence.needs_attention(sync.failures_in_row):
+    if not schedule.needs_attention(sync.failures_in_row):
         return None
     last = session.scalar(
         select(func.max(SyncRun.finished_at)).where(
@@ -39,7 +39,7 @@ def backs_off_until(session: Session, sync: UserSync, interval_minutes: int) -> 
             SyncRun.only_object_id.is_(None),
         )
     )
-    return None if last is None else cadence.rests_until(last, interval_minutes, sync.failures_in_row)
+    return None if last is None else schedule.rests_until(last, interval_minutes, sync.failures_in_row)
 
 
 def reset_backoff(session: Session, microsoft_tenant_id: str) -> bool:
@@ -54,8 +54,8 @@ def reset_backoff(session: Session, microsoft_tenant_id: str) -> bool:
         .where(
             UserSync.organization_id.in_(organizations),
             UserSync.enabled.is_(True),
-            UserSync.failures_in_row >= cadence.ATTENTION_AFTER,
+            UserSync.failures_in_row >= schedule.ATTENTION_AFTER,
         )
-        .values(failures_in_row=cadence.ATTENTION_AFTER - 1)
+        .values(failures_in_row=schedule.ATTENTION_AFTER - 1)
     )
     return bool(result.rowcount)  # type: ignore[attr-defined]

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from portal import people_version
 from portal.clock import iso
+from portal.engine import people_version
 from portal.engine.apply.chunks import Work, chunks, prepare, work_of, write_chunk
 from portal.engine.plan import hold_key, hold_kind, plan
 from portal.engine.plan.counts import WRITTEN, tally

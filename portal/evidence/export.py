@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from portal import csvio
 from portal.errors import PortalError
 from portal.evidence.chain import Event, Mark
 from portal.evidence.check import Problem, Verdict, verify
+from portal.http import csv_cells
 
 FORMAT, VERSION = "rollcall-audit-export", 1
 TEXTS = (
@@ -53,7 +53,7 @@ class Export:
 
     def csv(self) -> Iterator[str]:
         """The file, in pieces. The last line holds the head."""
-        return csvio.write(COLUMNS, self._lines())
+        return csv_cells.write(COLUMNS, self._lines())
 
     def json(self) -> Iterator[str]:
         """The file, in pieces: one object."""
@@ -138,7 +138,7 @@ def _read_csv(text: str) -> tuple[list[Event], dict[str, Any] | None]:
         raise ValueError("other columns")
     events: list[Event] = []
     for cells in reader:
-        values: dict[str, Any] = dict(zip(COLUMNS, map(csvio.unguard, cells), strict=True))
+        values: dict[str, Any] = dict(zip(COLUMNS, map(csv_cells.unguard, cells), strict=True))
         values["number"] = int(values["number"])
         if values["action"] == END:
             head = {"number": values["number"], "hash": values["hash"]}

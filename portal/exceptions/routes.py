@@ -7,13 +7,13 @@ from werkzeug.wrappers import Response
 from wtforms import StringField
 from wtforms.validators import InputRequired, Length
 
-from portal import web
-from portal.access import load, requires
 from portal.errors import Invalid
 from portal.exceptions import service
 from portal.extensions import db
-from portal.forms import DayField, Form, text
-from portal.listing import parse
+from portal.http import responses
+from portal.http.access import load, requires
+from portal.http.forms import DayField, Form, text
+from portal.http.listing import parse
 from portal.models import EndUser, Organization, Role, SyncException
 from portal.organizations import service as organizations
 from portal.runs.presenters import FIELD_LABELS
@@ -56,7 +56,9 @@ def add(organization_id: str) -> Response:
             form.show(error)
         else:
             db.session.commit()
-            return web.respond(redirect=url_for(".index", organization_id=organization_id), toast="Added.")
+            return responses.respond(
+                redirect=url_for(".index", organization_id=organization_id), toast="Added."
+            )
     return _page(load(Organization, organization_id, "Organization"), form)
 
 
@@ -68,8 +70,9 @@ def end(exception_id: str) -> Response:
     back = url_for(".index", organization_id=row.organization_id)
     service.end(row)
     db.session.commit()
-    return web.respond(
-        redirect=web.safe_next(request.form.get("next"), back), toast="Ended. It counts from the next run on."
+    return responses.respond(
+        redirect=responses.safe_next(request.form.get("next"), back),
+        toast="Ended. It counts from the next run on.",
     )
 
 
@@ -80,7 +83,7 @@ def _page(organization: Organization, form: NeverSyncForm) -> Response:
         for row in found.items
         if row.end_user_id is not None
     }
-    return web.render(
+    return responses.render(
         "exceptions/list.html",
         status=422 if form.errors else 200,
         organization=organization,

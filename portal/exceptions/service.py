@@ -12,7 +12,7 @@ from portal.clock import utcnow
 from portal.engine.records import D1_FIELDS
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.listing import Listing, ListSpec, contains_text, fetch
+from portal.http.listing import Listing, ListSpec, contains_text, fetch
 from portal.locks import lock
 from portal.microsoft import service as microsoft
 from portal.models import DirectoryUser, EndUser, MicrosoftTenant, Organization, SyncException

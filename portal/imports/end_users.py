@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from portal import people_version
 from portal.clock import utcnow
 from portal.end_users import service
+from portal.engine import people_version
 from portal.engine.normalize import clean
 from portal.engine.records import D1_FIELDS
 from portal.engine.undo import former_time

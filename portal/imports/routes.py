@@ -6,11 +6,11 @@ from flask import Blueprint, request, url_for
 from flask_wtf.file import FileField, FileRequired
 from werkzeug.wrappers import Response
 
-from portal import csv_http, web
-from portal.access import load, may, reads_first, requires
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.forms import Form
+from portal.http import csv_download, responses
+from portal.http.access import load, may, reads_first, requires
+from portal.http.forms import Form
 from portal.imports import runner, service, views
 from portal.models import Import, Organization, Role
 from portal.runtime import runtime
@@ -50,8 +50,8 @@ def upload(organization_id: str, what: str) -> Response:
             form.show(error)
             organization = load(Organization, organization_id, "Organization")
         else:
-            return web.respond(redirect=url_for(".detail", import_id=import_id))
-    return web.render(
+            return responses.respond(redirect=url_for(".detail", import_id=import_id))
+    return responses.render(
         "imports/new.html",
         status=422 if form.errors else 200,
         organization=organization,
@@ -68,7 +68,7 @@ def upload(organization_id: str, what: str) -> Response:
 def template(organization_id: str, what: str) -> Response:
     """A CSV with the columns and nothing below them."""
     load(Organization, organization_id, "Organization")
-    return csv_http.as_file("".join(service.template(KINDS[what])), what, "template")
+    return csv_download.as_file("".join(service.template(KINDS[what])), what, "template")
 
 
 @bp.get("/imports/<import_id>")
@@ -79,7 +79,7 @@ def detail(import_id: str) -> Response:
     organization = load(Organization, row.organization_id, "Organization")
     session = db.session()
     if row.status == "review":
-        return web.render(
+        return responses.render(
             "imports/review.html",
             row=row,
             organization=organization,
@@ -87,7 +87,7 @@ def detail(import_id: str) -> Response:
             kind=views.KINDS[row.kind],
             can_import=may(Role.TECHNICIAN),
         )
-    return web.render(
+    return responses.render(
         "imports/detail.html",
         blocks={"import_live": "import_live"},
         row=row,
@@ -109,7 +109,7 @@ def apply(import_id: str) -> Response:
     service.request(db.session(), load(Import, import_id, "import"))
     db.session.commit()
     runtime().wake()
-    return web.respond(redirect=url_for(".detail", import_id=import_id))
+    return responses.respond(redirect=url_for(".detail", import_id=import_id))
 
 
 @bp.post("/imports/<import_id>/discard")
@@ -120,7 +120,7 @@ def discard(import_id: str) -> Response:
     back = url_for(".upload", organization_id=row.organization_id, what=views.KINDS[row.kind].path)
     service.discard(db.session(), row)
     db.session.commit()
-    return web.respond(redirect=back, toast="Nothing was imported.")
+    return responses.respond(redirect=back, toast="Nothing was imported.")
 
 
 @bp.route("/imports/<import_id>/undo", methods=["GET", "POST"])
@@ -132,9 +132,9 @@ def undo(import_id: str) -> Response:
         service.request_undo(db.session(), row)
         db.session.commit()
         runtime().wake()
-        return web.respond(redirect=url_for(".detail", import_id=import_id))
+        return responses.respond(redirect=url_for(".detail", import_id=import_id))
     plan = service.plan_undo(db.session(), row)
-    return web.render(
+    return responses.render(
         "imports/undo.html",
         blocks={"dialog": "dialog"},
         row=row,

@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from portal import audit, csvio
+from portal import audit
 from portal.clock import utcnow
 from portal.errors import NotFound, Refused
+from portal.http import csv_cells
 from portal.imports import runner, sheet
 from portal.imports.kinds import IMPORTERS
 from portal.imports.records import Action, Candidate, Planned
@@ -190,7 +191,7 @@ def earlier(session: Session, organization_id: str, kind: str) -> Sequence[Impor
 
 def template(kind: str) -> Iterator[str]:
     """A CSV of nothing but the header, to be filled in."""
-    return csvio.write(IMPORTERS[kind].columns.fields, ())
+    return csv_cells.write(IMPORTERS[kind].columns.fields, ())
 
 
 def is_under_way(row: Import) -> bool:

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from portal.csvio import BOM, is_empty, unguard
 from portal.errors import Invalid
+from portal.http.csv_cells import BOM, is_empty, unguard
 from portal.text import is_blank, text_key
 
 MAX_ROWS = 200_000

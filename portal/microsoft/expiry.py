@@ -9,8 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.config import Settings
-from portal.formatting import plural
 from portal.graph.clouds import DEFAULT, REGISTRATIONS
+from portal.http.formatting import plural
 from portal.microsoft import credentials
 from portal.models import MicrosoftTenant
 

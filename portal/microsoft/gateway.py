@@ -24,9 +24,9 @@ from portal.graph.source import GraphDirectory
 from portal.graph.tokens import TokenProvider
 from portal.microsoft import credentials
 from portal.microsoft.credentials import AppRegistration
-from portal.microsoft.turns import SharedTurns
 from portal.models import ACTIVE, MicrosoftTenant, SyncRun
 from portal.runtime import Runtime
+from portal.worker.rate_limiter import SharedTurns
 
 __all__ = [
     "CLOUDS",

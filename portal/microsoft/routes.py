@@ -8,18 +8,18 @@ from werkzeug.wrappers import Response
 from wtforms import SelectField, StringField
 from wtforms.validators import InputRequired, Length
 
-from portal import web
-from portal.access import load, may, public, reads_first, requires
 from portal.engine.normalize import parse_time
 from portal.errors import Invalid, PortalError, Refused, SourceError
 from portal.extensions import db
-from portal.forms import Form, choices, text
 from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS
 from portal.graph.explain import consent_error
-from portal.listing import parse
+from portal.http import responses
+from portal.http.access import load, may, public, reads_first, requires
+from portal.http.forms import Form, choices, text
+from portal.http.listing import parse
+from portal.http.proxies import NO_ADDRESS, public_address, public_address_or_none
 from portal.microsoft import check, consent, discover, service
 from portal.models import MicrosoftTenant, Role, Tenant
-from portal.proxies import NO_ADDRESS, public_address, public_address_or_none
 from portal.runtime import runtime
 from portal.tenants import service as tenants
 from portal.text import text_key
@@ -52,7 +52,7 @@ def index() -> Response:
     """Microsoft Tenant Management (P1)."""
     asked = parse(request.args, service.SPEC, strict=False)
     found = service.listing(asked)
-    return web.render(
+    return responses.render(
         "microsoft/list.html",
         blocks={"tenants_table": "tenants_table"},
         listing=found,
@@ -135,7 +135,7 @@ def consent_answer() -> Response:
     """
     if not may(Role.ADMINISTRATOR):
         error = request.args.get("error", "")
-        return web.render(
+        return responses.render(
             "microsoft/consent_thanks.html",
             status=422 if error else 200,
             problem=consent_error(error, request.args.get("error_description", "")) if error else "",
@@ -177,7 +177,7 @@ def _prove(request_id: str) -> Response:
 
 
 def _wait(request_id: str, advice: str, seconds: int) -> Response:
-    return web.render(
+    return responses.render(
         "microsoft/consent_wait.html",
         blocks={"consent_wait": "consent_wait"},
         request_id=request_id,
@@ -190,7 +190,7 @@ def _refused(error: PortalError) -> Response:
     begin_write(db.session())
     consent.record_refusal(error.advice)
     db.session.commit()
-    return web.render(
+    return responses.render(
         "microsoft/consent_failed.html",
         blocks={"consent_wait": "content"},
         status=422,
@@ -209,7 +209,7 @@ def _connected(row: MicrosoftTenant) -> Response:
     told = f"{row.name} is connected. Its first read is under way."
     if missing:
         told += f" Not everything works yet: {missing} of {len(row.checks)} calls, see the table."
-    return web.respond(redirect=url_for(".detail", microsoft_tenant_id=row.id), toast=told)
+    return responses.respond(redirect=url_for(".detail", microsoft_tenant_id=row.id), toast=told)
 
 
 @bp.post("/microsoft-tenants/<microsoft_tenant_id>/check")
@@ -220,7 +220,7 @@ def check_now(microsoft_tenant_id: str) -> Response:
     row = check.check_releasing(load(MicrosoftTenant, microsoft_tenant_id, "Microsoft tenant"))
     db.session.commit()
     runtime().wake()
-    return web.respond(redirect=url_for(".detail", microsoft_tenant_id=row.id), toast="Checked.")
+    return responses.respond(redirect=url_for(".detail", microsoft_tenant_id=row.id), toast="Checked.")
 
 
 @bp.get("/microsoft-tenants/<microsoft_tenant_id>/check")
@@ -241,9 +241,9 @@ def remove(microsoft_tenant_id: str) -> Response:
             name = row.name
             service.remove(row)
             db.session.commit()
-            return web.respond(redirect=url_for(".index"), toast=f"{name} is removed.")
+            return responses.respond(redirect=url_for(".index"), toast=f"{name} is removed.")
         form.show(Invalid({"name": [f"This is not its name. Enter: {row.name}"]}))
-    return web.render(
+    return responses.render(
         "microsoft/remove.html",
         blocks={"dialog": "dialog"},
         status=422 if form.errors else 200,
@@ -262,14 +262,14 @@ def map_to(microsoft_tenant_id: str) -> Response:
         tenant = load(Tenant, request.form.get("tenant_id", ""), "Tenant")
         tenants.map_only(tenant, row)
         db.session.commit()
-        return web.respond(
+        return responses.respond(
             redirect=url_for("tenants.detail", tenant_id=tenant.id),
             toast=f"{tenant.name} is mapped to {row.name}.",
         )
     free = db.session.scalars(
         select(Tenant).where(Tenant.microsoft_tenant_id.is_(None)).order_by(Tenant.name)
     ).all()
-    return web.render(
+    return responses.render(
         "microsoft/map_to.html",
         blocks={"dialog": "dialog"},
         row=row,
@@ -294,7 +294,7 @@ def discover_customers() -> Response:
     if request.form.get("at_once"):
         outcomes = [discover.connect_one(one, cloud=partner.cloud) for one in chosen[: discover.MOST]]
         runtime().wake()
-    return web.render(
+    return responses.render(
         "microsoft/discovered.html", outcomes=outcomes, partner_id=partner_id, cloud=partner.cloud
     )
 
@@ -308,7 +308,7 @@ def _discover_page(partner_id: str, *, problem: str = "") -> Response:
             found = discover.customers(partner)
         except SourceError as error:
             problem, status = error.advice, 502
-    return web.render(
+    return responses.render(
         "microsoft/discover.html",
         status=status,
         partners=discover.partners(),
@@ -326,7 +326,7 @@ def connect_customer() -> Response:
     partner = load(MicrosoftTenant, request.form.get("partner", ""), "Microsoft tenant")
     outcome = discover.connect_one(_wanted(request.form.get("id", "")), cloud=partner.cloud)
     runtime().wake()
-    return web.render(
+    return responses.render(
         "microsoft/discovered.html",
         blocks={f"customer_{outcome.wanted.directory_id}": "customer"},
         outcomes=[outcome],
@@ -349,7 +349,7 @@ def _wanted(directory_id: str) -> discover.Wanted:
 def _connect_page(form: ConnectForm) -> Response:
     usable = service.usable_clouds()
     form.cloud.choices = choices((name, CLOUDS[name].label) for name in usable or [DEFAULT])
-    return web.render(
+    return responses.render(
         "microsoft/connect.html",
         blocks={"dialog": "dialog"},
         status=422 if form.errors else 200,
@@ -362,7 +362,7 @@ def _connect_page(form: ConnectForm) -> Response:
 
 
 def _check_page(row: MicrosoftTenant) -> Response:
-    return web.render(
+    return responses.render(
         "microsoft/detail.html",
         row=row,
         tenant=db.session.scalar(select(Tenant).where(Tenant.microsoft_tenant_id == row.id)),

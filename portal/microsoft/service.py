@@ -19,7 +19,7 @@ from portal.extensions import db
 from portal.graph import discovery
 from portal.graph.clouds import CLOUDS, DEFAULT, registered_in
 from portal.graph.explain import before_connecting
-from portal.listing import Listing, ListSpec, contains_text, fetch
+from portal.http.listing import Listing, ListSpec, contains_text, fetch
 from portal.locks import CHANGED, lock
 from portal.microsoft import credentials, gateway
 from portal.microsoft.credentials import AppRegistration

@@ -5,7 +5,7 @@ from __future__ import annotations
 from wtforms import StringField
 from wtforms.validators import InputRequired, Length
 
-from portal.forms import Form
+from portal.http.forms import Form
 
 
 class CodeForm(Form):

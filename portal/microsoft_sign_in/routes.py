@@ -12,20 +12,21 @@ from flask import Blueprint, redirect, render_template, request, session, url_fo
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
-from portal import access, audit, clock, refusals, web
+from portal import audit, clock
 from portal.auth import confirmation, links
 from portal.auth import service as accounts
 from portal.auth.oidc import MicrosoftIdentity, SignInApp, SignInFailed
 from portal.auth.signed_in import known_accounts, note_guess, note_refusal, open_session, renew_session
 from portal.errors import Invalid, PortalError, Refused
 from portal.extensions import db
-from portal.forms import text
+from portal.http import access, refusals, responses
+from portal.http.forms import text
+from portal.http.proxies import public_address
+from portal.http.throttle import microsoft_limit, sign_in_limit
 from portal.microsoft_sign_in import service
 from portal.microsoft_sign_in.forms import CodeForm
 from portal.models import Account, Role
-from portal.proxies import public_address
 from portal.runtime import SIGN_IN_LIFE, runtime
-from portal.throttle import microsoft_limit, sign_in_limit
 from portal.transactions import begin_write
 
 bp = Blueprint("microsoft_sign_in", __name__)
@@ -48,7 +49,7 @@ def _offer() -> dict[str, Callable[[], bool]]:
 @microsoft_limit
 def begin() -> Response:
     """Send the browser to Microsoft to sign in."""
-    return _away("sign-in", target=web.safe_next(request.args.get("next")))
+    return _away("sign-in", target=responses.safe_next(request.args.get("next")))
 
 
 @bp.post("/invitations/<token>/microsoft")
@@ -207,7 +208,7 @@ def _arrived(purpose: str, target: str, identity: MicrosoftIdentity, *, code: st
     db.session.commit()
     if is_link:
         refusals.log("link_used", level=logging.INFO)
-    return redirect("/" if is_link else web.safe_next(target), 303)
+    return redirect("/" if is_link else responses.safe_next(target), 303)
 
 
 def _away(purpose: str, *, target: str) -> Response:

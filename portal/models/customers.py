@@ -59,7 +59,7 @@ class Tenant(Base):
 class Organization(Base):
     """A customer. Belongs to exactly one Tenant.
 
-    people_version grows with every write to its End Users that is not the sync's own (``portal.people_version``): while it
+    people_version grows with every write to its End Users that is not the sync's own (``portal.engine.people_version``): while it
     and the mirror stand still, a run has nothing to do.
     """
 

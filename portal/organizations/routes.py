@@ -6,12 +6,12 @@ from flask import Blueprint, request, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
-from portal import access, web
-from portal.access import load, requires
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.forms import choices, text
-from portal.listing import parse
+from portal.http import access, responses
+from portal.http.access import load, requires
+from portal.http.forms import choices, text
+from portal.http.listing import parse
 from portal.microsoft import service as microsoft
 from portal.models import Organization, Role, SyncRun, Tenant
 from portal.organizations import service
@@ -30,7 +30,7 @@ def index() -> Response:
     found = service.listing(parse(request.args, service.SPEC, strict=False))
     rows = service.rows(list(found.items))
     statuses = {row.organization.id: user_sync.document(row.organization)["status"] for row in rows}
-    return web.render(
+    return responses.render(
         "organizations/list.html",
         blocks={"organizations_table": "organizations_table"},
         listing=found,
@@ -44,7 +44,7 @@ def index() -> Response:
 def detail(organization_id: str) -> Response:
     """One Organization: what it is linked to and how it syncs (P4)."""
     row = load(Organization, organization_id, "Organization")
-    return web.render(
+    return responses.render(
         "organizations/detail.html",
         organization=row,
         counts=service.TabCounts(row),
@@ -62,7 +62,7 @@ def history(organization_id: str) -> Response:
     runs = db.session.scalars(
         select(SyncRun).where(SyncRun.organization_id == row.id).order_by(SyncRun.created_at.desc()).limit(50)
     ).all()
-    return web.render(
+    return responses.render(
         "organizations/history.html",
         organization=row,
         counts=service.TabCounts(row),
@@ -85,7 +85,7 @@ def new() -> Response:
         )
         if row is not None:
             db.session.commit()
-            return web.respond(redirect=url_for(".detail", organization_id=row.id))
+            return responses.respond(redirect=url_for(".detail", organization_id=row.id))
     return _form_page(form, None)
 
 
@@ -109,7 +109,7 @@ def edit(organization_id: str) -> Response:
             row = load(Organization, organization_id, "Organization")
         else:
             db.session.commit()
-            return web.respond(redirect=url_for(".detail", organization_id=row.id), toast="Saved.")
+            return responses.respond(redirect=url_for(".detail", organization_id=row.id), toast="Saved.")
     return _form_page(form, row)
 
 
@@ -122,9 +122,9 @@ def delete(organization_id: str) -> Response:
         name = row.name
         service.remove(row)
         db.session.commit()
-        return web.respond(redirect=url_for(".index"), toast=f"{name} is deleted.")
+        return responses.respond(redirect=url_for(".index"), toast=f"{name} is deleted.")
     service.refuse_while_syncing(row, "deleted")
-    return web.render(
+    return responses.render(
         "organizations/delete.html",
         blocks={"dialog": "dialog"},
         organization=row,
@@ -146,7 +146,7 @@ def _chosen_tenant(form: OrganizationForm) -> Tenant | None:
 
 
 def _form_page(form: OrganizationForm, row: Organization | None) -> Response:
-    return web.render(
+    return responses.render(
         "organizations/form.html",
         blocks={"dialog": "dialog"},
         status=422 if form.errors else 200,

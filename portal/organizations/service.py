@@ -13,7 +13,7 @@ from portal import audit
 from portal.clock import utcnow
 from portal.errors import Invalid, Refused
 from portal.extensions import db
-from portal.listing import Listing, ListSpec, fetch
+from portal.http.listing import Listing, ListSpec, fetch
 from portal.locks import lock
 from portal.models import (
     ACTIVE,

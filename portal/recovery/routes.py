@@ -8,9 +8,9 @@ from flask import Blueprint, request, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
-from portal import access, web
 from portal.errors import Invalid, NotFound
 from portal.extensions import db
+from portal.http import access, responses
 from portal.microsoft import service as microsoft
 from portal.models import EndUser, MicrosoftTenant, Organization, Role, Tenant
 from portal.models.microsoft import IS_CONNECTED
@@ -63,7 +63,7 @@ def clean_up(organization_id: str) -> Response:
             organization, problem=f"{len(wanted):,} would go by now, and not {confirmed}. Look again."
         )
     if not confirmed:
-        return web.render(
+        return responses.render(
             "recovery/confirm.html",
             blocks={"dialog": "dialog"},
             organization=organization,
@@ -83,7 +83,7 @@ def clean_up(organization_id: str) -> Response:
         sentence = " ".join(text for texts in error.errors.values() for text in texts)
         return _page(_organization(organization_id), problem=sentence)
     db.session.commit()
-    return web.respond(
+    return responses.respond(
         redirect=url_for(".index", organization_id=organization_id),
         toast=f"{done.deleted:,} deleted, {done.unlinked:,} unlinked, {done.restored:,} restored. Microsoft was not touched.",
     )
@@ -96,7 +96,7 @@ def unmap(organization_id: str) -> Response:
     organization = _organization(organization_id)
     tenants.unmap(organization.tenant, named=request.form.get("microsoft_tenant_id"))
     db.session.commit()
-    return web.respond(redirect=url_for(".index", organization_id=organization_id), toast="Unmapped.")
+    return responses.respond(redirect=url_for(".index", organization_id=organization_id), toast="Unmapped.")
 
 
 @bp.post("/remap")
@@ -107,7 +107,7 @@ def remap(organization_id: str) -> Response:
     row = access.load(MicrosoftTenant, request.form.get("microsoft_tenant_id", ""), "Microsoft tenant")
     tenants.map_microsoft_tenant(organization.tenant, row)
     db.session.commit()
-    return web.respond(
+    return responses.respond(
         redirect=url_for(".index", organization_id=organization_id), toast=f"Mapped to {row.name}."
     )
 
@@ -120,7 +120,7 @@ def move(organization_id: str) -> Response:
     row = access.load(Tenant, request.form.get("tenant_id", ""), "Tenant")
     organizations.move(organization, row)
     db.session.commit()
-    return web.respond(
+    return responses.respond(
         redirect=url_for(".index", organization_id=organization_id), toast=f"Moved to {row.name}."
     )
 
@@ -166,7 +166,7 @@ def _page(organization: Organization, problem: str = "") -> Response:
     skipped = request.args.get("step") == "3"
     step = 1 if is_on else 2 if not found.is_settled and not skipped else 4 if is_right else 3
     mapped = select(Tenant.microsoft_tenant_id).where(Tenant.microsoft_tenant_id.is_not(None))
-    return web.render(
+    return responses.render(
         "recovery/index.html",
         status=422 if problem else 200,
         organization=organization,

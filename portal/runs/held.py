@@ -17,7 +17,7 @@ from portal.engine.normalize import parse_time
 from portal.engine.records import Action
 from portal.errors import Invalid, Refused
 from portal.extensions import begin_write, db
-from portal.listing import Listing
+from portal.http.listing import Listing
 from portal.models import Change, EndUser, SyncRun, UserSync
 from portal.runs import service
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from portal.engine.cadence import DELAYED_LIMIT
 from portal.engine.licenses import product_name
-from portal.formatting import plural
+from portal.engine.schedule import DELAYED_LIMIT
+from portal.http.formatting import plural
 from portal.models import ACTIVE, SyncRun
 
 TRIGGERS = {"initial": "First sync", "hourly": "Hourly run", "manual": "Sync Now"}

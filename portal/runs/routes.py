@@ -8,19 +8,19 @@ from typing import Any
 from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response
 
-from portal import access, csv_http, listing, web
 from portal.clock import utcnow
 from portal.end_users.service import product_names
 from portal.engine.undo import DELETED
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.formatting import plural
+from portal.http import access, csv_download, listing, responses
+from portal.http.formatting import plural
 from portal.microsoft import service as microsoft
 from portal.models import Conflict, MicrosoftTenant, Organization, Role, SyncRun
 from portal.runs import held, presenters, service
 from portal.runtime import runtime
-from portal.user_sync import queue
 from portal.user_sync import service as user_sync
+from portal.worker import queue
 
 bp = Blueprint("runs", __name__)
 Answer = str | Response | tuple[str, int]
@@ -35,7 +35,7 @@ def index() -> Answer:
     found = service.runs(asked, needing_attention=is_attention)
     now_there = service.urgent_runs()
     shown = [*found.items, *now_there]
-    return web.render(
+    return responses.render(
         "runs/index.html",
         blocks={"runs_now": "runs_now", "runs_table": "runs_table"},
         found=found,
@@ -54,7 +54,7 @@ def index() -> Answer:
 @access.requires(Role.READ_ONLY)
 def running() -> Answer:
     """How many runs are under way, for the top bar of every page."""
-    return web.render("runs/running.html", number=service.running_number())
+    return responses.render("runs/running.html", number=service.running_number())
 
 
 @bp.get("/sync-runs/<run_id>")
@@ -67,7 +67,7 @@ def detail(run_id: str) -> Answer:
     found = service.changes(run, asked)
     kinds = service.kinds(run)
     sync = user_sync.find(organization)
-    return web.render(
+    return responses.render(
         "runs/detail.html",
         blocks={"run_live": "run_live", "people": "people"},
         run=run,
@@ -102,7 +102,7 @@ def changes_csv(run_id: str) -> Answer:
     run = _run(run_id)
     asked = listing.parse(request.args, service.CHANGES, strict=False)
     organization = access.load(Organization, run.organization_id, "Organization")
-    return csv_http.download(
+    return csv_download.download(
         service.changes_csv(run, asked),
         organization.name,
         "sync-run",
@@ -150,7 +150,7 @@ def confirm_held(run_id: str) -> Answer:
     try:
         chosen = held.chosen(run, selection)
     except Invalid as error:
-        if web.is_partial():
+        if responses.is_partial():
             raise
         return _held_page(run, *_asked_held(request.form), selection, problem=_words(error))
     return _ask(run, word, selection, chosen)
@@ -182,9 +182,9 @@ def undo(run_id: str) -> Answer:
         queued = service.request_undo(run)
         db.session.commit()
         runtime().wake()
-        return web.respond(redirect=url_for(".detail", run_id=queued.id))
+        return responses.respond(redirect=url_for(".detail", run_id=queued.id))
     plan = service.plan_undo(run)
-    return web.render(
+    return responses.render(
         "runs/undo.html",
         blocks={"dialog": "dialog"},
         run=run,
@@ -220,7 +220,7 @@ def resolve(conflict_id: str) -> Answer:
         organization = access.load(Organization, organization.id, "Organization")
         return _conflicts_page(organization, problem=(conflict_id, error))
     db.session.commit()
-    return web.respond(
+    return responses.respond(
         redirect=url_for(".conflicts", organization_id=organization.id),
         toast="Settled. The next run acts on it." if action == "link" else "Ignored until one side changes.",
     )
@@ -233,7 +233,7 @@ def reopen(conflict_id: str) -> Answer:
     row = access.load(Conflict, conflict_id, "conflict")
     service.reopen(row)
     db.session.commit()
-    return web.respond(
+    return responses.respond(
         redirect=url_for(".conflicts", organization_id=row.organization_id),
         toast="The conflict is open again.",
     )
@@ -271,7 +271,7 @@ def _hold(run: SyncRun, people: held.HeldPeople | None = None) -> dict[str, Any]
 def _held_page(
     run: SyncRun, q: str = "", page: int = 1, selection: held.Selection | None = None, problem: str = ""
 ) -> Answer:
-    return web.render(
+    return responses.render(
         "runs/held.html",
         status=422 if problem else 200,
         blocks={"hold": "hold"},
@@ -287,7 +287,7 @@ def _held_page(
 def _ask(
     run: SyncRun, word: str, selection: held.Selection, chosen: held.Chosen, problem: str = ""
 ) -> Answer:
-    return web.render(
+    return responses.render(
         "runs/decide.html",
         status=422 if problem else 200,
         blocks={"dialog": "dialog"},
@@ -314,7 +314,7 @@ def _decide(run: SyncRun, word: str) -> Answer:
         return _ask(run, word, selection, held.chosen(run, selection), problem=held.CHANGED)
     db.session.commit()
     runtime().wake()
-    return web.respond(
+    return responses.respond(
         redirect=url_for(".detail", run_id=run.id, _anchor="hold"),
         toast=f"{toast} {held.still_waiting(run)}",
     )
@@ -346,7 +346,7 @@ def _named(model: Any, object_id: str | None) -> Any:
 def _conflicts_page(organization: Organization, problem: tuple[str, Invalid] | None = None) -> Answer:
     asked = listing.parse(request.args, service.CONFLICTS, strict=False)
     found = service.conflicts(organization, asked)
-    return web.render(
+    return responses.render(
         "runs/conflicts.html",
         status=422 if problem else 200,
         organization=organization,

@@ -8,14 +8,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, case, func, or_, select
 
-from portal import audit, csvio, people_version
+from portal import audit
 from portal.clock import utcnow
 from portal.end_users.service import product_names
-from portal.engine import explain, undo
+from portal.engine import explain, people_version, undo
 from portal.engine.records import Action, Counts, Reason
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
-from portal.listing import Listing, ListSpec, contains_text, fetch
+from portal.http import csv_cells
+from portal.http.listing import Listing, ListSpec, contains_text, fetch
 from portal.locks import lock
 from portal.microsoft import service as microsoft
 from portal.models import (
@@ -184,7 +185,7 @@ CSV_COLUMNS = ("display_name", "decision", "state", "reason", "field", "old", "n
 def changes_csv(run: SyncRun, asked: Listing) -> Iterator[str]:
     """The filtered changes, one line per changed field, as a spreadsheet takes them harmlessly (G7)."""
     found = changes(run, replace(asked, page=1, per_page=CSV_ROWS))
-    return csvio.write(CSV_COLUMNS, _csv_rows(found, product_names([run.microsoft_tenant_id or ""])))
+    return csv_cells.write(CSV_COLUMNS, _csv_rows(found, product_names([run.microsoft_tenant_id or ""])))
 
 
 def conflict_questions(
@@ -469,7 +470,7 @@ def _csv_rows(found: Listing, names: Mapping[str, str]) -> Iterator[tuple[object
     for row in found.items:
         head = (row.display_name, row.decision, row.state, sentence_of(row))
         for entry in row.fields or [{"field": "", "old": "", "new": ""}]:
-            of = csvio.Phone if entry["field"] in csvio.PHONE_COLUMNS else str
+            of = csv_cells.Phone if entry["field"] in csv_cells.PHONE_COLUMNS else str
             values = [entry["field"], of(entry["old"]), of(entry["new"])]
             if entry["field"] == "licenses":
                 values[1:] = (shown_value("licenses", value, names) for value in values[1:])

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, request
 from werkzeug.wrappers import Response
 
-from portal import web
-from portal.access import requires
+from portal.http import responses
+from portal.http.access import requires
 from portal.models import Role
 from portal.search import service
 
@@ -18,4 +18,4 @@ bp = Blueprint("search", __name__)
 def index() -> Response:
     """Organizations, people and Microsoft tenants that fit."""
     text = request.args.get("q", "").strip()[:200]
-    return web.render("search/results.html", text=text, found=service.find(text), most=service.MOST)
+    return responses.render("search/results.html", text=text, found=service.find(text), most=service.MOST)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import or_, select
 
 from portal.extensions import db
-from portal.listing import contains_text
+from portal.http.listing import contains_text
 from portal.models import EndUser, MicrosoftTenant, Organization
 from portal.models.microsoft import IS_CONNECTED
 from portal.text import search_forms, text_key

@@ -10,12 +10,13 @@ from typing import Any
 from flask import Response, current_app
 from sqlalchemy import Select, select
 
-from portal import audit, csv_http
+from portal import audit
 from portal.clock import utcnow
 from portal.evidence import chain
 from portal.evidence.export import Export
 from portal.extensions import db
-from portal.listing import Listing, ListSpec, contains_text, fetch
+from portal.http import csv_download
+from portal.http.listing import Listing, ListSpec, contains_text, fetch
 from portal.models import AuditEvent
 
 SPEC = ListSpec(
@@ -73,7 +74,7 @@ def download(asked: Listing, kind: str) -> Response:
     response = current_app.response_class(text, mimetype="text/csv" if kind == "csv" else "application/json")
     name = f"audit-log-{found.head.number}.{kind}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    csv_http.record_export("audit_log", found.rows, len(response.data))
+    csv_download.record_export("audit_log", found.rows, len(response.data))
     return response
 
 

@@ -10,8 +10,8 @@ from werkzeug.wrappers import Response
 from wtforms import BooleanField, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional
 
-from portal import alert_target, audit, notify, web
-from portal.access import load, may, reads_first, requires
+from portal import audit
+from portal.alerts import delivery, targets
 from portal.api import tokens
 from portal.auth import links
 from portal.auth import service as accounts
@@ -19,14 +19,16 @@ from portal.clock import utcnow
 from portal.errors import Invalid, Refused
 from portal.evidence import retention
 from portal.extensions import db
-from portal.forms import DayField, Form, choices, text
 from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS, registered_in
-from portal.listing import parse
+from portal.http import responses
+from portal.http.access import load, may, reads_first, requires
+from portal.http.forms import DayField, Form, choices, text
+from portal.http.listing import parse
+from portal.http.proxies import NO_ADDRESS, public_address, public_address_or_none
 from portal.microsoft import check, consent, credentials, expiry
 from portal.microsoft import service as microsoft_tenants
 from portal.microsoft_sign_in import service as microsoft_sign_in
 from portal.models import ACTIVE, Account, ApiToken, Invitation, Role, SyncRun
-from portal.proxies import NO_ADDRESS, public_address, public_address_or_none
 from portal.runtime import runtime
 from portal.settings import audit_log, people, permissions
 from portal.text import text_key
@@ -123,7 +125,7 @@ class RetentionForm(Form):
 @requires(Role.READ_ONLY)
 def index() -> Response:
     """Settings begin with the Microsoft connection (P10), and for whom it is not, with About: everybody may see that."""
-    return web.respond(redirect=url_for(".microsoft" if may(Role.ADMINISTRATOR) else ".about"))
+    return responses.respond(redirect=url_for(".microsoft" if may(Role.ADMINISTRATOR) else ".about"))
 
 
 @bp.route("/microsoft", methods=["GET", "POST"])
@@ -157,7 +159,7 @@ def microsoft() -> Response:
             microsoft_tenants.try_again()
             db.session.commit()
             runtime().wake()
-            return web.respond(redirect=_microsoft_url(cloud), toast=said)
+            return responses.respond(redirect=_microsoft_url(cloud), toast=said)
     if form.errors:
         form.ask_again()
     return _microsoft_page(form, shown, cloud)
@@ -184,8 +186,8 @@ def remove_registration() -> Response:
     if request.method == "POST":
         credentials.forget(db.session(), cloud)
         db.session.commit()
-        return web.respond(redirect=_microsoft_url(cloud), toast="The app registration is removed.")
-    return web.render(
+        return responses.respond(redirect=_microsoft_url(cloud), toast="The app registration is removed.")
+    return responses.render(
         "settings/remove_registration.html",
         blocks={"dialog": "dialog"},
         label=REGISTRATIONS[cloud],
@@ -215,7 +217,7 @@ def _environment(shown: credentials.Overview, form: EndForm) -> Response:
             form.show(error)
         else:
             db.session.commit()
-            return web.respond(redirect=_microsoft_url(DEFAULT), toast="Saved.")
+            return responses.respond(redirect=_microsoft_url(DEFAULT), toast="Saved.")
     return _microsoft_page(form, shown, DEFAULT)
 
 
@@ -291,7 +293,7 @@ def allow_sign_in() -> Response:
         sign_in.show(error)
         return _people(InviteForm(formdata=None), sign_in=sign_in)
     db.session.commit()
-    return web.respond(redirect=url_for(".list_people"), toast="Saved.")
+    return responses.respond(redirect=url_for(".list_people"), toast="Saved.")
 
 
 def _is_somebody_else(email: str) -> None:
@@ -380,7 +382,7 @@ def change_person(account_id: str) -> Response:
             raise Invalid({"do": ["One of: role, off, on, remove, totp."]})
     back = ".list_people" if row.role == Role.ADMINISTRATOR or not is_own else ".index"
     db.session.commit()
-    return web.respond(redirect=url_for(back), toast=done)
+    return responses.respond(redirect=url_for(back), toast=done)
 
 
 def _ask_oneself(row: Account) -> Response | None:
@@ -418,7 +420,7 @@ def withdraw_invitation(invitation_id: str) -> Response:
     """End a one-time link that was not used yet."""
     people.withdraw(load(Invitation, invitation_id, "invitation"))
     db.session.commit()
-    return web.respond(redirect=url_for(".list_people"), toast="Withdrawn.")
+    return responses.respond(redirect=url_for(".list_people"), toast="Withdrawn.")
 
 
 @bp.route("/tokens", methods=["GET", "POST"])
@@ -452,7 +454,7 @@ def revoke_token(token_id: str) -> Response:
     if request.method == "POST":
         tokens.revoke(row)
         db.session.commit()
-        return web.respond(redirect=url_for(".list_tokens"), toast=f"{name} is revoked.")
+        return responses.respond(redirect=url_for(".list_tokens"), toast=f"{name} is revoked.")
     return _ask(
         "tokens",
         f"Revoke the token {name}?",
@@ -483,12 +485,12 @@ def _add_target(form: TargetForm) -> Response:
     if not form.submitted():
         return _notifications_page(form)
     try:
-        target = alert_target.parse(text(form.address), is_local=bool(form.is_local.data))
+        target = targets.parse(text(form.address), is_local=bool(form.is_local.data))
         db.session.rollback()  # nothing is held while a name is looked up
-        alert_target.check_place(target)
+        targets.check_place(target)
         by = audit.current_actor().name
         session = begin_write(db.session())
-        notify.add_target(session, runtime().box, target, now=utcnow(), by=by)
+        delivery.add_target(session, runtime().box, target, now=utcnow(), by=by)
     except Invalid as error:
         db.session.rollback()
         form.show(error)
@@ -496,28 +498,30 @@ def _add_target(form: TargetForm) -> Response:
     place = ", inside our network" if target.is_local else ""
     audit.record(db.session(), "notifications_changed", changes=f"added: {target.name}{place}")
     db.session.commit()
-    return web.respond(redirect=url_for(".notifications"), toast="Added. Send a test to see that it arrives.")
+    return responses.respond(
+        redirect=url_for(".notifications"), toast="Added. Send a test to see that it arrives."
+    )
 
 
 def _remove_target(target_id: str) -> Response:
-    gone = notify.remove_target(
+    gone = delivery.remove_target(
         begin_write(db.session()), runtime().box, target_id, now=utcnow(), by=audit.current_actor().name
     )
     if gone is not None:
         audit.record(db.session(), "notifications_changed", changes=f"removed: {gone}")
         db.session.commit()
-    return web.respond(redirect=url_for(".notifications"), toast="Removed.")
+    return responses.respond(redirect=url_for(".notifications"), toast="Removed.")
 
 
 def _send_test() -> Response:
-    targets = list(notify.targets(db.session(), runtime().box).values())
+    targets = list(delivery.stored_targets(db.session(), runtime().box).values())
     db.session.rollback()  # nothing is held while it is delivered
-    notice = notify.Notice("test", "Rollcall: a test", "Alerts about syncs that need somebody arrive here.")
-    return _notifications_page(TargetForm(formdata=None), tested=notify.deliver(targets, notice))
+    notice = delivery.Notice("test", "Rollcall: a test", "Alerts about syncs that need somebody arrive here.")
+    return _notifications_page(TargetForm(formdata=None), tested=delivery.deliver(targets, notice))
 
 
-def _notifications_page(form: TargetForm, tested: list[notify.Delivery] | None = None) -> Response:
-    stored = notify.targets(db.session(), runtime().box)
+def _notifications_page(form: TargetForm, tested: list[delivery.Delivery] | None = None) -> Response:
+    stored = delivery.stored_targets(db.session(), runtime().box)
     return _page("notifications", form, stored=stored, tested=tested)
 
 
@@ -537,12 +541,12 @@ def keep_audit_events() -> Response:
         return _audit_page(form)
     retention.set_keep_days(db.session(), int(text(form.days)), now=utcnow())
     db.session.commit()
-    return web.respond(redirect=url_for(".audit_events"), toast="Saved.")
+    return responses.respond(redirect=url_for(".audit_events"), toast="Saved.")
 
 
 def _audit_page(form: RetentionForm) -> Response:
     asked = parse(request.args, audit_log.SPEC, strict=False)
-    return web.render(
+    return responses.render(
         "settings/audit.html",
         status=422 if form.errors else 200,
         blocks={"audit_table": "audit_table"},
@@ -589,7 +593,7 @@ def about() -> Response:
 
 def _page(name: str, form: Form | None, **context: object) -> Response:
     status = 422 if form is not None and form.errors else 200
-    return web.render(f"settings/{name}.html", status=status, form=form, section=name, **context)  # type: ignore[arg-type]
+    return responses.render(f"settings/{name}.html", status=status, form=form, section=name, **context)  # type: ignore[arg-type]
 
 
 def _ask(
@@ -601,7 +605,7 @@ def _ask(
     keep: str = "Keep it",
     values: dict[str, str] | None = None,
 ) -> Response:
-    return web.render(
+    return responses.render(
         "settings/ask.html",
         blocks={"dialog": "dialog"},
         section=section,

@@ -8,11 +8,11 @@ from werkzeug.wrappers import Response
 from wtforms import SelectField, StringField
 from wtforms.validators import InputRequired, Length
 
-from portal import web
-from portal.access import load, requires
 from portal.errors import Invalid
 from portal.extensions import db
-from portal.forms import Form, choices, text
+from portal.http import responses
+from portal.http.access import load, requires
+from portal.http.forms import Form, choices, text
 from portal.microsoft import service as microsoft
 from portal.models import DirectoryUser, MicrosoftTenant, Role, SubscribedSku, Tenant
 from portal.models.microsoft import IS_CONNECTED
@@ -43,7 +43,7 @@ class MapForm(Form):
 @requires(Role.READ_ONLY)
 def index() -> Response:
     """All Tenants lead to the Microsoft Tenants page, which shows both sides."""
-    return web.respond(redirect=url_for("microsoft.index"))
+    return responses.respond(redirect=url_for("microsoft.index"))
 
 
 @bp.get("/tenants/<tenant_id>")
@@ -53,7 +53,7 @@ def detail(tenant_id: str) -> Response:
     row = load(Tenant, tenant_id, "Tenant")
     found = db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
     below = organizations.rows(list(row.organizations))
-    return web.render(
+    return responses.render(
         "tenants/detail.html",
         blocks={"organizations_table": "organizations_update", "microsoft_details": "microsoft_details"},
         tenant=row,
@@ -80,7 +80,7 @@ def sync_now(tenant_id: str) -> Response:
         microsoft.request_read(db.session.get_one(MicrosoftTenant, row.microsoft_tenant_id))
     db.session.commit()
     runtime().wake()
-    return web.respond(redirect=url_for(".detail", tenant_id=row.id), toast="The sync is on its way.")
+    return responses.respond(redirect=url_for(".detail", tenant_id=row.id), toast="The sync is on its way.")
 
 
 @bp.route("/tenants/new", methods=["GET", "POST"])
@@ -92,7 +92,7 @@ def new() -> Response:
         row = form.make(Tenant, lambda row_id: service.create(text(form.name), row_id=row_id))
         if row is not None:
             db.session.commit()
-            return web.respond(redirect=url_for(".detail", tenant_id=row.id))
+            return responses.respond(redirect=url_for(".detail", tenant_id=row.id))
     return _name_page(form, None)
 
 
@@ -110,7 +110,7 @@ def rename(tenant_id: str) -> Response:
             form.show(error)
         else:
             db.session.commit()
-            return web.respond(redirect=url_for(".detail", tenant_id=tenant_id))
+            return responses.respond(redirect=url_for(".detail", tenant_id=tenant_id))
     return _name_page(form, load(Tenant, tenant_id, "Tenant"))
 
 
@@ -123,8 +123,8 @@ def delete(tenant_id: str) -> Response:
         name = row.name
         service.remove(row)
         db.session.commit()
-        return web.respond(redirect=url_for("microsoft.index"), toast=f"{name} is deleted.")
-    return web.render("tenants/delete.html", blocks={"dialog": "dialog"}, tenant=row)
+        return responses.respond(redirect=url_for("microsoft.index"), toast=f"{name} is deleted.")
+    return responses.render("tenants/delete.html", blocks={"dialog": "dialog"}, tenant=row)
 
 
 @bp.route("/tenants/<tenant_id>/map", methods=["GET", "POST"])
@@ -150,11 +150,11 @@ def map_tenant(tenant_id: str) -> Response:
         chosen = load(MicrosoftTenant, text(form.microsoft_tenant_id), "Microsoft tenant")
         service.map_microsoft_tenant(row, chosen)
         db.session.commit()
-        return web.respond(
+        return responses.respond(
             redirect=url_for(".detail", tenant_id=row.id), toast=f"{row.name} is mapped to {chosen.name}."
         )
     present = db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
-    return web.render(
+    return responses.render(
         "tenants/map.html",
         blocks={"dialog": "dialog"},
         status=422 if form.errors else 200,
@@ -174,11 +174,11 @@ def unmap(tenant_id: str) -> Response:
     if request.method == "POST":
         service.unmap(row, named=request.form.get("microsoft_tenant_id"))
         db.session.commit()
-        return web.respond(
+        return responses.respond(
             redirect=url_for(".detail", tenant_id=row.id), toast=f"{row.name} is not mapped any more."
         )
     present = db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
-    return web.render(
+    return responses.render(
         "tenants/unmap.html",
         blocks={"dialog": "dialog"},
         tenant=row,
@@ -188,7 +188,7 @@ def unmap(tenant_id: str) -> Response:
 
 
 def _name_page(form: NameForm, row: Tenant | None) -> Response:
-    return web.render(
+    return responses.render(
         "tenants/name.html",
         blocks={"dialog": "dialog"},
         status=422 if form.errors else 200,

@@ -11,7 +11,7 @@ from portal import audit
 from portal.clock import utcnow
 from portal.errors import Refused
 from portal.extensions import db
-from portal.listing import Listing, ListSpec, contains_text, fetch
+from portal.http.listing import Listing, ListSpec, contains_text, fetch
 from portal.locks import lock
 from portal.models import MicrosoftTenant, Organization, Tenant, UserSync
 from portal.organizations.service import checked_name

@@ -9,8 +9,8 @@ from wtforms import BooleanField, IntegerField, SelectMultipleField, StringField
 from wtforms.validators import NumberRange, Optional
 
 from portal.engine.records import SECTIONS
-from portal.formatting import plural
-from portal.forms import Form
+from portal.http.formatting import plural
+from portal.http.forms import Form
 
 ALL_AND_VALUES = "All and {} checked. Uncheck All to take only what is checked, or uncheck the rest."
 

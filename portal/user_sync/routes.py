@@ -8,19 +8,20 @@ from typing import Any
 from flask import Blueprint, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from portal import access, web
 from portal.clock import utcnow
 from portal.engine.records import SECTIONS
 from portal.errors import Invalid, NotFound, Refused, RetryLater
 from portal.extensions import db
-from portal.formatting import clock_text, viewer_zone
+from portal.http import access, responses
+from portal.http.formatting import clock_text, viewer_zone
 from portal.microsoft import service as microsoft
 from portal.models import Organization, Role
 from portal.runs import presenters as run_presenters
 from portal.runtime import runtime
 from portal.transactions import begin_write
-from portal.user_sync import documents, presenters, queue, service
+from portal.user_sync import documents, presenters, service
 from portal.user_sync.forms import SetupForm
+from portal.worker import queue
 
 bp = Blueprint("user_sync", __name__, url_prefix="/organizations/<organization_id>/user-sync")
 Answer = str | Response | tuple[str, int] | tuple[str, int, dict[str, str]]
@@ -156,14 +157,14 @@ def disable(organization_id: str) -> Answer:
         service.disable(organization)
         db.session.commit()
         runtime().wake()
-        return web.respond(
+        return responses.respond(
             redirect=back,
             events={"user-sync-disabled": {"id": organization.id}, "close-dialog": {}},
             toast=f"The sync of {organization.name} is off. Nobody was deleted.",
         )
     if not _is_enabled(organization):
         raise NotFound(f"{organization.name} has no Microsoft User Sync that is enabled.")
-    return web.render(
+    return responses.render(
         "user_sync/disable.html",
         blocks=DIALOG,
         organization=organization,
@@ -178,7 +179,7 @@ def disable(organization_id: str) -> Answer:
 def status(organization_id: str) -> Answer:
     """The progress of the newest run (U6): a page, the pop-up's body, or the fragment that polls while it runs."""
     organization = _organization(organization_id)
-    return web.render(
+    return responses.render(
         "user_sync/status.html",
         blocks={"dialog": "dialog", "sync_status": "sync_status"},
         **_status_context(organization),
@@ -193,7 +194,7 @@ def sync_now(organization_id: str) -> Answer:
     run = service.request_run(organization)
     db.session.commit()
     runtime().wake()
-    return web.respond(
+    return responses.respond(
         redirect=url_for("runs.detail", run_id=run.id),
         events={"sync-run-requested": {"id": organization.id}},
         toast=f"The sync of {organization.name} is on its way.",
@@ -298,7 +299,7 @@ def _form_page(
         "guard": None if is_edit else presenters.guard(overlap, service.known_endings(organization)),
         "next_run_at": service.next_run_at(service.find(organization), microsoft.mapped_to(organization)),
     }
-    return web.render(
+    return responses.render(
         "user_sync/setup.html", blocks=blocks or DIALOG, status=422 if problems else 200, **context
     )
 
@@ -331,13 +332,13 @@ def _preview_page(organization: Organization, form: SetupForm, *, stale: str = "
         "q": q,
         "stale": stale,
     }
-    return web.render("user_sync/preview.html", blocks=DIALOG, status=422 if stale else 200, **context)
+    return responses.render("user_sync/preview.html", blocks=DIALOG, status=422 if stale else 200, **context)
 
 
 def _waiting_page(organization: Organization, error: RetryLater) -> Answer:
     """Before the first read of the tenant there is nothing to choose from; the dialog looks again by itself."""
-    is_dialog = web.is_partial()
-    answer = web.render(
+    is_dialog = responses.is_partial()
+    answer = responses.render(
         "user_sync/waiting.html",
         blocks={**DIALOG, "waiting": "dialog"},
         status=200 if is_dialog else 503,
@@ -355,7 +356,7 @@ def _saved_filters(organization: Organization) -> Answer:
     row, tenant = service.find(organization), microsoft.mapped_to(organization)
     next_run = service.next_run_at(row, tenant)
     when = f", {clock_text(next_run, utcnow(), viewer_zone())}" if next_run is not None else ""
-    return web.respond(
+    return responses.respond(
         redirect=f"/tenants/{organization.tenant_id}",
         events={"user-sync-saved": {"id": organization.id}, "close-dialog": {}},
         toast=f"Filters saved. They apply from the next run{when}.",
@@ -364,9 +365,9 @@ def _saved_filters(organization: Organization) -> Answer:
 
 def _enabled(organization: Organization) -> Answer:
     """U6: the progress, in the dialog or as a page."""
-    if web.is_partial():
-        return web.render("user_sync/status.html", blocks=DIALOG, **_status_context(organization))
-    return web.respond(redirect=url_for(".status", organization_id=organization.id))
+    if responses.is_partial():
+        return responses.render("user_sync/status.html", blocks=DIALOG, **_status_context(organization))
+    return responses.respond(redirect=url_for(".status", organization_id=organization.id))
 
 
 def _status_context(organization: Organization) -> dict[str, Any]:

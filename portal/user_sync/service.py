@@ -18,7 +18,7 @@ from sqlalchemy import func, or_, select, update
 
 from portal import audit
 from portal.clock import utcnow
-from portal.engine import cadence, holds
+from portal.engine import holds, schedule
 from portal.engine import options as engine_options
 from portal.engine import preview as engine_preview
 from portal.engine.records import SECTIONS
@@ -40,8 +40,9 @@ from portal.models import (
 )
 from portal.runtime import runtime
 from portal.text import text_key
-from portal.user_sync import documents, matching, queue
+from portal.user_sync import documents, matching
 from portal.user_sync.documents import SyncRequest, saved_request
+from portal.worker import queue
 
 __all__ = [
     "default_request",
@@ -499,7 +500,7 @@ def _enable(row: UserSync, microsoft_tenant: MicrosoftTenant, fingerprint: str |
     row.dismissed = []
     if microsoft_tenant.next_run_at is None:
         settings = runtime().settings
-        microsoft_tenant.next_run_at = cadence.next_run(
+        microsoft_tenant.next_run_at = schedule.next_run(
             now, microsoft_tenant.id, settings.sync_interval_minutes, microsoft_tenant.failures_in_row
         )
     return _queue(row, microsoft_tenant, "initial", fingerprint)

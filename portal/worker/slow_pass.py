@@ -15,10 +15,10 @@ from typing import Any
 
 from sqlalchemy import func, insert, select, update
 
-from portal.engine import cadence, figures
+from portal.engine import account_activity, schedule
+from portal.engine.account_activity import BATCH
 from portal.engine.asset_owners import assign_assets
 from portal.engine.devices import normalize_mac
-from portal.engine.figures import BATCH
 from portal.engine.mirror.context import lacking_state, remember_capability
 from portal.engine.normalize import clean, parse_time
 from portal.engine.ports import DirectorySource, RawObject, SourceFactory
@@ -122,7 +122,7 @@ class _Pass:
                 if isinstance(error, SourceAuthError):
                     break
         with self.lease.transaction() as session:
-            figures.catch_up(session, self.tenant_id)
+            account_activity.catch_up(session, self.tenant_id)
         self._assign_assets()
         self._end(failed)
 
@@ -130,7 +130,7 @@ class _Pass:
         with self.sessions() as session:
             tenants = session.scalar(select(func.count()).select_from(MicrosoftTenant)) or 0
             last = session.get_one(MicrosoftTenant, self.tenant_id).sign_ins_at
-        return cadence.sign_ins_due(last, tenants, self.began)
+        return schedule.sign_ins_due(last, tenants, self.began)
 
     # -- parts: each gives the columns that say how old its figures are ---------------------------------------------------------------------------------------------------
 
@@ -139,7 +139,7 @@ class _Pass:
         began = self.owner_pass.now()
         with self.sessions() as session:
             tenant = session.get_one(MicrosoftTenant, self.tenant_id)
-            since = cadence.sign_ins_since(tenant.sign_ins_at, tenant.sign_ins_full_at, began)
+            since = schedule.sign_ins_since(tenant.sign_ins_at, tenant.sign_ins_full_at, began)
         try:
             self._read_sign_ins(source, since)
         except SourceRejected as error:
@@ -254,7 +254,9 @@ class _Pass:
         ids = list(values)
         for start in range(0, len(ids), BATCH):
             with self.lease.transaction() as session:
-                figures.store(session, self.tenant_id, {i: values[i] for i in ids[start : start + BATCH]})
+                account_activity.store(
+                    session, self.tenant_id, {i: values[i] for i in ids[start : start + BATCH]}
+                )
 
     def _done(self, part: str, ages: Mapping[str, datetime]) -> None:
         with self.lease.transaction() as session:
@@ -279,7 +281,7 @@ class _Pass:
             if failed is not None and failed.retry_at is not None:
                 tenant.slow_due_at = max(failed.retry_at, now + timedelta(minutes=1))
             elif not read_since:  # else a run has read people while this went on, and wants a pass of its own
-                tenant.slow_due_at = now + (cadence.SLOW_PASS_EVERY if failed is None else RETRY_AFTER)
+                tenant.slow_due_at = now + (schedule.SLOW_PASS_EVERY if failed is None else RETRY_AFTER)
         log.info("action=slow_pass microsoft_tenant=%s problems=%d", self.tenant_id, len(self.problems))
 
     def _progress(self, phase: str, done: int) -> None:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from portal.engine import cadence, failures, undo
+from portal.engine import failures, schedule, undo
 from portal.engine.execution import Cancelled, GiveWay, GroupsUnread, Surroundings, SyncRunExecution
 from portal.engine.mirror.context import RefreshContext, RefreshResult
 from portal.engine.mirror.refresh import refresh
@@ -158,7 +158,7 @@ class LeasedTenant:
                     error.advice,
                     error.code[:64],
                 )
-            tenant.next_run_at = cadence.next_run(
+            tenant.next_run_at = schedule.next_run(
                 now, tenant.id, self.worker.interval_minutes, tenant.failures_in_row
             )
             if tenant.last_synced_at is None and not is_lost:  # who waits for it is told
@@ -181,7 +181,7 @@ class LeasedTenant:
                 None,
                 None,
             )
-            tenant.next_run_at = cadence.next_run(self.worker.now(), tenant.id, self.worker.interval_minutes)
+            tenant.next_run_at = schedule.next_run(self.worker.now(), tenant.id, self.worker.interval_minutes)
 
     # -- runs ----------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,8 @@ import sqlalchemy as sa
 
 import portal.app
 
-from portal import create_app, database
+from portal import create_app
+from portal.operations import schema
 from portal.api import tokens
 from portal.auth import service as auth
 from portal.clock import utcnow
@@ -45,7 +46,7 @@ def database_url(request, tmp_path):
 
 def _migrate(url):
     engine = sa.create_engine(url)
-    database.upgrade(engine)
+    schema.upgrade(engine)
     engine.dispose()
 
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from portal import request_body
+from portal.http import request_body
 
 LIMIT = 64 * 1024
 

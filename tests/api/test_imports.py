@@ -7,7 +7,7 @@ from contextlib import nullcontext
 import pytest
 import sqlalchemy as sa
 
-from portal import processes
+from portal.worker import processes
 from portal.api import tokens
 from portal.clock import utcnow
 from portal.errors import RetryLater, Stopped

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from portal.access import public, reads_first
+from portal.http.access import public, reads_first
 from portal.clock import utcnow
 from portal.engine.apply.chunks import Stale
 from portal.engine.records import Counts

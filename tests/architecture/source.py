@@ -1,4 +1,4 @@
-"""Reading the portal's own source for the architecture tests: parsed files, their imports, the tracked files."""
+"""Reading the own source for the architecture tests: parsed files, their imports, the tracked files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PORTAL = ROOT / "portal"
+SIMULATOR = ROOT / "simulator"
 BINARY = {".png", ".jpg", ".ico", ".gif", ".woff2", ".pdf", ".gz", ".zip"}
 
 
 @dataclass(frozen=True)
 class Module:
-    """One source file; ``name`` is dotted (``portal.engine.match``), ``path`` relative to the repository."""
+    """One source file; ``name`` is dotted (``portal.engine.records``), ``path`` relative to the repository."""
 
     name: str
     path: str
@@ -74,7 +75,8 @@ def parse(path: Path) -> Module:
 
 @functools.cache
 def portal_modules() -> tuple[Module, ...]:
-    return tuple(parse(path) for path in sorted(PORTAL.rglob("*.py")))
+    """Every module of the portal, and of the simulator beside it."""
+    return tuple(parse(path) for folder in (PORTAL, SIMULATOR) for path in sorted(folder.rglob("*.py")))
 
 
 def modules_in(*packages: str) -> list[Module]:

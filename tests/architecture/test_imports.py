@@ -16,18 +16,17 @@ from tests.architecture.source import (
 PURE = tuple(
     f"portal.engine.{name}"
     for name in (
-        "records normalize scope devices plan cadence explain licenses".split()
+        "records normalize scope devices plan schedule explain licenses".split()
     )
 )
 OUTER = (
-    "portal.web",
-    "portal.access",
+    "portal.http.responses",
+    "portal.http.access",
     "portal.cli",
     "portal.config",
-    "portal.scheduler",
-    "portal.server",
+    "portal.worker.scheduler",
+    "portal.operations.server",
     "portal.runtime",
-    "portal.pages",
 )
 HTTP = ("requests", "msal", "urllib.request", "http.client", "http.server", "werkzeug", "httpx", "urllib3")
 
@@ -55,7 +54,7 @@ def test_the_keys_of_texts_import_the_standard_library_and_idna() -> None:
 
 def test_texts_are_folded_in_one_place() -> None:
     """S3: a text that serves as a key gets it from portal.text. The simulator stands alone and has its own."""
-    ours = [m for m in portal_modules() if not m.is_in("portal.simulator", "portal.text")]
+    ours = [m for m in portal_modules() if not m.is_in("simulator", "portal.text")]
     folding = [
         f"{module.path}:{node.lineno}"
         for module in ours
@@ -79,7 +78,7 @@ def test_the_pure_engine_modules_do_no_input_or_output() -> None:
 
 
 def test_the_engine_knows_neither_the_web_nor_the_gateway() -> None:
-    forbidden = ("flask", "flask_sqlalchemy", "portal.graph", "portal.simulator", *OUTER, *HTTP)
+    forbidden = ("flask", "flask_sqlalchemy", "portal.graph", "simulator", *OUTER, *HTTP)
     assert offences(modules_in("portal.engine"), lambda _m, name: within(name, *forbidden, *features())) == []
 
 
@@ -94,26 +93,26 @@ def test_the_gateway_imports_nothing_of_ours_but_the_records_and_the_errors() ->
 
 
 def test_models_import_neither_features_nor_the_engine() -> None:
-    forbidden = ("flask", "portal.engine", "portal.graph", "portal.simulator", *OUTER, *HTTP)
+    forbidden = ("flask", "portal.engine", "portal.graph", "simulator", *OUTER, *HTTP)
     assert offences(modules_in("portal.models"), lambda _m, name: within(name, *forbidden, *features())) == []
 
 
 def test_the_simulator_imports_nothing_of_ours() -> None:
     def ours(_module: Module, name: str) -> bool:
-        return within(name, "portal") and not within(name, "portal.simulator")
+        return within(name, "portal") and not within(name, "simulator")
 
-    assert offences(modules_in("portal.simulator"), ours) == []
+    assert offences(modules_in("simulator"), ours) == []
 
 
 def test_only_the_command_line_imports_the_simulator() -> None:
-    others = [m for m in portal_modules() if not m.is_in("portal.simulator", "portal.cli")]
-    assert offences(others, lambda _module, name: within(name, "portal.simulator")) == []
+    others = [m for m in portal_modules() if not m.is_in("simulator", "portal.cli")]
+    assert offences(others, lambda _module, name: within(name, "simulator")) == []
 
 
 def test_routes_and_forms_stay_within_their_feature() -> None:
     def anothers(module: Module, name: str) -> bool:
         parts = name.split(".")
-        if len(parts) < 3 or parts[0] != "portal" or parts[2] not in {"routes", "forms"}:
+        if len(parts) < 3 or parts[:2] in (["portal", "http"], ["simulator"]) or parts[2] not in {"routes", "forms"}:
             return False
         return not module.is_in(f"portal.{parts[1]}")
 
@@ -140,7 +139,7 @@ def test_services_never_see_a_request_or_a_template() -> None:
     names = "request session flash render_template render_template_string g redirect url_for abort make_response"
     seen = tuple(f"flask.{name}" for name in names.split())
     services = [m for m in portal_modules() if m.name.endswith(".service")]
-    assert offences(services, lambda _m, name: name in {"flask", *seen} or within(name, "portal.web")) == []
+    assert offences(services, lambda _m, name: name in {"flask", *seen} or within(name, "portal.http.responses")) == []
 
 
 def test_services_and_models_never_commit() -> None:

@@ -12,15 +12,15 @@ import pytest
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import make_server
 
-from portal import access
+from portal.http import access
 from portal.auth import service as auth
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
 from portal.microsoft import service as microsoft
 from portal.models import MicrosoftTenant, Role
 from portal.runtime import runtime
-from portal.simulator.server import SimulatorServer
-from portal.simulator.world import World
+from simulator.server import SimulatorServer
+from simulator.world import World
 from tests.system.conftest import Api, running, settings_for, wait_until
 
 BOTH = pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])

@@ -15,9 +15,9 @@ Visit = Callable[..., Page]
 
 @BOTH
 def test_C2_a_customer_declines_and_then_consents(visit: Visit, portal: AtWork, guard: Guard, script: bool) -> None:
-    world = portal.simulator.world
+    world = simulator.world
     customer = world.tenants[world.customer_ids[0 if script else 1]]
-    guard.home(portal.simulator.base_url)  # Microsoft's consent page, where the browser is sent
+    guard.home(simulator.base_url)  # Microsoft's consent page, where the browser is sent
     guard.expect(422, "/microsoft-tenants/consent/answer")
     page = visit(java_script_enabled=script)
     page.get_by_role("link", name="Microsoft Tenants", exact=True).first.click()

@@ -160,7 +160,7 @@ def test_R3_P12_the_guided_page_leads_out_of_a_wrong_tenant(visit: Visit, portal
     wrong, right = portal.another_microsoft_tenant(), portal.another_microsoft_tenant()
     organization, tenant_id = portal.on_its_own(name)
     portal.api.put(f"/tenants/{tenant_id}/microsoft-tenant", {"microsoft_tenant_id": wrong["id"]})
-    there = portal.simulator.world.tenants[wrong["directory_id"]]
+    there = simulator.world.tenants[wrong["directory_id"]]
     linked = next(user for user in portal.control.users(there.id) if user.get("mail") and user["accountEnabled"])
     known = {"display_name": "Was here before", "email": linked["mail"]}
     portal.api.post(f"/organizations/{organization}/end-users", known)

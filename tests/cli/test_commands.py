@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from portal.simulator.server import SimulatorServer
-from portal.simulator.world import World
+from simulator.server import SimulatorServer
+from simulator.world import World
 
 
 @pytest.fixture

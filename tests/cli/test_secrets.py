@@ -9,7 +9,10 @@ import sys
 import pyotp
 import pytest
 
-from portal import alert_target, create_app, database, notify
+from portal import create_app
+from portal.alerts import targets
+from portal.operations import schema
+from portal.alerts import delivery
 from portal.api import tokens
 from portal.auth import authenticator, links, service as auth
 from portal.clock import utcnow
@@ -30,13 +33,13 @@ def kept(tmp_path):
     """Every kind of secret Rollcall keeps, stored under the key OLD; gives what must not be found again."""
     app = create_app(Settings(data_dir=tmp_path, secret_key=OLD, scheduler="off"))
     with app.app_context():
-        database.upgrade(db.engine)
+        schema.upgrade(db.engine)
         writing.set(True)
         session, box, now = db.session(), SecretBox([OLD]), utcnow()
         credentials.store(
             session, box, client_id="1b4e28ba-2fa1-4d2b-883f-0016d3cca427", secret=CLIENT_SECRET
         )
-        notify.add_target(session, box, alert_target.parse(WEBHOOK), now=now, by="test")
+        delivery.add_target(session, box, targets.parse(WEBHOOK), now=now, by="test")
         account = auth.add_account(
             session, email="ada@corp.local", role="administrator", password=PASSWORD, now=now
         )
@@ -81,7 +84,7 @@ def test_C1_rotation_seals_everything_with_the_new_key(kept, tmp_path, monkeypat
         box = SecretBox([NEW])  # without the old key
         registration = credentials.from_settings(db.session(), box)
         assert registration is not None and registration.secret == CLIENT_SECRET
-        assert [target.url for target in notify.targets(db.session(), box).values()] == [WEBHOOK]
+        assert [target.url for target in delivery.stored_targets(db.session(), box).values()] == [WEBHOOK]
         account = db.session.query(Account).one()
         assert box.decrypt(account.totp_secret, purpose=f"totp:{account.id}") in kept
         event = db.session.query(AuditEvent).filter_by(action="secrets_rotated").one()

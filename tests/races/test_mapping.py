@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from portal import alert_target, alerts, notify
+from portal.alerts import targets
+from portal.alerts import announcements
+from portal.alerts import delivery
 from portal.clock import utcnow
 from portal.crypto import hash_token
 from portal.errors import PortalError, Refused
@@ -374,14 +376,14 @@ def test_O2_an_alert_is_sent_once(crowd: Crowd) -> None:
     def make() -> None:
         home = customers.microsoft_tenant()
         home.state, home.problem, home.problem_since = "needs_attention", "Refused.", utcnow()
-        target = alert_target.parse("json://127.0.0.1:1/", is_local=True)
-        notify.add_target(db.session(), runtime.box, target, now=utcnow(), by="Ada")
+        target = targets.parse("json://127.0.0.1:1/", is_local=True)
+        delivery.add_target(db.session(), runtime.box, target, now=utcnow(), by="Ada")
 
     crowd.build(make)
 
     def announce(_: int) -> int:
         try:
-            return alerts.announce(runtime)
+            return announcements.announce(runtime)
         except IntegrityError:  # the scheduler looks again in a moment
             return 0
 

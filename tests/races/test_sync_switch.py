@@ -118,7 +118,7 @@ def test_T5_sync_now_by_page_of_the_whole_tenant_starts_one_run(crowd: Crowd, cu
 
 
 def test_T1_the_schedule_and_a_person_do_not_queue_two(crowd: Crowd, customer: str) -> None:
-    from portal.user_sync import queue
+    from portal.worker import queue
 
     enabled(crowd, customer)
     now = utcnow()

@@ -2,7 +2,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import sessionmaker
 
-from portal import people_version
+from portal.engine import people_version
 from portal.extensions import tune_engine
 from portal.models import Base
 from tests.sync.world import World

@@ -9,7 +9,7 @@ from portal.errors import NeedsAdmin, SourcePermissionMissing
 from portal.microsoft import check
 from portal.microsoft import service as microsoft
 from portal.models import MicrosoftTenant, SyncRun, UserSync
-from portal.user_sync import queue
+from portal.worker import queue
 from tests.sync.directory import account
 from tests.unit.engine.builders import only
 

@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 from portal.models import Account, AccountSession, Change, ConsentRequest, Invitation, SyncRun
-from portal.runs.retention import forget_old
+from portal.operations.retention import forget_old
 from tests.sync.directory import account
 from tests.sync.test_runs import started
 

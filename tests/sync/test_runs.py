@@ -4,7 +4,7 @@ from random import Random
 import pytest
 from sqlalchemy import event
 
-from portal import alerts
+from portal.alerts import announcements
 from portal.engine.apply import chunks
 from portal.worker import leases
 from portal.engine.holds import dismiss_held, prepare_held
@@ -662,11 +662,11 @@ def test_G1_W4_who_is_held_is_held_whole_and_keeps_the_address(world):
     assert people["u00@x.example"][1:4] == ("IT", "active", "u00") and people["u39@x.example"][3] == "u39"
     with world.sessions() as session:
         assert session.query(EndUser).filter_by(object_id="u39").one().job_title == "Chief"
-        told = alerts.needs(session)
+        told = announcements.needs(session)
     assert "Reef: 20 people held back" in [notice.title for notice in told.values()]
     second = world.sync()
     with world.sessions() as session:
-        assert alerts.needs(session).keys() == told.keys(), "no news, so nobody is told again every hour"
+        assert announcements.needs(session).keys() == told.keys(), "no news, so nobody is told again every hour"
     assert (second.status, second.counts["held"], world.run(first.id).held["state"]) == ("held", 20, "dismissed")
     assert world.run(first.id).held["replaced_by"] == second.id
     assert (world.user_sync().hold_run_id, world.user_sync().dismissed) == (second.id, [])

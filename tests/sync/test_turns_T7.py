@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from portal.errors import SourceTransient, Stopped
-from portal.microsoft.turns import SharedTurns
+from portal.worker.rate_limiter import SharedTurns
 from tests.sync.world import START
 
 

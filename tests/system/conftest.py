@@ -19,9 +19,9 @@ from portal.config import Settings
 from portal.crypto import hash_token
 from portal.extensions import db
 from portal.models import ApiToken
-from portal.scheduler import Scheduler
-from portal.simulator.server import SimulatorServer
-from portal.simulator.world import World
+from portal.worker.scheduler import Scheduler
+from simulator.server import SimulatorServer
+from simulator.world import World
 
 FINISHED = {"succeeded", "partial", "failed", "held", "cancelled"}
 PATIENCE = 60.0

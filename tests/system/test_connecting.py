@@ -22,7 +22,7 @@ from portal.errors import SourceTransient
 from portal.extensions import db
 from portal.microsoft import check, gateway, service
 from portal.models import AuditEvent, ConsentRequest, MicrosoftTenant, Role
-from portal.simulator.server import SimulatorServer
+from simulator.server import SimulatorServer
 from tests.system.conftest import settings_for
 
 PASSWORD = "correct horse battery staple"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from portal.simulator.server import SimulatorServer
+from simulator.server import SimulatorServer
 from tests.system.conftest import Api, request, running, settings_for, wait_until
 
 DEPARTMENT = "Deep Sea Laboratory"

@@ -24,7 +24,7 @@ from portal.extensions import db
 from portal.microsoft_sign_in import service
 from portal.models import Account, AuditEvent, Role
 from portal.runtime import runtime
-from portal.simulator.server import SimulatorServer
+from simulator.server import SimulatorServer
 from tests.system.conftest import settings_for
 
 PASSWORD = "correct horse battery staple"

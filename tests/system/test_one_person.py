@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from portal.simulator.server import SimulatorServer
+from simulator.server import SimulatorServer
 from tests.system.conftest import Api
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from portal.simulator.server import SimulatorServer
+from simulator.server import SimulatorServer
 from tests.system.conftest import Api, wait_until
 
 MAC = "3A87EEABC6AC"

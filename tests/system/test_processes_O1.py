@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from portal.simulator.server import SimulatorServer
+from simulator.server import SimulatorServer
 from tests.system.conftest import FINISHED, Api, request, wait_until
 
 PROGRAM = [sys.executable, "-m", "portal.cli"]

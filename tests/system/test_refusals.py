@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.simulator.server import SimulatorServer
+from simulator.server import SimulatorServer
 from tests.system.conftest import Api, running, settings_for, wait_until
 from tests.system.test_main_job import DEPARTMENT, staff
 

@@ -10,7 +10,7 @@ import pytest
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
 from portal.models import MicrosoftTenant
-from portal.simulator.server import SimulatorServer
+from simulator.server import SimulatorServer
 from tests.system.conftest import Api, wait_until
 from tests.system.test_main_job import DEPARTMENT, staff
 

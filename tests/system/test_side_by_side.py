@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from portal import create_app, scheduler
+from portal import create_app
+from portal.worker import scheduler
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db, mark_write
 from portal.models import MicrosoftTenant
-from portal.scheduler import Scheduler
+from portal.worker.scheduler import Scheduler
 from tests.sync.directory import Directory, account
 from tests.system.conftest import wait_until
 

@@ -1,8 +1,8 @@
-"""A portal of a few pages under ``portal.server``, with a scheduler that only writes down what it is told.
+"""A portal of a few pages under ``portal.operations.server``, with a scheduler that only writes down what it is told.
 
     python -m tests.tooling.server_trial [NAME=VALUE ...]
 
-Sets the named constants of ``portal.server`` first, such as HEADER_SECONDS=1. Prints its port, and what happens, a line
+Sets the named constants of ``portal.operations.server`` first, such as HEADER_SECONDS=1. Prints its port, and what happens, a line
 each. Started by test_server.py.
 """
 
@@ -18,12 +18,12 @@ def tell(*words: object) -> None:
     os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
-fake = ModuleType("portal.scheduler")
+fake = ModuleType("portal.worker.scheduler")
 fake.start = lambda app: tell("start", app.name)
 fake.stop = lambda wait=0.0: tell("stop", wait)
-sys.modules["portal.scheduler"] = fake
+sys.modules["portal.worker.scheduler"] = fake
 
-from portal import server  # noqa: E402  the fake comes first
+from portal.operations import server  # noqa: E402  the fake comes first
 
 app = Flask("trial")
 

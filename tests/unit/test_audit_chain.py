@@ -8,7 +8,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from portal import audit, backup, database
+from portal import audit
+from portal.operations import backup
+from portal.operations import schema
 from portal.clock import utcnow
 from portal.evidence import chain, retention
 from portal.evidence.chain import Mark
@@ -23,7 +25,7 @@ WRITERS, EACH = 20, 5
 def engine(request, tmp_path):
     url = f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
     found = tune_engine(sa.create_engine(url, pool_size=WRITERS))
-    database.upgrade(found)
+    schema.upgrade(found)
     yield found
     found.dispose()
 
@@ -243,7 +245,7 @@ def test_twenty_writers_at_once_make_one_chain(engine):
 def test_who_has_work_left_holds_up_nobody_who_commits(postgres_url):
     """The head is locked at the commit, not when the event is recorded."""
     engine = sa.create_engine(postgres_url)
-    database.upgrade(engine)
+    schema.upgrade(engine)
     with Session(engine) as slow:
         audit.record(slow, "tenant_created", name="slow")
         slow.add(StoredSetting(key="x", updated_at=audit.utcnow()))
@@ -270,7 +272,7 @@ def test_a_bulk_of_events_takes_as_many_statements_as_one(engine, count):
 def test_a_backup_keeps_the_chain_on_its_way_to_the_other_database_and_back(tmp_path, postgres_url):
     engines = [tune_engine(sa.create_engine(f"sqlite:///{tmp_path}/x.db")), sa.create_engine(postgres_url)]
     for one in engines:
-        database.upgrade(one)
+        schema.upgrade(one)
     here, there = engines
     write(here, "Fabrikam", "Ärzte „Nord“ \U0001f600")
     write(there, "goes")

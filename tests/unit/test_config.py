@@ -6,7 +6,9 @@ import stat
 
 import pytest
 
-from portal import backup, create_app, database
+from portal import create_app
+from portal.operations import backup
+from portal.operations import schema
 from portal.config import ConfigError, Settings, load
 from portal.extensions import db
 
@@ -105,7 +107,7 @@ def test_the_data_folder_and_what_is_in_it_are_the_owners_alone(tmp_path, umask,
         (folder / "rollcall.db").touch()
     app = create_app(Settings(data_dir=folder, scheduler="off"))
     with app.app_context():
-        database.upgrade(db.engine)
+        schema.upgrade(db.engine)
         (folder / "a.backup.partial").touch()
         backup.backup(db.engine, folder / "a.backup")
         found = modes(folder)

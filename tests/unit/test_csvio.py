@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from portal import csvio
-from portal.csvio import guard, unguard
+from portal.http import csv_cells
+from portal.http.csv_cells import guard, unguard
 
 SIGNS = "=+-@＝＋－＠"
 
@@ -38,7 +38,7 @@ def test_so_does_one_behind_what_a_spreadsheet_skips(before, blank):
 @pytest.mark.parametrize("text", ["<empty>", " <EMPTY>", "<empty>\u00a0", "\t<empty>\n", "<em\u00adpty>", "\ufeff<empty>"])
 def test_a_text_that_says_empty_does_not_come_back_as_nothing(text):
     found = guard(text)
-    assert csvio.is_empty(text) and not csvio.is_empty(found) and unguard(found) == text
+    assert csv_cells.is_empty(text) and not csv_cells.is_empty(found) and unguard(found) == text
 
 
 @pytest.mark.parametrize("text", ["x-y", "a=b", "O'Neil", "''two", "Delft", "", "a, -b", "5 > 3"])
@@ -54,7 +54,7 @@ def test_what_is_guarded_comes_back(text):
 
 @pytest.mark.parametrize(("cell", "shown"), [("+31 6 1234 5678", "+31 6 1234 5678"), ("+31 (0)20-555.01", "+31 (0)20-555.01"), ("+1 555 0100 ext 12", "+1 555 0100 ext 12"), ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"), ("-5", "'-5"), ("=1", "'=1")])
 def test_a_phone_number_is_itself(cell, shown):
-    text = "".join(csvio.write(("email", "phone", "city"), [("a@x.example", cell, cell)]))
+    text = "".join(csv_cells.write(("email", "phone", "city"), [("a@x.example", cell, cell)]))
     _, row = csv.reader(io.StringIO(text))
     assert row[1] == shown
     assert row[2].startswith("'")

@@ -7,10 +7,10 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from portal import listing
+from portal.http import listing
 from portal.end_users.service import SPEC, conditions
 from portal.extensions import tune_engine
-from portal.listing import fetch_by_id, parse
+from portal.http.listing import fetch_by_id, parse
 from portal.models import Base, EndUser, MicrosoftTenant, Organization, Tenant
 from portal.models.customers import refresh_search
 

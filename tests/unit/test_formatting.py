@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from portal import formatting
+from portal.http import formatting
 
 NOW = datetime(2026, 11, 24, 14, 2, tzinfo=UTC)
 

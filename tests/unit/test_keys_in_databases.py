@@ -5,7 +5,7 @@ from sqlalchemy import create_engine, literal, select
 from sqlalchemy.orm import Session
 
 from portal.extensions import tune_engine
-from portal.listing import contains_text
+from portal.http.listing import contains_text
 from portal.models.keys import KeyOf
 from portal.text import BLANKS, UNSEEN, text_key
 

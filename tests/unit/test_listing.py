@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from portal.errors import Invalid
 from portal.extensions import tune_engine
-from portal.listing import ListSpec, contains_text, fetch, parse
+from portal.http.listing import ListSpec, contains_text, fetch, parse
 from portal.models import Base, StoredSetting
 
 SPEC = ListSpec(sorts={"key": [StoredSetting.key]}, default_sort="key", filters={"state": ["on", "off"], "name": None})

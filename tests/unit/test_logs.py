@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from portal import logs
+from portal.operations import logs
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_O3_a_crash_is_one_line_without_the_values_that_postgresql_repeats(writt
     try:
         raise ValueError(f"duplicate key\nDETAIL:  Key (email_key)=({address}) already exists.\nmore")
     except ValueError:
-        logging.getLogger("portal.scheduler").exception("action=failed lane=hourly")
+        logging.getLogger("portal.worker.scheduler").exception("action=failed lane=hourly")
     (line,) = written()
     assert "action=failed" in line and "duplicate key" in line and "more" in line
     assert address not in line

@@ -6,7 +6,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from portal import database
+from portal.operations import schema
 from portal.extensions import tune_engine
 from portal.models import Base
 
@@ -20,10 +20,10 @@ def engine(request, tmp_path):
 
 
 def test_upgrade_builds_what_the_models_say_and_is_repeatable(engine):
-    assert "rollcall db upgrade" in database.pending(engine)
-    database.upgrade(engine)
-    database.upgrade(engine)
-    assert database.pending(engine) is None
+    assert "rollcall db upgrade" in schema.pending(engine)
+    schema.upgrade(engine)
+    schema.upgrade(engine)
+    assert schema.pending(engine) is None
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Base.metadata) == []
@@ -32,7 +32,7 @@ def test_upgrade_builds_what_the_models_say_and_is_repeatable(engine):
 def test_P5_end_users_are_counted_along_their_shortest_index(tmp_path):
     """PostgreSQL keeps statistics and finds it by itself; SQLite takes the index that was made last."""
     engine = tune_engine(sa.create_engine(f"sqlite:///{tmp_path}/x.db"))
-    database.upgrade(engine)
+    schema.upgrade(engine)
     with engine.connect() as connection:
         plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN SELECT count(*) FROM end_users WHERE organization_id = 'o'").one()
     engine.dispose()
@@ -40,8 +40,8 @@ def test_P5_end_users_are_counted_along_their_shortest_index(tmp_path):
 
 
 def test_downgrade_takes_everything_away_again(engine):
-    database.upgrade(engine)
-    settings = database.config()
+    schema.upgrade(engine)
+    settings = schema.config()
     with engine.begin() as connection:
         settings.attributes["connection"] = connection
         command.downgrade(settings, "base")

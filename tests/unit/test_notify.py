@@ -11,21 +11,22 @@ from requests_mock import ANY
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from portal import alert_target, notify
+from portal.alerts import targets
+from portal.alerts import delivery
 from portal.clock import utcnow
 from portal.crypto import SecretBox
 from portal.errors import Invalid
 from portal.models import Base, StoredSetting
 
-NOTICE = notify.Notice("test", "A title", "A body")
+NOTICE = delivery.Notice("test", "A title", "A body")
 FULL = "jsons://ann:hunter2secret@hooks.example/hunter2secret"
 
 
 def problem_with(url, *, is_local=False):
     """What is said of an address; None when it is taken."""
     try:
-        target = alert_target.parse(url, is_local=is_local)
-        return None if notify._plugin(target) else notify.INCOMPLETE
+        target = targets.parse(url, is_local=is_local)
+        return None if delivery._plugin(target) else delivery.INCOMPLETE
     except Invalid as error:
         return error.errors["address"][0]
 
@@ -52,8 +53,8 @@ def problem_with(url, *, is_local=False):
 )
 def test_what_is_offered_is_taken_and_reaches_what_it_names(url):
     assert problem_with(url) is None
-    target = alert_target.parse(url)
-    assert alert_target.parse(target.url) == target
+    target = targets.parse(url)
+    assert targets.parse(target.url) == target
     assert not set(target.url) & set(" ,\t\n")
 
 
@@ -119,7 +120,7 @@ LOCAL = [
 
 @pytest.mark.parametrize("url", LOCAL)
 def test_what_is_inside_our_network_is_taken_only_when_an_administrator_says_so(url):
-    assert problem_with(url) == alert_target.LOCAL_ADVICE
+    assert problem_with(url) == targets.LOCAL_ADVICE
     assert problem_with(url, is_local=True) is None
 
 
@@ -132,12 +133,12 @@ def test_a_name_that_means_an_address_inside_is_refused_when_it_is_entered(monke
     for addresses in (("10.0.0.1",), ("8.8.8.8", "127.0.0.1")):
         resolving(monkeypatch, *addresses)
         with pytest.raises(Invalid):
-            alert_target.check_place(alert_target.parse("json://rebind.example/x"))
-    alert_target.check_place(alert_target.parse("json://rebind.example/x", is_local=True))
+            targets.check_place(targets.parse("json://rebind.example/x"))
+    targets.check_place(targets.parse("json://rebind.example/x", is_local=True))
     resolving(monkeypatch, "8.8.8.8")
-    alert_target.check_place(alert_target.parse("json://rebind.example/x"))
+    targets.check_place(targets.parse("json://rebind.example/x"))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: (_ for _ in ()).throw(socket.gaierror))
-    alert_target.check_place(alert_target.parse("json://gone.example/x"))
+    targets.check_place(targets.parse("json://gone.example/x"))
 
 
 @pytest.fixture
@@ -161,11 +162,11 @@ def was_called(server):
 def test_a_name_that_means_an_address_inside_by_now_is_not_connected_to(monkeypatch, listening, url):
     """Checked where the connection is made: what the name meant when it was entered does not matter."""
     port = listening.getsockname()[1]
-    target = alert_target.parse(url.format(port=port))
+    target = targets.parse(url.format(port=port))
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: found)
-    (told,) = notify.deliver([target], NOTICE)
-    assert told.problem == notify.LOCAL
+    (told,) = delivery.deliver([target], NOTICE)
+    assert told.problem == delivery.LOCAL
     assert not was_called(listening)
 
 
@@ -177,8 +178,8 @@ def test_others_may_connect_while_an_alert_is_sent(listening):
 def test_redirects_are_not_followed(requests_mock):
     requests_mock.post("https://hooks.example/hunter2secret", status_code=302, headers={"Location": "http://169.254.169.254/"})
     elsewhere = requests_mock.register_uri(ANY, "http://169.254.169.254/")
-    (told,) = notify.deliver([alert_target.parse(FULL)], NOTICE)
-    assert told.problem == notify.NOT_ACCEPTED and not elsewhere.called
+    (told,) = delivery.deliver([targets.parse(FULL)], NOTICE)
+    assert told.problem == delivery.NOT_ACCEPTED and not elsewhere.called
 
 
 @pytest.mark.parametrize(
@@ -195,17 +196,17 @@ def test_redirects_are_not_followed(requests_mock):
 def test_what_is_not_accepted_is_told_in_one_sentence_and_the_log_says_more(requests_mock, caplog, answer):
     caplog.set_level(logging.DEBUG)
     requests_mock.post(ANY, **answer)
-    (told,) = notify.deliver([alert_target.parse(FULL)], NOTICE)
-    assert told == notify.Delivery("jsons at hooks.example", notify.NOT_ACCEPTED)
+    (told,) = delivery.deliver([targets.parse(FULL)], NOTICE)
+    assert told == delivery.Delivery("jsons at hooks.example", delivery.NOT_ACCEPTED)
     assert "hunter2secret" not in str([line.getMessage() for line in caplog.records if not line.name.startswith("requests_mock")])
-    ours = [line.getMessage() for line in caplog.records if line.name == "portal.notify"]
+    ours = [line.getMessage() for line in caplog.records if line.name == "portal.alerts.delivery"]
     assert "delivered=0 of=1" in ours[-1] and len(ours) > 1
     assert "status_code" not in answer or str(answer["status_code"]) in ours[0]
 
 
 def test_what_is_accepted_goes_as_it_was_entered(requests_mock):
     asked = requests_mock.post("https://hooks.example/hunter2secret", status_code=204)
-    assert notify.deliver([alert_target.parse(FULL)], NOTICE) == [notify.Delivery("jsons at hooks.example")]
+    assert delivery.deliver([targets.parse(FULL)], NOTICE) == [delivery.Delivery("jsons at hooks.example")]
     assert asked.last_request.json()["title"] == "A title"
     assert asked.last_request.headers["Authorization"].startswith("Basic ")
 
@@ -215,19 +216,19 @@ def test_a_stored_target_that_is_no_longer_offered_stops_no_other(caplog):
     Base.metadata.create_all(engine)
     with Session(engine) as session:
         for url in ("jsons://hooks.example/hunter2secret", "ntfy://topic"):
-            notify.add_target(session, box, alert_target.parse(url), now=utcnow(), by="")
-        row = session.get(StoredSetting, notify.KEY)
-        stored = box.decrypt(row.secret, purpose=notify.PURPOSE)
-        row.secret = box.encrypt(stored.replace("jsons:", "forms:"), purpose=notify.PURPOSE)
-        assert [target.name for target in notify.targets(session, box).values()] == ["ntfy"]
+            delivery.add_target(session, box, targets.parse(url), now=utcnow(), by="")
+        row = session.get(StoredSetting, delivery.KEY)
+        stored = box.decrypt(row.secret, purpose=delivery.PURPOSE)
+        row.secret = box.encrypt(stored.replace("jsons:", "forms:"), purpose=delivery.PURPOSE)
+        assert [target.name for target in delivery.stored_targets(session, box).values()] == ["ntfy"]
     engine.dispose()
     assert "NoLongerOffered" in caplog.text and "hunter2secret" not in caplog.text
 
 
 def test_nothing_answers_at_a_target_inside_our_network(caplog):
     caplog.set_level(logging.DEBUG)
-    target = alert_target.parse("json://ann:hunter2secret@127.0.0.1:9/hunter2secret", is_local=True)
-    assert notify.deliver([target], NOTICE) == [notify.Delivery("json at 127.0.0.1", notify.NOT_ACCEPTED)]
+    target = targets.parse("json://ann:hunter2secret@127.0.0.1:9/hunter2secret", is_local=True)
+    assert delivery.deliver([target], NOTICE) == [delivery.Delivery("json at 127.0.0.1", delivery.NOT_ACCEPTED)]
     assert "hunter2secret" not in caplog.text
 
 
@@ -242,6 +243,6 @@ def test_nothing_answers_at_a_target_inside_our_network(caplog):
     ],
 )
 def test_a_target_is_named_by_its_host_only_where_that_is_no_token(url, name):
-    target = alert_target.parse(url)
+    target = targets.parse(url)
     assert target.name == name
     assert urlsplit(target.url).scheme == target.kind

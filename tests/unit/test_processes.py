@@ -2,7 +2,7 @@ import os
 import subprocess
 import sys
 
-from portal.processes import is_dead, own_name
+from portal.worker.processes import is_dead, own_name
 
 
 def named(pid):

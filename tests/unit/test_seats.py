@@ -6,7 +6,7 @@ import pytest
 
 from portal import clock
 from portal.errors import Stopped
-from portal.seats import ALIVE_SECONDS, Seats
+from portal.worker.slots import ALIVE_SECONDS, Seats
 
 
 class Event:
@@ -57,7 +57,7 @@ def test_G4_G5_also_while_all_seats_are_taken(monkeypatch):
         said.append(True)
 
     monkeypatch.setattr(clock, "monotonic", itertools.count(0, ALIVE_SECONDS).__next__)
-    monkeypatch.setattr("portal.seats.LOOK_SECONDS", 0.001)
+    monkeypatch.setattr("portal.worker.slots.LOOK_SECONDS", 0.001)
     with seats.taken():
         seats.pause(1, alive)
     assert len(said) == 2

@@ -11,7 +11,7 @@ from portal import create_app
 from portal.config import ConfigError, Settings, load
 from portal.extensions import db
 from portal.models import AuditEvent, Base, Invitation
-from portal.proxies import NO_ADDRESS, plain_address
+from portal.http.proxies import NO_ADDRESS, plain_address
 from portal.runtime import runtime
 
 

@@ -13,7 +13,7 @@ from portal.evidence import retention
 from portal.evidence.check import verify_database
 from portal.evidence.export import verify_file
 from portal.extensions import db, mark_write
-from portal.listing import Listing
+from portal.http.listing import Listing
 from portal.models import AuditEvent, Base, EndUser
 from portal.settings import audit_log
 from tests.web import customers

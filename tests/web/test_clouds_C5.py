@@ -14,7 +14,7 @@ from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS
 from portal.microsoft import credentials
 from portal.microsoft_sign_in import service as sign_in
 from portal.models import Account, AuditEvent, MicrosoftTenant, StoredSetting
-from portal.rotation import rotate
+from portal.operations.keys import rotate
 from portal.runtime import runtime
 from tests.web import customers
 

@@ -7,7 +7,7 @@ from portal.extensions import db
 from portal.microsoft import service
 from portal.microsoft.gateway import Proof
 from portal.models import DeltaCursor, DirectoryUser, EndUser, MicrosoftTenant
-from portal.user_sync import queue
+from portal.worker import queue
 from tests.web import customers
 
 NAME = "Kelpwater Dental"

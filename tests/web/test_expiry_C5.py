@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from portal import alerts
+from portal.alerts import announcements
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db
@@ -41,7 +41,7 @@ def test_C5_one_list_soonest_first_and_the_unknown_last(app, client_as):
 def test_C5_steps(app, days, told):
     with app.app_context():
         partner_of("Reef", days)
-        assert len(alerts.expiring(db.session(), runtime(), utcnow())) == told
+        assert len(announcements.expiring(db.session(), runtime(), utcnow())) == told
 
 
 @pytest.mark.parametrize(

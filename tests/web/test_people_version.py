@@ -6,13 +6,13 @@ import sqlalchemy as sa
 from portal import audit
 from portal.clock import utcnow
 from portal.end_users import service
-from portal.engine import figures
+from portal.engine import account_activity
 from portal.engine.undo import apply_undo
 from portal.extensions import db
 from portal.imports.end_users import EndUserImporter
 from portal.imports.sheet import Row
 from portal.models import Change, Conflict, EndUser, Organization, SyncRun
-from portal.people_version import touch, watch
+from portal.engine.people_version import touch, watch
 from portal.recovery.service import clean_up
 from portal.runs import service as runs
 from tests.web import customers
@@ -105,7 +105,7 @@ def test_what_changes_nothing_does_not_count(here):
 
 def test_the_sync_s_own_statements_do_not_count(here):
     before = versions()
-    figures.store(db.session(), here.tenant.microsoft_tenant_id, {ada().object_id: {"mfa_registered": True}})
+    account_activity.store(db.session(), here.tenant.microsoft_tenant_id, {ada().object_id: {"mfa_registered": True}})
     db.session.commit()
     db.session.expire_all()
     assert ada().mfa_registered and versions() == before

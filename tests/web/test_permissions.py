@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from portal import access
-from portal.access import PUBLIC, required_role
+from portal.http import access
+from portal.http.access import PUBLIC, required_role
 from portal.models import Role
 
 NOWHERE = "00000000-0000-0000-0000-000000000000"

@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal.engine import cadence
+from portal.engine import schedule
 from portal.engine.batches import batches
 from portal.engine.bulk import insert_rows, update_rows
 from portal.engine.mirror.context import RefreshContext, RefreshResult, is_lacking
@@ -199,7 +199,7 @@ def _pages(context: RefreshContext, link: str | None) -> Iterator[DeltaPage]:
 def _agrees(context: RefreshContext, result: RefreshResult, counted: int) -> bool:
     """L2: the number agrees with Microsoft's own, within 1 %, at least 5."""
     theirs = context.source.user_count()
-    if cadence.is_complete(read_to_end=True, counted=counted, microsoft_count=theirs):
+    if schedule.is_complete(read_to_end=True, counted=counted, microsoft_count=theirs):
         return True
     result.warnings.append(
         f"Microsoft counts {theirs:,} people, but listed {counted:,}. Nobody is marked disabled until the numbers agree."

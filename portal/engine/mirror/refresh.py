@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from portal.engine import cadence
+from portal.engine import schedule
 from portal.engine.mirror.context import RefreshContext, RefreshResult
 from portal.engine.mirror.groups import read_groups
 from portal.engine.mirror.licenses import read_licenses
@@ -31,7 +31,7 @@ def refresh(
         last_full, asked_at = tenant.last_full_read_at, tenant.read_requested_at
     context = replace(context, version=tenant.mirror_version + 1)
     _check_tenant(context, tenant)
-    read_people(context, result, full=full or cadence.full_read_due(last_full, context.now()))
+    read_people(context, result, full=full or schedule.full_read_due(last_full, context.now()))
     read_groups(context, result, groups)
     read_licenses(context, result)
     _finish(context, asked_at)
@@ -62,7 +62,7 @@ def _finish(context: RefreshContext, asked_at: datetime | None) -> None:
         if tenant.read_requested_at == asked_at:
             tenant.read_requested_at = None
         tenant.throttled_until = None
-        tenant.slow_due_at = cadence.slow_pass_after_read(now, tenant.slow_problems)
+        tenant.slow_due_at = schedule.slow_pass_after_read(now, tenant.slow_problems)
 
 
 def verified_domains(organization: RawObject) -> list[dict[str, Any]]:

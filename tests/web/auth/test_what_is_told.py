@@ -9,7 +9,9 @@ from datetime import timedelta
 import pytest
 import time_machine
 
-from portal import audit, refusals, throttle
+from portal import audit
+from portal.http import refusals
+from portal.http import throttle
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
 from portal.models import Account, Role

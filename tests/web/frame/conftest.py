@@ -7,9 +7,10 @@ from flask import Blueprint, abort
 from jinja2 import ChoiceLoader, FileSystemLoader
 from werkzeug.exceptions import TooManyRequests
 
-from portal import access, web
+from portal.http import access
+from portal.http import responses
 from portal.errors import Forbidden, Invalid, NeedsAdmin, NotFound, Refused, RetryLater, SourceError
-from portal.listing import Listing
+from portal.http.listing import Listing
 from portal.models import Role
 
 ERRORS = {
@@ -39,12 +40,12 @@ def trial_blueprint():
     @bp.get("/two-faces")
     @access.public
     def two_faces():
-        return web.render("two_faces.html", blocks={"people_table": "people_table"}, name="Ada")
+        return responses.render("two_faces.html", blocks={"people_table": "people_table"}, name="Ada")
 
     @bp.get("/forms")
     @access.public
     def forms():
-        return web.render("forms.html")
+        return responses.render("forms.html")
 
     @bp.post("/act/<kind>")
     @access.requires(Role.READ_ONLY)
@@ -55,7 +56,7 @@ def trial_blueprint():
             "navigate": {"toast": "Saved."},
             "quiet": {"events": {"close-dialog": {}}},
         }
-        return web.respond(redirect="/trial/two-faces", **wishes[kind])
+        return responses.respond(redirect="/trial/two-faces", **wishes[kind])
 
     @bp.get("/private")
     @access.requires(Role.ADMINISTRATOR)
@@ -66,7 +67,7 @@ def trial_blueprint():
     @access.requires(Role.READ_ONLY)
     def kitchen_sink():
         listing = Listing(q="", sort="-name", page=9, per_page=50, total=1312)
-        return web.render("kitchen_sink.html", listing=listing, asset=None, name="shadow", place="x")
+        return responses.render("kitchen_sink.html", listing=listing, asset=None, name="shadow", place="x")
 
     return bp
 

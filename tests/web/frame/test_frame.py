@@ -8,7 +8,8 @@ import pytest
 from flask import url_for
 from sqlalchemy import event
 
-from portal import static_files, web
+from portal.http import static
+from portal.http import responses
 from portal.extensions import db
 from portal.models import Role
 from tests.web.html_checks import check_page
@@ -153,7 +154,7 @@ def test_a_form_whose_session_ended_says_so_and_loses_nothing(client_as):
     assert "go back in this one" in plain.text
     partial = browser.post("/trial/act/events", headers=HTMX)
     assert partial.status_code == 400
-    assert web.SESSION_ENDED in partial.text
+    assert responses.SESSION_ENDED in partial.text
     assert 'target="_blank"' in partial.text
 
 
@@ -170,7 +171,7 @@ def test_signed_out_under_htmx_one_comes_back_to_the_page_not_the_fragment(app):
 
 
 def test_signed_out_a_clock_does_not_tear_anybody_from_a_form(app):
-    answer = app.test_client().get("/trial/private", headers=HTMX | {web.POLL_HEADER: "1"})
+    answer = app.test_client().get("/trial/private", headers=HTMX | {responses.POLL_HEADER: "1"})
     assert answer.status_code == 401
     assert "HX-Redirect" not in answer.headers
 
@@ -186,7 +187,7 @@ def test_signed_out_a_form_post_is_not_taken_for_saved(app, client_as):
     partial = browser.htmx("/trial/act/events", method="POST")
     assert partial.status_code == 401
     assert "HX-Redirect" not in partial.headers
-    assert web.SESSION_ENDED in partial.text
+    assert responses.SESSION_ENDED in partial.text
 
 
 def test_a_role_that_is_too_low_is_told_what_to_do(client_as):
@@ -213,7 +214,7 @@ def test_a_role_that_is_too_low_is_told_what_to_do(client_as):
     ],
 )
 def test_nobody_is_sent_elsewhere(target, safe):
-    assert web.safe_next(target) == safe
+    assert responses.safe_next(target) == safe
 
 
 def test_pages_are_guarded_and_not_kept(client_as):
@@ -235,7 +236,7 @@ def test_https_is_kept_to(client_as):
 
 def test_files_change_their_address_with_their_content_and_are_kept_for_good(app):
     with app.test_request_context():
-        own, built = static_files.asset_url("portal.css"), static_files.asset_url("htmx.min.js")
+        own, built = static.asset_url("portal.css"), static.asset_url("htmx.min.js")
         plain = url_for("static", filename="portal.css")
     browser = app.test_client()
     for address in (own, built):
@@ -248,14 +249,14 @@ def test_files_change_their_address_with_their_content_and_are_kept_for_good(app
 
 def test_a_missing_icon_says_how_to_get_it(app):
     with app.app_context(), pytest.raises(RuntimeError, match=r"icons\.list"):
-        static_files.icon("no-such-icon")
+        static.icon("no-such-icon")
 
 
 def test_every_icon_of_the_list_is_built_and_drawn_without_attributes_of_its_own(app):
     with app.app_context():
         names = Path(app.static_folder, "icons.list").read_text(encoding="utf-8").splitlines()
         for name in (line for line in names if line and not line.startswith("#")):
-            drawn = str(static_files.icon(name))
+            drawn = str(static.icon(name))
             assert drawn.startswith('<svg class="icon" aria-hidden="true"')
             assert " width=" not in drawn.partition(">")[0]
 

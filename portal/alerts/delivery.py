@@ -1,0 +1,194 @@
+"""Alerts by e-mail and webhook through Apprise (O2): what needs a person, in counts, never with a person's data.
+
+Where they go holds secrets, so it is stored encrypted and never logged or shown again (``targets``).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from portal.alerts import targets
+from portal.alerts.targets import INCOMPLETE, Target
+from portal.crypto import SecretBox
+from portal.errors import Invalid
+from portal.models import StoredSetting
+from portal.models.base import new_id
+
+log = logging.getLogger(__name__)
+
+KEY = "notifications"
+PURPOSE = "settings:notifications"
+MOST = 20
+NOT_ACCEPTED = "The message was not accepted. The log says more."
+LOCAL = "It is inside your own network now. Remove it, and add it again with “Inside our network” checked if that is meant."
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One alert. kind: failing | hold | connection | expiring | test. title and body: counts and names of Organizations only."""
+
+    kind: str
+    title: str
+    body: str
+
+
+def stored_targets(session: Session, box: SecretBox) -> dict[str, Target]:
+    """The stored targets by their ids, opened, in the order in which they were added. For delivery: never show or log them."""
+    row = session.get(StoredSetting, KEY)
+    if row is None or not row.secret:
+        return {}
+    found = {}
+    for one in json.loads(box.decrypt(row.secret, purpose=PURPOSE)):
+        try:
+            found[one["id"]] = targets.parse(one["url"], is_local=one["is_local"])
+        except Invalid:  # stored by a version that offered more; it must not stop the others
+            log.warning("action=notify target=%s error=NoLongerOffered", one["id"])
+    return found
+
+
+def add_target(session: Session, box: SecretBox, target: Target, *, now: datetime, by: str) -> None:
+    """Store one more; one that is there takes on the new ``is_local``.
+
+    Raises Invalid on ``address`` when Apprise cannot use it, or when there are too many.
+    """
+    if _plugin(target) is None:
+        raise Invalid({"address": [INCOMPLETE]})
+    present = _locked(session, box)
+    same = next((key for key, one in present.items() if one.url == target.url), None)
+    if same is None and len(present) >= MOST:
+        raise Invalid({"address": [f"At most {MOST} targets. Remove one first."]})
+    _store(session, box, {**present, same or new_id(): target}, now=now, by=by)
+
+
+def remove_target(session: Session, box: SecretBox, target_id: str, *, now: datetime, by: str) -> str | None:
+    """Forget one and give its name; None when it is gone already."""
+    present = _locked(session, box)
+    gone = present.pop(target_id, None)
+    if gone is None:
+        return None
+    _store(session, box, present, now=now, by=by)
+    return gone.name
+
+
+def _locked(session: Session, box: SecretBox) -> dict[str, Target]:
+    """The targets, to be replaced: nobody else replaces them meanwhile."""
+    session.get(StoredSetting, KEY, with_for_update=True, populate_existing=True)
+    return stored_targets(session, box)
+
+
+def _store(session: Session, box: SecretBox, found: Mapping[str, Target], *, now: datetime, by: str) -> None:
+    row = session.get(StoredSetting, KEY)
+    if row is None:
+        row = StoredSetting(key=KEY, updated_at=now)
+        session.add(row)
+    stored = [{"id": one, "url": target.url, "is_local": target.is_local} for one, target in found.items()]
+    row.value = {"kinds": [target.kind for target in found.values()]}
+    row.secret = box.encrypt(json.dumps(stored), purpose=PURPOSE) if stored else None
+    row.updated_at, row.updated_by = now, by
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of one message to one target. problem: why it was not taken, in words without secrets; "" when it was."""
+
+    target: str
+    problem: str = ""
+
+
+def deliver(wanted: Sequence[Target], notice: Notice) -> list[Delivery]:
+    """Send to every target and say what became of it. A dead target never stops the others, nor the caller.
+
+    Takes as long as the slowest of them: hold no transaction meanwhile.
+    """
+    found = [Delivery(target.name, _send(target, notice)) for target in wanted]
+    taken = sum(not one.problem for one in found)
+    if taken < len(found):
+        log.warning("action=notify kind=%s delivered=%d of=%d", notice.kind, taken, len(found))
+    return found
+
+
+def _send(target: Target, notice: Notice) -> str:
+    sending = _Sending(target)
+    token = _sending.set(sending)
+    try:
+        plugin = _plugin(target)
+        if plugin is None:
+            return INCOMPLETE
+        if plugin.notify(title=notice.title, body=notice.body) and not sending.is_refused:
+            return ""
+    except Exception as error:  # plugins raise whatever their libraries raise
+        log.warning(
+            "action=notify kind=%s target=%s error=%s", notice.kind, target.kind, type(error).__name__
+        )
+    finally:
+        _sending.reset(token)
+    return LOCAL if sending.is_refused else NOT_ACCEPTED
+
+
+@dataclass
+class _Sending:
+    """The delivery that this thread makes. is_refused: it wanted to connect to a place inside our network."""
+
+    target: Target
+    is_refused: bool = field(default=False)
+
+
+_sending: ContextVar[_Sending | None] = ContextVar("sending", default=None)
+
+
+class InsideOurNetwork(OSError):
+    """A delivery that may only go out to the internet was about to connect elsewhere."""
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    """Judge the very address that a delivery connects to: a name may have meant another one when it was looked up before."""
+    if event != "socket.connect" or (sending := _sending.get()) is None or sending.target.is_local:
+        return
+    address = arguments[1]
+    if not (isinstance(address, tuple) and targets.is_public(str(address[0]))):
+        sending.is_refused = True
+        raise InsideOurNetwork("this target may not be inside our network")
+
+
+sys.addaudithook(_watch)
+
+
+class _Ear(logging.Handler):
+    """Writes down what Apprise says of a delivery, without anything that is secret in its address."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sending = _sending.get()
+        if sending is None:
+            return
+        said = record.getMessage()
+        for secret in sending.target.secrets():
+            said = said.replace(secret, "…")
+        log.warning("action=notify target=%s said=%r", sending.target.kind, said)
+
+
+_ear = _Ear(level=logging.WARNING)
+
+
+def _plugin(target: Target) -> Any:
+    """Apprise's sender for ``target``, None when it can make none. It is handed one address: a list would be taken apart.
+
+    Redirects are not followed. Its own log goes nowhere but to ``_ear``: it repeats whole addresses.
+    """
+    import apprise  # a second to load: only when somebody uses it
+
+    told = logging.getLogger("apprise")
+    told.propagate, told.disabled = False, False
+    told.handlers = [_ear]
+    told.setLevel(logging.WARNING)
+    return apprise.Apprise.instantiate(
+        target.url, asset=apprise.AppriseAsset(async_mode=False, http_redirects=False)
+    )

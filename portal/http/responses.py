@@ -1,0 +1,411 @@
+"""The browser's side of HTTP: partial or whole answers, events, toasts, errors, headers.
+
+The only file that spells HX-*. The client never names a block: a view maps the element that htmx wants to fill
+(``HX-Target``) to a block of its own template.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from flask import Flask, g, make_response, render_template, request, url_for
+from flask import redirect as flask_redirect
+from flask_login import current_user
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
+
+from portal.errors import (
+    Forbidden,
+    Invalid,
+    NeedsAdmin,
+    NotFound,
+    PortalError,
+    Refused,
+    RetryLater,
+    SourceError,
+)
+from portal.extensions import db
+from portal.http import access
+from portal.http.formatting import init_formatting
+from portal.http.request_body import TooLarge
+from portal.http.static import asset_url, icon
+from portal.locks import CHANGED, is_lost_race
+from portal.transactions import roll_back, trouble
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+    "form-action 'self' {login}; base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'"
+)
+SESSION_ENDED = "Not saved: your session has ended. What you entered is still here. Sign in in a new tab, then save again."
+"""Said in place. The page that a plain form post ends on cannot say that: there, going back finds what was entered."""
+GO_BACK = "Sign in in a new tab, then go back in this one and save again."
+_TITLES = {
+    400: "This request cannot be read",
+    401: "Sign in first",
+    403: "Your role does not allow this",
+    404: "There is nothing here",
+    405: "This address takes no such request",
+    409: "This cannot be done now",
+    413: "That is too large",
+    422: "Something needs another look",
+    429: "Too many requests",
+    500: "Something went wrong inside Rollcall",
+    502: "Microsoft does not answer as expected",
+    503: "Not possible just now",
+}
+_BARE_PAGE = (
+    '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title} · Rollcall</title></head>'
+    '<body><h1>{title}</h1><p>{detail}</p><p><a href="/">Dashboard</a></p></body></html>'
+)
+POLL_HEADER = "X-Rollcall-Poll"
+"""Set by portal.js on requests that a clock made, not a person."""
+
+
+# -- answers -----------------------------------------------------------------------------------------------------------
+
+
+def is_partial() -> bool:
+    """True for an htmx request that wants a fragment: not boosted, not a history restore."""
+    headers = request.headers
+    return (
+        headers.get("HX-Request") == "true"
+        and headers.get("HX-Boosted") != "true"
+        and headers.get("HX-History-Restore-Request") != "true"
+    )
+
+
+def render(
+    template: str,
+    *,
+    blocks: Mapping[str, str] | None = None,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    **context: Any,
+) -> Response:
+    """The whole page, or under htmx the block that belongs to the element to be filled.
+
+    ``blocks`` maps element ids to block names of ``template``; an element that is not in it gets the whole page.
+    """
+    block = (blocks or {}).get(request.headers.get("HX-Target", "")) if is_partial() else None
+    body = render_block(template, block, **context) if block else render_template(template, **context)
+    response = make_response(body, status)
+    response.headers.extend(headers or {})
+    response.vary.add("HX-Request")
+    response.vary.add("HX-Target")
+    return response
+
+
+def render_block(template: str, block: str, **context: Any) -> str:
+    """One named block of a template, alone, with what every page knows."""
+    app = _app()
+    found = app.jinja_env.get_template(template)
+    app.update_template_context(context)
+    state = found.new_context(context)
+    page = iter(found.root_render_func(state))
+    next(page, None)  # runs the template's imports, which stand before anything is written
+    return "".join(found.blocks[block](state))
+
+
+def respond(
+    *,
+    redirect: str,
+    events: Mapping[str, Mapping[str, Any]] | None = None,
+    toast: str | None = None,
+    body: str | None = None,
+    status: int = 200,
+) -> Response:
+    """Success of an action: without htmx a redirect (303); with htmx events, a toast, and a fragment when there is one.
+
+    events: kebab-case names with ids only: headers carry no names and no text of people. Without events or body the
+    browser is sent to ``redirect``.
+    """
+    if not is_partial():
+        if toast:
+            _flash(toast)
+        return flask_redirect(redirect, 303)
+    if body is None and (not events or _is_own_page()):
+        if toast:
+            _flash(toast)
+        response = make_response("", 204)
+        response.headers["HX-Redirect"] = redirect
+        return response
+    text = (body or "") + (render_template("_toast.html", text=toast, tone="ok") if toast else "")
+    response = make_response(text, status if text else 204)
+    if body is None and text:
+        response.headers["HX-Reswap"] = "none"  # only the toast, out of band
+    if events:
+        response.headers["HX-Trigger"] = json.dumps(events, ensure_ascii=True)
+    return response
+
+
+def _is_own_page() -> bool:
+    """True when the form was posted from its own whole page, not from a dialog over another one."""
+    return urlsplit(request.headers.get("HX-Current-URL", "")).path == request.path
+
+
+def safe_next(target: str | None, default: str = "/") -> str:
+    """``target`` when it is a path of ours, ``default`` otherwise: nobody is sent elsewhere after signing in."""
+    if (
+        not target
+        or not target.startswith("/")
+        or target.startswith(("//", "/\\"))
+        or re.search(r"[\x00-\x20\\]", target)
+    ):
+        return default
+    parts = urlsplit(target)
+    return target if not parts.scheme and not parts.netloc else default
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+
+def error_page(
+    status: int,
+    detail: str,
+    *,
+    link: str | None = None,
+    title: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """An error as a page that says where to go; under htmx as a toast, so that what was entered stays.
+
+    link: a local path to where it can be put right; title: other words than the status has. portal.js lets htmx show
+    what is aimed at #toasts in spite of the error's status.
+    """
+    roll_back(db.session())
+    title = _TITLES.get(status, "This did not work") if title is None else title
+    if is_partial():
+        text = render_template(
+            "_toast_body.html",
+            text=f"{title}. {detail}" if title else detail,
+            tone="bad",
+            link=link,
+            status=status,
+        )
+        response = make_response(text, status)
+        response.headers["HX-Retarget"], response.headers["HX-Reswap"] = "#toasts", "beforeend"
+    else:
+        response = make_response(
+            render_template("errors/error.html", status=status, title=title, detail=detail, link=link), status
+        )
+    response.headers.extend(headers or {})
+    return response
+
+
+def _bare_page(status: int, detail: str) -> Response:
+    """An error without a frame, which needs the database to know who looks at it."""
+    return make_response(_BARE_PAGE.format(title=_TITLES[status], detail=detail), status)
+
+
+def _is_api() -> bool:
+    return request.path.startswith("/api/")
+
+
+def _on_portal_error(error: PortalError) -> Response:
+    if isinstance(error, access.NotSignedIn):
+        return _to_sign_in()
+    if isinstance(error, NotFound):
+        return error_page(404, error.advice)
+    if isinstance(error, Forbidden):
+        return error_page(403, error.advice)
+    if isinstance(error, Refused):
+        return error_page(409, error.advice, link=error.link)
+    if isinstance(error, NeedsAdmin):
+        return error_page(409, error.advice, link=url_for("settings.microsoft"))
+    if isinstance(error, Invalid):
+        return error_page(
+            422, " ".join(text for texts in error.errors.values() for text in texts) or error.advice
+        )
+    if isinstance(error, RetryLater):
+        return error_page(
+            503,
+            error.advice,
+            headers={"Retry-After": str(error.seconds)},
+            link=request.path if request.method == "GET" else None,
+        )
+    if isinstance(error, SourceError):
+        return error_page(502, error.advice)
+    return error_page(500, error.advice)
+
+
+def _to_sign_in() -> Response:
+    """Lead to the sign-in page and back, unless that would lose what was entered."""
+    if request.method not in {"GET", "HEAD"}:
+        return _session_ended(401)
+    login = url_for("auth.login")
+    here = _shown_address() if is_partial() else request.full_path.rstrip("?")
+    target = f"{login}?{urlencode({'next': here})}" if here != "/" else login
+    if not is_partial():
+        return flask_redirect(target, 303)
+    response = make_response("", 401)
+    if POLL_HEADER not in request.headers:  # nobody is torn from a half-filled form by a clock
+        response.headers["HX-Redirect"] = target
+    return response
+
+
+def _session_ended(status: int) -> Response:
+    """A form was refused because nobody is signed in any more: the way back to what was entered."""
+    login = url_for("auth.login")
+    if is_partial():
+        return error_page(status, SESSION_ENDED, link=login, title="")
+    return error_page(status, GO_BACK, link=login, title="Not saved: your session has ended")
+
+
+def _shown_address() -> str:
+    """The local path of the page that htmx asks from."""
+    parts = urlsplit(request.headers.get("HX-Current-URL", ""))
+    return safe_next(f"{parts.path}?{parts.query}" if parts.query else parts.path)
+
+
+def _on_http_error(error: HTTPException) -> Response:
+    status = error.code or 500
+    if isinstance(error, CSRFError):
+        return _session_ended(400)
+    texts = {
+        404: "The page may have moved, or what it showed was deleted.",
+        405: "Go back and use the page's own buttons.",
+        413: "Send a smaller file: at most 32 MB.",
+        429: "Wait a minute, then try again.",
+    }
+    if isinstance(error, TooLarge):
+        texts[413] = error.advice
+    kept = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
+    return error_page(status, texts.get(status, error.description or "Go back and try again."), headers=kept)
+
+
+def _on_crash(error: Exception) -> Response:
+    later = trouble(error)
+    if later is not None:
+        return _on_trouble(later)
+    if is_lost_race(error):
+        return error_page(409, CHANGED)
+    _app().logger.error("action=crash endpoint=%s", request.endpoint, exc_info=error)
+    detail = "Nothing was changed. The log says more; try again, or tell whoever runs this portal."
+    try:
+        return error_page(500, detail)
+    except Exception as second:  # without a database there is no frame either
+        _app().logger.error("action=crash endpoint=error_page", exc_info=second)
+        return _bare_page(500, detail)
+
+
+def _on_trouble(error: RetryLater) -> Response:
+    """A lock or the database cannot be had: 503, and when to come back."""
+    _app().logger.warning("action=unavailable endpoint=%s seconds=%d", request.endpoint, error.seconds)
+    try:
+        return _on_portal_error(error)
+    except SQLAlchemyError:
+        response = _bare_page(503, error.advice)
+        response.headers["Retry-After"] = str(error.seconds)
+        return response
+
+
+# -- frame -------------------------------------------------------------------------------------------------------------
+
+
+def init_web(app: Flask, *, sign_in_urls: frozenset[str]) -> None:
+    """Errors, security headers, and what every template knows.
+
+    sign_in_urls: Microsoft's login pages, which forms may lead to.
+    """
+    init_formatting(app)
+    app.register_error_handler(PortalError, _unless_api(_on_portal_error))
+    app.register_error_handler(HTTPException, _unless_api(_on_http_error))
+    app.register_error_handler(Exception, _unless_api(_on_crash))
+    policy = CSP.format(login=" ".join(sorted(sign_in_urls)))
+    app.after_request(functools.partial(_secure, policy))
+    app.context_processor(_context)
+    app.jinja_env.globals.update(icon=icon, asset_url=asset_url, HTMX_CONFIG=HTMX_CONFIG)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+
+HTMX_CONFIG = json.dumps(
+    {
+        "includeIndicatorStyles": False,
+        "allowEval": False,
+        "disableInheritance": True,
+        "allowScriptTags": False,
+        "selfRequestsOnly": True,
+        # What has been swapped in works at once: otherwise, for 20 ms, a key pressed there would do nothing or leave the page.
+        "defaultSettleDelay": 0,
+        "historyCacheSize": 0,
+        "refreshOnHistoryMiss": True,
+        "responseHandling": [
+            {"code": "204", "swap": False},
+            {"code": "[23]..", "swap": True},
+            {"code": "422", "swap": True, "error": False},
+            {"code": "[45]..", "swap": False, "error": True},
+        ],
+    }
+)
+
+
+def _app() -> Flask:
+    from flask import current_app
+
+    return current_app._get_current_object()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
+
+
+def _context() -> dict[str, Any]:
+    theme = getattr(current_user, "theme", "system") if current_user else "system"
+    hint = request.headers.get("Sec-CH-Prefers-Color-Scheme", "").strip('"') if request else ""
+    shown = theme if theme in {"light", "dark"} else hint if hint in {"light", "dark"} else "light"
+    return {
+        "theme": theme,
+        "shown_theme": shown,
+        "is_partial": is_partial() if request else False,
+        "flashes": _take_flashes(),
+        "role_name": access.ROLE_NAMES[g.principal.role] if g.get("principal") else "",
+    }
+
+
+def _flash(text: str) -> None:
+    from flask import session
+
+    session["toasts"] = [*session.get("toasts", []), text][-3:]
+
+
+def _take_flashes() -> list[str]:
+    from flask import session
+
+    if is_partial() or not session.get("toasts"):
+        return []
+    found: list[str] = session.pop("toasts")
+    return found
+
+
+def _secure(policy: str, response: Response) -> Response:
+    headers = response.headers
+    headers.setdefault("Content-Security-Policy", policy)
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "same-origin")
+    headers.setdefault("X-Frame-Options", "DENY")
+    headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    if request.is_secure:
+        headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    if request.endpoint == "static":
+        if request.args.get("v") or "/vendor/" in request.path:
+            headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    elif "Cache-Control" not in headers:
+        headers["Cache-Control"] = "no-store"
+        headers.setdefault("Accept-CH", "Sec-CH-Prefers-Color-Scheme")
+    return response
+
+
+def _unless_api(handler: Any) -> Any:
+    @functools.wraps(handler)
+    def handle(error: Any) -> Any:
+        if _is_api():
+            from portal.http.api_problems import answer
+
+            return answer(error)
+        return handler(error)
+
+    return handle

@@ -1,0 +1,212 @@
+"""The queue: runs are rows (decision 001). What is due now, and the hourly runs the schedule adds (T1, T3, G2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Select, and_, exists, or_, select, update
+from sqlalchemy.orm import Session
+
+from portal.engine import failures, schedule
+from portal.engine.scope import spec_from_json
+from portal.models import ACTIVE, MicrosoftTenant, Organization, SyncRun, Tenant, UserSync
+from portal.models.microsoft import IS_CONNECTED
+
+CHECK_EVERY = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A Microsoft Tenant with something to do in one lane. ``ticket`` changes when new work comes in."""
+
+    microsoft_tenant_id: str
+    lane: str  # hourly | delayed | slow | check
+    ticket: str = ""
+
+
+def new_run(
+    row: UserSync,
+    microsoft_tenant_id: str,
+    *,
+    trigger: str,
+    now: datetime,
+    by: str,
+    fingerprint: str | None = None,
+    only_object_id: str | None = None,
+) -> SyncRun:
+    """A queued run. Until the initial sync is over, every run is one and takes its lane (T3)."""
+    spec = spec_from_json(row.filters)
+    return SyncRun(
+        organization_id=row.organization_id,
+        microsoft_tenant_id=microsoft_tenant_id,
+        generation=row.generation,
+        trigger=trigger,
+        lane=str(schedule.lane(spec, is_initial=row.initial_done_at is None)),
+        plan_fingerprint=fingerprint,
+        only_object_id=only_object_id,
+        started_by=by,
+        created_at=now,
+    )
+
+
+def queue_due(session: Session, now: datetime, interval_minutes: int) -> int:
+    """Queue the hourly runs that are due, once however many were missed (T1); gives their number. The caller commits.
+
+    The next time is set by a conditional UPDATE first: of several processes one queues.
+    """
+    queued = 0
+    due = [(row.id, row.next_run_at, row.failures_in_row) for row in session.scalars(due_tenants(now))]
+    for tenant_id, turn, failures_in_row in due:
+        _lock_organizations(session, tenant_id)  # somebody may press Sync Now in this moment
+        later = schedule.next_run(now, tenant_id, interval_minutes, failures_in_row)
+        taken = session.execute(
+            update(MicrosoftTenant)
+            .where(MicrosoftTenant.id == tenant_id, MicrosoftTenant.next_run_at == turn)
+            .values(next_run_at=later)
+        )
+        if taken.rowcount != 1:  # type: ignore[attr-defined]
+            continue
+        syncs = idle_syncs(session, tenant_id)
+        if not failures_in_row:  # else the tenant's own back-off holds
+            syncs = [one for one in syncs if not failures.is_backing_off(session, one, now, interval_minutes)]
+        session.add_all(new_run(sync, tenant_id, trigger="hourly", now=now, by="schedule") for sync in syncs)
+        queued += len(syncs)
+    session.flush()
+    return queued
+
+
+def _lock_organizations(session: Session, microsoft_tenant_id: str) -> None:
+    session.execute(
+        select(Organization.id)
+        .join(Tenant, Tenant.id == Organization.tenant_id)
+        .where(Tenant.microsoft_tenant_id == microsoft_tenant_id)
+        .order_by(Organization.id)
+        .with_for_update(of=Organization, key_share=True)
+    )
+    session.expire_all()
+
+
+def next_turn(
+    session: Session, sync: UserSync, tenant: MicrosoftTenant, interval_minutes: int
+) -> datetime | None:
+    """When ``queue_due`` takes up this sync next: the tenant's turn, or a later one while the sync rests (G2)."""
+    turn = tenant.next_run_at
+    if turn is None or tenant.failures_in_row:
+        return turn
+    until = failures.backs_off_until(session, sync, interval_minutes)
+    return turn if until is None else schedule.first_turn(turn, until, interval_minutes)
+
+
+def due_tenants(now: datetime) -> Select[MicrosoftTenant]:
+    """Tenants whose hour has come."""
+    return (
+        select(MicrosoftTenant)
+        .where(MicrosoftTenant.next_run_at <= now)
+        .order_by(MicrosoftTenant.next_run_at)
+    )
+
+
+def idle_syncs(session: Session, microsoft_tenant_id: str) -> Sequence[UserSync]:
+    """The enabled User Syncs under a Microsoft Tenant that neither run nor wait to."""
+    active = exists().where(
+        SyncRun.organization_id == UserSync.organization_id,
+        SyncRun.status.in_(ACTIVE),
+        SyncRun.kind == "sync",
+        SyncRun.only_object_id.is_(None),
+    )
+    return session.scalars(
+        select(UserSync)
+        .join(Organization, Organization.id == UserSync.organization_id)
+        .join(Tenant, Tenant.id == Organization.tenant_id)
+        .where(Tenant.microsoft_tenant_id == microsoft_tenant_id, UserSync.enabled.is_(True), ~active)
+        .order_by(UserSync.enabled_at)
+    ).all()
+
+
+def waiting(session: Session, now: datetime) -> list[Work]:
+    """Tenants with runs or a read to do that nobody holds: queued ones, and ``running`` ones of a process that died (G4)."""
+    free = or_(MicrosoftTenant.lease_owner.is_(None), MicrosoftTenant.lease_expires_at <= now)
+    patient = or_(MicrosoftTenant.throttled_until.is_(None), MicrosoftTenant.throttled_until <= now)
+    found: list[Work] = []
+    for lane in ("hourly", "delayed"):
+        runs = (
+            select(SyncRun.microsoft_tenant_id, SyncRun.id)
+            .join(MicrosoftTenant, MicrosoftTenant.id == SyncRun.microsoft_tenant_id)
+            .where(SyncRun.status.in_(ACTIVE), SyncRun.lane == lane, free, patient)
+            .order_by(SyncRun.created_at)
+        )
+        tickets: dict[str, str] = {}
+        for tenant_id, run_id in session.execute(runs):
+            tickets[str(tenant_id)] = run_id
+        found.extend(Work(tenant_id, lane, ticket) for tenant_id, ticket in tickets.items())
+    known = {work.microsoft_tenant_id for work in found if work.lane == "hourly"}
+    reads = select(MicrosoftTenant.id, MicrosoftTenant.read_requested_at).where(
+        MicrosoftTenant.read_requested_at.is_not(None), free, patient
+    )
+    found.extend(
+        Work(tenant_id, "hourly", str(asked_at))
+        for tenant_id, asked_at in session.execute(reads)
+        if tenant_id not in known
+    )
+    return found
+
+
+def told_to_wait(session: Session, runs: Iterable[SyncRun], now: datetime) -> dict[str, datetime]:
+    """Run id → until when Microsoft asks to be left alone, of those that are queued for that (G5, see ``waiting``).
+
+    A tenant that was never read waits for its next try besides, which nobody asked for.
+    """
+    queued = {run.id: run.microsoft_tenant_id for run in runs if run.status == "queued"}
+    if not queued:  # as nearly always when a page that is watched asks again
+        return {}
+    statement = select(MicrosoftTenant.id, MicrosoftTenant.throttled_until).where(
+        MicrosoftTenant.id.in_(set(queued.values())),
+        MicrosoftTenant.throttled_until > now,
+        MicrosoftTenant.last_synced_at.is_not(None),
+    )
+    until = {tenant_id: at for tenant_id, at in session.execute(statement) if at is not None}
+    return {run_id: until[tenant_id] for run_id, tenant_id in queued.items() if tenant_id in until}
+
+
+def slow_waiting(session: Session, now: datetime) -> list[Work]:
+    """Tenants whose slow pass is due (T7), the longest waiting first."""
+    statement = (
+        select(MicrosoftTenant.id, MicrosoftTenant.slow_due_at)
+        .where(
+            MicrosoftTenant.slow_due_at <= now,
+            or_(MicrosoftTenant.slow_lease_owner.is_(None), MicrosoftTenant.slow_lease_expires_at <= now),
+        )
+        .order_by(MicrosoftTenant.slow_due_at)
+    )
+    return [Work(tenant_id, "slow", str(due_at)) for tenant_id, due_at in session.execute(statement)]
+
+
+def checks_waiting(session: Session, now: datetime) -> list[Work]:
+    """Tenants whose connection was not checked for a day (C4)."""
+    last = MicrosoftTenant.checked_at
+    statement = select(MicrosoftTenant.id).where(
+        IS_CONNECTED,
+        or_(
+            and_(last.is_(None), MicrosoftTenant.connected_at <= now - CHECK_EVERY), last <= now - CHECK_EVERY
+        ),
+    )
+    return [Work(tenant_id, "check") for tenant_id in session.scalars(statement)]
+
+
+def flag_overdue(session: Session, now: datetime) -> int:
+    """T3's alert: an initial sync that is not over 12 hours after enabling needs attention. The caller commits."""
+    waiting_long = session.scalars(
+        select(UserSync).where(
+            UserSync.enabled.is_(True),
+            UserSync.initial_done_at.is_(None),
+            UserSync.attention.is_(None),
+        )
+    ).all()
+    late = [row for row in waiting_long if row.enabled_at and schedule.is_overdue(row.enabled_at, now)]
+    for row in late:
+        row.attention = "The initial sync has not ended within 12 hours. It goes on; look at its run to see what holds it up."
+        row.attention_code = "overdue"
+    session.flush()
+    return len(late)
