@@ -48,6 +48,8 @@ FEATURES = (
     "imports",
     "user_sync",
     "runs",
+    "holds",
+    "conflicts",
     "coverage",
     "recovery",
     "exceptions",

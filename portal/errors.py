@@ -47,6 +47,10 @@ class Invalid(PortalError):
         super().__init__(advice)
         self.errors = dict(errors)
 
+    def sentences(self) -> str:
+        """What is wrong with all fields, in one line."""
+        return " ".join(text for texts in self.errors.values() for text in texts)
+
 
 class RetryLater(PortalError):
     """Something must happen first, and it is under way: 503 with Retry-After (seconds)."""

@@ -8,13 +8,13 @@ from flask import Response
 
 from portal.api.blueprint import bp
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
+from portal.conflicts import service
 from portal.engine.normalize import parse_time
 from portal.errors import Invalid
 from portal.exceptions import service as exceptions
 from portal.extensions import db
 from portal.http.access import load, requires
 from portal.models import Conflict, Organization, Role, SyncException
-from portal.runs import service
 
 
 class Settlement(Request):
@@ -40,8 +40,8 @@ class NewException(Request):
 def list_conflicts(organization_id: str) -> Response:
     """The open conflicts of an Organization."""
     organization = load(Organization, organization_id, "Organization")
-    found = service.conflicts(organization, asked(service.CONFLICTS))
-    documents = {document["id"]: document for document in service.conflict_documents(found.items)}
+    found = service.page(organization, asked(service.CONFLICTS))
+    documents = {document["id"]: document for document in service.documents(found.items)}
     return page_of(found, lambda row: documents[row.id])
 
 
@@ -53,7 +53,7 @@ def resolve_conflict(conflict_id: str) -> Response:
     given = body(Settlement)
     service.resolve(row, given.action, given.end_user_id)
     db.session.commit()
-    return answer(service.conflict_documents([row])[0])
+    return answer(service.documents([row])[0])
 
 
 @bp.post("/conflicts/<conflict_id>/reopen")
@@ -63,7 +63,7 @@ def reopen_conflict(conflict_id: str) -> Response:
     row = load(Conflict, conflict_id, "conflict")
     service.reopen(row)
     db.session.commit()
-    return answer(service.conflict_documents([row])[0])
+    return answer(service.documents([row])[0])
 
 
 @bp.get("/organizations/<organization_id>/exceptions")

@@ -6,11 +6,11 @@ from flask import Response
 
 from portal.api.blueprint import bp
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
+from portal.coverage import service as coverages
 from portal.extensions import db
 from portal.http.access import load, reads_first, requires
 from portal.microsoft import check, service
 from portal.models import MicrosoftTenant, Role
-from portal.runs import service as runs
 from portal.runtime import runtime
 
 
@@ -75,6 +75,6 @@ def check_microsoft_tenant(microsoft_tenant_id: str) -> Response:
 def coverage(microsoft_tenant_id: str) -> Response:
     """Every Microsoft user, and which Organizations take them (P13)."""
     row = load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant")
-    found = runs.coverage(row, asked(runs.COVERAGE))
-    documents = {d["object_id"]: d for d in runs.coverage_documents(row, list(found.items))}
+    found = coverages.page(row, asked(coverages.COVERAGE))
+    documents = {d["object_id"]: d for d in coverages.documents(row, list(found.items))}
     return page_of(found, lambda user: documents[user.object_id])

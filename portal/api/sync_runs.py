@@ -7,9 +7,10 @@ from flask import Response
 from portal.api.blueprint import bp
 from portal.api.schema import Request, answer, asked, body, page_of
 from portal.extensions import begin_write, db
+from portal.holds import service as holds
 from portal.http.access import load, reads_first, requires
 from portal.models import Role, SyncRun
-from portal.runs import held, service
+from portal.runs import service
 from portal.runtime import runtime
 
 
@@ -55,7 +56,7 @@ def apply_held(run_id: str) -> Response:
     ``held.count`` of the answer says how many still wait. Who has changed since is left out.
     """
     run = _run(run_id)
-    held.apply(run, body(Held).object_ids)
+    holds.apply(run, body(Held).object_ids)
     db.session.commit()
     return answer(service.to_document(run))
 
@@ -69,7 +70,7 @@ def dismiss_held(run_id: str) -> Response:
     Who is not named goes on waiting: the run stays held, and ``held.count`` of the answer says how many do.
     """
     run = _run(run_id)
-    held.dismiss(run, body(Held).object_ids)
+    holds.dismiss(run, body(Held).object_ids)
     db.session.commit()
     return answer(service.to_document(run))
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, request
 from werkzeug.wrappers import Response
 
+from portal.coverage import service
 from portal.extensions import db
 from portal.http import access, listing, responses
 from portal.models import MicrosoftTenant, Organization, Role, Tenant
-from portal.runs import service
 
 bp = Blueprint("coverage", __name__)
 
@@ -19,7 +19,7 @@ def index(microsoft_tenant_id: str) -> Response:
     """Every present user, taken by none, one or several Organizations."""
     row = access.load(MicrosoftTenant, microsoft_tenant_id, "Microsoft tenant")
     asked = listing.parse(request.args, service.COVERAGE, strict=False)
-    found = service.coverage(row, asked)
+    found = service.page(row, asked)
     not_in = asked.filters.get("not_in")
     return responses.render(
         "coverage/index.html",
@@ -27,7 +27,7 @@ def index(microsoft_tenant_id: str) -> Response:
         microsoft_tenant=row,
         tenant=db.session.scalar(db.select(Tenant).where(Tenant.microsoft_tenant_id == row.id)),
         found=found,
-        rows=service.coverage_documents(row, list(found.items)),
-        counts=service.coverage_counts(row),
+        rows=service.documents(row, list(found.items)),
+        counts=service.counts(row),
         not_in=db.session.get(Organization, not_in) if not_in else None,
     )

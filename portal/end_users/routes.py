@@ -20,7 +20,7 @@ from portal.http.forms import text
 from portal.http.listing import MAX_PER_PAGE, Listing, parse
 from portal.models import EndUser, MicrosoftTenant, Organization, Role, SyncRun
 from portal.organizations import service as organizations
-from portal.runs import presenters as run_presenters
+from portal.runs import views as run_views
 from portal.runtime import runtime
 from portal.user_sync import service as user_sync
 
@@ -180,7 +180,7 @@ def detail(end_user_id: str) -> Response:
         theirs=service.microsoft_values(row, pins),
         linked_by=_run(row.linked_by_run_id),
         shown_mac=shown_mac,
-        runs=run_presenters,
+        runs=run_views,
         products=service.product_names([row.microsoft_tenant_id] if row.microsoft_tenant_id else []),
         document=service.documents([row])[0],
         microsoft_tenant=tenant,
@@ -323,7 +323,7 @@ def pin(end_user_id: str, field: str) -> Response:
         status=422 if form.errors else 200,
         person=row,
         field=field,
-        label=run_presenters.FIELD_LABELS.get(field, field),
+        label=run_views.FIELD_LABELS.get(field, field),
         form=form,
     )
 

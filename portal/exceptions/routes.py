@@ -16,7 +16,7 @@ from portal.http.forms import DayField, Form, text
 from portal.http.listing import parse
 from portal.models import EndUser, Organization, Role, SyncException
 from portal.organizations import service as organizations
-from portal.runs.presenters import FIELD_LABELS
+from portal.runs.views import FIELD_LABELS
 from portal.user_sync import service as user_sync
 
 bp = Blueprint("exceptions", __name__)

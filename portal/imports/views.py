@@ -9,7 +9,7 @@ from typing import Any
 from portal.imports.records import Action, Planned
 from portal.imports.service import SHOWN, Preview
 from portal.models import Import, ImportRow
-from portal.runs.presenters import FIELD_LABELS
+from portal.runs.views import FIELD_LABELS
 
 CUT = 120  # characters of a value
 

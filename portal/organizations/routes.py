@@ -16,7 +16,7 @@ from portal.microsoft import service as microsoft
 from portal.models import Organization, Role, SyncRun, Tenant
 from portal.organizations import service
 from portal.organizations.forms import OrganizationForm
-from portal.runs import presenters as run_presenters
+from portal.runs import views as run_views
 from portal.user_sync import service as user_sync
 
 bp = Blueprint("organizations", __name__)
@@ -67,7 +67,7 @@ def history(organization_id: str) -> Response:
         organization=row,
         counts=service.TabCounts(row),
         runs=runs,
-        presenters=run_presenters,
+        views=run_views,
         sync=user_sync.document(row),
         tab="history",
     )

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, func, or_, select
+from sqlalchemy import case, func, or_, select
 
 from portal import audit
 from portal.clock import utcnow
 from portal.end_users.service import product_names
-from portal.engine import explain, people_version, undo
+from portal.engine import explain, undo
 from portal.engine.records import Action, Counts, Reason
-from portal.errors import Invalid, NotFound, Refused
+from portal.errors import NotFound, Refused
 from portal.extensions import db
 from portal.http import csv_cells
 from portal.http.listing import Listing, ListSpec, contains_text, fetch
 from portal.locks import lock
-from portal.microsoft import service as microsoft
 from portal.models import (
     ACTIVE,
     Change,
@@ -30,13 +29,12 @@ from portal.models import (
     SyncRun,
     UserSync,
 )
-from portal.runs import history, settlement
-from portal.runs.presenters import shown_value
+from portal.runs import history
+from portal.runs.views import shown_value
 from portal.user_sync.documents import run_document
 
 STATUSES = ("queued", "running", "succeeded", "partial", "failed", "held", "cancelled")
 TROUBLED = ("failed", "partial", "held")
-TAKEN = ("none", "one", "several")
 URGENT_ROWS = 30
 CSV_ROWS = 100_000
 
@@ -65,20 +63,6 @@ CHANGES = ListSpec(
         "end_user_id": None,
         "object_id": None,
     },
-)
-CONFLICTS = ListSpec(
-    sorts={"created_at": (Conflict.created_at,), "email": (Conflict.email,), "kind": (Conflict.kind,)},
-    default_sort="created_at",
-    filters={"kind": None, "state": ("open", "resolved")},
-)
-COVERAGE = ListSpec(
-    sorts={
-        "display_name": (DirectoryUser.display_name,),
-        "email": (DirectoryUser.email_key,),
-        "user_principal_name": (DirectoryUser.user_principal_name,),
-    },
-    default_sort="display_name",
-    filters={"taken": TAKEN, "not_in": None},  # not_in: an Organization that does not take them
 )
 
 to_document = run_document
@@ -164,21 +148,6 @@ def emails(rows: Iterable[Change]) -> dict[str, str]:
     return {end_user_id: email for end_user_id, email in found}
 
 
-def held_emails(run: SyncRun, rows: Sequence[Change]) -> dict[str, str]:
-    """Object id -> the e-mail of those held back: the End User's, or Microsoft's where one would be made."""
-    known = emails(rows)
-    new = [row.object_id for row in rows if row.end_user_id not in known]
-    found = db.session.execute(
-        select(DirectoryUser.object_id, DirectoryUser.email).where(
-            DirectoryUser.microsoft_tenant_id == run.microsoft_tenant_id, DirectoryUser.object_id.in_(new)
-        )
-    )
-    return {
-        **{object_id: email for object_id, email in found},
-        **{row.object_id: known[row.end_user_id] for row in rows if row.end_user_id in known},
-    }
-
-
 CSV_COLUMNS = ("display_name", "decision", "state", "reason", "field", "old", "new", "object_id", "at")
 
 
@@ -186,19 +155,6 @@ def changes_csv(run: SyncRun, asked: Listing) -> Iterator[str]:
     """The filtered changes, one line per changed field, as a spreadsheet takes them harmlessly (G7)."""
     found = changes(run, replace(asked, page=1, per_page=CSV_ROWS))
     return csv_cells.write(CSV_COLUMNS, _csv_rows(found, product_names([run.microsoft_tenant_id or ""])))
-
-
-def conflict_questions(
-    organization: Organization, rows: Sequence[Conflict]
-) -> dict[str, settlement.Question]:
-    """Conflict id -> both sides, and the End Users who may be meant (M7)."""
-    return settlement.questions(db.session(), organization, rows)
-
-
-def conflict_choices(rows: Iterable[Conflict]) -> dict[str, EndUser]:
-    """End User id -> the End User who was chosen when a conflict was settled (M7), of those who still exist."""
-    ids = {row.resolved_end_user_id for row in rows if row.resolution == "link"}
-    return {row.id: row for row in db.session.scalars(select(EndUser).where(EndUser.id.in_(ids)))}
 
 
 def changes(run: SyncRun, asked: Listing) -> Listing:
@@ -309,163 +265,6 @@ def _undo_now(row: SyncRun, run: SyncRun) -> None:
     db.session.expire_all()
 
 
-def conflicts(organization: Organization, asked: Listing) -> Listing:
-    """One page of an Organization's conflicts; the open ones unless ``state=resolved`` is asked for."""
-    statement = select(Conflict).where(Conflict.organization_id == organization.id)
-    is_resolved = asked.filters.get("state") == "resolved"
-    settled = Conflict.resolved_at.is_not(None)
-    statement = statement.where(settled if is_resolved else ~settled)
-    if "kind" in asked.filters:
-        statement = statement.where(Conflict.kind == asked.filters["kind"])
-    if asked.q:
-        statement = statement.where(contains_text(asked.q, Conflict.display_name, Conflict.email))
-    return fetch(db.session(), statement, asked, CONFLICTS, tie=Conflict.id)
-
-
-def conflict_documents(rows: Sequence[Conflict]) -> list[dict[str, Any]]:
-    """Conflicts of one Organization as interfaces.md shows them."""
-    if not rows:
-        return []
-    organization = db.session.get_one(Organization, rows[0].organization_id)
-    found = conflict_questions(organization, rows)
-    return [_conflict_document(row, found[row.id]) for row in rows]
-
-
-def _conflict_document(row: Conflict, question: settlement.Question) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "organization_id": row.organization_id,
-        "kind": row.kind,
-        "reason": row.reason,
-        "object_id": row.object_id,
-        "display_name": row.display_name,
-        "email": row.email,
-        "end_user_id": row.end_user_id,
-        "other_object_id": row.other_object_id,
-        "run_id": row.run_id,
-        "created_at": row.created_at,
-        "resolution": row.resolution,
-        "resolved_end_user_id": row.resolved_end_user_id if row.resolution == "link" else None,
-        "resolved_at": row.resolved_at,
-        "resolved_by": row.resolved_by,
-        "sides": [side.document() for side in question.sides],
-    }
-
-
-def resolve(row: Conflict, action: str, end_user_id: str | None = None) -> None:
-    """Settle a conflict (M7): ``link`` gives the End User to this Microsoft user, ``ignore`` leaves it until a side changes.
-
-    The next run links; whoever holds either of the two is unlinked now. Raises Invalid for a bad action or End User, Refused
-    when it is settled already, RetryLater before the tenant's first read. The caller commits, or rolls back.
-    """
-    lock_run(row)
-    if row.resolved_at is not None:
-        raise Refused("This conflict is settled already.")
-    if action not in {"link", "ignore"}:
-        raise Invalid({"action": ["One of: link, ignore."]})
-    if action == "ignore" and end_user_id is not None:
-        raise Invalid({"end_user_id": ["Only link takes an End User."]})
-    row.resolution = action
-    row.resolved_at = utcnow()
-    row.resolved_by = audit.current_actor().name
-    if action == "link":
-        organization = db.session.get_one(Organization, row.organization_id)
-        chosen = _chosen(row, end_user_id)
-        _require_known(row, organization)
-        settlement.give(db.session(), row, organization, chosen)
-    audit.record(
-        db.session(),
-        "conflict_resolved",
-        object_type="conflict",
-        object_id=row.id,
-        kind=row.kind,
-        settlement=action,
-    )
-    people_version.touch(db.session(), [row.organization_id])  # a run that goes on decides by it too
-    db.session.flush()
-
-
-def reopen(row: Conflict) -> None:
-    """Take a settlement back: Links are as before, and the next run says whether it still is a conflict (M7).
-
-    Raises Refused when nobody settled it. The caller commits.
-    """
-    lock_run(row)
-    if row.resolution not in {"ignore", "link"}:
-        raise Refused("Only a conflict that somebody settled can be opened again.")
-    settlement.take_back(db.session(), row)
-    audit.record(db.session(), "conflict_reopened", object_type="conflict", object_id=row.id, kind=row.kind)
-    people_version.touch(db.session(), [row.organization_id])
-    db.session.flush()
-
-
-def coverage(microsoft_tenant: MicrosoftTenant, asked: Listing) -> Listing:
-    """One page of a tenant's present users, each with the number of Organizations that take them (P13)."""
-    taken = _takers(microsoft_tenant)
-    statement: Select[Any] = select(DirectoryUser).where(
-        DirectoryUser.microsoft_tenant_id == microsoft_tenant.id, DirectoryUser.presence == "present"
-    )
-    if "taken" in asked.filters:
-        statement = statement.where(_is_taken(taken, asked.filters["taken"]))
-    if "not_in" in asked.filters:
-        its = select(EndUser.object_id).where(
-            EndUser.organization_id == asked.filters["not_in"],
-            EndUser.microsoft_tenant_id == microsoft_tenant.id,
-            EndUser.in_scope.is_(True),
-        )
-        statement = statement.where(DirectoryUser.object_id.not_in(its))
-    if asked.q:
-        names = DirectoryUser.display_name, DirectoryUser.email_key, DirectoryUser.user_principal_name
-        statement = statement.where(contains_text(asked.q, *names))
-    return fetch(db.session(), statement, asked, COVERAGE, tie=DirectoryUser.object_id)
-
-
-def coverage_counts(microsoft_tenant: MicrosoftTenant) -> dict[str, int]:
-    """How many present users are taken by none, one and several Organizations."""
-    taken = _takers(microsoft_tenant)
-    count = select(func.count()).select_from(DirectoryUser)
-    present = count.where(
-        DirectoryUser.microsoft_tenant_id == microsoft_tenant.id, DirectoryUser.presence == "present"
-    )
-    return {word: db.session.scalar(present.where(_is_taken(taken, word))) or 0 for word in TAKEN}
-
-
-def coverage_documents(microsoft_tenant: MicrosoftTenant, rows: list[DirectoryUser]) -> list[dict[str, Any]]:
-    """Users with the Organizations that take them, by name."""
-    ids = [row.object_id for row in rows]
-    takers: dict[str, list[dict[str, str]]] = {}
-    statement = (
-        select(EndUser.object_id, Organization.id, Organization.name, EndUser.id)
-        .join(Organization, Organization.id == EndUser.organization_id)
-        .where(
-            EndUser.microsoft_tenant_id == microsoft_tenant.id,
-            EndUser.object_id.in_(ids),
-            EndUser.in_scope.is_(True),  # whom the filters let go is taken no more (L3)
-        )
-        .order_by(Organization.name)
-    )
-    for object_id, organization_id, name, end_user_id in db.session.execute(statement):
-        takers.setdefault(str(object_id), []).append(
-            {"id": organization_id, "name": name, "end_user_id": end_user_id}
-        )
-    found = []
-    for row in rows:
-        organizations = takers.get(row.object_id, [])
-        found.append(
-            {
-                "object_id": row.object_id,
-                "user_principal_name": row.user_principal_name,
-                "display_name": row.display_name,
-                "email": row.email,
-                "user_type": row.user_type,
-                "account_enabled": row.account_enabled,
-                "taken": TAKEN[min(len(organizations), 2)],
-                "organizations": organizations,
-            }
-        )
-    return found
-
-
 def _csv_rows(found: Listing, names: Mapping[str, str]) -> Iterator[tuple[object, ...]]:
     for row in found.items:
         head = (row.display_name, row.decision, row.state, sentence_of(row))
@@ -475,21 +274,6 @@ def _csv_rows(found: Listing, names: Mapping[str, str]) -> Iterator[tuple[object
             if entry["field"] == "licenses":
                 values[1:] = (shown_value("licenses", value, names) for value in values[1:])
             yield (*head, *values, row.object_id, f"{row.at:%Y-%m-%dT%H:%M:%SZ}")
-
-
-def _takers(microsoft_tenant: MicrosoftTenant) -> Select[Any]:
-    return (
-        select(EndUser.object_id)
-        .where(EndUser.microsoft_tenant_id == microsoft_tenant.id, EndUser.in_scope.is_(True))
-        .group_by(EndUser.object_id)
-    )
-
-
-def _is_taken(takers: Select[Any], word: str) -> ColumnElement[bool]:
-    if word == "none":
-        return ~DirectoryUser.object_id.in_(takers)
-    number = func.count()
-    return DirectoryUser.object_id.in_(takers.having(number == 1 if word == "one" else number > 1))
 
 
 def lock_run(row: SyncRun | Conflict) -> None:
@@ -511,20 +295,3 @@ def organization_of(run: SyncRun) -> Organization:
     if found is None:
         raise NotFound("The Organization of this run was deleted.")
     return found
-
-
-def _chosen(row: Conflict, end_user_id: str | None) -> EndUser:
-    if not end_user_id:
-        raise Invalid({"end_user_id": ["Name the End User who is meant."]})
-    found = db.session.get(EndUser, end_user_id)
-    if found is None or found.organization_id != row.organization_id:
-        raise Invalid({"end_user_id": ["This Organization has no such End User."]})
-    return found
-
-
-def _require_known(row: Conflict, organization: Organization) -> None:
-    """Before a tenant's first read nobody knows whether its user still exists. Raises RetryLater."""
-    tenant_id = organization.tenant.microsoft_tenant_id
-    tenant = db.session.get(MicrosoftTenant, tenant_id) if tenant_id is not None else None
-    if tenant is not None and db.session.get(DirectoryUser, (tenant.id, row.object_id)) is None:
-        microsoft.require_read(tenant)

@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 from wtforms import SelectField, StringField
 from wtforms.validators import InputRequired, Length
 
+from portal.coverage import service as coverages
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.http import responses
@@ -17,7 +18,6 @@ from portal.microsoft import service as microsoft
 from portal.models import DirectoryUser, MicrosoftTenant, Role, SubscribedSku, Tenant
 from portal.models.microsoft import IS_CONNECTED
 from portal.organizations import service as organizations
-from portal.runs import service as runs
 from portal.runtime import runtime
 from portal.tenants import service
 from portal.user_sync import service as user_sync
@@ -62,9 +62,7 @@ def detail(tenant_id: str) -> Response:
         syncs={r.organization.id: user_sync.document(r.organization) for r in below},
         licenses=_licenses(found),
         members=_members(found),
-        coverage=runs.coverage_counts(found)
-        if found is not None and found.last_synced_at is not None
-        else None,
+        coverage=coverages.counts(found) if found is not None and found.last_synced_at is not None else None,
     )
 
 

@@ -16,10 +16,10 @@ from portal.http import access, responses
 from portal.http.formatting import clock_text, viewer_zone
 from portal.microsoft import service as microsoft
 from portal.models import Organization, Role
-from portal.runs import presenters as run_presenters
+from portal.runs import views as run_views
 from portal.runtime import runtime
 from portal.transactions import begin_write
-from portal.user_sync import documents, presenters, service
+from portal.user_sync import documents, service, views
 from portal.user_sync.forms import SetupForm
 from portal.worker import queue
 
@@ -130,9 +130,7 @@ def values(organization_id: str, section: str) -> Answer:
     except RetryLater as error:
         return _waiting_page(organization, error)
     chosen = getattr(documents.draft(body).filters, section)
-    found = presenters.section(
-        section, offered.get(section, ()), chosen, accepted=0, query=query, is_open=True
-    )
+    found = views.section(section, offered.get(section, ()), chosen, accepted=0, query=query, is_open=True)
     return render_template("user_sync/values.html", section=found, organization=organization)
 
 
@@ -231,7 +229,7 @@ def _by_section(error: Invalid) -> dict[str, list[str]]:
 
 def _guard_asks(organization: Organization) -> bool:
     """U10: one more click is needed."""
-    guard = presenters.guard(service.domain_overlap(organization), ())
+    guard = views.guard(service.domain_overlap(organization), ())
     return guard is not None and guard.asks
 
 
@@ -280,7 +278,7 @@ def _form_page(
         "opened_on": _opened_on(organization, form, anew="moved" in problems),
         "is_edit": is_edit,
         "problems": problems,
-        "sections": presenters.sections(
+        "sections": views.sections(
             offered,
             spec,
             counted.match,
@@ -288,7 +286,7 @@ def _form_page(
             opened=[*opened, *(["user_type"] if first_look else [])],
             problems=problems,
         ),
-        "summary": presenters.summary(
+        "summary": views.summary(
             counted.match,
             spec,
             counts=None if found is None else found.counts_document(),
@@ -296,7 +294,7 @@ def _form_page(
             staying=() if found is None else found.staying,
             held=None if found is None else found.held,
         ),
-        "guard": None if is_edit else presenters.guard(overlap, service.known_endings(organization)),
+        "guard": None if is_edit else views.guard(overlap, service.known_endings(organization)),
         "next_run_at": service.next_run_at(service.find(organization), microsoft.mapped_to(organization)),
     }
     return responses.render(
@@ -380,8 +378,8 @@ def _status_context(organization: Organization) -> dict[str, Any]:
         "sync": row,
         "state": documents.status_of(row, tenant),
         "run": run,
-        "progress": None if run is None else run_presenters.progress(run, utcnow()),
-        "next_step": run_presenters.next_step(
+        "progress": None if run is None else run_views.progress(run, utcnow()),
+        "next_step": run_views.next_step(
             run,
             organization.tenant_id,
             is_enabled=row is not None and row.enabled,

@@ -20,7 +20,7 @@ from portal.engine.records import Counts
 from portal.extensions import db, mark_write
 from portal.locks import CHANGED
 from portal.models import ApiToken, Change, EndUser, MicrosoftTenant, Organization, SyncRun, UserSync
-from portal.runs import held as runs
+from portal.holds import service as holds
 from portal.transactions import LOCKED, begin_write, trouble, writing
 from tests.api.conftest import held
 
@@ -256,14 +256,14 @@ def test_looking_at_what_would_be_done_waits_for_no_lock(app, api, person, impat
 
 def test_G1_what_is_held_is_decided_anew_before_the_lock_is_taken(app, api, enabled, impatient, monkeypatch):
     run_id = held_run(app, enabled)
-    prepare, seen = runs.holds.prepare_held, []
+    prepare, seen = holds.holds.prepare_held, []
 
     def preparing(session, *arguments):
         found = prepare(session, *arguments)
         seen.append(found)
         return found
 
-    monkeypatch.setattr(runs.holds, "prepare_held", preparing)
+    monkeypatch.setattr(holds.holds, "prepare_held", preparing)
     with held(app):
         assert api("POST", f"/sync-runs/{run_id}/held/apply", {})[0] == 503
     assert len(seen) == 1, "only what writes has waited"
@@ -273,7 +273,7 @@ def test_G1_what_is_held_is_decided_anew_before_the_lock_is_taken(app, api, enab
 @pytest.mark.parametrize(("times", "status"), [(1, 200), (2, 409)])
 def test_G1_a_hold_whose_people_change_meanwhile_is_decided_once_more(app, api, enabled, monkeypatch, times, status):
     run_id = held_run(app, enabled)
-    apply, stale = runs.holds.apply_held, [Stale()] * times
+    apply, stale = holds.holds.apply_held, [Stale()] * times
 
     def applying(*arguments):
         number = apply(*arguments)
@@ -281,7 +281,7 @@ def test_G1_a_hold_whose_people_change_meanwhile_is_decided_once_more(app, api, 
             raise stale.pop()
         return number
 
-    monkeypatch.setattr(runs.holds, "apply_held", applying)
+    monkeypatch.setattr(holds.holds, "apply_held", applying)
     found, document = api("POST", f"/sync-runs/{run_id}/held/apply", {})
     assert found == status and document.get("detail", CHANGED) == CHANGED
     with app.app_context():

@@ -14,7 +14,7 @@ from portal.imports.sheet import Row
 from portal.models import Change, Conflict, EndUser, Organization, SyncRun
 from portal.engine.people_version import touch, watch
 from portal.recovery.service import clean_up
-from portal.runs import service as runs
+from portal.conflicts import service as conflicts
 from tests.web import customers
 
 MAIL = "ada@harborview.example"
@@ -58,7 +58,7 @@ def settled(here):
     row = Conflict(organization_id=here.id, key="k", kind="duplicate_remote_email", reason="", object_id=user.object_id, email=MAIL, created_at=utcnow())
     db.session.add(row)
     db.session.flush()
-    runs.resolve(row, "link", ada().id)
+    conflicts.resolve(row, "link", ada().id)
 
 
 def imported(here, **cells):

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from portal.clock import utcnow
-from portal.dashboard import presenters, service
+from portal.dashboard import views, service
 from portal.dashboard.service import Day
 from portal.extensions import db, mark_write
 from portal.microsoft import credentials
@@ -207,36 +207,36 @@ def test_P9_charts_have_sentences_tables_and_figures(client_as, app):
 @pytest.mark.parametrize("numbers", [[0] * 14, [1] + [0] * 13, [3, 469] + [7] * 12])
 def test_columns_stand_on_zero_and_keep_their_proportions(numbers):
     days = [Day(date(2026, 11, 1 + i), {}, n, n) for i, n in enumerate(numbers)]
-    chart = presenters.columns(days, {"failed": numbers}, ("d",))
+    chart = views.columns(days, {"failed": numbers}, ("d",))
     assert chart.total == sum(numbers) and len(chart.bars) == sum(1 for n in numbers if n)
     for bar in chart.bars:
-        assert 0 <= bar.y <= presenters.BASE and bar.height <= presenters.PLOT
+        assert 0 <= bar.y <= views.BASE and bar.height <= views.PLOT
     tallest = max((bar.height for bar in chart.bars), default=0)
     assert all(text == f"{max(numbers):,}" for _, _, text in chart.tops) and (tallest > 0) == any(numbers)
 
 
 def test_the_sentences_of_quiet_days():
     quiet = [Day(date(2026, 11, 1), {"New": 0}, 0, 4)]
-    assert presenters.changes_sentence(quiet) == "Nobody was changed in these 14 days."
-    assert presenters.trouble_sentence(quiet) == "All 4 runs of these 14 days went through."
+    assert views.changes_sentence(quiet) == "Nobody was changed in these 14 days."
+    assert views.trouble_sentence(quiet) == "All 4 runs of these 14 days went through."
 
 
 def test_P9_who_was_linked_is_not_called_new():
     days = [Day(date(2026, 11, 24), {"New": 382, "Updated": 1, "Marked": 0}, 0, 1)]
-    assert presenters.changes_sentence(days).endswith(": 383, of which 382 created or linked.")
+    assert views.changes_sentence(days).endswith(": 383, of which 382 created or linked.")
 
 
 def test_P9_runs_that_were_partial_or_held_did_not_go_through():
     days = [Day(date(2026, 11, 24), {}, 0, 3, partial=1), Day(date(2026, 11, 25), {}, 1, 40, held=1)]
-    assert presenters.runs_sentence(days) == "43 in these 14 days. The most was Wed 25 Nov: 40. 40 today."
-    assert presenters.trouble_sentence(days) == (
+    assert views.runs_sentence(days) == "43 in these 14 days. The most was Wed 25 Nov: 40. 40 today."
+    assert views.trouble_sentence(days) == (
         "3 of 43 runs did not succeed. The most was Wed 25 Nov: 2. 2 today."
     )
 
 
 def test_P9_each_column_says_its_day_and_number():
     days = [Day(date(2026, 11, 24), {}, 0, 1200)]
-    assert [bar.title for bar in presenters.columns(days, {"runs": [1200]}, ("b",)).bars] == [
+    assert [bar.title for bar in views.columns(days, {"runs": [1200]}, ("b",)).bars] == [
         "Tue 24 Nov: 1,200 runs"
     ]
 

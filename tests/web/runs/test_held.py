@@ -7,7 +7,7 @@ import pytest
 
 from portal.extensions import db
 from portal.models import AuditEvent, DirectoryUser, EndUser, Role, SyncRun, UserSync
-from portal.runs import held
+from portal.holds import service as held
 from tests.web import customers, holds
 
 

@@ -22,7 +22,8 @@ from portal.models import (
     UserSync,
 )
 from portal.models.customers import no_link
-from portal.runs import presenters, service
+from portal.conflicts import service as conflicts
+from portal.runs import views, service
 from tests.web import customers
 
 
@@ -441,7 +442,7 @@ def test_M7_a_settled_conflict_says_who_was_chosen(client_as, app, customer):
     assert f'Linked to <a href="/end-users/{chosen}"><bdi>Bo Obi</bdi></a>, who is meant' in browser.get(settled).text
     with app.app_context():
         row = db.session.get(Conflict, customer["conflict"])
-        assert service.conflict_documents([row])[0]["resolved_end_user_id"] == chosen
+        assert conflicts.documents([row])[0]["resolved_end_user_id"] == chosen
         db.session.delete(db.session.get(customers.EndUser, chosen))
         db.session.commit()
     assert "Linked to an End User who was deleted since" in browser.get(settled).text
@@ -518,7 +519,7 @@ def test_M7_the_page_and_the_api_say_of_both_sides_what_it_takes_to_decide(clien
     assert "ada@harborview.example" in other and "Enabled" in other and "No license" in other
     assert f'Linked to <a href="/end-users/{customer["person"]}"><bdi>Ada Obi</bdi></a>' in other
     with app.app_context():
-        found = service.conflict_documents([db.session.get(Conflict, customer["conflict"])])[0]["sides"]
+        found = conflicts.documents([db.session.get(Conflict, customer["conflict"])])[0]["sides"]
     assert [(side["object_id"], side["enabled"], side["end_user_id"]) for side in found] == [
         (twin["object"], False, None),
         (twin["ada"], True, customer["person"]),
@@ -602,7 +603,7 @@ def test_P8_each_state_of_a_run_says_what_to_do_next(
             UserSync(organization_id=row.id, enabled=is_enabled, filters={}, updated_at=utcnow())
         )
         run = run_of(row, microsoft, status=status, kind=kind, counts=counts)
-        due = presenters.next_step(run, row.tenant_id, is_enabled=is_enabled, at=utcnow()).at
+        due = views.next_step(run, row.tenant_id, is_enabled=is_enabled, at=utcnow()).at
         assert (due is not None) is (is_enabled and status not in ("queued", "running"))
         db.session.commit()
         address = f"/sync-runs/{run.id}"
@@ -683,5 +684,5 @@ def test_M7_open_conflicts_are_said_where_the_sync_is(client_as, app, customer):
 def test_P8_only_what_needs_a_person_is_red_in_the_bar(app, customer):
     with app.app_context():
         run = db.session.get(SyncRun, customer["run"])
-        fills = {part["name"]: part["fill"] for part in presenters.parts(run)}
+        fills = {part["name"]: part["fill"] for part in views.parts(run)}
     assert "d" not in fills.values() and fills["linked"] != fills["updated"]

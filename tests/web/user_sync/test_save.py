@@ -189,7 +189,7 @@ def test_U11_an_edit_says_by_name_who_enters_and_who_leaves(client_as, customer)
 
 @pytest.mark.usefixtures("linked")
 def test_U11_thousands_who_leave_are_counted_and_not_all_named(client_as, customer, monkeypatch):
-    monkeypatch.setattr("portal.user_sync.presenters.NAMED", 1)
+    monkeypatch.setattr("portal.user_sync.views.NAMED", 1)
     browser = client_as()
     browser.send(url(customer), everything(department_all=None, department="Fundraising"))
     choice = everything(department_all=None, department="Legal")
@@ -210,7 +210,7 @@ def test_U11_who_stays_is_named_up_to_a_number_and_the_rest_is_a_link(client_as,
 
     found = stays()
     assert "Ada Obi" in found and "Bo Lind" in found and "Cy Rao" not in found and ">2<" in found
-    monkeypatch.setattr("portal.user_sync.presenters.NAMED", 1)
+    monkeypatch.setattr("portal.user_sync.views.NAMED", 1)
     assert "Bo Lind" not in stays()
     assert f'<a href="/organizations/{customer}/end-users?in_scope=true">and 1 more</a>' in stays()
 

@@ -1,0 +1,143 @@
+"""Conflicts: what the sync could not decide, and how somebody settles it (M7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from portal import audit
+from portal.clock import utcnow
+from portal.conflicts import settlement
+from portal.engine import people_version
+from portal.errors import Invalid, Refused
+from portal.extensions import db
+from portal.http.listing import Listing, ListSpec, contains_text, fetch
+from portal.microsoft import service as microsoft
+from portal.models import Conflict, DirectoryUser, EndUser, MicrosoftTenant, Organization
+from portal.runs.service import lock_run
+
+CONFLICTS = ListSpec(
+    sorts={"created_at": (Conflict.created_at,), "email": (Conflict.email,), "kind": (Conflict.kind,)},
+    default_sort="created_at",
+    filters={"kind": None, "state": ("open", "resolved")},
+)
+
+
+def page(organization: Organization, asked: Listing) -> Listing:
+    """One page of an Organization's conflicts; the open ones unless ``state=resolved`` is asked for."""
+    statement = select(Conflict).where(Conflict.organization_id == organization.id)
+    is_resolved = asked.filters.get("state") == "resolved"
+    settled = Conflict.resolved_at.is_not(None)
+    statement = statement.where(settled if is_resolved else ~settled)
+    if "kind" in asked.filters:
+        statement = statement.where(Conflict.kind == asked.filters["kind"])
+    if asked.q:
+        statement = statement.where(contains_text(asked.q, Conflict.display_name, Conflict.email))
+    return fetch(db.session(), statement, asked, CONFLICTS, tie=Conflict.id)
+
+
+def questions(organization: Organization, rows: Sequence[Conflict]) -> dict[str, settlement.Question]:
+    """Conflict id -> both sides, and the End Users who may be meant (M7)."""
+    return settlement.questions(db.session(), organization, rows)
+
+
+def choices(rows: Iterable[Conflict]) -> dict[str, EndUser]:
+    """End User id -> the End User who was chosen when a conflict was settled (M7), of those who still exist."""
+    ids = {row.resolved_end_user_id for row in rows if row.resolution == "link"}
+    return {row.id: row for row in db.session.scalars(select(EndUser).where(EndUser.id.in_(ids)))}
+
+
+def documents(rows: Sequence[Conflict]) -> list[dict[str, Any]]:
+    """Conflicts of one Organization as interfaces.md shows them."""
+    if not rows:
+        return []
+    organization = db.session.get_one(Organization, rows[0].organization_id)
+    found = questions(organization, rows)
+    return [_document(row, found[row.id]) for row in rows]
+
+
+def _document(row: Conflict, question: settlement.Question) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "organization_id": row.organization_id,
+        "kind": row.kind,
+        "reason": row.reason,
+        "object_id": row.object_id,
+        "display_name": row.display_name,
+        "email": row.email,
+        "end_user_id": row.end_user_id,
+        "other_object_id": row.other_object_id,
+        "run_id": row.run_id,
+        "created_at": row.created_at,
+        "resolution": row.resolution,
+        "resolved_end_user_id": row.resolved_end_user_id if row.resolution == "link" else None,
+        "resolved_at": row.resolved_at,
+        "resolved_by": row.resolved_by,
+        "sides": [side.document() for side in question.sides],
+    }
+
+
+def resolve(row: Conflict, action: str, end_user_id: str | None = None) -> None:
+    """Settle a conflict (M7): ``link`` gives the End User to this Microsoft user, ``ignore`` leaves it until a side changes.
+
+    The next run links; whoever holds either of the two is unlinked now. Raises Invalid for a bad action or End User, Refused
+    when it is settled already, RetryLater before the tenant's first read. The caller commits, or rolls back.
+    """
+    lock_run(row)
+    if row.resolved_at is not None:
+        raise Refused("This conflict is settled already.")
+    if action not in {"link", "ignore"}:
+        raise Invalid({"action": ["One of: link, ignore."]})
+    if action == "ignore" and end_user_id is not None:
+        raise Invalid({"end_user_id": ["Only link takes an End User."]})
+    row.resolution = action
+    row.resolved_at = utcnow()
+    row.resolved_by = audit.current_actor().name
+    if action == "link":
+        organization = db.session.get_one(Organization, row.organization_id)
+        chosen = _chosen(row, end_user_id)
+        _require_known(row, organization)
+        settlement.give(db.session(), row, organization, chosen)
+    audit.record(
+        db.session(),
+        "conflict_resolved",
+        object_type="conflict",
+        object_id=row.id,
+        kind=row.kind,
+        settlement=action,
+    )
+    people_version.touch(db.session(), [row.organization_id])  # a run that goes on decides by it too
+    db.session.flush()
+
+
+def reopen(row: Conflict) -> None:
+    """Take a settlement back: Links are as before, and the next run says whether it still is a conflict (M7).
+
+    Raises Refused when nobody settled it. The caller commits.
+    """
+    lock_run(row)
+    if row.resolution not in {"ignore", "link"}:
+        raise Refused("Only a conflict that somebody settled can be opened again.")
+    settlement.take_back(db.session(), row)
+    audit.record(db.session(), "conflict_reopened", object_type="conflict", object_id=row.id, kind=row.kind)
+    people_version.touch(db.session(), [row.organization_id])
+    db.session.flush()
+
+
+def _chosen(row: Conflict, end_user_id: str | None) -> EndUser:
+    if not end_user_id:
+        raise Invalid({"end_user_id": ["Name the End User who is meant."]})
+    found = db.session.get(EndUser, end_user_id)
+    if found is None or found.organization_id != row.organization_id:
+        raise Invalid({"end_user_id": ["This Organization has no such End User."]})
+    return found
+
+
+def _require_known(row: Conflict, organization: Organization) -> None:
+    """Before a tenant's first read nobody knows whether its user still exists. Raises RetryLater."""
+    tenant_id = organization.tenant.microsoft_tenant_id
+    tenant = db.session.get(MicrosoftTenant, tenant_id) if tenant_id is not None else None
+    if tenant is not None and db.session.get(DirectoryUser, (tenant.id, row.object_id)) is None:
+        microsoft.require_read(tenant)

@@ -1,0 +1,159 @@
+"""Holds: who was held back, and the decision about them (G1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flask import Blueprint, request, url_for
+from werkzeug.wrappers import Response
+
+from portal.end_users.service import product_names
+from portal.errors import Invalid
+from portal.extensions import db
+from portal.holds import service
+from portal.holds.views import card
+from portal.http import access, listing, responses
+from portal.http.formatting import plural
+from portal.models import Organization, Role, SyncRun
+from portal.runs import service as runs
+from portal.runs import views
+from portal.runtime import runtime
+
+bp = Blueprint("holds", __name__)
+Answer = str | Response | tuple[str, int]
+
+
+@bp.get("/sync-runs/<run_id>/held")
+@access.requires(Role.READ_ONLY)
+def people(run_id: str) -> Answer:
+    """Who is held back, on a page of its own, at a page or a search of them (G1)."""
+    return _page(access.load(SyncRun, run_id, "Sync Run"), *_asked(request.args))
+
+
+@bp.post("/sync-runs/<run_id>/held")
+@access.requires(Role.ADMINISTRATOR)
+@access.reads_first
+def select(run_id: str) -> Answer:
+    """Search, page and check among those held back: posted, so that what is checked is kept. It changes nothing (G1).
+
+    Buttons: ``look`` searches, ``page`` turns the page, ``select`` checks all that fit the search (``fitting``) or nobody.
+    """
+    run = access.load(SyncRun, run_id, "Sync Run")
+    selection = service.Selection.of(request.form)
+    q, page = _asked(request.form)
+    if request.form.get("select") == "none":
+        selection = service.Selection()
+    elif request.form.get("select"):
+        selection = selection.add(service.fitting(run, q)) if q else service.EVERYBODY
+    return _page(run, q, page, selection)
+
+
+@bp.post("/sync-runs/<run_id>/held/confirm")
+@access.requires(Role.ADMINISTRATOR)
+@access.reads_first
+def confirm(run_id: str) -> Answer:
+    """Ask once more, with how many and what it does (G1). ``decide``: apply or dismiss, ``-all`` for everybody who waits."""
+    run = access.load(SyncRun, run_id, "Sync Run")
+    word, _, scope = request.form.get("decide", "").partition("-")
+    if word not in {"apply", "dismiss"}:
+        raise Invalid({"decide": ["Apply or dismiss: use the page's own buttons."]})
+    selection = service.EVERYBODY if scope == "all" else service.Selection.of(request.form)
+    try:
+        chosen = service.chosen(run, selection)
+    except Invalid as error:
+        if responses.is_partial():
+            raise
+        return _page(run, *_asked(request.form), selection, problem=error.sentences())
+    return _ask(run, word, selection, chosen)
+
+
+@bp.post("/sync-runs/<run_id>/held/apply")
+@access.requires(Role.ADMINISTRATOR)
+@access.reads_first
+def apply(run_id: str) -> Answer:
+    """Apply what was held back of those who were confirmed (G1)."""
+    return _decide(access.load(SyncRun, run_id, "Sync Run"), "apply")
+
+
+@bp.post("/sync-runs/<run_id>/held/dismiss")
+@access.requires(Role.ADMINISTRATOR)
+@access.reads_first
+def dismiss(run_id: str) -> Answer:
+    """Leave those who were confirmed as they are, until they change (G1)."""
+    return _decide(access.load(SyncRun, run_id, "Sync Run"), "dismiss")
+
+
+def _asked(args: Mapping[str, str]) -> tuple[str, int]:
+    """The search and the page among those held back; what makes no sense is the first page of all.
+
+    page: a button that turns the page; at: the page that is shown, where another button than ``look`` was pressed.
+    """
+    page = args.get("page") or ("" if args.get("look") else args.get("at", ""))
+    asked = listing.parse({"q": args.get("q", ""), "page": page}, runs.CHANGES, strict=False)
+    return asked.q, asked.page
+
+
+def _page(
+    run: SyncRun, q: str = "", page: int = 1, selection: service.Selection | None = None, problem: str = ""
+) -> Answer:
+    return responses.render(
+        "runs/service.html",
+        status=422 if problem else 200,
+        blocks={"hold": "hold"},
+        run=run,
+        organization=access.load(Organization, run.organization_id, "Organization"),
+        views=views,
+        problem=problem,
+        products=product_names([run.microsoft_tenant_id or ""]),
+        **card(run, service.people(run, q, page, selection)),
+    )
+
+
+def _ask(
+    run: SyncRun, word: str, selection: service.Selection, chosen: service.Chosen, problem: str = ""
+) -> Answer:
+    return responses.render(
+        "holds/decide.html",
+        status=422 if problem else 200,
+        blocks={"dialog": "dialog"},
+        run=run,
+        organization=access.load(Organization, run.organization_id, "Organization"),
+        views=views,
+        is_apply=word == "apply",
+        selection=selection,
+        chosen=chosen,
+        problem=problem,
+    )
+
+
+def _decide(run: SyncRun, word: str) -> Answer:
+    """Do what was confirmed. When by now others are left than ``count`` said, it is asked about anew."""
+    selection = service.Selection.of(request.form)
+    chosen = service.chosen(run, selection)
+    if request.form.get("count") != str(chosen.number):
+        return _ask(run, word, selection, chosen, problem=service.CHANGED)
+    try:
+        toast = _apply(run, chosen) if word == "apply" else _dismiss(run, chosen)
+    except Invalid:  # somebody else decided about one of them in this moment
+        db.session.rollback()
+        return _ask(run, word, selection, service.chosen(run, selection), problem=service.CHANGED)
+    db.session.commit()
+    runtime().wake()
+    return responses.respond(
+        redirect=url_for("runs.detail", run_id=run.id, _anchor="hold"),
+        toast=f"{toast} {service.still_waiting(run)}",
+    )
+
+
+def _apply(run: SyncRun, chosen: service.Chosen) -> str:
+    done = service.apply(run, chosen.object_ids)
+    sentence = f"Applied to {plural(done.people, 'person', 'people')}."
+    if done.left_out:
+        sentence += (
+            f" {done.left_out:,} had changed since and {'was' if done.left_out == 1 else 'were'} left out."
+        )
+    return sentence
+
+
+def _dismiss(run: SyncRun, chosen: service.Chosen) -> str:
+    return f"Dismissed for {plural(service.dismiss(run, chosen.object_ids), 'person', 'people')}."
