@@ -86,7 +86,7 @@ def remove(row: Asset) -> None:
 
 def listing(organization: Organization, asked: Listing) -> Listing:
     """One page of an Organization's Assets; search looks at names and MAC addresses."""
-    return fetch(db.session(), _filtered(organization, asked), asked, SPEC, tie=Asset.id)
+    return fetch(db.session(), _filtered(organization, asked), asked, SPEC, tiebreaker=Asset.id)
 
 
 def reports(organization: Organization) -> Sequence[AssetReport]:
@@ -120,7 +120,7 @@ def clean_name(text: str) -> str:
 
 def export(organization: Organization, asked: Listing) -> Iterable[str]:
     """CSV of exactly what is filtered."""
-    statement = order(_filtered(organization, asked), asked, SPEC, tie=Asset.id)
+    statement = order(_filtered(organization, asked), asked, SPEC, tiebreaker=Asset.id)
     rows = db.session.scalars(statement.options(selectinload(Asset.end_user))).unique().all()
     cells = (
         (

@@ -48,7 +48,7 @@ class LoginForm(Form):
             raise ValidationError(FILL_IN)
 
 
-class SetupForm(Form):
+class FirstAccountForm(Form):
     """The first administrator (P11)."""
 
     token = StringField("One-time token", validators=[REQUIRED])

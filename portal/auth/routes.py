@@ -14,10 +14,10 @@ from portal.auth import authenticator, confirmation, links, service
 from portal.auth.forms import (
     AccountForm,
     ConfirmForm,
+    FirstAccountForm,
     InvitationForm,
     LoginForm,
     PasswordForm,
-    SetupForm,
     TotpForm,
 )
 from portal.auth.signed_in import (
@@ -113,7 +113,7 @@ def setup() -> Answer:
     """Create the first administrator with the one-time token from the log (P11)."""
     if service.has_accounts(db.session()):
         return redirect(url_for("auth.login"), 303)
-    form = SetupForm(token=request.args.get("token", ""))
+    form = FirstAccountForm(token=request.args.get("token", ""))
     if form.submitted():
         try:
             account = service.create_first_administrator(

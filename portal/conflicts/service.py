@@ -35,7 +35,7 @@ def page(organization: Organization, asked: Listing) -> Listing:
         statement = statement.where(Conflict.kind == asked.filters["kind"])
     if asked.q:
         statement = statement.where(contains_text(asked.q, Conflict.display_name, Conflict.email))
-    return fetch(db.session(), statement, asked, CONFLICTS, tie=Conflict.id)
+    return fetch(db.session(), statement, asked, CONFLICTS, tiebreaker=Conflict.id)
 
 
 def questions(organization: Organization, rows: Sequence[Conflict]) -> dict[str, settlement.Question]:

@@ -49,7 +49,7 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Choice:
+class CandidateEndUser:
     """An End User who may be meant. is_own: linked to the conflict's Microsoft user already.
 
     other: UPN of the Microsoft user whom they are linked to, who still exists and would lose them; "" for none.
@@ -67,7 +67,7 @@ class Question:
     """A conflict with both sides and everybody who may be chosen."""
 
     sides: tuple[Side, ...]
-    choices: tuple[Choice, ...]
+    choices: tuple[CandidateEndUser, ...]
 
 
 def questions(session: Session, organization: Organization, rows: Sequence[Conflict]) -> dict[str, Question]:
@@ -173,14 +173,14 @@ def _choice(
     tenant_id: str,
     users: Mapping[str, DirectoryUser],
     linked: Mapping[str, EndUser],
-) -> Choice:
+) -> CandidateEndUser:
     is_linked_here = bool(tenant_id) and end_user.microsoft_tenant_id == tenant_id
     if is_linked_here and end_user.object_id == row.object_id:
-        return Choice(end_user, is_own=True)
+        return CandidateEndUser(end_user, is_own=True)
     user = users.get(end_user.object_id or "") if is_linked_here else None
     is_present = user is not None and user.presence == Presence.PRESENT.value
     other = (end_user.user_principal_name or end_user.object_id or "") if is_present else ""
-    return Choice(end_user, other=other, holder=linked.get(row.object_id))
+    return CandidateEndUser(end_user, other=other, holder=linked.get(row.object_id))
 
 
 def _side(

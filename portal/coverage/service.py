@@ -41,7 +41,7 @@ def page(microsoft_tenant: MicrosoftTenant, asked: Listing) -> Listing:
     if asked.q:
         names = DirectoryUser.display_name, DirectoryUser.email_key, DirectoryUser.user_principal_name
         statement = statement.where(contains_text(asked.q, *names))
-    return fetch(db.session(), statement, asked, COVERAGE, tie=DirectoryUser.object_id)
+    return fetch(db.session(), statement, asked, COVERAGE, tiebreaker=DirectoryUser.object_id)
 
 
 def counts(microsoft_tenant: MicrosoftTenant) -> dict[str, int]:

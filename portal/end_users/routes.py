@@ -56,7 +56,7 @@ def index(organization_id: str) -> Response:
         "end_users/list.html",
         blocks={"users_table": "users_table"},
         organization=organization,
-        counts=organizations.TabCounts(organization, found.of),
+        counts=organizations.TabCounts(organization, found.unfiltered_total),
         listing=found,
         chips=[
             (f"{FIELDS[k]}: {CHIPS[k][v]}", found.query(**{k: None}))

@@ -297,7 +297,7 @@ def listing(organization: Organization, asked: Listing, *, assets: bool = False)
         rows,
         asked,
         SPEC,
-        tie=EndUser.id,
+        tiebreaker=EndUser.id,
         filter_index="ix_end_users_search",
     )
 
@@ -389,7 +389,7 @@ def license_names(rows: Iterable[EndUser]) -> dict[str, list[str]]:
 
 def export(organization: Organization, asked: Listing, ids: Sequence[str] | None = None) -> Iterable[str]:
     """CSV of exactly what is filtered, or only ``ids`` of it, in the order of the list."""
-    statement = order(filtered(organization, asked), asked, SPEC, tie=EndUser.id)
+    statement = order(filtered(organization, asked), asked, SPEC, tiebreaker=EndUser.id)
     if ids is not None:
         statement = statement.where(EndUser.id.in_(ids))
     rows = db.session.scalars(statement).all()

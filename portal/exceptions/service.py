@@ -40,7 +40,7 @@ def listing(organization: Organization, asked: Listing) -> Listing:
             statement = statement.where(getattr(SyncException, name) == asked.filters[name])
     if asked.q:
         statement = statement.where(contains_text(asked.q, SyncException.reason))
-    return fetch(db.session(), statement, asked, SPEC, tie=SyncException.id)
+    return fetch(db.session(), statement, asked, SPEC, tiebreaker=SyncException.id)
 
 
 def names_of(organization: Organization, found: Listing) -> dict[str, tuple[str, str]]:

@@ -27,7 +27,7 @@ from portal.errors import (
     SourceThrottled,
     SourceTransient,
 )
-from portal.graph.retry import BUDGET_SECONDS, Next, decide
+from portal.graph.retry import BUDGET_SECONDS, RetryAction, decide
 from portal.graph.tokens import TokenProvider
 
 CONNECT_SECONDS, READ_SECONDS, SHORTEST_READ = 10.0, 60.0, 5.0
@@ -145,7 +145,7 @@ class GraphClient:
                     )
                     if status == 200:
                         results[int(number)] = body
-                    elif choice.next is Next.RETRY:
+                    elif choice.next is RetryAction.RETRY:
                         pause = max(pause, choice.wait_seconds)
                         continue
                     else:
@@ -218,7 +218,7 @@ class GraphClient:
                 self.on_throttled(choice.wait_seconds)
             asked = choice.wait_seconds if choice.is_throttling else 0.0
             failure = self._error(status, _json_or_empty(answer), asked, is_broken=answer is not None)
-            if choice.next is not Next.RETRY:
+            if choice.next is not RetryAction.RETRY:
                 raise failure
             waited += choice.wait_seconds
             if choice.is_throttling:
@@ -233,7 +233,7 @@ class GraphClient:
         choice = decide(
             attempt=attempt, status=None, headers={}, now=self.now(), waited=waited, jitter=self.jitter()
         )
-        if choice.next is not Next.RETRY:
+        if choice.next is not RetryAction.RETRY:
             raise failure
         self._pause(choice.wait_seconds, failure)
         return choice.wait_seconds

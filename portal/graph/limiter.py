@@ -12,10 +12,10 @@ WINDOW_SECONDS = 61.0
 class SlowLimiter(Protocol):
     """Hands out turns, at most ``REQUESTS`` within ``WINDOW_SECONDS``, first come first served. One for the whole app."""
 
-    def take_turn(self, wait: Callable[[float], None]) -> float:
+    def acquire(self, wait: Callable[[float], None]) -> float:
         """Wait for the next turn with ``wait`` (which may raise Stopped) and give the seconds waited."""
         ...
 
-    def hold_back(self, seconds: float) -> None:
+    def block_for(self, seconds: float) -> None:
         """Microsoft said 429: nobody gets a turn for ``seconds``."""
         ...

@@ -18,7 +18,7 @@ LONGEST_WAIT = 86_400.0
 """A day: what asks for more is no answer of Microsoft's, and a tenant is asked again at least daily (G2)."""
 
 
-class Next(StrEnum):
+class RetryAction(StrEnum):
     """retry: the same request after waiting. give_up: the error stands. postpone: Microsoft asks for longer than a run waits."""
 
     RETRY = "retry"
@@ -30,7 +30,7 @@ class Next(StrEnum):
 class RetryDecision:
     """wait_seconds: before trying again, or until when it is postponed. new_connection: 503 asks for one."""
 
-    next: Next
+    next: RetryAction
     wait_seconds: float = 0.0
     new_connection: bool = False
     is_throttling: bool = False
@@ -50,18 +50,18 @@ def decide(
     waited: seconds this request waited already. jitter: 0..1, spreads the waits that Microsoft does not name.
     """
     if status is not None and status not in RETRIED:
-        return RetryDecision(Next.GIVE_UP)
+        return RetryDecision(RetryAction.GIVE_UP)
     asked = retry_after(headers, now)
     throttled = status == 429 or asked is not None
     fresh = status in {None, 503}
     wait = asked if asked is not None else FIRST_WAIT * 2 ** (attempt - 1) * (1 + jitter / 4)
     if throttled and asked is not None and waited + wait > BUDGET_SECONDS:
-        return RetryDecision(Next.POSTPONE, wait, is_throttling=True)
+        return RetryDecision(RetryAction.POSTPONE, wait, is_throttling=True)
     if attempt >= MAX_TRIES or waited + wait > BUDGET_SECONDS:
         if status == 429:
-            return RetryDecision(Next.POSTPONE, max(wait, 60.0), is_throttling=True)
-        return RetryDecision(Next.GIVE_UP)
-    return RetryDecision(Next.RETRY, wait, new_connection=fresh, is_throttling=throttled)
+            return RetryDecision(RetryAction.POSTPONE, max(wait, 60.0), is_throttling=True)
+        return RetryDecision(RetryAction.GIVE_UP)
+    return RetryDecision(RetryAction.RETRY, wait, new_connection=fresh, is_throttling=throttled)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

@@ -139,7 +139,7 @@ class GraphDirectory:
         path = queries.SIGN_INS
         if since is not None:
             path += queries.SIGNED_IN_SINCE.format(since.astimezone(UTC))
-        with _Turns(self._client, self._limiter):
+        with _RateLimited(self._client, self._limiter):
             for page in self._pages(path):
                 yield _objects(page)
 
@@ -228,7 +228,7 @@ class GraphDirectory:
         ]
 
     def _one_sign_in(self, roles: Collection[str]) -> object:
-        with _Turns(self._client, self._limiter):
+        with _RateLimited(self._client, self._limiter):
             try:
                 return self._client.get("/users?$top=1&$select=id,signInActivity")
             except SourceTransient as error:
@@ -309,7 +309,7 @@ class GraphDirectory:
 LONGEST_HOLD = 60.0  # an absurd Retry-After of one tenant postpones that tenant, not everybody for hours
 
 
-class _Turns:
+class _RateLimited:
     """While open, every request of the client waits for its turn among all tenants, also the ones tried again.
 
     The limit is the app's, so a 429 holds everybody back (graph-facts 10.2).
@@ -322,10 +322,10 @@ class _Turns:
         self._client.before_request, self._client.on_throttled = self._turn, self._hold
 
     def _turn(self) -> None:
-        self._limiter.take_turn(self._client.wait)
+        self._limiter.acquire(self._client.wait)
 
     def _hold(self, seconds: float) -> None:
-        self._limiter.hold_back(min(seconds, LONGEST_HOLD))
+        self._limiter.block_for(min(seconds, LONGEST_HOLD))
 
     def __exit__(self, *_: object) -> None:
         self._client.before_request = self._client.on_throttled = None

@@ -41,7 +41,7 @@ class Form(FlaskForm):
         """True when the request posts this form and every field is fine."""
         return bool(self.validate_on_submit())  # type: ignore[no-untyped-call]
 
-    def made_id(self) -> str | None:
+    def idempotency_key(self) -> str | None:
         """The id of what this form makes: the same for a form that is sent twice as it is, by a double click or a reload.
 
         The token tells one opened form from the next; without it (None) whatever is made gets an id of its own.
@@ -50,9 +50,9 @@ class Form(FlaskForm):
             return None
         return str(uuid5(NAMESPACE_URL, repr((request.path, sorted(request.form.items(multi=True))))))
 
-    def made(self, model: type[M]) -> M | None:
+    def already_created(self, model: type[M]) -> M | None:
         """What this very form has made already."""
-        return db.session.get(model, self.made_id() or "")
+        return db.session.get(model, self.idempotency_key() or "")
 
     def make(self, model: type[M], create: Callable[[str | None], M]) -> M | None:
         """What this form makes, once however often it is sent; ``create`` takes the id to give it. The caller commits.
@@ -60,10 +60,10 @@ class Form(FlaskForm):
         None when ``create`` raised Invalid: its sentences are shown, and the session was rolled back.
         """
         try:
-            return self.made(model) or create(self.made_id())
+            return self.already_created(model) or create(self.idempotency_key())
         except Invalid as error:
             db.session.rollback()
-            made = self.made(model)  # sent twice in one moment, and the other one is through
+            made = self.already_created(model)  # sent twice in one moment, and the other one is through
             if made is None:
                 self.show(error)
             return made

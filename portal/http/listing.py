@@ -38,7 +38,7 @@ class ListSpec:
 class Listing:
     """The state of one list: what was asked, and once ``fetch`` ran, the rows and the totals.
 
-    total: those that fit search and filters. of: all there are, known after ``fetch_by_id``.
+    total: those that fit search and filters. unfiltered_total: all there are, known after ``fetch_by_id``.
     is_exact: a page past the end is empty, for programs that read until there is nothing; people see the last one.
     """
 
@@ -48,7 +48,7 @@ class Listing:
     page: int = 1
     per_page: int = 50
     total: int = 0
-    of: int = 0
+    unfiltered_total: int = 0
     items: Sequence[Any] = ()
     is_exact: bool = False
 
@@ -137,12 +137,12 @@ def contains_text(
     return or_(*(KeyOf(column).contains(form, autoescape=True) for column in columns for form in forms))
 
 
-def order(statement: Select[Any], listing: Listing, spec: ListSpec, *, tie: Any) -> Select[Any]:
-    """Add ORDER BY; ``tie`` (usually the primary key) makes the order total, so that pages never overlap.
+def order(statement: Select[Any], listing: Listing, spec: ListSpec, *, tiebreaker: Any) -> Select[Any]:
+    """Add ORDER BY; ``tiebreaker`` (usually the primary key) makes the order total, so that pages never overlap.
 
     It goes the way of the rest, so that one index serves both directions.
     """
-    columns = (*spec.sorts[listing.sort.removeprefix("-")], tie)
+    columns = (*spec.sorts[listing.sort.removeprefix("-")], tiebreaker)
     descending = listing.sort.startswith("-")
     return statement.order_by(*(c.desc() if descending else c.asc() for c in columns))
 
@@ -153,14 +153,14 @@ def fetch(
     listing: Listing,
     spec: ListSpec,
     *,
-    tie: Any,
+    tiebreaker: Any,
     scalars: bool = True,
 ) -> Listing:
     """Count and load the page asked for. A page past the end shows the last one, unless the listing is exact."""
     total = session.scalar(select(func.count()).select_from(statement.order_by(None).subquery())) or 0
     current = _counted(listing, total)
     window = (
-        order(statement, current, spec, tie=tie)
+        order(statement, current, spec, tiebreaker=tiebreaker)
         .limit(current.per_page)
         .offset((current.page - 1) * current.per_page)
     )
@@ -176,27 +176,29 @@ def fetch_by_id(
     listing: Listing,
     spec: ListSpec,
     *,
-    tie: InstrumentedAttribute[Any],
+    tiebreaker: InstrumentedAttribute[Any],
     filter_index: str,
 ) -> Listing:
     """``fetch`` for a table of 100,000 rows: one page of ids from the indexes alone, then those rows.
 
     Who is listed: those of ``scope``, which every index begins with, that fit all ``conditions``; ``rows`` loads them;
-    ``tie`` is the primary key. ``filter_index`` holds every column that filters and search read: SQLite, which keeps no
+    ``tiebreaker`` is the primary key. ``filter_index`` holds every column that filters and search read: SQLite, which keeps no
     statistics unless told to, would at times rather look into each row.
     """
-    key = _RowKey(session, tie)
-    everybody = select(func.count()).select_from(tie.table).where(scope)
+    key = _RowKey(session, tiebreaker)
+    everybody = select(func.count()).select_from(tiebreaker.table).where(scope)
     total = of = session.scalar(everybody) or 0
     names: str | None = None
     if conditions:
-        fitting = everybody.where(*conditions).with_hint(tie.table, f"INDEXED BY {filter_index}", "sqlite")
-        in_order = order(select(tie).where(scope), listing, spec, tie=tie)
+        fitting = everybody.where(*conditions).with_hint(
+            tiebreaker.table, f"INDEXED BY {filter_index}", "sqlite"
+        )
+        in_order = order(select(tiebreaker).where(scope), listing, spec, tiebreaker=tiebreaker)
         if _is_soon_found(session, in_order, conditions, listing, of):
             total = session.scalar(fitting) or 0
         else:
             total, names = session.execute(fitting.add_columns(key.joined())).one()
-    current = replace(_counted(listing, total), of=of)
+    current = replace(_counted(listing, total), unfiltered_total=of)
     first = (current.page - 1) * current.per_page
     size = min(current.per_page, total - first)
     if size <= 0:
@@ -209,26 +211,31 @@ def fetch_by_id(
     if not names or total > SORTED:
         wanted = (scope, *conditions)
     elif (
-        key.passes(session, order(select(tie).where(scope), way, spec, tie=tie), names, LOOKED_AT * total)
+        key.passes(
+            session,
+            order(select(tiebreaker).where(scope), way, spec, tiebreaker=tiebreaker),
+            names,
+            LOOKED_AT * total,
+        )
         >= first + size
     ):
         wanted = (scope, key.passed(names))
     else:
         wanted = (key.among(names),)
-    window = order(select(tie).where(*wanted), way, spec, tie=tie)
+    window = order(select(tiebreaker).where(*wanted), way, spec, tiebreaker=tiebreaker)
     shown = list(session.scalars(window.limit(size).offset(first)))
     place = {row_id: -number if is_far else number for number, row_id in enumerate(shown)}
-    loaded = session.scalars(rows.where(tie.in_(shown))).unique().all()
+    loaded = session.scalars(rows.where(tiebreaker.in_(shown))).unique().all()
     return replace(current, items=sorted(loaded, key=lambda row: place[row.id]))
 
 
 class _RowKey:
     """What names a row in passing: SQLite's own row number, which every index holds, elsewhere the primary key."""
 
-    def __init__(self, session: Session, tie: InstrumentedAttribute[Any]) -> None:
+    def __init__(self, session: Session, tiebreaker: InstrumentedAttribute[Any]) -> None:
         self.is_sqlite = session.get_bind().dialect.name == "sqlite"
         self.column: ColumnElement[Any] = (
-            literal_column(f"{tie.table.name}.rowid") if self.is_sqlite else tie.expression
+            literal_column(f"{tiebreaker.table.name}.rowid") if self.is_sqlite else tiebreaker.expression
         )
 
     def joined(self) -> ColumnElement[str]:

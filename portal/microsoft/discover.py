@@ -41,7 +41,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ConnectionResult:
     """What became of one customer: the tenant when connected, otherwise the reason; neither while it waits its turn."""
 
     wanted: Wanted
@@ -113,16 +113,16 @@ def customers(partner: MicrosoftTenant) -> list[Customer]:
     return sorted(found.values(), key=lambda c: text_key(c.name))
 
 
-def connect_one(wanted: Wanted, *, cloud: str) -> Outcome:
+def connect_one(wanted: Wanted, *, cloud: str) -> ConnectionResult:
     """Connect one customer and commit. Never raises for what Microsoft or the state of things refuses."""
     try:
         row = service.connect_releasing(wanted.directory_id, cloud)
     except Invalid as error:
         db.session.rollback()
-        return Outcome(wanted, " ".join(text for texts in error.errors.values() for text in texts))
+        return ConnectionResult(wanted, " ".join(text for texts in error.errors.values() for text in texts))
     except PortalError as error:
         db.session.rollback()
-        return Outcome(wanted, error.advice)
+        return ConnectionResult(wanted, error.advice)
     row.relationship_ends_at = wanted.ends_at
     db.session.commit()
-    return Outcome(wanted, tenant=row)
+    return ConnectionResult(wanted, tenant=row)

@@ -26,7 +26,7 @@ from portal.microsoft import credentials
 from portal.microsoft.credentials import AppRegistration
 from portal.models import ACTIVE, MicrosoftTenant, SyncRun
 from portal.runtime import Runtime
-from portal.worker.rate_limiter import SharedTurns
+from portal.worker.rate_limiter import RateLimiter
 
 __all__ = [
     "CLOUDS",
@@ -45,7 +45,7 @@ __all__ = [
 REQUEST_PATIENCE = 8.0
 """How long a page or API request may wait for Microsoft in all its pauses; longer is for runs only."""
 
-_turns: SharedTurns
+_turns: RateLimiter
 _providers: dict[tuple[str, str, str], TokenProvider] = {}
 _lock = threading.Lock()
 
@@ -64,7 +64,7 @@ def start_afresh(sessions: SessionFactory) -> None:
     global _turns
     with _lock:
         _providers.clear()
-        _turns = SharedTurns(sessions, clock.utcnow)
+        _turns = RateLimiter(sessions, clock.utcnow)
 
 
 def cloud_of(settings: Settings, name: str) -> Cloud:

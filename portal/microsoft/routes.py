@@ -290,7 +290,7 @@ def discover_customers() -> Response:
     chosen = [_wanted(directory_id) for directory_id in dict.fromkeys(request.form.getlist("id"))]
     if not chosen:
         return _discover_page(partner_id, problem="Choose at least one customer.")
-    outcomes = [discover.Outcome(one) for one in chosen[: discover.MOST]]
+    outcomes = [discover.ConnectionResult(one) for one in chosen[: discover.MOST]]
     if request.form.get("at_once"):
         outcomes = [discover.connect_one(one, cloud=partner.cloud) for one in chosen[: discover.MOST]]
         runtime().wake()

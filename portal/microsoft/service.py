@@ -76,7 +76,7 @@ def listing(asked: Listing) -> Listing:
             select(Tenant.microsoft_tenant_id).where(Tenant.microsoft_tenant_id.is_not(None))
         )
         statement = statement.where(mapped if asked.filters["mapped"] == "true" else ~mapped)
-    return fetch(db.session(), statement, asked, SPEC, tie=MicrosoftTenant.id)
+    return fetch(db.session(), statement, asked, SPEC, tiebreaker=MicrosoftTenant.id)
 
 
 def app_registration(cloud: str) -> AppRegistration:

@@ -85,7 +85,7 @@ IS_CONNECTED = MicrosoftTenant.state != REMOVED
 
 
 class SignInTurns(Base):
-    """The app-wide limit of sign-in activity (T7): one row, id 1, that only ``microsoft.turns`` reads and writes.
+    """The app-wide limit of sign-in activity (T7): one row, id 1, that only ``worker.rate_limiter`` reads and writes.
 
     turns: ISO times of the last turns handed out, those to come included. held_until: no turn before (429).
     """

@@ -192,7 +192,7 @@ def listing(asked: Listing) -> Listing:
         enabled = select(UserSync.organization_id).where(UserSync.enabled.is_(True))
         found = Organization.id.in_(enabled)
         statement = statement.where(found if asked.filters["sync"] == "enabled" else ~found)
-    return fetch(db.session(), statement, asked, SPEC, tie=Organization.id)
+    return fetch(db.session(), statement, asked, SPEC, tiebreaker=Organization.id)
 
 
 def rows(organizations: list[Organization]) -> list[Row]:

@@ -14,7 +14,7 @@ from portal.recovery.service import Candidate
 
 
 @dataclass(frozen=True)
-class Choice:
+class RecoverySelection:
     """ids: checked by name. seen: shown with a check box so far. rest: those never shown go too, unless there is a warning."""
 
     ids: frozenset[str] = frozenset()
@@ -22,7 +22,7 @@ class Choice:
     rest: bool = True
 
     @classmethod
-    def of(cls, form: MultiDict[str, str]) -> Choice:
+    def of(cls, form: MultiDict[str, str]) -> RecoverySelection:
         """What a posted form says: ``id`` and ``seen`` any number of times, ``rest`` when that box is checked."""
         ids = frozenset(form.getlist("id"))
         return cls(ids, ids | frozenset(form.getlist("seen")), bool(form.get("rest")))

@@ -16,7 +16,7 @@ from portal.models import EndUser, MicrosoftTenant, Organization, Role, Tenant
 from portal.models.microsoft import IS_CONNECTED
 from portal.organizations import service as organizations
 from portal.recovery import service
-from portal.recovery.choice import Choice
+from portal.recovery.choice import RecoverySelection
 from portal.tenants import service as tenants
 from portal.text import search_forms, text_key
 from portal.transactions import begin_write
@@ -52,7 +52,7 @@ def clean_up(organization_id: str) -> Response:
     wrong_id = "" if wrong is None else wrong.id
     if request.form.get("look"):
         return _page(organization)
-    choice, unlink = Choice.of(request.form), bool(request.form.get("unlink"))
+    choice, unlink = RecoverySelection.of(request.form), bool(request.form.get("unlink"))
     found = service.candidates(db.session(), organization, wrong_id)
     chosen = [one for one in found.created if choice.has(one)]
     wanted = choice.ids | {one.end_user.id for one in chosen}
@@ -158,7 +158,7 @@ def _page(organization: Organization, problem: str = "") -> Response:
     is_right = present is not None and wrong is not None and present.id != wrong.id
     look, q = request.values.get("look", ""), request.values.get("q", "").strip()[:200]
     fitting = [one for one in found.created if (look != "careful" or one.warnings) and _fits(one.end_user, q)]
-    choice = Choice.of(request.form) if request.method == "POST" else Choice()
+    choice = RecoverySelection.of(request.form) if request.method == "POST" else RecoverySelection()
     shown = fitting[:SHOWN]
     listed = {one.end_user.id for one in shown}
     elsewhere = [one for one in found.created if one.end_user.id in choice.seen - listed]

@@ -49,7 +49,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Listing:
+class RecoveryPage:
     """created: End Users that these syncs created, still linked or not. linked: older people that they only linked.
 
     restorations: what goes back for each of the linked, in the same order. A Link of another tenant is none of these
@@ -87,7 +87,7 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RecoveryOutcome:
     """How many End Users were deleted, unlinked, and of these restored in at least one field."""
 
     deleted: int
@@ -117,7 +117,7 @@ def synced_tenants(session: Session, organization: Organization) -> list[SyncedT
     return [found[tenant_id] for tenant_id in latest if tenant_id in found]
 
 
-def candidates(session: Session, organization: Organization, microsoft_tenant_id: str) -> Listing:
+def candidates(session: Session, organization: Organization, microsoft_tenant_id: str) -> RecoveryPage:
     """Who would go and who would stay, by name, and what comes back (R3). "" for no tenant: nobody."""
     rows = session.scalars(
         select(EndUser)
@@ -130,7 +130,7 @@ def candidates(session: Session, organization: Organization, microsoft_tenant_id
     older = [row for row in rows if row.id not in theirs and row.microsoft_tenant_id == microsoft_tenant_id]
     plans = plan_restore(session, organization.id, microsoft_tenant_id, older)
     linked = [Candidate(row, _warnings(row, microsoft_tenant_id)) for row in older]
-    return Listing(microsoft_tenant_id, created, linked, plans, len(rows) - len(created) - len(linked))
+    return RecoveryPage(microsoft_tenant_id, created, linked, plans, len(rows) - len(created) - len(linked))
 
 
 def _created_by(organization: Organization, microsoft_tenant_id: str) -> Select[str]:
@@ -165,7 +165,7 @@ def clean_up(
     *,
     delete_ids: Collection[str],
     unlink: bool,
-) -> Outcome:
+) -> RecoveryOutcome:
     """Delete the confirmed End Users; restore and unlink those who were here before. The caller commits.
 
     Raises Refused while the User Sync is enabled (R1: disable first) and Invalid when an id is not one that a sync with
@@ -216,7 +216,7 @@ def clean_up(
     )
     session.flush()
     session.expire_all()
-    return Outcome(len(wanted), unlinked, restored)
+    return RecoveryOutcome(len(wanted), unlinked, restored)
 
 
 def _warnings(row: EndUser, microsoft_tenant_id: str) -> tuple[str, ...]:

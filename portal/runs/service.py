@@ -79,7 +79,7 @@ def runs(asked: Listing, *, needing_attention: bool = False) -> Listing:
     if asked.q:
         named = select(Organization.id).where(contains_text(asked.q, Organization.name))
         statement = statement.where(SyncRun.organization_id.in_(named))
-    return fetch(db.session(), statement, asked, RUNS, tie=SyncRun.id)
+    return fetch(db.session(), statement, asked, RUNS, tiebreaker=SyncRun.id)
 
 
 def urgent_runs() -> list[SyncRun]:
@@ -170,7 +170,7 @@ def changes(run: SyncRun, asked: Listing) -> Listing:
         )
         named_so = contains_text(asked.q, Change.display_name)
         statement = statement.where(or_(named_so, Change.object_id.in_(by_email)))
-    return fetch(db.session(), statement, asked, CHANGES, tie=Change.id)
+    return fetch(db.session(), statement, asked, CHANGES, tiebreaker=Change.id)
 
 
 def change_document(row: Change) -> dict[str, Any]:

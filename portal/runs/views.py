@@ -123,7 +123,7 @@ def progress(run: SyncRun, now: datetime) -> Progress:
 
 
 @dataclass(frozen=True)
-class Next:
+class NextStep:
     """What follows a run: a sentence, when the next run is due (None: none is), and where to go (address, label)."""
 
     words: str
@@ -138,7 +138,7 @@ KEPT = {
 }
 
 
-def next_step(run: SyncRun, tenant_id: str, *, is_enabled: bool, at: datetime | None) -> Next:
+def next_step(run: SyncRun, tenant_id: str, *, is_enabled: bool, at: datetime | None) -> NextStep:
     """What to do next, for every state of a run but a hold that waits, which has a card of its own (P8)."""
     tenant = (f"/tenants/{tenant_id}", "Tenant Details")
     check = (f"/microsoft-tenants/{run.microsoft_tenant_id}/check", "Check connection")
@@ -146,27 +146,27 @@ def next_step(run: SyncRun, tenant_id: str, *, is_enabled: bool, at: datetime | 
     own = f"/organizations/{run.organization_id}"
     conflicts = (run.counts or {}).get("conflicts", 0)
     if run.status == "queued":
-        return Next("Nothing to do: it starts when its turn has come.")
+        return NextStep("Nothing to do: it starts when its turn has come.")
     if run.status == "running":
-        return Next("Nothing to do: it goes on, also when you leave this page.")
+        return NextStep("Nothing to do: it goes on, also when you leave this page.")
     if not is_enabled:
         kept = KEPT.get(run.status, "What the run did is kept.")
-        return Next(f"{kept} The sync is off; Tenant Details can set it up again.", None, [tenant])
+        return NextStep(f"{kept} The sync is off; Tenant Details can set it up again.", None, [tenant])
     if run.status == "failed":
-        return Next(f"{KEPT['failed']} The sync tries again by itself.", at, [*checks, tenant])
+        return NextStep(f"{KEPT['failed']} The sync tries again by itself.", at, [*checks, tenant])
     if run.status == "partial":
-        return Next(f"{KEPT['partial']} The sync tries the rest again by itself.", at, [*checks, tenant])
+        return NextStep(f"{KEPT['partial']} The sync tries the rest again by itself.", at, [*checks, tenant])
     if run.status == "cancelled":
         words = f"{KEPT['cancelled']} The sync is on: its next run decides anew, without asking. Tenant Details previews what would change now."
-        return Next(words, at, [tenant])
+        return NextStep(words, at, [tenant])
     if run.kind == "undo":
         words = "The sync is on, and may make the same changes again. Edit its filters or disable it first."
-        return Next(words, at, [tenant])
+        return NextStep(words, at, [tenant])
     if conflicts:
         people = plural(conflicts, "person is", "people are")
         words = f"{people} in conflict and left alone until you choose."
-        return Next(words, at, [(f"{own}/conflicts", "Settle conflicts")])
-    return Next("Nothing to do.", at, [(f"{own}/end-users", "Show the End Users")])
+        return NextStep(words, at, [(f"{own}/conflicts", "Settle conflicts")])
+    return NextStep("Nothing to do.", at, [(f"{own}/end-users", "Show the End Users")])
 
 
 def title(run: SyncRun, organization: str) -> str:

@@ -52,7 +52,7 @@ _COUNTED = {"in_scope": "in scope", "out_of_scope": "out of scope", "conflicts":
 
 def listing(asked: Listing) -> Listing:
     """One page of events."""
-    return fetch(db.session(), _filtered(asked), asked, SPEC, tie=AuditEvent.number)
+    return fetch(db.session(), _filtered(asked), asked, SPEC, tiebreaker=AuditEvent.number)
 
 
 def export(asked: Listing) -> Export:

@@ -157,7 +157,7 @@ def listing(asked: Listing) -> Listing:
     if "mapped" in asked.filters:
         mapped = Tenant.microsoft_tenant_id.is_not(None)
         statement = statement.where(mapped if asked.filters["mapped"] == "true" else ~mapped)
-    return fetch(db.session(), statement, asked, SPEC, tie=Tenant.id)
+    return fetch(db.session(), statement, asked, SPEC, tiebreaker=Tenant.id)
 
 
 def to_document(row: Tenant) -> dict[str, Any]:

@@ -47,7 +47,7 @@ class SetupForm(Form):
     )
     tenant_confirmed = BooleanField()
     plan_id = StringField()
-    opened_on = StringField()  # what it showed when it was opened: service.standing
+    opened_on = StringField()  # what it showed when it was opened: service.edit_version
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> SetupForm:

@@ -58,7 +58,7 @@ def save(organization_id: str) -> Answer:
     except Invalid as error:
         problems.update(_by_section(error))
     opened_on = str(form.opened_on.data or "")
-    moved = "" if problems else service.moved_since(organization, body, opened_on)
+    moved = "" if problems else service.conflicting_edit(organization, body, opened_on)
     if moved:
         problems["moved"] = [moved]
     if not problems and opened_on.partition(" ")[2].startswith("off") and not is_new:
@@ -210,7 +210,7 @@ def _is_enabled(organization: Organization) -> bool:
 
 def _opened_on(organization: Organization, form: SetupForm, *, anew: bool = False) -> str:
     """What the form was opened on, which goes along from page to page until somebody was told that it has moved."""
-    return (not anew and str(form.opened_on.data or "")) or service.standing(organization)
+    return (not anew and str(form.opened_on.data or "")) or service.edit_version(organization)
 
 
 def _saved(organization: Organization) -> dict[str, Any]:
@@ -387,5 +387,7 @@ def _status_context(organization: Organization) -> dict[str, Any]:
         )
         if run is not None and run.status in ("cancelled", "failed", "partial")
         else None,
-        "waits_until": None if run is None else queue.told_to_wait(db.session(), [run], utcnow()).get(run.id),
+        "waits_until": None
+        if run is None
+        else queue.throttled_until(db.session(), [run], utcnow()).get(run.id),
     }

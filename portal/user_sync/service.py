@@ -45,12 +45,13 @@ from portal.user_sync.documents import SyncRequest, saved_request
 from portal.worker import queue
 
 __all__ = [
+    "conflicting_edit",
     "default_request",
     "disable",
     "document",
+    "edit_version",
     "explain",
     "find",
-    "moved_since",
     "options",
     "preview",
     "preview_page",
@@ -58,7 +59,6 @@ __all__ = [
     "recount",
     "request_run",
     "saved_request",
-    "standing",
     "want_group_members",
 ]
 
@@ -129,7 +129,7 @@ def active_run(organization: Organization, only_object_id: str | None = None) ->
     )
 
 
-def standing(organization: Organization) -> str:
+def edit_version(organization: Organization) -> str:
     """What a form about a User Sync is opened on: the Microsoft tenant, whether it is enabled, and its filters."""
     row, microsoft_tenant = find(organization), microsoft.mapped_to(organization)
     choice = "" if row is None else json.dumps(saved_request(row), sort_keys=True)
@@ -138,13 +138,13 @@ def standing(organization: Organization) -> str:
     return f"{tenant_id} {is_on} {sha256(choice.encode()).hexdigest()[:16]}"
 
 
-def moved_since(organization: Organization, body: Mapping[str, Any], opened_on: str) -> str:
+def conflicting_edit(organization: Organization, body: Mapping[str, Any], opened_on: str) -> str:
     """In words, what somebody else changed since a form was opened; "" when saving it does what it says.
 
     Sending the same once more is no change by somebody else.
     """
     microsoft_tenant = microsoft.mapped_to(organization)
-    if not opened_on or opened_on == standing(organization) or microsoft_tenant is None:
+    if not opened_on or opened_on == edit_version(organization) or microsoft_tenant is None:
         return ""
     row = find(organization)
     tenant_then, was_on, _ = f"{opened_on}  ".split(" ", 2)

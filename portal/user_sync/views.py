@@ -31,7 +31,7 @@ WORDS: Mapping[str, tuple[str, str, str]] = {
 
 
 @dataclass(frozen=True)
-class Choice:
+class FilterOption:
     """One check box. count: None for a group whose members were not read yet. note: second line of same-named groups."""
 
     value: str
@@ -53,8 +53,8 @@ class Section:
     all: bool
     chosen: str
     accepted: int | None
-    choices: Sequence[Choice]
-    gone: Sequence[Choice]
+    choices: Sequence[FilterOption]
+    gone: Sequence[FilterOption]
     offered: int
     found: int
     query: str
@@ -83,7 +83,7 @@ class Section:
             0, self.found - sum(1 for choice in self.choices if not choice.checked or self._fits(choice))
         )
 
-    def _fits(self, choice: Choice) -> bool:
+    def _fits(self, choice: FilterOption) -> bool:
         return not self.query or text_key(self.query) in text_key(choice.label)
 
 
@@ -175,8 +175,8 @@ def section(
     names = Counter(str(option["label"]) for option in present) if name == "group" else Counter[str]()
     needle = text_key(query)
     known = set()
-    checked: list[Choice] = []
-    others: list[Choice] = []
+    checked: list[FilterOption] = []
+    others: list[FilterOption] = []
     found = 0
     for option in present:
         key = value_key(name, str(option["value"]))
@@ -187,13 +187,13 @@ def section(
         is_checked = key in wanted
         if not is_checked and (not fits or len(others) >= SHOWN):
             continue
-        choice = Choice(
+        choice = FilterOption(
             str(option["value"]), label, option["count"], is_checked, _note(option, names[label] > 1)
         )
         (checked if is_checked else others).append(choice)
     labels = {value_key(name, str(option["value"])): str(option["label"]) for option in offered}
     gone = [
-        Choice(value, labels.get(key) or value or NONE_LABEL, 0, checked=True)
+        FilterOption(value, labels.get(key) or value or NONE_LABEL, 0, checked=True)
         for key, value in wanted.items()
         if key not in known
     ]
@@ -289,7 +289,7 @@ def _note(option: Mapping[str, Any], is_ambiguous: bool) -> str:
 __all__ = [
     "NONE_VALUE",
     "SHOWN",
-    "Choice",
+    "FilterOption",
     "Guard",
     "Section",
     "Summary",

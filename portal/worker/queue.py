@@ -18,7 +18,7 @@ CHECK_EVERY = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
-class Work:
+class QueuedTask:
     """A Microsoft Tenant with something to do in one lane. ``ticket`` changes when new work comes in."""
 
     microsoft_tenant_id: str
@@ -125,11 +125,11 @@ def idle_syncs(session: Session, microsoft_tenant_id: str) -> Sequence[UserSync]
     ).all()
 
 
-def waiting(session: Session, now: datetime) -> list[Work]:
+def waiting(session: Session, now: datetime) -> list[QueuedTask]:
     """Tenants with runs or a read to do that nobody holds: queued ones, and ``running`` ones of a process that died (G4)."""
     free = or_(MicrosoftTenant.lease_owner.is_(None), MicrosoftTenant.lease_expires_at <= now)
     patient = or_(MicrosoftTenant.throttled_until.is_(None), MicrosoftTenant.throttled_until <= now)
-    found: list[Work] = []
+    found: list[QueuedTask] = []
     for lane in ("hourly", "delayed"):
         runs = (
             select(SyncRun.microsoft_tenant_id, SyncRun.id)
@@ -140,20 +140,20 @@ def waiting(session: Session, now: datetime) -> list[Work]:
         tickets: dict[str, str] = {}
         for tenant_id, run_id in session.execute(runs):
             tickets[str(tenant_id)] = run_id
-        found.extend(Work(tenant_id, lane, ticket) for tenant_id, ticket in tickets.items())
+        found.extend(QueuedTask(tenant_id, lane, ticket) for tenant_id, ticket in tickets.items())
     known = {work.microsoft_tenant_id for work in found if work.lane == "hourly"}
     reads = select(MicrosoftTenant.id, MicrosoftTenant.read_requested_at).where(
         MicrosoftTenant.read_requested_at.is_not(None), free, patient
     )
     found.extend(
-        Work(tenant_id, "hourly", str(asked_at))
+        QueuedTask(tenant_id, "hourly", str(asked_at))
         for tenant_id, asked_at in session.execute(reads)
         if tenant_id not in known
     )
     return found
 
 
-def told_to_wait(session: Session, runs: Iterable[SyncRun], now: datetime) -> dict[str, datetime]:
+def throttled_until(session: Session, runs: Iterable[SyncRun], now: datetime) -> dict[str, datetime]:
     """Run id → until when Microsoft asks to be left alone, of those that are queued for that (G5, see ``waiting``).
 
     A tenant that was never read waits for its next try besides, which nobody asked for.
@@ -170,7 +170,7 @@ def told_to_wait(session: Session, runs: Iterable[SyncRun], now: datetime) -> di
     return {run_id: until[tenant_id] for run_id, tenant_id in queued.items() if tenant_id in until}
 
 
-def slow_waiting(session: Session, now: datetime) -> list[Work]:
+def slow_waiting(session: Session, now: datetime) -> list[QueuedTask]:
     """Tenants whose slow pass is due (T7), the longest waiting first."""
     statement = (
         select(MicrosoftTenant.id, MicrosoftTenant.slow_due_at)
@@ -180,10 +180,10 @@ def slow_waiting(session: Session, now: datetime) -> list[Work]:
         )
         .order_by(MicrosoftTenant.slow_due_at)
     )
-    return [Work(tenant_id, "slow", str(due_at)) for tenant_id, due_at in session.execute(statement)]
+    return [QueuedTask(tenant_id, "slow", str(due_at)) for tenant_id, due_at in session.execute(statement)]
 
 
-def checks_waiting(session: Session, now: datetime) -> list[Work]:
+def checks_waiting(session: Session, now: datetime) -> list[QueuedTask]:
     """Tenants whose connection was not checked for a day (C4)."""
     last = MicrosoftTenant.checked_at
     statement = select(MicrosoftTenant.id).where(
@@ -192,7 +192,7 @@ def checks_waiting(session: Session, now: datetime) -> list[Work]:
             and_(last.is_(None), MicrosoftTenant.connected_at <= now - CHECK_EVERY), last <= now - CHECK_EVERY
         ),
     )
-    return [Work(tenant_id, "check") for tenant_id in session.scalars(statement)]
+    return [QueuedTask(tenant_id, "check") for tenant_id in session.scalars(statement)]
 
 
 def flag_overdue(session: Session, now: datetime) -> int:

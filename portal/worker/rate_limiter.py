@@ -19,7 +19,7 @@ KEPT = 2
 """Windows of turns to remember: those before the last ones count again when these are given back."""
 
 
-class SharedTurns:
+class RateLimiter:
     """The SlowLimiter of all processes that share a database. ``now`` is the wall clock: only that one is common to them.
 
     One row holds the last turns, those to come included. Who comes writes its turn under a lock, so that turns are handed
@@ -37,7 +37,7 @@ class SharedTurns:
         self._sessions, self._now = sessions, now
         self._requests, self._window = requests, timedelta(seconds=window)
 
-    def take_turn(self, wait: Callable[[float], None]) -> float:
+    def acquire(self, wait: Callable[[float], None]) -> float:
         """Wait for the next turn with ``wait`` (which may raise Stopped) and give the seconds waited."""
         waited = 0.0
         while True:
@@ -54,7 +54,7 @@ class SharedTurns:
                 return waited
             # Microsoft said 429 to somebody meanwhile: the turn falls into the time when nobody has one
 
-    def hold_back(self, seconds: float) -> None:
+    def block_for(self, seconds: float) -> None:
         """Microsoft said 429: nobody gets a turn for ``seconds``, in no process."""
         with self._sessions() as session:
             row = _locked(session)

@@ -35,8 +35,8 @@ from portal.operations import retention
 from portal.runs import history
 from portal.runtime import Runtime
 from portal.worker import leases, processes, queue
-from portal.worker.queue import Work
-from portal.worker.slots import Seats, wait_alive
+from portal.worker.queue import QueuedTask
+from portal.worker.slots import WorkerSlots, wait_alive
 from portal.worker.slow_pass import SlowPass
 from portal.worker.tenant_worker import TenantWorker
 
@@ -47,8 +47,8 @@ SCHEDULE_SECONDS = 5
 CHECK_SECONDS = 600
 THREADS = {"hourly": 64, "delayed": 16, "slow": 6, "check": 1, "import": 1}
 """Slow passes mostly wait for their turns: side by side, so that a large tenant and small ones take theirs page by page (T7)."""
-SEATS = {"hourly": 8, "delayed": 2}
-"""How many of a lane's threads work at once; the others wait for Microsoft, which throttles them, or for a seat (G5)."""
+SLOTS = {"hourly": 8, "delayed": 2}
+"""How many of a lane's threads work at once; the others wait for Microsoft, which throttles them, or for a slot (G5)."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(hours=1)
 BROKEN = (
     "Something went wrong inside Rollcall, so this run ended early. The next run heals it; the log says more."
@@ -66,9 +66,9 @@ class Scheduler:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._active: set[tuple[str, str]] = set()
-        self._pauses: dict[Work, tuple[datetime, timedelta]] = {}
+        self._pauses: dict[QueuedTask, tuple[datetime, timedelta]] = {}
         self._pools: dict[str, ThreadPoolExecutor] = {}
-        self._seats = {lane: Seats(number, self._stopping) for lane, number in SEATS.items()}
+        self._slots = {lane: WorkerSlots(number, self._stopping) for lane, number in SLOTS.items()}
         self._importing = threading.Lock()
         self._jobs: BackgroundScheduler | None = None
         self._dispatcher: threading.Thread | None = None
@@ -173,7 +173,7 @@ class Scheduler:
             self._pools["import"].submit(self._import)
 
     def _import(self) -> None:
-        """Work on the files that wait; what a stop interrupts goes on at the next start."""
+        """QueuedTask on the files that wait; what a stop interrupts goes on at the next start."""
         try:
             self._safely(self._work_off)
         finally:
@@ -186,7 +186,7 @@ class Scheduler:
         except RetryLater as later:
             self._stopping.wait(later.seconds)
 
-    def _submit(self, found: list[Work]) -> None:
+    def _submit(self, found: list[QueuedTask]) -> None:
         now = utcnow()
         for work in found:
             if work.lane not in self._pools:
@@ -199,7 +199,7 @@ class Scheduler:
                 self._active.add(key)
             self._pools[work.lane].submit(self._do, work)
 
-    def _do(self, work: Work) -> None:
+    def _do(self, work: QueuedTask) -> None:
         try:
             if not self._stopping.is_set():
                 self._work(work)
@@ -216,27 +216,27 @@ class Scheduler:
         if work.lane != "slow" and not self._stopping.is_set():
             self._safely(lambda: announcements.announce(self._runtime))
 
-    def _work(self, work: Work) -> None:
+    def _work(self, work: QueuedTask) -> None:
         if work.lane == "check":
             self._check(work.microsoft_tenant_id)
         elif work.lane == "slow":
             self._slow_pass(work)
         else:
-            seats = self._seats[work.lane]
-            with seats.taken():
-                self._worker(seats).run_tenant(work.microsoft_tenant_id, self._owner, (work.lane,))
+            slots = self._slots[work.lane]
+            with slots.acquire():
+                self._worker(slots).run_tenant(work.microsoft_tenant_id, self._owner, (work.lane,))
 
-    def _worker(self, seats: Seats) -> TenantWorker:
+    def _worker(self, slots: WorkerSlots) -> TenantWorker:
         return TenantWorker(
             sessions=self._runtime.sessions,
-            source_factory=self._sources(seats.pause),
+            source_factory=self._sources(slots.sleep_released),
             now=utcnow,
             interval_minutes=self._runtime.settings.sync_interval_minutes,
             should_stop=self._stopping.is_set,
             finished=history.record_finished,
         )
 
-    def _slow_pass(self, work: Work) -> None:
+    def _slow_pass(self, work: QueuedTask) -> None:
         wait = partial(wait_alive, self._stopping)
         SlowPass(self._runtime.sessions, self._sources(wait), utcnow, self._stopping.is_set).run(
             work.microsoft_tenant_id, self._owner
@@ -267,7 +267,7 @@ class Scheduler:
                 check.keep(session, row, report)
                 session.commit()
 
-    def _pause_if_undone(self, work: Work) -> None:
+    def _pause_if_undone(self, work: QueuedTask) -> None:
         """The same ticket again right after a try would be a storm: each time it waits longer, up to an hour."""
         if work.lane == "check":
             return
@@ -277,7 +277,7 @@ class Scheduler:
             pause = min(max(last * 2, FIRST_PAUSE), LONGEST_PAUSE)
             self._pauses[work] = (utcnow() + pause, pause)
 
-    def _mark_broken(self, work: Work) -> None:
+    def _mark_broken(self, work: QueuedTask) -> None:
         """A fault of ours must not leave a run that runs for ever."""
         if work.lane not in {"hourly", "delayed"}:
             return
@@ -317,7 +317,7 @@ class Scheduler:
             log.exception("action=tick")
 
 
-def _key(work: Work) -> tuple[str, str]:
+def _key(work: QueuedTask) -> tuple[str, str]:
     """One thing at a time per tenant; the slow pass and the check beside it (T7)."""
     return work.microsoft_tenant_id, "run" if work.lane in {"hourly", "delayed"} else work.lane
 
@@ -342,7 +342,7 @@ def stop(wait: float = 0.0) -> None:
 
 
 def run_worker(app: Flask) -> None:
-    """Work on the queue until SIGTERM or SIGINT, then finish the chunk at hand and return (``rollcall worker``)."""
+    """QueuedTask on the queue until SIGTERM or SIGINT, then finish the chunk at hand and return (``rollcall worker``)."""
     ending = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ending)  # before any thread starts: they inherit it
     worker = Scheduler(app)

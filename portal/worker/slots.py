@@ -1,4 +1,4 @@
-"""A lane's seats: how many tenants work at once, whatever the number that wait for Microsoft meanwhile (G5)."""
+"""The worker slots of a lane: how many tenants work at once, whatever the number that wait for Microsoft meanwhile (G5)."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from contextlib import contextmanager
 from portal import clock
 from portal.errors import Stopped
 
-LOOK_SECONDS = 0.5  # how soon somebody who waits for a seat sees that the process ends
-ALIVE_SECONDS = 30  # how often somebody who waits says so: a lease runs out meanwhile (engine.claims)
+LOOK_SECONDS = 0.5  # how soon somebody who waits for a slot sees that the process ends
+ALIVE_SECONDS = 30  # how often somebody who waits says so: a lease runs out meanwhile (worker.leases)
 
 
-class Seats:
-    """``number`` seats. ``stopping`` is set when the process ends. Threads share it."""
+class WorkerSlots:
+    """``number`` slots. ``stopping`` is set when the process ends. Threads share it."""
 
     def __init__(self, number: int, stopping: threading.Event) -> None:
         self._free = threading.Semaphore(number)
         self._stopping = stopping
 
     @contextmanager
-    def taken(self) -> Iterator[None]:
-        """Hold a seat, waiting for one first. Raises Stopped when the process ends meanwhile."""
+    def acquire(self) -> Iterator[None]:
+        """Hold a slot, waiting for one first. Raises Stopped when the process ends meanwhile."""
         self._take()
         try:
             yield
         finally:
             self._free.release()
 
-    def pause(self, seconds: float, alive: Callable[[], object]) -> None:
-        """Wait, to be called by who holds a seat: somebody else has it meanwhile. Raises Stopped when the process ends.
+    def sleep_released(self, seconds: float, alive: Callable[[], object]) -> None:
+        """Wait, to be called by who holds a slot: somebody else has it meanwhile. Raises Stopped when the process ends.
 
-        ``alive`` is called before and now and then, also while there is no seat to come back to.
+        ``alive`` is called before and now and then, also while there is no slot to come back to.
         """
         self._free.release()
         try:
             wait_alive(self._stopping, seconds, alive)
             self._take(alive)
         except Stopped:
-            # The caller gives back a seat it may not have: one too many harms nothing, as nobody begins anything now.
+            # The caller gives back a slot it may not have: one too many harms nothing, as nobody begins anything now.
             self._free.acquire(blocking=False)
             raise
 

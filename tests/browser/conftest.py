@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.at_work import PASSWORD, PEOPLE, AtWork, at_work
+from tests.browser.running_portal import PASSWORD, PEOPLE, AtWork, running_portal
 from tests.browser.guard import Guard
 from tools import browser as chromium
 
@@ -50,7 +50,7 @@ def context(context: BrowserContext, guard: Guard) -> BrowserContext:
 @pytest.fixture(scope="module")
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AtWork]:
     """One portal and its simulated Microsoft for all tests of a file."""
-    with at_work(tmp_path_factory.mktemp("portal")) as running:
+    with running_portal(tmp_path_factory.mktemp("portal")) as running:
         yield running
 
 

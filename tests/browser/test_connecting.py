@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.at_work import BOTH, AtWork
+from tests.browser.running_portal import BOTH, AtWork
 from tests.browser.guard import Guard
 
 Visit = Callable[..., Page]

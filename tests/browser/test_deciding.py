@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.at_work import BOTH, AtWork
+from tests.browser.running_portal import BOTH, AtWork
 from tests.browser.guard import Guard
 
 Visit = Callable[..., Page]

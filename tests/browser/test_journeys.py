@@ -5,7 +5,7 @@ import re
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from tests.browser.at_work import BOTH
+from tests.browser.running_portal import BOTH
 
 AXE = Axe()
 ONLY_VIOLATIONS = {"resultTypes": ["violations"]}

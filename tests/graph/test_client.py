@@ -320,11 +320,11 @@ class Turns:
     def __init__(self):
         self.taken, self.held = 0, []
 
-    def take_turn(self, wait):
+    def acquire(self, wait):
         self.taken += 1
         return 0.0
 
-    def hold_back(self, seconds):
+    def block_for(self, seconds):
         self.held.append(seconds)
 
 
@@ -444,7 +444,7 @@ def test_G5_a_long_retry_after_names_the_time_to_the_second(client, graph, statu
 @pytest.mark.parametrize(("roles", "state"), [(["AuditLog.Read.All"], "ok"), ([], "error")])
 def test_T7_C4_a_check_while_all_turns_are_taken_does_not_call_the_connection_broken(client, graph, roles, state):
     class Full(Turns):
-        def take_turn(self, wait):
+        def acquire(self, wait):
             raise SourceTransient("Microsoft is slow or busy just now.", code="busy")
 
     reader = directory(client, Full())

@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from portal.graph.retry import BUDGET_SECONDS, MAX_TRIES, Next, decide, retry_after
+from portal.graph.retry import BUDGET_SECONDS, MAX_TRIES, RetryAction, decide, retry_after
 
 NOW = datetime(2026, 11, 3, 8, 15, 0, tzinfo=UTC)
 
@@ -13,13 +13,13 @@ def ask(status, *, attempt=1, waited=0.0, jitter=0.0, **headers):
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 410, 413, 422, 501])
 def test_G5_refusals_are_not_tried_again(status):
-    assert ask(status).next is Next.GIVE_UP
+    assert ask(status).next is RetryAction.GIVE_UP
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 509, None])
 def test_G5_trouble_is_tried_again(status):
     found = ask(status)
-    assert (found.next, found.wait_seconds) == (Next.RETRY, 2.0)
+    assert (found.next, found.wait_seconds) == (RetryAction.RETRY, 2.0)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("7", 7.0), ("0", 0.0), ("2.5", 2.5), ("Tue, 03 Nov 2026 08:15:09 GMT", 9.0), ("Tue, 03 Nov 2026 08:14:00 GMT", 0.0)])
@@ -40,7 +40,7 @@ def test_without_it_the_wait_doubles_with_jitter():
 
 def test_G5_a_longer_retry_after_than_a_run_waits_is_postponed():
     found = ask(429, Retry_After="7200")
-    assert (found.next, found.wait_seconds) == (Next.POSTPONE, 7200.0)
+    assert (found.next, found.wait_seconds) == (RetryAction.POSTPONE, 7200.0)
 
 
 def test_endpoints_that_keep_failing_end_within_two_minutes():
@@ -48,7 +48,7 @@ def test_endpoints_that_keep_failing_end_within_two_minutes():
     while True:
         attempt += 1
         found = ask(500, attempt=attempt, waited=waited, jitter=1.0)
-        if found.next is not Next.RETRY:
+        if found.next is not RetryAction.RETRY:
             break
         waited += found.wait_seconds
     assert waited <= BUDGET_SECONDS < 120
@@ -57,7 +57,7 @@ def test_endpoints_that_keep_failing_end_within_two_minutes():
 
 def test_throttling_without_a_time_is_postponed_at_the_end():
     found = ask(429, attempt=MAX_TRIES)
-    assert (found.next, found.wait_seconds) == (Next.POSTPONE, 64.0)
+    assert (found.next, found.wait_seconds) == (RetryAction.POSTPONE, 64.0)
 
 
 def test_a_new_connection_after_503_and_after_none():
@@ -67,5 +67,5 @@ def test_a_new_connection_after_503_and_after_none():
 @pytest.mark.parametrize("text", ["100000", "9" * 400, "99999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
 def test_G5_an_absurd_retry_after_postpones_for_a_day_and_breaks_nothing(text):
     found = ask(429, Retry_After=text)
-    assert (found.next, found.wait_seconds) == (Next.POSTPONE, 86_400.0)
+    assert (found.next, found.wait_seconds) == (RetryAction.POSTPONE, 86_400.0)
     assert NOW + timedelta(seconds=found.wait_seconds) > NOW

@@ -78,7 +78,7 @@ def _standing(organization_id: str) -> str:
     from portal.models import Organization
     from portal.user_sync import service
 
-    return service.standing(db.session.get_one(Organization, organization_id))
+    return service.edit_version(db.session.get_one(Organization, organization_id))
 
 
 def test_L5_a_sync_is_disabled_once(crowd: Crowd, customer: str) -> None:

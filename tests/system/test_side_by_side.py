@@ -67,7 +67,7 @@ def test_T7_a_large_tenant_does_not_keep_the_small_ones_from_their_slow_pass(
         working.stop(wait=20)
 
 
-def test_G5_tenants_that_wait_for_microsoft_leave_their_seats_to_the_others(
+def test_G5_tenants_that_wait_for_microsoft_leave_their_slots_to_the_others(
     app: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With one seat: a tenant is throttled for as long as the other one is not done."""
@@ -97,7 +97,7 @@ def test_G5_tenants_that_wait_for_microsoft_leave_their_seats_to_the_others(
         return lambda lease: found[lease.tenant_id]
 
     monkeypatch.setattr(scheduler, "source_factory", sources)
-    monkeypatch.setattr(scheduler, "SEATS", {"hourly": 1, "delayed": 1})
+    monkeypatch.setattr(scheduler, "SLOTS", {"hourly": 1, "delayed": 1})
 
     def read_at(tenant_id: str) -> Any:
         with app.app_context():

@@ -67,7 +67,7 @@ def page(session, *, strict=True, **asked):
     state = parse({name: str(value) for name, value in asked.items()}, SPEC, strict=strict)
     here = EndUser.organization_id == "o"
     return fetch_by_id(
-        session, here, conditions(state), sa.select(EndUser), state, SPEC, tie=EndUser.id, filter_index="ix_end_users_search"
+        session, here, conditions(state), sa.select(EndUser), state, SPEC, tiebreaker=EndUser.id, filter_index="ix_end_users_search"
     )
 
 
@@ -87,7 +87,7 @@ def test_P5_pages_are_the_whole_list_in_order_in_both_directions(people, q):
         for direction in ("", "-"):
             pages = [page(people, q=q, sort=direction + sort, per_page=7, page=number) for number in range(1, 10)]
             rows[direction] = [row.id for found in pages for row in found.items]
-            assert all((found.total, found.of) == (60, 60) for found in pages)
+            assert all((found.total, found.unfiltered_total) == (60, 60) for found in pages)
             assert sorted(rows[direction]) == [f"{number:04}" for number in range(60)], sort
         assert rows["-"] == rows[""][::-1], sort
 
@@ -110,7 +110,7 @@ def test_P5_each_filter_takes_exactly_who_fits_alone_and_together(people):
                 row.id for row in everybody if fits[one](row, first) and fits[other](row, second)
             ]
             found = page(people, **{one: first, other: second}, per_page=100)
-            assert ([row.id for row in found.items], found.total, found.of) == (wanted, len(wanted), 60), (one, first, other, second)
+            assert ([row.id for row in found.items], found.total, found.unfiltered_total) == (wanted, len(wanted), 60), (one, first, other, second)
 
 
 def test_P5_a_page_past_the_end_shows_the_last_and_an_empty_list_has_one(people):

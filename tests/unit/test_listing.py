@@ -45,8 +45,8 @@ def test_pages_are_counted_and_past_the_end_people_see_the_last_and_programs_not
         session.add_all(StoredSetting(key=f"k{n:02}", value={}, updated_at=now) for n in range(7))
         session.flush()
         asked = {"per_page": "3", "page": "9", "sort": "-key"}
-        found = fetch(session, select(StoredSetting), parse(asked, SPEC, strict=False), SPEC, tie=StoredSetting.key)
-        exact = fetch(session, select(StoredSetting), parse(asked, SPEC, strict=True), SPEC, tie=StoredSetting.key)
+        found = fetch(session, select(StoredSetting), parse(asked, SPEC, strict=False), SPEC, tiebreaker=StoredSetting.key)
+        exact = fetch(session, select(StoredSetting), parse(asked, SPEC, strict=True), SPEC, tiebreaker=StoredSetting.key)
     engine.dispose()
     assert (list(exact.items), exact.total, exact.page) == ([], 7, 9)
     assert [row.key for row in found.items] == ["k00"]

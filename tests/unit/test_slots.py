@@ -1,4 +1,4 @@
-"""Seats (G5): whoever waits for Microsoft lets others work, and says that it lives on."""
+"""WorkerSlots (G5): whoever waits for Microsoft lets others work, and says that it lives on."""
 
 import itertools
 
@@ -6,7 +6,7 @@ import pytest
 
 from portal import clock
 from portal.errors import Stopped
-from portal.worker.slots import ALIVE_SECONDS, Seats
+from portal.worker.slots import ALIVE_SECONDS, WorkerSlots
 
 
 class Event:
@@ -24,47 +24,47 @@ class Event:
 
 
 def test_G5_a_seat_is_free_for_others_while_its_holder_waits():
-    seats, free = Seats(1, Event()), []
+    slots, free = WorkerSlots(1, Event()), []
 
     def alive():
-        with seats.taken():
+        with slots.acquire():
             free.append(True)
 
-    with seats.taken():
-        seats.pause(1, alive)
-        assert not seats._free.acquire(blocking=False), "it is taken again afterwards"
+    with slots.acquire():
+        slots.sleep_released(1, alive)
+        assert not slots._free.acquire(blocking=False), "it is taken again afterwards"
     assert free == [True]
 
 
 def test_G4_G5_a_long_wait_says_in_between_that_its_holder_lives():
     said, event = [], Event()
-    seats = Seats(1, event)
-    with seats.taken():
-        seats.pause(ALIVE_SECONDS * 2.5, lambda: said.append(len(event.waited)))
+    slots = WorkerSlots(1, event)
+    with slots.acquire():
+        slots.sleep_released(ALIVE_SECONDS * 2.5, lambda: said.append(len(event.waited)))
     assert event.waited == [ALIVE_SECONDS, ALIVE_SECONDS, ALIVE_SECONDS / 2]
     assert said == [0, 1, 2], "before each part"
 
 
-def test_G4_G5_also_while_all_seats_are_taken(monkeypatch):
+def test_G4_G5_also_while_all_slots_are_taken(monkeypatch):
     said = []
-    seats = Seats(1, Event())
+    slots = WorkerSlots(1, Event())
 
     def alive():
         if not said:
-            assert seats._free.acquire(blocking=False), "somebody else sits down meanwhile"
+            assert slots._free.acquire(blocking=False), "somebody else sits down meanwhile"
         else:
-            seats._free.release()
+            slots._free.release()
         said.append(True)
 
     monkeypatch.setattr(clock, "monotonic", itertools.count(0, ALIVE_SECONDS).__next__)
     monkeypatch.setattr("portal.worker.slots.LOOK_SECONDS", 0.001)
-    with seats.taken():
-        seats.pause(1, alive)
+    with slots.acquire():
+        slots.sleep_released(1, alive)
     assert len(said) == 2
 
 
 def test_O2_the_end_of_the_process_ends_a_wait_and_leaves_every_seat():
-    seats = Seats(1, Event(ends_after=1))
-    with pytest.raises(Stopped), seats.taken():
-        seats.pause(1000, lambda: None)
-    assert seats._free.acquire(blocking=False)
+    slots = WorkerSlots(1, Event(ends_after=1))
+    with pytest.raises(Stopped), slots.acquire():
+        slots.sleep_released(1000, lambda: None)
+    assert slots._free.acquire(blocking=False)

@@ -120,7 +120,7 @@ class AtWork:
 
 
 @contextmanager
-def at_work(folder: Path) -> Iterator[AtWork]:
+def running_portal(folder: Path) -> Iterator[AtWork]:
     """Start everything, and stop it again."""
     patch = pytest.MonkeyPatch()
     with SimulatorServer(World(tenants=9, users=[60, *[12] * 8], seed=3)) as simulator:
