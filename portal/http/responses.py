@@ -103,7 +103,10 @@ def render(
 
 
 def render_block(template: str, block: str, **context: Any) -> str:
-    """One named block of a template, alone, with what every page knows."""
+    """One named block of a template, alone, with what every page knows.
+
+    jinja2-fragments does not run a template's own imports, which most of our blocks rely on.
+    """
     app = _app()
     found = app.jinja_env.get_template(template)
     app.update_template_context(context)
