@@ -67,16 +67,26 @@ class NeedsAdmin(PortalError):
 class SourceError(PortalError):
     """The read failed; nothing may be concluded from what was not read (L2).
 
-    ``advice`` is the sentence for people, ``code`` Microsoft's code in small type ("" when there is none).
+    ``cause`` says what happened; ``remedy`` which button helps, as ``{button}``, "" when none does; ``code`` is Microsoft's
+    code in small type ("" when there is none). ``advice`` is all of it, for the page of a connected tenant.
     ``is_connection`` tells a broken connection (secret, consent, tenant) from trouble with one read.
     """
 
     is_connection = False
 
-    def __init__(self, advice: str, *, code: str = "", retry_at: datetime | None = None) -> None:
-        super().__init__(advice)
+    def __init__(
+        self, cause: str, *, remedy: str = "", code: str = "", retry_at: datetime | None = None
+    ) -> None:
+        self.cause = f"{cause} ({code})" if remedy and code else cause
+        self._parts = cause, remedy, code if remedy else ""
         self.code = code
         self.retry_at = retry_at
+        super().__init__(self.advise("Reconnect"))
+
+    def advise(self, button: str) -> str:
+        """The whole advice for a page on which the button that helps is called ``button``."""
+        cause, remedy, code = self._parts
+        return " ".join(filter(None, (cause, remedy.format(button=button), code and f"({code})")))
 
 
 class SourceAuthError(SourceError):

@@ -385,7 +385,8 @@ def _unauthorized(code: str) -> SourceError:
         return SourcePermissionMissing("An application permission is missing for this data.", code=code)
     if code == "Authorization_IdentityNotFound":
         return SourceAuthError(
-            "The portal's app is not, or not yet, in this Microsoft tenant. Wait some minutes after consent, or press Reconnect. (Authorization_IdentityNotFound)",
+            "The portal's app is not, or not yet, in this Microsoft tenant. Wait some minutes after consent.",
+            remedy="Or press {button}.",
             code=code,
         )
     return SourceAuthError(

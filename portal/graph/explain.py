@@ -14,17 +14,28 @@ Kind = Literal["credential", "not_consented", "disabled", "wrong_tenant", "try_l
 
 @dataclass(frozen=True)
 class Advice:
-    """kind groups codes by what helps; text is the whole sentence; minutes: may pass by itself right after consent."""
+    """kind groups codes by what helps; cause says what happened and what to do; minutes: may pass by itself right after consent.
+
+    remedy: which button of the portal helps, as ``{button}``: pages call it differently before and after connecting (C2, C3).
+    """
 
     kind: Kind
-    text: str
+    cause: str
     minutes: bool = False
+    remedy: str = ""
+
+    @property
+    def text(self) -> str:
+        """All of it, for the page of a connected tenant."""
+        return f"{self.cause} {self.remedy.format(button='Reconnect')}".rstrip()
 
 
+_ASK = "Press {button} and let their administrator accept the permissions."
+_ASK_TOO = "Or press {button} and let them accept the permissions."
 _WRONG_VALUE = "Microsoft does not accept the portal's client secret. Enter the secret's Value, not its Secret ID, in Settings; check that nothing was cut off."
 _CERT = "Microsoft does not accept the portal's certificate. Upload it to the app registration, compare the thumbprints, and check this server's clock."
-_CONSENT = "This Microsoft tenant has not given the portal its consent, or withdrew it. Press Reconnect and let their administrator accept the permissions."
-_DISABLED = "The customer switched the portal's app off. Their administrator turns on 'Enabled for users to sign-in' on the enterprise application. Or press Reconnect and let them accept the permissions."
+_CONSENT = "This Microsoft tenant has not given the portal its consent, or withdrew it."
+_DISABLED = "The customer switched the portal's app off. Their administrator turns on 'Enabled for users to sign-in' on the enterprise application."
 _NO_TENANT = "There is no such Microsoft tenant. Check the tenant id or domain, and whether it belongs to another cloud."
 _LATER = "Microsoft's sign-in has trouble of its own just now. The portal tries again by itself."
 _REGISTRATION = "The permissions of the app registration are not set up right. Compare them with the list in Settings, then consent again."
@@ -48,12 +59,13 @@ CODES: Mapping[int, Advice] = {
     50012: Advice("credential", _CERT),
     700016: Advice(
         "not_consented",
-        "Microsoft does not know the portal's app in this tenant: consent was not given, or the client id or the tenant is wrong. Press Reconnect and let their administrator accept the permissions.",
+        "Microsoft does not know the portal's app in this tenant: consent was not given, or the client id or the tenant is wrong.",
         minutes=True,
+        remedy=_ASK,
     ),
-    7000229: Advice("not_consented", _CONSENT, minutes=True),
-    700011: Advice("not_consented", _CONSENT, minutes=True),
-    65001: Advice("not_consented", _CONSENT),
+    7000229: Advice("not_consented", _CONSENT, minutes=True, remedy=_ASK),
+    700011: Advice("not_consented", _CONSENT, minutes=True, remedy=_ASK),
+    65001: Advice("not_consented", _CONSENT, remedy=_ASK),
     65004: Advice(
         "not_consented",
         "The administrator declined. Start again, and let them accept the permissions that the page lists.",
@@ -70,8 +82,8 @@ CODES: Mapping[int, Advice] = {
         "not_consented",
         "The app is not approved for partner access to this customer. Let the customer's administrator consent.",
     ),
-    7000112: Advice("disabled", _DISABLED),
-    70001: Advice("disabled", _DISABLED),
+    7000112: Advice("disabled", _DISABLED, remedy=_ASK_TOO),
+    70001: Advice("disabled", _DISABLED, remedy=_ASK_TOO),
     90002: Advice("wrong_tenant", _NO_TENANT),
     900023: Advice(
         "wrong_tenant",
@@ -180,17 +192,9 @@ def token_error(result: Mapping[str, Any]) -> SourceError:
         )
     if advice.kind == "try_later":
         return SourceTransient(f"{advice.text} ({code})", code=code)
-    return SourceAuthError(f"{advice.text} ({code})", code=code)
-
-
-def before_connecting(advice: str) -> str:
-    """For a tenant that is not connected yet: what its page calls Reconnect is Ask for consent there (C2, C3)."""
-    return advice.replace("Reconnect", "Ask for consent")
-
-
-def cause(advice: str) -> str:
-    """Without the sentence that names the button, for pages of a consent that was just given, which have their own (C2)."""
-    return re.sub(r" [^.]*\bReconnect\b[^.]*\.", "", advice)
+    if advice.remedy:
+        return SourceAuthError(advice.cause, remedy=advice.remedy, code=code)
+    return SourceAuthError(f"{advice.cause} ({code})", code=code)
 
 
 def advice_of(error: SourceError) -> Advice | None:

@@ -26,7 +26,7 @@ from portal.errors import (
 )
 from portal.extensions import db
 from portal.graph.clouds import CLOUDS
-from portal.graph.explain import advice_of, cause, consent_error
+from portal.graph.explain import advice_of, consent_error
 from portal.microsoft import gateway, service
 from portal.microsoft.gateway import Proof
 from portal.models import ConsentRequest, MicrosoftTenant
@@ -139,7 +139,7 @@ def attempt(request_id: str, *, browser: str) -> MicrosoftTenant:
     try:
         proof = gateway.prove(runtime().settings, registration, directory_id=candidate, cloud=cloud)
     except SourceError as error:
-        advice, link = cause(error.advice), _again(candidate)
+        advice, link = error.cause, _again(candidate)
         if not _may_pass(error):
             raise Refused(advice, link=link) from error
         waited = utcnow() - since

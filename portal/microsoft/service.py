@@ -18,7 +18,6 @@ from portal.errors import Invalid, NeedsAdmin, NotFound, Refused, RetryLater, So
 from portal.extensions import db
 from portal.graph import discovery
 from portal.graph.clouds import CLOUDS, DEFAULT, registered_in
-from portal.graph.explain import before_connecting
 from portal.http.listing import Listing, ListSpec, contains_text, fetch
 from portal.locks import CHANGED, lock
 from portal.microsoft import credentials, gateway
@@ -348,7 +347,7 @@ def _proven(wanted: str, cloud: str, registration: AppRegistration | None = None
         )
     except SourceError as error:
         code = f" ({error.code})" if error.code and error.code not in error.advice else ""
-        advice = before_connecting(error.advice) + code
+        advice = error.advise("Ask for consent") + code
         raise Invalid({"directory_id": [advice]}, advice) from error
 
 
