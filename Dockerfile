@@ -19,6 +19,8 @@ COPY simulator/ simulator/
 RUN python tools/assets.py && rm -rf node_modules
 COPY pyproject.toml README.md LICENSE wsgi.py ./
 COPY migrations/ migrations/
+COPY docs/guide/ docs/guide/
+COPY docs/screenshots/ docs/screenshots/
 RUN .venv/bin/pip install --no-cache-dir --no-deps --no-index --no-build-isolation --editable .
 
 FROM ${PYTHON_IMAGE}

@@ -56,6 +56,7 @@ FEATURES = (
     "search",
     "settings",
     "operations",
+    "help",
 )
 
 
