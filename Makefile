@@ -11,7 +11,7 @@ STAMPS := .venv/stamps
 PORT ?= 8000
 UPGRADE ?=
 
-.PHONY: help setup demo serve test check lint bench screenshots assets lock images clean browser ready
+.PHONY: help setup demo dev serve test check hooks lint bench screenshots assets lock images clean browser ready
 
 help: ## List the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
@@ -26,6 +26,9 @@ assets: static/vendor/manifest.json ## Build static/vendor from package-lock.jso
 demo: $(STAMPS)/app assets ## Portal and simulated Microsoft tenants on throw-away data (PORT=8000)
 	@exec $(BIN)/rollcall demo --port $(PORT)
 
+dev: ready ## The demo for who changes the portal: it starts anew with each change (PORT=8000)
+	@exec $(BIN)/rollcall demo --reload --port $(PORT)
+
 serve: $(STAMPS)/app assets ## The production server (PORT=8000); data in instance/
 	@exec $(BIN)/rollcall serve --port $(PORT)
 
@@ -35,6 +38,9 @@ test: check browser ## Everything: lint, types, import contracts, all tests on S
 check: lint ## Lint, types and import contracts only
 	$(BIN)/mypy --strict portal simulator
 	$(BIN)/lint-imports --no-cache --no-logo
+
+hooks: ready ## Let git run `make check` before each commit
+	@ln -sf ../../tools/pre_commit.sh "$$(git rev-parse --git-path hooks)/pre-commit" && echo "git runs 'make check' before each commit now."
 
 lint: ready ## Lint only
 	$(BIN)/ruff check .

@@ -28,6 +28,10 @@ from simulator.world import World
 ASSETS = 12
 KNOWN_PEOPLE = 9
 MAC = re.compile("[0-9A-F]{12}")
+ROOT = Path(__file__).resolve().parents[2]
+WATCHED = ("portal", "templates", "static", "docs/guide")
+WATCHED_KINDS = {".py", ".html", ".css", ".js", ".md"}
+WATCH_SECONDS = 1.0
 PROGRAM = (sys.executable, "-m", "portal.cli")
 
 
@@ -42,7 +46,10 @@ PROGRAM = (sys.executable, "-m", "portal.cli")
     type=click.IntRange(1, 100_000),
     help="People in the first tenant.",
 )
-def demo(port: int, users: int) -> None:
+@click.option(
+    "--reload", is_flag=True, help="Start the portal anew when its source, a template or a style changes."
+)
+def demo(port: int, users: int, *, reload: bool) -> None:
     """Start a simulator and a portal filled with two simulated Microsoft tenants. Everything is thrown away at the end."""
     check_free("127.0.0.1", port)
     signal.signal(signal.SIGTERM, _end)
@@ -73,9 +80,13 @@ def demo(port: int, users: int) -> None:
         if seeded.returncode != 0:
             raise PortalError("The demo data could not be made; the reason stands above.")
         _say(port, password, facts)
-        portal = _start(stack, ["serve", "--port", str(port)], environment)
+        command = ["serve", "--port", str(port)]
+        portal = _start(stack, command, environment)
         try:
-            code = portal.wait()
+            while (code := _wait(portal, watch=reload)) is None:
+                click.echo("Something changed: the portal starts anew.")
+                _stop(portal)
+                portal = _start(stack, command, environment)
         except KeyboardInterrupt:
             code = 0
     sys.exit(1 if code not in {0, -signal.SIGTERM, -signal.SIGINT} else 0)
@@ -131,6 +142,27 @@ def _start(
     )
     stack.callback(_stop, process)
     return process
+
+
+def _wait(process: subprocess.Popen[str], *, watch: bool) -> int | None:
+    """The exit code of ``process``; None as soon as a file of the portal changes while it is watched."""
+    if not watch:
+        return process.wait()
+    before = _newest()
+    while _newest() == before:
+        try:
+            return process.wait(timeout=WATCH_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+    return None
+
+
+def _newest() -> float:
+    """When a file that the portal reads at its start was changed last."""
+    files = (
+        path for folder in WATCHED for path in (ROOT / folder).rglob("*") if path.suffix in WATCHED_KINDS
+    )
+    return max((path.stat().st_mtime for path in files if path.exists()), default=0.0)
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
