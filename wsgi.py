@@ -5,7 +5,8 @@ then done by ``rollcall worker`` processes (``ROLLCALL_SCHEDULER=distributed``).
 """
 
 from portal import create_app
+from portal.config import load
 from portal.operations import logs
 
-logs.configure()
+logs.configure(form=load().log_format)
 app = create_app()

@@ -31,6 +31,15 @@ KEY_LENGTH, KEY_LETTERS = 32, 10
 """A secret key has so many characters, and so many different ones: 16 random bytes in hexadecimal nearly always do."""
 
 
+SECRET_FILES = {
+    "ROLLCALL_SECRET_KEY_FILE": "ROLLCALL_SECRET_KEY",
+    "ROLLCALL_OLD_SECRET_KEYS_FILE": "ROLLCALL_OLD_SECRET_KEYS",
+    "ROLLCALL_DATABASE_URL_FILE": "ROLLCALL_DATABASE_URL",
+    "MICROSOFT_CLIENT_SECRET_FILE": "MICROSOFT_CLIENT_SECRET",
+}
+"""What holds a secret may also stand in a file, as containers and systemd hand secrets over."""
+
+
 class ConfigError(Exception):
     """An environment variable has a value that cannot be used; the message is one line and names it."""
 
@@ -56,6 +65,7 @@ class Settings(BaseModel):
     scheduler: Annotated[Literal["embedded", "distributed", "off"], Field(alias="ROLLCALL_SCHEDULER")] = (
         "embedded"
     )
+    log_format: Annotated[Literal["text", "json"], Field(alias="ROLLCALL_LOG_FORMAT")] = "text"
 
     @field_validator("base_url", "login_url", "graph_url")
     @classmethod
@@ -229,7 +239,7 @@ def _read(path: Path) -> bytes:
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the environment. Raises ConfigError: one line, naming the first bad variable and what it should be."""
-    source = os.environ if environ is None else environ
+    source = _with_secret_files(os.environ if environ is None else environ)
     names = {str(field.alias) for field in Settings.model_fields.values()}
     given = {name: source[name] for name in names if source.get(name, "") != ""}
     if "ROLLCALL_SECRET_KEY" in source:
@@ -241,6 +251,24 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         name = str(first["loc"][0]) if first["loc"] else "configuration"
         reason = str(first["msg"]).removeprefix("Value error, ").splitlines()[0]
         raise ConfigError(f"{name}: {reason}") from None
+
+
+def _with_secret_files(source: Mapping[str, str]) -> dict[str, str]:
+    """The environment with what the files of ``SECRET_FILES`` hold in the place of their variables."""
+    found = dict(source)
+    for name, meant in SECRET_FILES.items():
+        if not source.get(name):
+            continue
+        if source.get(meant):
+            raise ConfigError(f"{name}: {meant} is set too; leave out one of the two")
+        try:
+            found[meant] = Path(source[name]).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise ConfigError(f"{name}: cannot read {source[name]}: {reason}") from error
+        if not found[meant]:
+            raise ConfigError(f"{name}: {source[name]} is empty")
+    return found
 
 
 def _check_secret_key(key: str) -> None:

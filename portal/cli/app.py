@@ -10,7 +10,7 @@ import sys
 
 import click
 
-from portal.cli import audit, data, demo, files, people, secrets, serve, sync
+from portal.cli import audit, data, demo, doctor, files, people, secrets, serve, sync
 from portal.config import ConfigError
 from portal.errors import Invalid, PortalError
 from simulator.cli import simulate
@@ -31,6 +31,7 @@ for command in (
     data.db,
     data.backup,
     data.restore,
+    doctor.doctor,
     files.import_file,
     files.undo_import,
     files.export_file,

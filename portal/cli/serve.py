@@ -10,6 +10,7 @@ import click
 from portal import clock
 from portal.auth import service
 from portal.cli.context import portal_app
+from portal.config import load
 from portal.errors import PortalError
 from portal.extensions import db
 from portal.operations import logs, server
@@ -23,7 +24,7 @@ from portal.worker import scheduler
 def serve(host: str, port: int) -> None:
     """Run the portal, with the scheduler in the process. Brings the database up to date first."""
     check_free(host, port)
-    logs.configure()
+    logs.configure(form=load().log_format)
     with portal_app() as app:
         token = service.new_setup_token(db.session(), clock.utcnow())
         db.session.commit()
@@ -38,7 +39,7 @@ def serve(host: str, port: int) -> None:
 @click.command()
 def worker() -> None:
     """Run syncs for portals with ROLLCALL_SCHEDULER=distributed, until SIGTERM. Start as many as are needed."""
-    logs.configure()
+    logs.configure(form=load().log_format)
     with portal_app(writes=False) as app:
         db.engine.dispose()
     scheduler.run_worker(app)

@@ -25,7 +25,7 @@ def rotate(session: Session, box: SecretBox) -> int:
     """
     lost: list[str] = []
     sealed_anew = 0
-    for row, column, purpose, label in _stored(session):
+    for row, column, purpose, label in stored_secrets(session):
         sealed = getattr(row, column)
         if box.is_current(sealed):
             continue
@@ -46,7 +46,7 @@ def rotate(session: Session, box: SecretBox) -> int:
     return sealed_anew
 
 
-def _stored(session: Session) -> Iterator[tuple[StoredSetting | Account, str, str, str]]:
+def stored_secrets(session: Session) -> Iterator[tuple[StoredSetting | Account, str, str, str]]:
     """Every place a SecretBox ciphertext lives: row, column, purpose, and its name for people."""
     settings = select(StoredSetting).where(StoredSetting.secret.is_not(None)).order_by(StoredSetting.key)
     for setting in session.scalars(settings):

@@ -1,4 +1,4 @@
-"""Structured logs (O3): one line of ``key=value`` pairs per event on standard error; counts, not people.
+"""Structured logs (O3): one line per event on standard error, ``key=value`` pairs or JSON; counts, not people.
 
 Messages of ours are written as pairs (``action=queue runs=3``); those of libraries come as ``event="..."``.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from typing import TextIO
+from typing import Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict
@@ -18,11 +18,15 @@ DETAIL = re.compile(r"^DETAIL:.*$", re.MULTILINE)
 FIRST = ["time", "level", "logger", "action", "event"]
 
 
-def configure(stream: TextIO | None = None) -> None:
+def configure(stream: TextIO | None = None, form: Literal["text", "json"] = "text") -> None:
     """Send the portal's records from info on, and those of libraries from warnings on, to ``stream`` (standard error).
 
-    To be called once in a process that serves; again, it replaces what it set.
+    form: ``text`` is pairs, ``json`` an object per line (ROLLCALL_LOG_FORMAT). To be called once in a process that serves;
+    again, it replaces what it set.
     """
+    render: structlog.typing.Processor = structlog.processors.JSONRenderer(ensure_ascii=False)
+    if form == "text":
+        render = structlog.processors.LogfmtRenderer(key_order=FIRST, drop_missing=True)
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.set_name("rollcall")
     handler.setFormatter(
@@ -37,7 +41,7 @@ def configure(stream: TextIO | None = None) -> None:
                 structlog.processors.format_exc_info,
                 _take_pairs,
                 _leave_out_details,
-                structlog.processors.LogfmtRenderer(key_order=FIRST, drop_missing=True),
+                render,
             ],
         )
     )

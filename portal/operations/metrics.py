@@ -13,6 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from portal.clock import utcnow
 from portal.models import Change, Conflict, EndUser, MicrosoftTenant, SyncRun, UserSync
 from portal.models.microsoft import IS_CONNECTED
+from portal.operations import tenant_metrics
 
 
 def render(session: Session) -> bytes:
@@ -58,6 +59,7 @@ class _FromTables(Collector):
         if oldest is not None:
             age.add_metric([], (utcnow() - oldest).total_seconds())
         yield age
+        yield from tenant_metrics.collect(self._session)
 
     def _by(
         self,

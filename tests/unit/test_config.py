@@ -9,7 +9,7 @@ import pytest
 from portal import create_app
 from portal.operations import backup
 from portal.operations import schema
-from portal.config import ConfigError, Settings, load
+from portal.config import SECRET_FILES, ConfigError, Settings, load
 from portal.extensions import db
 
 
@@ -138,3 +138,31 @@ def test_given_key_wins_and_old_ones_follow(tmp_path):
 
 def test_secrets_are_not_in_the_repr():
     assert "hunter2" not in repr(Settings(client_secret="hunter2", secret_key="hunter2"))
+
+
+def test_O1_a_secret_may_stand_in_a_file(tmp_path):
+    held = tmp_path / "secret"
+    held.write_text("s3cret-value-from-a-file\n")
+    assert load({"MICROSOFT_CLIENT_SECRET_FILE": str(held)}).client_secret.get_secret_value() == "s3cret-value-from-a-file"
+    held.write_text("postgresql://u:p@h/d")
+    assert load({"ROLLCALL_DATABASE_URL_FILE": str(held)}).database_url.startswith("postgresql+psycopg://u:p@h")
+
+
+@pytest.mark.parametrize("name", sorted(SECRET_FILES))
+def test_O1_a_file_of_a_secret_that_cannot_be_used_stops_the_start(tmp_path, name):
+    empty = tmp_path / "empty"
+    empty.touch()
+    for value, more, said in (
+        (str(tmp_path / "nothing"), {}, "cannot read"),
+        (str(empty), {}, "is empty"),
+        (str(empty), {SECRET_FILES[name]: "x"}, "leave out one of the two"),
+    ):
+        with pytest.raises(ConfigError, match=f"^{name}: .*{said}"):
+            load({name: value, **more})
+
+
+def test_O1_a_guessable_key_in_a_file_is_refused_too(tmp_path):
+    held = tmp_path / "key"
+    held.write_text("password")
+    with pytest.raises(ConfigError, match="easy to guess"):
+        load({"ROLLCALL_SECRET_KEY_FILE": str(held)})
