@@ -66,16 +66,28 @@ def decide(
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds from ``Retry-After``: a number or an HTTP date; None when absent or unreadable. Never negative, at most a day."""
-    text = next((value for name, value in headers.items() if name.lower() == "retry-after"), "").strip()
+    given = {name.lower(): value.strip() for name, value in headers.items()}
+    text = given.get("retry-after", "")
     if not text:
         return None
     try:
-        asked = float(text) if text.replace(".", "", 1).isdigit() else _until(text, now)
+        asked = (
+            float(text) if text.replace(".", "", 1).isdigit() else _until(text, given.get("date", ""), now)
+        )
     except (TypeError, ValueError, OverflowError):
         return None
     return min(max(0.0, asked), LONGEST_WAIT)
 
 
-def _until(text: str, now: datetime) -> float:
+def _until(text: str, sent: str, now: datetime) -> float:
+    """Seconds until a date that Microsoft named, by its own clock where the answer says what time it is there.
+
+    Dates in headers are whole seconds, cut off: one second more is never too early.
+    """
     when = parsedate_to_datetime(text)
-    return (when.replace(tzinfo=when.tzinfo or UTC) - now).total_seconds()
+    try:
+        since = parsedate_to_datetime(sent)
+    except (TypeError, ValueError):
+        since = now
+    left = when.replace(tzinfo=when.tzinfo or UTC) - since.replace(tzinfo=since.tzinfo or UTC)
+    return left.total_seconds() + 1 if left.total_seconds() > 0 else 0.0

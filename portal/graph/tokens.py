@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -11,9 +12,9 @@ import msal
 import requests
 from msal.exceptions import MsalServiceError
 
-from portal.errors import SourceAuthError, SourceTransient
+from portal.errors import SourceAuthError, SourceError, SourceTransient
 from portal.graph.clouds import Cloud
-from portal.graph.explain import CODES, aadsts, token_error
+from portal.graph.explain import aadsts, token_error
 
 TIMEOUT_SECONDS = 20
 THROTTLED = frozenset({50196, 90055})
@@ -83,7 +84,7 @@ class TokenProvider:
             raise _unreachable() from error
         except ValueError as error:
             if "authority" in str(error).lower():
-                raise SourceAuthError(f"{CODES[90002].text} (AADSTS90002)", code="AADSTS90002") from error
+                raise _undiscovered(str(error.__context__ or "")) from error
             raise SourceAuthError(
                 "The portal's certificate or secret cannot be used. Enter it again in Settings."
             ) from error
@@ -103,6 +104,19 @@ def roles_of(token: str) -> frozenset[str] | None:
         return None
     roles = claims.get("roles")
     return frozenset(str(role) for role in roles) if isinstance(roles, list) else frozenset()
+
+
+def _undiscovered(said: str) -> SourceError:
+    """Why the tenant's sign-in settings were refused: MSAL keeps the status and Microsoft's code in the error before."""
+    number = aadsts({"error_description": said})
+    if number is not None:
+        return token_error({"error_codes": [number]})
+    status = re.search(r"HTTP status: (\d+)", said)
+    return SourceTransient(
+        f"Microsoft's sign-in did not give its settings (HTTP {status[1] if status else 'error'}). Something on the way may block it: "
+        "check this server's proxy. The portal tries again by itself.",
+        code=f"http {status[1]}" if status else "no settings",
+    )
 
 
 def _unreachable() -> SourceTransient:

@@ -95,7 +95,9 @@ def _durations(session: Session) -> Metric:
     return family
 
 
-def _family(session: Session, name: str, text: str, statement: Select[*tuple[Any, ...]], *labels: str) -> Metric:
+def _family(
+    session: Session, name: str, text: str, statement: Select[*tuple[Any, ...]], *labels: str
+) -> Metric:
     family = _gauge(name, text, labels)
     for *values, number in session.execute(statement):
         family.add_metric([str(value) for value in values], float(number or 0))

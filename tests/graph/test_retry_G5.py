@@ -22,10 +22,17 @@ def test_G5_trouble_is_tried_again(status):
     assert (found.next, found.wait_seconds) == (RetryAction.RETRY, 2.0)
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("7", 7.0), ("0", 0.0), ("2.5", 2.5), ("Tue, 03 Nov 2026 08:15:09 GMT", 9.0), ("Tue, 03 Nov 2026 08:14:00 GMT", 0.0)])
+@pytest.mark.parametrize(("text", "seconds"), [("7", 7.0), ("0", 0.0), ("2.5", 2.5), ("Tue, 03 Nov 2026 08:15:09 GMT", 10.0), ("Tue, 03 Nov 2026 08:14:00 GMT", 0.0)])
 def test_G5_retry_after_is_obeyed_to_the_second(text, seconds):
     assert ask(429, Retry_After=text).wait_seconds == seconds
     assert ask(503, retry_after=text).is_throttling
+
+
+def test_G5_a_date_counts_from_the_clock_that_named_it_and_is_never_undercut():
+    """Dates are whole seconds, cut off: at most a second is added, and a clock of ours that is ahead takes nothing off."""
+    asked = {"Retry-After": "Tue, 03 Nov 2026 08:20:09 GMT", "Date": "Tue, 03 Nov 2026 08:20:00 GMT"}
+    assert retry_after(asked, NOW) == 10.0
+    assert retry_after({**asked, "Date": "yesterday"}, NOW) == 310.0
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-5", "Tue, 99 Nov"])

@@ -49,6 +49,20 @@ def test_C4_an_unknown_tenant_says_so(provider, login):
         provider.token()
 
 
+@pytest.mark.parametrize(("status", "body"), [(403, "<html>blocked</html>"), (404, ""), (429, "{}")])
+def test_C4_another_refusal_of_the_settings_is_not_taken_for_an_unknown_tenant(provider, login, status, body):
+    login.get(OPENID, status_code=status, text=body)
+    with pytest.raises(SourceTransient, match=f"HTTP {status}") as caught:
+        provider.token()
+    assert "no such Microsoft tenant" not in caught.value.advice
+
+
+def test_C4_what_microsoft_says_of_the_tenant_is_said(provider, login):
+    login.get(OPENID, status_code=400, json={"error": "x", "error_description": "AADSTS900023: neither"})
+    with pytest.raises(SourceAuthError, match="neither a tenant id nor a domain"):
+        provider.token()
+
+
 def test_an_unreachable_login_is_tried_again_later(provider, login):
     login.get(OPENID, exc=requests.ConnectionError("refused"))
     with pytest.raises(SourceTransient, match="REQUESTS_CA_BUNDLE"):
