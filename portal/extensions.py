@@ -5,19 +5,12 @@ from __future__ import annotations
 from flask_login import LoginManager
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
-from sqlalchemy.orm import Session
 
 from portal.models import Base
-from portal.transactions import SessionFactory, begin_as_writer, begin_write, tune_engine, writing
+from portal.transactions import SessionFactory, begin_write, mark_write, tune_engine, writing
 
 __all__ = ["SessionFactory", "begin_write", "csrf", "db", "login", "mark_write", "tune_engine", "writing"]
 
 db = SQLAlchemy(metadata=Base.metadata)
 csrf = CSRFProtect()  # type: ignore[no-untyped-call]
 login = LoginManager()
-
-
-def mark_write(session: Session) -> Session:
-    """Say that the transaction about to begin in ``session`` will write. Call it before the first statement."""
-    begin_as_writer(session)
-    return session

@@ -28,6 +28,7 @@ BLANKS = (
     "\t-\r\x1c-\x20\x85\xa0\u115f\u1160\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u2800\u3000\u3164\uffa0"
 )
 _UNSEEN = re.compile(f"[{UNSEEN}]+")
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BLANKS = re.compile(f"[{BLANKS}]+")
 _NOTHING = re.compile(f"[{UNSEEN}{BLANKS}]*")
 _MAX_KEPT = 256  # characters of a text whose key is remembered
@@ -117,3 +118,8 @@ def _ascii(domain: str) -> str:
         label if label.isascii() else "xn--" + label.encode("punycode").decode("ascii")
         for label in mapped.split(".")
     ).lower()
+
+
+def is_guid(text: str) -> bool:
+    """True for the id of a tenant, app or object as Microsoft writes it, in small letters."""
+    return _GUID.fullmatch(text) is not None

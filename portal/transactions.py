@@ -120,9 +120,10 @@ def begin_write(session: Session) -> Session:
     return session
 
 
-def begin_as_writer(session: Session) -> None:
-    """As ``begin_write``, for a session that nothing was read with yet."""
+def mark_write(session: Session) -> Session:
+    """As ``begin_write``, for a session that nothing was read with yet: call it before the first statement."""
     session.connection(execution_options={WRITES: True})
+    return session
 
 
 def roll_back(session: Session) -> None:
@@ -155,7 +156,7 @@ def note(sessions: SessionFactory, statement: Executable) -> bool:
     """
     try:
         with waiting_for_locks(NOTE_PATIENCE), sessions() as session:
-            begin_as_writer(session)
+            mark_write(session)
             session.execute(statement)
             session.commit()
     except SQLAlchemyError as error:

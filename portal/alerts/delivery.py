@@ -86,10 +86,7 @@ def _locked(session: Session, box: SecretBox) -> dict[str, Target]:
 
 
 def _store(session: Session, box: SecretBox, found: Mapping[str, Target], *, now: datetime, by: str) -> None:
-    row = session.get(StoredSetting, KEY)
-    if row is None:
-        row = StoredSetting(key=KEY, updated_at=now)
-        session.add(row)
+    row = StoredSetting.obtain(session, KEY, now)
     stored = [{"id": one, "url": target.url, "is_local": target.is_local} for one, target in found.items()]
     row.value = {"kinds": [target.kind for target in found.values()]}
     row.secret = box.encrypt(json.dumps(stored), purpose=PURPOSE) if stored else None

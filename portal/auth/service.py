@@ -415,10 +415,7 @@ def new_setup_token(session: Session, now: datetime) -> str | None:
     if has_accounts(session):
         return None
     token = new_token()
-    row = session.get(StoredSetting, SETUP_KEY)
-    if row is None:
-        row = StoredSetting(key=SETUP_KEY, updated_at=now)
-        session.add(row)
+    row = StoredSetting.obtain(session, SETUP_KEY, now)
     row.value, row.updated_at = {"hash": hash_token(token)}, now
     return token
 

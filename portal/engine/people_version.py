@@ -13,10 +13,9 @@ from typing import Any
 from sqlalchemy import event, inspect, select
 from sqlalchemy.orm import Session
 
+from portal.engine.batches import batches
 from portal.engine.records import D1_FIELDS
 from portal.models import EndUser, Organization, SyncException
-
-_BATCH = 500
 
 
 def watch() -> None:
@@ -31,8 +30,7 @@ def touch(session: Session, organization_ids: Collection[str]) -> None:
     wanted = sorted(
         set(organization_ids)
     )  # in one order, so that two who write several wait and do not block each other
-    for start in range(0, len(wanted), _BATCH):
-        part = wanted[start : start + _BATCH]
+    for part in batches(wanted):
         session.connection().execute(
             table.update().where(table.c.id.in_(part)).values(people_version=table.c.people_version + 1)
         )
@@ -41,8 +39,7 @@ def touch(session: Session, organization_ids: Collection[str]) -> None:
 def organizations_of(session: Session, end_user_ids: Sequence[str]) -> set[str]:
     """The Organizations of some End Users."""
     found: set[str] = set()
-    for start in range(0, len(end_user_ids), _BATCH):
-        part = end_user_ids[start : start + _BATCH]
+    for part in batches(end_user_ids):
         found.update(session.scalars(select(EndUser.organization_id).where(EndUser.id.in_(part)).distinct()))
     return found
 

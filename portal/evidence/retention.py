@@ -41,10 +41,7 @@ def set_keep_days(session: Session, days: int, *, now: datetime) -> None:
     before = keep_days(session)
     if before == days:
         return
-    row = session.get(StoredSetting, KEY)
-    if row is None:
-        row = StoredSetting(key=KEY, updated_at=now)
-        session.add(row)
+    row = StoredSetting.obtain(session, KEY, now)
     row.value, row.updated_at, row.updated_by = {"days": days}, now, audit.current_actor().name
     was = CHOICES.get(before, f"{before} days").lower()
     told = f"keep audit events: {CHOICES[days].lower()} (was: {was})"

@@ -31,11 +31,10 @@ from portal.errors import Invalid, NeedsAdmin, Refused
 from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS, registered_in
 from portal.models import MicrosoftTenant, StoredSetting
 from portal.models.microsoft import IS_CONNECTED
-from portal.text import text_key
+from portal.text import is_guid, text_key
 
 KEY = "microsoft"
 PURPOSE = f"settings:{KEY}"
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
@@ -225,11 +224,11 @@ def store(
     key = key_of(cloud)
     client_id = text_key(client_id)
     secret = secret.strip()
-    if not _GUID.fullmatch(client_id):
+    if not is_guid(client_id):
         errors["client_id"] = ["The client ID is a GUID such as 1b4e28ba-2fa1-4d2b-883f-0016d3cca427."]
     if secret and certificate_pem.strip():
         errors["secret"] = ["Enter a secret or a certificate, not both."]
-    elif secret and _GUID.fullmatch(secret.lower()):
+    elif secret and is_guid(secret.lower()):
         errors["secret"] = [
             "This looks like the Secret ID. Paste the secret's Value: Microsoft shows it only once."
         ]
@@ -244,9 +243,7 @@ def store(
         errors["secret"] = ["Enter the client secret's Value, or upload a certificate."]
     if errors:
         raise Invalid(errors)
-    if row is None:
-        row = StoredSetting(key=key, value={}, updated_at=utcnow())
-        session.add(row)
+    row = StoredSetting.obtain(session, key, utcnow())
     value = {**row.value, "client_id": client_id}
     changes = [name for name in ("client_id",) if row.value.get(name) != client_id]
     if secret or certificate is not None:
@@ -303,10 +300,7 @@ def note_end(session: Session, settings: Settings, expires_at: datetime | None) 
 
     It holds for this secret only: with another one the day is unknown again. The caller commits.
     """
-    row = session.get(StoredSetting, KEY)
-    if row is None:
-        row = StoredSetting(key=KEY, value={}, updated_at=utcnow())
-        session.add(row)
+    row = StoredSetting.obtain(session, KEY, utcnow())
     noted = {
         "version": _environment_version(settings),
         "expires_at": None if expires_at is None else expires_at.isoformat(),

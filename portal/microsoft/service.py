@@ -39,7 +39,7 @@ from portal.models import (
 )
 from portal.models.microsoft import IS_CONNECTED, REMOVED
 from portal.runtime import runtime
-from portal.text import domain_key
+from portal.text import domain_key, is_guid
 from portal.transactions import begin_write
 
 WAIT_SECONDS = 3
@@ -56,7 +56,6 @@ SPEC = ListSpec(
     default_sort="name",
     filters={"state": (CONNECTED, NEEDS_ATTENTION), "cloud": None, "mapped": ("true", "false")},
 )
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
 
 
@@ -107,7 +106,7 @@ def checked_directory(directory_id: str, cloud: str) -> str:
     """The directory as it is asked for. Raises Invalid when it cannot be one, Refused when it is connected already."""
     wanted = domain_key(directory_id)
     errors: dict[str, list[str]] = {}
-    if not (_GUID.fullmatch(wanted) or _DOMAIN.fullmatch(wanted)):
+    if not (is_guid(wanted) or _DOMAIN.fullmatch(wanted)):
         errors["directory_id"] = [
             "Enter the tenant ID, a GUID. The Microsoft Entra admin center shows it under Overview."
         ]

@@ -25,10 +25,9 @@ from portal.extensions import begin_write
 from portal.graph.clouds import CLOUDS, DEFAULT
 from portal.microsoft import credentials, gateway
 from portal.models import Account, Role, StoredSetting
-from portal.text import text_key
+from portal.text import is_guid, text_key
 
 KEY = "microsoft_sign_in"
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 CANNOT_UNTIE = (
     "You have no password yet. Ask an administrator for a link to set one, then disconnect Microsoft."
 )
@@ -58,17 +57,14 @@ def allow_tenants(
     Sessions of people whose tenant may sign in no more end, ``keep`` excepted: that of who says so.
     """
     ids = [word for word in re.split("[ ,;]+", text_key(text)) if word]
-    wrong = [word for word in ids if not _GUID.fullmatch(word)]
+    wrong = [word for word in ids if not is_guid(word)]
     if wrong:
         raise Invalid(
             {"tenants": [f"{wrong[0][:60]} is not a tenant ID. Each is 36 characters, one a line."]}
         )
     if cloud not in CLOUDS:
         raise Invalid({"cloud": ["One of: " + ", ".join(CLOUDS) + "."]})
-    row = session.get(StoredSetting, KEY)
-    if row is None:
-        row = StoredSetting(key=KEY, value={}, updated_at=now)
-        session.add(row)
+    row = StoredSetting.obtain(session, KEY, now)
     _sign_out(session, set(row.value.get("tenants", ())).difference(ids), now, keep=keep)
     row.value, row.updated_at = {"tenants": list(dict.fromkeys(ids)), "cloud": cloud}, now
     audit.record(session, "settings_changed", changes=f"sign-in with Microsoft: {len(ids)} tenants")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import String, Text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from portal.models.base import Base
 
@@ -21,6 +21,15 @@ class StoredSetting(Base):
     secret: Mapped[str | None] = mapped_column(Text)
     updated_at: Mapped[datetime]
     updated_by: Mapped[str] = mapped_column(String(320), default="")
+
+    @classmethod
+    def obtain(cls, session: Session, key: str, now: datetime) -> Self:
+        """The row of ``key``, added to ``session`` when there is none yet."""
+        found = session.get(cls, key)
+        if found is None:
+            found = cls(key=key, value={}, updated_at=now)
+            session.add(found)
+        return found
 
 
 class ConsentRequest(Base):

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import String, cast, delete, exists, select
 from sqlalchemy.orm import Session
 
+from portal.engine.batches import batches
 from portal.models import AccountSession, Change, ConsentRequest, Invitation, SyncRun
 
 KEEP_SKIPS = timedelta(days=30)
@@ -45,8 +46,8 @@ def forget_old(session: Session, now: datetime) -> int:
     number = 0
     for model, found in ((Change, notes), (SyncRun, quiet)):
         ids = session.scalars(found).all()
-        for start in range(0, len(ids), 500):
-            session.execute(delete(model).where(model.id.in_(ids[start : start + 500])))
+        for part in batches(ids):
+            session.execute(delete(model).where(model.id.in_(part)))
         number += len(ids)
     for key, end in (
         (AccountSession.id, AccountSession.expires_at),
@@ -54,7 +55,7 @@ def forget_old(session: Session, now: datetime) -> int:
         (ConsentRequest.state_hash, ConsentRequest.expires_at),
     ):
         over = session.scalars(select(key).where(end < now - KEEP_ENDED).limit(BATCH)).all()
-        for start in range(0, len(over), 500):
-            session.execute(delete(key.class_).where(key.in_(over[start : start + 500])))
+        for part in batches(over):
+            session.execute(delete(key.class_).where(key.in_(part)))
         number += len(over)
     return number

@@ -18,7 +18,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.errors import LeaseLost
 from portal.models import MicrosoftTenant
-from portal.transactions import SessionFactory, begin_as_writer
+from portal.transactions import SessionFactory, mark_write
 
 TTL = timedelta(seconds=150)
 """How long a lease lives without being renewed. Chunks and pages renew far more often; one request may take 2 minutes (G5)."""
@@ -67,7 +67,7 @@ class Lease:
         Raises LeaseLost, before anything is written, when somebody else took over. An error in the block rolls back.
         """
         with self.sessions() as session:
-            begin_as_writer(session)
+            mark_write(session)
             if not self._renew_in(session):
                 raise LeaseLost
             yield session
@@ -82,7 +82,7 @@ class Lease:
         """Give the lease back; not ours any more is fine."""
         columns = _PARTS[self.part]
         with self.sessions() as session:
-            begin_as_writer(session)
+            mark_write(session)
             session.execute(self._statement().values({columns.owner.key: None, columns.expires_at.key: None}))
             session.commit()
 
@@ -110,7 +110,7 @@ def acquire(
     """Lease the tenant. None if another worker holds it."""
     columns, moment = _PARTS[part], now()
     with sessions() as session:
-        begin_as_writer(session)
+        mark_write(session)
         result = session.execute(
             update(MicrosoftTenant)
             .where(
@@ -152,7 +152,7 @@ def release_orphaned(sessions: SessionFactory, is_dead: Callable[[str], bool]) -
             if not is_dead(owner):
                 continue
             with sessions() as session:
-                begin_as_writer(session)
+                mark_write(session)
                 result = session.execute(
                     update(MicrosoftTenant)
                     .where(MicrosoftTenant.id == tenant_id, columns.owner == owner)

@@ -16,8 +16,8 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 
 from portal.engine import account_activity, schedule
-from portal.engine.account_activity import BATCH
 from portal.engine.asset_owners import assign_assets
+from portal.engine.batches import batches
 from portal.engine.devices import normalize_mac
 from portal.engine.mirror.context import lacking_state, remember_capability
 from portal.engine.normalize import clean, parse_time
@@ -208,8 +208,8 @@ class _Pass:
                     for name, value in values.items():
                         if getattr(row, name) != value:
                             setattr(row, name, value)
-            for start in range(0, len(new_rows), BATCH):
-                session.execute(insert(ManagedDevice), new_rows[start : start + BATCH])
+            for added in batches(new_rows):
+                session.execute(insert(ManagedDevice), added)
         stale = [
             i
             for i in seen
@@ -252,11 +252,9 @@ class _Pass:
 
     def _store(self, values: Mapping[str, Mapping[str, Any]]) -> None:
         ids = list(values)
-        for start in range(0, len(ids), BATCH):
+        for part in batches(ids):
             with self.lease.transaction() as session:
-                account_activity.store(
-                    session, self.tenant_id, {i: values[i] for i in ids[start : start + BATCH]}
-                )
+                account_activity.store(session, self.tenant_id, {i: values[i] for i in part})
 
     def _done(self, part: str, ages: Mapping[str, datetime]) -> None:
         with self.lease.transaction() as session:

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import sessionmaker
 
-from portal.transactions import WriteQueue, begin_as_writer, trouble, tune_engine, waiting_for_locks
+from portal.transactions import WriteQueue, mark_write, trouble, tune_engine, waiting_for_locks
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def sessions(tmp_path):
 
 def write(sessions, name):
     with sessions() as session:
-        begin_as_writer(session)
+        mark_write(session)
         session.execute(sa.text("INSERT INTO notes VALUES (:name)"), {"name": name})
         session.commit()
 
@@ -51,7 +51,7 @@ def test_who_asked_first_writes_first():
 
 def test_who_gives_up_waiting_is_told_as_sqlite_would_and_holds_nothing_up(sessions):
     with sessions() as holder:
-        begin_as_writer(holder)
+        mark_write(holder)
         with pytest.raises(sa.exc.OperationalError) as raised, waiting_for_locks(0.01):
             write(sessions, "late")
         assert trouble(raised.value).seconds == 5
@@ -62,7 +62,7 @@ def test_who_gives_up_waiting_is_told_as_sqlite_would_and_holds_nothing_up(sessi
 @pytest.mark.parametrize("end", ["commit", "rollback", "close", "error", "invalidate"])
 def test_the_next_one_is_let_in_however_a_transaction_ends(sessions, end):
     with sessions() as session:
-        begin_as_writer(session)
+        mark_write(session)
         if end == "error":
             with pytest.raises(sa.exc.OperationalError):
                 session.execute(sa.text("SELECT * FROM nowhere"))
@@ -75,5 +75,5 @@ def test_the_next_one_is_let_in_however_a_transaction_ends(sessions, end):
 
 def test_reading_waits_for_nobody(sessions):
     with sessions() as writer, sessions() as reader:
-        begin_as_writer(writer)
+        mark_write(writer)
         assert reader.scalar(sa.text("SELECT count(*) FROM notes")) == 0
