@@ -40,6 +40,8 @@ IDLE_SECONDS = 30
 BODY_SECONDS, BODY_BYTES_A_SECOND = 30, 16 * 1024
 """A body may take so long, and so much longer as it brought bytes at that pace."""
 DRAIN_SECONDS = 20.0
+YOUNG = 50_000, 20, 50
+"""When Python looks for garbage: a sync makes many objects that live for a while, and a seventh of its time went into that."""
 STOP_SECONDS = 10.0
 
 SETTINGS: dict[str, Any] = {
@@ -171,6 +173,7 @@ def keep_loaded_code() -> None:
     """Spare Python from searching the loaded program for garbage: it takes 50 ms in the middle of somebody's page."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*YOUNG)
 
 
 def allow_many_files() -> None:

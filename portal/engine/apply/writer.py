@@ -7,7 +7,7 @@ search and sort by, product names, and the slow pass's figures of a person who i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,21 +19,27 @@ from portal.engine.bulk import insert_rows, update_rows
 from portal.engine.explain import why
 from portal.engine.licenses import product_names
 from portal.engine.records import D1_FIELDS, Action, Decision, EndUserState, Reason
-from portal.models import Change, Conflict, DirectoryUser, EndUser, SubscribedSku, new_id
+from portal.models import Change, Conflict, DirectoryUser, EndUser, SubscribedSku, new_id, new_ids
 from portal.models.customers import LINK_COLUMNS, SEARCHED_IN, no_link, search_columns
 
 FIGURES = ("last_sign_in_at", "mfa_registered", "mfa_methods")
 _BLANK = dict.fromkeys(D1_FIELDS, "")
+_CREATED: Mapping[str, Any] = {"created": True}
+_NO_UNDO: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a run writes, and how its licenses are called (sku id → part number, for products without a known name)."""
+    """Where a run writes, and how its licenses are called (sku id → part number, for products without a known name).
+
+    license_names: what was found out so far, by sku ids.
+    """
 
     run_id: str
     organization_id: str
     microsoft_tenant_id: str
     part_numbers: Mapping[str, str]
+    license_names: dict[str, str] = field(default_factory=dict)
 
 
 def part_numbers(session: Session, microsoft_tenant_id: str) -> dict[str, str]:
@@ -63,18 +69,17 @@ def write(
     _free(session, [d for d in changed if d.makes_link], EndUser.object_id)
     records = []
     if creations:
-        rows = [_new_row(d, target, figures, now) for d in creations]
+        rows = _new_rows(creations, target, figures, now)
         insert_rows(session, EndUser, rows)
         records += [
-            change_row(d, target, now, undo={"created": True}, end_user_id=row["id"])
-            for d, row in zip(creations, rows, strict=True)
+            change_row(d, target, now, undo=_CREATED, end_user_id=row["id"], row_id=row_id)
+            for d, row, row_id in zip(creations, rows, new_ids(len(rows)), strict=True)
         ]
     _update(session, changed, states, target, figures, now)
     for decision in decisions:
         if decision.action is not Action.CREATE and decision.action is not Action.LEAVE:
             records.append(change_row(decision, target, now, undo=_undo(decision, states, before)))
-    if records:
-        insert_rows(session, Change, records)
+    insert_rows(session, Change, records)
     _keep_conflicts(session, [d for d in decisions if d.conflict_key], target, now)
 
 
@@ -97,10 +102,11 @@ def change_row(
     undo: Mapping[str, Any] | None = None,
     end_user_id: str | None = None,
     hold_key: str = "",
+    row_id: str = "",
 ) -> dict[str, Any]:
     """A change record (W3, W7). hold_key: identifies somebody who is held until what is held changes (G1)."""
     return {
-        "id": new_id(),
+        "id": row_id or new_id(),
         "run_id": target.run_id,
         "organization_id": target.organization_id,
         "end_user_id": end_user_id or decision.end_user_id,
@@ -111,7 +117,7 @@ def change_row(
         "note": decision.note,
         "state": state,
         "fields": decision.changes,
-        "undo": dict(undo or {}),
+        "undo": undo or _NO_UNDO,
         "hold_key": hold_key,
         "at": now,
     }
@@ -145,17 +151,13 @@ def settle_conflicts(session: Session, organization_id: str, living: Iterable[st
 # -- rows ------------------------------------------------------------------------------------------------------------
 
 
-def _new_row(
-    decision: Decision, target: Target, figures: Mapping[str, Mapping[str, Any]], now: datetime
-) -> dict[str, Any]:
-    values: dict[str, Any] = {**_BLANK, **no_link(), **decision.columns}
-    return {
-        **values,
-        **search_columns(values),
+def _new_rows(
+    decisions: Sequence[Decision], target: Target, figures: Mapping[str, Mapping[str, Any]], now: datetime
+) -> list[dict[str, Any]]:
+    alike: dict[str, Any] = {
+        **_BLANK,
+        **no_link(),
         "microsoft_tenant_id": target.microsoft_tenant_id,
-        **_license_columns(decision, target),
-        **figures.get(decision.object_id, {}),
-        "id": new_id(),
         "organization_id": target.organization_id,
         "notes": "",
         "source": "sync",
@@ -166,6 +168,15 @@ def _new_row(
         "updated_at": now,
         "edited_at": None,
     }
+    found = []
+    for decision, row_id in zip(decisions, new_ids(len(decisions)), strict=True):
+        row: dict[str, Any] = {**alike, **decision.columns, "id": row_id}
+        row.update(search_columns(row))
+        row.update(_license_columns(decision, target))
+        if decision.object_id in figures:
+            row.update(figures[decision.object_id])
+        found.append(row)
+    return found
 
 
 def _update(
@@ -203,9 +214,11 @@ def _update(
 
 def _license_columns(decision: Decision, target: Target) -> dict[str, Any]:
     skus: Any = decision.columns.get("license_sku_ids", ())
-    if not skus:
-        return {"is_licensed": False, "license_names": ""}
-    return {"is_licensed": True, "license_names": ", ".join(product_names(skus, target.part_numbers))[:200]}
+    key = " ".join(skus)
+    names = target.license_names.get(key)
+    if names is None:  # many people have the same ones
+        names = target.license_names[key] = ", ".join(product_names(skus, target.part_numbers))[:200]
+    return {"is_licensed": bool(skus), "license_names": names}
 
 
 def _undo(
