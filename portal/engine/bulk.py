@@ -133,7 +133,8 @@ def _writer(dialect: Dialect, kind: TypeEngine[Any]) -> _Processor | None:
     if isinstance(kind, Words):
         return _joined
     if isinstance(kind, FieldChanges):
-        return partial(_triples, kind.impl_instance.dialect_impl(dialect).bind_processor(dialect))
+        to_json: Any = kind.impl_instance.dialect_impl(dialect).bind_processor(dialect)
+        return partial(_triples, to_json)
     if dialect.name != "sqlite":
         return usual
     if isinstance(kind, Boolean):

@@ -86,7 +86,7 @@ def remote_user(raw: Mapping[str, Any], presence: Presence = Presence.PRESENT) -
     """Read one raw object. Never raises: what cannot be used becomes ``problem`` (G8)."""
     object_id = str(raw.get("id") or "").lower()
     try:
-        texts = _plain_texts(raw)
+        texts: dict[str, Any] | None = _plain_texts(raw)
         if texts is None:
             texts = {
                 name: _text(raw.get(source), limit=limit, name=source)
@@ -221,7 +221,7 @@ def _address(value: Any, name: str) -> str:
 
 
 def _aliases(proxies: list[str], email: str) -> tuple[str, ...]:
-    found = {}
+    found: dict[str, None] = {}
     for proxy in proxies:
         if proxy[:5] in _SMTP or proxy[:5].upper() == "SMTP:":
             is_plain = _PLAIN_ADDRESS.fullmatch(proxy, 5) is not None
