@@ -7,6 +7,7 @@ and column list.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from itertools import groupby
@@ -23,14 +24,32 @@ Row = dict[str, Any]
 _Processor = Callable[[Any], Any]
 
 
-def insert_rows(session: Session, model: type[DeclarativeBase], rows: Sequence[Row]) -> None:
-    """Insert ``rows`` in the present transaction. Each names the same columns; what is left out must have a database default."""
+@dataclass(frozen=True, slots=True)
+class ReadyRows:
+    """Rows as the driver takes them: made before a transaction that writes, which then has nothing to do but to insert them."""
+
+    statement: str
+    parameters: Sequence[tuple[Any, ...]]
+
+
+def ready_rows(session: Session, model: type[DeclarativeBase], rows: Sequence[Row]) -> ReadyRows:
+    """Make ``rows`` ready. Each names the same columns; what is left out must have a database default."""
     if not rows:
-        return
-    connection = session.connection()
+        return ReadyRows("", ())
     names = tuple(rows[0])
-    statement, processors = _insert(connection.dialect, _table(model), names)
-    connection.exec_driver_sql(statement, _parameters(rows, names, processors))
+    statement, processors = _insert(session.get_bind().dialect, _table(model), names)
+    return ReadyRows(statement, _parameters(rows, names, processors))
+
+
+def insert_ready(session: Session, ready: ReadyRows) -> None:
+    """Insert them in the present transaction."""
+    if ready.parameters:
+        session.connection().exec_driver_sql(ready.statement, list(ready.parameters))
+
+
+def insert_rows(session: Session, model: type[DeclarativeBase], rows: Sequence[Row]) -> None:
+    """Insert ``rows`` in the present transaction; see ``ready_rows``."""
+    insert_ready(session, ready_rows(session, model, rows))
 
 
 def update_rows(

@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.engine.batches import batches
-from portal.engine.bulk import insert_rows, update_rows
+from portal.engine.bulk import ReadyRows, insert_ready, insert_rows, ready_rows, update_rows
 from portal.engine.explain import why
 from portal.engine.licenses import product_names
 from portal.engine.records import D1_FIELDS, Action, Decision, EndUserState, Reason
@@ -52,33 +52,48 @@ def part_numbers(session: Session, microsoft_tenant_id: str) -> dict[str, str]:
     return {str(sku_id): str(part) for sku_id, part in rows}
 
 
+@dataclass(frozen=True, slots=True)
+class NewPeople:
+    """The rows of those who are created, and of their change records."""
+
+    end_users: ReadyRows
+    records: ReadyRows
+
+
+def make_new(session: Session, decisions: Iterable[Decision], target: Target, now: datetime) -> NewPeople:
+    """Make the rows of the creations among ``decisions``: it needs no lock. Figures that come in meanwhile are caught up with."""
+    creations = [d for d in decisions if d.action is Action.CREATE]
+    rows = _new_rows(creations, target, _figures(session, target, [d.object_id for d in creations]), now)
+    records = [
+        change_row(d, target, now, undo=_CREATED, end_user_id=row["id"], row_id=row_id)
+        for d, row, row_id in zip(creations, rows, new_ids(len(rows)), strict=True)
+    ]
+    return NewPeople(ready_rows(session, EndUser, rows), ready_rows(session, Change, records))
+
+
 def write(
     session: Session,
     decisions: Sequence[Decision],
+    new: NewPeople,
     states: Mapping[str, EndUserState],
     target: Target,
     now: datetime,
 ) -> None:
-    """Write one chunk into the present transaction. states: the End Users that the decisions are about, as they are now."""
-    creations = [d for d in decisions if d.action is Action.CREATE]
+    """Write one chunk into the present transaction. states: the End Users that the decisions are about, as they are now.
+
+    new: what ``make_new`` made of the creations among the decisions.
+    """
     changed = [d for d in decisions if d.end_user_id and d.columns]
-    figures = _figures(session, target, [d.object_id for d in (*creations, *changed) if d.makes_link])
+    figures = _figures(session, target, [d.object_id for d in changed if d.makes_link])
     before = _before(session, changed)
     # Two people may swap addresses, or one get the Link of another: all keys go before any comes (W4, M4, M7).
     _free(session, [d for d in changed if "email" in d.columns], EndUser.email_key)
     _free(session, [d for d in changed if d.makes_link], EndUser.object_id)
-    records = []
-    if creations:
-        rows = _new_rows(creations, target, figures, now)
-        insert_rows(session, EndUser, rows)
-        records += [
-            change_row(d, target, now, undo=_CREATED, end_user_id=row["id"], row_id=row_id)
-            for d, row, row_id in zip(creations, rows, new_ids(len(rows)), strict=True)
-        ]
+    insert_ready(session, new.end_users)
+    insert_ready(session, new.records)
     _update(session, changed, states, target, figures, now)
-    for decision in decisions:
-        if decision.action is not Action.CREATE and decision.action is not Action.LEAVE:
-            records.append(change_row(decision, target, now, undo=_undo(decision, states, before)))
+    told = [d for d in decisions if d.action is not Action.CREATE and d.action is not Action.LEAVE]
+    records = [change_row(d, target, now, undo=_undo(d, states, before)) for d in told]
     insert_rows(session, Change, records)
     _keep_conflicts(session, [d for d in decisions if d.conflict_key], target, now)
 
