@@ -254,7 +254,7 @@ class SyncRunExecution:
             self._hold(session, held, work, now)
             writer.settle_conflicts(
                 session,
-                self.organization_id,
+                work.target,
                 [a.conflict_key for a in found.assignments if a.is_conflict],
                 now,
             )

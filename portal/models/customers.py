@@ -96,8 +96,9 @@ class EndUser(Base):
     __tablename__ = "end_users"
     __table_args__ = (
         UniqueConstraint("organization_id", "email_key"),
-        UniqueConstraint("organization_id", "microsoft_tenant_id", "object_id"),
-        Index(None, "microsoft_tenant_id", "object_id"),
+        UniqueConstraint(
+            "microsoft_tenant_id", "object_id", "organization_id"
+        ),  # in an order that finds Links too
         # One walk along an index for each column the table can be sorted by, deep pages too; the id makes the order total.
         *(Index(None, "organization_id", column, "id") for column in LISTED_BY),
         # Filters and quick search read this one from end to end and touch no row that does not fit.

@@ -138,21 +138,25 @@ def change_row(
     }
 
 
-def settle_conflicts(session: Session, organization_id: str, living: Iterable[str], now: datetime) -> None:
+def settle_conflicts(session: Session, target: Target, living: Iterable[str], now: datetime) -> None:
     """At the end of a run: open conflicts that it no longer finds went away by themselves; the others name whom they are about.
 
     Who won an address may have become an End User by this very run (M6, M7).
     """
     keep = set(living)
     rows = session.scalars(
-        select(Conflict).where(Conflict.organization_id == organization_id, Conflict.resolved_at.is_(None))
+        select(Conflict).where(
+            Conflict.organization_id == target.organization_id, Conflict.resolved_at.is_(None)
+        )
     ).all()
     nameless = [row.other_object_id for row in rows if row.end_user_id is None and row.other_object_id]
     winners: dict[str | None, str] = {}
     for part in batches(nameless):
         found = session.execute(
             select(EndUser.object_id, EndUser.id).where(
-                EndUser.organization_id == organization_id, EndUser.object_id.in_(part)
+                EndUser.organization_id == target.organization_id,
+                EndUser.microsoft_tenant_id == target.microsoft_tenant_id,
+                EndUser.object_id.in_(part),
             )
         )
         winners.update((object_id, end_user_id) for object_id, end_user_id in found)
