@@ -39,6 +39,7 @@ def worker() -> None:
     logs.configure()
     with portal_app(writes=False) as app:
         db.engine.dispose()
+    server.keep_loaded_code()
     scheduler.run_worker(app)
 
 

@@ -12,7 +12,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from portal.engine.apply import writer
-from portal.engine.apply.writer import NewPeople, Target
+from portal.engine.apply.target import Target, has_figures, part_numbers
+from portal.engine.apply.writer import NewPeople
 from portal.engine.batches import batches
 from portal.engine.plan import decide
 from portal.engine.records import Assignment, Decision, EndUserKeys, Kind, Snapshot
@@ -69,7 +70,8 @@ def work_of(
             run_id,
             context.organization_id,
             context.microsoft_tenant_id,
-            writer.part_numbers(session, context.microsoft_tenant_id),
+            part_numbers(session, context.microsoft_tenant_id),
+            has_figures(session, context.microsoft_tenant_id),
         ),
         assignments=assignments,
         end_users={row.id: row for row in shot.end_users if row.id in meant},

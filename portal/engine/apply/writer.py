@@ -7,49 +7,33 @@ search and sort by, product names, and the slow pass's figures of a person who i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from portal.engine.apply.target import Target
 from portal.engine.batches import batches
 from portal.engine.bulk import ReadyRows, insert_ready, insert_rows, ready_rows, update_rows
 from portal.engine.explain import why
 from portal.engine.licenses import product_names
 from portal.engine.records import D1_FIELDS, Action, Decision, EndUserState, Reason
-from portal.models import Change, Conflict, DirectoryUser, EndUser, SubscribedSku, new_id, new_ids
+from portal.models import (
+    Change,
+    Conflict,
+    DirectoryUser,
+    EndUser,
+    new_id,
+    new_ids,
+)
 from portal.models.customers import LINK_COLUMNS, SEARCHED_IN, no_link, search_columns
 
 FIGURES = ("last_sign_in_at", "mfa_registered", "mfa_methods")
 _BLANK = dict.fromkeys(D1_FIELDS, "")
 _CREATED: Mapping[str, Any] = {"created": True}
 _NO_UNDO: Mapping[str, Any] = {}
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where a run writes, and how its licenses are called (sku id → part number, for products without a known name).
-
-    license_names: what was found out so far, by sku ids.
-    """
-
-    run_id: str
-    organization_id: str
-    microsoft_tenant_id: str
-    part_numbers: Mapping[str, str]
-    license_names: dict[str, str] = field(default_factory=dict)
-
-
-def part_numbers(session: Session, microsoft_tenant_id: str) -> dict[str, str]:
-    """Sku id → part number of a Microsoft Tenant."""
-    rows = session.execute(
-        select(SubscribedSku.sku_id, SubscribedSku.part_number).where(
-            SubscribedSku.microsoft_tenant_id == microsoft_tenant_id
-        )
-    )
-    return {str(sku_id): str(part) for sku_id, part in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +47,8 @@ class NewPeople:
 def make_new(session: Session, decisions: Iterable[Decision], target: Target, now: datetime) -> NewPeople:
     """Make the rows of the creations among ``decisions``: it needs no lock. Figures that come in meanwhile are caught up with."""
     creations = [d for d in decisions if d.action is Action.CREATE]
-    rows = _new_rows(creations, target, _figures(session, target, [d.object_id for d in creations]), now)
+    object_ids = [d.object_id for d in creations] if target.has_figures else []
+    rows = _new_rows(creations, target, _figures(session, target, object_ids), now)
     records = [
         change_row(d, target, now, undo=_CREATED, end_user_id=row["id"], row_id=row_id)
         for d, row, row_id in zip(creations, rows, new_ids(len(rows)), strict=True)
