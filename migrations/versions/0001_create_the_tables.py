@@ -393,10 +393,9 @@ def upgrade():
     sa.ForeignKeyConstraint(['organization_id'], ['organizations.id'], name=op.f('fk_end_users_organization_id')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_end_users')),
     sa.UniqueConstraint('organization_id', 'email_key', name=op.f('uq_end_users_organization_id_email_key')),
-    sa.UniqueConstraint('organization_id', 'microsoft_tenant_id', 'object_id', name=op.f('uq_end_users_organization_id_microsoft_tenant_id_object_id'))
+    sa.UniqueConstraint('microsoft_tenant_id', 'object_id', 'organization_id', name=op.f('uq_end_users_microsoft_tenant_id_object_id_organization_id'))
     )
     with op.batch_alter_table('end_users', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_end_users_microsoft_tenant_id_object_id'), ['microsoft_tenant_id', 'object_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_end_users_organization_id_created_at_id'), ['organization_id', 'created_at', 'id'], unique=False)
         batch_op.create_index(batch_op.f('ix_end_users_organization_id_email_key_id'), ['organization_id', 'email_key', 'id'], unique=False)
         batch_op.create_index(batch_op.f('ix_end_users_organization_id_job_title_id'), ['organization_id', 'job_title', 'id'], unique=False)
@@ -567,7 +566,6 @@ def upgrade():
     )
     with op.batch_alter_table('sync_changes', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_sync_changes_end_user_id_at'), ['end_user_id', 'at'], unique=False)
-        batch_op.create_index(batch_op.f('ix_sync_changes_organization_id'), ['organization_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_sync_changes_run_id_decision'), ['run_id', 'decision'], unique=False)
 
     op.create_table('sync_exceptions',
@@ -630,7 +628,6 @@ def downgrade():
     op.drop_table('sync_exceptions')
     with op.batch_alter_table('sync_changes', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_sync_changes_run_id_decision'))
-        batch_op.drop_index(batch_op.f('ix_sync_changes_organization_id'))
         batch_op.drop_index(batch_op.f('ix_sync_changes_end_user_id_at'))
 
     op.drop_table('sync_changes')
@@ -670,7 +667,6 @@ def downgrade():
         batch_op.drop_index(batch_op.f('ix_end_users_organization_id_email_key_id'))
         batch_op.drop_index(batch_op.f('ix_end_users_organization_id_created_at_id'))
         batch_op.drop_index(batch_op.f('ix_end_users_organization_id'))
-        batch_op.drop_index(batch_op.f('ix_end_users_microsoft_tenant_id_object_id'))
 
     op.drop_table('end_users')
     with op.batch_alter_table('conflicts', schema=None) as batch_op:

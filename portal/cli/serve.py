@@ -42,6 +42,7 @@ def worker() -> None:
     logs.configure(form=load().log_format)
     with portal_app(writes=False) as app:
         db.engine.dispose()
+    server.keep_loaded_code()
     scheduler.run_worker(app)
 
 

@@ -6,26 +6,50 @@ and column list.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache, partial
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Dialect, Table
+from sqlalchemy import Boolean, Dialect, Table
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.types import TypeEngine
+
+from portal.models.base import FieldChanges, UtcDateTime, Words
 
 Row = dict[str, Any]
 _Processor = Callable[[Any], Any]
 
 
-def insert_rows(session: Session, model: type[DeclarativeBase], rows: Sequence[Row]) -> None:
-    """Insert ``rows`` in the present transaction. Each names the same columns; what is left out must have a database default."""
+@dataclass(frozen=True, slots=True)
+class ReadyRows:
+    """Rows as the driver takes them: made before a transaction that writes, which then has nothing to do but to insert them."""
+
+    statement: str
+    parameters: Sequence[tuple[Any, ...]]
+
+
+def ready_rows(session: Session, model: type[DeclarativeBase], rows: Sequence[Row]) -> ReadyRows:
+    """Make ``rows`` ready. Each names the same columns; what is left out must have a database default."""
     if not rows:
-        return
-    connection = session.connection()
+        return ReadyRows("", ())
     names = tuple(rows[0])
-    statement, processors = _insert(connection.dialect, _table(model), names)
-    connection.exec_driver_sql(statement, _parameters(rows, names, processors))
+    statement, processors = _insert(session.get_bind().dialect, _table(model), names)
+    return ReadyRows(statement, _parameters(rows, names, processors))
+
+
+def insert_ready(session: Session, ready: ReadyRows) -> None:
+    """Insert them in the present transaction."""
+    if ready.parameters:
+        session.connection().exec_driver_sql(ready.statement, list(ready.parameters))
+
+
+def insert_rows(session: Session, model: type[DeclarativeBase], rows: Sequence[Row]) -> None:
+    """Insert ``rows`` in the present transaction; see ``ready_rows``."""
+    insert_ready(session, ready_rows(session, model, rows))
 
 
 def update_rows(
@@ -39,6 +63,26 @@ def update_rows(
         connection.exec_driver_sql(statement, _parameters(alike, order, processors))
 
 
+def read_rows(
+    session: Session,
+    model: type[DeclarativeBase],
+    names: Sequence[str],
+    fixed: Mapping[str, str],
+    key: str,
+    wanted: Sequence[str],
+) -> Iterator[list[Any]]:
+    """The columns ``names`` of the rows that have the values ``fixed``, and one of ``wanted`` (at most a few hundred) in ``key``."""
+    if not wanted:
+        return
+    connection = session.connection()
+    statement, readers = _select(connection.dialect, _table(model), tuple(names), (*fixed, key), len(wanted))
+    for row in connection.exec_driver_sql(statement, (*fixed.values(), *wanted)).cursor.fetchall():
+        values = list(row)
+        for n, read in readers:
+            values[n] = read(values[n])
+        yield values
+
+
 def _names(row: Row) -> tuple[str, ...]:
     return tuple(sorted(row))
 
@@ -46,11 +90,19 @@ def _names(row: Row) -> tuple[str, ...]:
 def _parameters(
     rows: Iterable[Row], names: Sequence[str], processors: Sequence[_Processor | None]
 ) -> list[tuple[Any, ...]]:
-    pairs = [(name, _remembering(process)) for name, process in zip(names, processors, strict=True)]
-    return [
-        tuple([row[name] if process is None else process(row[name]) for name, process in pairs])
-        for row in rows
-    ]
+    pick: Callable[[Row], Iterable[Any]] = itemgetter(*names) if len(names) > 1 else _only(names[0])
+    special = [(n, _remembering(process)) for n, process in enumerate(processors) if process is not None]
+    found: list[tuple[Any, ...]] = []
+    for row in rows:
+        values = list(pick(row))
+        for n, process in special:
+            values[n] = process(values[n])
+        found.append(tuple(values))
+    return found
+
+
+def _only(name: str) -> Callable[[Row], Iterable[Any]]:
+    return lambda row: (row[name],)
 
 
 @lru_cache(maxsize=256)
@@ -76,14 +128,75 @@ def _update(
     return statement, _processors(dialect, table, (*changed, *keys))
 
 
+@lru_cache(maxsize=256)
+def _select(
+    dialect: Dialect, table: Table, names: tuple[str, ...], keys: tuple[str, ...], number: int
+) -> tuple[str, tuple[tuple[int, _Processor], ...]]:
+    mark, quote = _placeholder(dialect), dialect.identifier_preparer.quote
+    columns = ", ".join(quote(name) for name in names)
+    *fixed, last = keys
+    conditions = [f"{quote(key)} = {mark}" for key in fixed]
+    conditions.append(f"{quote(last)} IN ({', '.join(mark for _ in range(number))})")
+    statement = f"SELECT {columns} FROM {_quoted(dialect, table)} WHERE {' AND '.join(conditions)}"  # noqa: S608  our own names
+    readers = [(n, _reader(dialect, table.c[name].type)) for n, name in enumerate(names)]
+    return statement, tuple((n, reader) for n, reader in readers if reader is not None)
+
+
 def _processors(dialect: Dialect, table: Table, names: Sequence[str]) -> tuple[_Processor | None, ...]:
-    return tuple(table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names)
+    return tuple(_writer(dialect, table.c[name].type) for name in names)
 
 
-def _remembering(process: _Processor | None) -> _Processor | None:
+def _writer(dialect: Dialect, kind: TypeEngine[Any]) -> _Processor | None:
+    """What SQLAlchemy does to a value on its way to the driver; the usual types by a shorter way to the same."""
+    usual: _Processor | None = kind.dialect_impl(dialect).bind_processor(dialect)
+    if isinstance(kind, Words):
+        return _joined
+    if isinstance(kind, FieldChanges):
+        to_json: Any = kind.impl_instance.dialect_impl(dialect).bind_processor(dialect)
+        return partial(_triples, to_json)
+    if dialect.name != "sqlite":
+        return usual
+    if isinstance(kind, Boolean):
+        return None  # the driver writes True as 1 by itself
+    if isinstance(kind, UtcDateTime) and usual is not None:
+        return partial(_time_to_text, usual)
+    return usual
+
+
+def _reader(dialect: Dialect, kind: TypeEngine[Any]) -> _Processor | None:
+    """The same for a value that the driver read."""
+    if isinstance(kind, Words):
+        return _split
+    if dialect.name == "sqlite" and isinstance(kind, UtcDateTime):
+        return _text_to_time
+    reader: _Processor | None = kind.dialect_impl(dialect).result_processor(dialect, None)
+    return reader
+
+
+def _joined(words: Iterable[str] | None) -> str:
+    return " ".join(words or ())
+
+
+def _triples(to_json: _Processor, changes: Iterable[tuple[str, str, str]]) -> Any:
+    return to_json([tuple(change) for change in changes])
+
+
+def _split(text: str | None) -> tuple[str, ...]:
+    return tuple(text.split(" ")) if text else ()
+
+
+def _time_to_text(usual: _Processor, value: datetime | None) -> Any:
+    if value is None or value.tzinfo is not UTC:
+        return usual(value)
+    return value.replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def _text_to_time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def _remembering(process: _Processor) -> _Processor:
     """Many columns of rows written together hold the very same object: the time, a license list, nothing. For one thread."""
-    if process is None:
-        return None
     last: Any = process
     result: Any = None
 

@@ -191,7 +191,7 @@ class SyncRunExecution:
         done, total = 0, len(work.assignments)
         for chunk in chunks(work):
             with self.around.lease.sessions() as session:
-                prepared = prepare(session, chunk, work.context)
+                prepared = prepare(session, chunk, work, self.around.now())
             with self.around.lease.transaction() as session:
                 self._check_switch(session)
                 decisions = write_chunk(session, chunk, work, prepared, self.applied, self.around.now())
@@ -211,7 +211,7 @@ class SyncRunExecution:
         with self.around.lease.transaction() as session:
             self._check_switch(session)
             for chunk in chunks(work):
-                prepared = prepare(session, chunk, work.context)
+                prepared = prepare(session, chunk, work, self.around.now())
                 decisions = write_chunk(session, chunk, work, prepared, done, self.around.now())
                 written = _sum(written, tally(decisions))
                 done.update(d.object_id for d in decisions if d.action is not Action.LEAVE)
@@ -254,7 +254,7 @@ class SyncRunExecution:
             self._hold(session, held, work, now)
             writer.settle_conflicts(
                 session,
-                self.organization_id,
+                work.target,
                 [a.conflict_key for a in found.assignments if a.is_conflict],
                 now,
             )

@@ -76,7 +76,7 @@ def apply_held(session: Session, run: SyncRun, ready: Ready, actor: str, now: da
     counts = dict(run.counts)
     for chunk in chunks(ready.work):
         decisions = write_chunk(
-            session, chunk, ready.work, prepare(session, chunk, ready.work.context), frozenset(), now
+            session, chunk, ready.work, prepare(session, chunk, ready.work, now), frozenset(), now
         )
         written = tally(decisions)
         for name in WRITTEN:

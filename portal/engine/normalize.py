@@ -57,8 +57,15 @@ _TEXTS = {
     "job_title": ("jobTitle", 256),
     "immutable_id": ("onPremisesImmutableId", 256),
 }
+_SMTP = frozenset({"SMTP:", "smtp:"})
+_SOURCES = tuple(source for source, _ in _TEXTS.values())
+_SHORTEST_LIMIT = min(limit for _, limit in _TEXTS.values())
 MAX_ADDRESS = 1024  # characters, of an address and of its key
 _BLANK = re.compile(r"\s")
+_PLAIN_ADDRESS = re.compile(
+    r"[!#-+.-:=?A-Z\[-~-]+@[!#-+.-:=?A-Z\[-~-]+"
+)  # ASCII without blanks, quotes and separators
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?")
 _LINE_BREAKS = re.compile(r"\r\n?|\u2028|\u2029")
 
 
@@ -68,7 +75,9 @@ class _WrongType(ValueError):
 
 def merge(old: Mapping[str, Any] | None, patch: Mapping[str, Any], *, full: bool) -> dict[str, Any]:
     """The raw object after ``patch``; only selected properties are kept."""
-    base: dict[str, Any] = {} if full or old is None else dict(old)
+    if full or old is None:
+        return {name: value for name in SELECT if (value := patch.get(name)) is not None}
+    base = dict(old)
     base.update({name: patch[name] for name in SELECT if name in patch})
     return {name: base[name] for name in SELECT if base.get(name) is not None}
 
@@ -77,26 +86,17 @@ def remote_user(raw: Mapping[str, Any], presence: Presence = Presence.PRESENT) -
     """Read one raw object. Never raises: what cannot be used becomes ``problem`` (G8)."""
     object_id = str(raw.get("id") or "").lower()
     try:
-        texts: dict[str, Any] = {}
-        for name, (source, limit) in _TEXTS.items():
-            value = raw.get(source)
-            if value is None:
-                texts[name] = ""
-            elif type(value) is str and len(value) <= limit and value.isascii() and value.isprintable():
-                texts[name] = value.strip()  # nearly everything
-            else:
-                texts[name] = _text(value, limit=limit, name=source)
+        texts: dict[str, Any] | None = _plain_texts(raw)
+        if texts is None:
+            texts = {
+                name: _text(raw.get(source), limit=limit, name=source)
+                for name, (source, limit) in _TEXTS.items()
+            }
         mail = _address(raw.get("mail"), "mail")
-        proxies = [
-            _text(item, limit=1024, name="proxyAddresses")
-            for item in _list(raw.get("proxyAddresses"), "proxyAddresses")
-        ]
+        proxies = _texts(raw.get("proxyAddresses"), limit=1024, name="proxyAddresses")
         others = [_address(item, "otherMails") for item in _list(raw.get("otherMails"), "otherMails")]
         email = choose_email(mail, proxies, texts["user_principal_name"], others)
-        phones = [
-            _text(item, limit=128, name="businessPhones")
-            for item in _list(raw.get("businessPhones"), "businessPhones")
-        ]
+        phones = _texts(raw.get("businessPhones"), limit=128, name="businessPhones")
         return RemoteUser(
             object_id=object_id,
             email=email,
@@ -124,11 +124,27 @@ def remote_user(raw: Mapping[str, Any], presence: Presence = Presence.PRESENT) -
         )
 
 
+def _plain_texts(raw: Mapping[str, Any]) -> dict[str, str] | None:
+    """The texts of a record where all are short, printable ASCII, as nearly everywhere; None where one wants a closer look."""
+    values = [raw.get(source) or "" for source in _SOURCES]
+    try:
+        joined = "".join(values)
+    except TypeError:  # one is no text
+        return None
+    if not (joined.isascii() and joined.isprintable() and max(map(len, values)) <= _SHORTEST_LIMIT):
+        return None
+    return dict(zip(_TEXTS, map(str.strip, values), strict=True))
+
+
 def choose_email(mail: str, proxies: list[str], upn: str, others: list[str]) -> str:
     """M1: mail, else the primary ``SMTP:`` address, else the UPN unless it holds ``#EXT#``, else the first otherMails."""
-    primary = next((_shape(p[5:]) for p in proxies if p.startswith("SMTP:") and _shape(p[5:])), "")
+    if mail:
+        return mail
+    primary = next((shaped for p in proxies if p.startswith("SMTP:") and (shaped := _shape(p[5:]))), "")
+    if primary:
+        return primary
     plain_upn = "" if "#EXT#" in upn.upper() else _shape(upn)
-    return mail or primary or plain_upn or next((other for other in others if other), "")
+    return plain_upn or next((other for other in others if other), "")
 
 
 def clean(text: str, *, lines: bool = False) -> str:
@@ -150,7 +166,15 @@ def parse_time(value: Any) -> datetime | None:
     """ISO 8601 with ``Z`` and 0 to 7 fraction digits; None for null, for year 1 ("never") and for what is no time."""
     if not isinstance(value, str):
         return None
-    match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?", value.strip())
+    if (
+        len(value) == 20 and value[4:17:3] == "--T::" and value[19] == "Z"
+    ):  # as Microsoft writes nearly all of them
+        try:
+            plain = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        return None if plain.year <= 1 else plain
+    match = _TIME.fullmatch(value.strip())
     if match is None:
         return None
     seconds, fraction, zone = match.groups()
@@ -165,6 +189,8 @@ def parse_time(value: Any) -> datetime | None:
 
 def _shape(text: str) -> str:
     """The first address in a text, "" for none (M1): some write several into ``mail``, or a name before it."""
+    if _PLAIN_ADDRESS.fullmatch(text) and len(text) <= MAX_ADDRESS:  # nearly everything
+        return text
     text = clean(text)
     if not text or _is_address(text):
         return text
@@ -189,12 +215,20 @@ def _is_address(text: str) -> bool:
 
 
 def _address(value: Any, name: str) -> str:
+    if type(value) is str and _PLAIN_ADDRESS.fullmatch(value) and len(value) <= MAX_ADDRESS:
+        return value  # nearly everything
     return _shape(_text(value, limit=MAX_ADDRESS, name=name))
 
 
 def _aliases(proxies: list[str], email: str) -> tuple[str, ...]:
-    found = (email_key(shaped) for p in proxies if p[:5].upper() == "SMTP:" and (shaped := _shape(p[5:])))
-    return tuple(dict.fromkeys(alias for alias in found if alias != email_key(email)))
+    found: dict[str, None] = {}
+    for proxy in proxies:
+        if proxy[:5] in _SMTP or proxy[:5].upper() == "SMTP:":
+            is_plain = _PLAIN_ADDRESS.fullmatch(proxy, 5) is not None
+            if alias := proxy[5:].lower() if is_plain else email_key(_shape(proxy[5:])):
+                found[alias] = None
+    found.pop(email_key(email), None)
+    return tuple(found)
 
 
 def _text(value: Any, *, limit: int, name: str, lines: bool = False) -> str:
@@ -203,6 +237,17 @@ def _text(value: Any, *, limit: int, name: str, lines: bool = False) -> str:
     if not isinstance(value, str):
         raise _WrongType(f"{name} is not a text")
     return clean(value, lines=lines)[:limit].rstrip()
+
+
+def _texts(value: Any, *, limit: int, name: str) -> list[str]:
+    items = _list(value, name)
+    try:
+        joined = "".join(items)
+    except TypeError:  # one is no text: null, or of a wrong type
+        joined = "\0"
+    if joined.isascii() and joined.isprintable() and len(joined) <= limit:
+        return [item.strip() for item in items]
+    return [_text(item, limit=limit, name=name) for item in items]
 
 
 def _list(value: Any, name: str) -> list[Any]:

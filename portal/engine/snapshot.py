@@ -14,6 +14,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from portal.engine.batches import batches
+from portal.engine.bulk import read_rows
 from portal.engine.records import (
     D1_FIELDS,
     EndUserKeys,
@@ -266,7 +267,6 @@ def lock_end_user_keys(
 
 # The mirror has a column for each, of the same name.
 _REMOTE = tuple(field.name for field in fields_of(RemoteUser))
-_REMOTE_COLUMNS = [getattr(DirectoryUser, name) for name in _REMOTE]
 _PRESENCE = {presence.value: presence for presence in Presence}
 
 
@@ -275,15 +275,10 @@ def load_people(session: Session, tenant_id: str, object_ids: Sequence[str]) -> 
     found = {}
     presence_at = _REMOTE.index("presence")
     for part in batches(object_ids):
-        rows = session.execute(
-            select(*_REMOTE_COLUMNS).where(
-                DirectoryUser.microsoft_tenant_id == tenant_id, DirectoryUser.object_id.in_(part)
-            )
-        )
-        for row in rows:
-            values = list(row)
-            values[presence_at] = _PRESENCE[values[presence_at]]
-            found[values[0]] = RemoteUser(*values)
+        fixed = {"microsoft_tenant_id": tenant_id}
+        for row in read_rows(session, DirectoryUser, _REMOTE, fixed, "object_id", part):
+            row[presence_at] = _PRESENCE[row[presence_at]]
+            found[row[0]] = RemoteUser(*row)
     return found
 
 

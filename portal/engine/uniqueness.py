@@ -38,10 +38,13 @@ def taken_accounts(
 ) -> set[str]:
     """The same for Microsoft accounts: End User id → the account that their Link goes back to."""
     holders: dict[Account, str] = {}
+    tenants = sorted({tenant_id for tenant_id, _ in wanted.values()})
     for part in batches([object_id for _, object_id in wanted.values()]):
         rows = session.execute(
             select(EndUser.microsoft_tenant_id, EndUser.object_id, EndUser.id).where(
-                EndUser.organization_id == organization_id, EndUser.object_id.in_(part)
+                EndUser.organization_id == organization_id,
+                EndUser.microsoft_tenant_id.in_(tenants),
+                EndUser.object_id.in_(part),
             )
         )
         holders.update(

@@ -19,6 +19,7 @@ from portal.errors import (
     SourceTransient,
 )
 from portal.graph import queries
+from portal.graph.ahead import read_ahead
 from portal.graph.client import NOT_OFFERED, GraphClient, Meter, ObjectMissing
 from portal.graph.limiter import SlowLimiter
 from portal.graph.tokens import roles_of
@@ -85,10 +86,13 @@ class GraphDirectory:
 
     def users_delta(self, link: str | None) -> Iterator[Page]:
         """People that changed since ``link``, or all; ends with the new delta link."""
-        return self._delta(queries.USERS_DELTA) if link is None else self._delta_since(link)
+        return read_ahead(self._delta(queries.USERS_DELTA) if link is None else self._delta_since(link))
 
     def users_full(self) -> Iterator[Page]:
         """Everybody, page by page, for tenants that refuse delta; the last page says so with an empty link."""
+        return read_ahead(self._users_full())
+
+    def _users_full(self) -> Iterator[Page]:
         previous: list[RawObject] | None = None
         for page in self._client.pages(queries.USERS):
             if previous is not None:

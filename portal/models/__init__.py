@@ -1,7 +1,7 @@
 """All models, importable from here. Models import nothing from features or engine (style-anchors 3.2)."""
 
 from portal.models.audit import AuditChain, AuditEvent
-from portal.models.base import Base, new_id
+from portal.models.base import Base, new_id, new_ids
 from portal.models.customers import Asset, AssetMac, EndUser, Organization, Tenant
 from portal.models.imports import UNDER_WAY, Import, ImportPart, ImportRow
 from portal.models.microsoft import (
@@ -55,4 +55,5 @@ __all__ = [
     "Tenant",
     "UserSync",
     "new_id",
+    "new_ids",
 ]

@@ -114,7 +114,7 @@ class Change(Base):
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     run_id: Mapped[str] = mapped_column(ForeignKey("sync_runs.id", ondelete="CASCADE"))
-    organization_id: Mapped[str] = mapped_column(String(36), index=True)
+    organization_id: Mapped[str] = mapped_column(String(36))
     end_user_id: Mapped[str | None] = mapped_column(String(36))
     object_id: Mapped[str] = mapped_column(String(64))
     display_name: Mapped[str] = mapped_column(String(1024), default="")

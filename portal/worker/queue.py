@@ -171,12 +171,28 @@ def throttled_until(session: Session, runs: Iterable[SyncRun], now: datetime) ->
 
 
 def slow_waiting(session: Session, now: datetime) -> list[QueuedTask]:
-    """Tenants whose slow pass is due (T7), the longest waiting first."""
+    """Tenants whose slow pass is due (T7), the longest waiting first.
+
+    It does not begin while a first sync waits or goes on: somebody looks at that one, and both want the same processor.
+    """
+    first_sync = (
+        exists()
+        .where(
+            SyncRun.microsoft_tenant_id == MicrosoftTenant.id,
+            SyncRun.status.in_(ACTIVE),
+            SyncRun.kind == "sync",
+            UserSync.organization_id == SyncRun.organization_id,
+            UserSync.enabled.is_(True),
+            UserSync.initial_done_at.is_(None),
+        )
+        .correlate(MicrosoftTenant)
+    )
     statement = (
         select(MicrosoftTenant.id, MicrosoftTenant.slow_due_at)
         .where(
             MicrosoftTenant.slow_due_at <= now,
             or_(MicrosoftTenant.slow_lease_owner.is_(None), MicrosoftTenant.slow_lease_expires_at <= now),
+            ~first_sync,
         )
         .order_by(MicrosoftTenant.slow_due_at)
     )

@@ -266,3 +266,27 @@ def test_U5_a_read_asked_for_while_another_goes_on_follows_it(world):
     world.worker().run_tenant(world.tenant_id, "me")
     reads = [read for read in world.directory.reads if read in {"full", "delta"}]
     assert (len(reads) - before, world.tenant().read_requested_at) == (2, None)
+
+
+def slow_ones(world):
+    with world.sessions() as session:
+        return [work.microsoft_tenant_id for work in queue.slow_waiting(session, world.now)]
+
+
+def test_T7_the_slow_pass_waits_until_a_first_sync_is_over(world):
+    world.directory.put(account("u01"))
+    world.enable()
+    with write_session(world.sessions) as session:
+        session.execute(update(MicrosoftTenant).values(slow_due_at=world.now))
+        session.commit()
+    assert slow_ones(world) == [world.tenant_id]
+    world.queue("initial")
+    assert slow_ones(world) == []
+    with write_session(world.sessions) as session:
+        session.execute(update(SyncRun).values(status="running"))
+        session.commit()
+    assert slow_ones(world) == []
+    world.work()
+    assert slow_ones(world) == [world.tenant_id]
+    world.queue("manual")
+    assert slow_ones(world) == [world.tenant_id]

@@ -572,7 +572,7 @@ def test_T2_without_a_group_filter_people_appear_chunk_by_chunk(world, monkeypat
     world.watch(lambda label: seen.append(world.count()) if label.startswith("Applying ") else None)
     started(world, 12)
     assert seen == [5, 10, 12]
-    assert CHUNK <= 500, "small enough to be seen, and to let others write"
+    assert CHUNK <= 1000, "small enough to be seen, and to let others write"
 
 
 def test_T3_with_a_group_filter_all_appear_at_once(world, monkeypatch):

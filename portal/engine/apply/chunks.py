@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from portal.engine.apply import writer
-from portal.engine.apply.writer import Target
+from portal.engine.apply.target import Target, has_figures, part_numbers
+from portal.engine.apply.writer import NewPeople
 from portal.engine.batches import batches
 from portal.engine.plan import decide
 from portal.engine.records import Assignment, Decision, EndUserKeys, Kind, Snapshot
@@ -25,7 +27,7 @@ from portal.engine.snapshot import (
 from portal.locks import is_lost_race
 from portal.models import EndUser, Organization
 
-CHUNK = 500
+CHUNK = 1000
 _OWN_ADDRESS = frozenset({Kind.CREATE, Kind.LINK, Kind.LINKED})
 
 
@@ -68,7 +70,8 @@ def work_of(
             run_id,
             context.organization_id,
             context.microsoft_tenant_id,
-            writer.part_numbers(session, context.microsoft_tenant_id),
+            part_numbers(session, context.microsoft_tenant_id),
+            has_figures(session, context.microsoft_tenant_id),
         ),
         assignments=assignments,
         end_users={row.id: row for row in shot.end_users if row.id in meant},
@@ -93,7 +96,11 @@ def chunks(work: Work, size: int = 0) -> Iterator[Sequence[Assignment]]:
     first = [a for a in work.assignments if a.object_id in together]
     if first:
         yield first
-    yield from batches([a for a in work.assignments if a.object_id not in together], size)
+    rest = [a for a in work.assignments if a.object_id not in together]
+    # In the order of addresses, which is about that of names: what lies together in the indexes is written together. Cut
+    # at random each transaction would write nearly every page of each index anew.
+    rest.sort(key=attrgetter("email_key"))
+    yield from batches(rest, size)
 
 
 def _old_key(assignment: Assignment, work: Work) -> str:
@@ -101,13 +108,21 @@ def _old_key(assignment: Assignment, work: Work) -> str:
     return "" if row is None else row.email_key
 
 
-def prepare(
-    session: Session, chunk: Sequence[Assignment], context: OrganizationContext
-) -> dict[str, Decision]:
-    """Decide, by object id, those that are about no End User who exists: it needs no lock."""
+@dataclass(frozen=True)
+class Prepared:
+    """What of a chunk is known before it is written. decisions: by object id, those that are about no End User who exists."""
+
+    decisions: Mapping[str, Decision]
+    new: NewPeople
+
+
+def prepare(session: Session, chunk: Sequence[Assignment], work: Work, now: datetime) -> Prepared:
+    """Decide on those that are about no End User who exists, and make the rows of new ones: it needs no lock."""
+    context = work.context
     alone = [a for a in chunk if a.end_user_id is None or a.kind in {Kind.SKIP, Kind.CONFLICT}]
     people = load_people(session, context.microsoft_tenant_id, [a.object_id for a in alone])
-    return {a.object_id: decide(a, people.get(a.object_id), None) for a in alone}
+    decisions = {a.object_id: decide(a, people.get(a.object_id), None) for a in alone}
+    return Prepared(decisions, writer.make_new(session, decisions.values(), work.target, now))
 
 
 def decide_all(
@@ -131,7 +146,7 @@ def write_chunk(
     session: Session,
     chunk: Sequence[Assignment],
     work: Work,
-    prepared: Mapping[str, Decision],
+    prepared: Prepared,
     done: frozenset[str] | set[str],
     now: datetime,
 ) -> list[Decision]:
@@ -144,14 +159,15 @@ def write_chunk(
     _check(session, chunk, ids, work, done, now)
     tenant_id = work.context.microsoft_tenant_id
     states = load_end_users(session, ids, tenant_id, work.context.pins)
-    rest = [a.object_id for a in chunk if a.object_id not in prepared]
+    known = prepared.decisions
+    rest = [a.object_id for a in chunk if a.object_id not in known]
     people = load_people(session, tenant_id, rest)
     decisions = [
-        prepared.get(a.object_id) or decide(a, people.get(a.object_id), states.get(a.end_user_id or ""))
+        known.get(a.object_id) or decide(a, people.get(a.object_id), states.get(a.end_user_id or ""))
         for a in chunk
     ]
     try:
-        writer.write(session, decisions, states, work.target, now)
+        writer.write(session, decisions, prepared.new, states, work.target, now)
     except DBAPIError as error:
         if is_lost_race(error):
             raise Stale from error

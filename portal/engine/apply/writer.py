@@ -14,67 +14,72 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from portal.engine.apply.target import Target
 from portal.engine.batches import batches
-from portal.engine.bulk import insert_rows, update_rows
+from portal.engine.bulk import ReadyRows, insert_ready, insert_rows, ready_rows, update_rows
 from portal.engine.explain import why
 from portal.engine.licenses import product_names
 from portal.engine.records import D1_FIELDS, Action, Decision, EndUserState, Reason
-from portal.models import Change, Conflict, DirectoryUser, EndUser, SubscribedSku, new_id
+from portal.models import (
+    Change,
+    Conflict,
+    DirectoryUser,
+    EndUser,
+    new_id,
+    new_ids,
+)
 from portal.models.customers import LINK_COLUMNS, SEARCHED_IN, no_link, search_columns
 
 FIGURES = ("last_sign_in_at", "mfa_registered", "mfa_methods")
 _BLANK = dict.fromkeys(D1_FIELDS, "")
+_CREATED: Mapping[str, Any] = {"created": True}
+_NO_UNDO: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True)
-class Target:
-    """Where a run writes, and how its licenses are called (sku id → part number, for products without a known name)."""
+@dataclass(frozen=True, slots=True)
+class NewPeople:
+    """The rows of those who are created, and of their change records."""
 
-    run_id: str
-    organization_id: str
-    microsoft_tenant_id: str
-    part_numbers: Mapping[str, str]
+    end_users: ReadyRows
+    records: ReadyRows
 
 
-def part_numbers(session: Session, microsoft_tenant_id: str) -> dict[str, str]:
-    """Sku id → part number of a Microsoft Tenant."""
-    rows = session.execute(
-        select(SubscribedSku.sku_id, SubscribedSku.part_number).where(
-            SubscribedSku.microsoft_tenant_id == microsoft_tenant_id
-        )
-    )
-    return {str(sku_id): str(part) for sku_id, part in rows}
+def make_new(session: Session, decisions: Iterable[Decision], target: Target, now: datetime) -> NewPeople:
+    """Make the rows of the creations among ``decisions``: it needs no lock. Figures that come in meanwhile are caught up with."""
+    creations = [d for d in decisions if d.action is Action.CREATE]
+    object_ids = [d.object_id for d in creations] if target.has_figures else []
+    rows = _new_rows(creations, target, _figures(session, target, object_ids), now)
+    records = [
+        change_row(d, target, now, undo=_CREATED, end_user_id=row["id"], row_id=row_id)
+        for d, row, row_id in zip(creations, rows, new_ids(len(rows)), strict=True)
+    ]
+    return NewPeople(ready_rows(session, EndUser, rows), ready_rows(session, Change, records))
 
 
 def write(
     session: Session,
     decisions: Sequence[Decision],
+    new: NewPeople,
     states: Mapping[str, EndUserState],
     target: Target,
     now: datetime,
 ) -> None:
-    """Write one chunk into the present transaction. states: the End Users that the decisions are about, as they are now."""
-    creations = [d for d in decisions if d.action is Action.CREATE]
+    """Write one chunk into the present transaction. states: the End Users that the decisions are about, as they are now.
+
+    new: what ``make_new`` made of the creations among the decisions.
+    """
     changed = [d for d in decisions if d.end_user_id and d.columns]
-    figures = _figures(session, target, [d.object_id for d in (*creations, *changed) if d.makes_link])
+    figures = _figures(session, target, [d.object_id for d in changed if d.makes_link])
     before = _before(session, changed)
     # Two people may swap addresses, or one get the Link of another: all keys go before any comes (W4, M4, M7).
     _free(session, [d for d in changed if "email" in d.columns], EndUser.email_key)
     _free(session, [d for d in changed if d.makes_link], EndUser.object_id)
-    records = []
-    if creations:
-        rows = [_new_row(d, target, figures, now) for d in creations]
-        insert_rows(session, EndUser, rows)
-        records += [
-            change_row(d, target, now, undo={"created": True}, end_user_id=row["id"])
-            for d, row in zip(creations, rows, strict=True)
-        ]
+    insert_ready(session, new.end_users)
+    insert_ready(session, new.records)
     _update(session, changed, states, target, figures, now)
-    for decision in decisions:
-        if decision.action is not Action.CREATE and decision.action is not Action.LEAVE:
-            records.append(change_row(decision, target, now, undo=_undo(decision, states, before)))
-    if records:
-        insert_rows(session, Change, records)
+    told = [d for d in decisions if d.action is not Action.CREATE and d.action is not Action.LEAVE]
+    records = [change_row(d, target, now, undo=_undo(d, states, before)) for d in told]
+    insert_rows(session, Change, records)
     _keep_conflicts(session, [d for d in decisions if d.conflict_key], target, now)
 
 
@@ -97,10 +102,11 @@ def change_row(
     undo: Mapping[str, Any] | None = None,
     end_user_id: str | None = None,
     hold_key: str = "",
+    row_id: str = "",
 ) -> dict[str, Any]:
     """A change record (W3, W7). hold_key: identifies somebody who is held until what is held changes (G1)."""
     return {
-        "id": new_id(),
+        "id": row_id or new_id(),
         "run_id": target.run_id,
         "organization_id": target.organization_id,
         "end_user_id": end_user_id or decision.end_user_id,
@@ -111,27 +117,31 @@ def change_row(
         "note": decision.note,
         "state": state,
         "fields": decision.changes,
-        "undo": dict(undo or {}),
+        "undo": undo or _NO_UNDO,
         "hold_key": hold_key,
         "at": now,
     }
 
 
-def settle_conflicts(session: Session, organization_id: str, living: Iterable[str], now: datetime) -> None:
+def settle_conflicts(session: Session, target: Target, living: Iterable[str], now: datetime) -> None:
     """At the end of a run: open conflicts that it no longer finds went away by themselves; the others name whom they are about.
 
     Who won an address may have become an End User by this very run (M6, M7).
     """
     keep = set(living)
     rows = session.scalars(
-        select(Conflict).where(Conflict.organization_id == organization_id, Conflict.resolved_at.is_(None))
+        select(Conflict).where(
+            Conflict.organization_id == target.organization_id, Conflict.resolved_at.is_(None)
+        )
     ).all()
     nameless = [row.other_object_id for row in rows if row.end_user_id is None and row.other_object_id]
     winners: dict[str | None, str] = {}
     for part in batches(nameless):
         found = session.execute(
             select(EndUser.object_id, EndUser.id).where(
-                EndUser.organization_id == organization_id, EndUser.object_id.in_(part)
+                EndUser.organization_id == target.organization_id,
+                EndUser.microsoft_tenant_id == target.microsoft_tenant_id,
+                EndUser.object_id.in_(part),
             )
         )
         winners.update((object_id, end_user_id) for object_id, end_user_id in found)
@@ -145,17 +155,13 @@ def settle_conflicts(session: Session, organization_id: str, living: Iterable[st
 # -- rows ------------------------------------------------------------------------------------------------------------
 
 
-def _new_row(
-    decision: Decision, target: Target, figures: Mapping[str, Mapping[str, Any]], now: datetime
-) -> dict[str, Any]:
-    values: dict[str, Any] = {**_BLANK, **no_link(), **decision.columns}
-    return {
-        **values,
-        **search_columns(values),
+def _new_rows(
+    decisions: Sequence[Decision], target: Target, figures: Mapping[str, Mapping[str, Any]], now: datetime
+) -> list[dict[str, Any]]:
+    alike: dict[str, Any] = {
+        **_BLANK,
+        **no_link(),
         "microsoft_tenant_id": target.microsoft_tenant_id,
-        **_license_columns(decision, target),
-        **figures.get(decision.object_id, {}),
-        "id": new_id(),
         "organization_id": target.organization_id,
         "notes": "",
         "source": "sync",
@@ -166,6 +172,15 @@ def _new_row(
         "updated_at": now,
         "edited_at": None,
     }
+    found = []
+    for decision, row_id in zip(decisions, new_ids(len(decisions)), strict=True):
+        row: dict[str, Any] = {**alike, **decision.columns, "id": row_id}
+        row.update(search_columns(row))
+        row.update(_license_columns(decision, target))
+        if decision.object_id in figures:
+            row.update(figures[decision.object_id])
+        found.append(row)
+    return found
 
 
 def _update(
@@ -203,9 +218,11 @@ def _update(
 
 def _license_columns(decision: Decision, target: Target) -> dict[str, Any]:
     skus: Any = decision.columns.get("license_sku_ids", ())
-    if not skus:
-        return {"is_licensed": False, "license_names": ""}
-    return {"is_licensed": True, "license_names": ", ".join(product_names(skus, target.part_numbers))[:200]}
+    key = " ".join(skus)
+    names = target.license_names.get(key)
+    if names is None:  # many people have the same ones
+        names = target.license_names[key] = ", ".join(product_names(skus, target.part_numbers))[:200]
+    return {"is_licensed": bool(skus), "license_names": names}
 
 
 def _undo(

@@ -6,8 +6,9 @@ A page is normalised once, on its way in; what is stored already as it comes is 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -23,11 +24,12 @@ from portal.engine.ports import DeltaPage, RawObject
 from portal.engine.records import D1_FIELDS, Presence, RemoteUser
 from portal.errors import SourceAuthError, SourceBadAnswer, SourceError, SourceGone, SourceRejected
 from portal.models import DirectoryUser, MicrosoftTenant
-from portal.text import domain_of, text_key
+from portal.text import text_key
 
 NO_DELTA = (400, 404, 405, 501)
 _NOBODY: frozenset[str] = frozenset()
 _KEYS = ("microsoft_tenant_id", "object_id")
+_fields: Callable[[RemoteUser], tuple[str, ...]] = attrgetter(*D1_FIELDS)
 
 
 class _Stored(NamedTuple):
@@ -311,14 +313,15 @@ def _row(one: _Round, raw: RawObject, text: str, digest: str, *, is_agent: bool)
 
 def columns(user: RemoteUser) -> dict[str, Any]:
     """The mirror's columns of a record: everything that deciding looks at, normalised."""
+    key = user.email_key
     return {
         "object_id": user.object_id,
         "content_hash": content_hash(user),
         "problem": user.problem[:512],
         "user_principal_name": user.user_principal_name,
-        **{name: getattr(user, name) for name in D1_FIELDS},
-        "email_key": user.email_key,
-        "domain": domain_of(user.email),
+        **dict(zip(D1_FIELDS, _fields(user), strict=True)),
+        "email_key": key,
+        "domain": key.rpartition("@")[2] if "@" in user.email else "",
         "aliases": user.aliases,
         "department_key": text_key(user.department),
         "office_key": text_key(user.office_location),
@@ -333,7 +336,7 @@ def columns(user: RemoteUser) -> dict[str, Any]:
 def content_hash(user: RemoteUser) -> str:
     """Of everything that a sync could ever write to an End User."""
     parts = (
-        *(getattr(user, name) for name in D1_FIELDS),
+        *_fields(user),
         user.user_principal_name,
         user.immutable_id,
         *user.license_sku_ids,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -25,6 +27,10 @@ Record = TypeVar("Record")
 
 _NOTHING: Mapping[str, object] = MappingProxyType({})
 _UNLINKED = "the End User {} is not linked any more"
+_fields: Callable[[RemoteUser], tuple[str, ...]] = attrgetter(*D1_FIELDS)
+_change: Callable[[tuple[str, str, str]], FieldChange] = partial(
+    tuple.__new__, FieldChange
+)  # by far the shortest way
 _NOT_LINKED = dict.fromkeys(LINK_FIELDS, "") | {"microsoft_status": "none"}
 
 
@@ -58,7 +64,7 @@ def decide(assignment: Assignment, person: RemoteUser | None, end_user: EndUserS
 
 def wanted(person: RemoteUser) -> dict[str, str]:
     """Return the D1 fields as Microsoft has them. A person without a display name is shown by UPN or e-mail."""
-    values = {name: str(getattr(person, name)) for name in D1_FIELDS}
+    values = dict(zip(D1_FIELDS, _fields(person), strict=True))
     values["display_name"] = person.display_name or person.user_principal_name or person.email
     return values
 
@@ -94,9 +100,9 @@ def _written_by_sync(end_user: EndUserState, name: str, old: str) -> bool:
 def _create(assignment: Assignment, person: RemoteUser) -> Decision:
     fields = wanted(person)
     link = _link_columns(assignment, person)
-    changes = [FieldChange(name, "", value) for name, value in fields.items() if value]
-    changes += _link_changes(None, link)
     written = {name: value for name, value in fields.items() if value}
+    changes = [_change((name, "", value)) for name, value in written.items()]
+    changes += _link_changes(None, link)
     applied = applied_key(person.content_hash, ())
     columns = {**fields, **link, "written": written, "applied_hash": applied}
     return _told(assignment, person, Action.CREATE, tuple(changes), columns, makes_link=True)
@@ -217,16 +223,19 @@ def _link_changes(before: LinkState | None, columns: Mapping[str, object]) -> tu
     old = _NOT_LINKED if before is None else _texts(_columns_of(before))
     new = _texts(columns)
     return tuple(
-        FieldChange(name, old[name], new[name])
-        for name in LINK_FIELDS
-        if name in new and old[name] != new[name]
+        [
+            _change((name, old[name], new[name]))
+            for name in LINK_FIELDS
+            if name in new and old[name] != new[name]
+        ]
     )
 
 
 def _texts(columns: Mapping[str, object]) -> dict[str, str]:
-    found = {
-        name: str(columns[name]) for name in ("user_principal_name", "microsoft_status") if name in columns
-    }
+    found = {}
+    for name in ("user_principal_name", "microsoft_status"):
+        if name in columns:
+            found[name] = str(columns[name])
     if "in_scope" in columns:
         found["in_scope"] = "true" if columns["in_scope"] else "false"
     skus = columns.get("license_sku_ids")
