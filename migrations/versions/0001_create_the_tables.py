@@ -244,6 +244,7 @@ def upgrade():
     sa.PrimaryKeyConstraint('microsoft_tenant_id', 'object_id', name=op.f('pk_directory_users'))
     )
     with op.batch_alter_table('directory_users', schema=None) as batch_op:
+        batch_op.create_index('ix_directory_users_keys', ['microsoft_tenant_id', 'object_id', 'content_hash', 'email_key', 'presence', 'account_enabled', 'is_agent', 'problem'], unique=False)
         batch_op.create_index(batch_op.f('ix_directory_users_microsoft_tenant_id_email_key'), ['microsoft_tenant_id', 'email_key'], unique=False)
 
     op.create_table('group_memberships',
@@ -396,6 +397,7 @@ def upgrade():
     sa.UniqueConstraint('microsoft_tenant_id', 'object_id', 'organization_id', name=op.f('uq_end_users_microsoft_tenant_id_object_id_organization_id'))
     )
     with op.batch_alter_table('end_users', schema=None) as batch_op:
+        batch_op.create_index('ix_end_users_keys', ['microsoft_tenant_id', 'object_id', 'organization_id', 'applied_hash', 'email_key', 'microsoft_status', 'in_scope'], unique=False)
         batch_op.create_index(batch_op.f('ix_end_users_organization_id_created_at_id'), ['organization_id', 'created_at', 'id'], unique=False)
         batch_op.create_index(batch_op.f('ix_end_users_organization_id_email_key_id'), ['organization_id', 'email_key', 'id'], unique=False)
         batch_op.create_index(batch_op.f('ix_end_users_organization_id_job_title_id'), ['organization_id', 'job_title', 'id'], unique=False)
@@ -656,6 +658,7 @@ def downgrade():
     op.drop_table('imports')
     with op.batch_alter_table('end_users', schema=None) as batch_op:
         batch_op.drop_index('ix_end_users_search')
+        batch_op.drop_index('ix_end_users_keys')
         batch_op.drop_index(batch_op.f('ix_end_users_organization_id_source_id'))
         batch_op.drop_index(batch_op.f('ix_end_users_organization_id_sort_name_id'))
         batch_op.drop_index(batch_op.f('ix_end_users_organization_id_phone_id'))
@@ -691,6 +694,7 @@ def downgrade():
     op.drop_table('group_memberships')
     with op.batch_alter_table('directory_users', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_directory_users_microsoft_tenant_id_email_key'))
+        batch_op.drop_index('ix_directory_users_keys')
 
     op.drop_table('directory_users')
     op.drop_table('directory_groups')

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, case, func, select
+from sqlalchemy import ColumnElement, bindparam, case, func, select
 from sqlalchemy.orm import Session
 
+from portal.engine.batches import batches
 from portal.models import DirectoryUser, EndUser
 
 BATCH = 500
@@ -39,11 +40,20 @@ def store(session: Session, microsoft_tenant_id: str, values: Mapping[str, Mappi
         )
 
 
-def catch_up(session: Session, microsoft_tenant_id: str) -> None:
+def catch_up(session: Session, microsoft_tenant_id: str, object_ids: Collection[str] | None = None) -> None:
     """Copy again what an End User lacks: the Link was written by a run that the pass could not see yet. The caller commits.
 
-    What the mirror does not know is not copied: one that was made anew knows nothing yet (L7).
+    object_ids: of those who may lack something; None for everybody. What the mirror does not know is not copied: one that was
+    made anew knows nothing yet (L7).
     """
+    if object_ids is None:
+        _catch_up(session, microsoft_tenant_id)
+        return
+    for part in batches(sorted(object_ids)):
+        _catch_up(session, microsoft_tenant_id, EndUser.object_id.in_(part))
+
+
+def _catch_up(session: Session, microsoft_tenant_id: str, *who: ColumnElement[bool]) -> None:
     signed_in = DirectoryUser.last_sign_in_at.is_not(None) & EndUser.last_sign_in_at.is_distinct_from(
         DirectoryUser.last_sign_in_at
     )
@@ -63,7 +73,7 @@ def catch_up(session: Session, microsoft_tenant_id: str) -> None:
             (DirectoryUser.microsoft_tenant_id == EndUser.microsoft_tenant_id)
             & (DirectoryUser.object_id == EndUser.object_id),
         )
-        .where(EndUser.microsoft_tenant_id == microsoft_tenant_id, signed_in | registered)
+        .where(EndUser.microsoft_tenant_id == microsoft_tenant_id, signed_in | registered, *who)
     ).mappings()
     _update(session, EndUser, [dict(row) for row in rows])
 

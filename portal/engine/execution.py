@@ -28,12 +28,13 @@ from portal.engine.apply.chunks import (
 from portal.engine.asset_owners import assign_assets
 from portal.engine.batches import batches
 from portal.engine.bulk import insert_rows
+from portal.engine.in_question import in_question
 from portal.engine.mirror.context import RefreshResult
 from portal.engine.one_person import of_one
 from portal.engine.plan import Fingerprint, hold_key, plan
 from portal.engine.plan.counts import WRITTEN, count, tally
 from portal.engine.ports import Lease
-from portal.engine.records import Action, Assignment, Decision, FieldChange, HoldKind, Plan, Reason
+from portal.engine.records import Action, Assignment, Decision, FieldChange, HoldKind, Plan, Reason, Snapshot
 from portal.engine.snapshot import OrganizationContext, load_context
 from portal.errors import SourceError, Stopped
 from portal.models import Change, Organization, SyncRun, UserSync
@@ -41,6 +42,7 @@ from portal.models import Change, Organization, SyncRun, UserSync
 log = logging.getLogger(__name__)
 
 STALE_TRIES = 5
+FEW = 5_000  # people who are looked up one by one rather than all together
 UNFINISHED = (
     "Microsoft's answer was not complete. People are added and updated; nobody is marked disabled or deleted."
 )
@@ -128,7 +130,7 @@ class SyncRunExecution:
                 self._end_unchanged(sync.settled_counts)
                 return
             self._show("Deciding", 0, None)
-            shot = context.snapshot(session)
+            shot = self._shot(session, context)
             found = plan(
                 shot,
                 is_initial=context.is_initial,
@@ -166,6 +168,13 @@ class SyncRunExecution:
             self._apply(work)
         self._assign_assets(work)
         self._end(found, work)
+
+    def _shot(self, session: Session, context: OrganizationContext) -> Snapshot:
+        """Whom the plan depends on; everybody, where nearly everybody is new, or where that cannot be told."""
+        shot = None
+        if not context.is_initial:
+            shot = in_question(session, context, [i for i in (self.only_object_id,) if i])
+        return shot or context.snapshot(session)
 
     def _without_done(self, found: Plan) -> Plan:
         """Whom this run has written before it was interrupted it neither holds nor writes again: the next run sees to them."""
@@ -232,7 +241,9 @@ class SyncRunExecution:
         with self.around.lease.transaction() as session:
             self._check_switch(session)
             tenant_id = work.context.microsoft_tenant_id
-            catch_up(session, tenant_id)
+            if self.written["created"] or self.written["linked"]:
+                is_few = len(self.applied) <= FEW
+                catch_up(session, tenant_id, self.applied if is_few else None)
             assign_assets(session, tenant_id, self.organization_id, self.around.now())
 
     # -- ends ----------------------------------------------------------------------------------------------------

@@ -283,6 +283,10 @@ class Snapshot:
     """Everything that ``plan.plan`` looks at for one Organization: keys only. Nothing else decides.
 
     people: every Directory User of the mapped Microsoft Tenant, any presence, any order; gone through once.
+    end_users: every End User of the Organization.
+    resting, outside: how many present people were left out of ``people``, since nothing depends on them and nothing is to be told
+    of them (``engine/in_question``): who is linked and has nothing new, together with their End Users; who is outside the
+    filters and not linked.
     groups_of: object id -> lower-case ids of the filter's groups the user is in, direct or nested (S6).
     deleted_groups: filter groups that are gone from Microsoft (S6: accept nobody).
     is_complete: the read behind ``people`` was complete; otherwise absence concludes nothing (L2).
@@ -301,6 +305,8 @@ class Snapshot:
     never_sync: NeverSync = NeverSync()
     ignored_conflicts: frozenset[str] = frozenset()
     settled_links: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    resting: int = 0
+    outside: int = 0
 
 
 class Kind(StrEnum):

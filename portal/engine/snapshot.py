@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from datetime import datetime
@@ -186,26 +186,29 @@ def hold_rule(row: UserSync) -> HoldRule:
 # -- keys of everybody -----------------------------------------------------------------------------------------------
 
 
+PERSON_KEYS: tuple[Any, ...] = (
+    DirectoryUser.object_id,
+    DirectoryUser.presence,
+    DirectoryUser.email_key,
+    DirectoryUser.aliases,
+    DirectoryUser.domain,
+    DirectoryUser.user_type,
+    DirectoryUser.office_key,
+    DirectoryUser.department_key,
+    DirectoryUser.account_enabled,
+    DirectoryUser.created_at,
+    DirectoryUser.immutable_id,
+    (DirectoryUser.license_sku_ids != ()).label("is_licensed"),
+    DirectoryUser.is_agent,
+    (DirectoryUser.problem != "").label("has_problem"),
+    DirectoryUser.content_hash,
+)
+"""Columns, in the order of ``PersonKeys``."""
+
+
 def _person_keys(session: Session, tenant_id: str) -> Iterator[PersonKeys]:
-    """In the order of ``PersonKeys``."""
     rows = session.execute(
-        select(
-            DirectoryUser.object_id,
-            DirectoryUser.presence,
-            DirectoryUser.email_key,
-            DirectoryUser.aliases,
-            DirectoryUser.domain,
-            DirectoryUser.user_type,
-            DirectoryUser.office_key,
-            DirectoryUser.department_key,
-            DirectoryUser.account_enabled,
-            DirectoryUser.created_at,
-            DirectoryUser.immutable_id,
-            (DirectoryUser.license_sku_ids != ()).label("is_licensed"),
-            DirectoryUser.is_agent,
-            (DirectoryUser.problem != "").label("has_problem"),
-            DirectoryUser.content_hash,
-        )
+        select(*PERSON_KEYS)
         .where(DirectoryUser.microsoft_tenant_id == tenant_id)
         .execution_options(yield_per=_STREAM)
     )
@@ -218,12 +221,14 @@ def _end_user_keys(
     return [
         end_user_keys(row, tenant_id, pins)
         for row in session.execute(
-            _KEYS.where(EndUser.organization_id == organization_id).execution_options(yield_per=_STREAM)
+            select(*END_USER_KEYS)
+            .where(EndUser.organization_id == organization_id)
+            .execution_options(yield_per=_STREAM)
         )
     ]
 
 
-_KEYS: Any = select(
+END_USER_KEYS: tuple[Any, ...] = (
     EndUser.id,
     EndUser.email_key,
     EndUser.object_id,
@@ -233,10 +238,11 @@ _KEYS: Any = select(
     EndUser.immutable_id,
     EndUser.applied_hash,
 )
+"""Columns that ``end_user_keys`` makes the keys of."""
 
 
 def end_user_keys(row: Sequence[object], tenant_id: str, pins: Mapping[str, tuple[str, ...]]) -> EndUserKeys:
-    """Of a row of ``_KEYS``."""
+    """Of a row of ``END_USER_KEYS``."""
     end_user_id, key, object_id, of_tenant, status, in_scope, immutable_id, applied = row
     return EndUserKeys(
         end_user_id,  # type: ignore[arg-type]
@@ -257,7 +263,8 @@ def lock_end_user_keys(
     """The keys of some End Users as they are now, by id; nobody else changes them before this transaction ends."""
     found = {}
     for part in batches(sorted(ids)):
-        statement = _KEYS.where(EndUser.id.in_(part)).order_by(EndUser.id).with_for_update(key_share=True)
+        which = select(*END_USER_KEYS).where(EndUser.id.in_(part))
+        statement = which.order_by(EndUser.id).with_for_update(key_share=True)
         for row in session.execute(statement):
             found[row[0]] = end_user_keys(row, tenant_id, pins)
     return found
@@ -332,27 +339,48 @@ def groups_by_user(
     session: Session, tenant_id: str, spec: FilterSpec
 ) -> tuple[dict[str, frozenset[str]], frozenset[str]]:
     """Which of the groups that the filters name each person is in, and which of them are gone (S6)."""
-    if spec.group.all or not spec.group.values:
-        return {}, frozenset()
-    wanted = [value for value in spec.group.values if value]
+    return groups_of(session, tenant_id, spec), deleted_groups(session, tenant_id, spec)
+
+
+def groups_of(
+    session: Session, tenant_id: str, spec: FilterSpec, object_ids: Collection[str] | None = None
+) -> dict[str, frozenset[str]]:
+    """Which of the groups that the filters name each person is in; of some people only, when they are named."""
+    wanted = _named_groups(spec)
+    if not wanted:
+        return {}
+    statement = select(GroupMembership.user_object_id, GroupMembership.group_object_id).where(
+        GroupMembership.microsoft_tenant_id == tenant_id, GroupMembership.group_object_id.in_(wanted)
+    )
+    if object_ids is None:
+        statements = [statement]
+    else:
+        parts = batches(sorted(object_ids))
+        statements = [statement.where(GroupMembership.user_object_id.in_(part)) for part in parts]
     found: dict[str, set[str]] = {}
-    rows = session.execute(
-        select(GroupMembership.user_object_id, GroupMembership.group_object_id).where(
-            GroupMembership.microsoft_tenant_id == tenant_id, GroupMembership.group_object_id.in_(wanted)
+    for one in statements:
+        for user_id, group_id in session.execute(one):
+            found.setdefault(user_id, set()).add(group_id)
+    return {user: frozenset(groups) for user, groups in found.items()}
+
+
+def deleted_groups(session: Session, tenant_id: str, spec: FilterSpec) -> frozenset[str]:
+    """Which of the groups that the filters name are gone from Microsoft (S6)."""
+    wanted = _named_groups(spec)
+    if not wanted:
+        return frozenset()
+    living = session.scalars(
+        select(DirectoryGroup.object_id).where(
+            DirectoryGroup.microsoft_tenant_id == tenant_id,
+            DirectoryGroup.object_id.in_(wanted),
+            DirectoryGroup.is_deleted.is_(False),
         )
     )
-    for user_id, group_id in rows:
-        found.setdefault(user_id, set()).add(group_id)
-    living = set(
-        session.scalars(
-            select(DirectoryGroup.object_id).where(
-                DirectoryGroup.microsoft_tenant_id == tenant_id,
-                DirectoryGroup.object_id.in_(wanted),
-                DirectoryGroup.is_deleted.is_(False),
-            )
-        )
-    )
-    return {user: frozenset(groups) for user, groups in found.items()}, frozenset(wanted) - living
+    return frozenset(wanted).difference(living)
+
+
+def _named_groups(spec: FilterSpec) -> list[str]:
+    return [] if spec.group.all else [value for value in spec.group.values if value]
 
 
 def _exceptions(

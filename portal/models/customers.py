@@ -25,6 +25,7 @@ LISTED_BY = (
     "mfa_registered",
     "microsoft_status",
 )
+COMPARED = ("organization_id", "applied_hash", "email_key", "microsoft_status", "in_scope")
 LISTED_AS = ("microsoft_status", "is_licensed", "mfa_registered", "in_scope")
 SEARCHED_IN = (
     "display_name",
@@ -99,6 +100,8 @@ class EndUser(Base):
         UniqueConstraint(
             "microsoft_tenant_id", "object_id", "organization_id"
         ),  # in an order that finds Links too
+        # Who of a Microsoft Tenant is linked, and all that says whether something is new: no row is touched (engine/in_question).
+        Index("ix_end_users_keys", "microsoft_tenant_id", "object_id", *COMPARED),
         # One walk along an index for each column the table can be sorted by, deep pages too; the id makes the order total.
         *(Index(None, "organization_id", column, "id") for column in LISTED_BY),
         # Filters and quick search read this one from end to end and touch no row that does not fit.

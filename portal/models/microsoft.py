@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from portal.models.base import Base, Id, new_id
 
 REMOVED = "removed"
+COMPARED = ("content_hash", "email_key", "presence", "account_enabled", "is_agent", "problem")
 
 
 class MicrosoftTenant(Base):
@@ -126,7 +127,11 @@ class DirectoryUser(Base):
     """
 
     __tablename__ = "directory_users"
-    __table_args__ = (Index(None, "microsoft_tenant_id", "email_key"),)
+    __table_args__ = (
+        Index(None, "microsoft_tenant_id", "email_key"),
+        # All that says whether a linked person has something new, beside EndUser's of the same name (engine/in_question).
+        Index("ix_directory_users_keys", "microsoft_tenant_id", "object_id", *COMPARED),
+    )
 
     microsoft_tenant_id: Mapped[str] = mapped_column(
         ForeignKey("microsoft_tenants.id", ondelete="CASCADE"), primary_key=True

@@ -126,7 +126,7 @@ class _Sorting:
                 self.rows[row.object_id] = row
             elif row.email_key:
                 self.free[row.email_key] = row
-        self.linked = len(self.rows)
+        self.linked = len(self.rows) + snapshot.resting
         self.contested = _contested(self.rows, snapshot)
         self.waiting: dict[str, tuple[PersonKeys, EndUserKeys]] = {}
         self.presences: dict[str, str] = {}
@@ -137,7 +137,7 @@ class _Sorting:
         self.released: set[str] = set()
         self.primaries: set[str] = set()
         self.carriers: dict[str, int] = {}
-        self.unchanged = self.out_of_scope = self.leaving = 0
+        self.unchanged, self.out_of_scope, self.leaving = snapshot.resting, snapshot.outside, 0
 
     def go_through(self, people: Iterable[PersonKeys]) -> None:
         """Meet everybody. Who is linked and has nothing new is the usual case, and costs least."""

@@ -6,7 +6,8 @@ from portal.engine.records import PersonKeys, Snapshot
 from portal.engine.scope import prepare
 from portal.text import text_key
 
-_KEYS = {"domain": "domain", "office_location": "office_key", "department": "department_key"}
+TEXT_KEYS = {"domain": "domain", "office_location": "office_key", "department": "department_key"}
+"""Sections that compare one text: which key of a person each looks at."""
 _NOBODY: frozenset[str] = frozenset()
 
 
@@ -18,7 +19,7 @@ class KeyScope:
         values = prepare(spec, snapshot.deleted_groups).values
         self._texts = tuple(
             (PersonKeys._fields.index(key), values[section])
-            for section, key in _KEYS.items()
+            for section, key in TEXT_KEYS.items()
             if not getattr(spec, section).all
         )
         self._user_types = None if spec.user_type.all else values["user_type"]
