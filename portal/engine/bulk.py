@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Dialect, Table
@@ -46,11 +47,17 @@ def _names(row: Row) -> tuple[str, ...]:
 def _parameters(
     rows: Iterable[Row], names: Sequence[str], processors: Sequence[_Processor | None]
 ) -> list[tuple[Any, ...]]:
-    pairs = [(name, _remembering(process)) for name, process in zip(names, processors, strict=True)]
-    return [
-        tuple([row[name] if process is None else process(row[name]) for name, process in pairs])
-        for row in rows
+    processed = [
+        (place, _remembering(process)) for place, process in enumerate(processors) if process is not None
     ]
+    values_of = itemgetter(*names) if len(names) > 1 else lambda row: [row[names[0]]]
+    found: list[tuple[Any, ...]] = []
+    for row in rows:
+        values = list(values_of(row))
+        for place, process in processed:
+            values[place] = process(values[place])
+        found.append(tuple(values))
+    return found
 
 
 @lru_cache(maxsize=256)
@@ -80,10 +87,8 @@ def _processors(dialect: Dialect, table: Table, names: Sequence[str]) -> tuple[_
     return tuple(table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names)
 
 
-def _remembering(process: _Processor | None) -> _Processor | None:
+def _remembering(process: _Processor) -> _Processor:
     """Many columns of rows written together hold the very same object: the time, a license list, nothing. For one thread."""
-    if process is None:
-        return None
     last: Any = process
     result: Any = None
 
