@@ -29,6 +29,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from portal import clock, request_body, scheduler
+from portal.computing import one_of_few
 
 THREADS = 32
 """Requests at work at once. Most wait for the database, or for a password's hash, of which two run at a time."""
@@ -116,7 +117,7 @@ class Server:
         self._dispatcher = ThreadedTaskDispatcher()
         self._dispatcher.set_thread_count(adjustments.threads)
         self._listeners = [
-            Listener(app, self._map, dispatcher=self._dispatcher, adj=adjustments, sockinfo=found)
+            Listener(one_of_few(app), self._map, dispatcher=self._dispatcher, adj=adjustments, sockinfo=found)
             for found in adjustments.listen
         ]
         self._is_stopping = False

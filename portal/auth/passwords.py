@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from portal.computing import slots
 from portal.errors import Invalid, RetryLater
 
 MIN_LENGTH = 10
@@ -93,7 +94,7 @@ def check(password: str, *, email: str = "", name: str = "", field: str = "passw
 
 def hash_password(password: str) -> str:
     """The argon2id hash to store. Call it outside any write transaction. Raises RetryLater when too many wait."""
-    with gate.passed(PATIENCE):
+    with slots.lent(), gate.passed(PATIENCE):
         return _hasher.hash(password)
 
 
@@ -102,7 +103,7 @@ def verify(stored: str | None, password: str) -> bool:
 
     Call it outside any write transaction. Raises RetryLater when too many wait.
     """
-    with gate.passed(PATIENCE):
+    with slots.lent(), gate.passed(PATIENCE):
         try:
             return _hasher.verify(stored or _NOBODY, password[:MAX_LENGTH]) and stored is not None
         except (VerificationError, InvalidHashError):

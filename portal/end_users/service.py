@@ -359,6 +359,8 @@ def documents(rows: Iterable[EndUser]) -> list[dict[str, Any]]:
     """Several End Users, with their licenses named and the age of what Microsoft said."""
     people = list(rows)
     tenants = {row.microsoft_tenant_id for row in people if row.microsoft_tenant_id is not None}
+    if not tenants:  # nobody is linked
+        return [to_document(row) for row in people]
     names = product_names(tenants)
     synced = {
         str(tenant_id): at
