@@ -16,10 +16,9 @@ from portal.engine.normalize import parse_time
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.models import Base
+from portal.request_body import NUL
 
 M = TypeVar("M", bound=Base)
-
-NUL = "Texts and names of files may not hold NUL characters."
 
 
 class Form(FlaskForm):

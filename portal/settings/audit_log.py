@@ -12,6 +12,7 @@ from sqlalchemy import Select, select
 
 from portal import audit, csv_http
 from portal.clock import utcnow
+from portal.csvio import BOM
 from portal.evidence import chain
 from portal.evidence.export import Export
 from portal.extensions import db
@@ -66,10 +67,10 @@ def export(asked: Listing) -> Export:
     return Export(chain.stored(session, statement), anchor, head, filters, chain.moment(utcnow()))
 
 
-def download(asked: Listing, kind: str) -> Response:
-    """The file that a browser or a program saves, ``csv`` or ``json``, named after its newest event."""
+def download(asked: Listing, kind: str, *, bom: bool = False) -> Response:
+    """The file that a browser or a program saves, ``csv`` or ``json``, named after its newest event; bom: as ``csv_http`` has it."""
     found = export(asked)
-    text = "".join(found.csv() if kind == "csv" else found.json())
+    text = (BOM if bom else "") + "".join(found.csv() if kind == "csv" else found.json())
     response = current_app.response_class(text, mimetype="text/csv" if kind == "csv" else "application/json")
     name = f"audit-log-{found.head.number}.{kind}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
