@@ -120,6 +120,7 @@ def build(settings: Settings | None = None) -> Flask:
         app.register_blueprint(importlib.import_module(f"portal.{feature}.routes").bp)
     api.register(app, csrf)
     app.before_request(lambda: access.enforce(app))
+    app.before_request(request_body.refuse_nul)
     app.before_request(_begin_writing)
     app.jinja_env.globals["may"] = access.may
     app.wsgi_app = behind_proxies(app.wsgi_app, settings.proxy_count)  # type: ignore[method-assign, assignment]

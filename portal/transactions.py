@@ -24,6 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from portal.errors import RetryLater
+from portal.operations.computing import slots
 from portal.text import text_key
 
 SessionFactory = sessionmaker[Session]
@@ -87,10 +88,12 @@ class WriteQueue:
                 return True
             called = threading.Event()
             self._waiting.append(called)
-        if called.wait(seconds):
-            return True
+        had_slot = slots.give_back()
+        is_mine = called.wait(seconds)
+        if had_slot:
+            slots.take_at_once()  # everybody behind waits for who has the lock
         with self._lock:
-            if called.is_set():  # at the last moment
+            if is_mine or called.is_set():  # at the last moment
                 return True
             self._waiting.remove(called)
         return False

@@ -181,6 +181,8 @@ class Bench:
     simulator: Any = None
     portal: Any = None
     api: Any = None
+    port: int = 0
+    token: str = ""
 
     def start(self) -> Bench:
         """Start both; the simulated directories are made before anything is timed."""
@@ -201,16 +203,16 @@ class Bench:
         subprocess.run([PROGRAM, "db", "upgrade"], env=environment, check=True, stdout=subprocess.DEVNULL)
         create = [PROGRAM, "token", "create", "bench", "--role", "administrator"]
         answer = subprocess.run(create, env=environment, check=True, capture_output=True, text=True)
-        port = free_port()
-        self.portal = self.stack.enter_context(started("serve", "--port", str(port), environment=environment))
-        base = f"http://127.0.0.1:{port}"
+        self.port, self.token = free_port(), answer.stdout.strip().splitlines()[-1]
+        self.portal = self.stack.enter_context(started("serve", "--port", str(self.port), environment=environment))
+        base = f"http://127.0.0.1:{self.port}"
         for _ in range(600):
             try:
                 with urllib.request.urlopen(f"{base}/readyz", timeout=5):  # noqa: S310
                     break
             except OSError:
                 time.sleep(0.1)
-        self.api = Api(base, answer.stdout.strip().splitlines()[-1])
+        self.api = Api(base, self.token)
         return self
 
     def control(self, command: str, **arguments: Any) -> Any:

@@ -1,12 +1,12 @@
 """Measure what others notice while slow, hashing and importing clients are at the portal, and a sync runs.
 
-    python tools/bench_load.py [--users 2000] [--slow 20] [--hashing 20] [--rows 500] [--postgres]
+    python tools/bench_load.py [--users 2000] [--slow 20] [--hashing 20] [--readers 20] [--writers 20] [--rows 500] [--postgres]
 
 Starts the simulator and the portal on a throw-away database. Beside a running first sync of that many people, ``slow``
 clients send one byte of a body now and then, ``hashing`` ones sign in with a wrong password, one imports files of ``rows``
-End Users into another Organization again and again, and one asks and writes as a person does. Prints the percentiles of
-each kind in milliseconds, how many times the quiet portal's that is, and every status. The bar: p95 of the others at most
-500 ms, and no 5xx.
+End Users into another Organization again and again, and ``readers`` and ``writers`` ask and write ``pause`` seconds apart, as
+people do. Prints the percentiles of each kind in milliseconds, how many times the quiet portal's that is, and every status. The
+bar: p95 of the others at most 500 ms, and no 5xx.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
@@ -32,7 +31,7 @@ from urllib.parse import urlencode
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import PROGRAM, SECTIONS, Api, free_port, mapped, started, wait_until_ready
+from bench import SECTIONS, Bench, cpu_seconds
 
 BAR = 500  # ms
 QUIET_SECONDS = 4.0
@@ -121,48 +120,33 @@ def sign_in(told: Told, port: int) -> None:
     told.ask("sign-in", port, "POST", "/login", body, Cookie=cookie, Content_Type="application/x-www-form-urlencoded")
 
 
-def person(told: Told, port: int, token: str, organization: str) -> None:
-    """What somebody does meanwhile: look, search, add one."""
+def read(told: Told, port: int, token: str, organization: str) -> None:
+    """What somebody does who looks: is it there, its sign-in page, all Organizations, a search."""
     auth = f"Bearer {token}"
     told.ask("healthz", port, "GET", "/healthz")
     told.ask("page", port, "GET", "/login")
     told.ask("read", port, "GET", "/api/v1/organizations", Authorization=auth)
     told.ask("read", port, "GET", f"/api/v1/organizations/{organization}/end-users?q=importe", Authorization=auth)
+
+
+def write(told: Told, port: int, token: str, organization: str) -> None:
+    """What somebody does who adds one."""
     body = json.dumps({"display_name": "Somebody"}).encode()
-    told.ask("write", port, "POST", f"/api/v1/organizations/{organization}/end-users", body, Authorization=auth, Content_Type="application/json")
+    path = f"/api/v1/organizations/{organization}/end-users"
+    told.ask("write", port, "POST", path, body, Authorization=f"Bearer {token}", Content_Type="application/json")
 
 
-def setting_up(stack: ExitStack, users: int, database: str) -> tuple[int, str, Api, str]:
-    """Simulator and portal: (port, token, API, path of a User Sync that is not set up yet)."""
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rollcall-load-"))
-    simulator = stack.enter_context(
-        started("simulate", "--port", "0", "--users", str(users), "--tenants", "1", environment=dict(os.environ), read=True)
-    )
-    facts = json.loads(simulator.stdout.readline()) if simulator.stdout else {}
-    environment = {
-        **os.environ,
-        "ROLLCALL_DATA_DIR": folder,
-        "ROLLCALL_SCHEDULER": "off",
-        "MICROSOFT_CLIENT_ID": facts["client_id"],
-        "MICROSOFT_CLIENT_SECRET": facts["client_secret"],
-        "MICROSOFT_LOGIN_URL": facts["login_url"],
-        "MICROSOFT_GRAPH_URL": facts["graph_url"],
-        "REQUESTS_CA_BUNDLE": facts["ca_bundle"],
-        **({"ROLLCALL_DATABASE_URL": database} if database else {}),
-    }
-    add = [PROGRAM, "people", "add", "ada@bench.example", "--role", "administrator", "--password-stdin"]
-    subprocess.run(add, env=environment, check=True, capture_output=True, text=True, input="correct horse battery\n")
-    create = [PROGRAM, "token", "create", "bench", "--role", "administrator"]
-    made = subprocess.run(create, env=environment, check=True, capture_output=True, text=True)
-    port = free_port()
-    stack.enter_context(started("serve", "--port", str(port), environment=environment))
-    base = f"http://127.0.0.1:{port}"
-    wait_until_ready(base)
-    token = made.stdout.strip().splitlines()[-1]
-    api = Api(base, token)
-    sync = mapped(api, "Bench", facts["tenant_ids"][0])
-    api.call("GET", f"{sync}/options")
-    return port, token, api, sync
+def busy(crowd: Crowd, told: Told, bench: Bench, organization: str, args: Any) -> None:
+    """Everybody who is at the portal at once."""
+    port, token = bench.port, bench.token
+    turns = iter(range(1_000_000))
+    import_path = f"/api/v1/organizations/{organization}/end-users/import"
+    headers = {"Authorization": f"Bearer {token}", "Content_Type": "text/csv"}
+    crowd.add(args.slow, lambda: drip(port, token, crowd.stop))
+    crowd.add(args.hashing, lambda: sign_in(told, port))
+    crowd.add(args.importers, lambda: told.ask("import", port, "POST", import_path, people(args.rows, next(turns)), **headers))
+    crowd.add(args.readers, lambda: read(told, port, token, organization), args.pause)
+    crowd.add(args.writers, lambda: write(told, port, token, organization), args.pause)
 
 
 def measure(args: argparse.Namespace) -> bool:
@@ -174,26 +158,23 @@ def measure(args: argparse.Namespace) -> bool:
             from tests.postgres import running_server
 
             database = stack.enter_context(running_server()).create_database()
-        port, token, api, sync = setting_up(stack, args.users, database)
-        other = str(api.call("POST", "/organizations", {"name": "Others"})["id"])
+        bench = Bench(args.users, database, stack, tenants=1).start()
+        path = bench.connect(bench.facts["tenant_ids"][0], "Bench")
+        bench.api.call("GET", f"{path}/user-sync/options")
+        other = str(bench.api.call("POST", "/organizations", {"name": "Others"})["id"])
         end = time.monotonic() + QUIET_SECONDS
         while time.monotonic() < end:
-            person(quiet, port, token, other)
+            read(quiet, bench.port, bench.token, other)
+            write(quiet, bench.port, bench.token, other)
         crowd = Crowd()
-        turns = iter(range(1_000_000))
-        target = f"/api/v1/organizations/{other}/end-users/import"
-        crowd.add(args.slow, lambda: drip(port, token, crowd.stop))
-        crowd.add(args.hashing, lambda: sign_in(loaded, port))
-        crowd.add(1, lambda: loaded.ask("import", port, "POST", target, people(args.rows, next(turns)), Authorization=f"Bearer {token}", Content_Type="text/csv"))
-        crowd.add(1, lambda: person(loaded, port, token, other), 0.05)
-        everybody = {name: {"all": True, "values": []} for name in SECTIONS}
-        began = time.monotonic()
-        run = api.call("PUT", sync, {"filters": everybody, "add_disabled_accounts": True, "only_licensed": False})["last_run"]
-        run = api.finished_run(run["id"])
+        used, began = cpu_seconds(bench.portal.pid), time.monotonic()
+        busy(crowd, loaded, bench, other, args)
+        run = bench.enable(path, {name: {"all": True, "values": []} for name in SECTIONS})
         took = time.monotonic() - began
         crowd.stop.wait(max(0.0, args.seconds - took))
         crowd.end()
-    print(f"sync of {args.users:,} people: {run['status']} in {took:.1f} s")
+        used, took_all = cpu_seconds(bench.portal.pid) - used, time.monotonic() - began
+    print(f"sync of {args.users:,} people: {run['status']} in {took:.1f} s; the portal used {used / took_all:.2f} of a core, load {os.getloadavg()[0]:.1f}")
     return report(quiet, loaded) and run["status"] == "succeeded"
 
 
@@ -216,8 +197,9 @@ def report(quiet: Told, loaded: Told) -> bool:
 def main() -> int:
     """Command line; 1 when the measurement could not be made. A missed bar is printed: other programs may be at work too."""
     parser = argparse.ArgumentParser(description="Time others beside slow, hashing and importing clients and a sync.")
-    for name, number in (("users", 2000), ("slow", 20), ("hashing", 20), ("rows", 500), ("seconds", 15)):
+    for name, number in (("users", 2000), ("slow", 20), ("hashing", 20), ("readers", 20), ("writers", 20), ("importers", 1), ("rows", 500), ("seconds", 15)):
         parser.add_argument(f"--{name}", type=int, default=number)
+    parser.add_argument("--pause", type=float, default=0.5)
     parser.add_argument("--postgres", action="store_true")
     args: Any = parser.parse_args()
     try:

@@ -6,6 +6,7 @@ from flask import Response
 
 from portal.api.blueprint import bp
 from portal.api.schema import asked, page_of
+from portal.http import csv_download
 from portal.http.access import requires
 from portal.models import Role
 from portal.settings import audit_log
@@ -23,7 +24,8 @@ def list_audit_events() -> Response:
 @requires(Role.READ_ONLY)
 def export_audit_csv() -> Response:
     """What is filtered, in the order of the chain, with the chain and its head."""
-    return audit_log.download(asked(audit_log.SPEC), "csv")
+    bom = csv_download.asks_for_bom()
+    return audit_log.download(asked(audit_log.SPEC, extra=("bom",)), "csv", bom=bom)
 
 
 @bp.get("/audit-events.json")

@@ -50,6 +50,7 @@ PREFER = [{"name": "Prefer", "in": "header", "schema": {"type": "string", "enum"
 OTHER_PARAMETERS: dict[str, list[dict[str, Any]]] = {
     "preview_user_sync": PAGING,
     "export_assets": BOM,
+    "export_audit_csv": BOM,
     "export_end_users": BOM,
     "import_assets": [*DRY_RUN, *PREFER],
     "import_end_users": [*DRY_RUN, *PREFER],

@@ -15,6 +15,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from portal.errors import Invalid, RetryLater
+from portal.operations.computing import slots
 
 MIN_LENGTH = 10
 MAX_LENGTH = 512
@@ -93,7 +94,7 @@ def check(password: str, *, email: str = "", name: str = "", field: str = "passw
 
 def hash_password(password: str) -> str:
     """The argon2id hash to store. Call it outside any write transaction. Raises RetryLater when too many wait."""
-    with gate.passed(PATIENCE):
+    with slots.lent(), gate.passed(PATIENCE):
         return _hasher.hash(password)
 
 
@@ -102,7 +103,7 @@ def verify(stored: str | None, password: str) -> bool:
 
     Call it outside any write transaction. Raises RetryLater when too many wait.
     """
-    with gate.passed(PATIENCE):
+    with slots.lent(), gate.passed(PATIENCE):
         try:
             return _hasher.verify(stored or _NOBODY, password[:MAX_LENGTH]) and stored is not None
         except (VerificationError, InvalidHashError):

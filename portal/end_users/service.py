@@ -61,6 +61,7 @@ SPEC = ListSpec(
 )
 EDITABLE = (*D1_FIELDS, "notes")
 LIMITS = {"display_name": 1024, "email": 320, "street_address": 1024, "notes": 20_000, "postal_code": 64}
+SHORTEST = min(256, *LIMITS.values())
 LINES = frozenset({"notes", "street_address"})
 """Fields of several lines."""
 READ_ONLY_COLUMNS = (
@@ -360,6 +361,8 @@ def documents(rows: Iterable[EndUser]) -> list[dict[str, Any]]:
     """Several End Users, with their licenses named and the age of what Microsoft said."""
     people = list(rows)
     tenants = {row.microsoft_tenant_id for row in people if row.microsoft_tenant_id is not None}
+    if not tenants:  # nobody is linked
+        return [to_document(row) for row in people]
     names = product_names(tenants)
     synced = {
         str(tenant_id): at
@@ -463,21 +466,27 @@ def _cells(row: EndUser, products: Iterable[str]) -> tuple[object, ...]:
 
 def checked_fields(values: Mapping[str, str], kept: str = "") -> dict[str, str]:
     """Values as they are stored. Raises Invalid; ``kept`` is the address there is: Microsoft's may be one that we refuse."""
+    found, errors = check_fields(values, kept)
+    if errors:
+        raise Invalid(errors)
+    return found
+
+
+def check_fields(values: Mapping[str, str], kept: str = "") -> tuple[dict[str, str], dict[str, list[str]]]:
+    """(values as they are stored, field → what is wrong with it); as ``checked_fields``, for many rows."""
     errors: dict[str, list[str]] = {}
     found = {}
     for name, value in values.items():
-        text = clean(value, lines=name in LINES)
-        limit = LIMITS.get(name, 256)
-        if len(text) > limit:
+        is_plain = value.isascii() and value.isprintable()  # nearly everything: there is nothing to clean
+        text = value.strip() if is_plain else clean(value, lines=name in LINES)
+        if len(text) > SHORTEST and len(text) > (limit := LIMITS.get(name, 256)):
             errors[name] = [f"At most {limit:,} characters."]
         if name == "email" and text != kept:
             text = addresses.tidy(text)
             if text and (why := addresses.problem(text)):
                 errors[name] = [why]
         found[name] = text
-    if errors:
-        raise Invalid(errors)
-    return found
+    return found, errors
 
 
 def _refuse_double(row: EndUser) -> None:

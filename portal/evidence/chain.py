@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Table, event, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, event, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, SessionTransaction
 
@@ -109,14 +109,27 @@ def _seal(session: Session) -> None:
             number, head.hash, (*texts, row["object_type"], row["object_id"]), row["detail"], row["ip"]
         )
         head = Mark(number, row["hash"])
-    connection.execute(insert(EVENTS), waiting)
-    connection.execute(update(CHAIN).where(CHAIN.c.id == HEAD).values(number=head.number, hash=head.hash))
+    connection.execute(_INSERT, waiting)
+    connection.execute(_MOVE, {"to_number": head.number, "to_hash": head.hash})
+
+
+# Made once: every write makes use of them while it holds the lock.
+_INSERT = insert(EVENTS)
+_LOCK = (  # a write, as SQLite waits for its lock only then
+    update(CHAIN)
+    .where(CHAIN.c.id == HEAD)
+    .values(number=CHAIN.c.number)
+    .returning(CHAIN.c.number, CHAIN.c.hash)
+)
+_MOVE = (
+    update(CHAIN).where(CHAIN.c.id == HEAD).values(number=bindparam("to_number"), hash=bindparam("to_hash"))
+)
 
 
 def _lock_head(connection: Connection) -> Mark:
-    """The end of the chain, locked until the commit. A write comes first: SQLite waits for its lock only then."""
-    lock = update(CHAIN).where(CHAIN.c.id == HEAD).values(number=CHAIN.c.number)
-    if not connection.execute(lock).rowcount:
+    """The end of the chain, locked until the commit."""
+    found = connection.execute(_LOCK).first()
+    if found is None:
         last = connection.execute(
             select(EVENTS.c.number, EVENTS.c.hash).order_by(EVENTS.c.number.desc()).limit(1)
         ).first()
@@ -125,8 +138,7 @@ def _lock_head(connection: Connection) -> Mark:
         connection.execute(
             make(CHAIN).values(**first, anchor_number=0, anchor_hash=START).on_conflict_do_nothing()
         )
-        connection.execute(lock)
-    found = connection.execute(select(CHAIN.c.number, CHAIN.c.hash).where(CHAIN.c.id == HEAD)).one()
+        found = connection.execute(_LOCK).one()
     return Mark(found.number, found.hash)
 
 

@@ -15,11 +15,10 @@ from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  #
 from portal.engine.normalize import parse_time
 from portal.errors import Invalid
 from portal.extensions import db
+from portal.http.request_body import NUL
 from portal.models import Base
 
 M = TypeVar("M", bound=Base)
-
-NUL = "Texts and names of files may not hold NUL characters."
 
 
 class Form(FlaskForm):

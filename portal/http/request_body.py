@@ -15,7 +15,7 @@ from flask import request
 from werkzeug.exceptions import BadRequest, ClientDisconnected, RequestEntityTooLarge
 from werkzeug.wsgi import get_content_length
 
-from portal.errors import Invalid
+from portal.errors import Invalid, NotFound
 
 MOST_BYTES = 32 * 1024 * 1024
 """Of a file."""
@@ -31,6 +31,8 @@ MOST_LEVELS = 32
 RECEIVED = "rollcall.body"
 """The environment's key of what ``receive`` keeps, None where there was nothing."""
 _URLENCODED = "application/x-www-form-urlencoded"
+_FORMS = frozenset({_URLENCODED, "multipart/form-data"})
+NUL = "Texts and names of files may not hold NUL characters."
 _PIECE = 64 * 1024
 _IN_MEMORY = 1024 * 1024  # larger bodies wait in a temporary file
 _HALF = re.compile("[\ud800-\udfff]")
@@ -79,6 +81,22 @@ def receive() -> None:
     environ["wsgi.input"], environ["CONTENT_LENGTH"] = kept, str(length)
     environ.pop("wsgi.input_terminated", None)
     environ.pop("HTTP_TRANSFER_ENCODING", None)
+
+
+def refuse_nul() -> None:
+    """Raise Invalid (422) for a NUL in the query or a form, names and values, and NotFound (404) for one in the path.
+
+    Not every database takes it, and nobody types it. JSON and files have their own checks (``parse_json``, ``imports.sheet``).
+    """
+    if any("\x00" in value for value in (request.view_args or {}).values() if isinstance(value, str)):
+        raise NotFound("There is nothing at this address.")
+    given = [request.args]
+    if request.mimetype in _FORMS and not request.path.startswith("/api/"):
+        given.append(request.form)
+    for texts in given:
+        for name, value in texts.items(multi=True):
+            if "\x00" in name or "\x00" in value:
+                raise Invalid({name.replace("\x00", "")[:100]: [NUL]}, NUL)
 
 
 def release() -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from portal.assets import service
+from portal.engine.bulk import insert_rows, update_rows
 from portal.engine.devices import normalize_mac
 from portal.engine.undo import former_time
 from portal.imports.records import (
@@ -67,13 +68,13 @@ class AssetImporter:
         self,
         session: Session,
         organization_id: str,
-        rows: Sequence[Row],
+        rows: Iterable[Row],
         written: Mapping[int, str] = NOTHING,
-    ) -> list[Candidate]:
+    ) -> Iterator[Candidate]:
         """Find the Asset that each row means; two rows never mean the same one."""
         found = {one.line: one for one in map(_candidate, rows)}
         _Matching(session, organization_id, found).run(written)
-        return list(found.values())
+        return iter(found.values())
 
     def plan(
         self, session: Session, organization_id: str, candidates: Sequence[Candidate], *, lock: bool = False
@@ -102,8 +103,7 @@ class AssetImporter:
             for one in planned
             if one.action is Action.CREATE
         ]
-        if made:
-            session.connection().execute(insert(Asset), made)
+        insert_rows(session, Asset, made)
         changes = [
             {**one.columns, "id": one.object_id, "updated_at": now}
             for one in planned
@@ -331,17 +331,7 @@ def _own_columns(columns: Mapping[str, Any]) -> dict[str, Any]:
 
 def _update(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write each row's columns, one statement for all rows that have the same ones; ``macs`` replace what was there."""
-    groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        own = _own_columns(row)
-        groups[tuple(sorted(own.keys() - {"id"}))].append({f"to_{key}": value for key, value in own.items()})
-    for names, values in groups.items():
-        statement = (
-            update(Asset)
-            .where(Asset.id == bindparam("to_id"))
-            .values({name: bindparam(f"to_{name}") for name in names})
-        )
-        session.connection().execute(statement, values)
+    update_rows(session, Asset, [_own_columns(row) for row in rows], keys=("id",))
     replaced = {row["id"]: row for row in rows if "macs" in row}
     if replaced:
         session.connection().execute(delete(AssetMac).where(AssetMac.asset_id.in_(replaced)))
@@ -350,8 +340,7 @@ def _update(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _write_macs(session: Session, columns: Mapping[str, Mapping[str, Any]]) -> None:
     rows = [{"asset_id": i, "mac": mac} for i, values in columns.items() for mac in values.get("macs", ())]
-    if rows:
-        session.connection().execute(insert(AssetMac), rows)
+    insert_rows(session, AssetMac, rows)
 
 
 def _undo_step(record: ImportRow, row: _Present | None, people: set[str]) -> UndoStep:

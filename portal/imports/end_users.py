@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from portal.clock import utcnow
 from portal.end_users import service
 from portal.engine import people_version
+from portal.engine.bulk import insert_rows, update_rows
 from portal.engine.normalize import clean
 from portal.engine.records import D1_FIELDS
 from portal.engine.undo import former_time
-from portal.errors import Invalid
 from portal.imports.records import (
     EDITED,
     GONE,
@@ -30,7 +29,7 @@ from portal.imports.records import (
 )
 from portal.imports.sheet import Columns, Row
 from portal.models import Asset, EndUser, ImportRow, Organization, SyncException, Tenant, UserSync, new_id
-from portal.models.customers import search_columns
+from portal.models.customers import no_link, search_columns
 from portal.text import email_key, text_key
 
 _OWN = frozenset(service.EDITABLE) - {"email"}
@@ -87,22 +86,12 @@ class EndUserImporter:
         self,
         session: Session,
         organization_id: str,
-        rows: Sequence[Row],
+        rows: Iterable[Row],
         written: Mapping[int, str] = NOTHING,
-    ) -> list[Candidate]:
+    ) -> Iterator[Candidate]:
         """Check each row; an address that stood in the file before is rejected with the number of its line."""
         del session, organization_id, written  # the address says who is meant, whoever is here
-        found, seen = [], dict[str, int]()
-        for row in rows:
-            candidate = _candidate(row)
-            before = seen.get(candidate.key) if candidate.key else None
-            if before is not None:
-                problem = f"This email address stands in line {before} already."
-                candidate = Candidate(row.line, candidate.name, problem=problem)
-            elif candidate.key:
-                seen[candidate.key] = row.line
-            found.append(candidate)
-        return found
+        return _candidates(rows)
 
     def plan(
         self, session: Session, organization_id: str, candidates: Sequence[Candidate], *, lock: bool = False
@@ -112,44 +101,33 @@ class EndUserImporter:
         rows = session.execute(_BY_KEY[lock], {"organization_id": organization_id, "keys": keys})
         present = {row["email_key"]: row for row in rows.mappings()}
         locked = _Locked(session, organization_id, present.values())
-        return [_planned(one, present.get(one.key), locked) for one in candidates]
+        return [_planned(one, present.get(one.key), locked, told=not lock) for one in candidates]
 
     def write(
         self, session: Session, organization_id: str, planned: Sequence[Planned], now: datetime
     ) -> None:
         """Insert and update in bulk. With ``undo`` the only writer of End Users here."""
         people_version.touch(session, [organization_id])
+        blank = {
+            **dict.fromkeys(service.EDITABLE, ""),
+            **no_link(),
+            "organization_id": organization_id,
+            "source": "import",
+            "created_by_run_id": None,
+            "created_at": now,
+            "updated_at": now,
+            "edited_at": now,
+        }
         made = [
-            {
-                **dict.fromkeys(service.EDITABLE, ""),
-                **one.columns,
-                "id": one.object_id,
-                "organization_id": organization_id,
-                "source": "import",
-                "created_by_run_id": None,
-                "created_at": now,
-                "updated_at": now,
-                "edited_at": now,
-            }
-            for one in planned
-            if one.action is Action.CREATE
+            {**blank, **one.columns, "id": one.object_id} for one in planned if one.action is Action.CREATE
         ]
-        if made:
-            session.connection().execute(insert(EndUser), made)
-        _update(
-            session,
-            [
-                {
-                    **one.columns,
-                    "id": one.object_id,
-                    "updated_at": now,
-                    "edited_at": now,
-                    "applied_hash": "",  # the next sync looks at the person again
-                }
-                for one in planned
-                if one.action is Action.UPDATE
-            ],
-        )
+        insert_rows(session, EndUser, made)
+        # The next sync looks at whoever was changed again.
+        times = {"updated_at": now, "edited_at": now, "applied_hash": ""}
+        changes = [
+            {**one.columns, **times, "id": one.object_id} for one in planned if one.action is Action.UPDATE
+        ]
+        update_rows(session, EndUser, changes, keys=("id",))
 
     def plan_undo(
         self, session: Session, organization_id: str, rows: Sequence[ImportRow], *, lock: bool = False
@@ -170,14 +148,9 @@ class EndUserImporter:
     def undo(self, session: Session, steps: Sequence[UndoStep], now: datetime) -> None:
         """Write it back; whoever has not been edited otherwise since also gets back when that was."""
         service.delete_all(session, [step.object_id for step in steps if step.delete])
-        _update(
-            session,
-            [
-                {"updated_at": now, "applied_hash": "", **step.columns, "id": step.object_id}
-                for step in steps
-                if step.fields
-            ],
-        )
+        blank = {"updated_at": now, "applied_hash": ""}
+        rows = [{**blank, **step.columns, "id": step.object_id} for step in steps if step.fields]
+        update_rows(session, EndUser, rows, keys=("id",))
         ids = [step.object_id for step in steps if step.fields]
         people_version.touch(session, people_version.organizations_of(session, ids))
 
@@ -215,6 +188,18 @@ class _Locked:
         return end_user_id in self._managed and name in D1_FIELDS and (end_user_id, name) not in self._pinned
 
 
+def _candidates(rows: Iterable[Row]) -> Iterator[Candidate]:
+    """One row after the other, as they are asked for: an import checks some while it holds no lock."""
+    seen = dict[str, int]()
+    for row in rows:
+        candidate = _candidate(row)
+        before = seen.setdefault(candidate.key, row.line) if candidate.key else row.line
+        if before != row.line:
+            problem = f"This email address stands in line {before} already."
+            candidate = Candidate(row.line, candidate.name, problem=problem)
+        yield candidate
+
+
 def _candidate(row: Row) -> Candidate:
     name = row.cells.get("display_name") or row.cells.get("email", "")
     if row.problem:
@@ -223,27 +208,28 @@ def _candidate(row: Row) -> Candidate:
     key = email_key(address)
     if not key:
         return Candidate(row.line, name, problem="The email address is missing.")
-    given = {column: text for column, text in row.cells.items() if column in _OWN}
-    try:
-        values = service.checked_fields(given)
-    except Invalid as error:
-        return Candidate(row.line, name, problem=_told(error))
-    try:  # somebody who is here may have one that Microsoft gave and that we would refuse
-        values, if_new = {**values, **service.checked_fields({"email": address})}, ""
-    except Invalid as error:
-        if_new = _told(error)
-    return Candidate(row.line, name, values, key, if_new=if_new)
+    values, errors = service.check_fields(
+        {column: text for column, text in row.cells.items() if column in _OWN}
+    )
+    if errors:
+        return Candidate(row.line, name, problem=_told(errors))
+    # Somebody who is here may have one that Microsoft gave and that we would refuse.
+    email, errors = service.check_fields({"email": address})
+    if not errors:
+        values |= email
+    return Candidate(row.line, name, values, key, if_new=_told(errors))
 
 
-def _told(error: Invalid) -> str:
-    return "; ".join(f"{column}: {' '.join(texts)}" for column, texts in error.errors.items())
+def _told(errors: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(f"{column}: {' '.join(texts)}" for column, texts in errors.items())
 
 
-def _planned(one: Candidate, row: Mapping[Any, Any] | None, locked: _Locked) -> Planned:
+def _planned(one: Candidate, row: Mapping[Any, Any] | None, locked: _Locked, *, told: bool) -> Planned:
+    """told: also name the fields of somebody new, which nobody keeps (``runner``)."""
     if one.problem:
         return rejected(one, one.problem)
     if row is None:
-        return _new(one)
+        return _new(one, told=told)
     # What differs only in how the same text is stored is no difference: an export comes back unchanged.
     fields = [
         changed(name, row[name], value)
@@ -270,7 +256,7 @@ def _planned(one: Candidate, row: Mapping[Any, Any] | None, locked: _Locked) -> 
     )
 
 
-def _new(one: Candidate) -> Planned:
+def _new(one: Candidate, *, told: bool) -> Planned:
     if one.if_new:
         return rejected(one, one.if_new)
     values = {name: value for name, value in one.values.items() if value}
@@ -279,7 +265,7 @@ def _new(one: Candidate) -> Planned:
         return rejected(one, "There is nobody with this email address, and the row has no name to add them.")
     values["display_name"] = name
     columns = {**values, **search_columns(values)}
-    fields = [changed(column, "", value) for column, value in values.items()]
+    fields = [changed(column, "", value) for column, value in values.items()] if told else []
     return Planned(one.line, Action.CREATE, name, new_id(), fields, columns=columns)
 
 
@@ -300,22 +286,6 @@ def _times(row: Mapping[Any, Any]) -> dict[str, str | None]:
         "edited_at": None if edited is None else edited.isoformat(),
         "updated_at": row["updated_at"].isoformat(),
     }
-
-
-def _update(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write each row's columns, one statement for all rows that have the same ones."""
-    groups: dict[tuple[str, ...], list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        groups[tuple(sorted(row.keys() - {"id"}))].append(
-            {f"to_{name}": value for name, value in row.items()}
-        )
-    for names, values in groups.items():
-        statement = (
-            update(EndUser)
-            .where(EndUser.id == bindparam("to_id"))
-            .values({name: bindparam(f"to_{name}") for name in names})
-        )
-        session.connection().execute(statement, values)
 
 
 def _undo_step(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -92,10 +92,10 @@ class Importer(Protocol):
         self,
         session: Session,
         organization_id: str,
-        rows: Sequence[Row],
+        rows: Iterable[Row],
         written: Mapping[int, str] = NOTHING,
-    ) -> list[Candidate]:
-        """All rows of a file checked by themselves and against each other, in their order. Reads only.
+    ) -> Iterator[Candidate]:
+        """All rows of a file checked by themselves and against each other, in their order. Reads only, and before it returns.
 
         written: line → id of what this import wrote for it already: it means that, and no other row does.
         """
@@ -103,7 +103,10 @@ class Importer(Protocol):
     def plan(
         self, session: Session, organization_id: str, candidates: Sequence[Candidate], *, lock: bool = False
     ) -> list[Planned]:
-        """What some of them would change at this moment. lock: they are about to be written in this transaction."""
+        """What some of them would change at this moment.
+
+        lock: they are about to be written in this transaction; the fields of what is new are not told then, as nobody keeps them.
+        """
 
     def write(
         self, session: Session, organization_id: str, planned: Sequence[Planned], now: datetime

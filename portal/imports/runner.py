@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Result, Update, and_, bindparam, delete, insert, or_, select, update
@@ -19,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from portal import audit, clock
 from portal.clock import utcnow
+from portal.engine.bulk import insert_rows, update_rows
 from portal.errors import PortalError, RetryLater, Stopped
 from portal.extensions import SessionFactory, mark_write, writing
 from portal.imports import sheet
@@ -36,7 +38,7 @@ KEEP_LOOKED_AT = timedelta(days=1)
 FIRST_ROWS, FEWEST_ROWS, MOST_ROWS = 100, 50, 1000
 TARGET_SECONDS = 0.05  # for one transaction: 100 ms at most is promised
 PAUSE_SECONDS = 0.01
-"""Between two transactions: SQLite has no queue, whoever asks again right away would have the lock for ever."""
+"""Between two transactions, at least: another process is in no queue, and whoever asks again right away would have the lock for ever."""
 OVER = ("succeeded", "failed", "undoing", "undone")
 """Whoever is there needs no file any more."""
 ATTEMPTS = 3  # of one transaction that met somebody else's
@@ -78,7 +80,7 @@ def keep(
     status: review (somebody looks first) | queued; owner: who is about to work on it, none for whoever comes first.
     """
     text = sheet.decode(data)
-    rows = sheet.read(text, IMPORTERS[kind].columns)
+    total = sum(1 for _ in sheet.read(text, IMPORTERS[kind].columns))
     actor, now, import_id = audit.current_actor(), utcnow(), new_id()
     values = {
         "id": import_id,
@@ -86,7 +88,7 @@ def keep(
         "kind": kind,
         "status": "storing",
         "file_name": file_name[-255:],
-        "total": len(rows),
+        "total": total,
         "actor": actor.name[:320],
         "source": actor.source,
         "ip": actor.ip[:64],
@@ -101,8 +103,8 @@ def keep(
     return import_id
 
 
-def candidates(session: Session, row: Import) -> list[Candidate]:
-    """The rows of a kept file, each with what it means."""
+def candidates(session: Session, row: Import) -> Iterator[Candidate]:
+    """The rows of a kept file, each with what it means; ``session`` is done with when this returns."""
     parts = select(ImportPart.text).where(ImportPart.import_id == row.id).order_by(ImportPart.number)
     importer = IMPORTERS[row.kind]
     rows = sheet.read("".join(session.scalars(parts)), importer.columns)
@@ -185,16 +187,14 @@ def release_dead(sessions: SessionFactory, is_dead: Callable[[str], bool]) -> No
 def _import(sessions: SessionFactory, import_id: str, owner: str, should_stop: Callable[[], bool]) -> None:
     with sessions() as session:
         row = session.get_one(Import, import_id)
-        found, done = candidates(session, row), row.done
-    size = FIRST_ROWS
-    while done < len(found):
+        found = islice(candidates(session, row), row.done, None)
+    size, ended = FIRST_ROWS, clock.monotonic() - PAUSE_SECONDS
+    while chunk := list(islice(found, size)):  # checked here, while nobody waits for it
         if should_stop():
             raise Stopped
-        chunk = found[done : done + size]
+        _pause(ended)
         seconds = _retried(lambda part=chunk: _write_chunk(sessions, row, part, owner))  # type: ignore[misc]
-        done += len(chunk)
-        size = _next_size(size, seconds)
-        time.sleep(PAUSE_SECONDS)
+        size, ended = _next_size(size, seconds), clock.monotonic()
     with sessions() as session:
         mark_write(session)
         over = session.get_one(Import, import_id)
@@ -222,8 +222,7 @@ def _write_chunk(sessions: SessionFactory, row: Import, chunk: Sequence[Candidat
         planned = importer.plan(session, row.organization_id, chunk, lock=True)
         importer.write(session, row.organization_id, planned, now)
         told = [_record(row.id, one, now) for one in planned if one.action is not Action.UNCHANGED]
-        if told:
-            session.connection().execute(insert(ImportRow), told)
+        insert_rows(session, ImportRow, told)
         counted = {
             "done": len(chunk),
             "created": _number(planned, Action.CREATE),
@@ -239,13 +238,13 @@ def _write_chunk(sessions: SessionFactory, row: Import, chunk: Sequence[Candidat
 def _undo(sessions: SessionFactory, import_id: str, owner: str, should_stop: Callable[[], bool]) -> None:
     with sessions() as session:
         row = session.get_one(Import, import_id)
-    size, line = FIRST_ROWS, 0
+    size, line, ended = FIRST_ROWS, 0, clock.monotonic() - PAUSE_SECONDS
     while line >= 0:
         if should_stop():
             raise Stopped
+        _pause(ended)
         line, seconds = _retried(lambda at=line, most=size: _undo_chunk(sessions, row, at, most, owner))  # type: ignore[misc]
-        size = _next_size(size, seconds)
-        time.sleep(PAUSE_SECONDS)
+        size, ended = _next_size(size, seconds), clock.monotonic()
     with sessions() as session:
         mark_write(session)
         over = session.get_one(Import, import_id)
@@ -269,7 +268,7 @@ def _undo_chunk(
         steps = importer.plan_undo(session, row.organization_id, records, lock=True)
         marks = [_mark(row.id, step) for step in steps]
         importer.undo(session, steps, now)
-        session.execute(update(ImportRow), marks)
+        update_rows(session, ImportRow, marks, keys=("import_id", "line"))
         counted = {
             "restored": sum(step.does_something for step in steps),
             "spared": sum(bool(step.kept) for step in steps),
@@ -417,6 +416,13 @@ def _retried(work: Callable[[], Any]) -> Any:
                 raise
             log.info("action=import_retry error=%s", type(error).__name__)
     return work()
+
+
+def _pause(ended: float) -> None:
+    """Wait until the last transaction is ``PAUSE_SECONDS`` ago."""
+    left = ended + PAUSE_SECONDS - clock.monotonic()
+    if left > 0:
+        time.sleep(left)
 
 
 def _next_size(size: int, seconds: float) -> int:

@@ -53,12 +53,12 @@ def preview_file(session: Session, organization_id: str, kind: str, data: bytes)
     """What importing this file would do. Reads only. Raises Invalid on ``file``."""
     importer = IMPORTERS[kind]
     rows = sheet.read(sheet.decode(data), importer.columns)
-    return _preview(session, organization_id, kind, importer.match(session, organization_id, rows))
+    return _preview(session, organization_id, kind, list(importer.match(session, organization_id, rows)))
 
 
 def preview(session: Session, row: Import) -> Preview:
     """What a kept file would do now. Reads only."""
-    return _preview(session, row.organization_id, row.kind, runner.candidates(session, row))
+    return _preview(session, row.organization_id, row.kind, list(runner.candidates(session, row)))
 
 
 def document(session: Session, row: Import) -> dict[str, Any]:

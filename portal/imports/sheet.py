@@ -68,8 +68,8 @@ def decode(data: bytes) -> str:
     return text
 
 
-def read(text: str, columns: Columns) -> list[Row]:
-    """The rows below the header, blank ones left out. Raises Invalid on ``file`` for what is no usable CSV.
+def read(text: str, columns: Columns) -> Iterator[Row]:
+    """The rows below the header, blank ones left out. Raises Invalid on ``file`` for what is no usable CSV, as it comes to it.
 
     Comma, semicolon or tab between cells, whichever gives the header most columns that are known; any line ends. Above the
     header may be blank lines and Excel's ``sep=;``.
@@ -80,7 +80,7 @@ def read(text: str, columns: Columns) -> list[Row]:
         raise _bad(TOO_WIDE)
     reader = _reader(start, separator or _separator(start, columns))
     header = _header(_narrow(next(reader, [])), columns)
-    return list(_rows(reader, header, line))
+    return _rows(reader, header, line)
 
 
 def _header_start(text: str) -> tuple[str, int, str]:
@@ -158,7 +158,7 @@ def _rows(reader: Iterator[list[str]], header: _Header, before: int) -> Iterator
         except csv.Error as error:
             raise _bad(f"Line {before + _line_of(reader)} cannot be read: {error}.") from error
         line, end = end + 1, before + _line_of(reader)
-        if all(_is_blank(cell) for cell in cells):
+        if not any(cells) or all(_is_blank(cell) for cell in cells):
             continue
         number += 1
         if number > MAX_ROWS:
@@ -168,11 +168,16 @@ def _rows(reader: Iterator[list[str]], header: _Header, before: int) -> Iterator
 
 
 def _texts(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for name, cell in zip(names, cells, strict=False):
-        if not _is_blank(cell):
-            found[name] = "" if is_empty(cell) else unguard(cell)
-    return found
+    line = "".join(cells)
+    if (
+        line.isascii() and "'" not in line and "<" not in line
+    ):  # nearly every row: nothing guarded, nothing to empty
+        return {name: cell for name, cell in zip(names, cells, strict=False) if cell and not cell.isspace()}
+    return {
+        name: "" if is_empty(cell) else unguard(cell)
+        for name, cell in zip(names, cells, strict=False)
+        if not _is_blank(cell)
+    }
 
 
 def _is_blank(cell: str) -> bool:

@@ -30,6 +30,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 from portal import clock
 from portal.http import request_body
+from portal.operations.computing import one_of_few
 from portal.worker import scheduler
 
 THREADS = 32
@@ -121,7 +122,7 @@ class Server:
         self._dispatcher = ThreadedTaskDispatcher()
         self._dispatcher.set_thread_count(adjustments.threads)
         self._listeners = [
-            Listener(app, self._map, dispatcher=self._dispatcher, adj=adjustments, sockinfo=found)
+            Listener(one_of_few(app), self._map, dispatcher=self._dispatcher, adj=adjustments, sockinfo=found)
             for found in adjustments.listen
         ]
         self._is_stopping = False

@@ -16,6 +16,7 @@ from portal.evidence import chain
 from portal.evidence.export import Export
 from portal.extensions import db
 from portal.http import csv_download
+from portal.http.csv_cells import BOM
 from portal.http.listing import Listing, ListSpec, contains_text, fetch
 from portal.models import AuditEvent
 
@@ -67,10 +68,10 @@ def export(asked: Listing) -> Export:
     return Export(chain.stored(session, statement), anchor, head, filters, chain.moment(utcnow()))
 
 
-def download(asked: Listing, kind: str) -> Response:
-    """The file that a browser or a program saves, ``csv`` or ``json``, named after its newest event."""
+def download(asked: Listing, kind: str, *, bom: bool = False) -> Response:
+    """The file that a browser or a program saves, ``csv`` or ``json``, named after its newest event; bom: as ``csv_http`` has it."""
     found = export(asked)
-    text = "".join(found.csv() if kind == "csv" else found.json())
+    text = (BOM if bom else "") + "".join(found.csv() if kind == "csv" else found.json())
     response = current_app.response_class(text, mimetype="text/csv" if kind == "csv" else "application/json")
     name = f"audit-log-{found.head.number}.{kind}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'

@@ -564,7 +564,7 @@ def _audit_page(form: RetentionForm) -> Response:
 @requires(Role.READ_ONLY)
 def export_audit() -> Response:
     """CSV of what is filtered, with the chain and its head."""
-    return audit_log.download(parse(request.args, audit_log.SPEC, strict=False), "csv")
+    return audit_log.download(parse(request.args, audit_log.SPEC, strict=False), "csv", bom=True)
 
 
 @bp.get("/audit.json")

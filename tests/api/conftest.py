@@ -41,10 +41,10 @@ class Api:
 def database_url(request, tmp_path):
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/api.db"
-    return request.getfixturevalue("postgres_databases").create_database(template="api", build=_migrate)
+    return request.getfixturevalue("postgres_databases").create_database(template="api", build=migrate)
 
 
-def _migrate(url):
+def migrate(url):
     engine = sa.create_engine(url)
     schema.upgrade(engine)
     engine.dispose()

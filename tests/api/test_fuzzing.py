@@ -18,6 +18,7 @@ from portal import create_app
 from portal.api import tokens
 from portal.config import Settings
 from portal.extensions import db
+from tests.api.conftest import migrate
 
 CALLS = 4
 """Generated calls for each of some fifty operations."""
@@ -25,11 +26,16 @@ NOWHERE = "https://127.0.0.1:9"
 """Microsoft, where nobody listens: connecting is tried and refused."""
 
 
-@pytest.fixture(scope="module")
-def schema(tmp_path_factory):
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def schema(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fuzzing")
+    url = f"sqlite:///{folder}/rollcall.db"
+    if request.param == "postgresql":  # which takes no NUL, no half surrogate, and no number beyond 64 bits
+        url = request.getfixturevalue("postgres_databases").create_database(template="api", build=migrate)
     app = create_app(
         Settings(
-            data_dir=tmp_path_factory.mktemp("fuzzing"),
+            data_dir=folder,
+            database_url=url,
             secret_key="for fuzzing only, and long enough to be used",
             scheduler="off",
             client_id="11111111-2222-3333-4444-555555555555",
@@ -39,7 +45,8 @@ def schema(tmp_path_factory):
         )
     )
     with app.app_context():
-        db.create_all()
+        if request.param == "sqlite":
+            db.create_all()
         token = tokens.create("fuzzing", "administrator")
         db.session.commit()
     app.config["TESTING"] = False

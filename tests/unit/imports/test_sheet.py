@@ -15,7 +15,7 @@ def cells(text, columns=COLUMNS):
 
 def refusal(data):
     with pytest.raises(Invalid) as caught:
-        sheet.read(sheet.decode(data), COLUMNS)
+        list(sheet.read(sheet.decode(data), COLUMNS))
     (text,) = caught.value.errors["file"]
     return text
 
