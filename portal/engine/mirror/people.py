@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from portal.engine import schedule
 from portal.engine.batches import batches
-from portal.engine.bulk import insert_rows, update_rows
+from portal.engine.bulk import insert_rows, read_rows, update_rows
 from portal.engine.mirror.context import RefreshContext, RefreshResult, is_lacking
 from portal.engine.normalize import merge, remote_user
 from portal.engine.ports import DeltaPage, RawObject
@@ -38,7 +38,7 @@ class _Stored(NamedTuple):
     row_hash: str
     presence: str
     is_agent: bool
-    raw: str
+    raw: str = ""
 
 
 @dataclass
@@ -360,21 +360,12 @@ def _json(raw: RawObject) -> str:
 
 def _stored(one: _Round, session: Session, object_ids: list[str]) -> dict[str, _Stored]:
     """What the mirror holds of these; the raw records only where a delta is merged into them."""
-    raw = DirectoryUser.raw if not one.is_full else func.coalesce("", "")
+    names = ("object_id", *(name for name in _Stored._fields if name != "raw" or not one.is_full))
+    fixed = {"microsoft_tenant_id": one.context.tenant_id}
     found: dict[str, _Stored] = {}
     for part in batches(object_ids):
-        rows = session.execute(
-            select(
-                DirectoryUser.object_id,
-                DirectoryUser.row_hash,
-                DirectoryUser.presence,
-                DirectoryUser.is_agent,
-                raw,
-            ).where(
-                DirectoryUser.microsoft_tenant_id == one.context.tenant_id, DirectoryUser.object_id.in_(part)
-            )
-        )
-        found.update((row[0], _Stored._make(row[1:])) for row in rows)
+        for object_id, *row in read_rows(session, DirectoryUser, names, fixed, "object_id", part):
+            found[object_id] = _Stored(*row)
     return found
 
 
