@@ -125,7 +125,9 @@ class _Keys:
         for condition in _not_linked(context):
             self._add_rows(EndUser.organization_id == context.organization_id, condition)
         self._add_rows(
-            _quietly(EndUser.organization_id) == context.organization_id, *_linked_to(context), ~_is_mirrored()
+            _quietly(EndUser.organization_id) == context.organization_id,
+            *_linked_to(context),
+            ~_is_mirrored(),
         )
         are_addresses_free = any(row.email_key for row in self.rows.values())
         who = select(DirectoryUser.object_id).where(
@@ -169,7 +171,9 @@ class _Keys:
         self._add_people([i for i in self.session.scalars(holders) if i])
 
     def _execute(self, statement: Any) -> Any:
-        return self.session.connection().execute(statement)  # rows as they come: nothing for the Session to keep
+        return self.session.connection().execute(
+            statement
+        )  # rows as they come: nothing for the Session to keep
 
 
 # -- conditions ------------------------------------------------------------------------------------------------------
@@ -191,7 +195,9 @@ def _is_at_rest(values: _Values) -> ColumnElement[bool]:
     return and_(*conditions)
 
 
-def _is_outside(values: _Values, context: OrganizationContext, are_addresses_free: bool) -> ColumnElement[bool]:
+def _is_outside(
+    values: _Values, context: OrganizationContext, are_addresses_free: bool
+) -> ColumnElement[bool]:
     """Outside the filters and not linked. Who has an address of an End User who is not linked counts for its aliases (M2)."""
     refusals = [refuses for _, refuses in _verdicts(values)]
     if not refusals:
