@@ -189,9 +189,9 @@ class EndUserState:
 
 
 class PersonKeys(NamedTuple):
-    """What of one Microsoft user settles who goes with whom: the keys, about 200 bytes. ``PersonKeys`` of everybody are read.
+    """What of one Microsoft user settles who goes with whom: the keys, about 200 bytes.
 
-    A tuple, since 100,000 are made per run. Order and names are those of the query in ``engine/snapshot``.
+    A tuple, since 100,000 are made for a whole plan. Order and names are those of the query in ``engine/snapshot``.
     email_key, aliases: keys (``portal.text.email_key``). account_enabled: None when Microsoft does not say.
     has_problem: the record cannot be used (G8). content_hash: of everything that could be written to an End User.
     """
