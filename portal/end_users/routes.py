@@ -15,11 +15,12 @@ from portal.end_users import history, service
 from portal.end_users.forms import EndUserForm, PinForm
 from portal.errors import Forbidden, Invalid, PortalError
 from portal.exceptions import service as exceptions
-from portal.extensions import begin_write, db
+from portal.extensions import db
 from portal.forms import text
 from portal.listing import MAX_PER_PAGE, Listing, parse
 from portal.models import EndUser, MicrosoftTenant, Organization, Role, SyncRun
 from portal.organizations import service as organizations
+from portal.parts import in_parts
 from portal.runs import presenters as run_presenters
 from portal.runtime import runtime
 from portal.user_sync import service as user_sync
@@ -121,12 +122,16 @@ def delete_many(organization_id: str) -> Response:
     else:
         ids = _checked()
     if request.form.get("confirmed"):
-        begin_write(db.session())
-        number = service.remove_many(organization, ids)
-        db.session.commit()
+        went: list[int] = []
+        in_parts(
+            db.session(),
+            [[one] for one in ids],
+            lambda part: went.append(service.remove_many(organization, part)),
+            "deleted",
+        )
         return web.respond(
-            redirect=url_for(".index", organization_id=organization.id),
-            toast=f"{number} End Users are deleted.",
+            redirect=url_for(".index", organization_id=organization_id),
+            toast=f"{sum(went):,} End Users are deleted.",
         )
     names = db.session.scalars(
         select(EndUser)
