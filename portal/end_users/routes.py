@@ -13,11 +13,12 @@ from portal.end_users import history, service
 from portal.end_users.forms import EndUserForm, PinForm
 from portal.errors import Forbidden, Invalid, PortalError
 from portal.exceptions import service as exceptions
-from portal.extensions import begin_write, db
+from portal.extensions import db
 from portal.http import csv_download, responses
 from portal.http.access import load, may, reads_first, requires
 from portal.http.forms import text
 from portal.http.listing import MAX_PER_PAGE, Listing, parse
+from portal.http.parts import in_parts
 from portal.models import EndUser, MicrosoftTenant, Organization, Role, SyncRun
 from portal.organizations import service as organizations
 from portal.runs import views as run_views
@@ -121,12 +122,16 @@ def delete_many(organization_id: str) -> Response:
     else:
         ids = _checked()
     if request.form.get("confirmed"):
-        begin_write(db.session())
-        number = service.remove_many(organization, ids)
-        db.session.commit()
+        went: list[int] = []
+        in_parts(
+            db.session(),
+            [[one] for one in ids],
+            lambda part: went.append(service.remove_many(organization, part)),
+            "deleted",
+        )
         return responses.respond(
-            redirect=url_for(".index", organization_id=organization.id),
-            toast=f"{number} End Users are deleted.",
+            redirect=url_for(".index", organization_id=organization_id),
+            toast=f"{sum(went):,} End Users are deleted.",
         )
     names = db.session.scalars(
         select(EndUser)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, selectinload
 from portal import addresses, audit
 from portal.clock import utcnow
 from portal.engine import people_version
+from portal.engine.batches import batches
 from portal.engine.licenses import product_name
 from portal.engine.normalize import clean
 from portal.engine.records import D1_FIELDS
@@ -225,13 +226,15 @@ def remove(row: EndUser) -> None:
 def remove_many(organization: Organization, ids: Sequence[str]) -> int:
     """Delete several End Users of one Organization; ids of others are left alone. Gives how many went."""
     found: list[str] = []
-    for start in range(0, len(ids), BATCH):
+    for part in batches(ids):
         found += db.session.scalars(
             select(EndUser.id)
-            .where(EndUser.organization_id == organization.id, EndUser.id.in_(ids[start : start + BATCH]))
+            .where(EndUser.organization_id == organization.id, EndUser.id.in_(part))
             .order_by(EndUser.id)
             .with_for_update()  # who else deletes them counts none of them
         ).all()
+    if not found:
+        return 0
     delete_all(db.session(), found)
     audit.record(
         db.session(),

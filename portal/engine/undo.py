@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, selectinload
 
+from portal.engine.batches import together
 from portal.engine.fields import field_text, is_link_field, put_field
 from portal.engine.uniqueness import taken_accounts, taken_addresses
 from portal.models import Asset, Change, EndUser, new_id
@@ -91,13 +92,14 @@ class UndoPlan:
     steps: tuple[_Step, ...] = ()
 
 
-def plan_undo(session: Session, run_id: str) -> UndoPlan:
-    """What an undo would restore and what it would spare. Changes nothing."""
-    changes = session.scalars(
+def plan_undo(session: Session, run_id: str, only: Sequence[str] | None = None) -> UndoPlan:
+    """What an undo would restore and what it would spare, of all or of the change records ``only``. Changes nothing."""
+    wanted = (
         select(Change)
         .where(Change.run_id == run_id, Change.state == "applied")
         .order_by(Change.display_name, Change.id)
-    ).all()
+    )
+    changes = session.scalars(wanted if only is None else wanted.where(Change.id.in_(only))).all()
     people = _people(session, [c.end_user_id for c in changes if c.end_user_id])
     spared: list[dict[str, Any]] = []
     steps: list[_Step] = []
@@ -117,14 +119,40 @@ def plan_undo(session: Session, run_id: str) -> UndoPlan:
     return UndoPlan(tuple(_restored(step) for step in steps), tuple(spared), tuple(steps))
 
 
+def parts(plan: UndoPlan) -> list[list[str]]:
+    """The change records of a plan in groups that can be undone one after the other, each in a transaction of its own.
+
+    Who is deleted again comes first; who gets back an address or an account that another one in the plan has goes with them.
+    """
+
+    def keys(step: _Step) -> set[tuple[str, ...]]:
+        found = set[tuple[str, ...]]()
+        if "email" in step.fields:
+            found |= {("address", email_key(text)) for text in step.fields["email"]}
+        if (step.link is not None or step.unlink) and step.end_user.object_id is not None:
+            found.add((step.end_user.microsoft_tenant_id or "", step.end_user.object_id))
+        if step.link is not None:
+            found.add(account_of(step.link))
+        return found
+
+    alone = [[step.change.id] for step in plan.steps if step.delete]
+    groups = together([step for step in plan.steps if not step.delete], keys)
+    return alone + [[step.change.id for step in group] for group in groups]
+
+
 def apply_undo(
-    session: Session, run_id: str, undone_run_id: str, organization_id: str, now: datetime
+    session: Session,
+    run_id: str,
+    undone_run_id: str,
+    organization_id: str,
+    now: datetime,
+    only: Sequence[str] | None = None,
 ) -> UndoPlan:
-    """Undo ``undone_run_id`` within the run ``run_id``, leaving change records of its own. The caller commits.
+    """Undo ``undone_run_id``, or one of its ``parts``, within the run ``run_id``, which gets change records. The caller commits.
 
     Doing it twice changes nothing the second time: what was restored no longer has the value that the run wrote.
     """
-    plan = plan_undo(session, undone_run_id)
+    plan = plan_undo(session, undone_run_id, only)
     for step in plan.steps:
         session.add(_record(step, run_id, organization_id, now))
         _let_go(session, step)

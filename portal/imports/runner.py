@@ -7,7 +7,6 @@ was written already finds it unchanged, so nothing is written twice.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -21,6 +20,7 @@ from sqlalchemy.orm import Session
 from portal import audit, clock
 from portal.clock import utcnow
 from portal.engine.bulk import insert_rows, update_rows
+from portal.engine.pace import Pace
 from portal.errors import PortalError, RetryLater, Stopped
 from portal.extensions import SessionFactory, mark_write, writing
 from portal.imports import sheet
@@ -35,10 +35,6 @@ PART = 256 * 1024  # characters of a file in one row, written in one transaction
 STALE = timedelta(minutes=2)
 """Whoever has not said for so long that it works on an import is taken for dead."""
 KEEP_LOOKED_AT = timedelta(days=1)
-FIRST_ROWS, FEWEST_ROWS, MOST_ROWS = 100, 50, 1000
-TARGET_SECONDS = 0.05  # for one transaction: 100 ms at most is promised
-PAUSE_SECONDS = 0.01
-"""Between two transactions, at least: another process is in no queue, and whoever asks again right away would have the lock for ever."""
 OVER = ("succeeded", "failed", "undoing", "undone")
 """Whoever is there needs no file any more."""
 ATTEMPTS = 3  # of one transaction that met somebody else's
@@ -188,13 +184,12 @@ def _import(sessions: SessionFactory, import_id: str, owner: str, should_stop: C
     with sessions() as session:
         row = session.get_one(Import, import_id)
         found = islice(candidates(session, row), row.done, None)
-    size, ended = FIRST_ROWS, clock.monotonic() - PAUSE_SECONDS
-    while chunk := list(islice(found, size)):  # checked here, while nobody waits for it
+    pace = Pace()
+    while chunk := list(islice(found, pace.size)):  # checked here, while nobody waits for it
         if should_stop():
             raise Stopped
-        _pause(ended)
-        seconds = _retried(lambda part=chunk: _write_chunk(sessions, row, part, owner))  # type: ignore[misc]
-        size, ended = _next_size(size, seconds), clock.monotonic()
+        pace.wait()
+        pace.ended(_retried(lambda part=chunk: _write_chunk(sessions, row, part, owner)))  # type: ignore[misc]
     with sessions() as session:
         mark_write(session)
         over = session.get_one(Import, import_id)
@@ -238,13 +233,13 @@ def _write_chunk(sessions: SessionFactory, row: Import, chunk: Sequence[Candidat
 def _undo(sessions: SessionFactory, import_id: str, owner: str, should_stop: Callable[[], bool]) -> None:
     with sessions() as session:
         row = session.get_one(Import, import_id)
-    size, line, ended = FIRST_ROWS, 0, clock.monotonic() - PAUSE_SECONDS
+    pace, line = Pace(), 0
     while line >= 0:
         if should_stop():
             raise Stopped
-        _pause(ended)
-        line, seconds = _retried(lambda at=line, most=size: _undo_chunk(sessions, row, at, most, owner))  # type: ignore[misc]
-        size, ended = _next_size(size, seconds), clock.monotonic()
+        pace.wait()
+        line, seconds = _retried(lambda at=line: _undo_chunk(sessions, row, at, pace.size, owner))  # type: ignore[misc]
+        pace.ended(seconds)
     with sessions() as session:
         mark_write(session)
         over = session.get_one(Import, import_id)
@@ -416,19 +411,6 @@ def _retried(work: Callable[[], Any]) -> Any:
                 raise
             log.info("action=import_retry error=%s", type(error).__name__)
     return work()
-
-
-def _pause(ended: float) -> None:
-    """Wait until the last transaction is ``PAUSE_SECONDS`` ago."""
-    left = ended + PAUSE_SECONDS - clock.monotonic()
-    if left > 0:
-        time.sleep(left)
-
-
-def _next_size(size: int, seconds: float) -> int:
-    """So many rows that the next transaction takes about ``TARGET_SECONDS``."""
-    wanted = int(size * TARGET_SECONDS / max(seconds, 0.001))
-    return max(FEWEST_ROWS, min(MOST_ROWS, size * 2, wanted))
 
 
 def _record(import_id: str, one: Planned, now: datetime) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from portal.errors import Invalid, NotFound
 from portal.extensions import db
 from portal.http import access, responses
+from portal.http.parts import in_parts
 from portal.microsoft import service as microsoft
 from portal.models import EndUser, MicrosoftTenant, Organization, Role, Tenant
 from portal.models.microsoft import IS_CONNECTED
@@ -19,7 +20,6 @@ from portal.recovery import service
 from portal.recovery.choice import RecoverySelection
 from portal.tenants import service as tenants
 from portal.text import search_forms, text_key
-from portal.transactions import begin_write
 from portal.user_sync import service as user_sync
 
 bp = Blueprint("recovery", __name__, url_prefix="/organizations/<organization_id>/recovery")
@@ -45,8 +45,6 @@ def clean_up(organization_id: str) -> Response:
     ``confirmed`` is the number that was confirmed: when another number would go by now, nobody does.
     """
     confirmed = request.form.get("confirmed", "")
-    if confirmed and not request.form.get("look"):
-        begin_write(db.session())
     organization = _organization(organization_id)
     _, wrong = _wrong(organization)
     wrong_id = "" if wrong is None else wrong.id
@@ -77,16 +75,37 @@ def clean_up(organization_id: str) -> Response:
             unlink=unlink,
         )
     try:
-        done = service.clean_up(db.session(), organization, wrong_id, delete_ids=wanted, unlink=unlink)
+        done = _clean_up(organization, wrong_id, sorted(wanted), unlink=unlink)
     except Invalid as error:
         db.session.rollback()
         sentence = " ".join(text for texts in error.errors.values() for text in texts)
         return _page(_organization(organization_id), problem=sentence)
-    db.session.commit()
     return responses.respond(
         redirect=url_for(".index", organization_id=organization_id),
         toast=f"{done.deleted:,} deleted, {done.unlinked:,} unlinked, {done.restored:,} restored. Microsoft was not touched.",
     )
+
+
+def _clean_up(
+    organization: Organization, wrong_id: str, wanted: list[str], *, unlink: bool
+) -> service.RecoveryOutcome:
+    """In short transactions, each with its event in the audit log; sent again after a break it does the rest."""
+    session, done = db.session(), service.RecoveryOutcome()
+
+    def delete(part: list[str]) -> None:
+        nonlocal done
+        done += service.clean_up(session, organization, wrong_id, delete_ids=part, unlink=False)
+
+    def take_links(part: list[str]) -> None:
+        nonlocal done
+        done += service.clean_up(session, organization, wrong_id, delete_ids=(), unlink=True, only=part)
+
+    service.refuse_others(session, organization, wrong_id, wanted)
+    in_parts(session, [[one] for one in wanted], delete, "deleted")
+    if unlink:
+        found = service.candidates(session, organization, wrong_id)
+        in_parts(session, service.unlinking_parts(found, ()), take_links, "unlinked")
+    return done
 
 
 @bp.post("/unmap")

@@ -14,7 +14,9 @@ from sqlalchemy.orm import Session, selectinload
 from portal import audit
 from portal.clock import utcnow
 from portal.end_users import service as end_users
+from portal.engine.batches import batches, together
 from portal.engine.restore import Restoration, apply_restore, plan_restore
+from portal.engine.undo import account_of
 from portal.errors import Invalid, Refused
 from portal.locks import lock
 from portal.models import (
@@ -26,6 +28,7 @@ from portal.models import (
     UserSync,
 )
 from portal.models.customers import no_link
+from portal.text import email_key
 
 UNLINKED = "unlinked already"
 """Somebody chose to keep them: a Link never goes by itself."""
@@ -90,9 +93,15 @@ class RecoveryPage:
 class RecoveryOutcome:
     """How many End Users were deleted, unlinked, and of these restored in at least one field."""
 
-    deleted: int
-    unlinked: int
-    restored: int
+    deleted: int = 0
+    unlinked: int = 0
+    restored: int = 0
+
+    def __add__(self, other: RecoveryOutcome) -> RecoveryOutcome:
+        """Both, one after the other."""
+        return RecoveryOutcome(
+            self.deleted + other.deleted, self.unlinked + other.unlinked, self.restored + other.restored
+        )
 
 
 def synced_tenants(session: Session, organization: Organization) -> list[SyncedTenant]:
@@ -117,11 +126,16 @@ def synced_tenants(session: Session, organization: Organization) -> list[SyncedT
     return [found[tenant_id] for tenant_id in latest if tenant_id in found]
 
 
-def candidates(session: Session, organization: Organization, microsoft_tenant_id: str) -> RecoveryPage:
-    """Who would go and who would stay, by name, and what comes back (R3). "" for no tenant: nobody."""
+def candidates(
+    session: Session,
+    organization: Organization,
+    microsoft_tenant_id: str,
+    only: Collection[str] | None = None,
+) -> RecoveryPage:
+    """Who would go and who would stay, by name, and what comes back (R3), of all or of ``only``. "" for no tenant: nobody."""
+    wanted = select(EndUser).where(EndUser.organization_id == organization.id)
     rows = session.scalars(
-        select(EndUser)
-        .where(EndUser.organization_id == organization.id)
+        (wanted if only is None else wanted.where(EndUser.id.in_(only)))
         .options(selectinload(EndUser.assets))
         .order_by(EndUser.sort_name, EndUser.id)
     ).all()
@@ -165,8 +179,9 @@ def clean_up(
     *,
     delete_ids: Collection[str],
     unlink: bool,
+    only: Collection[str] | None = None,
 ) -> RecoveryOutcome:
-    """Delete the confirmed End Users; restore and unlink those who were here before. The caller commits.
+    """Delete the confirmed End Users; restore and unlink those who were here before, all or ``only``. The caller commits.
 
     Raises Refused while the User Sync is enabled (R1: disable first) and Invalid when an id is not one that a sync with
     this tenant created: then nothing is done.
@@ -179,19 +194,11 @@ def clean_up(
             link=f"/organizations/{organization.id}/user-sync/disable",
         )
     wanted = list(dict.fromkeys(delete_ids))
-    allowed = set(session.scalars(_created_by(organization, microsoft_tenant_id)))
-    if not allowed.issuperset(wanted):
-        raise Invalid(
-            {
-                "delete": [
-                    "Some of these people were not created by a sync, or are gone already. Look at the list again."
-                ]
-            }
-        )
+    refuse_others(session, organization, microsoft_tenant_id, wanted)
     end_users.delete_all(session, wanted)
     unlinked, restored = 0, 0
     if unlink:
-        found = candidates(session, organization, microsoft_tenant_id)
+        found = candidates(session, organization, microsoft_tenant_id, only)
         unlinked = len(found.linked)
         apply_restore(session, found.restorations)
         kept = found.kept(())
@@ -217,6 +224,39 @@ def clean_up(
     session.flush()
     session.expire_all()
     return RecoveryOutcome(len(wanted), unlinked, restored)
+
+
+def refuse_others(
+    session: Session, organization: Organization, microsoft_tenant_id: str, delete_ids: Collection[str]
+) -> None:
+    """Raise Invalid when one of ``delete_ids`` is not somebody that a sync with this tenant created."""
+    allowed: set[str] = set()
+    for part in batches(list(delete_ids)):
+        allowed.update(
+            session.scalars(_created_by(organization, microsoft_tenant_id).where(EndUser.id.in_(part)))
+        )
+    if not allowed.issuperset(delete_ids):
+        sentence = (
+            "Some of these people were not created by a sync, or are gone already. Look at the list again."
+        )
+        raise Invalid({"delete": [sentence]})
+
+
+def unlinking_parts(found: RecoveryPage, delete_ids: Collection[str]) -> list[list[str]]:
+    """Whom ``clean_up`` unlinks, in groups that can be done one after the other; [[]] for nobody, as conflicts go all the same.
+
+    Who gets back an address or an account that another one of them has now is in one group with them (M4, M5).
+    """
+
+    def keys(plan: Restoration) -> set[tuple[str, ...]]:
+        row = plan.end_user
+        held = {(row.microsoft_tenant_id or "", row.object_id or ""), ("address", row.email_key or row.id)}
+        back = {("address", email_key(plan.fields["email"][1]))} if "email" in plan.fields else set()
+        return held | back | ({account_of(plan.former_link)} if plan.former_link is not None else set())
+
+    groups = together(found.restorations, keys)
+    parts = [[plan.end_user.id for plan in group] for group in groups]
+    return [*parts, *([row.id] for row in found.kept(delete_ids))] or [[]]
 
 
 def _warnings(row: EndUser, microsoft_tenant_id: str) -> tuple[str, ...]:

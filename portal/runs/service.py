@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import case, func, or_, select
@@ -12,7 +12,8 @@ from portal import audit
 from portal.clock import utcnow
 from portal.end_users.service import product_names
 from portal.engine import explain, undo
-from portal.engine.records import Action, Counts, Reason
+from portal.engine.records import Action, Reason
+from portal.engine.undo_run import finish
 from portal.errors import NotFound, Refused
 from portal.extensions import db
 from portal.http import csv_cells
@@ -255,11 +256,8 @@ def _refuse_undone(run: SyncRun) -> None:
 def _undo_now(row: SyncRun, run: SyncRun) -> None:
     now = utcnow()
     done = undo.apply_undo(db.session(), row.id, run.id, row.organization_id, now)
-    number = len(done.restored)
-    row.status, row.phase, row.started_at, row.finished_at = "succeeded", "Done", now, now
-    row.done = row.total = number
-    row.counts = {**asdict(Counts()), "read": number, "in_scope": number, "updated": number}
-    row.warnings = [f"{item['display_name']} was spared: {item['reason']}." for item in done.spared]
+    row.started_at = row.finished_at = now
+    finish(row, len(done.restored), done.spared)
     db.session.flush()
     history.record_finished(db.session(), row)
     db.session.expire_all()

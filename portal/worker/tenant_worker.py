@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from portal.engine import failures, schedule, undo
+from portal.engine import failures, schedule
 from portal.engine.execution import Cancelled, GiveWay, GroupsUnread, Surroundings, SyncRunExecution
 from portal.engine.mirror.context import RefreshContext, RefreshResult
 from portal.engine.mirror.refresh import refresh
 from portal.engine.ports import SourceFactory
-from portal.engine.records import Counts
 from portal.engine.snapshot import spec_of
+from portal.engine.undo_run import undo_run
 from portal.errors import LeaseLost, SourceAuthError, SourceError, SourcePermissionMissing, Stopped
 from portal.models import ACTIVE, MicrosoftTenant, Organization, SyncRun, Tenant, UserSync
 from portal.transactions import SessionFactory
@@ -186,7 +186,7 @@ class LeasedTenant:
     # -- runs ----------------------------------------------------------------------------------------------------
 
     def _undo_runs(self) -> None:
-        """Undo runs read nothing from Microsoft; each is one transaction (R5)."""
+        """Undo runs read nothing from Microsoft (R5)."""
         with self.lease.sessions() as session:
             waiting = session.scalars(
                 select(SyncRun.id)
@@ -200,18 +200,7 @@ class LeasedTenant:
         for run_id in waiting:
             self.around.stop_check()
             self._start([run_id])
-            now = self.worker.now()
-            with self.lease.transaction() as session:
-                run = session.get_one(SyncRun, run_id)
-                done = undo.apply_undo(session, run.id, run.undoes_run_id or "", run.organization_id, now)
-                number = len(done.restored)
-                run.status, run.phase, run.finished_at = "succeeded", "Done", now
-                run.done = run.total = number
-                run.counts = {**asdict(Counts()), "read": number, "in_scope": number, "updated": number}
-                run.warnings = [
-                    f"{item['display_name']} was spared: {item['reason']}." for item in done.spared
-                ]
-                self.worker.finished(session, run)
+            undo_run(self.around, run_id)
 
     def _execute(self, run_id: str, failure: SourceError | None) -> None:
         with self.lease.sessions() as session:

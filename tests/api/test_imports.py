@@ -11,6 +11,7 @@ from portal.worker import processes
 from portal.api import tokens
 from portal.clock import utcnow
 from portal.errors import RetryLater, Stopped
+from portal.engine import pace
 from portal.extensions import db, mark_write
 from portal.imports import runner
 from portal.models import AuditEvent, EndUser, Import, ImportPart, MicrosoftTenant, SyncException, UserSync
@@ -267,8 +268,8 @@ def test_the_file_of_an_import_that_is_over_does_not_stay(app, api, reef, status
 
 
 def test_another_process_goes_on_where_one_stopped(app, api, reef, monkeypatch):
-    monkeypatch.setattr(runner, "FIRST_ROWS", 10)
-    monkeypatch.setattr(runner, "_next_size", lambda size, seconds: size)
+    monkeypatch.setattr(pace, "FIRST_ROWS", 10)
+    monkeypatch.setattr(pace, "next_size", lambda size, seconds: size)
     text = "email,display_name\n" + "".join(f"p{n}@x.example,P{n}\n" for n in range(35))
     report = upload(api, reef, text, Prefer="respond-async")
     with app.app_context():
@@ -293,8 +294,8 @@ def test_another_process_goes_on_where_one_stopped(app, api, reef, monkeypatch):
 
 def test_an_import_that_goes_on_takes_the_rows_that_a_whole_one_takes(app, api, reef, monkeypatch):
     """What it made before the stop is not taken for what was here before the file came."""
-    monkeypatch.setattr(runner, "FIRST_ROWS", 1)
-    monkeypatch.setattr(runner, "_next_size", lambda size, seconds: size)
+    monkeypatch.setattr(pace, "FIRST_ROWS", 1)
+    monkeypatch.setattr(pace, "next_size", lambda size, seconds: size)
     present = api.made(f"/organizations/{reef['id']}/assets", {"name": "Old name"})
     text = f"id,name,mac_addresses\n{present['id']},Dock,\n,iPhone,\n,iPhone,\n,Dock,\n,iPhone,A87EEABC6AC1\n"
     report = upload(api, reef, text, "assets", Prefer="respond-async")
@@ -330,14 +331,14 @@ class Elsewhere:
 
 @pytest.mark.parametrize("is_undo", [False, True])
 def test_an_import_that_meets_a_lock_answers_503_and_goes_on_later(app, api, reef, impatient, monkeypatch, database_url, is_undo):
-    monkeypatch.setattr(runner, "FIRST_ROWS", 10)
-    monkeypatch.setattr(runner, "_next_size", lambda size, seconds: size)
+    monkeypatch.setattr(pace, "FIRST_ROWS", 10)
+    monkeypatch.setattr(pace, "next_size", lambda size, seconds: size)
     sheet = "email,display_name\n" + "".join(f"p{n}@x.example,P{n}\n" for n in range(25))
     path = f"/organizations/{reef['id']}/end-users/import"
     if is_undo:
         path = f"/imports/{upload(api, reef, sheet)['import_id']}/undo"
     elsewhere = Elsewhere(database_url)
-    monkeypatch.setattr(runner, "_next_size", elsewhere.take)
+    monkeypatch.setattr(pace, "next_size", elsewhere.take)
     answer = api.raw("POST", path, data=b"" if is_undo else sheet.encode(), content_type=None if is_undo else "text/csv")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5"), answer.text
     import_id = answer.get_json()["import_id"]
@@ -356,8 +357,8 @@ def test_an_import_that_meets_a_lock_answers_503_and_goes_on_later(app, api, ree
 
 
 def test_whoever_lost_an_import_writes_nothing_more(app, api, reef, monkeypatch):
-    monkeypatch.setattr(runner, "FIRST_ROWS", 10)
-    monkeypatch.setattr(runner, "_next_size", lambda size, seconds: size)
+    monkeypatch.setattr(pace, "FIRST_ROWS", 10)
+    monkeypatch.setattr(pace, "next_size", lambda size, seconds: size)
     text = "email,display_name\n" + "".join(f"p{n}@x.example,P{n}\n" for n in range(25))
     report = upload(api, reef, text, Prefer="respond-async")
     sessions = app.extensions["rollcall"].sessions
@@ -375,8 +376,8 @@ def test_whoever_lost_an_import_writes_nothing_more(app, api, reef, monkeypatch)
 
 
 def test_a_fault_says_how_far_it_came(app, api, reef, monkeypatch):
-    monkeypatch.setattr(runner, "FIRST_ROWS", 10)
-    monkeypatch.setattr(runner, "_next_size", lambda size, seconds: size)
+    monkeypatch.setattr(pace, "FIRST_ROWS", 10)
+    monkeypatch.setattr(pace, "next_size", lambda size, seconds: size)
     importer = runner.IMPORTERS["end_users"]
     write, calls = importer.write, []
 
@@ -497,8 +498,8 @@ def test_of_twenty_who_undo_at_once_one_is_heard(app, reef, api):
 
 
 def test_an_undo_goes_on_where_it_stopped(app, api, reef, monkeypatch):
-    monkeypatch.setattr(runner, "FIRST_ROWS", 10)
-    monkeypatch.setattr(runner, "_next_size", lambda size, seconds: size)
+    monkeypatch.setattr(pace, "FIRST_ROWS", 10)
+    monkeypatch.setattr(pace, "next_size", lambda size, seconds: size)
     text = "email,display_name\n" + "".join(f"p{n}@x.example,P{n}\n" for n in range(25))
     report = upload(api, reef, text)
     assert undone(api, report, 202, Prefer="respond-async")["status"] == "undoing"
@@ -518,8 +519,8 @@ def test_an_undo_goes_on_where_it_stopped(app, api, reef, monkeypatch):
 
 def test_an_import_lets_others_write_between_its_transactions(app, api, reef, monkeypatch):
     """Another client writes while the file is read and between any two transactions, without waiting at all."""
-    monkeypatch.setattr(runner, "FIRST_ROWS", 10)
-    monkeypatch.setattr(runner, "_next_size", lambda size, seconds: size)
+    monkeypatch.setattr(pace, "FIRST_ROWS", 10)
+    monkeypatch.setattr(pace, "next_size", lambda size, seconds: size)
     sessions, written = app.extensions["rollcall"].sessions, []
 
     def other(*_arguments):
@@ -536,7 +537,7 @@ def test_an_import_lets_others_write_between_its_transactions(app, api, reef, mo
     importer = runner.IMPORTERS["end_users"]
     match = importer.match
     monkeypatch.setattr(importer, "match", lambda *arguments: (other(), match(*arguments))[1])
-    monkeypatch.setattr(runner, "_next_size", other)
+    monkeypatch.setattr(pace, "next_size", other)
     text = "email,display_name\n" + "".join(f"p{n}@x.example,P{n}\n" for n in range(35))
     assert told(upload(api, reef, text)) == (35, 0, 0, [])
     assert len(written) == 5

@@ -6,7 +6,8 @@ import pytest
 
 from tests.sync.world import write_session
 from portal.engine.restore import apply_restore, plan_restore
-from portal.errors import Invalid, Refused
+from portal.engine import pace
+from portal.errors import Invalid, Refused, Stopped
 from portal.models import Asset, EndUser, Organization, new_id
 from portal.recovery import service
 from tests.sync.directory import account
@@ -140,3 +141,49 @@ def test_R3_R5_D2_an_asset_that_the_former_link_gave_stays_where_the_link_goes_b
         session.rollback()
     world.sync("manual", kind="undo", undoes_run_id=moved.id)
     assert (owned(), world.people()[who][3]) == (["first"], "u01")
+
+
+def test_R5_an_undo_writes_in_short_transactions_and_goes_on_after_a_stop(wrong, monkeypatch):
+    world, before, (run, later) = wrong
+    monkeypatch.setattr(pace, "FIRST_ROWS", 7)
+    monkeypatch.setattr(pace, "next_size", lambda size, _seconds: size)
+    monkeypatch.setattr(pace, "PAUSE_SECONDS", 0)
+    world.disable()
+    world.queue("manual", kind="undo", undoes_run_id=later.id)
+    world.work()
+    undo_id = world.queue("manual", kind="undo", undoes_run_id=run.id)
+    seen = []
+
+    def stop_now_and_then(shown):
+        seen.append(shown)
+        world.stop = shown in {"Undoing 49", "Undoing 168"}
+
+    world.watch(stop_now_and_then)
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            world.work()
+        assert world.run(undo_id).status == "running" and world.dump(*TABLES) != before
+        world.stop = False
+    world.work()
+    assert world.dump(*TABLES) == before
+    done = world.run(undo_id)
+    assert (done.status, done.done, done.counts["updated"], done.warnings) == ("succeeded", 200, 200, [])
+    assert len([shown for shown in seen if shown.startswith("Undoing")]) >= 200 / 8
+
+
+def test_R3_recovery_in_parts_ends_as_in_one(wrong):
+    world, before, _ = wrong
+    world.disable()
+    with world.sessions() as session:
+        organization = session.get_one(Organization, world.organization_id)
+        found = service.candidates(session, organization, world.tenant_id)
+        ids, groups = [one.end_user.id for one in found.created], service.unlinking_parts(found, ())
+    assert sorted(map(len, groups))[-2:] == [1, 2], "two people get each other's address back, the others stand alone"
+    for part in ids:
+        clean_up(world, delete=[part], unlink=False)
+    for part in groups:
+        with write_session(world.sessions) as session:
+            organization = session.get_one(Organization, world.organization_id)
+            service.clean_up(session, organization, world.tenant_id, delete_ids=[], unlink=True, only=part)
+            session.commit()
+    assert world.dump(*TABLES) == before

@@ -1,0 +1,71 @@
+"""Carries an undo run out: the plan is read once, and written back in short transactions of the lease (R5).
+
+A process that ends in between loses nothing: whoever takes the run over plans anew, and what went back already is found so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal import clock
+from portal.engine import undo
+from portal.engine.batches import fill
+from portal.engine.execution import Surroundings
+from portal.engine.pace import Pace
+from portal.engine.records import Counts
+from portal.models import Change, SyncRun
+
+PHASE = "Undoing"
+
+
+def undo_run(around: Surroundings, run_id: str) -> None:
+    """Do what is left of one undo run, and end it. Raises Stopped between two transactions, and LeaseLost."""
+    with around.lease.sessions() as session:
+        run = session.get_one(SyncRun, run_id)
+        undone_run_id, organization_id = run.undoes_run_id or "", run.organization_id
+        plan = undo.plan_undo(session, undone_run_id)
+        groups, number = undo.parts(plan), _number(session, run_id)
+        spared = _not_ours(session, run_id, plan.spared)
+    total, at, pace = number + sum(map(len, groups)), 0, Pace()
+    while at < len(groups):
+        around.stop_check()
+        only, at = fill(groups, at, pace.size)
+        pace.wait()
+        now = around.now()
+        with around.lease.transaction() as session:
+            began = clock.monotonic()
+            done = undo.apply_undo(session, run_id, undone_run_id, organization_id, now, only)
+            number += len(done.restored)
+            run = session.get_one(SyncRun, run_id)
+            run.phase, run.total, run.done, run.heartbeat_at = PHASE, total, number, now
+        pace.ended(clock.monotonic() - began)
+        spared += done.spared
+    with around.lease.transaction() as session:
+        run = session.get_one(SyncRun, run_id)
+        finish(run, number, spared)
+        run.finished_at = around.now()
+        around.finished(session, run)
+
+
+def finish(run: SyncRun, number: int, spared: Iterable[Mapping[str, Any]]) -> None:
+    """What an undo run says in the end: ``number`` End Users went back, and who was spared why, each reason once."""
+    run.status, run.phase, run.error = "succeeded", "Done", None
+    run.done = run.total = number
+    run.counts = {**asdict(Counts()), "read": number, "in_scope": number, "updated": number}
+    told = (f"{item['display_name']} was spared: {item['reason']}." for item in spared)
+    run.warnings = list(dict.fromkeys(told))
+
+
+def _number(session: Session, run_id: str) -> int:
+    return session.scalar(select(func.count()).select_from(Change).where(Change.run_id == run_id)) or 0
+
+
+def _not_ours(session: Session, run_id: str, spared: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Without those whom this very run has deleted again before it was interrupted."""
+    gone = set(session.scalars(select(Change.end_user_id).where(Change.run_id == run_id)))
+    return [one for one in spared if one["reason"] != undo.GONE or one["end_user_id"] not in gone]

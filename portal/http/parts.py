@@ -1,0 +1,45 @@
+"""One request's long work in short transactions, so that nobody waits for it: deleting thousands, recovery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from portal import clock
+from portal.engine.batches import fill
+from portal.engine.pace import Pace
+from portal.errors import RetryLater
+from portal.transactions import begin_write, roll_back, trouble
+
+T = TypeVar("T")
+
+
+def in_parts(
+    session: Session, groups: Sequence[Sequence[T]], work: Callable[[list[T]], None], done_word: str
+) -> None:
+    """Do ``work`` for whole groups at a time, and commit; what it did before it is interrupted stays done.
+
+    Each part decides anew on what is there by then. Raises RetryLater when a lock or the database cannot be had in between,
+    which says how far it came: "1,200 of 40,000 are <done_word>".
+    """
+    pace, at, done, total = Pace(), 0, 0, sum(map(len, groups))
+    while at < len(groups):
+        part, after = fill(groups, at, pace.size)
+        pace.wait()
+        try:
+            begin_write(session)
+            began = clock.monotonic()
+            work(part)
+            session.commit()
+        except SQLAlchemyError as error:
+            later = trouble(error)
+            if later is None or not done:
+                raise
+            roll_back(session)
+            told = f"{done:,} of {total:,} are {done_word}; another change takes long. Send it again in a moment for the rest."
+            raise RetryLater(told, seconds=later.seconds) from error
+        pace.ended(clock.monotonic() - began)
+        at, done = after, done + len(part)
