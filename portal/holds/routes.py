@@ -97,7 +97,7 @@ def _page(
     run: SyncRun, q: str = "", page: int = 1, selection: service.Selection | None = None, problem: str = ""
 ) -> Answer:
     return responses.render(
-        "runs/service.html",
+        "holds/people.html",
         status=422 if problem else 200,
         blocks={"hold": "hold"},
         run=run,
