@@ -206,6 +206,11 @@ def changes_in_words(run: SyncRun) -> str:
     return ", ".join(found) or "No changes"
 
 
+def held_in_words(kind: str) -> str:
+    """What a hold keeps from happening to people: ``kind`` is the hold's."""
+    return "marked Disabled in Microsoft" if kind == "disable" else "added"
+
+
 def parts(run: SyncRun) -> list[dict[str, Any]]:
     """The in-scope people kind by kind, with what each number links to."""
     counts = run.counts or {}
