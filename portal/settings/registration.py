@@ -32,7 +32,9 @@ def steps(client_id: str, cloud: str) -> Sequence[GuideStep]:
     def page(name: str) -> str:
         if cloud != DEFAULT:
             return ""  # other clouds have admin centers of their own
-        return f"{_ENTRA}ApplicationMenuBlade/~/{name}/appId/{quote(client_id, safe='')}" if client_id else _LIST
+        return (
+            f"{_ENTRA}ApplicationMenuBlade/~/{name}/appId/{quote(client_id, safe='')}" if client_id else _LIST
+        )
 
     return (
         GuideStep(
