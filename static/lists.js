@@ -69,7 +69,7 @@ document.addEventListener("change", ({ target }) => {
   }
   const { form, checked, name } = target;
   const all = target.closest("[data-select-all], [data-select-filtered]");
-  if (all) form?.querySelectorAll('input[type="checkbox"][name="id"]').forEach((box) => { box.checked = checked; });
+  if (all) boxes(form).forEach((box) => { box.checked = checked; });
   // Whoever takes one person out means neither the whole page nor everybody that is filtered any more.
   if (!checked && (all || name === "id")) form?.querySelectorAll("[data-select-all], [data-select-filtered]").forEach((box) => { box.checked = false; });
   count(form);
@@ -84,6 +84,9 @@ document.addEventListener("reset", ({ target }) => setTimeout(() => {
 // The browser brings checked boxes back with the page.
 addEventListener("pageshow", () => document.querySelectorAll("form:has([data-selected])").forEach(count));
 
+function boxes(form) { // those that stand elsewhere and name the form too
+  return [...form?.elements ?? []].filter(({ type, name }) => type === "checkbox" && name === "id");
+}
 function isChanged(field) {
   return field.value !== (field.defaultValue ?? field.querySelector("[selected]")?.value ?? "");
 }
@@ -92,6 +95,6 @@ function count(form) {
   if (!shown) return;
   const everybody = form.querySelector("[data-select-filtered]:checked")?.dataset.selectFiltered;
   const others = form.querySelector('[data-stands-for]:is(:checked, [type="hidden"])')?.dataset.standsFor ?? 0;
-  const named = form.querySelectorAll('input[name="id"]:checked, input[type="hidden"][name="id"]').length;
+  const named = boxes(form).filter((box) => box.checked).length + form.querySelectorAll('input[type="hidden"][name="id"]').length;
   shown.textContent = `${everybody ?? named + Number(others)} selected`;
 }

@@ -175,7 +175,8 @@ def _choice(microsoft_tenant: MicrosoftTenant, holder: Tenant | None) -> str:
 def _ask_or_take(row: Tenant, chosen: MicrosoftTenant) -> Response | None:
     """Where another Tenant has it: the question, or what was answered to it. None when nobody else has it."""
     if (how := request.form.get("how")) is not None:
-        mapping.take(row, chosen, how, holder_id=request.form.get("holder_id", ""))
+        holder = load(Tenant, request.form.get("holder_id", ""), "Tenant")
+        mapping.take(row, chosen, how, holder_id=holder.id)
         return _mapped(row, chosen)
     taken = mapping.takeover(row, chosen)
     if taken is None or service.syncing_below(row):
