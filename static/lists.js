@@ -3,10 +3,12 @@ let kept = {}; // what is typed and chosen in the toolbar, an open menu, where t
 
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   const { target, requestConfig: { elt, formData, triggeringEvent } } = detail;
+  const panel = target.querySelector(":popover-open");
+  const isApplied = panel && triggeringEvent?.type === "submit"; // what was chosen in it holds now: it closes
   kept = {
-    fields: [...target.querySelectorAll("form.rc-bar :is([type=search], select)")].filter(isChanged),
-    menu: target.querySelector(":popover-open")?.id,
-    place: target.contains(document.activeElement) ? nameOf(document.activeElement) : undefined,
+    fields: isApplied ? [] : [...target.querySelectorAll("form.rc-bar :is([type=search], select)")].filter(isChanged),
+    menu: isApplied ? undefined : panel?.id,
+    place: isApplied ? `[popovertarget="${panel.id}"]` : target.contains(document.activeElement) ? nameOf(document.activeElement) : undefined,
   };
   // Nothing is taken away by a clock while somebody selects it.
   const selection = getSelection();

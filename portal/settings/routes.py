@@ -351,10 +351,10 @@ def change_person(account_id: str) -> Response:
             done = f"{email} is now {dict(ROLES)[row.role]}."
         case "off":
             people.switch(row, active=False)
-            done = f"{email} is switched off."
+            done = f"{email} is deactivated."
         case "on":
             people.switch(row, active=True)
-            done = f"{email} is switched on."
+            done = f"{email} is active again."
         case "remove":
             people.remove(row)
             done = f"{email} is removed."
@@ -387,9 +387,9 @@ def _ask_oneself(row: Account) -> Response | None:
         goes = f"Goes: what only administrators may do, one-time links you made, and your API tokens above {label}."
         stays = f"Stays: your account, and everything you did. Only another administrator can give the role back: {others}."
     else:
-        question, button, keep = "Switch off your own account?", "Switch off my account", "Keep it on"
+        question, button, keep = "Deactivate your own account?", "Deactivate my account", "Keep it active"
         goes = "Goes: you are signed out everywhere at once; one-time links for you and by you, and your API tokens, stop working."
-        stays = f"Stays: everything you did. Only another administrator can switch it on again: {others}."
+        stays = f"Stays: everything you did. Only another administrator can activate it again: {others}."
     return _ask(
         "people",
         question,

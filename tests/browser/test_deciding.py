@@ -202,5 +202,5 @@ def test_R3_P12_the_guided_page_leads_out_of_a_wrong_tenant(visit: Visit, portal
     page.get_by_label("Microsoft tenant", exact=True).select_option(value=right["id"])
     page.get_by_role("button", name="Remap the Tenant").click()
     expect(page.get_by_role("status").filter(has_text=f"Mapped to {right['name']}.")).to_be_visible()
-    page.get_by_role("link", name="Set Up Microsoft User Sync").click()
+    page.get_by_role("link", name="Set Up Microsoft Entra ID User Sync").click()
     expect(page.get_by_text(f"from the Microsoft tenant {right['name']}")).to_be_visible()

@@ -129,7 +129,7 @@ def test_U7_save_does_not_switch_on_again_what_was_disabled_meanwhile(client_as,
     answer = browser.send(url(customer), everything(opened_on=seen))
     text = answer.get_data(as_text=True)
     assert answer.status_code == 422 and "Meanwhile somebody disabled this sync" in text
-    assert "Set Up Microsoft User Sync" in text and len(runs(app)) == 1
+    assert "Set Up Microsoft Entra ID User Sync" in text and len(runs(app)) == 1
     assert browser.send(url(customer), everything(opened_on=opened_on(text))).status_code == 303
     assert len(runs(app)) == 2
 
