@@ -93,10 +93,14 @@ def figures(found: Mapping[str, int], states: Mapping[str, int], day: LastDay, u
             "/organizations?sync=enabled",
             found["organizations"],
             [
-                (f"{number(states['processing'])} processing", "/sync-runs?status=running"),
-                (f"{number(states['paused'])} paused", "/attention?kind=hold"),
-                (f"{plural(states['needs_attention'], 'needs', 'need')} attention", "/attention"),
-                (f"{number(unset)} not set up", "/organizations?sync=none"),
+                (f"{number(count)} {word}", link)
+                for count, word, link in (
+                    (states["processing"], "processing", "/sync-runs?status=running"),
+                    (states["paused"], "paused", "/attention?kind=hold"),
+                    (states["needs_attention"], _need(states["needs_attention"]), "/attention"),
+                    (unset, "not syncing", "/organizations?sync=none"),
+                )
+                if count  # a row of zeros would reassure beside what is wrong elsewhere
             ],
         ),
         Figure(
@@ -125,6 +129,10 @@ def figures(found: Mapping[str, int], states: Mapping[str, int], day: LastDay, u
             [(", ".join(changed), "")],
         ),
     ]
+
+
+def _need(count: int) -> str:
+    return "needs attention" if count == 1 else "need attention"
 
 
 def charts(days: Sequence[Day]) -> list[ChartCard]:

@@ -220,7 +220,7 @@ def detail(cause: Cause) -> str:
     """What happened and what to do, for somebody of whatever role."""
     match cause.kind:
         case "hold":
-            return f"The last run would have {held_in_words(cause.held_kind)} more people than the threshold allows."
+            return f"The last run would have {held_in_words(cause.held_kind)} than the threshold allows."
         case "overdue" if not cause.told:
             return "Its hourly run was due long ago. Check that the scheduler runs, under Settings, About."
         case "conflicts":
@@ -272,7 +272,7 @@ _MANY: Mapping[str, tuple[str, str]] = {
     "left": ("syncs lost many people", "More than a share of their people no longer match the filters."),
     "expired": (
         "partner relationships have expired",
-        "These tenants cannot be read through them any more. Ask the customers for a new relationship.",
+        "Your partner access to these customers has ended. Ask them for a new relationship.",
     ),
     "expiring_soon": ("partner relationships expire within 7 days", "Ask the customers to extend them."),
     "expiring": ("partner relationships expire within 60 days", "Ask the customers to extend them."),

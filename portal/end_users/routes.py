@@ -310,7 +310,9 @@ def pin(end_user_id: str, field: str) -> Response:
             _pin(load(Organization, row.organization_id, "Organization"), row, field, form)
         except Invalid as error:
             db.session.rollback()
-            form.show(Invalid({"value" if name == field else name: told for name, told in error.errors.items()}))
+            form.show(
+                Invalid({"value" if name == field else name: told for name, told in error.errors.items()})
+            )
             row = load(EndUser, end_user_id, "End User")
         else:
             db.session.commit()

@@ -141,7 +141,9 @@ def undo(run_id: str) -> Answer:
 def _undone_at(run: SyncRun) -> str:
     """When the run began that this one undoes, for its title; "" when it undoes none, or none that is kept."""
     undone = db.session.get(SyncRun, run.undoes_run_id) if run.undoes_run_id else None
-    return "" if undone is None else clock_text(undone.started_at or undone.created_at, utcnow(), viewer_zone())
+    return (
+        "" if undone is None else clock_text(undone.started_at or undone.created_at, utcnow(), viewer_zone())
+    )
 
 
 def _run(run_id: str) -> SyncRun:

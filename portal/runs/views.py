@@ -209,8 +209,8 @@ def changes_in_words(run: SyncRun) -> str:
 
 
 def held_in_words(kind: str) -> str:
-    """What a hold keeps from happening to people: ``kind`` is the hold's."""
-    return "marked Disabled in Microsoft" if kind == "disable" else "added"
+    """What a hold keeps from happening, up to "than the threshold allows": ``kind`` is the hold's."""
+    return "marked more people as Disabled in Microsoft" if kind == "disable" else "added more people"
 
 
 def parts(run: SyncRun) -> list[dict[str, Any]]:

@@ -137,6 +137,9 @@ def map_tenant(tenant_id: str) -> Response:
     form.microsoft_tenant_id.choices = choices(
         [("", "Choose a Microsoft tenant"), *((one.id, _choice(one, holder)) for one, holder in offered)]
     )
+    form.microsoft_tenant_id.validate_choice = (
+        False  # one that is gone or mapped meanwhile is refused with the reason
+    )
     if form.submitted():
         chosen = load(MicrosoftTenant, text(form.microsoft_tenant_id), "Microsoft tenant")
         if (answer := _ask_or_take(row, chosen)) is not None:
@@ -174,7 +177,10 @@ def _choice(microsoft_tenant: MicrosoftTenant, holder: Tenant | None) -> str:
 
 def _ask_or_take(row: Tenant, chosen: MicrosoftTenant) -> Response | None:
     """Where another Tenant has it: the question, or what was answered to it. None when nobody else has it."""
-    if (how := request.form.get("how")) is not None:
+    how = request.form.get("how")
+    if how is not None and row.microsoft_tenant_id == chosen.id:  # pressed twice
+        return _mapped(row, chosen)
+    if how is not None:
         holder = load(Tenant, request.form.get("holder_id", ""), "Tenant")
         mapping.take(row, chosen, how, holder_id=holder.id)
         return _mapped(row, chosen)

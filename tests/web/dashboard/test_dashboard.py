@@ -485,7 +485,7 @@ def test_P9_the_numbers_under_the_figures_lead_to_their_runs_and_organizations(c
     browser = client_as(Role.READ_ONLY)
     text = browser.get("/").get_data(as_text=True)
     assert '<a href="/sync-runs?status=failed">1 failed</a>' in text
-    assert '<a href="/organizations?sync=none">1 not set up</a>' in text
+    assert '<a href="/organizations?sync=none">1 not syncing</a>' in text
     text = browser.get("/organizations?sync=none").get_data(as_text=True)
     assert "Marula Foods" in text and "Sync is not on" in text
     assert "No Organization fits." in browser.get("/organizations?sync=enabled").get_data(as_text=True)
