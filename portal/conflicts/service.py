@@ -19,7 +19,7 @@ from portal.extensions import db
 from portal.http.listing import Listing, ListSpec, contains_text, fetch
 from portal.locks import lock
 from portal.microsoft import service as microsoft
-from portal.models import Conflict, DirectoryUser, EndUser, MicrosoftTenant, Organization
+from portal.models import Conflict, DirectoryUser, EndUser, MicrosoftTenant, Organization, UserSync
 from portal.runs.service import lock_run
 
 MOST = 500
@@ -58,10 +58,11 @@ def kinds(organization: Organization) -> dict[str, int]:
 def preferred(organization: Organization, rows: Sequence[Conflict]) -> dict[str, Preference]:
     """Object id → which side the next run takes, and why: asked of the plan itself, over everybody.
 
-    Nothing for an Organization whose Tenant is not mapped, or whose Microsoft tenant was not read yet.
+    Nothing for an Organization without a User Sync, or whose Microsoft tenant was not read yet.
     """
     tenant = microsoft.mapped_to(organization)
-    if tenant is None or tenant.last_synced_at is None:
+    sync = select(UserSync.id).where(UserSync.organization_id == organization.id)
+    if tenant is None or tenant.last_synced_at is None or db.session.scalar(sync) is None:
         return {}
     context = load_context(db.session(), organization.id, now=utcnow())
     object_ids = {row.object_id for row in rows if row.resolved_at is None}

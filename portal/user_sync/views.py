@@ -283,12 +283,12 @@ def _change(found: Mapping[str, Any], staying: Sequence[Mapping[str, str]]) -> S
     enters, leaves = found["enters"], found["leaves"]
     return ScopeChange(
         parts=(
-            Part("Enter", "match from now on", len(enters), enters[:NAMED]),
-            Part("Stay", "go on being updated", found["stays"], staying[:NAMED]),
+            Part("Enters", "matches from now on", len(enters), enters[:NAMED]),
+            Part("Stays", "goes on being updated", found["stays"], staying[:NAMED]),
         ),
         conflicts=found["conflicts"],
         ignored=found["ignored"],
-        leaves=Part("Leave", "kept, not updated any more", len(leaves), leaves[:NAMED]),
+        leaves=Part("Leaves", "kept, not updated any more", len(leaves), leaves[:NAMED]),
     )
 
 

@@ -94,10 +94,10 @@ def test_P5_people_go_out_and_come_in_as_csv(visit: Visit, portal: AtWork, tmp_p
     page.get_by_role("button", name="Undo and delete 1 End User").click()
     if not script:
         for _ in range(100):
-            if "taken back" in result.inner_text():
+            if "undone" in result.inner_text():
                 break
             page.get_by_role("link", name="Refresh").click()
-    expect(result).to_contain_text("2 rows taken back")
+    expect(result).to_contain_text("2 rows undone")
     page.get_by_role("link", name="Show End Users").click()
     expect(page.locator("tbody tr")).to_have_count(1)
     expect(page.get_by_role("row", name=re.compile("Cora"))).not_to_contain_text("Cook")
