@@ -55,6 +55,7 @@ FEATURES = (
     "exceptions",
     "search",
     "settings",
+    "alerts",
     "operations",
     "help",
 )

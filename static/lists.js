@@ -3,10 +3,12 @@ let kept = {}; // what is typed and chosen in the toolbar, an open menu, where t
 
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   const { target, requestConfig: { elt, formData, triggeringEvent } } = detail;
+  const panel = target.querySelector(":popover-open");
+  const isApplied = panel && triggeringEvent?.type === "submit"; // what was chosen in it holds now: it closes
   kept = {
-    fields: [...target.querySelectorAll("form.rc-bar :is([type=search], select)")].filter(isChanged),
-    menu: target.querySelector(":popover-open")?.id,
-    place: target.contains(document.activeElement) ? nameOf(document.activeElement) : undefined,
+    fields: isApplied ? [] : [...target.querySelectorAll("form.rc-bar :is([type=search], select)")].filter(isChanged),
+    menu: isApplied ? undefined : panel?.id,
+    place: isApplied ? `[popovertarget="${panel.id}"]` : target.contains(document.activeElement) ? nameOf(document.activeElement) : undefined,
   };
   // Nothing is taken away by a clock while somebody selects it.
   const selection = getSelection();
@@ -69,7 +71,7 @@ document.addEventListener("change", ({ target }) => {
   }
   const { form, checked, name } = target;
   const all = target.closest("[data-select-all], [data-select-filtered]");
-  if (all) form?.querySelectorAll('input[type="checkbox"][name="id"]').forEach((box) => { box.checked = checked; });
+  if (all) boxes(form).forEach((box) => { box.checked = checked; });
   // Whoever takes one person out means neither the whole page nor everybody that is filtered any more.
   if (!checked && (all || name === "id")) form?.querySelectorAll("[data-select-all], [data-select-filtered]").forEach((box) => { box.checked = false; });
   count(form);
@@ -84,6 +86,9 @@ document.addEventListener("reset", ({ target }) => setTimeout(() => {
 // The browser brings checked boxes back with the page.
 addEventListener("pageshow", () => document.querySelectorAll("form:has([data-selected])").forEach(count));
 
+function boxes(form) { // those that stand elsewhere and name the form too
+  return [...form?.elements ?? []].filter(({ type, name }) => type === "checkbox" && name === "id");
+}
 function isChanged(field) {
   return field.value !== (field.defaultValue ?? field.querySelector("[selected]")?.value ?? "");
 }
@@ -92,6 +97,6 @@ function count(form) {
   if (!shown) return;
   const everybody = form.querySelector("[data-select-filtered]:checked")?.dataset.selectFiltered;
   const others = form.querySelector('[data-stands-for]:is(:checked, [type="hidden"])')?.dataset.standsFor ?? 0;
-  const named = form.querySelectorAll('input[name="id"]:checked, input[type="hidden"][name="id"]').length;
+  const named = boxes(form).filter((box) => box.checked).length + form.querySelectorAll('input[type="hidden"][name="id"]').length;
   shown.textContent = `${everybody ?? named + Number(others)} selected`;
 }

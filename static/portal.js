@@ -90,5 +90,13 @@ function say(text, detail) { // our own words only; what is said again and again
   if (dialog?.open) dialog.append(toasts); // no swap follows that would
   toasts?.insertAdjacentHTML("beforeend", `<div class="rc-toast rc-toast-bad" role="alert"><div>${text}</div><button class="btn btn-action" type="button" data-dismiss aria-label="Close this message">✕</button></div>`);
 }
+// Copied where the browser allows it, as on HTTPS; selected otherwise, for Ctrl+C.
+document.addEventListener("click", async ({ target }) => {
+  const button = target.closest("[data-copy]");
+  const source = button && document.querySelector(button.dataset.copy);
+  if (!source) return;
+  getSelection().selectAllChildren(source);
+  await navigator.clipboard?.writeText(source.textContent.trim()).then(() => { button.lastChild.textContent = "Copied"; }, () => {});
+});
 document.querySelectorAll("[data-toast]").forEach(fade);
 document.querySelector("[data-focus]")?.focus();

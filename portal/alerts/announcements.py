@@ -9,14 +9,14 @@ from sqlalchemy.orm import Session
 from portal.alerts import delivery
 from portal.alerts.delivery import Notice
 from portal.clock import utcnow
-from portal.dashboard.service import attention
+from portal.dashboard.attention import attention
+from portal.dashboard.todo import detail, title
 from portal.extensions import mark_write
 from portal.microsoft import expiry
 from portal.models import StoredSetting
 from portal.runtime import Runtime
 
 KEY = "alerts_sent"
-KINDS = ("connection", "failing", "hold")
 
 
 def announce(runtime: Runtime) -> int:
@@ -44,7 +44,7 @@ def announce(runtime: Runtime) -> int:
             row.value, row.updated_at = {"keys": sorted(present)}, now
             session.commit()
     for notice in new:
-        delivery.deliver(targets, notice)
+        delivery.deliver([one for one in targets if notice.kind in one.events], notice)
     return len(new)
 
 
@@ -53,13 +53,12 @@ def needs(session: Session) -> dict[str, Notice]:
 
     Each hourly run takes the place of the hold before it (G1): the same people held back are no news.
     """
-    return {
-        f"{found.kind}:{found.title if found.kind == 'hold' else found.link}:{found.code}": Notice(
-            found.kind, found.title, found.detail
-        )
-        for found in attention(session)
-        if found.kind in KINDS
-    }
+    found = {}
+    for cause in attention(session):
+        told = " An administrator decides." if cause.kind == "hold" else ""
+        about = title(cause) if cause.kind == "hold" else cause.link
+        found[f"{cause.kind}:{about}:{cause.code}"] = Notice(cause.kind, title(cause), detail(cause) + told)
+    return found
 
 
 def expiring(session: Session, runtime: Runtime, now: datetime) -> dict[str, Notice]:

@@ -10,13 +10,13 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from portal.alerts import targets
+from portal.alerts import events, targets
 from portal.alerts.targets import INCOMPLETE, Target
 from portal.crypto import SecretBox
 from portal.errors import Invalid
@@ -34,7 +34,7 @@ LOCAL = "It is inside your own network now. Remove it, and add it again with “
 
 @dataclass(frozen=True)
 class Notice:
-    """One alert. kind: failing | hold | connection | expiring | test. title and body: counts and names of Organizations only."""
+    """One alert. kind: one of ``alerts.events``, or test. title and body: counts and names of Organizations only."""
 
     kind: str
     title: str
@@ -49,14 +49,15 @@ def stored_targets(session: Session, box: SecretBox) -> dict[str, Target]:
     found = {}
     for one in json.loads(box.decrypt(row.secret, purpose=PURPOSE)):
         try:
-            found[one["id"]] = targets.parse(one["url"], is_local=one["is_local"])
+            target = targets.parse(one["url"], is_local=one["is_local"])
+            found[one["id"]] = replace(target, events=events.known(one.get("events", events.DEFAULT)))
         except Invalid:  # stored by a version that offered more; it must not stop the others
             log.warning("action=notify target=%s error=NoLongerOffered", one["id"])
     return found
 
 
 def add_target(session: Session, box: SecretBox, target: Target, *, now: datetime, by: str) -> None:
-    """Store one more; one that is there takes on the new ``is_local``.
+    """Store one more; one that is there takes on the new ``is_local`` and events.
 
     Raises Invalid on ``address`` when Apprise cannot use it, or when there are too many.
     """
@@ -67,6 +68,23 @@ def add_target(session: Session, box: SecretBox, target: Target, *, now: datetim
     if same is None and len(present) >= MOST:
         raise Invalid({"address": [f"At most {MOST} targets. Remove one first."]})
     _store(session, box, {**present, same or new_id(): target}, now=now, by=by)
+
+
+def choose_events(
+    session: Session, box: SecretBox, target_id: str, chosen: Sequence[str], *, now: datetime, by: str
+) -> Target | None:
+    """Say which events a target is told of; None when it is gone. Raises Invalid on ``events`` for none, or one that is no event."""
+    wanted = events.known(chosen)
+    if not wanted or set(chosen) - set(wanted):
+        raise Invalid(
+            {"events": ["Choose at least one event." if not wanted else "Choose among these events."]}
+        )
+    present = _locked(session, box)
+    if target_id not in present:
+        return None
+    present[target_id] = replace(present[target_id], events=wanted)
+    _store(session, box, present, now=now, by=by)
+    return present[target_id]
 
 
 def remove_target(session: Session, box: SecretBox, target_id: str, *, now: datetime, by: str) -> str | None:
@@ -87,7 +105,10 @@ def _locked(session: Session, box: SecretBox) -> dict[str, Target]:
 
 def _store(session: Session, box: SecretBox, found: Mapping[str, Target], *, now: datetime, by: str) -> None:
     row = StoredSetting.obtain(session, KEY, now)
-    stored = [{"id": one, "url": target.url, "is_local": target.is_local} for one, target in found.items()]
+    stored = [
+        {"id": one, "url": target.url, "is_local": target.is_local, "events": list(target.events)}
+        for one, target in found.items()
+    ]
     row.value = {"kinds": [target.kind for target in found.values()]}
     row.secret = box.encrypt(json.dumps(stored), purpose=PURPOSE) if stored else None
     row.updated_at, row.updated_by = now, by

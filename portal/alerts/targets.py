@@ -12,6 +12,7 @@ import socket
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
+from portal.alerts import events
 from portal.errors import Invalid
 
 _MAIL = frozenset({"to", "from", "cc", "bcc", "name", "smtp", "user", "pass", "mode", "reply"})
@@ -58,7 +59,10 @@ _LOCAL_NAMES = ("localhost", "local", "internal", "lan", "home.arpa", "localdoma
 
 @dataclass(frozen=True)
 class Target:
-    """The parts of an address, decoded. ``is_local``: an administrator said that it may be inside our network."""
+    """The parts of an address, decoded, and which events it is told of (``alerts.events``).
+
+    is_local: an administrator said that it may be inside our network.
+    """
 
     kind: str
     user: str
@@ -68,6 +72,7 @@ class Target:
     path: tuple[str, ...]
     parameters: tuple[tuple[str, str], ...]
     is_local: bool = False
+    events: tuple[str, ...] = events.DEFAULT
 
     @property
     def url(self) -> str:

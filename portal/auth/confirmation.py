@@ -69,7 +69,7 @@ def begin_change(session: Session, found: Verified, *, field: str, now: datetime
     begin_write(session)
     account = service.locked_account(session, found.account_id)
     if account is None or not account.is_active:
-        raise NotFound("This account was removed or switched off. Ask an administrator.")
+        raise NotFound("This account was removed or deactivated. Ask an administrator.")
     if not found.is_right or account.password_hash != found.stored:
         if account.password_hash is None:
             raise Invalid(

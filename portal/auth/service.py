@@ -224,7 +224,7 @@ def pass_second_factor(
     if not account.is_active:
         _record_failure(session, email=account.email, account_id=account.id, reason="switched off")
         raise SignInRefused(
-            "This account is switched off. Ask an administrator.",
+            "This account is deactivated. Ask an administrator.",
             reason="switched off",
             account_id=account.id,
         )

@@ -188,7 +188,7 @@ def _say(port: int, password: str, facts: dict[str, Any]) -> None:
         f"  Simulator:       {facts['graph_url']}  (control: {facts['control_url']}, token {facts['control_token']})"
     )
     click.echo(
-        "  First sync:      Organizations, Fabrikam Joinery, Set Up Microsoft User Sync, Set Up, Enable Sync"
+        "  First sync:      Organizations, Fabrikam Joinery, Set Up Microsoft Entra ID User Sync, Set Up, Enable Sync"
     )
     click.echo("  Stop:            Ctrl+C. Nothing is kept.")
     click.echo("")

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl
+
 from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response
 
-from portal.conflicts import service
+from portal.conflicts import service, views
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.http import access, listing, responses
+from portal.http.formatting import plural
 from portal.models import Conflict, Organization, Role
+from portal.transactions import begin_write
 
 bp = Blueprint("conflicts", __name__)
 Answer = str | Response | tuple[str, int]
+AT_ONCE = 25
+"""Conflicts settled in one transaction."""
 
 
 @bp.get("/organizations/<organization_id>/conflicts")
@@ -56,16 +62,69 @@ def reopen(conflict_id: str) -> Answer:
     )
 
 
+@bp.post("/organizations/<organization_id>/conflicts/settle")
+@access.requires(Role.TECHNICIAN)
+@access.reads_first
+def settle(organization_id: str) -> Answer:
+    """Settle many at once (M7): first the question that names them, then, when ``sure`` says how many, the deed."""
+    organization = access.load(Organization, organization_id, "Organization")
+    action, ids = request.form.get("action", ""), _ids()
+    asked = None
+    if request.form.get("all_filtered"):
+        given = dict(parse_qsl(request.form.get("filtered", "").lstrip("?")))
+        asked = listing.parse(given, service.CONFLICTS, strict=False)
+    try:
+        found = service.bulk(organization, action, ids, asked)
+    except Invalid as error:
+        return _page(organization, problem=("", error))
+    if request.form.get("sure") != str(len(found.rows)) or not found.rows:
+        return responses.render(
+            "conflicts/settle.html",
+            blocks={"dialog": "dialog"},
+            organization=organization,
+            action=action,
+            found=found,
+            is_changed="sure" in request.form,
+        )
+    return _settle_together(organization, action, [row.id for row in found.rows])
+
+
+def _settle_together(organization: Organization, action: str, ids: list[str]) -> Answer:
+    """In short transactions, so that syncs and other people go on meanwhile."""
+    organization_id, done = organization.id, 0
+    for start in range(0, len(ids), AT_ONCE):
+        begin_write(db.session())
+        row = access.load(Organization, organization_id, "Organization")
+        done += service.settle_together(row, action, ids[start : start + AT_ONCE])
+        db.session.commit()
+    word = "settled. The next run acts on them" if action == "link" else "ignored until one side changes"
+    return responses.respond(
+        redirect=url_for(".index", organization_id=organization_id),
+        toast=f"{plural(done, 'conflict')} {word}.",
+    )
+
+
+def _ids() -> list[str]:
+    return list(dict.fromkeys(one for one in request.form.getlist("id") if "\x00" not in one))
+
+
 def _page(organization: Organization, problem: tuple[str, Invalid] | None = None) -> Answer:
     asked = listing.parse(request.args, service.CONFLICTS, strict=False)
     found = service.page(organization, asked)
+    kinds = service.kinds(organization)
+    is_settled = found.filters.get("state") == "resolved"
+    preferred = None if is_settled else service.preferred(organization, found.items)
     return responses.render(
         "conflicts/index.html",
         status=422 if problem else 200,
         organization=organization,
         found=found,
-        questions=service.questions(organization, found.items),
-        chosen=service.choices(found.items),
+        rows=views.conflicts(
+            found.items, service.questions(organization, found.items), service.choices(found.items), preferred
+        ),
+        kinds=[(kind, views.KINDS.get(kind, kind), number) for kind, number in sorted(kinds.items())],
+        open_number=sum(kinds.values()),
+        is_settled=is_settled,
         problem_at=problem[0] if problem else "",
         problem=problem[1].sentences() if problem else "",
     )

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from portal import audit
 from portal.clock import utcnow
 from portal.conflicts import settlement
 from portal.engine import people_version
+from portal.engine.plan.preference import Preference, preferences
+from portal.engine.snapshot import load_context
 from portal.errors import Invalid, Refused
 from portal.extensions import db
 from portal.http.listing import Listing, ListSpec, contains_text, fetch
+from portal.locks import lock
 from portal.microsoft import service as microsoft
-from portal.models import Conflict, DirectoryUser, EndUser, MicrosoftTenant, Organization
+from portal.models import Conflict, DirectoryUser, EndUser, MicrosoftTenant, Organization, UserSync
 from portal.runs.service import lock_run
 
+MOST = 500
+"""So many conflicts are settled at once at most."""
 CONFLICTS = ListSpec(
     sorts={"created_at": (Conflict.created_at,), "email": (Conflict.email,), "kind": (Conflict.kind,)},
     default_sort="created_at",
     filters={"kind": None, "state": ("open", "resolved")},
+    per_page=25,
 )
 
 
@@ -36,6 +43,31 @@ def page(organization: Organization, asked: Listing) -> Listing:
     if asked.q:
         statement = statement.where(contains_text(asked.q, Conflict.display_name, Conflict.email))
     return fetch(db.session(), statement, asked, CONFLICTS, tiebreaker=Conflict.id)
+
+
+def kinds(organization: Organization) -> dict[str, int]:
+    """Kind → how many of the Organization's conflicts are open."""
+    rows = db.session.execute(
+        select(Conflict.kind, func.count())
+        .where(Conflict.organization_id == organization.id, Conflict.resolved_at.is_(None))
+        .group_by(Conflict.kind)
+    )
+    return {kind: number for kind, number in rows}
+
+
+def preferred(organization: Organization, rows: Sequence[Conflict]) -> dict[str, Preference]:
+    """Object id → which side the next run takes, and why: asked of the plan itself, over everybody.
+
+    Nothing for an Organization without a User Sync, or whose Microsoft tenant was not read yet.
+    """
+    tenant = microsoft.mapped_to(organization)
+    sync = select(UserSync.id).where(UserSync.organization_id == organization.id)
+    if tenant is None or tenant.last_synced_at is None or db.session.scalar(sync) is None:
+        return {}
+    context = load_context(db.session(), organization.id, now=utcnow())
+    object_ids = {row.object_id for row in rows if row.resolved_at is None}
+    shot = context.snapshot(db.session())
+    return preferences(shot, object_ids, is_initial=context.is_initial) if object_ids else {}
 
 
 def questions(organization: Organization, rows: Sequence[Conflict]) -> dict[str, settlement.Question]:
@@ -110,6 +142,80 @@ def resolve(row: Conflict, action: str, end_user_id: str | None = None) -> None:
     )
     people_version.touch(db.session(), [row.organization_id])  # a run that goes on decides by it too
     db.session.flush()
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """Conflicts that are settled together. rows: those that can be; names: what becomes of each, in the same order.
+
+    left_out: how many cannot be, because more than one End User may be meant, or none.
+    """
+
+    rows: Sequence[Conflict]
+    names: Sequence[tuple[str, str]]
+    left_out: int
+
+
+def bulk(organization: Organization, action: str, ids: Sequence[str], asked: Listing | None) -> Bulk:
+    """What settling many at once with ``action`` is about: the open ones of ``ids``, or all that fit ``asked``.
+
+    At most ``MOST`` at a time. Raises Invalid for nobody, or an action that is neither link nor ignore.
+    """
+    if action not in {"link", "ignore"}:
+        raise Invalid({"action": ["One of: link, ignore."]})
+    if asked is not None:
+        rows: Sequence[Conflict] = page(organization, replace(asked, page=1, per_page=MOST)).items
+    else:
+        rows = db.session.scalars(
+            select(Conflict)
+            .where(
+                Conflict.organization_id == organization.id,
+                Conflict.resolved_at.is_(None),
+                Conflict.id.in_(ids[:MOST]),
+            )
+            .order_by(Conflict.display_name, Conflict.id)
+        ).all()
+    rows = [row for row in rows if row.resolved_at is None]
+    if not rows:
+        raise Invalid({"id": ["Check at least one open conflict first."]})
+    if action == "ignore":
+        return Bulk(rows, [(row.display_name or row.object_id, row.email) for row in rows], 0)
+    found = questions(organization, rows)
+    sure = [row for row in rows if len(found[row.id].choices) == 1]
+    names = [
+        (row.display_name or row.object_id, f"linked to {found[row.id].choices[0].end_user.display_name}")
+        for row in sure
+    ]
+    return Bulk(sure, names, len(rows) - len(sure))
+
+
+def settle_together(organization: Organization, action: str, ids: Sequence[str]) -> int:
+    """Settle conflicts with the one End User who may be meant, or ignore them; gives how many. The caller commits.
+
+    Who was settled meanwhile, or is not clear any more, is left out.
+    """
+    done = 0
+    for row in bulk_rows(organization, ids):
+        if row.resolved_at is not None:  # settled along with the one before
+            continue
+        choice = None
+        if action == "link":
+            choices = questions(organization, [row])[row.id].choices
+            if len(choices) != 1:
+                continue
+            choice = choices[0].end_user.id
+        resolve(row, action, choice)
+        done += 1
+    return done
+
+
+def bulk_rows(organization: Organization, ids: Sequence[str]) -> list[Conflict]:
+    """The open conflicts of ``ids``, kept from others until the transaction ends."""
+    lock(db.session(), Organization, organization.id)
+    statement = select(Conflict).where(
+        Conflict.organization_id == organization.id, Conflict.id.in_(ids), Conflict.resolved_at.is_(None)
+    )
+    return list(db.session.scalars(statement))
 
 
 def reopen(row: Conflict) -> None:

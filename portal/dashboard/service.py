@@ -1,8 +1,4 @@
-"""What the dashboard shows (P9): attention first, then figures and what the charts are drawn from.
-
-Order of attention (design, section 3): connection refused, hold waiting, sync failing, expiring within 7 days, conflicts,
-expiring later. One cause is listed once, not once per Organization.
-"""
+"""The dashboard's figures, and what its charts are drawn from (P9)."""
 
 from __future__ import annotations
 
@@ -14,11 +10,8 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from sqlalchemy import Label, case, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from portal.config import Settings
-from portal.microsoft import expiry
 from portal.models import (
     Change,
-    Conflict,
     EndUser,
     MicrosoftTenant,
     Organization,
@@ -35,19 +28,6 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "Updated": ("update",),
     "Marked": ("mark_disabled", "mark_enabled"),
 }
-
-
-@dataclass(frozen=True)
-class Attention:
-    """One thing that needs a person: what, for whom, and its one next action (a local path and its label)."""
-
-    kind: str  # connection | hold | failing | expiring_soon | conflicts | expiring
-    title: str
-    detail: str
-    link: str
-    action: str
-    since: datetime | None = None
-    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,42 +59,6 @@ class MfaCoverage:
     def percent(self) -> int:
         """Whole percent; 0 when nothing is known."""
         return round(100 * self.registered / self.known) if self.known else 0
-
-
-def attention(session: Session) -> list[Attention]:
-    """Everything that needs a person, most urgent first; expiries are added by the settings feature."""
-    return [*_connections(session), *_holds(session), *_failing(session), *_conflicts(session)]
-
-
-def all_attention(session: Session, settings: Settings, now: datetime) -> list[Attention]:
-    """``attention`` with what expires, in the order of the design: soon before the conflicts, later after them."""
-    found = attention(session)
-    ends = _expiring(session, settings, now)
-    urgent = [one for one in found if one.kind != "conflicts"]
-    conflicts = [one for one in found if one.kind == "conflicts"]
-    soon = [one for one in ends if one.kind == "expiring_soon"]
-    return [*urgent, *soon, *conflicts, *(one for one in ends if one.kind == "expiring")]
-
-
-def _expiring(session: Session, settings: Settings, now: datetime) -> list[Attention]:
-    """C5: what the radar warns of now; within 7 days it is urgent."""
-    found = []
-    for end in expiry.radar(session, settings):
-        step = end.step(now)
-        if step is None:
-            continue
-        is_ours = end.key.startswith("app")
-        found.append(
-            Attention(
-                "expiring_soon" if step == min(expiry.WARN_DAYS) else "expiring",
-                end.sentence(now),
-                end.advice,
-                end.link,
-                "Replace" if is_ours else "Show it",
-                end.at,
-            )
-        )
-    return found
 
 
 def sync_states(session: Session) -> dict[str, int]:
@@ -305,106 +249,3 @@ def people_per_organization(session: Session, limit: int = 8) -> Sequence[tuple[
         .limit(limit)
     )
     return [(organization, people) for organization, people in rows]
-
-
-def _connections(session: Session) -> list[Attention]:
-    rows = session.scalars(
-        select(MicrosoftTenant)
-        .where(MicrosoftTenant.state == "needs_attention")
-        .order_by(MicrosoftTenant.problem_since, MicrosoftTenant.name)
-    )
-    by_cause: dict[tuple[str, str], list[MicrosoftTenant]] = {}
-    for row in rows:
-        by_cause.setdefault((row.problem_code or row.id, row.problem or ""), []).append(row)
-    found = []
-    for (_, problem), tenants in by_cause.items():
-        first = tenants[0]
-        others = f" and {len(tenants) - 1} more Microsoft tenants" if len(tenants) > 1 else ""
-        found.append(
-            Attention(
-                "connection",
-                f"{first.name}{others} cannot be read",
-                problem,
-                f"/microsoft-tenants/{first.id}"
-                if not others
-                else "/microsoft-tenants?state=needs_attention",
-                "Show it" if not others else "Show them",
-                first.problem_since,
-                first.problem_code or "",
-            )
-        )
-    return found
-
-
-def _holds(session: Session) -> list[Attention]:
-    rows = session.execute(
-        select(Organization, SyncRun)
-        .join(UserSync, UserSync.organization_id == Organization.id)
-        .join(SyncRun, SyncRun.id == UserSync.hold_run_id)
-        .order_by(SyncRun.created_at)
-    )
-    found = []
-    for organization, run in rows:
-        held = run.held or {}
-        people = "1 person" if held.get("count") == 1 else f"{held.get('count', 0):,} people"
-        what = "marked Disabled in Microsoft" if held.get("kind") == "disable" else "added"
-        found.append(
-            Attention(
-                "hold",
-                f"{organization.name}: {people} held back",
-                f"The last run would have {what} more people than the threshold allows. Waiting for your decision.",
-                f"/sync-runs/{run.id}",
-                "Review",
-                run.finished_at or run.created_at,
-            )
-        )
-    return found
-
-
-def _failing(session: Session) -> list[Attention]:
-    """Syncs in trouble of their own; those whose connection is the cause are told of once, above."""
-    rows = session.execute(
-        select(Organization, UserSync)
-        .join(UserSync, UserSync.organization_id == Organization.id)
-        .join(Tenant, Tenant.id == Organization.tenant_id)
-        .outerjoin(MicrosoftTenant, MicrosoftTenant.id == Tenant.microsoft_tenant_id)
-        .where(
-            UserSync.enabled.is_(True),
-            UserSync.attention.is_not(None),
-            UserSync.hold_run_id.is_(None),
-            (MicrosoftTenant.state.is_(None)) | (MicrosoftTenant.state != "needs_attention"),
-        )
-        .order_by(Organization.name)
-    )
-    return [
-        Attention(
-            "failing",
-            f"{organization.name}: the sync needs attention",
-            sync.attention or "",
-            f"/sync-runs?organization_id={organization.id}",
-            "Show the runs",
-            sync.updated_at,
-        )
-        for organization, sync in rows
-    ]
-
-
-def _conflicts(session: Session) -> list[Attention]:
-    rows = session.execute(
-        select(Organization, func.count(Conflict.id), func.min(Conflict.created_at))
-        .join(Conflict, Conflict.organization_id == Organization.id)
-        .where(Conflict.resolved_at.is_(None))
-        .group_by(Organization.id)
-        .order_by(func.count(Conflict.id).desc(), Organization.name)
-    )
-    return [
-        Attention(
-            "conflicts",
-            f"{organization.name}: {'1 conflict' if number == 1 else f'{number:,} conflicts'}",
-            "Nothing was changed for these people. Choose who is meant, or ignore it until one side changes.",
-            f"/organizations/{organization.id}/conflicts",
-            "Settle",
-            since,
-        )
-        for organization, number, since in rows
-    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from portal.dashboard.service import Day
@@ -10,18 +10,10 @@ from portal.dashboard.service import Day
 WIDTH, HEIGHT, BASE, LEFT = 330, 150, 118, 34
 PLOT = 100  # height of the tallest column
 
-TONES: Mapping[str, tuple[str, str, str]] = {
-    # kind -> tone, icon, word
-    "connection": ("red", "alert-triangle", "Needs attention"),
-    "hold": ("yellow", "player-pause", "Paused"),
-    "failing": ("red", "alert-triangle", "Needs attention"),
-    "expiring_soon": ("yellow", "clock-exclamation", "Expires soon"),
-    "conflicts": ("orange", "arrows-split", "Conflict"),
-    "expiring": ("yellow", "clock-exclamation", "Expires soon"),
-}
+Numbers = Callable[[Day], Sequence[int]]
+"""A row of a chart's table."""
 WORDS: Mapping[str, str] = {"New": "created or linked", "Marked": "disabled or enabled"}
 """What those in a part of a column became, where its name does not say it."""
-FILLS = ("a", "b", "c", "d", "e")
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,14 @@ class EndUserForm(Form):
     last_name = StringField("Last name", validators=[Length(max=256)])
     email = StringField("Email", validators=[Length(max=320)])
     phone = StringField("Phone", validators=[Length(max=256)])
-    mobile_phone = StringField("Mobile phone", validators=[Length(max=256)])
-    job_title = StringField("Job title", validators=[Length(max=256)])
+    mobile_phone = StringField("Mobile Phone", validators=[Length(max=256)])
+    job_title = StringField("Job Title", validators=[Length(max=256)])
     department = StringField("Department", validators=[Length(max=256)])
-    office_location = StringField("Office location", validators=[Length(max=256)])
-    street_address = StringField("Street address", validators=[Length(max=1024)])
+    office_location = StringField("Office Location", validators=[Length(max=256)])
+    street_address = StringField("Street Address", validators=[Length(max=1024)])
     city = StringField("City", validators=[Length(max=256)])
-    state = StringField("State or province", validators=[Length(max=256)])
-    postal_code = StringField("Zip or postal code", validators=[Length(max=64)])
+    state = StringField("State/Province", validators=[Length(max=256)])
+    postal_code = StringField("Zip/Postal Code", validators=[Length(max=64)])
     country = StringField("Country", validators=[Length(max=256)])
     notes = TextAreaField("Notes", validators=[Length(max=20_000)])
 
@@ -33,7 +33,8 @@ class EndUserForm(Form):
 
 
 class PinForm(Form):
-    """Why a field keeps our value, and until when (P14)."""
+    """Our value, why it is kept, and until when (P14)."""
 
+    value = StringField("Our value", validators=[Length(max=1024)])
     reason = StringField("Reason", validators=[Length(max=1000)])
     expires_at = DayField("Ends on", description="Empty for no end.")

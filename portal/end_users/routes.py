@@ -305,22 +305,24 @@ def never_sync(end_user_id: str) -> Response:
 @bp.route("/end-users/<end_user_id>/pin/<field>", methods=["GET", "POST"])
 @requires(Role.TECHNICIAN)
 def pin(end_user_id: str, field: str) -> Response:
-    """Pin a field to our own value, with the reason and the end (W6)."""
+    """Pin a field to our own value, which is asked for at once, with the reason and the end (W6)."""
     row = load(EndUser, end_user_id, "End User")
-    form = PinForm()
+    label = run_views.FIELD_LABELS.get(field, field)
+    form = PinForm(data={"value": getattr(row, field, "") if field in run_views.FIELD_LABELS else ""})
+    form.value.label.text = label
     if form.submitted():
-        organization = load(Organization, row.organization_id, "Organization")
         try:
-            until = form.expires_at.moment()
-            exceptions.pin(organization, row.id, field, reason=text(form.reason), expires_at=until)
+            _pin(load(Organization, row.organization_id, "Organization"), row, field, form)
         except Invalid as error:
             db.session.rollback()
-            form.show(error)
+            form.show(
+                Invalid({"value" if name == field else name: told for name, told in error.errors.items()})
+            )
             row = load(EndUser, end_user_id, "End User")
         else:
             db.session.commit()
             return responses.respond(
-                redirect=url_for(".detail", end_user_id=row.id), toast="Pinned: edit the field now."
+                redirect=url_for(".detail", end_user_id=row.id), toast=f"{label} is pinned to our value."
             )
     return responses.render(
         "end_users/pin.html",
@@ -328,9 +330,17 @@ def pin(end_user_id: str, field: str) -> Response:
         status=422 if form.errors else 200,
         person=row,
         field=field,
-        label=run_views.FIELD_LABELS.get(field, field),
+        label=label,
         form=form,
     )
+
+
+def _pin(organization: Organization, row: EndUser, field: str, form: PinForm) -> None:
+    """Pin the field, and give it the value that was entered; a form without one leaves it as it is."""
+    until = form.expires_at.moment()
+    exceptions.pin(organization, row.id, field, reason=text(form.reason), expires_at=until)
+    if "value" in request.form:
+        service.change(load(EndUser, row.id, "End User", locked=True), {field: text(form.value)})
 
 
 def _download(organization: Organization, asked: Listing, ids: list[str] | None = None) -> Response:

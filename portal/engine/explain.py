@@ -13,14 +13,14 @@ SECTION_LABELS = {
 }
 
 SENTENCES: dict[Reason, str] = {
-    Reason.NEW_IN_SCOPE: "New: fits all five sections, and nobody here has this email.",
+    Reason.NEW_IN_SCOPE: "New: matches all five sections, and nobody here has this email.",
     Reason.MATCHED_BY_EMAIL: "Linked to the End User with the same email.",
     Reason.MATCHED_BY_ALIAS: "Linked to the End User whose email is one of this account's other addresses.",
     Reason.MATCHED_BY_IMMUTABLE_ID: "The same person under a new Microsoft account: the Link moved along.",
     Reason.LINK_MOVED: "Linked again: the Microsoft account the End User was linked to is gone, or of another tenant.",
     Reason.FIELDS_DIFFER: "Microsoft has other details.",
-    Reason.UP_TO_DATE: "Linked and up to date.",
-    Reason.BACK_IN_SCOPE: "Matches the filters again: updates go on.",
+    Reason.UP_TO_DATE: "Already up to date.",
+    Reason.BACK_IN_SCOPE: "Matches the filters again: updates resume.",
     Reason.OUT_OF_SCOPE: "Outside the filters.",
     Reason.NO_LONGER_IN_SCOPE: "No longer matches the filters: kept, not updated any more.",
     Reason.ACCOUNT_DISABLED: "Sign-in is blocked in Microsoft.",
@@ -36,7 +36,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.NEVER_SYNC: "Skipped: on the never-sync list.",
     Reason.AGENT: "Skipped: an AI agent, not a person.",
     Reason.HELD: "Not applied yet: waits until an administrator applies or dismisses it.",
-    Reason.DISMISSED: "Held back before, and an administrator dismissed it: left as it is until Microsoft says something else.",
+    Reason.DISMISSED: "Held back before, and an administrator dismissed it: left as it is until it changes in Microsoft.",
     Reason.BAD_RECORD: "Skipped: Microsoft's record cannot be used.",
     Reason.EMAIL_LINKED_TO_OTHER: "The End User with this email is linked to another Microsoft account that still exists. Nothing was changed.",
     Reason.DUPLICATE_REMOTE_EMAIL: "Two Microsoft users have this email. Nothing was changed. Choose who is meant, or ignore this until one of them changes.",

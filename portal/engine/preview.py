@@ -20,6 +20,7 @@ from portal.engine.plan.counts import count, tally
 from portal.engine.plan.scope import KeyScope
 from portal.engine.records import (
     Action,
+    Assignment,
     Counts,
     Decision,
     FilterSpec,
@@ -213,12 +214,12 @@ def _scope_change(
     """U11: against the saved filters, who enters, who leaves and who stays, by name.
 
     Stays and leaves are linked and in scope now; whoever else gets an End User or is updated again enters. Conflicts and
-    skipped people are counted apart: enters, stays and conflicts are all in scope, and with the skipped all who match.
+    skipped people are counted apart: enters, stays, conflicts and ignored ones are all in scope, as the counts have them.
     """
     groups, deleted = groups_by_user(session, context.microsoft_tenant_id, saved)
     before = KeyScope(replace(shot, filters=saved, groups_of=groups, deleted_groups=deleted))
     after = KeyScope(shot)
-    apart = {a.object_id: a.kind for a in found.assignments if a.kind in {Kind.SKIP, Kind.CONFLICT}}
+    apart = {a.object_id: name for a in found.assignments if (name := _apart(a))}
     linked = {row.object_id: row for row in shot.end_users if row.object_id and not row.is_foreign}
     enters: list[str] = []
     leaves: list[str] = []
@@ -233,15 +234,25 @@ def _scope_change(
         elif was_in:
             leaves.append(object_id)
     told = [_names(session, context, ids) for ids in (enters, leaves, stays)]
-    kinds = Counter(apart.values())
+    numbers = Counter(apart.values())
     change = {
         "enters": told[0],
         "leaves": told[1],
         "stays": len(told[2]),
-        "conflicts": kinds[Kind.CONFLICT],
-        "skipped": kinds[Kind.SKIP],
+        "conflicts": numbers["conflict"],
+        "ignored": numbers["ignored"],
+        "skipped": numbers["skip"],
     }
     return change, told[2]
+
+
+def _apart(assignment: Assignment) -> str:
+    """Who neither enters nor stays: in conflict, in one that is ignored, or skipped; "" for everybody else."""
+    if assignment.kind is Kind.SKIP:
+        return "skip"
+    if assignment.is_conflict and not assignment.is_held:
+        return "conflict"
+    return "ignored" if assignment.kind is Kind.CONFLICT else ""
 
 
 def _names(session: Session, context: OrganizationContext, object_ids: Sequence[str]) -> list[dict[str, str]]:

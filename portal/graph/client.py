@@ -398,7 +398,7 @@ def _unauthorized(code: str) -> SourceError:
 def _forbidden(code: str, message: str) -> SourceError:
     if code == "Authentication_RequestFromNonPremiumTenantOrB2CTenant":
         return SourceLicenseMissing(
-            "This tenant has no Entra ID P1, so Microsoft does not tell this.", code=code
+            "This tenant has no Entra ID P1, so Microsoft does not provide this.", code=code
         )
     permission = next(
         (

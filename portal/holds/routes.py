@@ -8,9 +8,11 @@ from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response
 
 from portal.end_users.service import product_names
+from portal.engine import holds
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.holds import service
+from portal.holds import views as hold_views
 from portal.holds.views import card
 from portal.http import access, listing, responses
 from portal.http.formatting import plural
@@ -52,10 +54,13 @@ def select(run_id: str) -> Answer:
 @access.requires(Role.ADMINISTRATOR)
 @access.reads_first
 def confirm(run_id: str) -> Answer:
-    """Ask once more, with how many and what it does (G1). ``decide``: apply or dismiss, ``-all`` for everybody who waits."""
+    """Ask once more, with how many and what it does (G1).
+
+    ``decide``: apply or dismiss, ``-all`` for everybody who waits; both: apply the selected and dismiss the others.
+    """
     run = access.load(SyncRun, run_id, "Sync Run")
     word, _, scope = request.form.get("decide", "").partition("-")
-    if word not in {"apply", "dismiss"}:
+    if word not in {"apply", "dismiss", "both"}:
         raise Invalid({"decide": ["Apply or dismiss: use the page's own buttons."]})
     selection = service.EVERYBODY if scope == "all" else service.Selection.of(request.form)
     try:
@@ -81,6 +86,14 @@ def apply(run_id: str) -> Answer:
 def dismiss(run_id: str) -> Answer:
     """Leave those who were confirmed as they are, until they change (G1)."""
     return _decide(access.load(SyncRun, run_id, "Sync Run"), "dismiss")
+
+
+@bp.post("/sync-runs/<run_id>/held/both")
+@access.requires(Role.ADMINISTRATOR)
+@access.reads_first
+def both(run_id: str) -> Answer:
+    """Apply those who were confirmed and dismiss all others, in one go (G1)."""
+    return _decide(access.load(SyncRun, run_id, "Sync Run"), "both")
 
 
 def _asked(args: Mapping[str, str]) -> tuple[str, int]:
@@ -119,7 +132,8 @@ def _ask(
         run=run,
         organization=access.load(Organization, run.organization_id, "Organization"),
         views=views,
-        is_apply=word == "apply",
+        question=hold_views.question(word, chosen),
+        action=url_for(f".{word}", run_id=run.id),
         selection=selection,
         chosen=chosen,
         problem=problem,
@@ -133,7 +147,7 @@ def _decide(run: SyncRun, word: str) -> Answer:
     if request.form.get("count") != str(chosen.number):
         return _ask(run, word, selection, chosen, problem=service.CHANGED)
     try:
-        toast = _apply(run, chosen) if word == "apply" else _dismiss(run, chosen)
+        toast = _DEEDS[word](run, chosen)
     except Invalid:  # somebody else decided about one of them in this moment
         db.session.rollback()
         return _ask(run, word, selection, service.chosen(run, selection), problem=service.CHANGED)
@@ -146,7 +160,10 @@ def _decide(run: SyncRun, word: str) -> Answer:
 
 
 def _apply(run: SyncRun, chosen: service.Chosen) -> str:
-    done = service.apply(run, chosen.object_ids)
+    return _applied(service.apply(run, chosen.object_ids))
+
+
+def _applied(done: holds.Applied) -> str:
     sentence = f"Applied to {plural(done.people, 'person', 'people')}."
     if done.left_out:
         sentence += (
@@ -157,3 +174,12 @@ def _apply(run: SyncRun, chosen: service.Chosen) -> str:
 
 def _dismiss(run: SyncRun, chosen: service.Chosen) -> str:
     return f"Dismissed for {plural(service.dismiss(run, chosen.object_ids), 'person', 'people')}."
+
+
+def _both(run: SyncRun, chosen: service.Chosen) -> str:
+    done = service.apply_and_dismiss(run, chosen.object_ids)
+    dismissed = f" Dismissed for {plural(done.dismissed, 'person', 'people')}." if done.dismissed else ""
+    return f"{_applied(done.applied)}{dismissed}"
+
+
+_DEEDS = {"apply": _apply, "dismiss": _dismiss, "both": _both}

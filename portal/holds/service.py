@@ -23,7 +23,7 @@ from portal.runs import service
 
 PER_PAGE = 25
 ATTEMPTS = 2  # to apply what is held while others change these people
-NAMED = 100  # names in the question whether these shall be decided
+NAMED = 500  # names in the question whether these shall be decided
 NOTHING = "Nothing of this run is held back."
 NOBODY = "Check at least one person first."
 CHANGED = "Somebody decided about some of these people meanwhile. Look again at who still waits."
@@ -177,13 +177,17 @@ def fitting(run: SyncRun, q: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Those who are to be decided about: how many are marked and created, the first by name, and how many go on waiting."""
+    """Those who are to be decided about: how many are marked and created, the first by name, and how many go on waiting.
+
+    others: the names of the first of those who go on waiting, or are dismissed where both is decided in one go.
+    """
 
     object_ids: Sequence[str]
     marks: int
     creations: int
     names: Sequence[str]
     left: int
+    others: Sequence[str] = ()
 
     @property
     def number(self) -> int:
@@ -211,6 +215,9 @@ def chosen(run: SyncRun, selection: Selection) -> Chosen:
         creations=creations,
         names=[row.display_name or row.object_id for row in found[:NAMED]],
         left=len(rows) - len(found),
+        others=[row.display_name or row.object_id for row in rows if not selection.has(row.object_id)][
+            :NAMED
+        ],
     )
 
 
@@ -250,6 +257,29 @@ def dismiss(run: SyncRun, object_ids: Collection[str] | None = None) -> int:
     number = holds.dismiss_held(db.session(), run, audit.current_actor().name, utcnow(), object_ids)
     _record(run, "hold_dismissed", number)
     return number
+
+
+@dataclass(frozen=True)
+class Both:
+    """What became of a hold that was decided in one go: applied, left_out of these, and dismissed."""
+
+    applied: holds.Applied
+    dismissed: int
+
+
+def apply_and_dismiss(run: SyncRun, object_ids: Collection[str]) -> Both:
+    """Apply those who are named and dismiss everybody else who waits, in one transaction; nobody waits then.
+
+    Raises as ``apply`` does. The caller commits.
+    """
+    done = apply(run, object_ids)
+    session = db.session()
+    others = _waiting(run)
+    if not others:
+        return Both(done, 0)
+    number = holds.dismiss_held(session, run, audit.current_actor().name, utcnow(), others)
+    _record(run, "hold_dismissed", number)
+    return Both(done, number)
 
 
 def still_waiting(run: SyncRun) -> str:

@@ -20,13 +20,17 @@ WARN_DAYS = (7, 30, 60)
 
 @dataclass(frozen=True)
 class End:
-    """Something that ends. key: the app registration or our Microsoft Tenant's id. at is None while nobody knows."""
+    """Something that ends. key: the app registration or our Microsoft Tenant's id. at is None while nobody knows.
+
+    whose: the customer of a partner relationship, "" for what is the portal's own.
+    """
 
     key: str
     what: str
     at: datetime | None
     advice: str
     link: str
+    whose: str = ""
 
     def days_left(self, now: datetime) -> int | None:
         """Whole days, negative once it is over; None while nobody knows."""
@@ -41,13 +45,16 @@ class End:
         """What ends when: "The portal's client secret expires in 6 days, on 1 Dec 2026". The day is in UTC."""
         if self.at is None:
             return f"{self.what} expires on a day that is not known"
-        day = f"on {self.at.day} {self.at:%b %Y}"
-        if self.at <= now:
-            return f"{self.what} has expired {day}"
-        left = (self.at - now).days
-        return f"{self.what} expires " + (
-            f"in {plural(left, 'day')}, {day}" if left else f"within a day, {day}"
-        )
+        return f"{self.what} {in_words(self.at, now)}"
+
+
+def in_words(at: datetime, now: datetime) -> str:
+    """When something ends: "expires in 6 days, on 1 Dec 2026". The day is in UTC."""
+    day = f"on {at.day} {at:%b %Y}"
+    if at <= now:
+        return f"has expired {day}"
+    left = (at - now).days
+    return f"expires in {plural(left, 'day')}, {day}" if left else f"expires within a day, {day}"
 
 
 def registration_label(shown: credentials.Overview, home: str) -> str:
@@ -87,6 +94,7 @@ def radar(session: Session, settings: Settings) -> list[End]:
             row.relationship_ends_at,
             "Ask the customer to extend it in the Microsoft 365 admin center.",
             f"/microsoft-tenants/{row.id}",
+            row.name,
         )
         for row in rows
     ]

@@ -9,7 +9,7 @@ from wtforms import SelectField, StringField
 from wtforms.validators import InputRequired, Length
 
 from portal.engine.normalize import parse_time
-from portal.errors import Invalid, PortalError, Refused, SourceError
+from portal.errors import Forbidden, Invalid, PortalError, Refused, SourceError
 from portal.extensions import db
 from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS
 from portal.graph.explain import consent_error
@@ -19,13 +19,16 @@ from portal.http.forms import Form, choices, text
 from portal.http.listing import parse
 from portal.http.proxies import NO_ADDRESS, public_address, public_address_or_none
 from portal.microsoft import check, consent, discover, service
-from portal.models import MicrosoftTenant, Role, Tenant
+from portal.models import MicrosoftTenant, Organization, Role, Tenant
+from portal.organizations import service as organizations
 from portal.runtime import runtime
 from portal.tenants import service as tenants
 from portal.text import text_key
 from portal.transactions import begin_write
 
 bp = Blueprint("microsoft", __name__)
+NEW = "new"
+"""Of the choice of a Tenant: one that comes with a new Organization."""
 
 
 class ConnectForm(Form):
@@ -38,6 +41,13 @@ class ConnectForm(Form):
     )
     # what is not offered is refused by the service, which says what is missing
     cloud = SelectField("Cloud", default=DEFAULT, validate_choice=False)
+
+
+class MapForm(Form):
+    """The Tenant to map, or the name of the Organization that is made for it."""
+
+    tenant_id = SelectField("Tenant", validators=[InputRequired("Choose a Tenant.")])
+    name = StringField("Name of the new Organization", validators=[Length(max=256)])
 
 
 class RemoveForm(Form):
@@ -256,26 +266,44 @@ def remove(microsoft_tenant_id: str) -> Response:
 @bp.route("/microsoft-tenants/<microsoft_tenant_id>/map", methods=["GET", "POST"])
 @requires(Role.TECHNICIAN)
 def map_to(microsoft_tenant_id: str) -> Response:
-    """Map Tenant, from this side: choose a Tenant that is not mapped yet (C6)."""
+    """Map Tenant, from this side: choose a Tenant that is not mapped yet, or make an Organization with its own (C6)."""
     row = load(MicrosoftTenant, microsoft_tenant_id, "Microsoft tenant")
-    if request.method == "POST":
-        tenant = load(Tenant, request.form.get("tenant_id", ""), "Tenant")
-        tenants.map_only(tenant, row)
-        db.session.commit()
-        return responses.respond(
-            redirect=url_for("tenants.detail", tenant_id=tenant.id),
-            toast=f"{tenant.name} is mapped to {row.name}.",
-        )
     free = db.session.scalars(
         select(Tenant).where(Tenant.microsoft_tenant_id.is_(None)).order_by(Tenant.name)
     ).all()
+    new = [(NEW, "New Organization, with a Tenant of its own")] if may(Role.ADMINISTRATOR) else []
+    likely = tenants.namesake(free, row.name) or (NEW if new else "")
+    form = MapForm(data={"tenant_id": likely, "name": row.name})
+    form.tenant_id.choices = choices([("", "Choose a Tenant"), *new, *((one.id, one.name) for one in free)])
+    form.tenant_id.validate_choice = False  # one that was mapped meanwhile is refused with the reason
+    if form.submitted():
+        tenant = _chosen_tenant(form)
+        if tenant is not None:
+            tenants.map_only(tenant, load(MicrosoftTenant, microsoft_tenant_id, "Microsoft tenant"))
+            db.session.commit()
+            return responses.respond(
+                redirect=url_for("tenants.detail", tenant_id=tenant.id),
+                toast=f"{tenant.name} is mapped to {row.name}.",
+            )
+        row = load(MicrosoftTenant, microsoft_tenant_id, "Microsoft tenant")
     return responses.render(
         "microsoft/map_to.html",
         blocks={"dialog": "dialog"},
+        status=422 if form.errors else 200,
         row=row,
-        tenants=free,
-        likely=tenants.namesake(free, row.name),
+        form=form,
+        has_choice=bool(free or new),
     )
+
+
+def _chosen_tenant(form: MapForm) -> Tenant | None:
+    """The Tenant that is chosen, or that of the Organization this form makes; None when its name is refused."""
+    if text(form.tenant_id) != NEW:
+        return load(Tenant, text(form.tenant_id), "Tenant")
+    if not may(Role.ADMINISTRATOR):
+        raise Forbidden("Only administrators add Organizations.", needed=Role.ADMINISTRATOR.value)
+    made = form.make(Organization, lambda row_id: organizations.create(text(form.name), row_id=row_id))
+    return None if made is None else made.tenant
 
 
 @bp.route("/microsoft-tenants/discover", methods=["GET", "POST"])

@@ -168,7 +168,7 @@ def _connected(target: str, identity: MicrosoftIdentity) -> Response:
     begin_write(db.session())
     account = accounts.locked_account(db.session(), target)
     if account is None or not account.is_active:
-        raise SignInFailed("This account was removed or switched off. Ask an administrator.")
+        raise SignInFailed("This account was removed or deactivated. Ask an administrator.")
     service.tie(db.session(), account, identity)
     renew_session(account, session_id)
     db.session.commit()
@@ -230,7 +230,7 @@ def _find() -> SignInApp | None:
 def _app() -> SignInApp:
     found = _find()
     if found is None:
-        raise SignInFailed("Sign-in with Microsoft is switched off here. Use your password.")
+        raise SignInFailed("Sign-in with Microsoft is turned off here. Use your password.")
     return found
 
 

@@ -13,6 +13,7 @@ from portal.engine.undo import DELETED
 from portal.extensions import db
 from portal.holds.views import card
 from portal.http import access, csv_download, listing, responses
+from portal.http.formatting import clock_text, viewer_zone
 from portal.microsoft import service as microsoft
 from portal.models import MicrosoftTenant, Organization, Role, SyncRun
 from portal.runs import service, views
@@ -69,6 +70,7 @@ def detail(run_id: str) -> Answer:
         "runs/detail.html",
         blocks={"run_live": "run_live", "people": "people"},
         run=run,
+        title=views.title(run, organization.name, _undone_at(run)),
         organization=organization,
         microsoft_tenant=_named(MicrosoftTenant, run.microsoft_tenant_id),
         next_step=views.next_step(
@@ -133,6 +135,14 @@ def undo(run_id: str) -> Answer:
         restored=[row for row in plan["restored"] if row["what"] != DELETED],
         spared=views.spared(plan["spared"]),
         views=views,
+    )
+
+
+def _undone_at(run: SyncRun) -> str:
+    """When the run began that this one undoes, for its title; "" when it undoes none, or none that is kept."""
+    undone = db.session.get(SyncRun, run.undoes_run_id) if run.undoes_run_id else None
+    return (
+        "" if undone is None else clock_text(undone.started_at or undone.created_at, utcnow(), viewer_zone())
     )
 
 

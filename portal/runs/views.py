@@ -12,7 +12,7 @@ from portal.engine.schedule import DELAYED_LIMIT
 from portal.http.formatting import plural
 from portal.models import ACTIVE, SyncRun
 
-TRIGGERS = {"initial": "First sync", "hourly": "Hourly run", "manual": "Sync Now"}
+TRIGGERS = {"initial": "Initial sync", "hourly": "Hourly run", "manual": "Sync Now"}
 PHASES: Mapping[str, str] = {
     "Reading people": "Read people from Microsoft",
     "Reading groups": "Read the members of the chosen groups",
@@ -169,11 +169,13 @@ def next_step(run: SyncRun, tenant_id: str, *, is_enabled: bool, at: datetime | 
     return NextStep("Nothing to do.", at, [(f"{own}/end-users", "Show the End Users")])
 
 
-def title(run: SyncRun, organization: str) -> str:
-    """The run by name: Hourly run of Harborview Imaging."""
+def title(run: SyncRun, organization: str, undone: str = "") -> str:
+    """The run by name: Hourly run of Harborview Imaging. undone: when the run began that an undo takes back, in words."""
+    if run.kind == "undo":
+        return f"Undo of the {undone} run of {organization}" if undone else f"Undo of a run of {organization}"
     if run.only_object_id is not None:
         return f"Sync of one person in {organization}"
-    kind = "Undo" if run.kind == "undo" else TRIGGERS.get(run.trigger, "Run")
+    kind = TRIGGERS.get(run.trigger, "Run")
     return f"{kind} of {organization}" if kind != "Sync Now" else f"Sync Now for {organization}"
 
 
@@ -204,6 +206,11 @@ def changes_in_words(run: SyncRun) -> str:
     if counts.get("gone"):
         found.append(f"{counts['gone']:,} gone from Microsoft")
     return ", ".join(found) or "No changes"
+
+
+def held_in_words(kind: str) -> str:
+    """What a hold keeps from happening, up to "than the threshold allows": ``kind`` is the hold's."""
+    return "marked more people as Disabled in Microsoft" if kind == "disable" else "added more people"
 
 
 def parts(run: SyncRun) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Settings (P10): Microsoft connection, people and roles, API tokens, notifications, audit log, about and health."""
+"""Settings (P10): Microsoft connection, people and roles, API tokens, audit log, about and health."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from importlib.metadata import PackageNotFoundError, version
 from flask import Blueprint, g, request, url_for
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response
-from wtforms import BooleanField, PasswordField, SelectField, StringField, TextAreaField
+from wtforms import PasswordField, SelectField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Length, Optional
 
 from portal import audit
-from portal.alerts import delivery, targets
 from portal.api import tokens
 from portal.auth import links
 from portal.auth import service as accounts
@@ -30,7 +29,7 @@ from portal.microsoft import service as microsoft_tenants
 from portal.microsoft_sign_in import service as microsoft_sign_in
 from portal.models import ACTIVE, Account, ApiToken, Invitation, Role, SyncRun
 from portal.runtime import runtime
-from portal.settings import audit_log, people, permissions
+from portal.settings import audit_log, people, permissions, registration
 from portal.text import text_key
 from portal.transactions import begin_write
 
@@ -52,7 +51,7 @@ class MicrosoftForm(Form):
     certificate = TextAreaField(
         "Certificate",
         validators=[Length(max=40_000)],
-        description="Instead of a secret: PEM with private key and certificate.",
+        description="PEM with private key and certificate.",
     )
     expires_on = DayField("Secret expires on", description="As Microsoft shows it.")
 
@@ -99,18 +98,6 @@ class TokenForm(Form):
     )
 
 
-class TargetForm(Form):
-    """One more target: an Apprise URL."""
-
-    address = StringField(
-        "Address",
-        validators=[InputRequired("Enter an address."), Length(max=2000)],
-        description="For instance mailtos://user:password@host or jsons://host/path. It is stored encrypted and not shown again.",
-        render_kw={"autocomplete": "off", "spellcheck": "false"},
-    )
-    is_local = BooleanField("Inside our network: its host may have a private address")
-
-
 class RetentionForm(Form):
     """For how long audit events are kept."""
 
@@ -148,9 +135,9 @@ def microsoft() -> Response:
                 or text(form.certificate)
                 or text_key(text(form.client_id)) != shown.client_id
             ):
-                registration = microsoft_tenants.app_registration(cloud)
+                entered = microsoft_tenants.app_registration(cloud)
                 # rolls back what was kept: it is kept when it works
-                said = check.try_releasing(registration, cloud)
+                said = check.try_releasing(entered, cloud)
                 _keep(form, cloud)
         except Invalid as error:
             db.session.rollback()
@@ -238,6 +225,7 @@ def _microsoft_page(form: Form, shown: credentials.Overview, cloud: str) -> Resp
         is_tried=bool(credentials.served_by(db.session(), cloud)),
         permissions=permissions.PERMISSIONS + permissions.PARTNER_PERMISSIONS,
         manifest=permissions.manifest(),
+        guide=registration.steps(shown.client_id, cloud),
         callback=callback,
         no_address=NO_ADDRESS,
         consent_link=consent.link_to_send(shown.client_id, callback, cloud)
@@ -363,10 +351,10 @@ def change_person(account_id: str) -> Response:
             done = f"{email} is now {dict(ROLES)[row.role]}."
         case "off":
             people.switch(row, active=False)
-            done = f"{email} is switched off."
+            done = f"{email} is deactivated."
         case "on":
             people.switch(row, active=True)
-            done = f"{email} is switched on."
+            done = f"{email} is active again."
         case "remove":
             people.remove(row)
             done = f"{email} is removed."
@@ -399,9 +387,9 @@ def _ask_oneself(row: Account) -> Response | None:
         goes = f"Goes: what only administrators may do, one-time links you made, and your API tokens above {label}."
         stays = f"Stays: your account, and everything you did. Only another administrator can give the role back: {others}."
     else:
-        question, button, keep = "Switch off your own account?", "Switch off my account", "Keep it on"
+        question, button, keep = "Deactivate your own account?", "Deactivate my account", "Keep it active"
         goes = "Goes: you are signed out everywhere at once; one-time links for you and by you, and your API tokens, stop working."
-        stays = f"Stays: everything you did. Only another administrator can switch it on again: {others}."
+        stays = f"Stays: everything you did. Only another administrator can activate it again: {others}."
     return _ask(
         "people",
         question,
@@ -463,66 +451,6 @@ def revoke_token(token_id: str) -> Response:
         button="Revoke token",
         action=url_for(".revoke_token", token_id=row.id),
     )
-
-
-@bp.route("/notifications", methods=["GET", "POST"])
-@requires(Role.ADMINISTRATOR)
-@reads_first
-def notifications() -> Response:
-    """Where alerts go (O2); POST adds a target, removes one, or sends a test to all."""
-    match request.form.get("do", "add") if request.method == "POST" else None:
-        case "test":
-            return _send_test()
-        case "remove":
-            return _remove_target(request.form.get("target", ""))
-        case None:
-            return _notifications_page(TargetForm())
-        case _:
-            return _add_target(TargetForm())
-
-
-def _add_target(form: TargetForm) -> Response:
-    if not form.submitted():
-        return _notifications_page(form)
-    try:
-        target = targets.parse(text(form.address), is_local=bool(form.is_local.data))
-        db.session.rollback()  # nothing is held while a name is looked up
-        targets.check_place(target)
-        by = audit.current_actor().name
-        session = begin_write(db.session())
-        delivery.add_target(session, runtime().box, target, now=utcnow(), by=by)
-    except Invalid as error:
-        db.session.rollback()
-        form.show(error)
-        return _notifications_page(form)
-    place = ", inside our network" if target.is_local else ""
-    audit.record(db.session(), "notifications_changed", changes=f"added: {target.name}{place}")
-    db.session.commit()
-    return responses.respond(
-        redirect=url_for(".notifications"), toast="Added. Send a test to see that it arrives."
-    )
-
-
-def _remove_target(target_id: str) -> Response:
-    gone = delivery.remove_target(
-        begin_write(db.session()), runtime().box, target_id, now=utcnow(), by=audit.current_actor().name
-    )
-    if gone is not None:
-        audit.record(db.session(), "notifications_changed", changes=f"removed: {gone}")
-        db.session.commit()
-    return responses.respond(redirect=url_for(".notifications"), toast="Removed.")
-
-
-def _send_test() -> Response:
-    targets = list(delivery.stored_targets(db.session(), runtime().box).values())
-    db.session.rollback()  # nothing is held while it is delivered
-    notice = delivery.Notice("test", "Rollcall: a test", "Alerts about syncs that need somebody arrive here.")
-    return _notifications_page(TargetForm(formdata=None), tested=delivery.deliver(targets, notice))
-
-
-def _notifications_page(form: TargetForm, tested: list[delivery.Delivery] | None = None) -> Response:
-    stored = delivery.stored_targets(db.session(), runtime().box)
-    return _page("notifications", form, stored=stored, tested=tested)
 
 
 @bp.get("/audit")

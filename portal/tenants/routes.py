@@ -19,7 +19,7 @@ from portal.models import DirectoryUser, MicrosoftTenant, Role, SubscribedSku, T
 from portal.models.microsoft import IS_CONNECTED
 from portal.organizations import service as organizations
 from portal.runtime import runtime
-from portal.tenants import service
+from portal.tenants import mapping, service
 from portal.user_sync import service as user_sync
 
 bp = Blueprint("tenants", __name__)
@@ -130,27 +130,22 @@ def delete(tenant_id: str) -> Response:
 def map_tenant(tenant_id: str) -> Response:
     """Map, or remap to another Microsoft tenant (C6, R2, R4)."""
     row = load(Tenant, tenant_id, "Tenant")
-    free = db.session.scalars(
-        select(MicrosoftTenant)
-        .where(
-            IS_CONNECTED,
-            MicrosoftTenant.id.not_in(
-                select(Tenant.microsoft_tenant_id).where(Tenant.microsoft_tenant_id.is_not(None))
-            ),
-        )
-        .order_by(MicrosoftTenant.name)
-    ).all()
+    offered = _offered(row)
     asked = request.args.get("microsoft_tenant_id", "")
+    free = [microsoft_tenant for microsoft_tenant, holder in offered if holder is None]
     form = MapForm(data={"microsoft_tenant_id": asked or service.namesake(free, row.name)})
-    offered = [(m.id, f"{m.name} ({_domain(m)})") for m in free]
-    form.microsoft_tenant_id.choices = choices([("", "Choose a Microsoft tenant"), *offered])
+    form.microsoft_tenant_id.choices = choices(
+        [("", "Choose a Microsoft tenant"), *((one.id, _choice(one, holder)) for one, holder in offered)]
+    )
+    form.microsoft_tenant_id.validate_choice = (
+        False  # one that is gone or mapped meanwhile is refused with the reason
+    )
     if form.submitted():
         chosen = load(MicrosoftTenant, text(form.microsoft_tenant_id), "Microsoft tenant")
+        if (answer := _ask_or_take(row, chosen)) is not None:
+            return answer
         service.map_microsoft_tenant(row, chosen)
-        db.session.commit()
-        return responses.respond(
-            redirect=url_for(".detail", tenant_id=row.id), toast=f"{row.name} is mapped to {chosen.name}."
-        )
+        return _mapped(row, chosen)
     present = db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
     return responses.render(
         "tenants/map.html",
@@ -159,8 +154,46 @@ def map_tenant(tenant_id: str) -> Response:
         tenant=row,
         form=form,
         present=present,
-        free=free,
+        has_choice=bool(offered),
         syncing=service.syncing_below(row),
+    )
+
+
+def _offered(row: Tenant) -> list[tuple[MicrosoftTenant, Tenant | None]]:
+    """The Microsoft tenants that may be mapped, each with the Tenant that has it now: the free ones first."""
+    found = db.session.execute(
+        select(MicrosoftTenant, Tenant)
+        .outerjoin(Tenant, Tenant.microsoft_tenant_id == MicrosoftTenant.id)
+        .where(IS_CONNECTED, (Tenant.id.is_(None)) | (Tenant.id != row.id))
+        .order_by(Tenant.id.is_not(None), MicrosoftTenant.name)
+    )
+    return [(microsoft_tenant, holder) for microsoft_tenant, holder in found]
+
+
+def _choice(microsoft_tenant: MicrosoftTenant, holder: Tenant | None) -> str:
+    place = f", mapped to {holder.name}" if holder is not None else ""
+    return f"{microsoft_tenant.name} ({_domain(microsoft_tenant)}){place}"
+
+
+def _ask_or_take(row: Tenant, chosen: MicrosoftTenant) -> Response | None:
+    """Where another Tenant has it: the question, or what was answered to it. None when nobody else has it."""
+    how = request.form.get("how")
+    if how is not None and row.microsoft_tenant_id == chosen.id:  # pressed twice
+        return _mapped(row, chosen)
+    if how is not None:
+        holder = load(Tenant, request.form.get("holder_id", ""), "Tenant")
+        mapping.take(row, chosen, how, holder_id=holder.id)
+        return _mapped(row, chosen)
+    taken = mapping.takeover(row, chosen)
+    if taken is None or service.syncing_below(row):
+        return None
+    return responses.render("tenants/taken.html", blocks={"dialog": "dialog"}, tenant=row, taken=taken)
+
+
+def _mapped(row: Tenant, chosen: MicrosoftTenant) -> Response:
+    db.session.commit()
+    return responses.respond(
+        redirect=url_for(".detail", tenant_id=row.id), toast=f"{row.name} is mapped to {chosen.name}."
     )
 
 

@@ -55,7 +55,7 @@ def rename(row: Tenant, name: str) -> None:
 def remove(row: Tenant) -> None:
     """Delete an empty Tenant that is not mapped. Raises Refused otherwise, saying what to do first."""
     lock(db.session(), Tenant, row.id)
-    _refuse_while_syncing(row)
+    refuse_while_syncing(row)
     number = len(row.organizations)
     if number:
         raise Refused(
@@ -80,7 +80,7 @@ def map_microsoft_tenant(row: Tenant, microsoft_tenant: MicrosoftTenant) -> None
     lock(db.session(), MicrosoftTenant, microsoft_tenant.id, "Microsoft tenant")
     if row.microsoft_tenant_id == microsoft_tenant.id:
         return
-    _refuse_while_syncing(row)
+    refuse_while_syncing(row)
     elsewhere = db.session.scalar(select(Tenant).where(Tenant.microsoft_tenant_id == microsoft_tenant.id))
     if elsewhere is not None:
         raise Refused(
@@ -123,7 +123,7 @@ def unmap(row: Tenant, *, named: str | None = None) -> None:
             f"Meanwhile somebody mapped {row.name} to another Microsoft tenant. Nothing was unmapped.",
             link=f"/tenants/{row.id}",
         )
-    _refuse_while_syncing(row)
+    refuse_while_syncing(row)
     microsoft_tenant = db.session.get_one(MicrosoftTenant, row.microsoft_tenant_id)
     row.microsoft_tenant_id = None
     db.session.flush()
@@ -165,7 +165,7 @@ def to_document(row: Tenant) -> dict[str, Any]:
     return {"id": row.id, "name": row.name, "microsoft_tenant_id": row.microsoft_tenant_id}
 
 
-def _refuse_while_syncing(row: Tenant) -> None:
+def refuse_while_syncing(row: Tenant) -> None:
     """R2: say which, with a link to disable it; with several to the Tenant's page, where each has its own."""
     found = syncing_below(row)
     if not found:

@@ -149,7 +149,7 @@ def conflicting_edit(organization: Organization, body: Mapping[str, Any], opened
     row = find(organization)
     tenant_then, was_on, _ = f"{opened_on}  ".split(" ", 2)
     if tenant_then != microsoft_tenant.id:
-        return f"Meanwhile the Tenant was mapped to another Microsoft tenant, {microsoft_tenant.name}. Choose anew from its people."
+        return f"Meanwhile the Tenant was mapped to another Microsoft tenant, {microsoft_tenant.name}. Choose again from its users."
     if row is None or not row.enabled:
         return (
             ""
@@ -244,7 +244,7 @@ def request_run(organization: Organization, plan_id: str | None = None) -> SyncR
     if plan_id is not None:
         if present is not None:
             raise Refused(
-                "A sync is running, so Microsoft's data is about to move. Look again when it is done."
+                "A sync is running, so Microsoft's data is about to move. Try again when it is done."
             )
         fingerprint = _approved(organization, documents.parse(saved_request(row)), plan_id)
     if present is not None:
@@ -576,7 +576,7 @@ def _approved(organization: Organization, request: SyncRequest, plan_id: str) ->
     now = _previewed(organization, request)
     if now.fingerprint != fingerprint:
         raise Refused(
-            "Microsoft or the filters have changed since this preview. Nothing was applied. Look again."
+            "Microsoft or the filters have changed since this preview. Nothing was applied. Review the preview again."
         )
     return str(fingerprint)
 

@@ -88,12 +88,37 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Some of those who enter, stay or leave: the first by name, and how many they are."""
+
+    title: str
+    note: str
+    number: int
+    people: Sequence[Mapping[str, str]]
+
+    @property
+    def more(self) -> int:
+        """How many are not named."""
+        return self.number - len(self.people)
+
+
+@dataclass(frozen=True)
+class ScopeChange:
+    """U11: who enters and stays sum, with the conflicts, to those in scope; who leaves stands beside that sum."""
+
+    parts: Sequence[Part]
+    conflicts: int
+    ignored: int
+    leaves: Part
+
+
+@dataclass(frozen=True)
 class Summary:
     """The live line and what enabling or saving would do. rows sum to ``in_scope``; None while not known.
 
     in_scope and skipped are the preview's words and sum to ``matching``. unusable: records that match nothing, which
     the preview counts as skipped too (G8).
-    scope_change is U11's, by name, for a sync that is enabled, and ``staying`` who stays. uncounted: groups whose members are being read;
+    change is U11's, for a sync that is enabled: its parts sum to ``in_scope`` too. uncounted: groups whose members are being read;
     hidden: names of those whose members Microsoft does not tell.
     """
 
@@ -105,14 +130,8 @@ class Summary:
     culprits: Sequence[str] = ()
     uncounted: int = 0
     hidden: Sequence[str] = ()
-    scope_change: Mapping[str, Any] | None = None
-    staying: Sequence[Mapping[str, str]] = ()
+    change: ScopeChange | None = None
     held: Mapping[str, Any] | None = None
-
-    @property
-    def named_at_most(self) -> int:
-        """How many names to list of those who enter, stay or leave."""
-        return NAMED
 
     @property
     def in_scope(self) -> int:
@@ -232,12 +251,14 @@ def summary(
     ]
     rows, skipped, unusable = None, 0, 0
     if counts is not None and not match.uncounted:
+        ignored = int(scope_change["ignored"]) if scope_change is not None else 0
         linked_before = sum(counts.get(key, 0) for key in ("updated", "unchanged", "disabled", "enabled"))
         found = [
             ("user-plus", "New End Users", counts.get("created", 0)),
             ("link", "Linked to an existing End User", counts.get("linked", 0)),
-            ("check", "Linked already", linked_before),
-            ("hand-stop", "Held back until you decide", counts.get("held", 0)),
+            ("check", "Linked already", linked_before - ignored),
+            ("minus", "In an ignored conflict", ignored),
+            ("hand-stop", "Held until an administrator decides", counts.get("held", 0)),
             ("arrows-split", "Conflicts to settle", counts.get("conflicts", 0)),
         ]
         always = {"New End Users", "Linked to an existing End User", "Conflicts to settle"}
@@ -253,9 +274,21 @@ def summary(
         culprits=culprits if match.total else (),
         uncounted=len(match.uncounted),
         hidden=match.hidden,
-        scope_change=scope_change,
-        staying=staying,
+        change=None if scope_change is None else _change(scope_change, staying),
         held=held,
+    )
+
+
+def _change(found: Mapping[str, Any], staying: Sequence[Mapping[str, str]]) -> ScopeChange:
+    enters, leaves = found["enters"], found["leaves"]
+    return ScopeChange(
+        parts=(
+            Part("Enters", "matches from now on", len(enters), enters[:NAMED]),
+            Part("Stays", "goes on being updated", found["stays"], staying[:NAMED]),
+        ),
+        conflicts=found["conflicts"],
+        ignored=found["ignored"],
+        leaves=Part("Leaves", "kept, not updated any more", len(leaves), leaves[:NAMED]),
     )
 
 

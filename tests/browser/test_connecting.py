@@ -15,6 +15,7 @@ Visit = Callable[..., Page]
 
 @BOTH
 def test_C2_a_customer_declines_and_then_consents(visit: Visit, portal: AtWork, guard: Guard, script: bool) -> None:
+    simulator = portal.simulator
     world = simulator.world
     customer = world.tenants[world.customer_ids[0 if script else 1]]
     guard.home(simulator.base_url)  # Microsoft's consent page, where the browser is sent

@@ -54,7 +54,7 @@ def pages(portal):
     directory = f"/microsoft-tenants/{portal.home_id}"
     tenant = f"/tenants/{portal.tenant_id}"
     return [
-        "/", "/search?q=a", "/account", "/nowhere",
+        "/", "/attention", "/attention?kind=conflicts", "/search?q=a", "/account", "/nowhere",
         "/organizations", "/organizations/new", own, f"{own}/edit", f"{own}/history", f"{own}/exceptions",
         f"{own}/conflicts", f"{own}/recovery", f"{own}/assets", f"{own}/assets/new", f"{own}/assets/import",
         f"/assets/{asset_id}", f"/assets/{asset_id}/delete",
@@ -69,6 +69,7 @@ def pages(portal):
         directory, f"{directory}/coverage", f"{directory}/remove", f"{directory}/map",
         "/sync-runs", runs, f"{runs}/undo", f"/sync-runs/{held['id']}", f"/sync-runs/{held['id']}/held",
         "/settings/about", "/settings/people", "/settings/tokens", "/settings/microsoft", "/settings/notifications",
+        "/settings/notifications/add/email", "/settings/notifications/add/teams",
         "/settings/audit", "/settings/microsoft/remove?cloud=china",
     ]
 

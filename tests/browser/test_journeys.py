@@ -17,7 +17,7 @@ def test_U6_from_sign_in_to_visible_end_users_in_under_ten_clicks(visit, portal,
     name = "Harborview"
     page.get_by_role("link", name="Organizations", exact=True).click()  # sign-in was the first click
     page.get_by_role("rowheader", name=name).get_by_role("link").click()
-    page.get_by_role("link", name=re.compile("Set Up Microsoft User Sync|Manage$")).first.click()
+    page.get_by_role("link", name=re.compile("Set Up Microsoft Entra ID User Sync|Manage$")).first.click()
     column = page.get_by_role("row", name=re.compile(name))
     column.get_by_role("link", name=re.compile("^Set Up")).click()
     page.get_by_role("button", name="Enable Sync").click()
@@ -61,9 +61,9 @@ def test_P6_P14_a_technician_finds_pins_and_deletes_a_person_for_good(visit, por
     page.get_by_role("searchbox", name="Find an Organization or person").fill("Pia")
     page.keyboard.press("Enter")
     page.get_by_role("link", name=person).click()
-    page.get_by_label("Job title").fill("Fitter")
+    page.get_by_label("Job Title").fill("Fitter")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_label("Job title")).to_have_value("Fitter")
+    expect(page.get_by_label("Job Title")).to_have_value("Fitter")
     page.get_by_role("link", name="Why?").click()
     if script:
         expect(page.get_by_role("dialog")).to_be_visible()

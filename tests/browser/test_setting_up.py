@@ -63,9 +63,9 @@ def test_U3_U5_U12_filters_are_chosen_previewed_and_enabled_as_they_are(
     setup = f"/organizations/{organization}/user-sync"
     guard.expect(422, setup)
     page = visit(java_script_enabled=script)
-    row_of(page, portal, name).get_by_role("link", name=f"Set Up Microsoft User Sync for {name}").click()
+    row_of(page, portal, name).get_by_role("link", name=f"Set Up Microsoft Entra ID User Sync for {name}").click()
     form = page.get_by_role("dialog") if script else page.locator("main")
-    expect(form.get_by_role("heading", name="Set Up Microsoft User Sync")).to_be_visible()
+    expect(form.get_by_role("heading", name="Set Up Microsoft Entra ID User Sync")).to_be_visible()
     expect(form).to_contain_text(f"Into {name}, from the Microsoft tenant {portal.home.name}")
 
     section = open_section(page, "department")
@@ -239,7 +239,7 @@ def test_U13_the_pop_up_by_keyboard_alone(visit: Visit, portal: AtWork) -> None:
     expect(opener).to_be_focused()
 
     page.keyboard.press("Enter")
-    expect(dialog.get_by_role("heading", name="Set Up Microsoft User Sync")).to_be_focused()
+    expect(dialog.get_by_role("heading", name="Set Up Microsoft Entra ID User Sync")).to_be_focused()
     tab_to(page, dialog.locator("#department-section summary"))
     page.keyboard.press("Enter")
     tab_to(page, dialog.get_by_role("searchbox", name="Search departments"))

@@ -197,7 +197,7 @@ def test_U13_a_key_pressed_while_the_list_behind_the_dialog_comes_in_is_not_lost
         page.keyboard.press("Escape")
     expect(opener).to_be_focused()
     go_on()
-    expect(dialog.get_by_role("heading", name="Set Up Microsoft User Sync")).to_be_focused()
+    expect(dialog.get_by_role("heading", name="Set Up Microsoft Entra ID User Sync")).to_be_focused()
 
 
 def test_U1_the_dialog_shows_what_was_asked_for_last_and_nothing_once_it_is_closed(

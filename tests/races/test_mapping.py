@@ -365,7 +365,7 @@ def test_P3_a_form_sent_twice_makes_one_organization(crowd: Crowd) -> None:
 
 def test_P10_a_setting_is_saved_by_all_at_once(crowd: Crowd) -> None:
     """Nobody has saved it before: each of the twenty would make its row."""
-    statuses = crowd.page("/settings/notifications", {"address": "jsons://hooks.example/rollcall"})
+    statuses = crowd.page("/settings/notifications/add/webhook", {"url": "https://hooks.example/rollcall", "events": "hold"})
     assert statuses == {303: TIMES}
 
 

@@ -171,7 +171,7 @@ def test_P10_switched_off_it_says_so(app: Flask, browser: FlaskClient) -> None:
     with app.app_context():
         service.allow_tenants(db.session(), "", utcnow())
         db.session.commit()
-    assert "switched off here" in ask(browser, "/login/microsoft").text
+    assert "turned off here" in ask(browser, "/login/microsoft").text
     assert "Sign in with Microsoft" not in ask(browser, "/login").text
 
 
@@ -345,7 +345,7 @@ def test_P10_a_switched_off_account_is_told_in_the_audit_log(
         db.session.commit()
     fresh = app.test_client()
     page = ask(fresh, answer_of(simulator, ask(fresh, "/login/microsoft")))
-    assert (page.status_code, "switched off" in page.text) == (422, True)
+    assert (page.status_code, "deactivated" in page.text) == (422, True)
     with app.app_context():
         event = db.session.query(AuditEvent).filter_by(action="sign_in_failed").one()
         assert event.detail == {"email": "mila@rollcall.example", "reason": "switched off"}

@@ -46,8 +46,8 @@ def test_P10_nobody_is_offered_to_switch_off_the_account_they_use(app, client_as
     page = client_as("administrator").get("/settings/people").text
     (mine,) = re.findall(r'<tr role="row"><th [^>]*><bdi>[^<]*</bdi><span class="rc-sub">administrator@.*?</tr>', page)
     (theirs,) = re.findall(r'<tr role="row"><th [^>]*><bdi>[^<]*</bdi><span class="rc-sub">technician@.*?</tr>', page)
-    assert "Switch off" in theirs and "you" not in theirs
-    assert "Switch off" not in mine and "· you" in mine
+    assert "Deactivate" in theirs and "you" not in theirs
+    assert "Deactivate" not in mine and "· you" in mine
 
 
 def _id_of(app, role):
@@ -70,7 +70,7 @@ def test_P10_the_last_administrator_is_refused_before_anything_is_asked(app, cli
     ("form", "question", "words"),
     [
         ({"do": "role", "role": "technician"}, "Give up your role Administrator?", "give the role back: other@rollcall.example."),
-        ({"do": "off"}, "Switch off your own account?", "switch it on again: other@rollcall.example."),
+        ({"do": "off"}, "Deactivate your own account?", "activate it again: other@rollcall.example."),
     ],
 )
 def test_P10_who_takes_something_from_themselves_is_asked_first(app, client_as, form, question, words):
@@ -178,6 +178,8 @@ def test_O4_the_audit_log_is_told_in_words(app, client_as):
 
 
 TARGETS = "/settings/notifications"
+ADD = f"{TARGETS}/add/other"
+EVENTS = ["connection", "hold"]
 
 
 def stored(page):
@@ -187,11 +189,11 @@ def stored(page):
 def test_O2_targets_are_added_and_removed_one_by_one(app, client_as):
     owner = client_as("administrator")
     assert "No target is stored: nobody is notified." in owner.get(TARGETS).text
-    form = {"address": "json://ann:pa55@127.0.0.1:9/s3cret", "is_local": "y"}
-    added = owner.send(TARGETS, form, follow_redirects=True)
+    form = {"url": "json://ann:pa55@127.0.0.1:9/s3cret", "is_local": "y", "events": EVENTS}
+    added = owner.send(ADD, form, follow_redirects=True)
     assert "json at 127.0.0.1" in added.text and "Inside our network" in lines(added) and "s3cret" not in added.text
-    owner.send(TARGETS, {"address": "ntfy://topic-of-ours"})
-    owner.send(TARGETS, form)  # pressed twice
+    owner.send(ADD, {"url": "ntfy://topic-of-ours", "events": EVENTS})
+    owner.send(ADD, form)  # pressed twice
     both = owner.get(TARGETS)
     assert len(stored(both)) == 2 and "Internet only" in both.text and "topic-of-ours" not in both.text
     for _ in range(2):
@@ -206,12 +208,12 @@ def test_O2_a_target_inside_our_network_is_added_only_when_that_is_checked(clien
     owner = client_as("administrator")
     monkeypatch.setattr("socket.getaddrinfo", lambda *_a, **_k: [(2, 1, 6, "", ("10.0.0.1", 0))])
     for address in ("json://ann:pa55@10.0.0.1/s3cret", "json://looks-public.example/s3cret"):
-        refused = owner.send(TARGETS, {"address": address})
+        refused = owner.send(ADD, {"url": address, "events": EVENTS})
         assert refused.status_code == 422 and "Check “Inside our network” if that is meant." in refused.text
         assert stored(owner.get(TARGETS)) == []
-    refused = owner.send(TARGETS, {"address": "json://hooks.example form://10.0.0.1"})
+    refused = owner.send(ADD, {"url": "json://hooks.example form://10.0.0.1", "events": EVENTS})
     assert refused.status_code == 422 and "has no blanks" in refused.text
-    assert stored(owner.send(TARGETS, {"address": "json://looks-public.example/s3cret", "is_local": "y"}, follow_redirects=True))
+    assert stored(owner.send(ADD, {"url": "json://looks-public.example/s3cret", "is_local": "y", "events": EVENTS}, follow_redirects=True))
 
 
 def test_O2_a_test_that_fails_says_of_which_target_and_where_to_look(client_as, requests_mock, monkeypatch):
@@ -220,7 +222,7 @@ def test_O2_a_test_that_fails_says_of_which_target_and_where_to_look(client_as, 
     requests_mock.post("http://good.example/hook", status_code=204)
     requests_mock.post("https://gone.example/s3cret", status_code=410)
     for address in ("json://good.example/hook", "jsons://ann:pa55@gone.example/s3cret"):
-        owner.send(TARGETS, {"address": address})
+        owner.send(ADD, {"url": address, "events": EVENTS})
     page = owner.send(TARGETS, {"do": "test"}).text
     assert "1 of 2 targets took the test." in page
     assert "Target 2, <bdi>jsons at gone.example</bdi>: The message was not accepted. The log says more." in page

@@ -228,7 +228,7 @@ def _contest(linked: Sequence[Candidate], facts: Facts) -> Contest:
     best = {key: Keeper(row.id, row.object_id) for key, row in facts.steady.items()}
     kept_off: dict[str, Keeper] = {}
     for key, group in groups.items():
-        ordered = sorted(group, key=lambda c: (c.row.email_key != c.person.email_key, *_precedence(c.person)))
+        ordered = sorted(group, key=lambda c: (c.row.email_key != c.person.email_key, *precedence(c.person)))
         takers = [Keeper(c.row.id, c.person.object_id) for c in ordered if "email" not in c.row.pins]
         if (owner := facts.steady.get(key)) is not None and "email" not in owner.pins:
             takers.insert(0, Keeper(owner.id, owner.object_id))
@@ -254,7 +254,7 @@ def _keeper(candidate: Candidate, moves: Moves) -> Keeper | None:
     return Keeper(keeper, None) if keeper is not None else None
 
 
-def _precedence(person: PersonKeys) -> tuple[bool, datetime, str]:
+def precedence(person: PersonKeys) -> tuple[bool, datetime, str]:
     """M6: the enabled, else the older."""
     return person.account_enabled is False, person.created_at or _LAST, person.object_id
 
@@ -298,7 +298,7 @@ def _rivals(entering: Iterable[PersonKeys], contest: Contest, facts: Facts) -> d
         else:
             first[key] = person
     for key, group in groups.items():
-        best, *others = sorted(group, key=_precedence)
+        best, *others = sorted(group, key=precedence)
         row = facts.holders.get(key)
         rival = Rival(Reason.DUPLICATE_REMOTE_EMAIL, row.id if row is not None else None, best.object_id)
         found.update((other.object_id, rival) for other in others)

@@ -92,7 +92,7 @@ def test_an_account_that_is_switched_off_is_told(app, ann, lines):  # noqa: F811
         mark_write(db.session())
         db.session.get_one(Account, ann).is_active = False
         db.session.commit()
-    assert "switched off" in sign_in(app.test_client()).text
+    assert "deactivated" in sign_in(app.test_client()).text
     assert lines() == ["action=sign_in_failed client=127.0.0.1 reason=switched_off"]
     (event,) = events(app, "sign_in_failed")
     assert (event.object_id, event.detail) == (ann, {"email": ANN, "reason": "switched off"})

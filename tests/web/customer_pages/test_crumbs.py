@@ -24,7 +24,7 @@ from portal.models import Organization
         ("/end-users/{person}/delete", ["Organizations", "End Users", "Ada Lovelace"]),
         ("/end-users/{person}/unlink", ["Organizations", "End Users", "Ada Lovelace"]),
         ("/settings/microsoft/remove", ["Settings", "Microsoft connection"]),
-        ("/sync-runs/{run}/undo", ["Sync activity", "First sync of Harborview Foundation"]),
+        ("/sync-runs/{run}/undo", ["Sync activity", "Initial sync of Harborview Foundation"]),
     ],
 )
 def test_P2_breadcrumbs_lead_the_whole_way_back(app, client_as, ids, path, parents):

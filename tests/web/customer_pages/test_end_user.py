@@ -21,7 +21,7 @@ def test_P6_history_names_field_old_new_and_the_run(client_as, ids):
     answer = client_as("read-only").get(f"/end-users/{ids['person']}")
     history = text_of(answer).partition("Change history")[2]
     assert "Job Title: Receptionist becomes Practice Manager" in history
-    assert "First sync ada@rollcall.example" in history
+    assert "Initial sync ada@rollcall.example" in history
     assert f'href="/sync-runs/{ids["run"]}"' in answer.get_data(as_text=True)
 
 
@@ -55,7 +55,7 @@ def test_W6_a_pinned_field_shows_both_values_its_reason_and_its_end(app, client_
     page = text_of(browser.get(f"/end-users/{ids['person']}"))
     assert "until 31 Jan 2099 : “ prefers her own number ”" in page
     assert "Microsoft says +27 82 555 0177" in page
-    assert "Unpin Mobile phone" in page
+    assert "Unpin Mobile Phone" in page
 
 
 def test_P14_a_pin_needs_a_reason_and_a_real_day_and_says_so_at_the_field(app, client_as, ids):

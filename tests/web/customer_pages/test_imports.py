@@ -60,7 +60,7 @@ def test_O2_a_file_is_seen_by_name_before_anything_is_written(app, client_as, id
     assert "1 End User that this import created is deleted" in plan and "Bo Quist" in plan
     assert browser.send(f"{path}/undo").status_code == 303
     work(app)
-    assert "2 rows taken back" in browser.get(path).get_data(as_text=True)
+    assert "2 rows undone" in browser.get(path).get_data(as_text=True)
     assert count(app) == before
     upload = browser.get(f"/organizations/{ids['organization']}/end-users/import").get_data(as_text=True)
     assert "people.csv" in upload and "Undone" in upload

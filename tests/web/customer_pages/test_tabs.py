@@ -19,7 +19,7 @@ def test_P4_every_tab_says_which_tenant_and_when_it_was_synced(client_as, ids, t
 
 def test_P8_sync_history_names_runs_as_sync_activity_does(client_as, ids):
     page = client_as("read-only").get(f"/organizations/{ids['organization']}/history").get_data(as_text=True)
-    assert "First sync" in page
+    assert "Initial sync" in page
     assert f"/sync-runs?organization_id={ids['organization']}" in page
 
 

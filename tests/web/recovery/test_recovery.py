@@ -148,7 +148,7 @@ def test_P13_coverage_tells_none_one_and_several(client_as, app, customer):
     assert "Kestrel Couriers" in text and "Nobody Takes" in text
     none = browser.htmx(base + "?taken=none", "coverage_table").get_data(as_text=True)
     assert "Nobody Takes" in none and "Kestrel Couriers" not in none and "<html" not in none
-    assert "None of 4 users fits" in browser.get(base + "?taken=several").get_data(as_text=True)
+    assert "None of 4 users matches" in browser.get(base + "?taken=several").get_data(as_text=True)
     assert browser.get("/microsoft-tenants/nope/coverage").status_code == 404
 
 

@@ -135,6 +135,26 @@ def test_G1_some_are_applied_others_dismissed_and_the_last_part_ends_the_hold(cl
     assert browser.send(f"{address}/held/apply", {"everybody": "1", "count": "30"}).status_code == 409
 
 
+def test_G1_some_are_applied_and_all_others_dismissed_in_one_go(client_as, app, hold):
+    browser, address = client_as(), f"/sync-runs/{hold}"
+    fields = form_of(browser.get(address).text)
+    text = browser.send(f"{address}/held/confirm", {**fields, "id": fields["seen"][:2], "decide": "both"}).text
+    assert "Apply to 2, dismiss 31?" in text and "2 End Users get the mark" in text and "31 others are dismissed" in text
+    applied, dismissed = text.partition('aria-label="To be applied"')[2].split('aria-label="To be dismissed"')
+    assert "Leaver 01" in applied and "Leaver 02" not in applied and "Leaver 02" in dismissed and "New 0" in dismissed
+    chosen = {"everybody": "", "others": " ".join(fields["seen"][:2]), "count": "2"}
+    assert browser.send(f"{address}/held/both", {**chosen, "count": "3"}).status_code == 422
+    assert state_of(app, hold)[0] == "held"
+    assert browser.send(f"{address}/held/both", chosen).status_code == 303
+    status, held, counts, disabled, paused_by = state_of(app, hold)
+    assert (status, held["applied"], held["dismissed"], disabled, paused_by) == ("succeeded", 2, 31, 2, None)
+    assert (counts["disabled"], counts["skipped"], counts["held"]) == (2, 3, 0)
+    assert "Applied to 2 people. Dismissed for 31 people. The sync goes on." in browser.get(address).text
+    with app.app_context():
+        events = db.session.query(AuditEvent).filter(AuditEvent.action.startswith("hold_")).order_by(AuditEvent.number)
+        assert [(e.action, e.detail["count"]) for e in events] == [("hold_applied", 2), ("hold_dismissed", 31)]
+
+
 def test_G1_dismissing_all_that_are_left_leaves_them_as_they_are(client_as, app, hold):
     browser, address = client_as(), f"/sync-runs/{hold}"
     browser.send(f"{address}/held/dismiss", {"everybody": "1", "others": "", "count": "33"})
@@ -172,7 +192,7 @@ def test_G1_who_may_not_decide_sees_who_waits_and_is_told_who_may(client_as, hol
         card = text.partition('id="hold"')[2].partition("</section>")[0]
         assert "checkbox" not in card and "Apply" not in card.replace("Already applied", "").partition("<form")[2]
     assert "Leaver 29" in text and "?q=leaver&amp;page=1#hold" in text
-    for path in ("held", "held/confirm", "held/apply", "held/dismiss"):
+    for path in ("held", "held/confirm", "held/apply", "held/dismiss", "held/both"):
         assert browser.send(f"{address}/{path}", {"everybody": "1", "count": "33"}).status_code == 403
 
 

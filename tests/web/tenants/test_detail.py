@@ -63,7 +63,7 @@ def test_P2_who_may_not_change_anything_is_offered_no_change(client_as, ids):
 
 
 def test_P2_five_ways_lead_to_the_tenant(client_as, ids):
-    """Microsoft Tenants, Organizations, INFORMATION, Set Up Microsoft User Sync, and Manage."""
+    """Microsoft Tenants, Organizations, INFORMATION, Set Up Microsoft Entra ID User Sync, and Manage."""
     browser, goal = client_as(), f'href="/tenants/{ids["tenant"]}"'
     information = browser.get(f"/organizations/{ids['syncing']}").text
     ways = {
@@ -74,7 +74,7 @@ def test_P2_five_ways_lead_to_the_tenant(client_as, ids):
         "P5 Manage": browser.get(f"/organizations/{ids['syncing']}/end-users").text.partition('id="users_table"')[2],
     }
     assert [way for way, text in ways.items() if goal not in text] == []
-    assert "Set Up Microsoft User Sync" in ways["P5 Set Up"] and "Manage" in ways["P5 Manage"]
+    assert "Set Up Microsoft Entra ID User Sync" in ways["P5 Set Up"] and "Manage" in ways["P5 Manage"]
 
 
 def test_P1_before_the_first_read_no_number_is_told(client_as, app):

@@ -6,7 +6,7 @@ import pytest
 
 from portal.clock import utcnow
 from portal.extensions import db
-from portal.models import Organization, SyncRun, Tenant, UserSync
+from portal.models import AuditEvent, Organization, SyncRun, Tenant, UserSync
 from tests.web import customers
 
 
@@ -117,3 +117,88 @@ def test_C6_U10_no_choice_begins_with_whoever_comes_first(app, client_as, named)
         likely = re.findall(r'<option selected value="([^"]*)"|<option value="([^"]*)" selected', select)
         assert [one or two for one, two in likely if one or two] == ([other] if named == "Kestrel Couriers" else [])
     assert browser.send(f"/tenants/{tenant_id}/map", {"microsoft_tenant_id": ""}).status_code == 422
+
+
+@pytest.fixture
+def two(app):
+    """Two mapped Tenants and one that is not: ids of the Tenants by name, and of their Microsoft tenants."""
+    with app.app_context():
+        reef, kelp = customers.microsoft_tenant("Reef"), customers.microsoft_tenant("Kelp")
+        rows = {"reef": customers.organization("Reef", reef), "kelp": customers.organization("Kelp", kelp)}
+        rows["loose"] = customers.organization("Loose")
+        db.session.commit()
+        return {name: row.tenant_id for name, row in rows.items()} | {"REEF": reef.id, "KELP": kelp.id}
+
+
+def mapped(app, two):
+    with app.app_context():
+        return {name: db.session.get(Tenant, two[name]).microsoft_tenant_id for name in ("reef", "kelp", "loose")}
+
+
+def told(app):
+    with app.app_context():
+        events = db.session.query(AuditEvent).filter(AuditEvent.action.startswith("tenant_")).order_by(AuditEvent.number)
+        return [(e.action, e.detail["name"], e.detail["microsoft_tenant"]) for e in events]
+
+
+def test_C6_remapping_to_one_that_is_mapped_elsewhere_offers_to_unmap_or_swap_and_says_what_that_does(app, client_as, two):
+    client, page = client_as("technician"), f"/tenants/{two['reef']}/map"
+    assert "Kelp (harborview.example), mapped to Kelp" in client.get(page).text
+    asked = client.send(page, {"microsoft_tenant_id": two["KELP"]})
+    text = " ".join(re.sub(r"<[^>]+>", "", asked.text).split())
+    assert asked.status_code == 200 and "Kelp has no Microsoft tenant then." in text
+    assert "Kelp gets Reef, which Reef has now." in text and "keep their details and Links" in text
+    assert mapped(app, two) == {"reef": two["REEF"], "kelp": two["KELP"], "loose": None}, "asking changes nothing"
+    answer = client.send(page, {"microsoft_tenant_id": two["KELP"], "holder_id": two["kelp"], "how": "swap"})
+    assert answer.status_code == 303
+    assert mapped(app, two) == {"reef": two["KELP"], "kelp": two["REEF"], "loose": None}
+    assert told(app) == [("tenant_unmapped", "Kelp", "Kelp"), ("tenant_mapped", "Reef", "Kelp"), ("tenant_mapped", "Kelp", "Reef")]
+
+
+def test_C6_unmapping_there_and_mapping_here_is_one_step(app, client_as, two):
+    client, page = client_as("technician"), f"/tenants/{two['loose']}/map"
+    asked = client.send(page, {"microsoft_tenant_id": two["KELP"]}).text
+    assert 'value="unmap"' in asked and 'value="swap"' not in asked
+    form = {"microsoft_tenant_id": two["KELP"], "holder_id": two["kelp"]}
+    assert client.send(page, {**form, "how": "swap"}).status_code == 409
+    assert client.send(page, {**form, "how": "burn"}).status_code == 422
+    assert client.send(page, {**form, "holder_id": two["reef"], "how": "unmap"}).status_code == 409
+    assert mapped(app, two)["loose"] is None
+    assert client.send(page, {**form, "how": "unmap"}).status_code == 303
+    assert mapped(app, two) == {"reef": two["REEF"], "kelp": None, "loose": two["KELP"]}
+    assert client.send(page, {**form, "how": "unmap"}).status_code == 303, "pressed twice"
+    other = f"/tenants/{two['reef']}/map"
+    assert client.send(other, {**form, "how": "unmap"}).status_code == 409, "somebody else was first"
+
+
+def test_R2_a_sync_under_the_other_tenant_is_in_the_way_of_taking_its_microsoft_tenant(app, client_as, two):
+    with app.app_context():
+        row = db.session.query(Organization).filter_by(name="Kelp").one()
+        db.session.add(UserSync(organization_id=row.id, enabled=True, filters={}, updated_at=utcnow()))
+        db.session.commit()
+        way = f"/organizations/{row.id}/user-sync/disable"
+    client, page = client_as("technician"), f"/tenants/{two['loose']}/map"
+    asked = client.send(page, {"microsoft_tenant_id": two["KELP"]}).text
+    assert way in asked and 'name="how"' not in asked
+    form = {"microsoft_tenant_id": two["KELP"], "holder_id": two["kelp"], "how": "unmap"}
+    assert client.send(page, form).status_code == 409
+    assert mapped(app, two)["loose"] is None
+
+
+def test_F6_map_tenant_makes_the_organization(app, client_as, two):
+    with app.app_context():
+        new = customers.microsoft_tenant("Harbor & Sons").id
+        db.session.commit()
+    owner, technician, page = client_as("administrator"), client_as("technician"), f"/microsoft-tenants/{new}/map"
+    shown = owner.get(page).text
+    assert re.search(r'<option selected value="new">New Organization', shown) and 'value="Harbor &amp; Sons"' in shown
+    assert 'value="new"' not in technician.get(page).text
+    assert technician.send(page, {"tenant_id": "new", "name": "Harbor"}).status_code == 403
+    refused = owner.send(page, {"tenant_id": "new", "name": "Reef"})
+    assert refused.status_code == 422 and "already an Organization called Reef" in refused.text
+    form = {"tenant_id": "new", "name": "Harbor"}
+    first, again = owner.send(page, form), owner.send(page, form)
+    assert first.status_code == again.status_code == 303 and first.location == again.location
+    with app.app_context():
+        row = db.session.query(Organization).filter_by(name="Harbor").one()
+        assert row.tenant.microsoft_tenant_id == new and first.location == f"/tenants/{row.tenant_id}"

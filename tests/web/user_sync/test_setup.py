@@ -21,7 +21,7 @@ def test_U1_the_pop_up_is_a_page_naming_both_sides(client_as, customer, role):
     text = page.get_data(as_text=True)
     assert page.status_code == 200
     assert (
-        "Set Up Microsoft User Sync" in text
+        "Set Up Microsoft Entra ID User Sync" in text
         and "Harborview Foundation" in text
         and "Harborview Health" in text
     )

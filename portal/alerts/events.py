@@ -1,0 +1,38 @@
+"""The events that a target of alerts may choose from (O2): code, label, and what it covers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+EVENTS: Mapping[str, tuple[str, str]] = {
+    "connection": (
+        "Connection refused",
+        "Microsoft refuses the portal: consent, secret or relationship is gone.",
+    ),
+    "failing": ("Sync needs attention", "A sync failed three times in a row, or a chosen group was deleted."),
+    "overdue": ("First sync overdue", "A first sync is not over after 12 hours."),
+    "hold": (
+        "People held back",
+        "A run would change more people than the threshold allows, and waits for a decision.",
+    ),
+    "left": ("Many no longer match", "After a run, many people no longer match the filters."),
+    "expiring": (
+        "Something expires",
+        "A secret, certificate or partner relationship expires in 60, 30 or 7 days.",
+    ),
+    "conflicts": ("Conflicts", "Two sides claim one End User, and somebody has to choose."),
+}
+DEFAULT = tuple(name for name in EVENTS if name != "conflicts")
+"""What a target is told of unless somebody chose otherwise: conflicts are everyday work."""
+
+
+def known(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the names that are events, in the order of the table, each once."""
+    wanted = set(names)
+    return tuple(name for name in EVENTS if name in wanted)
+
+
+def words(names: Iterable[str]) -> str:
+    """The labels of some events: "All", or one after the other."""
+    chosen = known(names)
+    return "All events" if len(chosen) == len(EVENTS) else ", ".join(EVENTS[name][0] for name in chosen)

@@ -1,0 +1,247 @@
+"""The cards of the dashboard below "Needs attention", ready to be shown: figures, charts and lists as frozen records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from portal.dashboard import service, views
+from portal.dashboard.service import Day, LastDay
+from portal.http.formatting import number, percent, plural
+from portal.models import Organization, SyncRun
+from portal.runs.views import changes_in_words
+
+PRODUCTS = 8
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number with what it is of, where it leads, and links or words below it: (text, address; "" for words alone)."""
+
+    label: str
+    value: int
+    link: str
+    of: int | None = None
+    notes: Sequence[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True)
+class ChartCard:
+    """A chart with its key (fill, label), its sentence, and the same as a table."""
+
+    id: str
+    title: str
+    chart: views.Chart
+    sentence: str
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[int]]]
+    key: Sequence[tuple[str, str]] = ()
+    link: str = "/sync-runs"
+    link_label: str = "Sync activity"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A line of a list with a meter: a name, a value in words, and how full it is. tone: the meter's class."""
+
+    name: str
+    link: str
+    value: str
+    part: int
+    whole: int
+    note: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Product:
+    """A license product over all Microsoft tenants; left: how many are free, in words."""
+
+    name: str
+    used: int
+    bought: int
+    left: str
+    tone: str
+
+
+@dataclass(frozen=True)
+class Recent:
+    """A run that changed something or did not succeed."""
+
+    name: str
+    link: str
+    status: str
+    changes: str
+    at: datetime
+
+
+def figures(found: Mapping[str, int], states: Mapping[str, int], day: LastDay, unset: int) -> list[Figure]:
+    """The four figures. unset: Organizations whose sync is off or was never set up."""
+    runs, people = day.runs, day.people
+    marked = people.get("mark_disabled", 0) + people.get("mark_enabled", 0)
+    changed = [
+        f"{number(people.get('create', 0))} created",
+        f"{number(people.get('link', 0))} linked",
+        f"{number(people.get('update', 0))} updated",
+        f"{number(marked)} disabled or enabled",
+    ]
+    return [
+        Figure(
+            "Organizations syncing",
+            found["syncing"],
+            "/organizations?sync=enabled",
+            found["organizations"],
+            [
+                (f"{number(count)} {word}", link)
+                for count, word, link in (
+                    (states["processing"], "processing", "/sync-runs?status=running"),
+                    (states["paused"], "paused", "/attention?kind=hold"),
+                    (states["needs_attention"], _need(states["needs_attention"]), "/attention"),
+                    (unset, "not syncing", "/organizations?sync=none"),
+                )
+                if count  # a row of zeros would reassure beside what is wrong elsewhere
+            ],
+        ),
+        Figure(
+            "End Users linked",
+            found["linked"],
+            "/organizations",
+            found["end_users"],
+            [(f"{plural(found['disabled'], 'is', 'are')} disabled in Microsoft", "")],
+        ),
+        Figure(
+            "Runs, last 24 hours",
+            sum(runs.values()),
+            "/sync-runs",
+            None,
+            [
+                (f"{number(count)} {status}", f"/sync-runs?status={status}")
+                for status, count in sorted(runs.items())
+            ]
+            or [("None yet", "")],
+        ),
+        Figure(
+            "People changed, last 24 hours",
+            sum(people.values()),
+            "/sync-runs",
+            None,
+            [(", ".join(changed), "")],
+        ),
+    ]
+
+
+def _need(count: int) -> str:
+    return "needs attention" if count == 1 else "need attention"
+
+
+def charts(days: Sequence[Day]) -> list[ChartCard]:
+    """Changes, runs and trouble of the last fourteen days; [] while nothing has happened."""
+    if not any(day.runs or any(day.changes.values()) for day in days):
+        return []
+    kinds = {"Updated": "updated", "New": "created or linked", "Marked": "disabled or enabled"}
+    changes = {words: [day.changes[kind] for day in days] for kind, words in kinds.items()}
+    trouble = {
+        "failed": [day.failures for day in days],
+        "partial": [day.partial for day in days],
+        "held": [day.held for day in days],
+    }
+    return [
+        ChartCard(
+            "c1",
+            "People changed per day",
+            views.columns(days, changes, ("b", "a", "c")),
+            views.changes_sentence(days),
+            ("Created or linked", "Updated", "Disabled or enabled"),
+            _rows(days, lambda day: (day.changes["New"], day.changes["Updated"], day.changes["Marked"])),
+            (("a", "Created or linked"), ("b", "Updated"), ("c", "Disabled or enabled")),
+        ),
+        ChartCard(
+            "c2",
+            "Runs per day",
+            views.columns(days, {"runs": [day.runs for day in days]}, ("b",)),
+            views.runs_sentence(days),
+            ("Runs",),
+            _rows(days, lambda day: (day.runs,)),
+        ),
+        ChartCard(
+            "c4",
+            "Runs that did not succeed",
+            views.columns(days, trouble, ("d", "e", "c")),
+            views.trouble_sentence(days),
+            ("Failed", "Partial", "Held"),
+            _rows(days, lambda day: (day.failures, day.partial, day.held)),
+            (("d", "Failed"), ("e", "Partial"), ("c", "Held")),
+            "/sync-runs?status=failed",
+            "Show the failed ones",
+        ),
+    ]
+
+
+def _rows(days: Sequence[Day], numbers: views.Numbers) -> list[tuple[str, Sequence[int]]]:
+    return [(f"{day.day:%d %b}", numbers(day)) for day in reversed(days)]
+
+
+def mfa(lowest: Sequence[service.MfaCoverage]) -> list[Bar]:
+    """Where MFA is missing most."""
+    return [
+        Bar(
+            one.organization.name,
+            f"/organizations/{one.organization.id}/end-users?mfa=false",
+            f"{one.percent}%",
+            one.registered,
+            one.known,
+            f"{number(one.registered)} of {number(one.known)}",
+            "rc-meter-bad" if one.percent < 50 else "rc-meter-full" if one.percent < 80 else "",
+        )
+        for one in lowest
+    ]
+
+
+def mfa_sentence(shown: int, total: service.MfaTotal) -> str:
+    """Whom the list of MFA coverage counts, and all Organizations together."""
+    first = f"The {shown} lowest. " if shown > 5 else ""
+    unknown = ""
+    if total.unknown:
+        unknown = f"; {plural(total.unknown, 'is', 'are')} unknown: not read yet, or Entra ID P1 is missing"
+    share = percent(total.registered, total.known)
+    return f"{first}All Organizations together: {share}. Active, linked people whose MFA state is known{unknown}."
+
+
+def products(found: Sequence[tuple[str, int, int]]) -> list[Product]:
+    """License use, the fullest first."""
+    rows = []
+    for name, used, bought in found:
+        left = "none left" if used == bought else f"{number(bought - used)} free"
+        if used > bought:
+            left = f"{number(used - bought)} too many"
+        rows.append(Product(name, used, bought, left, "rc-meter-full" if used >= bought else ""))
+    return rows
+
+
+def people(largest: Sequence[tuple[Organization, int]]) -> list[Bar]:
+    """The largest Organizations by End Users."""
+    most = largest[0][1] if largest else 0
+    return [
+        Bar(row.name, f"/organizations/{row.id}/end-users", number(count), count, most)
+        for row, count in largest
+    ]
+
+
+def people_sentence(shown: Sequence[Bar], found: Mapping[str, int]) -> str:
+    """How much of everybody the list of the largest shows."""
+    listed, everybody = sum(one.part for one in shown), found["end_users"]
+    if listed < everybody:
+        organizations = plural(found["organizations"], "Organization")
+        return f"The {len(shown)} largest of {organizations}, with {number(listed)} of {plural(everybody, 'End User')}."
+    others = found["organizations"] - len(shown)
+    rest = f"; {plural(others, 'more Organization has', 'more Organizations have')} none" if others else ""
+    return f"{plural(everybody, 'End User')} in all{rest}."
+
+
+def recent(rows: Sequence[tuple[SyncRun, str]]) -> list[Recent]:
+    """The latest runs with changes or trouble."""
+    return [
+        Recent(name, f"/sync-runs/{run.id}", run.status, changes_in_words(run), run.created_at)
+        for run, name in rows
+    ]

@@ -1,0 +1,91 @@
+"""Taking over a Microsoft tenant that another Tenant is mapped to: unmapped there, or the two swapped (C6, R2, R4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from portal import audit
+from portal.errors import Invalid, Refused
+from portal.extensions import db
+from portal.locks import lock
+from portal.models import MicrosoftTenant, Organization, Tenant
+from portal.tenants import service
+
+UNMAP, SWAP = "unmap", "swap"
+MEANWHILE = "Somebody changed one of these mappings meanwhile. Nothing was changed: look again."
+
+
+@dataclass(frozen=True)
+class Takeover:
+    """What stands between a Tenant and a Microsoft tenant that is mapped elsewhere.
+
+    holder: the Tenant that has it. present: what the Tenant itself is mapped to, which a swap gives to the holder.
+    syncing: the Organizations of the holder whose User Sync is in the way (R2).
+    """
+
+    tenant: Tenant
+    wanted: MicrosoftTenant
+    holder: Tenant
+    present: MicrosoftTenant | None
+    syncing: Sequence[Organization]
+
+
+def takeover(row: Tenant, wanted: MicrosoftTenant) -> Takeover | None:
+    """What mapping ``row`` to ``wanted`` would take away from another Tenant; None when nobody else has it."""
+    holder = _holder(wanted)
+    if holder is None or holder.id == row.id:
+        return None
+    present = db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
+    return Takeover(row, wanted, holder, present, service.syncing_below(holder))
+
+
+def take(row: Tenant, wanted: MicrosoftTenant, how: str, *, holder_id: str) -> None:
+    """Map ``row`` to ``wanted``, which the Tenant ``holder_id`` gives up; with ``swap`` it gets what ``row`` had.
+
+    End Users keep their data and Links (R4). Raises Refused while a User Sync under either Tenant is enabled (R2), or when the
+    mappings are others by now; Invalid for a ``how`` that is neither. The caller commits.
+    """
+    if how not in {UNMAP, SWAP}:
+        raise Invalid({"how": ["One of: unmap, swap."]})
+    session = db.session()
+    for tenant_id in sorted({row.id, holder_id}):
+        lock(session, Tenant, tenant_id)
+    present_id = row.microsoft_tenant_id
+    for microsoft_id in sorted({wanted.id, present_id or wanted.id}):
+        lock(session, MicrosoftTenant, microsoft_id, "Microsoft tenant")
+    holder = session.get_one(Tenant, holder_id)
+    if holder.microsoft_tenant_id != wanted.id or row.microsoft_tenant_id != present_id:
+        raise Refused(MEANWHILE, link=f"/tenants/{row.id}")
+    if how == SWAP and present_id is None:
+        raise Refused(f"{row.name} is mapped to nothing that could be swapped.", link=f"/tenants/{row.id}")
+    for one in (row, holder):
+        service.refuse_while_syncing(one)
+    row.microsoft_tenant_id = holder.microsoft_tenant_id = (
+        None  # each Microsoft tenant feeds one Tenant at most
+    )
+    session.flush()
+    row.microsoft_tenant_id = wanted.id
+    holder.microsoft_tenant_id = present_id if how == SWAP else None
+    session.flush()
+    _record("tenant_unmapped", holder, wanted)
+    _record("tenant_mapped", row, wanted)
+    if how == SWAP:
+        _record("tenant_mapped", holder, session.get_one(MicrosoftTenant, present_id))
+
+
+def _holder(wanted: MicrosoftTenant) -> Tenant | None:
+    return db.session.scalar(select(Tenant).where(Tenant.microsoft_tenant_id == wanted.id))
+
+
+def _record(event: str, row: Tenant, microsoft_tenant: MicrosoftTenant) -> None:
+    audit.record(
+        db.session(),
+        event,
+        object_type="tenant",
+        object_id=row.id,
+        name=row.name,
+        microsoft_tenant=microsoft_tenant.name,
+    )
