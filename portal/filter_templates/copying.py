@@ -138,6 +138,11 @@ def guard(organization: Organization) -> views.Guard | None:
     return views.guard(user_sync.domain_overlap(organization), user_sync.known_endings(organization))
 
 
+def guard_with(organization: Organization, microsoft_tenant: MicrosoftTenant) -> views.Guard | None:
+    """The same for a Microsoft tenant that it might be mapped to."""
+    return views.guard(user_sync.overlap_with(organization, microsoft_tenant), ())
+
+
 def _mapped(organization: Organization) -> MicrosoftTenant:
     found = microsoft.mapped_to(organization)
     if found is None:
