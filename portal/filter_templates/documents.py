@@ -115,7 +115,11 @@ def resolve(body: Mapping[str, Any], groups: Sequence[Group]) -> Resolved:
             for pattern in section["name_patterns"]
         )
     ids = sorted({group.object_id for match in matches for group in match.groups})
-    request = {**body, "filters": {**body["filters"], "group": {"all": bool(section["all"]), "values": ids}}}
+    request = {
+        "filters": {**body["filters"], "group": {"all": bool(section["all"]), "values": ids}},
+        **{name: bool(body[name]) for name in ADD_RULES},
+        "hold": dict(body["hold"]),
+    }
     return Resolved(request, matches)
 
 

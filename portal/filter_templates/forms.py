@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wtforms import StringField
-from wtforms.validators import Length
+from wtforms.validators import DataRequired, Length
 
 from portal.filter_templates.fields import FiltersForm
 
@@ -12,5 +12,7 @@ class TemplateForm(FiltersForm):
     """A filter template: its name and what it says."""
 
     name = StringField(
-        "Name", validators=[Length(max=256)], description="For instance “Members with a license”."
+        "Name",
+        validators=[DataRequired("Enter a name."), Length(max=256)],
+        description="For instance “Members with a license”.",
     )

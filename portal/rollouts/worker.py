@@ -7,6 +7,7 @@ mapping, previewing and enabling find what is there already.
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,8 +36,10 @@ from portal.user_sync import service as user_sync
 
 log = logging.getLogger(__name__)
 
-CLAIM = timedelta(minutes=2)
+CLAIM = timedelta(minutes=5)
 """Whoever claimed a row for so long ago is taken for dead."""
+AT_ONCE = 8
+"""Rows that a thread claims together: a claim of its own for each would cost as much as the work."""
 PAUSE = timedelta(seconds=2)
 """Before a row that waits for the first read of its tenant is looked at again."""
 BROKEN = "Something went wrong inside Rollcall. Try again; the log says more."
@@ -66,11 +69,15 @@ def work_off(app: Flask, should_stop: Callable[[], bool] = lambda: False) -> Non
     with app.app_context():
         try:
             while not should_stop():
-                claim = _claim()
-                if claim is None:
+                claims = _claim()
+                if not claims:
                     return
-                with audit.acting_as(claim.actor):
-                    _do(claim)
+                for claim in claims:
+                    if should_stop():
+                        _hold(claim, utcnow())
+                        continue
+                    with audit.acting_as(claim.actor):
+                        _do(claim)
         except SQLAlchemyError as error:
             later = trouble(error)
             if later is None:
@@ -89,8 +96,8 @@ def _claimable(now: datetime) -> ColumnElement[bool]:
     return RolloutRow.status.in_(BUSY) & free & ((RolloutRow.status != "connected") | ~others_wait)
 
 
-def _claim() -> Claim | None:
-    """Take one row for this thread; None when none waits. Two may ask at once: the UPDATE decides."""
+def _claim() -> list[Claim]:
+    """Take a few rows for this thread, none when none waits. Others may ask at once: the UPDATE decides."""
     session = db.session()
     session.rollback()
     now = utcnow()
@@ -99,23 +106,32 @@ def _claim() -> Claim | None:
         .join(Rollout, Rollout.id == RolloutRow.rollout_id)
         .where(_claimable(now))
         .order_by(RolloutRow.claimed_until.is_not(None), Rollout.created_at, RolloutRow.id)
-        .limit(8)
+        .limit(AT_ONCE)
     ).all()
     candidates = [
         Claim(row_id, rollout.id, status, Actor(rollout.created_by, rollout.source, rollout.ip))
         for row_id, status, rollout in found
     ]
-    for one in candidates:
-        begin_write(session)
-        taken = session.execute(
-            update(RolloutRow)
-            .where(RolloutRow.id == one.row_id, RolloutRow.status == one.status, _claimable(now))
-            .values(claimed_until=now + CLAIM)
+    if not candidates:
+        return []
+    begin_write(session)
+    until = (
+        now + CLAIM + timedelta(microseconds=secrets.randbelow(1_000_000))
+    )  # tells our claims from others'
+    session.execute(
+        update(RolloutRow)
+        .where(RolloutRow.id.in_([one.row_id for one in candidates]), _claimable(now))
+        .values(claimed_until=until)
+    )
+    session.commit()
+    mine = set(
+        session.scalars(
+            select(RolloutRow.id).where(
+                RolloutRow.id.in_([one.row_id for one in candidates]), RolloutRow.claimed_until == until
+            )
         )
-        session.commit()
-        if taken.rowcount:  # type: ignore[attr-defined]
-            return one
-    return None
+    )
+    return [one for one in candidates if one.row_id in mine]
 
 
 def _do(claim: Claim) -> None:
