@@ -47,6 +47,8 @@ FEATURES = (
     "assets",
     "imports",
     "user_sync",
+    "filter_templates",
+    "rollouts",
     "runs",
     "holds",
     "conflicts",

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 def register(app: Flask, csrf: CSRFProtect) -> None:
     """Add the API to ``app``: its blueprint, its tokens, and no CSRF, since no cookie is looked at."""
     from portal.api import (  # noqa: F401 - each adds its routes to the blueprint
+        apply,
         assets,
         audit_events,
         conflicts,
         end_users,
+        filter_templates,
         imports,
         microsoft_tenants,
         openapi,

@@ -55,6 +55,8 @@ OTHER_PARAMETERS: dict[str, list[dict[str, Any]]] = {
     "import_assets": [*DRY_RUN, *PREFER],
     "import_end_users": [*DRY_RUN, *PREFER],
     "undo_import": PREFER,
+    "change_filter_template": DRY_RUN,
+    "apply_declaration": [*DRY_RUN, {"name": "plan_id", "in": "query", "schema": {"type": "string"}}],
     "explain_user": [{"name": "user", "in": "query", "required": True, "schema": {"type": "string"}}],
 }
 
@@ -102,7 +104,7 @@ def _operation(
     success = 204 if name.startswith(("delete_", "remove_", "disable_", "unmap_")) else 200
     if name.startswith(("create_", "connect_", "add_")):
         success = 201
-    if name in {"sync_now", "undo_run"}:
+    if name in {"sync_now", "undo_run", "set_up_user_syncs"}:
         success = 202
     found: dict[str, Any] = {
         "operationId": name,
@@ -115,7 +117,7 @@ def _operation(
         ],
         "responses": {
             str(success): _success(success, is_list=spec is not None, is_csv=is_csv),
-            **({"200": _success(200)} if name == "undo_run" else {}),  # with dry_run
+            **({"200": _success(200)} if name in {"undo_run", "set_up_user_syncs"} else {}),  # with dry_run
             # with Prefer: respond-async
             **({"202": _success(202)} if PREFER[0] in OTHER_PARAMETERS.get(name, []) else {}),
             "default": {
@@ -133,6 +135,14 @@ def _operation(
         found["requestBody"] = {
             "required": bool(schema.get("required")),
             "content": {"application/json": {"schema": reference}},
+        }
+    elif name == "apply_declaration":
+        found["requestBody"] = {
+            "required": True,
+            "content": {
+                "application/toml": {"schema": {"type": "string"}},
+                "application/json": {"schema": {"type": "object"}},
+            },
         }
     elif name.startswith("import_"):
         found["requestBody"] = {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}

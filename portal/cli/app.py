@@ -10,7 +10,7 @@ import sys
 
 import click
 
-from portal.cli import audit, data, demo, doctor, files, people, secrets, serve, sync
+from portal.cli import apply, audit, data, demo, doctor, files, people, secrets, serve, sync
 from portal.config import ConfigError
 from portal.errors import Invalid, PortalError
 from simulator.cli import simulate
@@ -27,6 +27,7 @@ for command in (
     demo.demo,
     demo.seed,
     simulate,
+    apply.apply,
     audit.audit,
     data.db,
     data.backup,

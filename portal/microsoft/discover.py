@@ -1,70 +1,100 @@
-"""Partner (CSP) discovery (C3): customers of a connected partner tenant, and connecting many of them at once."""
+"""Partner (CSP) discovery (C3): the customers of a connected partner tenant, as Microsoft listed them last.
+
+Microsoft is asked when somebody looks for customers; searching, sorting and choosing goes by what is kept.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select
 
-from portal.engine.normalize import clean
-from portal.errors import Invalid, PortalError, SourceError
+from portal.clock import utcnow
+from portal.engine.normalize import clean, parse_time
+from portal.errors import Invalid, PortalError, Refused, SourceError
 from portal.extensions import db
+from portal.http.listing import Listing, ListSpec, contains_text, fetch
 from portal.microsoft import gateway, service
-from portal.models import MicrosoftTenant
+from portal.models import MicrosoftTenant, PartnerCustomer, Tenant
 from portal.models.microsoft import IS_CONNECTED
 from portal.runtime import runtime
 from portal.text import text_key
+from portal.transactions import begin_write
 
-MOST = 200
+ENDS_SOON = timedelta(days=60)
+STATES = ("offered", "connected", "mapped", "ending", "ended")
+SPEC = ListSpec(
+    sorts={
+        "name": (PartnerCustomer.name_key,),
+        "ends_at": (PartnerCustomer.ends_at,),
+        "domain": (PartnerCustomer.domain,),
+    },
+    default_sort="name",
+    filters={"partner": None, "state": STATES},
+    per_page=500,
+)
+PARAMETERS = ("look",)
+OVER = frozenset({"expired", "terminated", "terminating"})
 
 
 @dataclass(frozen=True)
 class Customer:
-    """A customer tenant as the partner tenant knows it. ends_at: when the relationship ends (C5)."""
+    """A line of the table. state: offered | connected (not mapped yet) | mapped | ended."""
 
     directory_id: str
     name: str
     domain: str
     ends_at: datetime | None
-    is_connected: bool
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """A customer that was chosen to be connected."""
-
-    directory_id: str
-    name: str
-    ends_at: datetime | None = None
-
-
-@dataclass(frozen=True)
-class ConnectionResult:
-    """What became of one customer: the tenant when connected, otherwise the reason; neither while it waits its turn."""
-
-    wanted: Wanted
-    problem: str = ""
-    tenant: MicrosoftTenant | None = None
+    ends_soon: bool
+    state: str
+    microsoft_tenant_id: str | None
 
     @property
-    def is_over(self) -> bool:
-        """False while it waits its turn."""
-        return bool(self.problem or self.tenant)
+    def is_offered(self) -> bool:
+        """Whether it can be chosen: to be connected, or to go on with."""
+        return self.state in {"offered", "connected"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What Microsoft tells of one customer, the parts of several answers put together."""
+
+    directory_id: str
+    name: str = ""
+    domain: str = ""
+    ends_at: datetime | None = None
+    has_ended: bool = False
 
 
 def partners() -> Sequence[MicrosoftTenant]:
-    """Connected tenants that may be asked: any of them can be a partner tenant."""
+    """Connected tenants that may be asked: any of them can be a partner tenant. Those that were one stand first."""
+    known = exists().where(PartnerCustomer.partner_id == MicrosoftTenant.id)
     return db.session.scalars(
-        select(MicrosoftTenant).where(IS_CONNECTED).order_by(MicrosoftTenant.name)
+        select(MicrosoftTenant).where(IS_CONNECTED).order_by(known.desc(), MicrosoftTenant.name)
     ).all()
 
 
-def customers(partner: MicrosoftTenant) -> list[Customer]:
-    """From delegated admin relationships, contracts where those are refused, or both (graph-facts 1.9). Raises Source errors."""
+def seen_at(partner: MicrosoftTenant) -> datetime | None:
+    """When Microsoft listed this partner's customers last; None when it never did."""
+    newest = select(func.max(PartnerCustomer.seen_at)).where(PartnerCustomer.partner_id == partner.id)
+    return db.session.scalar(newest)
+
+
+def look(partner: MicrosoftTenant) -> None:
+    """Ask Microsoft for the customers and keep the list. Gives the database back meanwhile; the caller commits.
+
+    From delegated admin relationships, contracts where those are refused, or both (graph-facts 1.9). Raises Source errors.
+    """
     registration = service.registration_or_invalid(partner.cloud)
-    settings, directory_id, cloud = runtime().settings, partner.directory_id, partner.cloud
+    settings, partner_id, directory_id, cloud = (
+        runtime().settings,
+        partner.id,
+        partner.directory_id,
+        partner.cloud,
+    )
     db.session.rollback()
     source = gateway.reader(
         settings,
@@ -74,55 +104,234 @@ def customers(partner: MicrosoftTenant) -> list[Customer]:
         wait=gateway.Patience().wait,
         is_fresh=True,
     )
-    found: dict[str, Customer] = {}
+    found: dict[str, Found] = {}
     refusals: list[SourceError] = []
-    ends: dict[str, datetime] = {}
-    try:
-        ends = gateway.ends_of(source.partner_relationships())
-    except SourceError as error:
-        refusals.append(error)
-    try:
-        for item in source.partner_customers():
-            key = str(item.get("tenantId", "")).lower()
-            found[key] = Customer(
-                key, clean(str(item.get("displayName", ""))), "", ends.get(key), is_connected=False
-            )
-    except SourceError as error:
-        refusals.append(error)
-    try:
-        for item in source.contracts():
-            key = str(item.get("customerId", "")).lower()
-            known = found.get(key)
-            name = known.name if known else clean(str(item.get("displayName", "")))
-            found[key] = Customer(
-                key,
-                name,
-                str(item.get("defaultDomainName", "")),
-                ends.get(key),
-                is_connected=False,
-            )
-    except SourceError as error:
-        refusals.append(error)
+    for read, merge in (
+        (source.partner_customers, _with_customers),
+        (source.contracts, _with_contracts),
+        (source.partner_relationships, _with_relationships),
+    ):
+        try:
+            merge(found, read())
+        except SourceError as error:
+            refusals.append(error)
     if not found and refusals:
         raise refusals[0]
-    present = set(db.session.scalars(select(MicrosoftTenant.directory_id).where(IS_CONNECTED)))
-    for key, customer in found.items():
-        found[key] = Customer(
-            key, customer.name, customer.domain, customer.ends_at, is_connected=key in present
+    begin_write(db.session())
+    _keep(partner_id, found.values())
+
+
+def _with_customers(found: dict[str, Found], items: Iterable[Mapping[str, Any]]) -> None:
+    for item in items:
+        key = str(item.get("tenantId", "")).lower()
+        found[key] = Found(key, clean(str(item.get("displayName", "")))[:256])
+
+
+def _with_contracts(found: dict[str, Found], items: Iterable[Mapping[str, Any]]) -> None:
+    for item in items:
+        key = str(item.get("customerId", "")).lower()
+        known = found.get(key) or Found(key, clean(str(item.get("displayName", "")))[:256])
+        found[key] = replace(known, domain=clean(str(item.get("defaultDomainName", "")))[:256])
+
+
+def _with_relationships(found: dict[str, Found], items: Iterable[Mapping[str, Any]]) -> None:
+    """A customer may have several: one that runs counts before those that are over."""
+    running: dict[str, datetime] = {}
+    over: dict[str, datetime] = {}
+    now = utcnow()
+    for item in items:
+        end, status = parse_time(item.get("endDateTime")), str(item.get("status") or "")
+        key = str((item.get("customer") or {}).get("tenantId") or "").lower()
+        if end is None or key not in found:
+            continue
+        if status == "active" and end > now:
+            running[key] = max(end, running.get(key, end))
+        elif status == "active" or status in OVER:
+            over[key] = max(end, over.get(key, end))
+    for key in {*running, *over}:
+        found[key] = replace(
+            found[key], ends_at=running.get(key) or over.get(key), has_ended=key not in running
         )
-    return sorted(found.values(), key=lambda c: text_key(c.name))
 
 
-def connect_one(wanted: Wanted, *, cloud: str) -> ConnectionResult:
-    """Connect one customer and commit. Never raises for what Microsoft or the state of things refuses."""
+def _keep(partner_id: str, found: Iterable[Found]) -> None:
+    session, now = db.session(), utcnow()
+    session.execute(delete(PartnerCustomer).where(PartnerCustomer.partner_id == partner_id))
+    for one in found:
+        name = one.name or one.domain or one.directory_id
+        session.add(
+            PartnerCustomer(
+                partner_id=partner_id,
+                directory_id=one.directory_id[:36],
+                name=name,
+                name_key=text_key(name),
+                domain=one.domain,
+                ends_at=one.ends_at,
+                has_ended=one.has_ended,
+                seen_at=now,
+            )
+        )
+    session.flush()
+
+
+# -- the list ----------------------------------------------------------------------------------------------------------
+
+_TENANT = and_(MicrosoftTenant.directory_id == PartnerCustomer.directory_id, IS_CONNECTED)
+_MAPPED = exists().where(_TENANT, Tenant.microsoft_tenant_id == MicrosoftTenant.id)
+_CONNECTED = exists().where(_TENANT)
+
+
+def _is(state: str) -> ColumnElement[bool]:
+    ended, now = PartnerCustomer.has_ended, utcnow()
+    over = or_(ended, and_(PartnerCustomer.ends_at.is_not(None), PartnerCustomer.ends_at <= now))
+    match state:
+        case "offered":
+            return and_(~over, ~_CONNECTED)
+        case "connected":
+            return and_(_CONNECTED, ~_MAPPED)
+        case "mapped":
+            return _MAPPED
+        case "ending":
+            return and_(~over, PartnerCustomer.ends_at <= now + ENDS_SOON)
+        case _:
+            return and_(over, ~_CONNECTED)
+
+
+def _of(partner: MicrosoftTenant, asked: Listing) -> Select[Any]:
+    statement = select(PartnerCustomer).where(PartnerCustomer.partner_id == partner.id)
+    if asked.q:
+        statement = statement.where(
+            contains_text(asked.q, PartnerCustomer.name, PartnerCustomer.domain, PartnerCustomer.directory_id)
+        )
+    if "state" in asked.filters:
+        statement = statement.where(_is(asked.filters["state"]))
+    return statement
+
+
+def listing(partner: MicrosoftTenant, asked: Listing) -> Listing:
+    """One page of the customers as they were listed last; the items are ``Customer``."""
+    found = fetch(db.session(), _of(partner, asked), asked, SPEC, tiebreaker=PartnerCustomer.directory_id)
+    return replace(found, items=_lines(list(found.items)))
+
+
+def counts(partner: MicrosoftTenant) -> dict[str, int]:
+    """How many customers there are, and of each state, for the chips."""
+    number = select(func.count()).select_from(PartnerCustomer).where(PartnerCustomer.partner_id == partner.id)
+    return {
+        "all": db.session.scalar(number) or 0,
+        **{state: db.session.scalar(number.where(_is(state))) or 0 for state in STATES},
+    }
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A view above the table. state: "" for all."""
+
+    label: str
+    state: str
+    count: int
+    is_current: bool
+
+
+CHIPS = (
+    ("All", ""),
+    ("To connect", "offered"),
+    ("Connected, not mapped", "connected"),
+    ("Mapped", "mapped"),
+    ("Ending within 60 days", "ending"),
+    ("Ended", "ended"),
+)
+
+
+def chips(counted: Mapping[str, int], asked: Listing) -> list[Chip]:
+    """The views that anybody is in, each with its number."""
+    current = asked.filters.get("state", "")
+    return [
+        Chip(label, state, counted[state or "all"], is_current=state == current)
+        for label, state in CHIPS
+        if not state or counted[state] or state == current
+    ]
+
+
+def chosen(
+    partner: MicrosoftTenant, directory_ids: Sequence[str], *, filtered: Listing | None = None
+) -> list[Customer]:
+    """The customers that were chosen and can be, by name: those named, or all that fit ``filtered``."""
+    asked = Listing() if filtered is None else filtered
+    statement = _of(partner, asked)
+    rows = db.session.scalars(statement.order_by(PartnerCustomer.name_key)).all()
+    wanted = {one.strip().lower() for one in directory_ids}
+    return [
+        line
+        for line in _lines(list(rows))
+        if line.is_offered and (filtered is not None or line.directory_id in wanted)
+    ]
+
+
+def _lines(rows: Sequence[PartnerCustomer]) -> list[Customer]:
+    ids, now = [row.directory_id for row in rows], utcnow()
+    tenants = {
+        tenant.directory_id: tenant
+        for tenant in db.session.scalars(
+            select(MicrosoftTenant).where(MicrosoftTenant.directory_id.in_(ids), IS_CONNECTED)
+        )
+    }
+    mapped = set(
+        db.session.scalars(
+            select(Tenant.microsoft_tenant_id).where(
+                Tenant.microsoft_tenant_id.in_([one.id for one in tenants.values()])
+            )
+        )
+    )
+    found = []
+    for row in rows:
+        tenant = tenants.get(row.directory_id)
+        is_over = row.has_ended or (row.ends_at is not None and row.ends_at <= now)
+        if tenant is not None:
+            state = "mapped" if tenant.id in mapped else "connected"
+        else:
+            state = "ended" if is_over else "offered"
+        found.append(
+            Customer(
+                row.directory_id,
+                row.name,
+                row.domain,
+                row.ends_at,
+                row.ends_at is not None and not is_over and row.ends_at <= now + ENDS_SOON,
+                state,
+                None if tenant is None else tenant.id,
+            )
+        )
+    return found
+
+
+# -- connecting --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ConnectionResult:
+    """What became of one customer: the tenant when it is connected, otherwise the reason and Microsoft's code."""
+
+    tenant: MicrosoftTenant | None = None
+    problem: str = ""
+    code: str = ""
+
+
+def connect_one(directory_id: str, *, cloud: str, ends_at: datetime | None) -> ConnectionResult:
+    """Connect one customer and commit; one that is connected already is as good. Never raises for what Microsoft refuses."""
     try:
-        row = service.connect_releasing(wanted.directory_id, cloud)
+        row = service.connect_releasing(directory_id, cloud)
     except Invalid as error:
         db.session.rollback()
-        return ConnectionResult(wanted, " ".join(text for texts in error.errors.values() for text in texts))
+        code = error.__cause__.code if isinstance(error.__cause__, SourceError) else ""
+        return ConnectionResult(problem=error.sentences(), code=code)
+    except Refused as error:
+        db.session.rollback()
+        known = service.connected(directory_id)
+        return ConnectionResult(tenant=known) if known is not None else ConnectionResult(problem=error.advice)
     except PortalError as error:
         db.session.rollback()
-        return ConnectionResult(wanted, error.advice)
-    row.relationship_ends_at = wanted.ends_at
+        return ConnectionResult(problem=error.advice)
+    row.relationship_ends_at = ends_at
     db.session.commit()
-    return ConnectionResult(wanted, tenant=row)
+    return ConnectionResult(tenant=row)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import parse_qsl
+
 from flask import Blueprint, g, redirect, request, session, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 from wtforms import SelectField, StringField
 from wtforms.validators import InputRequired, Length
 
-from portal.engine.normalize import parse_time
+from portal.clock import utcnow
 from portal.errors import Forbidden, Invalid, PortalError, Refused, SourceError
 from portal.extensions import db
 from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS
@@ -16,11 +18,13 @@ from portal.graph.explain import consent_error
 from portal.http import responses
 from portal.http.access import load, may, public, reads_first, requires
 from portal.http.forms import Form, choices, text
-from portal.http.listing import parse
+from portal.http.listing import Listing, parse
 from portal.http.proxies import NO_ADDRESS, public_address, public_address_or_none
 from portal.microsoft import check, consent, discover, service
 from portal.models import MicrosoftTenant, Organization, Role, Tenant
 from portal.organizations import service as organizations
+from portal.rollouts import service as rollouts
+from portal.rollouts import views as rollout_views
 from portal.runtime import runtime
 from portal.tenants import service as tenants
 from portal.text import text_key
@@ -310,68 +314,60 @@ def _chosen_tenant(form: MapForm) -> Tenant | None:
 @requires(Role.ADMINISTRATOR)
 @reads_first
 def discover_customers() -> Response:
-    """Partner (C3): list customers of a connected partner tenant, connect the chosen ones, each with its own outcome."""
+    """Partner (C3): list the customers of a connected partner tenant; POST begins to connect those that were chosen."""
     partner_id = request.values.get("partner", "")
     if request.method == "GET":
         return _discover_page(partner_id)
     partner = load(MicrosoftTenant, partner_id, "Microsoft tenant")
-    chosen = [_wanted(directory_id) for directory_id in dict.fromkeys(request.form.getlist("id"))]
+    filtered = (
+        _customers_asked(request.form.get("filtered", "")) if request.form.get("all_filtered") else None
+    )
+    chosen = discover.chosen(partner, request.form.getlist("id"), filtered=filtered)
     if not chosen:
         return _discover_page(partner_id, problem="Choose at least one customer.")
-    outcomes = [discover.ConnectionResult(one) for one in chosen[: discover.MOST]]
-    if request.form.get("at_once"):
-        outcomes = [discover.connect_one(one, cloud=partner.cloud) for one in chosen[: discover.MOST]]
-        runtime().wake()
-    return responses.render(
-        "microsoft/discovered.html", outcomes=outcomes, partner_id=partner_id, cloud=partner.cloud
-    )
+    begin_write(db.session())
+    rollout_id = rollouts.begin_customers(partner, chosen).id
+    db.session.commit()
+    runtime().wake()
+    return responses.respond(redirect=url_for("rollouts.detail", rollout_id=rollout_id))
 
 
 def _discover_page(partner_id: str, *, problem: str = "") -> Response:
-    """What Microsoft lists; a refusal stands beside the choice, which may be of a tenant that is no partner."""
-    found, status = None, 422 if problem else 200
+    """What Microsoft listed last; it is asked again on request. A refusal stands beside the choice: it may be no partner."""
+    status, asked = 422 if problem else 200, _customers_asked(request.query_string.decode("utf-8", "replace"))
+    found = counts = seen_at = None
     if partner_id:
         partner = load(MicrosoftTenant, partner_id, "Microsoft tenant")
-        try:
-            found = discover.customers(partner)
-        except SourceError as error:
-            problem, status = error.advice, 502
+        seen_at = discover.seen_at(partner)
+        if request.method == "GET" and (seen_at is None or request.args.get("look")):
+            try:
+                discover.look(partner)
+                db.session.commit()
+                seen_at = utcnow()
+            except SourceError as error:
+                db.session.rollback()
+                problem, status = error.advice, 502
+        if seen_at is not None:
+            found, counts = discover.listing(partner, asked), discover.counts(partner)
     return responses.render(
         "microsoft/discover.html",
+        blocks={"customers_table": "customers_table"},
         status=status,
         partners=discover.partners(),
         partner_id=partner_id,
-        found=found,
+        listing=found,
+        counts=counts,
+        chips=discover.chips(counts, asked) if counts is not None else (),
+        seen_at=seen_at,
         problem=problem,
+        unfinished=rollout_views.unfinished(rollouts.unfinished()),
     )
 
 
-@bp.post("/microsoft-tenants/discover/connect")
-@requires(Role.ADMINISTRATOR)
-@reads_first
-def connect_customer() -> Response:
-    """Connect one of the chosen customers: a line of the progress page (C3)."""
-    partner = load(MicrosoftTenant, request.form.get("partner", ""), "Microsoft tenant")
-    outcome = discover.connect_one(_wanted(request.form.get("id", "")), cloud=partner.cloud)
-    runtime().wake()
-    return responses.render(
-        "microsoft/discovered.html",
-        blocks={f"customer_{outcome.wanted.directory_id}": "customer"},
-        outcomes=[outcome],
-        outcome=outcome,
-        partner_id=partner.id,
-        cloud=partner.cloud,
-    )
-
-
-def _wanted(directory_id: str) -> discover.Wanted:
-    """A customer as the list showed it; name and end are only shown, and read anew with the partner's next check."""
-    directory_id = directory_id.strip().lower()
-    return discover.Wanted(
-        directory_id,
-        request.form.get(f"name_{directory_id}", directory_id)[:256],
-        parse_time(request.form.get(f"ends_{directory_id}", "")),
-    )
+def _customers_asked(query: str) -> Listing:
+    """The search, filter and order of the table, as its address says it."""
+    args = dict(parse_qsl(query.removeprefix("?"), keep_blank_values=True)[:20])
+    return parse(args, discover.SPEC, strict=False, extra=discover.PARAMETERS)
 
 
 def _connect_page(form: ConnectForm) -> Response:

@@ -15,6 +15,7 @@ from portal.models.microsoft import (
     SubscribedSku,
 )
 from portal.models.people import Account, AccountSession, ApiToken, Invitation, Role, SignInAttempts
+from portal.models.rollouts import FilterTemplate, PartnerCustomer, Rollout, RolloutRow, TemplateFollower
 from portal.models.settings import ConsentRequest, StoredSetting
 from portal.models.user_sync import ACTIVE, AssetReport, Change, Conflict, SyncException, SyncRun, UserSync
 
@@ -37,6 +38,7 @@ __all__ = [
     "DirectoryGroup",
     "DirectoryUser",
     "EndUser",
+    "FilterTemplate",
     "GroupMembership",
     "Import",
     "ImportPart",
@@ -45,13 +47,17 @@ __all__ = [
     "ManagedDevice",
     "MicrosoftTenant",
     "Organization",
+    "PartnerCustomer",
     "Role",
+    "Rollout",
+    "RolloutRow",
     "SignInAttempts",
     "SignInTurns",
     "StoredSetting",
     "SubscribedSku",
     "SyncException",
     "SyncRun",
+    "TemplateFollower",
     "Tenant",
     "UserSync",
     "new_id",

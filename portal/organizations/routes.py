@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 
 from portal.errors import Invalid
 from portal.extensions import db
+from portal.filter_templates import panel as filter_templates
 from portal.http import access, responses
 from portal.http.access import load, requires
 from portal.http.forms import choices, text
@@ -47,6 +48,7 @@ def detail(organization_id: str) -> Response:
     return responses.render(
         "organizations/detail.html",
         organization=row,
+        following=filter_templates.following_panel(row),
         counts=service.TabCounts(row),
         microsoft_tenant=microsoft.mapped_to(row),
         sync=user_sync.document(row),

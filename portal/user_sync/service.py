@@ -450,6 +450,11 @@ def domain_overlap(organization: Organization) -> dict[str, int] | None:
     microsoft_tenant = microsoft.mapped_to(organization)
     if microsoft_tenant is None:
         return None
+    return overlap_with(organization, microsoft_tenant)
+
+
+def overlap_with(organization: Organization, microsoft_tenant: MicrosoftTenant) -> dict[str, int]:
+    """The same for any Microsoft tenant, such as one that it may be mapped to."""
     return engine_preview.domain_overlap(microsoft_tenant, _known_addresses(organization))
 
 

@@ -32,6 +32,7 @@ from portal.microsoft import check, credentials
 from portal.microsoft.gateway import source_factory
 from portal.models import MicrosoftTenant, SyncRun
 from portal.operations import retention
+from portal.rollouts import worker as rollouts
 from portal.runs import history
 from portal.runtime import Runtime
 from portal.worker import leases, processes, queue
@@ -45,7 +46,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 2  # how soon work queued by another process is seen; our own wakes us at once
 SCHEDULE_SECONDS = 5
 CHECK_SECONDS = 600
-THREADS = {"hourly": 64, "delayed": 16, "slow": 6, "check": 1, "import": 1}
+THREADS = {"hourly": 64, "delayed": 16, "slow": 6, "check": 1, "import": 1, "rollout": 4}
 """Slow passes mostly wait for their turns: side by side, so that a large tenant and small ones take theirs page by page (T7)."""
 SLOTS = {"hourly": 8, "delayed": 2}
 """How many of a lane's threads work at once; the others wait for Microsoft, which throttles them, or for a slot (G5)."""
@@ -59,6 +60,7 @@ class Scheduler:
     """Works on the queue of one app. ``timer=False`` leaves out the schedule, the slow pass and the daily checks."""
 
     def __init__(self, app: Flask, *, timer: bool = True) -> None:
+        self._app = app
         self._runtime: Runtime = app.extensions["rollcall"]
         self._timer = timer
         self._owner = processes.own_name()
@@ -171,6 +173,25 @@ class Scheduler:
             and self._importing.acquire(blocking=False)
         ):
             self._pools["import"].submit(self._import)
+        if self._timer:
+            self._roll_out(rollouts.waiting(self._runtime.sessions))
+
+    def _roll_out(self, number: int) -> None:
+        """Give so many rows of roll-outs to threads, as far as there are any; each takes one after the other."""
+        for thread in range(min(number, THREADS["rollout"])):
+            key = (str(thread), "rollout")
+            with self._lock:
+                if key in self._active:
+                    continue
+                self._active.add(key)
+            self._pools["rollout"].submit(self._work_rows, key)
+
+    def _work_rows(self, key: tuple[str, str]) -> None:
+        try:
+            self._safely(lambda: rollouts.work_off(self._app, self._stopping.is_set))
+        finally:
+            with self._lock:
+                self._active.discard(key)
 
     def _import(self) -> None:
         """QueuedTask on the files that wait; what a stop interrupts goes on at the next start."""
@@ -181,10 +202,7 @@ class Scheduler:
             self.wake()
 
     def _work_off(self) -> None:
-        try:
-            imports.work_off(self._runtime.sessions, self._owner, self._stopping.is_set)
-        except RetryLater as later:
-            self._stopping.wait(later.seconds)
+        imports.work_off(self._runtime.sessions, self._owner, self._stopping.is_set)
 
     def _submit(self, found: list[QueuedTask]) -> None:
         now = utcnow()
@@ -311,6 +329,8 @@ class Scheduler:
             job()
         except Stopped:
             log.info("action=stopped")
+        except RetryLater as later:
+            self._stopping.wait(later.seconds)
         except SQLAlchemyError as error:
             log.warning("action=tick error=%s", type(error).__name__)
         except Exception:

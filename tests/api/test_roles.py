@@ -28,7 +28,8 @@ ADMINISTRATOR = {
     ("POST", "/microsoft-tenants"), ("DELETE", "/microsoft-tenants/{}"),
     ("POST", "/tenants"), ("PATCH", "/tenants/{}"), ("DELETE", "/tenants/{}"),
     ("POST", "/organizations"), ("DELETE", "/organizations/{}"),
-    ("PUT", "/organizations/{}/user-sync"),
+    ("PUT", "/organizations/{}/user-sync"), ("POST", "/user-syncs/bulk"), ("POST", "/apply"),
+    ("POST", "/filter-templates"), ("PATCH", "/filter-templates/{}"), ("DELETE", "/filter-templates/{}"),
     ("POST", "/sync-runs/{}/held/apply"), ("POST", "/sync-runs/{}/held/dismiss"),
 }  # fmt: skip
 WRITES_NOTHING = {("POST", "/organizations/{}/user-sync/preview")}

@@ -1,0 +1,71 @@
+"""``POST /api/v1/apply``: what ``rollcall apply`` does, as one call (F5)."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+from portal.api.blueprint import bp
+from portal.api.schema import answer
+from portal.declarations import execution, file, plan
+from portal.declarations.file import Declaration
+from portal.declarations.plan import Plan
+from portal.errors import Invalid, Refused
+from portal.extensions import db
+from portal.http import request_body
+from portal.http.access import reads_first, requires
+from portal.models import Role
+
+MEDIA_TYPES = ("application/toml", "text/toml", "text/plain")
+
+
+@bp.post("/apply")
+@requires(Role.ADMINISTRATOR)
+@reads_first
+def apply_declaration() -> Response:
+    """Make Organizations, Microsoft tenants, filter templates and syncs as the TOML or JSON body says; what it does not name stays.
+
+    ``?dry_run=true`` only answers the plan; ``?plan_id=`` does just that plan, or 409 when it would be another by now.
+    """
+    is_dry, plan_id = _asked()
+    wanted = _declaration()
+    shown = plan.plan(wanted)
+    db.session.rollback()
+    if shown.problems:
+        raise Invalid(dict(shown.problems), "Some entries cannot be applied. Nothing was changed.")
+    if plan_id is not None and plan_id != shown.plan_id:
+        raise Refused(
+            "Things have changed since this plan was made. Nothing was changed: ask for a new plan."
+        )
+    if is_dry:
+        return answer(_document(shown, [step.document() for step in shown.steps]))
+    done = [one.document() for one in execution.execute(wanted, shown)]
+    return answer(_document(shown, done))
+
+
+def _document(shown: Plan, changes: list[dict[str, str]] | list[dict[str, object]]) -> dict[str, object]:
+    return {"plan_id": shown.plan_id, "changes": changes, "notes": list(shown.notes)}
+
+
+def _declaration() -> Declaration:
+    data = request.get_data(cache=True)
+    if request.mimetype in MEDIA_TYPES:
+        try:
+            return file.read(data.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise Invalid({"file": ["This is not UTF-8."]}) from error
+    given = request_body.parse_json(data)
+    if not isinstance(given, dict):
+        raise Invalid({"body": ["Has to be an object."]}, "The body has to be a JSON object.")
+    return file.parse(given)
+
+
+def _asked() -> tuple[bool, str | None]:
+    errors = {
+        name: ["There is no such parameter."] for name in request.args if name not in {"dry_run", "plan_id"}
+    }
+    text = request.args.get("dry_run", "false")
+    if text not in {"true", "false"}:
+        errors["dry_run"] = ["true or false."]
+    if errors:
+        raise Invalid(errors, "The query has parameters that cannot be used.")
+    return text == "true", request.args.get("plan_id") or None

@@ -1,0 +1,176 @@
+"""``/api/v1/filter-templates`` and ``/api/v1/user-syncs/bulk``: one set of filters for many Organizations (F2, F3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+from pydantic import Field
+
+from portal.api.blueprint import bp
+from portal.api.schema import Request, answer, asked, body, nothing, page_of
+from portal.api.user_sync import Hold, Section
+from portal.errors import Invalid
+from portal.extensions import db
+from portal.filter_templates import documents, service
+from portal.http.access import load, reads_first, requires
+from portal.models import FilterTemplate, Role
+from portal.rollouts import bulk
+from portal.runtime import runtime
+from portal.transactions import begin_write
+
+
+class PatternSection(Request):
+    """Groups by name: ``*`` stands for anything. With ``all`` the patterns are kept and ignored."""
+
+    all: bool
+    name_patterns: list[str] = Field(default_factory=list)
+
+
+class TemplateFilters(Request):
+    """All five sections; groups have other ids in every Microsoft tenant, so they are named by patterns."""
+
+    user_type: Section
+    domain: Section
+    office_location: Section
+    department: Section
+    group: PatternSection
+
+
+class NewFilterTemplate(Request):
+    """A filter template."""
+
+    name: str
+    filters: TemplateFilters
+    add_disabled_accounts: bool = False
+    only_licensed: bool = False
+    include_agents: bool = False
+    hold: Hold = Field(default_factory=Hold)
+
+
+class FilterTemplateChange(Request):
+    """What is left out stays."""
+
+    name: str = ""
+    filters: TemplateFilters | None = None
+    add_disabled_accounts: bool = False
+    only_licensed: bool = False
+    include_agents: bool = False
+    hold: Hold = Field(default_factory=Hold)
+
+
+class BulkSetUp(Request):
+    """Which Organizations get which template; with ``dry_run`` it only says what would happen."""
+
+    organization_ids: list[str]
+    template_id: str
+    dry_run: bool = False
+
+
+@bp.get("/filter-templates")
+@requires(Role.READ_ONLY)
+def list_filter_templates() -> Response:
+    """List filter templates."""
+    found = service.listing(asked(service.SPEC))
+    counts = service.follower_counts(list(found.items))
+    return page_of(found, lambda row: service.to_document(row, counts.get(row.id, 0)))
+
+
+@bp.post("/filter-templates")
+@requires(Role.ADMINISTRATOR)
+def create_filter_template() -> Response:
+    """Create a filter template."""
+    given = body(NewFilterTemplate).model_dump()
+    row = service.create(given["name"], given)
+    db.session.commit()
+    return answer(service.to_document(row, 0), 201)
+
+
+@bp.get("/filter-templates/<template_id>")
+@requires(Role.READ_ONLY)
+def get_filter_template(template_id: str) -> Response:
+    """One filter template."""
+    return answer(_document(_template(template_id)))
+
+
+@bp.patch("/filter-templates/<template_id>")
+@requires(Role.ADMINISTRATOR)
+@reads_first
+def change_filter_template(template_id: str) -> Response:
+    """Change a template, and the filters of all Organizations that follow it, except where they depart.
+
+    ``results`` says what became of each; with ``?dry_run=true`` what would, and nothing is saved.
+    """
+    given, is_dry = body(FilterTemplateChange), _is_dry()
+    row = _template(template_id)
+    name, wanted = _changed(row, given)
+    service.checked_name(name, but=row.id)
+    parsed = documents.parse(wanted)
+    followers = bulk.follower_ids(row) if service.changed_parts(documents.body_of(row), parsed) else []
+    if is_dry:
+        results = bulk.dry_run(followers, parsed, keeps_departures=True)
+        return answer({**_document(_template(template_id)), "results": [one.document() for one in results]})
+    begin_write(db.session())
+    service.change(row, name, parsed)
+    db.session.commit()
+    results = bulk.apply(followers, parsed, template_id, keeps_departures=True)
+    runtime().wake()
+    return answer({**_document(_template(template_id)), "results": [one.document() for one in results]})
+
+
+@bp.delete("/filter-templates/<template_id>")
+@requires(Role.ADMINISTRATOR)
+def delete_filter_template(template_id: str) -> Response:
+    """Delete a template. Organizations that follow it keep their filters."""
+    service.remove(_template(template_id))
+    db.session.commit()
+    return nothing()
+
+
+@bp.post("/user-syncs/bulk")
+@requires(Role.ADMINISTRATOR)
+@reads_first
+def set_up_user_syncs() -> Response:
+    """Set up many Organizations with a template: 202 when it enables or edits, 200 for a dry run.
+
+    Each has its ``outcome``: enable or edit (enabled or edited once done), unchanged, waiting for the first read, or refused.
+    """
+    given = body(BulkSetUp)
+    rows = bulk.named(bulk.organizations(given.organization_ids))
+    template = (
+        db.session.get(FilterTemplate, given.template_id[:64]) if "\x00" not in given.template_id else None
+    )
+    if template is None:
+        raise Invalid({"template_id": ["There is no such filter template."]})
+    wanted = documents.body_of(template)
+    if given.dry_run:
+        return answer({"items": [one.document() for one in bulk.dry_run(rows, wanted)]})
+    results = bulk.apply(rows, wanted, given.template_id)
+    runtime().wake()
+    return answer({"items": [one.document() for one in results]}, 202)
+
+
+def _template(template_id: str) -> FilterTemplate:
+    return load(FilterTemplate, template_id, "filter template")
+
+
+def _document(row: FilterTemplate) -> dict[str, Any]:
+    return service.to_document(row, service.follower_counts([row]).get(row.id, 0))
+
+
+def _changed(row: FilterTemplate, given: FilterTemplateChange) -> tuple[str, dict[str, Any]]:
+    """Name and body with what was given."""
+    dumped = given.model_dump()
+    fields = {name: dumped[name] for name in given.model_fields_set if name != "name"}
+    if fields.get("filters", ...) is None:
+        raise Invalid({"filters": ["Has to be an object."]})
+    name = given.name if "name" in given.model_fields_set else row.name
+    return name, {**documents.body_of(row), **fields}
+
+
+def _is_dry() -> bool:
+    """``?dry_run``. Raises Invalid for anything but true and false."""
+    text = request.args.get("dry_run", "false")
+    if text not in {"true", "false"} or set(request.args) - {"dry_run"}:
+        raise Invalid({"dry_run": ["true or false, and no other parameter."]})
+    return text == "true"

@@ -1,0 +1,137 @@
+"""``rollcall apply``: Organizations, their Microsoft tenants, filter templates and syncs as a TOML file says."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import Flask
+
+from portal import clock
+from portal.cli.context import answer, json_option, portal_app
+from portal.declarations import execution, file, plan
+from portal.declarations.execution import Done
+from portal.declarations.file import Declaration
+from portal.declarations.plan import Plan
+from portal.errors import Invalid, PortalError
+from portal.extensions import db
+from portal.worker import scheduler
+
+NOTHING = "Nothing to do: everything is as the file says."
+WAIT_SECONDS = 600.0
+"""For so long the first reads of tenants are waited for that templates with groups need."""
+POLL_SECONDS = 1.0
+
+
+@click.command("apply")
+@click.argument("path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Only show the plan.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+def apply(path: Path, *, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Show what FILE would change, ask, and do just that. What FILE does not name stays. Exit code 1 when a step fails."""
+    text = _text(path)
+    with portal_app(writes=False) as app:
+        wanted = _read(text)
+        shown = plan.plan(wanted)
+        db.session.rollback()
+        _refuse(shown)
+        if dry_run or not shown.steps:
+            answer(_document(shown, []), _plan_text(shown), as_json=as_json)
+            return
+        if not as_json:
+            click.echo(_plan_text(shown))
+        if not yes and not click.confirm("Do this?", err=as_json):
+            raise PortalError("Nothing was changed.")
+        if plan.plan(wanted).plan_id != shown.plan_id:
+            raise PortalError(
+                "Somebody changed something since the plan was made. Nothing was changed: run it again."
+            )
+        done = _execute(app, wanted, shown, quiet=as_json)
+    failed = [one for one in done if one.problem]
+    told = f"{len(done) - len(failed):,} done, {len(failed):,} not."
+    answer(_document(shown, done), told, as_json=as_json)
+    if failed:
+        raise PortalError(
+            f"{len(failed):,} of {len(done):,} steps could not be done. Run it again to see what is left."
+        )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise PortalError(f"Cannot read {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise PortalError(f"{path} is not UTF-8.") from error
+
+
+def _read(text: str) -> Declaration:
+    try:
+        return file.read(text)
+    except Invalid as error:
+        _say_errors(error.errors)
+        raise PortalError(
+            f"{len(error.errors):,} entries of the file cannot be used. Nothing was changed."
+        ) from error
+
+
+def _refuse(shown: Plan) -> None:
+    if shown.problems:
+        _say_errors(dict(shown.problems))
+        raise PortalError(f"{len(shown.problems):,} entries cannot be applied. Nothing was changed.")
+
+
+def _say_errors(errors: dict[str, list[str]]) -> None:
+    """One line each, before the line that says what became of it all."""
+    for key, sentences in errors.items():
+        click.echo(f"{key}: {' '.join(sentences)}", err=True)
+
+
+def _plan_text(shown: Plan) -> str:
+    lines = [step.line() for step in shown.steps] or [NOTHING]
+    return "\n".join([*lines, *(f"! {note}" for note in shown.notes)])
+
+
+def _document(shown: Plan, done: list[Done]) -> dict[str, Any]:
+    return {
+        "plan_id": shown.plan_id,
+        "changes": [one.document() for one in done] or [step.document() for step in shown.steps],
+        "notes": list(shown.notes),
+    }
+
+
+def _execute(app: Flask, wanted: Declaration, shown: Plan, *, quiet: bool) -> list[Done]:
+    """Every step; those that wait for the first read of a tenant are tried again while it is read."""
+    done = [_told(one, quiet=quiet) for one in execution.execute(wanted, shown)]
+    if any(one.waits for one in done):
+        done = _wait(app, wanted, done, quiet=quiet)
+    return done
+
+
+def _wait(app: Flask, wanted: Declaration, done: list[Done], *, quiet: bool) -> list[Done]:
+    """Work on the reads in this process too, as ``sync run`` does."""
+    helper, pause = scheduler.Scheduler(app, timer=False), threading.Event()
+    helper.start()
+    try:
+        end = clock.monotonic() + WAIT_SECONDS
+        while any(one.waits for one in done) and clock.monotonic() < end:
+            pause.wait(POLL_SECONDS)
+            left = Plan([one.step for one in done if one.waits])
+            again = {one.step: one for one in execution.execute(wanted, left)}
+            for one in again.values():
+                if not one.waits:
+                    _told(one, quiet=quiet)
+            done = [again.get(one.step, one) for one in done]
+    finally:
+        helper.stop()
+    return done
+
+
+def _told(one: Done, *, quiet: bool) -> Done:
+    if not quiet:
+        mark = "waits" if one.waits else ("failed" if one.problem else "done")
+        click.echo(f"{mark:<7}{one.step.words}" + (f": {one.problem}" if one.problem else ""))
+    return one

@@ -1,0 +1,210 @@
+"""Do what a plan showed, and nothing else: each step in a transaction of its own, each compared with what was shown first.
+
+A step that would be another one by now is not done: somebody changed that meanwhile, and the next plan tells. Everything may be
+done twice: what is there already is no step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from portal.declarations import plan, tags
+from portal.declarations.file import Declaration, WantedOrganization, WantedTemplate
+from portal.declarations.plan import Plan, Step
+from portal.errors import Invalid, PortalError, Refused, RetryLater
+from portal.extensions import db
+from portal.filter_templates import copying, documents
+from portal.filter_templates import service as templates
+from portal.locks import lock
+from portal.microsoft import service as microsoft
+from portal.models import FilterTemplate, Organization
+from portal.organizations import service as organizations
+from portal.rollouts import bulk
+from portal.runtime import runtime
+from portal.tenants import service as tenants
+from portal.text import text_key
+from portal.transactions import begin_write
+from portal.user_sync import documents as sync_documents
+from portal.user_sync import service as user_sync
+
+MOVED = "Somebody changed this since the plan was shown. Nothing of it was done: look at the new plan."
+SKIPPED = "Not tried, since a step before it could not be done."
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a step. problem: "" when it is done. waits: it goes on after the first read of a tenant: apply again."""
+
+    step: Step
+    problem: str = ""
+    waits: bool = False
+
+    def document(self) -> dict[str, object]:
+        """The step as the API shows it once it was tried."""
+        outcome = "waiting" if self.waits else ("refused" if self.problem else "done")
+        return {**self.step.document(), "outcome": outcome, "problem": self.problem or None}
+
+
+def execute(wanted: Declaration, shown: Plan) -> Iterator[Done]:
+    """Do the steps that were shown, one by one; the caller wakes nobody. Nothing may be pending in the session."""
+    by_path: dict[str, list[Step]] = {}
+    for step in shown.steps:
+        by_path.setdefault(step.path, []).append(step)
+    declared = {text_key(one.name): one for one in wanted.templates}
+    for template in wanted.templates:
+        yield from _each(by_path.get(template.path, ()), partial(_template, template))
+    for organization in wanted.organizations:
+        steps = by_path.get(organization.path, ())
+        yield from _each(steps, partial(_organization_step, organization, declared))
+
+
+def _each(steps: Sequence[Step], do: Callable[[Step], list[str]]) -> Iterator[Done]:
+    """The steps of one entry; when one cannot be done, those after it are not tried."""
+    stopped = ""
+    for step in steps:
+        if stopped:
+            yield Done(step, stopped)
+            continue
+        try:
+            troubles = do(step)
+        except RetryLater as later:
+            db.session.rollback()
+            yield Done(step, later.advice, waits=True)
+            stopped = SKIPPED
+        except Invalid as error:
+            db.session.rollback()
+            yield Done(step, error.sentences())
+            stopped = SKIPPED
+        except PortalError as error:
+            db.session.rollback()
+            yield Done(step, error.advice)
+            stopped = SKIPPED
+        else:
+            yield Done(step, " ".join(troubles))
+
+
+def _template(wanted: WantedTemplate, step: Step) -> list[str]:
+    """Create or change a template, and copy it to who follows it. Gives what could not be copied, in sentences."""
+    begin_write(db.session())
+    if step not in plan.template_steps(wanted):
+        raise Refused(MOVED)
+    row = templates.find(wanted.name)
+    if row is None:
+        templates.create(wanted.name, wanted.body)
+        db.session.commit()
+        return []
+    followers, template_id = bulk.follower_ids(row), row.id
+    templates.change(row, wanted.name, wanted.body)
+    db.session.commit()
+    results = bulk.apply(followers, wanted.body, template_id, keeps_departures=True)
+    runtime().wake()
+    return [f"{one.name}: {one.problem}" for one in results if one.problem]
+
+
+def _organization_step(
+    wanted: WantedOrganization, declared: dict[str, WantedTemplate], step: Step
+) -> list[str]:
+    """One step of an Organization, if it is still the next thing to do."""
+    db.session.rollback()
+    left = [one for one in plan.organization_steps(wanted, declared) if one.action == step.action]
+    if not left or left[0].sign != step.sign:
+        raise Refused(MOVED)
+    _STEPS[step.action](wanted)
+    return []
+
+
+def _connect(wanted: WantedOrganization) -> None:
+    db.session.rollback()
+    microsoft.connect_releasing(wanted.microsoft_tenant or "", wanted.cloud)
+    db.session.commit()
+    runtime().wake()
+
+
+def _create(wanted: WantedOrganization) -> None:
+    begin_write(db.session())
+    organizations.create(wanted.name)
+    db.session.commit()
+
+
+def _set_tags(wanted: WantedOrganization) -> None:
+    begin_write(db.session())
+    tags.change(_organization(wanted), wanted.tags or ())
+    db.session.commit()
+
+
+def _map(wanted: WantedOrganization) -> None:
+    begin_write(db.session())
+    tenant = plan.find_tenant(wanted.microsoft_tenant or "")
+    if tenant is None:
+        raise Refused(MOVED)
+    tenants.map_only(_organization(wanted).tenant, tenant)
+    db.session.commit()
+
+
+def _disable(wanted: WantedOrganization) -> None:
+    begin_write(db.session())
+    user_sync.disable(_organization(wanted))
+    db.session.commit()
+    runtime().wake()
+
+
+def _set_up(wanted: WantedOrganization) -> None:
+    """Enable or edit. Groups are searched for in the mirror: before the first read that waits (RetryLater)."""
+    begin_write(db.session())
+    organization = _organization(wanted)
+    guard = copying.guard(organization)
+    if guard is not None and guard.asks and not _is_on(organization) and not wanted.accept_other_domains:
+        raise Refused(plan.OTHER_DOMAINS.format(known=guard.known))
+    template = None if wanted.filter_template is None else _template_of(wanted.filter_template)
+    if template is not None:
+        target = _target(organization, template)
+        copying.apply(organization, target, template)
+    else:
+        sync = user_sync.find(organization)
+        request = sync_documents.default_request() if sync is None else user_sync.saved_request(sync)
+        user_sync.put(organization, request)
+    db.session.commit()
+    runtime().wake()
+
+
+def _target(organization: Organization, template: FilterTemplate) -> copying.Target:
+    """The template here. Raises RetryLater while the first read goes on, Refused when it failed."""
+    try:
+        return copying.target(organization, documents.body_of(template))
+    except RetryLater as later:
+        tenant = microsoft.mapped_to(organization)
+        if tenant is not None and tenant.problem is not None:
+            raise Refused(later.advice) from later
+        raise
+
+
+_STEPS: dict[str, Callable[[WantedOrganization], None]] = {
+    "connect": _connect,
+    "organization": _create,
+    "tags": _set_tags,
+    "map": _map,
+    "enable": _set_up,
+    "edit": _set_up,
+    "disable": _disable,
+}
+
+
+def _is_on(organization: Organization) -> bool:
+    sync = user_sync.find(organization)
+    return sync is not None and sync.enabled
+
+
+def _organization(wanted: WantedOrganization) -> Organization:
+    found = plan.find_organization(wanted.name)
+    if found is None:
+        raise Refused(MOVED)
+    return lock(db.session(), Organization, found.id, "Organization")
+
+
+def _template_of(name: str) -> FilterTemplate:
+    found = templates.find(name)
+    if found is None:
+        raise Refused(f"The filter template {name} was deleted meanwhile.")
+    return found

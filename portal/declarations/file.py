@@ -1,0 +1,244 @@
+"""What a declarative file says (``rollcall apply``): read, checked key by key, and put into records. Pure.
+
+Every error names the key path that it is about, such as ``organizations[3].enabled``; all of them are told together.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from portal.engine.records import SECTIONS
+from portal.errors import Invalid
+from portal.filter_templates import documents
+from portal.text import is_blank, text_key
+
+MAX_ENTRIES = 10_000
+MAX_NAME = 256
+MAX_TAGS = 50
+TOP = ("filter_templates", "organizations")
+TEMPLATE_KEYS = ("name", "filters", *documents.ADD_RULES, "hold")
+ORGANIZATION_KEYS = (
+    "name",
+    "tags",
+    "microsoft_tenant",
+    "cloud",
+    "filter_template",
+    "enabled",
+    "accept_other_domains",
+)
+
+
+@dataclass(frozen=True)
+class WantedTemplate:
+    """A filter template that is to be as it says here."""
+
+    path: str
+    name: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class WantedOrganization:
+    """An Organization that is to be as it says here; None leaves that as it is.
+
+    microsoft_tenant: tenant ID or verified domain of the Microsoft tenant that its Tenant is mapped to.
+    accept_other_domains: enable although none of the known e-mail addresses belongs to that tenant (U10).
+    """
+
+    path: str
+    name: str
+    tags: tuple[str, ...] | None
+    microsoft_tenant: str | None
+    cloud: str
+    filter_template: str | None
+    enabled: bool | None
+    accept_other_domains: bool
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """All that a file says."""
+
+    templates: tuple[WantedTemplate, ...] = ()
+    organizations: tuple[WantedOrganization, ...] = ()
+
+
+def read(text: str) -> Declaration:
+    """Read TOML. Raises Invalid, by key path."""
+    try:
+        return parse(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise Invalid({"file": [f"This is no TOML: {error}."]}, "The file cannot be read.") from error
+    except RecursionError as error:
+        raise Invalid({"file": ["This is nested too deeply."]}, "The file cannot be read.") from error
+
+
+def parse(given: Mapping[str, Any]) -> Declaration:
+    """Check what was read. Raises Invalid, by key path."""
+    errors: dict[str, list[str]] = {}
+    _only(given, TOP, "", errors)
+    templates = [
+        _template(entry, path, errors) for path, entry in _entries(given, "filter_templates", errors)
+    ]
+    organizations = [
+        _organization(entry, path, errors) for path, entry in _entries(given, "organizations", errors)
+    ]
+    _once([one for one in templates if one], errors)
+    _once([one for one in organizations if one], errors)
+    if errors:
+        raise Invalid(errors, "The file has entries that cannot be used.")
+    return Declaration(
+        tuple(one for one in templates if one is not None),
+        tuple(one for one in organizations if one is not None),
+    )
+
+
+def _entries(
+    given: Mapping[str, Any], key: str, errors: dict[str, list[str]]
+) -> list[tuple[str, Mapping[str, Any]]]:
+    found = given.get(key, [])
+    if not isinstance(found, list) or len(found) > MAX_ENTRIES:
+        errors[key] = [f"Has to be a list of tables, [[{key}]], of at most {MAX_ENTRIES:,}."]
+        return []
+    entries: list[tuple[str, Mapping[str, Any]]] = []
+    for number, entry in enumerate(found):
+        path = f"{key}[{number + 1}]"
+        if isinstance(entry, dict):
+            entries.append((path, entry))
+        else:
+            errors[path] = ["Has to be a table."]
+    return entries
+
+
+def _template(given: Mapping[str, Any], path: str, errors: dict[str, list[str]]) -> WantedTemplate | None:
+    before = len(errors)
+    _only(given, TEMPLATE_KEYS, path, errors)
+    name = _name(given, path, errors)
+    filters = given.get("filters", {})
+    if not isinstance(filters, dict):
+        errors[f"{path}.filters"] = ["Has to be a table of the five sections."]
+        filters = {}
+    _only(filters, SECTIONS, f"{path}.filters", errors)
+    body: dict[str, Any] = {
+        "filters": {
+            name: _section(name, filters.get(name, "all"), f"{path}.filters.{name}", errors)
+            for name in SECTIONS
+        },
+        "hold": _hold(given.get("hold", {}), f"{path}.hold", errors),
+    }
+    for rule in documents.ADD_RULES:
+        body[rule] = _flag(given, rule, path, errors) or False
+    if len(errors) > before:
+        return None
+    try:
+        return WantedTemplate(path, name, documents.parse(body))
+    except Invalid as error:
+        errors.update({f"{path}.{key}": texts for key, texts in error.errors.items()})
+        return None
+
+
+def _section(name: str, given: Any, path: str, errors: dict[str, list[str]]) -> dict[str, Any]:
+    """``"all"``, or the values as a list."""
+    key = "name_patterns" if name == "group" else "values"
+    if given == "all":
+        return {"all": True, key: []}
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        errors[path] = ['Has to be "all" or a list of texts.']
+        return {"all": True, key: []}
+    return {"all": False, key: ["" if one == "(none)" else one for one in given]}
+
+
+def _hold(given: Any, path: str, errors: dict[str, list[str]]) -> dict[str, int]:
+    usual = documents.default_body()["hold"]
+    if not isinstance(given, dict):
+        errors[path] = ["Has to be a table of percent and minimum."]
+        return dict(usual)
+    _only(given, ("percent", "minimum"), path, errors)
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, int):
+            errors[f"{path}.{name}"] = ["Has to be a whole number."]
+            return dict(usual)
+    return {**usual, **given}
+
+
+def _organization(
+    given: Mapping[str, Any], path: str, errors: dict[str, list[str]]
+) -> WantedOrganization | None:
+    before = len(errors)
+    _only(given, ORGANIZATION_KEYS, path, errors)
+    name = _name(given, path, errors)
+    enabled = _flag(given, "enabled", path, errors)
+    template = _text(given, "filter_template", path, errors)
+    wanted = WantedOrganization(
+        path=path,
+        name=name,
+        tags=_tags(given, path, errors),
+        microsoft_tenant=_text(given, "microsoft_tenant", path, errors),
+        cloud=_text(given, "cloud", path, errors) or "global",
+        filter_template=template,
+        enabled=enabled,
+        accept_other_domains=_flag(given, "accept_other_domains", path, errors) or False,
+    )
+    return wanted if len(errors) == before else None
+
+
+def _name(given: Mapping[str, Any], path: str, errors: dict[str, list[str]]) -> str:
+    if "name" not in given:
+        errors[f"{path}.name"] = ["This key is required."]
+        return ""
+    found = _text(given, "name", path, errors) or ""
+    if len(found) > MAX_NAME:
+        errors[f"{path}.name"] = [f"At most {MAX_NAME} characters."]
+    return found
+
+
+def _text(given: Mapping[str, Any], key: str, path: str, errors: dict[str, list[str]]) -> str | None:
+    if key not in given:
+        return None
+    value = given[key]
+    if not isinstance(value, str) or is_blank(value) or "\x00" in value:
+        errors[f"{path}.{key}"] = ["Has to be a text that is not empty."]
+        return None
+    return " ".join(value.split())
+
+
+def _flag(given: Mapping[str, Any], key: str, path: str, errors: dict[str, list[str]]) -> bool | None:
+    if key not in given:
+        return None
+    value = given[key]
+    if not isinstance(value, bool):
+        errors[f"{path}.{key}"] = ["Has to be true or false."]
+        return None
+    return value
+
+
+def _tags(given: Mapping[str, Any], path: str, errors: dict[str, list[str]]) -> tuple[str, ...] | None:
+    if "tags" not in given:
+        return None
+    value = given["tags"]
+    is_fine = isinstance(value, list) and len(value) <= MAX_TAGS
+    if not is_fine or not all(
+        isinstance(one, str) and not is_blank(one) and "\x00" not in one for one in value
+    ):
+        errors[f"{path}.tags"] = [f"Has to be a list of at most {MAX_TAGS} texts."]
+        return None
+    return tuple(" ".join(one.split()) for one in value)
+
+
+def _only(given: Mapping[str, Any], known: tuple[str, ...], path: str, errors: dict[str, list[str]]) -> None:
+    for key in given:
+        if key not in known:
+            where = f"{path}.{key}" if path else str(key)
+            errors[where[:300]] = ["There is no such key. Known here: " + ", ".join(known) + "."]
+
+
+def _once(entries: list[WantedTemplate] | list[WantedOrganization], errors: dict[str, list[str]]) -> None:
+    """Each name once: what stood there twice could mean either."""
+    seen: dict[str, str] = {}
+    for entry in entries:
+        first = seen.setdefault(text_key(entry.name), entry.path)
+        if first != entry.path:
+            errors[f"{entry.path}.name"] = [f"{first} has this name too."]

@@ -1,0 +1,278 @@
+"""What a declarative file would change, by name, compared with how things are. Writes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from sqlalchemy import select
+
+from portal.declarations import tags
+from portal.declarations.file import Declaration, WantedOrganization, WantedTemplate
+from portal.errors import Invalid
+from portal.extensions import db
+from portal.filter_templates import copying, documents
+from portal.filter_templates import service as templates
+from portal.microsoft import service as microsoft
+from portal.models import MicrosoftTenant, Organization, Tenant
+from portal.models.microsoft import IS_CONNECTED
+from portal.text import domain_key, text_key
+from portal.user_sync import service as user_sync
+
+ADD, CHANGE, TAKE = "+", "~", "-"
+NAMED = 5
+OTHER_DOMAINS = (
+    "This may be the wrong Microsoft tenant: none of {known:,} known e-mail addresses belongs to its domains. "
+    "If it is the right one, add accept_other_domains = true."
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that would be done. sign: + | ~ | -. action: template | connect | organization | tags | map | enable | edit | disable."""
+
+    sign: str
+    action: str
+    path: str
+    name: str
+    words: str
+
+    def line(self) -> str:
+        """The step as the command line shows it."""
+        return f"{self.sign} {self.words}"
+
+    def document(self) -> dict[str, str]:
+        """The step as the API shows it."""
+        return {
+            "sign": self.sign,
+            "action": self.action,
+            "path": self.path,
+            "name": self.name,
+            "words": self.words,
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that would be done, in this order. problems: key path -> why something cannot be; nothing is done then."""
+
+    steps: Sequence[Step] = ()
+    problems: Mapping[str, list[str]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    @property
+    def plan_id(self) -> str:
+        """What names this plan: the same steps, the same id."""
+        return sha256(json.dumps([step.document() for step in self.steps]).encode()).hexdigest()[:32]
+
+
+def plan(wanted: Declaration) -> Plan:
+    """Compare a declaration with how things are."""
+    steps: list[Step] = []
+    problems: dict[str, list[str]] = {}
+    notes: list[str] = []
+    for template in wanted.templates:
+        steps += template_steps(template)
+    declared = {text_key(one.name): one for one in wanted.templates}
+    for organization in wanted.organizations:
+        try:
+            steps += organization_steps(organization, declared)
+        except Invalid as error:
+            problems.update(error.errors)
+        if organization.tags is not None and _tags_of(organization) is None:
+            notes.append(f"{organization.path}.tags: {tags.NOT_KEPT}")
+    problems.update(_claimed_twice(wanted))
+    return Plan(steps, problems, notes)
+
+
+def template_steps(wanted: WantedTemplate) -> list[Step]:
+    """What becomes of one filter template."""
+    row = templates.find(wanted.name)
+    if row is None:
+        return [Step(ADD, "template", wanted.path, wanted.name, f"Filter template {wanted.name}")]
+    parts = templates.changed_parts(documents.body_of(row), wanted.body)
+    if not parts:
+        return []
+    said = "; ".join(f"{documents.PART_LABELS[p]}: {documents.part_words(wanted.body, p)}" for p in parts)
+    names = [one.name for one in templates.followers(row.id)]
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    followers = f". Followed by {', '.join(names[:NAMED])}{more}" if names else ""
+    return [
+        Step(
+            CHANGE, "template", wanted.path, wanted.name, f"Filter template {wanted.name}: {said}{followers}"
+        )
+    ]
+
+
+def organization_steps(wanted: WantedOrganization, declared: Mapping[str, WantedTemplate]) -> list[Step]:
+    """What becomes of one Organization. Raises Invalid, by key path, for what cannot be."""
+    organization, steps = find_organization(wanted.name), []
+
+    def step(sign: str, action: str, words: str) -> None:
+        steps.append(Step(sign, action, wanted.path, wanted.name, words))
+
+    if organization is None:
+        step(ADD, "organization", f"Organization {wanted.name}")
+    present = None if organization is None else tags.current(organization)
+    if wanted.tags is not None and present is not None and sorted(present) != sorted(wanted.tags):
+        step(CHANGE, "tags", f"Organization {wanted.name}: tags {', '.join(wanted.tags) or 'none'}")
+    mapped = None if organization is None else microsoft.mapped_to(organization)
+    if wanted.microsoft_tenant is not None:
+        tenant = find_tenant(wanted.microsoft_tenant)
+        if tenant is None:
+            step(ADD, "connect", f"Microsoft tenant {wanted.microsoft_tenant}: connect")
+        if tenant is None or mapped is None or mapped.id != tenant.id:
+            _refuse_other_mapping(wanted, organization, mapped, tenant)
+            name = wanted.microsoft_tenant if tenant is None else tenant.name
+            step(ADD, "map", f"Organization {wanted.name}: map to the Microsoft tenant {name}")
+        mapped = tenant or mapped
+    steps += _sync_steps(wanted, organization, mapped, declared)
+    return steps
+
+
+def _sync_steps(
+    wanted: WantedOrganization,
+    organization: Organization | None,
+    mapped: MicrosoftTenant | None,
+    declared: Mapping[str, WantedTemplate],
+) -> list[Step]:
+    sync = None if organization is None else user_sync.find(organization)
+    is_on = sync is not None and sync.enabled
+    if wanted.enabled is False or (wanted.enabled is None and not is_on and wanted.filter_template is None):
+        if wanted.enabled is False and is_on:
+            words = f"Organization {wanted.name}: disable the User Sync"
+            return [Step(TAKE, "disable", wanted.path, wanted.name, words)]
+        return []
+    if wanted.enabled is None and not is_on:
+        raise _problem(
+            wanted, "filter_template", "Add enabled = true: a template takes effect with an enabled sync."
+        )
+    if mapped is None and wanted.microsoft_tenant is None:
+        raise _problem(wanted, "enabled", "Its Tenant is not mapped. Add microsoft_tenant.")
+    name = _template_name(wanted, declared)
+    if not is_on:
+        _refuse_other_domains(wanted, organization, mapped)
+        with_words = f"with the filter template {name}" if name else "with the filters it had, or everybody"
+        words = f"Organization {wanted.name}: enable the User Sync {with_words}"
+        return [Step(ADD, "enable", wanted.path, wanted.name, words)]
+    following = None if organization is None else templates.followings([organization.id]).get(organization.id)
+    if name is None or (following is not None and text_key(following.template.name) == text_key(name)):
+        return _drift_steps(wanted, following, mapped, name)
+    before = f"instead of {following.template.name}" if following else "instead of filters of its own"
+    words = f"Organization {wanted.name}: follow the filter template {name} {before}"
+    return [Step(CHANGE, "edit", wanted.path, wanted.name, words)]
+
+
+def _drift_steps(
+    wanted: WantedOrganization,
+    following: templates.Following | None,
+    mapped: MicrosoftTenant | None,
+    name: str | None,
+) -> list[Step]:
+    """Its template was not copied as it is now: the groups have changed, or it could not be when the template did."""
+    if name is None or following is None or mapped is None or mapped.last_synced_at is None:
+        return []
+    parts = templates.drifted(following, mapped.id)
+    if not parts:
+        return []
+    labels = ", ".join(documents.PART_LABELS[part] for part in parts)
+    words = f"Organization {wanted.name}: copy the filter template {name} again ({labels})"
+    return [Step(CHANGE, "edit", wanted.path, wanted.name, words)]
+
+
+def find_organization(name: str) -> Organization | None:
+    """The Organization of this name."""
+    return db.session.scalar(select(Organization).where(Organization.name_key == text_key(name)))
+
+
+def find_tenant(text: str) -> MicrosoftTenant | None:
+    """The connected Microsoft tenant of a tenant ID or a verified domain."""
+    key = domain_key(text)
+    found = db.session.scalar(
+        select(MicrosoftTenant).where(MicrosoftTenant.directory_id == key, IS_CONNECTED)
+    )
+    if found is not None or "." not in key:
+        return found
+    for row in db.session.scalars(select(MicrosoftTenant).where(IS_CONNECTED)):
+        if any(domain_key(str(domain["name"])) == key for domain in row.domains):
+            return row
+    return None
+
+
+def _tags_of(wanted: WantedOrganization) -> Sequence[str] | None:
+    organization = find_organization(wanted.name)
+    return None if organization is None else tags.current(organization)
+
+
+def _template_name(wanted: WantedOrganization, declared: Mapping[str, WantedTemplate]) -> str | None:
+    if wanted.filter_template is None:
+        return None
+    row = templates.find(wanted.filter_template)
+    if row is None and text_key(wanted.filter_template) not in declared:
+        raise _problem(
+            wanted,
+            "filter_template",
+            "There is no filter template of this name, neither here nor in the file.",
+        )
+    return wanted.filter_template if row is None else row.name
+
+
+def _refuse_other_mapping(
+    wanted: WantedOrganization,
+    organization: Organization | None,
+    mapped: MicrosoftTenant | None,
+    tenant: MicrosoftTenant | None,
+) -> None:
+    if mapped is not None:
+        raise _problem(wanted, "microsoft_tenant", f"It is mapped to {mapped.name}. Unmap it first.")
+    if tenant is None:
+        return
+    elsewhere = db.session.scalar(select(Tenant).where(Tenant.microsoft_tenant_id == tenant.id))
+    if elsewhere is not None and (organization is None or elsewhere.id != organization.tenant_id):
+        raise _problem(
+            wanted,
+            "microsoft_tenant",
+            f"{tenant.name} is mapped to the Tenant {elsewhere.name}. Unmap it there first.",
+        )
+
+
+def _refuse_other_domains(
+    wanted: WantedOrganization, organization: Organization | None, mapped: MicrosoftTenant | None
+) -> None:
+    """U10, as far as it can be told before mapping: a dry look at the domains."""
+    if organization is None or mapped is None or wanted.accept_other_domains:
+        return
+    found = copying.guard_with(organization, mapped)
+    if found is not None and found.asks:
+        raise _problem(wanted, "microsoft_tenant", OTHER_DOMAINS.format(known=found.known))
+
+
+def _claimed_twice(wanted: Declaration) -> dict[str, list[str]]:
+    """One Microsoft tenant for two Organizations would need one Tenant for both: not made here."""
+    seen: dict[str, str] = {}
+    errors: dict[str, list[str]] = {}
+    for one in wanted.organizations:
+        if one.microsoft_tenant is None:
+            continue
+        tenant = find_tenant(one.microsoft_tenant)
+        key = domain_key(one.microsoft_tenant) if tenant is None else tenant.id
+        first = seen.setdefault(key, one.path)
+        organization = find_organization(one.name)
+        shares = organization is not None and tenant is not None
+        if first != one.path and not (shares and _is_mapped(organization, tenant)):
+            errors[f"{one.path}.microsoft_tenant"] = [f"{first} has this Microsoft tenant too."]
+    return errors
+
+
+def _is_mapped(organization: Organization | None, tenant: MicrosoftTenant | None) -> bool:
+    return (
+        organization is not None
+        and tenant is not None
+        and organization.tenant.microsoft_tenant_id == tenant.id
+    )
+
+
+def _problem(wanted: WantedOrganization, key: str, text: str) -> Invalid:
+    return Invalid({f"{wanted.path}.{key}": [text]})

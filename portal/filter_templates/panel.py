@@ -1,0 +1,37 @@
+"""What an Organization's page says about the template that it follows: where it departs, and what the template means by now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from portal.filter_templates import documents, service, views
+from portal.models import Organization
+from portal.user_sync import service as user_sync
+
+
+@dataclass(frozen=True)
+class FollowingPanel:
+    """differences: where the Organization has its own filters. drifted: parts in which the template was not copied as it is now."""
+
+    template_id: str
+    name: str
+    differences: Sequence[views.Difference]
+    drifted: Sequence[str]
+
+
+def following_panel(organization: Organization) -> FollowingPanel | None:
+    """The panel of one Organization; None when it follows no template."""
+    found = service.followings([organization.id]).get(organization.id)
+    if found is None:
+        return None
+    sync = user_sync.find(organization)
+    own = found.applied if sync is None else user_sync.saved_request(sync)
+    tenant_id = organization.tenant.microsoft_tenant_id
+    drifted = service.drifted(found, tenant_id) if tenant_id is not None else []
+    return FollowingPanel(
+        found.template.id,
+        found.template.name,
+        views.differences(found.departs, own, found.applied),
+        [documents.PART_LABELS[part] for part in drifted],
+    )

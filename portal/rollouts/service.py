@@ -1,0 +1,360 @@
+"""Roll-outs: what a person chooses and confirms, step by step (C3, F2, F3). The work itself is ``rollouts.worker``'s.
+
+All that was chosen is in the database at once, so that a reload, another browser or a restart goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import func, select, update
+
+from portal import audit
+from portal.clock import utcnow
+from portal.errors import Invalid, Refused
+from portal.extensions import db
+from portal.filter_templates import documents
+from portal.filter_templates import service as templates
+from portal.locks import lock
+from portal.microsoft.discover import Customer
+from portal.models import (
+    FilterTemplate,
+    MicrosoftTenant,
+    Organization,
+    Rollout,
+    RolloutRow,
+    TemplateFollower,
+    Tenant,
+)
+from portal.organizations.service import checked_name
+from portal.text import text_key
+
+BUSY = ("waiting", "connected", "mapping", "previewing", "enabling")
+"""Statuses of rows that the scheduler works on."""
+FAILED = ("unconnected", "unmapped", "blocked", "refused")
+AGAIN = {"unconnected": "waiting", "unmapped": "suggested", "blocked": "previewing", "refused": "previewing"}
+"""Where a row goes on that failed. Nothing of what failed was half-done."""
+MOST = 1_000
+
+
+def begin_customers(partner: MicrosoftTenant, customers: Sequence[Customer]) -> Rollout:
+    """Connect a partner's customers, and go on with those that are connected already. Raises Invalid for none."""
+    if not customers:
+        raise Invalid({"id": ["Choose at least one customer."]})
+    row = _new("customers", len(customers), partner_id=partner.id, cloud=partner.cloud)
+    for one in customers[:MOST]:
+        db.session.add(
+            RolloutRow(
+                rollout_id=row.id,
+                status="waiting" if one.microsoft_tenant_id is None else "connected",
+                name=one.name,
+                directory_id=one.directory_id,
+                ends_at=one.ends_at,
+                microsoft_tenant_id=one.microsoft_tenant_id,
+            )
+        )
+    db.session.flush()
+    return row
+
+
+def begin_tenants(tenants: Sequence[MicrosoftTenant]) -> Rollout:
+    """Go on with Microsoft tenants that are connected and not mapped: create or match their Organizations. Raises Invalid for none."""
+    if not tenants:
+        raise Invalid({"id": ["Choose at least one Microsoft tenant."]})
+    row = _new("customers", len(tenants))
+    for one in tenants[:MOST]:
+        db.session.add(
+            RolloutRow(
+                rollout_id=row.id,
+                status="connected",
+                name=one.name,
+                directory_id=one.directory_id,
+                microsoft_tenant_id=one.id,
+            )
+        )
+    db.session.flush()
+    return row
+
+
+def begin_organizations(organizations: Sequence[Organization]) -> Rollout:
+    """Set up Organizations that exist. Raises Invalid for none."""
+    if not organizations:
+        raise Invalid({"id": ["Choose at least one Organization."]})
+    row = _new("organizations", len(organizations))
+    for one in organizations[:MOST]:
+        db.session.add(_row_of(row, one, "mapped"))
+    db.session.flush()
+    return row
+
+
+def begin_template_change(template: FilterTemplate, name: str, body: Mapping[str, Any]) -> Rollout:
+    """Preview a changed template for all that follow it; nothing is saved before ``confirm``. Raises Invalid as saving it would."""
+    wanted = templates.checked_name(name, but=template.id)
+    parsed = documents.parse(body)
+    organizations = templates.followers(template.id)
+    row = _new(
+        "template",
+        len(organizations),
+        template_id=template.id,
+        request={**parsed, "name": wanted, "before": {**documents.body_of(template), "name": template.name}},
+    )
+    for one in organizations:
+        db.session.add(_row_of(row, one, "previewing"))
+    db.session.flush()
+    return row
+
+
+def rows(rollout: Rollout) -> Sequence[RolloutRow]:
+    """Its rows, by name."""
+    found = db.session.scalars(select(RolloutRow).where(RolloutRow.rollout_id == rollout.id)).all()
+    return sorted(found, key=lambda row: (text_key(row.name), row.id))
+
+
+def row_of(rollout: Rollout, row_id: str) -> RolloutRow | None:
+    """One of its rows."""
+    found = db.session.get(RolloutRow, row_id)
+    return found if found is not None and found.rollout_id == rollout.id else None
+
+
+def statuses(rollout: Rollout) -> dict[str, int]:
+    """Status -> number of rows, for those that have any."""
+    found = db.session.execute(
+        select(RolloutRow.status, func.count())
+        .where(RolloutRow.rollout_id == rollout.id)
+        .group_by(RolloutRow.status)
+    )
+    return {str(status): int(number) for status, number in found}
+
+
+def unfinished(limit: int = 5) -> list[tuple[Rollout, dict[str, int]]]:
+    """The newest roll-outs that somebody can go on with, each with its statuses."""
+    open_rows = select(RolloutRow.rollout_id).where(
+        RolloutRow.status.in_([*BUSY, "suggested", "mapped", "previewed"])
+    )
+    found = db.session.scalars(
+        select(Rollout)
+        .where(Rollout.id.in_(open_rows), Rollout.closed_at.is_(None))
+        .order_by(Rollout.created_at.desc())
+        .limit(limit)
+    ).all()
+    return [(row, statuses(row)) for row in found]
+
+
+def choose(rollout: Rollout, row: RolloutRow, name: str) -> None:
+    """Save which Organization a tenant goes to, by its name; a name that nobody has makes a new one. Raises Invalid on ``name``."""
+    lock(db.session(), Rollout, rollout.id, "roll-out")
+    if row.status in {"suggested", "unmapped"}:
+        wanted = checked_name(name)
+        _match(row, wanted, _organizations_named([wanted]))
+        db.session.flush()
+
+
+def confirm_organizations(rollout: Rollout, names: Mapping[str, str], chosen: Collection[str]) -> int:
+    """Create or match the Organizations and map them: the rows of ``chosen``, each by its name. Gives how many.
+
+    Raises Invalid, by row id, for names that cannot be used, are used twice, or belong to a mapped Organization; nothing is
+    confirmed then, and what was chosen is kept.
+    """
+    lock(db.session(), Rollout, rollout.id, "roll-out")
+    open_rows = [row for row in rows(rollout) if row.status in {"suggested", "unmapped"}]
+    errors: dict[str, list[str]] = {}
+    known = _organizations_named([names.get(row.id, row.organization_name) for row in open_rows])
+    used: dict[str, str] = {}
+    confirmed = []
+    for row in open_rows:
+        row.is_chosen = row.id in chosen
+        if not row.is_chosen:
+            continue
+        try:
+            wanted = checked_name(names.get(row.id, row.organization_name))
+        except Invalid as error:
+            errors[row.id] = [text for texts in error.errors.values() for text in texts]
+            continue
+        if text_key(wanted) != text_key(row.organization_name):
+            _match(row, wanted, known)
+        problem = _name_problem(row, wanted, known, used)
+        if problem:
+            errors[row.id] = [problem]
+        else:
+            confirmed.append(row)
+    if errors:
+        raise Invalid(errors, f"{len(errors)} of the names cannot be used. They are marked below.")
+    if not confirmed:
+        raise Invalid({"id": ["Choose at least one customer."]})
+    for row in confirmed:
+        _set(row, "mapping")
+    db.session.flush()
+    return len(confirmed)
+
+
+def set_up(rollout: Rollout, template: FilterTemplate | None, body: Mapping[str, Any]) -> int:
+    """Preview the filters for all Organizations that are mapped; gives how many. Raises Invalid per section, Refused for none."""
+    lock(db.session(), Rollout, rollout.id, "roll-out")
+    if rollout.kind == "template":
+        raise Refused("This previews a changed template. Edit the template to try other filters.")
+    parsed = documents.parse(body)
+    rollout.template_id, rollout.request = (None if template is None else template.id), parsed
+    found = [row for row in rows(rollout) if row.status in {"mapped", "previewed", "blocked", "refused"}]
+    if not found:
+        raise Refused("No Organization of this roll-out is ready to be set up.")
+    for row in found:
+        row.preview, row.plan_id, row.is_chosen = {}, "", True
+        _set(row, "previewing")
+    db.session.flush()
+    return len(found)
+
+
+def confirm(rollout: Rollout, chosen: Collection[str]) -> int:
+    """Enable, or save, for the rows of ``chosen`` that were previewed; gives how many. The others wait for another time.
+
+    Of a changed template the template itself is saved here. Raises Refused when it was changed meanwhile.
+    """
+    lock(db.session(), Rollout, rollout.id, "roll-out")
+    found = [row for row in rows(rollout) if row.status == "previewed"]
+    if rollout.kind == "template":
+        _save_template(rollout)
+    number = 0
+    for row in found:
+        row.is_chosen = row.id in chosen
+        if row.is_chosen:
+            _set(row, "enabling")
+            number += 1
+        elif rollout.kind == "template":
+            _depart(row)
+    if not number and rollout.kind != "template":
+        raise Invalid({"id": ["Choose at least one Organization."]})
+    db.session.flush()
+    return number
+
+
+def retry(rollout: Rollout, row_id: str | None = None) -> int:
+    """Try rows again that failed: one, or all. Gives how many."""
+    lock(db.session(), Rollout, rollout.id, "roll-out")
+    number = 0
+    for row in rows(rollout):
+        if row.status in FAILED and row_id in {None, row.id}:
+            row.is_chosen = True
+            _set(row, AGAIN[row.status])
+            number += 1
+    db.session.flush()
+    return number
+
+
+def leave_out(row: RolloutRow) -> None:
+    """Take one out of the roll-out; what was done for it stays."""
+    if row.status not in {"enabling", "enabled"}:
+        _set(row, "left_out")
+        db.session.flush()
+
+
+def close(rollout: Rollout) -> None:
+    """Show it no longer among those to go on with; whatever still waits is left out."""
+    lock(db.session(), Rollout, rollout.id, "roll-out")
+    db.session.execute(
+        update(RolloutRow)
+        .where(RolloutRow.rollout_id == rollout.id, RolloutRow.status.not_in(["enabled", "enabling"]))
+        .values(status="left_out", claimed_until=None)
+    )
+    rollout.closed_at = utcnow()
+    db.session.flush()
+
+
+def free_names() -> Sequence[str]:
+    """The names of the Organizations whose Tenant is not mapped: what a tenant can be matched to."""
+    return db.session.scalars(
+        select(Organization.name)
+        .join(Tenant, Tenant.id == Organization.tenant_id)
+        .where(Tenant.microsoft_tenant_id.is_(None))
+        .order_by(Organization.name_key)
+    ).all()
+
+
+def _save_template(rollout: Rollout) -> None:
+    request = rollout.request
+    template = db.session.get(FilterTemplate, rollout.template_id or "")
+    if template is None:
+        raise Refused(
+            "Meanwhile the template was deleted. Nothing was saved.", link="/settings/filter-templates"
+        )
+    now = {**documents.body_of(template), "name": template.name}
+    if now != request["before"]:
+        raise Refused(
+            "Meanwhile the template was changed. Nothing was saved: edit it again.",
+            link=f"/settings/filter-templates/{template.id}",
+        )
+    templates.change(template, request["name"], request)
+    saved = {**documents.body_of(template), "name": template.name}
+    rollout.request = {**request, "before": saved}
+
+
+def _depart(row: RolloutRow) -> None:
+    """Who is not to have a changed template departs from it from now on, so that the next change leaves it alone too."""
+    follower = db.session.get(TemplateFollower, row.organization_id or "")
+    if follower is not None:
+        follower.applied = row.preview["applied"]
+    _set(row, "left_out")
+
+
+def _new(kind: str, count: int, **values: Any) -> Rollout:
+    actor = audit.current_actor()
+    row = Rollout(
+        kind=kind,
+        created_at=utcnow(),
+        created_by=actor.name[:320],
+        source=actor.source,
+        ip=actor.ip[:64],
+        **values,
+    )
+    db.session.add(row)
+    db.session.flush()
+    audit.record(
+        db.session(), "rollout_started", object_type="rollout", object_id=row.id, kind=kind, count=count
+    )
+    return row
+
+
+def _row_of(rollout: Rollout, organization: Organization, status: str) -> RolloutRow:
+    return RolloutRow(
+        rollout_id=rollout.id,
+        status=status,
+        name=organization.name,
+        organization_id=organization.id,
+        organization_name=organization.name,
+    )
+
+
+def _set(row: RolloutRow, status: str) -> None:
+    row.status, row.problem, row.problem_code, row.claimed_until = status, "", "", None
+
+
+def _organizations_named(names: Sequence[str]) -> dict[str, Organization]:
+    keys = {text_key(name) for name in names}
+    found = db.session.scalars(select(Organization).where(Organization.name_key.in_(keys)))
+    return {row.name_key: row for row in found}
+
+
+def _match(row: RolloutRow, name: str, known: Mapping[str, Organization]) -> None:
+    """By name, as a person chose it: an Organization that is called so, or a new one."""
+    organization = known.get(text_key(name))
+    row.organization_name = name if organization is None else organization.name
+    row.organization_id = None if organization is None else organization.id
+    row.matched_by = "person"
+
+
+def _name_problem(row: RolloutRow, name: str, known: Mapping[str, Organization], used: dict[str, str]) -> str:
+    key = text_key(name)
+    organization = known.get(key)
+    if key in used:
+        return (
+            f"{used[key]} has this name in the table too. Each Microsoft tenant needs its own Organization."
+        )
+    used[key] = row.name
+    if organization is None:
+        row.organization_id = None
+        return ""
+    row.organization_id = organization.id
+    mapped = organization.tenant.microsoft_tenant_id
+    if mapped not in {None, row.microsoft_tenant_id}:
+        return f"{organization.name} is mapped to another Microsoft tenant. Choose another name."
+    return ""

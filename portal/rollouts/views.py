@@ -1,0 +1,331 @@
+"""What the page of a roll-out shows: frozen records, made from its rows in a handful of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from portal.filter_templates.documents import PART_LABELS
+from portal.http.formatting import plural
+from portal.models import Rollout, RolloutRow
+from portal.rollouts.service import BUSY, FAILED
+
+KINDS: Mapping[str, str] = {
+    "customers": "Set up customers",
+    "organizations": "Set up Organizations",
+    "template": "Save a filter template",
+}
+MATCHED: Mapping[str, str] = {
+    "id": "Existing, by its people’s Links",
+    "domain": "Existing, by its e-mail domain",
+    "name": "Existing, by its name",
+    "person": "Existing",
+}
+SHOWN_NAMES = 5
+_CONSENT = ("AADSTS700016", "AADSTS65001", "AADSTS7000229", "AADSTS500011")
+"""Microsoft's codes of a tenant that has not consented: asking for it helps."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step at the top of the page. state: did | now | later."""
+
+    label: str
+    done: int
+    total: int
+    state: str
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A number of a preview with its word, such as "3 leave"; tone for those that need a second look."""
+
+    words: str
+    tone: str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of a roll-out. rank: the smaller, the worse. sync: the User Sync's status once it is enabled."""
+
+    id: str
+    name: str
+    organization_id: str | None
+    organization_name: str
+    microsoft_tenant_id: str | None
+    directory_id: str
+    status: str
+    problem: str
+    asks_consent: bool
+    is_chosen: bool
+    matched: str
+    is_new: bool
+    rank: int = 9
+    effects: Sequence[Effect] = ()
+    notes: Sequence[Effect] = ()
+    entering: Sequence[str] = ()
+    leaving: Sequence[str] = ()
+    more_entering: int = 0
+    more_leaving: int = 0
+    sync: SyncLine | None = None
+
+
+@dataclass(frozen=True)
+class SyncLine:
+    """How the sync of an enabled row is doing. run_id: its newest run."""
+
+    status: str
+    words: str
+    run_id: str | None
+    is_over: bool
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page of a roll-out: its steps, and its rows by what can be done with them, the worst first."""
+
+    title: str
+    steps: Sequence[Step]
+    is_busy: bool
+    busy_words: str
+    failed: Sequence[Line] = ()
+    to_match: Sequence[Line] = ()
+    mapped: Sequence[Line] = ()
+    previewed: Sequence[Line] = ()
+    busy: Sequence[Line] = ()
+    enabled: Sequence[Line] = ()
+    left_out: Sequence[Line] = ()
+    sums: Sequence[Effect] = ()
+    chosen: int = 0
+    syncing: int = 0
+    can_confirm: bool = False
+    unmatched_names: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A roll-out that somebody can go on with."""
+
+    id: str
+    title: str
+    words: str
+    created_at: datetime
+    created_by: str
+
+
+def unfinished(found: Sequence[tuple[Rollout, Mapping[str, int]]]) -> list[Unfinished]:
+    """Where to go on, in words."""
+    return [
+        Unfinished(row.id, KINDS[row.kind], _progress_words(counts), row.created_at, row.created_by)
+        for row, counts in found
+    ]
+
+
+def page(
+    rollout: Rollout, rows: Sequence[RolloutRow], syncs: Mapping[str, SyncLine], problems: Mapping[str, str]
+) -> Page:
+    """Everything the page shows. problems: row id -> what is wrong with what was entered there."""
+    lines = [line(row, syncs.get(row.organization_id or ""), problems.get(row.id, "")) for row in rows]
+    by: dict[str, list[Line]] = {}
+    for one in lines:
+        by.setdefault(one.status, []).append(one)
+    previewed = sorted(by.get("previewed", []), key=lambda one: one.rank)
+    busy = [one for one in lines if one.status in BUSY]
+    enabled = by.get("enabled", [])
+    return Page(
+        title=KINDS[rollout.kind],
+        steps=_steps(rollout, rows),
+        is_busy=bool(busy),
+        busy_words=_busy_words(busy),
+        failed=[one for one in lines if one.status in FAILED and one.status != "unmapped"],
+        to_match=[*by.get("unmapped", []), *by.get("suggested", [])],
+        mapped=by.get("mapped", []),
+        previewed=previewed,
+        busy=busy,
+        enabled=enabled,
+        left_out=by.get("left_out", []),
+        sums=_sums([row for row in rows if row.status == "previewed"]),
+        chosen=sum(one.is_chosen for one in previewed),
+        syncing=sum(1 for one in enabled if one.sync is not None and not one.sync.is_over),
+        can_confirm=bool(previewed) or rollout.kind == "template",
+    )
+
+
+def line(row: RolloutRow, sync: SyncLine | None = None, problem: str = "") -> Line:
+    """One row as the page shows it."""
+    preview = row.preview or {}
+    scope = preview.get("scope") or {}
+    return Line(
+        id=row.id,
+        name=row.name,
+        organization_id=row.organization_id,
+        organization_name=row.organization_name,
+        microsoft_tenant_id=row.microsoft_tenant_id,
+        directory_id=row.directory_id,
+        status=row.status,
+        problem=problem or row.problem,
+        asks_consent=row.status == "unconnected" and row.problem_code in _CONSENT,
+        is_chosen=row.is_chosen,
+        matched=MATCHED.get(row.matched_by, "") if row.organization_id else "New Organization",
+        is_new=row.organization_id is None,
+        rank=_rank(preview),
+        effects=_effects(preview) if row.status == "previewed" else (),
+        notes=_notes(preview) if row.status == "previewed" else (),
+        entering=scope.get("entering", ())[:SHOWN_NAMES],
+        leaving=scope.get("leaving", ())[:SHOWN_NAMES],
+        more_entering=max(0, scope.get("enters", 0) - SHOWN_NAMES),
+        more_leaving=max(0, scope.get("leaves", 0) - SHOWN_NAMES),
+        sync=sync,
+    )
+
+
+def _steps(rollout: Rollout, rows: Sequence[RolloutRow]) -> list[Step]:
+    order = ("waiting", "suggested", "mapped", "previewed", "enabled")
+    reached = {
+        "waiting": 0, "unconnected": 0, "connected": 1, "suggested": 1, "mapping": 1, "unmapped": 1,
+        "mapped": 2, "previewing": 2, "blocked": 2, "previewed": 3, "enabling": 3, "refused": 3, "enabled": 4,
+    }  # fmt: skip
+    labels = [
+        "Connect",
+        "Create or match Organizations",
+        "Choose filters",
+        "Enable" if rollout.kind != "template" else "Save",
+    ]
+    first = {"customers": 0, "organizations": 2, "template": 3}[rollout.kind]
+    present = [reached[row.status] for row in rows if row.status != "left_out"]
+    found: list[Step] = []
+    for number in range(first, len(order) - 1):
+        done = sum(1 for one in present if one > number)
+        is_now = not any(step.state == "now" for step in found) and done < len(present)
+        state = "now" if is_now else ("did" if done == len(present) and present else "later")
+        found.append(Step(labels[number], done, len(present), state))
+    return found
+
+
+_DOING: Mapping[str, str] = {
+    "waiting": "being connected",
+    "connected": "being matched",
+    "mapping": "being mapped",
+    "previewing": "being previewed",
+    "enabling": "being enabled",
+}
+
+
+def _busy_words(busy: Sequence[Line]) -> str:
+    return ", ".join(
+        f"{sum(1 for one in busy if one.status == status):,} {words}"
+        for status, words in _DOING.items()
+        if any(one.status == status for one in busy)
+    )
+
+
+def _progress_words(counts: Mapping[str, int]) -> str:
+    words = {
+        **_DOING,
+        "suggested": "to match",
+        "mapped": "to set up",
+        "previewed": "to enable",
+        "enabled": "enabled",
+    }
+    return ", ".join(f"{counts[status]:,} {word}" for status, word in words.items() if counts.get(status))
+
+
+def _rank(preview: Mapping[str, Any]) -> int:
+    """Worst first: the wrong tenant, who is held or leaves, conflicts, what cannot be told, then the others."""
+    if not preview:
+        return 9
+    tone = (preview.get("guard") or {}).get("tone", "")
+    scope = preview.get("scope") or {}
+    checks = (
+        tone == "none",
+        bool(preview.get("held")),
+        bool(scope.get("leaves")),
+        bool(preview["counts"].get("conflicts")),
+        tone == "some",
+        preview.get("matching") == 0,
+        any(len(one["names"]) != 1 for one in preview.get("groups", ())),
+        bool(preview.get("warnings")),
+    )
+    return next((number for number, applies in enumerate(checks) if applies), len(checks))
+
+
+def _effects(preview: Mapping[str, Any]) -> list[Effect]:
+    if not preview:
+        return []
+    counts, held = preview["counts"], preview.get("held")
+    scope = preview.get("scope")
+    found = [
+        (counts.get("created", 0), "created", ""),
+        (counts.get("linked", 0), "linked", ""),
+        (scope["enters"] if scope else 0, "entering", ""),
+        (scope["leaves"] if scope else 0, "leaving", "yellow"),
+        (counts.get("conflicts", 0), "conflict" if counts.get("conflicts") == 1 else "conflicts", "orange"),
+        (held["count"] if held else 0, "held", "yellow"),
+        (counts.get("disabled", 0), "disabled", ""),
+        (counts.get("skipped", 0), "skipped", ""),
+    ]
+    return [Effect(f"{number:,} {word}", tone) for number, word, tone in found if number] or [
+        Effect("Already so" if preview.get("is_saved") else "Nobody is added or changed")
+    ]
+
+
+def _notes(preview: Mapping[str, Any]) -> list[Effect]:
+    found = []
+    guard = preview.get("guard")
+    if guard and guard["tone"] == "none":
+        ends = f" They end in {', '.join(guard['endings'])}." if guard["endings"] else ""
+        found.append(
+            Effect(
+                f"This may be the wrong Microsoft tenant: none of {guard['known']:,} known e-mail addresses belongs to its domains.{ends}",
+                "red",
+            )
+        )
+    elif guard and guard["tone"] == "some":
+        found.append(
+            Effect(
+                f"Look twice: only {guard['matching']:,} of {guard['known']:,} known e-mail addresses belong to this Microsoft tenant.",
+                "yellow",
+            )
+        )
+    if preview.get("matching") == 0:
+        found.append(Effect(f"Nobody of {preview['total']:,} Microsoft users matches.", "yellow"))
+    for one in preview.get("groups", ()):
+        if not one["names"]:
+            found.append(Effect(f"No group fits “{one['pattern']}”.", "yellow"))
+        elif len(one["names"]) > 1:
+            names = ", ".join(one["names"][:SHOWN_NAMES])
+            more = f" and {len(one['names']) - SHOWN_NAMES:,} more" if len(one["names"]) > SHOWN_NAMES else ""
+            found.append(
+                Effect(f"“{one['pattern']}” fits {plural(len(one['names']), 'group')}: {names}{more}.")
+            )
+    if preview.get("kept"):
+        kept = ", ".join(PART_LABELS[part] for part in preview["kept"])
+        found.append(Effect(f"Keeps its own: {kept}."))
+    found += [Effect(text, "yellow") for text in preview.get("warnings", ())]
+    return found
+
+
+def _sums(rows: Sequence[RolloutRow]) -> list[Effect]:
+    """What enabling or saving all would do, in one line."""
+    totals: dict[str, int] = {}
+    for row in rows:
+        preview = row.preview or {}
+        for name, number in (preview.get("counts") or {}).items():
+            totals[name] = totals.get(name, 0) + number
+        scope = preview.get("scope") or {}
+        for name in ("enters", "leaves"):
+            totals[name] = totals.get(name, 0) + scope.get(name, 0)
+        totals["wrong"] = totals.get("wrong", 0) + ((preview.get("guard") or {}).get("tone") == "none")
+    words = (
+        ("created", "End Users created", ""),
+        ("linked", "linked", ""),
+        ("enters", "enter", ""),
+        ("leaves", "leave", "yellow"),
+        ("conflicts", "conflicts", "orange"),
+        ("held", "held", "yellow"),
+        ("skipped", "skipped", ""),
+        ("wrong", "perhaps the wrong tenant", "red"),
+    )
+    return [Effect(f"{totals[name]:,} {word}", tone) for name, word, tone in words if totals.get(name)]
