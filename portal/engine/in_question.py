@@ -171,9 +171,8 @@ class _Keys:
         self._add_people([i for i in self.session.scalars(holders) if i])
 
     def _execute(self, statement: Any) -> Any:
-        return self.session.connection().execute(
-            statement
-        )  # rows as they come: nothing for the Session to keep
+        # Past the Session: rows as they come, none of which it is to keep.
+        return self.session.connection().execute(statement)
 
 
 # -- conditions ------------------------------------------------------------------------------------------------------

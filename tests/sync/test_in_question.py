@@ -14,6 +14,7 @@ from portal.engine.snapshot import OrganizationContext
 from portal.extensions import mark_write
 from portal.models import DirectoryGroup, DirectoryUser, EndUser, GroupMembership, MicrosoftTenant, Organization, Tenant
 from portal.models.customers import no_link, search_columns
+from tests.sync.directory import account
 from tests.sync.world import START
 from tests.unit.engine import worlds
 from tests.unit.engine.builders import NO_HOLDS, applied, hashed, linked, only, person, planned, remote, same
@@ -245,3 +246,17 @@ def test_who_is_at_rest_is_not_loaded(stored, seed):
     part = compare(session, context, random)
     assert part.resting > 0
     assert len(part.people) + part.resting + part.outside <= len(later.users)
+
+
+def test_an_hour_with_changes_looks_at_those_alone(world, monkeypatch):
+    world.directory.put(*[account(f"u{n}") for n in range(20)])
+    world.enable()
+    world.sync("initial")
+    world.directory.change("u3", mail="u4@x.example")
+    world.directory.change("u4", mail="u3@x.example", department="Sales")
+    world.directory.drop("u5")
+    monkeypatch.setattr(OrganizationContext, "snapshot", None)
+    run = world.sync()
+    assert run.status == "succeeded"
+    assert [run.counts[name] for name in ("read", "updated", "gone", "unchanged", "in_scope")] == [19, 2, 1, 17, 19]
+    assert world.people()["u3@x.example"][3] == "u4"
