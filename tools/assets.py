@@ -32,15 +32,19 @@ PACKAGES = Path("node_modules")
 OLDEST_NPM = 9
 
 USED = PACKAGES / ".used"  # where step 2 writes the styles that are used
+PURGED = frozenset({"tabler.min.css"})  # the others are served whole: their classes are written by their own scripts
 # What is copied: the package, the file in it, and the name by which asset("...") asks for it.
 FILES = (
     ("@tabler/core", "dist/css/tabler.min.css", "tabler.min.css"),
     ("htmx.org", "dist/htmx.min.js", "htmx.min.js"),
+    ("swagger-ui-dist", "swagger-ui-bundle.js", "swagger-ui-bundle.js"),
+    ("swagger-ui-dist", "swagger-ui.css", "swagger-ui.css"),
 )
 ICONS = "@tabler/icons"
+NOTICES = ("LICEN[CS]E*", "NOTICE*")  # and what a bundle holds has its own, in <the bundle>.LICENSE.txt
 ICON_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 SOURCE_MAP = re.compile(
-    rb"/\*# sourceMappingURL=\S+ \*/\s*$"
+    rb"/\*# sourceMappingURL=\S+?\s*\*/\s*$"
 )  # the map stays behind: no reference to it either
 
 
@@ -81,7 +85,7 @@ def icon_names(text: str) -> list[str]:
 
 def _source(root: Path, package: str, path: str) -> Path:
     original = root / PACKAGES / package / path
-    return root / USED / original.name if original.suffix == ".css" and original.is_file() else original
+    return root / USED / original.name if original.name in PURGED and original.is_file() else original
 
 
 def _copy(source: Path, folder: Path, wanted: str) -> str:
@@ -116,9 +120,9 @@ def _licenses(packages: Path) -> str:
     parts = []
     for name in sorted({package for package, _, _ in FILES} | {ICONS}):
         about = json.loads((packages / name / "package.json").read_text(encoding="utf-8"))
-        texts = [
-            path.read_text(encoding="utf-8").strip() for path in sorted((packages / name).glob("LICEN[CS]E*"))
-        ]
+        notices = [path for pattern in NOTICES for path in sorted((packages / name).glob(pattern))]
+        notices += [packages / name / f"{file}.LICENSE.txt" for _, file, _ in FILES]
+        texts = [path.read_text(encoding="utf-8").strip() for path in notices if path.is_file()]
         notice = (
             "\n\n".join(texts) or f"License: {about['license']}. The notice is at the top of the file itself."
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from flask import Response, request
 
 from portal.api.blueprint import bp
+from portal.api.declaration import DRY_RUN, File, Parameter, Tag, documented_as
+from portal.api.documents.apply import Applied
 from portal.api.schema import answer
 from portal.declarations import execution, file, plan
 from portal.declarations.file import Declaration
@@ -15,12 +17,16 @@ from portal.http import request_body
 from portal.http.access import reads_first, requires
 from portal.models import Role
 
+documented = documented_as(Tag("Apply", "A declaration of what there should be."))
+TOML = File("application/toml", '[[organization]]\nname = "Fabrikam Joinery"\n')
+PLAN = Parameter("plan_id", "Do just this plan, or answer 409.", {"type": "string"})
 MEDIA_TYPES = ("application/toml", "text/toml", "text/plain")
 
 
 @bp.post("/apply")
 @requires(Role.ADMINISTRATOR)
 @reads_first
+@documented(body=TOML, answer=Applied, parameters=[DRY_RUN, PLAN], refusals=[409])
 def apply_declaration() -> Response:
     """Make Organizations, Microsoft tenants, filter templates and syncs as the TOML or JSON body says; what it does not name stays.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Response
-from pydantic import Field
 
 from portal.api.blueprint import bp
+from portal.api.declaration import BOM, CSV, Tag, documented_as
+from portal.api.documents import assets as documents
+from portal.api.documents.base import UUID_EXAMPLE, Page, described
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
 from portal.assets import service
 from portal.extensions import db
@@ -15,21 +17,23 @@ from portal.http import csv_download
 from portal.http.access import load, requires
 from portal.models import Asset, Organization, Role
 
+documented = documented_as(Tag("Assets", "The devices of Organizations."))
+
 
 class NewAsset(Request):
     """``end_user_id`` assigns by hand."""
 
-    name: str
-    mac_addresses: list[str] = Field(default_factory=list)
-    end_user_id: str | None = None
+    name: str = described("The name.", "NB-0231")
+    mac_addresses: list[str] = described("MAC addresses.", ["A8:7E:EA:BC:6A:C9"], default=[])
+    end_user_id: str | None = described("An End User.", UUID_EXAMPLE, default=None)
 
 
 class AssetChange(Request):
     """What is left out stays; ``end_user_id`` null unassigns."""
 
-    name: str = ""
-    mac_addresses: list[str] = Field(default_factory=list)
-    end_user_id: str | None = None
+    name: str = described("The new name.", "NB-0231", default="")
+    mac_addresses: list[str] = described("MAC addresses.", ["A8:7E:EA:BC:6A:C9"], default=[])
+    end_user_id: str | None = described("An End User.", UUID_EXAMPLE, default=None)
 
     def given(self) -> dict[str, Any]:
         """Only what the body named."""
@@ -38,6 +42,7 @@ class AssetChange(Request):
 
 @bp.get("/organizations/<organization_id>/assets")
 @requires(Role.READ_ONLY)
+@documented(answer=Page[documents.Asset], query=service.SPEC)
 def list_assets(organization_id: str) -> Response:
     """List the Assets of an Organization."""
     organization = load(Organization, organization_id, "Organization")
@@ -46,23 +51,26 @@ def list_assets(organization_id: str) -> Response:
 
 @bp.post("/organizations/<organization_id>/assets")
 @requires(Role.TECHNICIAN)
+@documented(body=NewAsset, answer=documents.Asset, status=201)
 def create_asset(organization_id: str) -> Response:
     """Create an Asset."""
     organization = load(Organization, organization_id, "Organization")
     row = service.create(organization, body(NewAsset).model_dump())
     db.session.commit()
-    return answer(service.to_document(row), 201)
+    return answer(service.to_document(row))
 
 
 @bp.get("/assets/<asset_id>")
 @requires(Role.READ_ONLY)
+@documented(answer=documents.Asset)
 def get_asset(asset_id: str) -> Response:
-    """One Asset."""
+    """Get an Asset."""
     return answer(service.to_document(load(Asset, asset_id, "Asset")))
 
 
 @bp.patch("/assets/<asset_id>")
 @requires(Role.TECHNICIAN)
+@documented(body=AssetChange, answer=documents.Asset)
 def change_asset(asset_id: str) -> Response:
     """Change an Asset."""
     given = body(AssetChange).given()
@@ -74,6 +82,7 @@ def change_asset(asset_id: str) -> Response:
 
 @bp.delete("/assets/<asset_id>")
 @requires(Role.TECHNICIAN)
+@documented()
 def delete_asset(asset_id: str) -> Response:
     """Delete an Asset."""
     service.remove(load(Asset, asset_id, "Asset"))
@@ -83,11 +92,12 @@ def delete_asset(asset_id: str) -> Response:
 
 @bp.get("/organizations/<organization_id>/assets.csv")
 @requires(Role.READ_ONLY)
+@documented(answer=CSV, query=service.SPEC, parameters=[BOM])
 def export_assets(organization_id: str) -> Response:
-    """CSV of exactly what is filtered."""
+    """Export the Assets that are filtered, as CSV."""
     organization = load(Organization, organization_id, "Organization")
     return csv_download.download(
-        service.export(organization, asked(service.SPEC, extra=("bom",))),
+        service.export(organization, asked(service.SPEC)),
         organization.name,
         "assets",
         bom=csv_download.asks_for_bom(),

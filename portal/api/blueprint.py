@@ -11,7 +11,7 @@ from portal import audit, clock
 from portal.api import tokens
 from portal.extensions import db
 from portal.http import refusals
-from portal.http.access import Principal
+from portal.http.access import Principal, is_for_programs
 from portal.models import ApiToken
 from portal.runtime import runtime
 from portal.transactions import note
@@ -22,7 +22,7 @@ TOUCH_EVERY = timedelta(minutes=5)
 
 def name_principal() -> None:
     """Find the token of a request under ``/api/``; the routes' roles are checked after this (portal.http.access)."""
-    if not request.path.startswith("/api/"):
+    if not is_for_programs():
         return
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "bearer" or not token.strip():

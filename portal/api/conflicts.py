@@ -7,6 +7,10 @@ from datetime import datetime
 from flask import Response
 
 from portal.api.blueprint import bp
+from portal.api.declaration import Tag, documented_as
+from portal.api.documents import conflicts
+from portal.api.documents import exceptions as documents
+from portal.api.documents.base import OBJECT_ID_EXAMPLE, TIME_EXAMPLE, UUID_EXAMPLE, Page, described
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
 from portal.conflicts import service
 from portal.engine.normalize import parse_time
@@ -16,37 +20,43 @@ from portal.extensions import db
 from portal.http.access import load, requires
 from portal.models import Conflict, Organization, Role, SyncException
 
+documented = documented_as(
+    Tag("Conflicts and exceptions", "What the sync could not decide, and what it leaves alone.")
+)
+
 
 class Settlement(Request):
     """``link`` names the End User meant; ``ignore`` until a side changes."""
 
-    action: str
-    end_user_id: str | None = None
+    action: str = described("link or ignore.", "link")
+    end_user_id: str | None = described("With link: the End User who is meant.", UUID_EXAMPLE, default=None)
 
 
 class NewException(Request):
     """``never_sync`` with an object id, or ``pin`` with an End User and a field."""
 
-    kind: str
-    object_id: str | None = None
-    end_user_id: str | None = None
-    field: str | None = None
-    reason: str = ""
-    expires_at: str | None = None
+    kind: str = described("never_sync or pin.", "never_sync")
+    object_id: str | None = described("With never_sync: the Microsoft user.", OBJECT_ID_EXAMPLE, default=None)
+    end_user_id: str | None = described("With pin: the End User.", None, default=None)
+    field: str | None = described("With pin: the field.", None, default=None)
+    reason: str = described("Why; it has to be said.", "Shared mailbox of the front desk", default="")
+    expires_at: str | None = described("When it ends by itself; ISO 8601.", TIME_EXAMPLE, default=None)
 
 
 @bp.get("/organizations/<organization_id>/conflicts")
 @requires(Role.READ_ONLY)
+@documented(answer=Page[conflicts.Conflict], query=service.CONFLICTS)
 def list_conflicts(organization_id: str) -> Response:
-    """The open conflicts of an Organization."""
+    """List the conflicts of an Organization; the open ones unless ``state=resolved``."""
     organization = load(Organization, organization_id, "Organization")
     found = service.page(organization, asked(service.CONFLICTS))
-    documents = {document["id"]: document for document in service.documents(found.items)}
-    return page_of(found, lambda row: documents[row.id])
+    shown = {document["id"]: document for document in service.documents(found.items)}
+    return page_of(found, lambda row: shown[row.id])
 
 
 @bp.post("/conflicts/<conflict_id>/resolve")
 @requires(Role.TECHNICIAN)
+@documented(body=Settlement, answer=conflicts.Conflict)
 def resolve_conflict(conflict_id: str) -> Response:
     """Settle a conflict."""
     row = load(Conflict, conflict_id, "conflict")
@@ -58,8 +68,9 @@ def resolve_conflict(conflict_id: str) -> Response:
 
 @bp.post("/conflicts/<conflict_id>/reopen")
 @requires(Role.TECHNICIAN)
+@documented(answer=conflicts.Conflict)
 def reopen_conflict(conflict_id: str) -> Response:
-    """Take a settlement back."""
+    """Open a settled conflict again."""
     row = load(Conflict, conflict_id, "conflict")
     service.reopen(row)
     db.session.commit()
@@ -68,25 +79,28 @@ def reopen_conflict(conflict_id: str) -> Response:
 
 @bp.get("/organizations/<organization_id>/exceptions")
 @requires(Role.READ_ONLY)
+@documented(answer=Page[documents.SyncException], query=exceptions.SPEC)
 def list_exceptions(organization_id: str) -> Response:
-    """Never-sync people and pinned fields."""
+    """List the exceptions of an Organization: never-sync people and pinned fields."""
     organization = load(Organization, organization_id, "Organization")
     return page_of(exceptions.listing(organization, asked(exceptions.SPEC)), exceptions.to_document)
 
 
 @bp.post("/organizations/<organization_id>/exceptions")
 @requires(Role.TECHNICIAN)
+@documented(body=NewException, answer=documents.SyncException, status=201)
 def add_exception(organization_id: str) -> Response:
     """Add an exception."""
     organization = load(Organization, organization_id, "Organization")
     given = body(NewException)
     row = _added(organization, given)
     db.session.commit()
-    return answer(exceptions.to_document(row), 201)
+    return answer(exceptions.to_document(row))
 
 
 @bp.delete("/exceptions/<exception_id>")
 @requires(Role.TECHNICIAN)
+@documented()
 def remove_exception(exception_id: str) -> Response:
     """End an exception."""
     exceptions.end(load(SyncException, exception_id, "exception"))

@@ -5,12 +5,17 @@ from __future__ import annotations
 from flask import Response
 
 from portal.api.blueprint import bp
+from portal.api.declaration import BOM, CSV, Tag, documented_as
+from portal.api.documents import end_users as documents
+from portal.api.documents.base import Page
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
 from portal.end_users import service
 from portal.extensions import db
 from portal.http import csv_download
 from portal.http.access import load, requires
 from portal.models import EndUser, Organization, Role
+
+documented = documented_as(Tag("End Users", "The people of Organizations."))
 
 
 class EndUserFields(Request):
@@ -39,35 +44,39 @@ class EndUserFields(Request):
 
 @bp.get("/organizations/<organization_id>/end-users")
 @requires(Role.READ_ONLY)
+@documented(answer=Page[documents.EndUser], query=service.SPEC)
 def list_end_users(organization_id: str) -> Response:
     """List the End Users of an Organization."""
     organization = load(Organization, organization_id, "Organization")
     found = service.listing(organization, asked(service.SPEC), assets=True)
-    documents = {document["id"]: document for document in service.documents(found.items)}
-    return page_of(found, lambda row: documents[row.id])
+    shown = {document["id"]: document for document in service.documents(found.items)}
+    return page_of(found, lambda row: shown[row.id])
 
 
 @bp.post("/organizations/<organization_id>/end-users")
 @requires(Role.TECHNICIAN)
+@documented(body=EndUserFields, answer=documents.EndUser, status=201)
 def create_end_user(organization_id: str) -> Response:
     """Create an End User."""
     organization = load(Organization, organization_id, "Organization")
     row = service.create(organization.id, body(EndUserFields).given())
     db.session.commit()
-    return answer(service.documents([row])[0], 201)
+    return answer(service.documents([row])[0])
 
 
 @bp.get("/end-users/<end_user_id>")
 @requires(Role.READ_ONLY)
+@documented(answer=documents.EndUser)
 def get_end_user(end_user_id: str) -> Response:
-    """One End User."""
+    """Get an End User."""
     return answer(service.documents([load(EndUser, end_user_id, "End User")])[0])
 
 
 @bp.patch("/end-users/<end_user_id>")
 @requires(Role.TECHNICIAN)
+@documented(body=EndUserFields, answer=documents.EndUser)
 def change_end_user(end_user_id: str) -> Response:
-    """Change fields; 422 for one that Microsoft manages and that is not pinned."""
+    """Change an End User; 422 for a field that Microsoft manages and that is not pinned."""
     given = body(EndUserFields).given()
     row = load(EndUser, end_user_id, "End User", locked=True)
     service.change(row, given)
@@ -77,8 +86,9 @@ def change_end_user(end_user_id: str) -> Response:
 
 @bp.delete("/end-users/<end_user_id>")
 @requires(Role.TECHNICIAN)
+@documented()
 def delete_end_user(end_user_id: str) -> Response:
-    """Delete an End User; Microsoft is not touched (L4)."""
+    """Delete an End User; Microsoft is not touched."""
     service.remove(load(EndUser, end_user_id, "End User"))
     db.session.commit()
     return nothing()
@@ -86,11 +96,12 @@ def delete_end_user(end_user_id: str) -> Response:
 
 @bp.get("/organizations/<organization_id>/end-users.csv")
 @requires(Role.READ_ONLY)
+@documented(answer=CSV, query=service.SPEC, parameters=[BOM])
 def export_end_users(organization_id: str) -> Response:
-    """CSV of exactly what is filtered."""
+    """Export the End Users that are filtered, as CSV."""
     organization = load(Organization, organization_id, "Organization")
     return csv_download.download(
-        service.export(organization, asked(service.SPEC, extra=("bom",))),
+        service.export(organization, asked(service.SPEC)),
         organization.name,
         "end-users",
         bom=csv_download.asks_for_bom(),

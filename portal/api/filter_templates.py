@@ -8,8 +8,12 @@ from flask import Response, request
 from pydantic import Field
 
 from portal.api.blueprint import bp
+from portal.api.declaration import DRY_RUN, Tag, documented_as
+from portal.api.documents import filter_templates as documents_of
+from portal.api.documents.base import Page
+from portal.api.documents.filter_templates import TemplateFilters
+from portal.api.documents.user_sync import Hold
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
-from portal.api.user_sync import Hold, Section
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.filter_templates import documents, service
@@ -19,22 +23,7 @@ from portal.rollouts import bulk
 from portal.runtime import runtime
 from portal.transactions import begin_write
 
-
-class PatternSection(Request):
-    """Groups by name: ``*`` stands for anything. With ``all`` the patterns are kept and ignored."""
-
-    all: bool
-    name_patterns: list[str] = Field(default_factory=list)
-
-
-class TemplateFilters(Request):
-    """All five sections; groups have other ids in every Microsoft tenant, so they are named by patterns."""
-
-    user_type: Section
-    domain: Section
-    office_location: Section
-    department: Section
-    group: PatternSection
+documented = documented_as(Tag("Filter templates", "One set of filters for many Organizations."))
 
 
 class NewFilterTemplate(Request):
@@ -69,6 +58,7 @@ class BulkSetUp(Request):
 
 @bp.get("/filter-templates")
 @requires(Role.READ_ONLY)
+@documented(answer=Page[documents_of.FilterTemplate], query=service.SPEC)
 def list_filter_templates() -> Response:
     """List filter templates."""
     found = service.listing(asked(service.SPEC))
@@ -78,6 +68,7 @@ def list_filter_templates() -> Response:
 
 @bp.post("/filter-templates")
 @requires(Role.ADMINISTRATOR)
+@documented(body=NewFilterTemplate, answer=documents_of.FilterTemplate, status=201)
 def create_filter_template() -> Response:
     """Create a filter template."""
     given = body(NewFilterTemplate).model_dump()
@@ -88,6 +79,7 @@ def create_filter_template() -> Response:
 
 @bp.get("/filter-templates/<template_id>")
 @requires(Role.READ_ONLY)
+@documented(answer=documents_of.FilterTemplate)
 def get_filter_template(template_id: str) -> Response:
     """One filter template."""
     return answer(_document(_template(template_id)))
@@ -96,6 +88,7 @@ def get_filter_template(template_id: str) -> Response:
 @bp.patch("/filter-templates/<template_id>")
 @requires(Role.ADMINISTRATOR)
 @reads_first
+@documented(body=FilterTemplateChange, answer=documents_of.FilterTemplateChanged, parameters=[DRY_RUN])
 def change_filter_template(template_id: str) -> Response:
     """Change a template, and the filters of all Organizations that follow it, except where they depart.
 
@@ -120,6 +113,7 @@ def change_filter_template(template_id: str) -> Response:
 
 @bp.delete("/filter-templates/<template_id>")
 @requires(Role.ADMINISTRATOR)
+@documented()
 def delete_filter_template(template_id: str) -> Response:
     """Delete a template. Organizations that follow it keep their filters."""
     service.remove(_template(template_id))
@@ -130,6 +124,9 @@ def delete_filter_template(template_id: str) -> Response:
 @bp.post("/user-syncs/bulk")
 @requires(Role.ADMINISTRATOR)
 @reads_first
+@documented(
+    body=BulkSetUp, answer=documents_of.SetUpResults, status=202, also={200: documents_of.SetUpResults}
+)
 def set_up_user_syncs() -> Response:
     """Set up many Organizations with a template: 202 when it enables or edits, 200 for a dry run.
 

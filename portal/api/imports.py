@@ -6,6 +6,9 @@ from flask import Response, request
 from sqlalchemy.exc import SQLAlchemyError
 
 from portal.api.blueprint import bp
+from portal.api.declaration import CSV, DRY_RUN, PREFER_LATER, Tag, documented_as
+from portal.api.documents import imports as documents
+from portal.api.documents.base import described
 from portal.api.schema import Request, answer, body
 from portal.errors import Invalid, RetryLater
 from portal.extensions import begin_write, db
@@ -17,41 +20,56 @@ from portal.runtime import runtime
 from portal.transactions import roll_back, trouble
 from portal.worker import processes
 
+documented = documented_as(Tag("Imports", "End Users and Assets from CSV files."))
+
 
 class UndoImport(Request):
     """With ``dry_run`` nothing is done: what would be restored and what spared is listed."""
 
-    dry_run: bool = False
+    dry_run: bool = described("Write nothing; answer what would be done.", False, default=False)
 
 
 @bp.post("/organizations/<organization_id>/end-users/import")
 @requires(Role.TECHNICIAN)
 @reads_first
+@documented(
+    body=CSV, answer=documents.ImportResult, also={202: documents.Import}, parameters=[DRY_RUN, PREFER_LATER]
+)
 def import_end_users(organization_id: str) -> Response:
-    """Create or update End Users by e-mail from CSV."""
+    """Import End Users from CSV: they are created, or updated by their email address."""
     return _import(load(Organization, organization_id, "Organization"), "end_users")
 
 
 @bp.post("/organizations/<organization_id>/assets/import")
 @requires(Role.TECHNICIAN)
 @reads_first
+@documented(
+    body=CSV, answer=documents.ImportResult, also={202: documents.Import}, parameters=[DRY_RUN, PREFER_LATER]
+)
 def import_assets(organization_id: str) -> Response:
-    """Create or update Assets by id, MAC address, or a name that only one has, from CSV."""
+    """Import Assets from CSV: they are created, or updated by id, MAC address, or a name that only one has."""
     return _import(load(Organization, organization_id, "Organization"), "assets")
 
 
 @bp.get("/imports/<import_id>")
 @requires(Role.READ_ONLY)
+@documented(answer=documents.Import)
 def get_import(import_id: str) -> Response:
-    """One import, and how far it is."""
+    """Get an import, and how far it is."""
     return answer(service.progress_document(db.session(), load(Import, import_id, "import")))
 
 
 @bp.post("/imports/<import_id>/undo")
 @requires(Role.TECHNICIAN)
 @reads_first
+@documented(
+    body=UndoImport,
+    answer=documents.Import | documents.ImportUndoPlan,
+    also={202: documents.Import},
+    parameters=[PREFER_LATER],
+)
 def undo_import(import_id: str) -> Response:
-    """Take back what an import did, except what was edited since (R5)."""
+    """Undo an import, except what was edited since."""
     row = load(Import, import_id, "import")
     if body(UndoImport).dry_run:
         found = service.plan_undo(db.session(), row)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from flask import Response
 
 from portal.api.blueprint import bp
+from portal.api.declaration import Tag, documented_as
+from portal.api.documents import microsoft_tenants as documents
+from portal.api.documents.base import Page, described
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
 from portal.coverage import service as coverages
 from portal.extensions import db
@@ -13,16 +16,19 @@ from portal.microsoft import check, service
 from portal.models import MicrosoftTenant, Role
 from portal.runtime import runtime
 
+documented = documented_as(Tag("Microsoft Tenants", "The connected Microsoft Entra directories."))
+
 
 class NewMicrosoftTenant(Request):
     """``directory_id``: the tenant's GUID."""
 
-    directory_id: str
-    cloud: str = "global"
+    directory_id: str = described("Microsoft's tenant ID.", "6b1f0f5e-1111-4c2a-9d1e-0a1b2c3d4e5f")
+    cloud: str = described("global, us_gov, us_dod or china.", "global", default="global")
 
 
 @bp.get("/microsoft-tenants")
 @requires(Role.READ_ONLY)
+@documented(answer=Page[documents.MicrosoftTenant], query=service.SPEC)
 def list_microsoft_tenants() -> Response:
     """List Microsoft Tenants."""
     found = service.listing(asked(service.SPEC))
@@ -33,27 +39,33 @@ def list_microsoft_tenants() -> Response:
 @bp.post("/microsoft-tenants")
 @requires(Role.ADMINISTRATOR)
 @reads_first
+@documented(body=NewMicrosoftTenant, answer=documents.MicrosoftTenant, status=201, refusals=[502])
 def connect_microsoft_tenant() -> Response:
-    """Connect: a token, the organization and its domains are had first; its first read starts by itself."""
+    """Connect a Microsoft Tenant. Its first read starts by itself.
+
+    422 with Microsoft's reason when it cannot be read, 409 for one that is connected already.
+    """
     given = body(NewMicrosoftTenant)
     row = service.connect_releasing(given.directory_id, given.cloud)
     db.session.commit()
     runtime().wake()
-    return answer(service.to_document(row, None), 201)
+    return answer(service.to_document(row, None))
 
 
 @bp.get("/microsoft-tenants/<microsoft_tenant_id>")
 @requires(Role.READ_ONLY)
+@documented(answer=documents.MicrosoftTenant)
 def get_microsoft_tenant(microsoft_tenant_id: str) -> Response:
-    """One Microsoft Tenant."""
+    """Get a Microsoft Tenant."""
     row = load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant")
     return answer(service.to_document(row, service.tenant_ids([row]).get(row.id)))
 
 
 @bp.delete("/microsoft-tenants/<microsoft_tenant_id>")
 @requires(Role.ADMINISTRATOR)
+@documented()
 def remove_microsoft_tenant(microsoft_tenant_id: str) -> Response:
-    """Remove one that is not mapped."""
+    """Remove a Microsoft Tenant that is not mapped."""
     service.remove(load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant"))
     db.session.commit()
     return nothing()
@@ -62,8 +74,9 @@ def remove_microsoft_tenant(microsoft_tenant_id: str) -> Response:
 @bp.post("/microsoft-tenants/<microsoft_tenant_id>/check")
 @requires(Role.TECHNICIAN)
 @reads_first
+@documented(answer=documents.ConnectionCheck)
 def check_microsoft_tenant(microsoft_tenant_id: str) -> Response:
-    """Call everything the sync needs and say what works (C4)."""
+    """Check the connection: call everything the sync needs and say what works."""
     row = check.check_releasing(load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant"))
     db.session.commit()
     runtime().wake()
@@ -72,9 +85,10 @@ def check_microsoft_tenant(microsoft_tenant_id: str) -> Response:
 
 @bp.get("/microsoft-tenants/<microsoft_tenant_id>/coverage")
 @requires(Role.READ_ONLY)
-def coverage(microsoft_tenant_id: str) -> Response:
-    """Every Microsoft user, and which Organizations take them (P13)."""
+@documented(answer=Page[documents.CoveredUser], query=coverages.COVERAGE)
+def list_coverage(microsoft_tenant_id: str) -> Response:
+    """List every Microsoft user, and which Organizations have them."""
     row = load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant")
     found = coverages.page(row, asked(coverages.COVERAGE))
-    documents = {d["object_id"]: d for d in coverages.documents(row, list(found.items))}
-    return page_of(found, lambda user: documents[user.object_id])
+    shown = {d["object_id"]: d for d in coverages.documents(row, list(found.items))}
+    return page_of(found, lambda user: shown[user.object_id])

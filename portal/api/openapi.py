@@ -1,195 +1,309 @@
-"""The OpenAPI document, made from the routes and their pydantic bodies (decision 002)."""
+"""The OpenAPI document, made from what the routes declare (decision 010)."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from functools import reduce
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
+from types import UnionType
+from typing import Any, get_args
 
-from flask import Flask, Response, current_app, jsonify
+from flask import Flask, Response, current_app
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from werkzeug.routing import Rule
 
 from portal.api.blueprint import bp
-from portal.api.schema import Request
-from portal.http.access import public, required_role
+from portal.api.declaration import Declaration, File, Shape, Tag, declaration_of, documented_as
+from portal.api.documents.base import Problem
+from portal.api.documents.openapi import OpenApi
+from portal.api.schema import answer
+from portal.http.access import PUBLIC, ROLE_NAMES, public, required_role
 from portal.http.listing import MAX_PER_PAGE, ListSpec
+from portal.models import Role
 
-PROBLEM = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "errors": {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}},
-    },
+PREFIX = "/api/v1"
+WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+BOOLEAN = {"true", "false"}
+PROBLEMS = {
+    400: "The body is no JSON, or was cut.",
+    401: "No bearer token, or one that opens nothing.",
+    403: "The token's role is too low.",
+    404: "There is no such thing.",
+    409: "It cannot be done as things stand, or somebody else changed it in this moment.",
+    413: "The body is too large.",
+    422: "Something that was sent cannot be used; `errors` says what.",
+    429: "Too many requests.",
+    500: "Something went wrong inside Rollcall.",
+    502: "Microsoft did not answer as expected.",
+    503: "Not possible just now: come back after `Retry-After` seconds.",
 }
-LIST = {
-    "type": "object",
-    "required": ["items", "total", "page", "per_page"],
-    "properties": {
-        "items": {"type": "array", "items": {"type": "object"}},
-        "total": {"type": "integer"},
-        "page": {"type": "integer"},
-        "per_page": {"type": "integer"},
-    },
+"""What each problem status means; there is no other."""
+PROBLEM_HEADERS: Mapping[int, Mapping[str, Any]] = {
+    401: {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "Bearer."}},
+    429: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
+    503: {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
 }
-PAGING = [
-    {"name": "page", "in": "query", "schema": {"type": "integer", "minimum": 1}},
-    {
-        "name": "per_page",
-        "in": "query",
-        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PER_PAGE},
-    },
-]
-FLAG = {"type": "boolean", "default": False}
-DRY_RUN = [{"name": "dry_run", "in": "query", "schema": FLAG}]
-BOM = [{"name": "bom", "in": "query", "schema": FLAG}]
-PREFER = [{"name": "Prefer", "in": "header", "schema": {"type": "string", "enum": ["respond-async"]}}]
-OTHER_PARAMETERS: dict[str, list[dict[str, Any]]] = {
-    "preview_user_sync": PAGING,
-    "export_assets": BOM,
-    "export_audit_csv": BOM,
-    "export_end_users": BOM,
-    "import_assets": [*DRY_RUN, *PREFER],
-    "import_end_users": [*DRY_RUN, *PREFER],
-    "undo_import": PREFER,
-    "change_filter_template": DRY_RUN,
-    "apply_declaration": [*DRY_RUN, {"name": "plan_id", "in": "query", "schema": {"type": "string"}}],
-    "explain_user": [{"name": "user", "in": "query", "required": True, "schema": {"type": "string"}}],
-}
+ABOUT = """Keeps the End Users of Organizations in step with Microsoft Entra ID.
+
+Send a token as `Authorization: Bearer …`; administrators make tokens in Settings, API tokens. Times are ISO 8601 in UTC. Lists
+come in pages: `page` counts from 1, and a page past the end is empty. Problems are RFC 9457 documents. Be ready for fields
+that come later."""
+
+documented = documented_as(Tag("API", "The API itself."))
+
+Operations = Iterable[tuple[Rule, str, Declaration, Callable[..., Any]]]
 
 
 @bp.get("/openapi.json")
 @public
-def openapi_document() -> Response:
-    """Give the OpenAPI document itself."""
-    return jsonify(document(current_app))
+@documented(answer=OpenApi)
+def get_openapi_document() -> Response:
+    """Get the OpenAPI document of this API."""
+    return answer(document(current_app))
 
 
 def document(app: Flask) -> dict[str, Any]:
-    """OpenAPI 3.1 of everything under ``/api/v1``."""
+    """OpenAPI 3.1 of everything under ``/api/v1``. Raises RuntimeError for a route that declares nothing."""
+    operations = list(_operations(app))
+    references, definitions = _schemas(_models(declaration for _, _, declaration, _ in operations))
     paths: dict[str, dict[str, Any]] = {}
-    schemas: dict[str, Any] = {"Problem": PROBLEM, "List": LIST}
-    for rule in sorted(app.url_map.iter_rules(), key=lambda r: r.rule):
-        if not rule.rule.startswith("/api/v1"):
-            continue
-        path = re.sub(r"<(?:[^:>]+:)?([^>]+)>", r"{\1}", rule.rule.removeprefix("/api/v1"))
-        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            view = app.view_functions[rule.endpoint]
-            paths.setdefault(path, {})[method.lower()] = _operation(
-                app, rule.endpoint, view, sorted(rule.arguments), schemas
-            )
+    for rule, method, declaration, view in operations:
+        path = re.sub(r"<(?:[^:>]+:)?([^>]+)>", r"{\1}", rule.rule.removeprefix(PREFIX))
+        role = required_role(app, rule.endpoint)
+        paths.setdefault(path, {})[method.lower()] = {
+            **_words(view, declaration, role),
+            "parameters": [*_path_parameters(rule), *_query_parameters(declaration)],
+            **_body(declaration, references),
+            "responses": {
+                **{
+                    str(status): _success(status, shape, references)
+                    for status, shape in sorted(declaration.answers.items())
+                },
+                **{
+                    str(status): _problem(status, references)
+                    for status in sorted(refusals_of(rule, method, declaration, role))
+                },
+            },
+            **({"security": []} if role == PUBLIC else {}),
+        }
+    tags = {declaration.tag.name: declaration.tag for _, _, declaration, _ in operations}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Rollcall", "version": "1", "license": {"name": "MIT", "identifier": "MIT"}},
-        "servers": [{"url": "/api/v1"}],
+        "info": {
+            "title": "Rollcall",
+            "version": "1",
+            "description": ABOUT,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": PREFIX}],
         "security": [{"bearer": []}],
+        "tags": [{"name": tag.name, "description": tag.description} for _, tag in sorted(tags.items())],
         "paths": paths,
         "components": {
-            "schemas": schemas,
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "schemas": definitions,
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API token, `rc_…`. It may do what its role may.",
+                }
+            },
         },
     }
 
 
-def _operation(
-    app: Flask, endpoint: str, view: Any, arguments: list[str], schemas: dict[str, Any]
-) -> dict[str, Any]:
-    name = endpoint.removeprefix("api.")
-    summary = (inspect.getdoc(view) or name).split("\n", 1)[0]
-    spec = _spec_of(view)
-    is_csv = name.startswith("export_")
-    success = 204 if name.startswith(("delete_", "remove_", "disable_", "unmap_")) else 200
-    if name.startswith(("create_", "connect_", "add_")):
-        success = 201
-    if name in {"sync_now", "undo_run", "set_up_user_syncs"}:
-        success = 202
-    found: dict[str, Any] = {
-        "operationId": name,
-        "summary": summary,
-        "description": f"Role: {required_role(app, endpoint)}.",
-        "parameters": [
-            *({"name": a, "in": "path", "required": True, "schema": {"type": "string"}} for a in arguments),
-            *(_list_parameters(spec) if spec is not None else []),
-            *OTHER_PARAMETERS.get(name, []),
-        ],
-        "responses": {
-            str(success): _success(success, is_list=spec is not None, is_csv=is_csv),
-            **({"200": _success(200)} if name in {"undo_run", "set_up_user_syncs"} else {}),  # with dry_run
-            # with Prefer: respond-async
-            **({"202": _success(202)} if PREFER[0] in OTHER_PARAMETERS.get(name, []) else {}),
-            "default": {
-                "description": "What went wrong, and what to do",
-                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            },
-        },
-    }
-    model = _body_of(view)
-    if model is not None:
-        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-        schemas.update(schema.pop("$defs", {}))
-        schemas[model.__name__] = schema
-        reference = {"$ref": f"#/components/schemas/{model.__name__}"}
-        found["requestBody"] = {
-            "required": bool(schema.get("required")),
-            "content": {"application/json": {"schema": reference}},
-        }
-    elif name == "apply_declaration":
-        found["requestBody"] = {
-            "required": True,
-            "content": {
-                "application/toml": {"schema": {"type": "string"}},
-                "application/json": {"schema": {"type": "object"}},
-            },
-        }
-    elif name.startswith("import_"):
-        found["requestBody"] = {"required": True, "content": {"text/csv": {"schema": {"type": "string"}}}}
-    if required_role(app, endpoint) == "public":
-        found["security"] = []
+def refusals_of(rule: Rule, method: str, declaration: Declaration, role: Role | str | None) -> set[int]:
+    """The statuses of the problems that a route may answer: what it declares, and what follows from its parts."""
+    found = {500, 503, *declaration.refusals}
+    if role != PUBLIC:
+        found.add(401)
+    if isinstance(role, Role) and role.rank > 0:
+        found.add(403)
+    if rule.arguments:
+        found.add(404)
+    if method in WRITING:
+        found.add(409)
+    if declaration.body is not None:
+        found |= {400, 413, 422}
+    if declaration.query is not None or declaration.query_names:
+        found.add(422)
     return found
+
+
+def _operations(app: Flask) -> Operations:
+    """(rule, method, declaration, view) of every route under ``/api/v1``."""
+    for rule in sorted(app.url_map.iter_rules(), key=lambda one: one.rule):
+        if rule.rule.startswith(f"{PREFIX}/"):
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                view = app.view_functions[rule.endpoint]
+                yield rule, method, declaration_of(app, rule.endpoint), view
+
+
+def _words(view: Callable[..., Any], declaration: Declaration, role: Role | str | None) -> dict[str, Any]:
+    summary, _, more = (inspect.getdoc(view) or "").partition("\n")
+    needed = f"Needs the role {ROLE_NAMES[role]}." if isinstance(role, Role) else "Needs no token."
+    return {
+        "operationId": view.__name__,
+        "tags": [declaration.tag.name],
+        "summary": summary.removesuffix("."),
+        "description": "\n\n".join(part for part in (more.strip().replace("``", "`"), needed) if part),
+    }
+
+
+# -- parameters --------------------------------------------------------------------------------------------------------
+
+
+def _path_parameters(rule: Rule) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": f"The id of the {name.removesuffix('_id').replace('_', ' ')}.",
+            "schema": {"type": "string"},
+        }
+        for name in sorted(rule.arguments)
+    ]
+
+
+def _query_parameters(declaration: Declaration) -> list[dict[str, Any]]:
+    listed = [] if declaration.query is None else _list_parameters(declaration.query)
+    others = [
+        {
+            "name": one.name,
+            "in": one.place,
+            "required": one.is_required,
+            "description": one.description,
+            "schema": dict(one.schema),
+        }
+        for one in declaration.parameters
+    ]
+    return [*listed, *others]
 
 
 def _list_parameters(spec: ListSpec) -> list[dict[str, Any]]:
     """What ``listing.parse`` takes for this list: search, sort, pages and its filters."""
+    if not any(spec.sorts):
+        return _paging(spec)
     sorts = [f"{sign}{name}" for name in spec.sorts for sign in ("", "-")]
+    names = [f"{name.upper()}{end}" for name in spec.sorts for end in ("", "_DESCENDING")]
+    order = {"type": "string", "enum": sorts, "default": spec.default_sort, "x-enum-varnames": names}
     return [
-        {"name": "q", "in": "query", "schema": {"type": "string"}},
-        {"name": "sort", "in": "query", "schema": {"type": "string", "enum": sorts}},
-        *PAGING,
+        _parameter("q", "Search; upper and lower case are the same.", {"type": "string"}),
+        _parameter("sort", "What to sort by; with - in front the other way round.", order),
+        *_paging(spec),
         *(
-            {
-                "name": name,
-                "in": "query",
-                "schema": {"type": "string", **({} if values is None else {"enum": list(values)})},
-            }
+            _parameter(name, f"Only those with this {name.replace('_', ' ')}.", _filter(values))
             for name, values in spec.filters.items()
         ),
     ]
 
 
-def _success(status: int, *, is_list: bool = False, is_csv: bool = False) -> dict[str, Any]:
-    if status == 204:
-        return {"description": "Done"}
-    if is_csv:
-        return {"description": "Done", "content": {"text/csv": {"schema": {"type": "string"}}}}
-    schema = {"$ref": "#/components/schemas/List"} if is_list else {"type": "object"}
-    return {"description": "Done", "content": {"application/json": {"schema": schema}}}
+def _paging(spec: ListSpec) -> list[dict[str, Any]]:
+    size = {"type": "integer", "minimum": 1, "maximum": MAX_PER_PAGE, "default": spec.per_page}
+    return [
+        _parameter("page", "Which page; the first is 1.", {"type": "integer", "minimum": 1, "default": 1}),
+        _parameter("per_page", "How many items a page holds.", size),
+    ]
 
 
-def _spec_of(view: Any) -> ListSpec | None:
-    """What a list can do: the spec that a view hands to ``asked``."""
-    match = re.search(r"\basked\(([\w.]+)[,)]", inspect.getsource(view))
-    if match is None:
-        return None
-    module, *names = match.group(1).split(".")
-    found = reduce(getattr, names, view.__globals__[module])
-    return found if isinstance(found, ListSpec) else None
+def _filter(values: Iterable[str] | None) -> dict[str, Any]:
+    if values is None:
+        return {"type": "string"}
+    allowed = list(values)
+    return {"type": "boolean"} if set(allowed) == BOOLEAN else {"type": "string", "enum": allowed}
 
 
-def _body_of(view: Any) -> type[Request] | None:
-    """The model that a view reads: the one it hands to ``body``."""
-    match = re.search(r"\bbody\((\w+)\)", inspect.getsource(view))
-    found = view.__globals__.get(match.group(1)) if match else None
-    return found if isinstance(found, type) and issubclass(found, Request) else None
+def _parameter(name: str, description: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": dict(schema)}
+
+
+# -- bodies, answers, problems -----------------------------------------------------------------------------------------
+
+
+def _body(declaration: Declaration, references: Mapping[Any, Any]) -> dict[str, Any]:
+    body = declaration.body
+    if body is None:
+        return {}
+    if isinstance(body, File):
+        return {"requestBody": {"required": True, "content": _content(body, references)}}
+    is_required = any(one.is_required() for one in body.model_fields.values())
+    schema = references[body, "validation"]
+    return {"requestBody": {"required": is_required, "content": {"application/json": {"schema": schema}}}}
+
+
+def _success(status: int, shape: Shape | None, references: Mapping[Any, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    if shape is not None:
+        found["content"] = _content(shape, references)
+    return found
+
+
+def _content(shape: Shape, references: Mapping[Any, Any]) -> dict[str, Any]:
+    if isinstance(shape, File):
+        return {shape.media: {"schema": {"type": "string", "format": "binary"}, "example": shape.example}}
+    schemas = [references[model, "serialization"] for model in _alternatives(shape)]
+    return {"application/json": {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}}
+
+
+def _problem(status: int, references: Mapping[Any, Any]) -> dict[str, Any]:
+    schema = references[Problem, "serialization"]
+    headers = PROBLEM_HEADERS.get(status)
+    return {
+        "description": PROBLEMS[status],
+        **({"headers": dict(headers)} if headers else {}),
+        "content": {"application/problem+json": {"schema": schema}},
+    }
+
+
+def _models(declarations: Iterable[Declaration]) -> list[tuple[type[BaseModel], Any]]:
+    """Each model that is taken (validation) or answered (serialization), once."""
+    found: dict[tuple[type[BaseModel], Any], None] = {(Problem, "serialization"): None}
+    for declaration in declarations:
+        if declaration.body is not None and not isinstance(declaration.body, File):
+            found[declaration.body, "validation"] = None
+        for shape in declaration.answers.values():
+            if shape is not None and not isinstance(shape, File):
+                found.update({(model, "serialization"): None for model in _alternatives(shape)})
+    return list(found)
+
+
+def _alternatives(shape: type[BaseModel] | UnionType) -> tuple[type[BaseModel], ...]:
+    return get_args(shape) if isinstance(shape, UnionType) else (shape,)
+
+
+class _Schemas(GenerateJsonSchema):
+    """Lists are called after what they list: ``Page[Tenant]`` is TenantList."""
+
+    ignored_warning_kinds = frozenset({"skipped-choice", "non-serializable-default"})  # type: ignore[assignment]
+
+    def normalize_name(self, name: str) -> str:
+        """The name of a schema."""
+        return super().normalize_name(re.sub(r"^Page\[(\w+)\]$", r"\1List", name))
+
+
+def _schemas(models: list[tuple[type[BaseModel], Any]]) -> tuple[dict[Any, Any], dict[str, Any]]:
+    """(model, mode) → its reference, and every schema by name. Raises RuntimeError for two of one name."""
+    references, found = models_json_schema(
+        models, ref_template="#/components/schemas/{model}", schema_generator=_Schemas
+    )
+    definitions = found.get("$defs", {})
+    if odd := [name for name in definitions if not name.isidentifier() or "__" in name]:
+        raise RuntimeError(f"several documents have one name: {', '.join(odd)}")
+    return dict(references), {name: _in_words(schema) for name, schema in sorted(definitions.items())}
+
+
+def _in_words(schema: Any) -> Any:
+    """Descriptions of docstrings as Markdown, and no titles: they only repeat the names."""
+    if isinstance(schema, list):
+        return [_in_words(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: value if key == "examples" else _in_words(value) for key, value in schema.items()}
+    if isinstance(found.get("title"), str):
+        del found["title"]
+    if isinstance(found.get("description"), str):
+        found["description"] = " ".join(found["description"].replace("``", "`").split())
+    return found

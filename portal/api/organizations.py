@@ -5,6 +5,9 @@ from __future__ import annotations
 from flask import Response
 
 from portal.api.blueprint import bp
+from portal.api.declaration import Tag, documented_as
+from portal.api.documents import organizations as documents
+from portal.api.documents.base import UUID_EXAMPLE, Page, described
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
 from portal.errors import Invalid
 from portal.extensions import db
@@ -12,23 +15,26 @@ from portal.http.access import load, requires
 from portal.models import Organization, Role, Tenant
 from portal.organizations import service
 
+documented = documented_as(Tag("Organizations", "The customers."))
+
 
 class NewOrganization(Request):
     """Without ``tenant_id`` it gets its own Tenant."""
 
-    name: str
-    tenant_id: str | None = None
+    name: str = described("The name.", "Harborview Clinic")
+    tenant_id: str | None = described("A Tenant.", UUID_EXAMPLE, default=None)
 
 
 class OrganizationChange(Request):
     """What is left out stays."""
 
-    name: str = ""
-    tenant_id: str = ""
+    name: str = described("The new name.", "Harborview Clinic", default="")
+    tenant_id: str = described("Another Tenant.", UUID_EXAMPLE, default="")
 
 
 @bp.get("/organizations")
 @requires(Role.READ_ONLY)
+@documented(answer=Page[documents.Organization], query=service.SPEC)
 def list_organizations() -> Response:
     """List Organizations."""
     return page_of(service.listing(asked(service.SPEC)), service.to_document)
@@ -36,25 +42,28 @@ def list_organizations() -> Response:
 
 @bp.post("/organizations")
 @requires(Role.ADMINISTRATOR)
+@documented(body=NewOrganization, answer=documents.Organization, status=201)
 def create_organization() -> Response:
     """Create an Organization."""
     given = body(NewOrganization)
     row = service.create(given.name, _tenant(given.tenant_id) if given.tenant_id is not None else None)
     db.session.commit()
-    return answer(service.to_document(row), 201)
+    return answer(service.to_document(row))
 
 
 @bp.get("/organizations/<organization_id>")
 @requires(Role.READ_ONLY)
+@documented(answer=documents.Organization)
 def get_organization(organization_id: str) -> Response:
-    """One Organization."""
+    """Get an Organization."""
     return answer(service.to_document(load(Organization, organization_id, "Organization")))
 
 
 @bp.patch("/organizations/<organization_id>")
 @requires(Role.TECHNICIAN)
+@documented(body=OrganizationChange, answer=documents.Organization)
 def change_organization(organization_id: str) -> Response:
-    """Rename, or assign to another Tenant (R1)."""
+    """Rename an Organization, or move it to another Tenant."""
     row = load(Organization, organization_id, "Organization")
     given = body(OrganizationChange)
     if "name" in given.model_fields_set:
@@ -67,6 +76,7 @@ def change_organization(organization_id: str) -> Response:
 
 @bp.delete("/organizations/<organization_id>")
 @requires(Role.ADMINISTRATOR)
+@documented()
 def delete_organization(organization_id: str) -> Response:
     """Delete an Organization with its End Users and Assets."""
     service.remove(load(Organization, organization_id, "Organization"))

@@ -1,15 +1,18 @@
-"""Request bodies by pydantic, lists, and documents as JSON: what every resource file shares."""
+"""Request bodies by pydantic, lists, and documents as JSON: what every resource file shares.
+
+Each of these holds a view to what it declared (``portal.api.declaration``).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from datetime import datetime
+from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
-from flask import Response, current_app, jsonify, request
+from flask import Response, current_app, request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import to_json
 
-from portal.clock import iso
+from portal.api.declaration import declared
 from portal.errors import Invalid
 from portal.http import request_body
 from portal.http.listing import Listing, ListSpec, parse
@@ -48,6 +51,8 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 
 def body(model: type[Body]) -> Body:
     """The request's body as ``model``. Raises Invalid for each bad field by name, and what ``parse_json`` raises."""
+    if declared().body is not model:
+        raise RuntimeError(f"route {request.endpoint} reads another body than it declares: {model.__name__}")
     given = request_body.parse_json(request.get_data(cache=True))
     if not isinstance(given, dict):
         raise Invalid({"body": ["Has to be an object."]}, "The body has to be a JSON object.")
@@ -64,9 +69,12 @@ def body(model: type[Body]) -> Body:
         raise Invalid(errors, "Some fields cannot be used: " + ", ".join(errors) + ".") from error
 
 
-def asked(spec: ListSpec, *, extra: Iterable[str] = ()) -> Listing:
+def asked(spec: ListSpec) -> Listing:
     """What the query string asks of a list. Raises Invalid (422) for an unknown or bad parameter."""
-    return parse(request.args.to_dict(), spec, strict=True, extra=tuple(extra))
+    declaration = declared()
+    if declaration.query is not spec:
+        raise RuntimeError(f"route {request.endpoint} reads another query than it declares")
+    return parse(request.args.to_dict(), spec, strict=True, extra=declaration.query_names)
 
 
 def page_of(listing: Listing, to_document: Callable[[Any], Any], **more: Any) -> Response:
@@ -82,10 +90,26 @@ def page_of(listing: Listing, to_document: Callable[[Any], Any], **more: Any) ->
     )
 
 
-def answer(document: Any, status: int = 200, *, headers: dict[str, str] | None = None) -> Response:
-    """A document as JSON, times in ISO 8601 UTC."""
-    response = jsonify(plain(document))
-    response.status_code = status
+def answer(document: Any, status: int | None = None, *, headers: dict[str, str] | None = None) -> Response:
+    """A document as JSON, made by the model that the route declares for ``status``; its own status unless said.
+
+    What does not fit its description is answered as it is, and told to the log: what was asked for is done by then. The
+    tests take it for the mistake it is.
+    """
+    declaration = declared()
+    status = status or declaration.status
+    adapter = declaration.adapter(status)
+    try:
+        text = adapter.dump_json(adapter.validate_python(document), exclude_unset=True)
+    except ValidationError as error:
+        places = {
+            ".".join(map(str, one["loc"])) for one in error.errors(include_input=False, include_url=False)
+        }
+        current_app.logger.error(
+            "action=undescribed_answer endpoint=%s fields=%s", request.endpoint, sorted(places)[:MOST_ERRORS]
+        )
+        text = to_json(document, fallback=str)
+    response = current_app.response_class(text, status=status, mimetype="application/json")
     response.headers.extend(headers or {})
     return response
 
@@ -97,22 +121,14 @@ def nothing() -> Response:
     return response
 
 
-def plain(value: Any) -> Any:
-    """``value`` with times as texts."""
-    if isinstance(value, datetime):
-        return iso(value)
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    return value
+PAGES = ListSpec(sorts={"": ()}, default_sort="", per_page=200)
+"""The query of what comes in pages, with nothing to sort, search or filter."""
 
 
 def paging() -> tuple[int, int]:
-    """``page`` and ``per_page`` where there is nothing to sort, search or filter. Raises Invalid for any other parameter."""
+    """``page`` and ``per_page`` as ``PAGES`` has them. Raises Invalid for any other parameter."""
     unknown = {name: ["There is no such parameter."] for name in ("q", "sort") if name in request.args}
     if unknown:
         raise Invalid(unknown, "The query has parameters that cannot be used.")
-    spec = ListSpec(sorts={"": ()}, default_sort="", per_page=200)
-    found = parse(request.args.to_dict(), spec, strict=True)
+    found = asked(PAGES)
     return found.page, found.per_page

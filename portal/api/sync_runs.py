@@ -5,6 +5,9 @@ from __future__ import annotations
 from flask import Response
 
 from portal.api.blueprint import bp
+from portal.api.declaration import Tag, documented_as
+from portal.api.documents import sync_runs as documents
+from portal.api.documents.base import OBJECT_ID_EXAMPLE, Page, described
 from portal.api.schema import Request, answer, asked, body, page_of
 from portal.extensions import begin_write, db
 from portal.holds import service as holds
@@ -13,47 +16,53 @@ from portal.models import Role, SyncRun
 from portal.runs import service
 from portal.runtime import runtime
 
+documented = documented_as(Tag("Sync Runs", "What the syncs did, what they hold back, and undo."))
+
 
 class Undo(Request):
     """With ``dry_run`` nothing is done: what would be restored and what spared is listed."""
 
-    dry_run: bool = False
+    dry_run: bool = described("Write nothing; answer what would be done.", False, default=False)
 
 
 class Held(Request):
     """Some of those who wait, by object id as ``changes?state=held`` lists them; without it all of them. An empty list is refused."""
 
-    object_ids: list[str] | None = None
+    object_ids: list[str] | None = described("Microsoft users.", [OBJECT_ID_EXAMPLE], default=None)
 
 
 @bp.get("/sync-runs")
 @requires(Role.READ_ONLY)
+@documented(answer=Page[documents.SyncRun], query=service.RUNS)
 def list_sync_runs() -> Response:
-    """All runs, newest first."""
+    """List Sync Runs, newest first."""
     return page_of(service.runs(asked(service.RUNS)), service.to_document)
 
 
 @bp.get("/sync-runs/<run_id>")
 @requires(Role.READ_ONLY)
+@documented(answer=documents.SyncRun)
 def get_sync_run(run_id: str) -> Response:
-    """One run."""
+    """Get a Sync Run."""
     return answer(service.to_document(_run(run_id)))
 
 
 @bp.get("/sync-runs/<run_id>/changes")
 @requires(Role.READ_ONLY)
-def list_changes(run_id: str) -> Response:
-    """What a run did per person, conflicts and skips included."""
+@documented(answer=Page[documents.Change], query=service.CHANGES)
+def list_sync_run_changes(run_id: str) -> Response:
+    """List what a run did per person, conflicts and skips included."""
     return page_of(service.changes(_run(run_id), asked(service.CHANGES)), service.change_document)
 
 
 @bp.post("/sync-runs/<run_id>/held/apply")
 @requires(Role.ADMINISTRATOR)
 @reads_first
+@documented(body=Held, answer=documents.SyncRun)
 def apply_held(run_id: str) -> Response:
-    """Apply what was held back, or some of it, each person whole. Who is not named goes on waiting: the run stays held.
+    """Apply what was held back, or some of it, each person whole.
 
-    ``held.count`` of the answer says how many still wait. Who has changed since is left out.
+    Who is not named goes on waiting, and the run stays held. ``held.count`` of the answer says how many still wait. Who has changed since is left out.
     """
     run = _run(run_id)
     holds.apply(run, body(Held).object_ids)
@@ -64,10 +73,11 @@ def apply_held(run_id: str) -> Response:
 @bp.post("/sync-runs/<run_id>/held/dismiss")
 @requires(Role.ADMINISTRATOR)
 @reads_first
+@documented(body=Held, answer=documents.SyncRun)
 def dismiss_held(run_id: str) -> Response:
-    """Leave what was held back undone, or some of it. These people are not held again until they change.
+    """Dismiss what was held back, or some of it.
 
-    Who is not named goes on waiting: the run stays held, and ``held.count`` of the answer says how many do.
+    These people are not held again until they change. Who is not named goes on waiting: the run stays held, and ``held.count`` of the answer says how many do.
     """
     run = _run(run_id)
     holds.dismiss(run, body(Held).object_ids)
@@ -78,18 +88,22 @@ def dismiss_held(run_id: str) -> Response:
 @bp.post("/sync-runs/<run_id>/undo")
 @requires(Role.TECHNICIAN)
 @reads_first
-def undo_run(run_id: str) -> Response:
-    """Undo a run (R5): 202 and the run that does it."""
+@documented(body=Undo, answer=documents.SyncRun, status=202, also={200: documents.UndoPlan})
+def undo_sync_run(run_id: str) -> Response:
+    """Undo a run: the answer is the run that does it.
+
+    200 with ``dry_run``, and what would be restored and what spared.
+    """
     run = _run(run_id)
     if body(Undo).dry_run:
         found = service.plan_undo(run)
         db.session.rollback()
-        return answer(found)
+        return answer(found, 200)
     begin_write(db.session())
     row = service.request_undo(run)
     db.session.commit()
     runtime().wake()
-    return answer(service.to_document(row), 202)
+    return answer(service.to_document(row))
 
 
 def _run(run_id: str) -> SyncRun:

@@ -9,7 +9,11 @@ from flask import Response, request
 from pydantic import Field
 
 from portal.api.blueprint import bp
-from portal.api.schema import Request, Whole, answer, asked, body, nothing, page_of, paging
+from portal.api.declaration import Parameter, Tag, documented_as
+from portal.api.documents import user_sync as documents
+from portal.api.documents.base import UUID_EXAMPLE, Page, described
+from portal.api.documents.sync_runs import SyncRun
+from portal.api.schema import PAGES, Request, answer, asked, body, nothing, page_of, paging
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.http.access import load, reads_first, requires
@@ -19,60 +23,50 @@ from portal.runtime import runtime
 from portal.user_sync import service
 from portal.user_sync.documents import run_document
 
-
-class Section(Request):
-    """One section; with ``all`` the values are kept and ignored."""
-
-    all: bool
-    values: list[str] = Field(default_factory=list)
-
-
-class Filters(Request):
-    """All five sections."""
-
-    user_type: Section
-    domain: Section
-    office_location: Section
-    department: Section
-    group: Section
-
-
-class Hold(Request):
-    """G1's threshold."""
-
-    percent: Whole = 25
-    minimum: Whole = 10
+documented = documented_as(
+    Tag("User Sync", "Whom an Organization takes from its Microsoft Tenant, and syncing them.")
+)
 
 
 class UserSyncRequest(Request):
-    """What PUT and preview take."""
+    """Whom to take, and when to ask an administrator first."""
 
-    filters: Filters
-    add_disabled_accounts: bool = False
-    only_licensed: bool = False
-    include_agents: bool = False
-    hold: Hold = Field(default_factory=Hold)
-    plan_id: str | None = None
+    filters: documents.Filters
+    add_disabled_accounts: bool = described("Add disabled accounts too.", False, default=False)
+    only_licensed: bool = described("Add only people with a license.", False, default=False)
+    include_agents: bool = described("Sync AI agents like people.", False, default=False)
+    hold: documents.Hold = Field(default_factory=documents.Hold)
+    plan_id: str | None = described(
+        "A preview's plan: refused when it fits no more.", UUID_EXAMPLE, default=None
+    )
 
 
 class RunRequest(Request):
-    """With ``plan_id`` exactly that plan (U12); with ``end_user_id`` that person alone."""
+    """With ``plan_id`` exactly that plan; with ``end_user_id`` that person alone."""
 
-    plan_id: str | None = None
-    end_user_id: str | None = None
+    plan_id: str | None = described("A preview's plan.", UUID_EXAMPLE, default=None)
+    end_user_id: str | None = described("An End User.", None, default=None)
+
+
+USER = Parameter("user", "UPN, object id or email address.", {"type": "string"}, is_required=True)
 
 
 @bp.get("/organizations/<organization_id>/user-sync")
 @requires(Role.READ_ONLY)
+@documented(answer=documents.UserSync)
 def get_user_sync(organization_id: str) -> Response:
-    """The User Sync of an Organization."""
+    """Get the User Sync of an Organization."""
     return answer(service.document(_organization(organization_id)))
 
 
 @bp.put("/organizations/<organization_id>/user-sync")
 @requires(Role.ADMINISTRATOR)
+@documented(body=UserSyncRequest, answer=documents.UserSync)
 def put_user_sync(organization_id: str) -> Response:
-    """The first PUT enables and queues the initial run; a later one edits and starts nothing (U7)."""
+    """Enable the User Sync, or edit it.
+
+    The first time it queues the initial run; later it starts nothing. 409 when the Tenant is not mapped.
+    """
     organization = _organization(organization_id)
     given = body(UserSyncRequest)
     service.put(organization, _request(given), plan_id=given.plan_id)
@@ -83,8 +77,9 @@ def put_user_sync(organization_id: str) -> Response:
 
 @bp.delete("/organizations/<organization_id>/user-sync")
 @requires(Role.TECHNICIAN)
+@documented()
 def disable_user_sync(organization_id: str) -> Response:
-    """Stop automatic updates; End Users stay (L5)."""
+    """Disable the User Sync; End Users stay."""
     service.disable(_organization(organization_id))
     db.session.commit()
     return nothing()
@@ -92,8 +87,9 @@ def disable_user_sync(organization_id: str) -> Response:
 
 @bp.get("/organizations/<organization_id>/user-sync/options")
 @requires(Role.READ_ONLY)
-def user_sync_options(organization_id: str) -> Response:
-    """What each section offers, with the number of people behind each value."""
+@documented(answer=documents.Options, refusals=[409])
+def get_user_sync_options(organization_id: str) -> Response:
+    """Get what each section offers, with the number of people behind each value."""
     organization = _organization(organization_id)
     found = service.options(organization)
     db.session.commit()
@@ -103,8 +99,9 @@ def user_sync_options(organization_id: str) -> Response:
 @bp.post("/organizations/<organization_id>/user-sync/preview")
 @requires(Role.READ_ONLY)
 @reads_first
+@documented(body=UserSyncRequest, answer=documents.Preview, query=PAGES)
 def preview_user_sync(organization_id: str) -> Response:
-    """What a run would do; writes nothing."""
+    """Preview what a run would do; nothing is written."""
     organization = _organization(organization_id)
     given = body(UserSyncRequest)
     page, per_page = paging()
@@ -115,8 +112,9 @@ def preview_user_sync(organization_id: str) -> Response:
 
 @bp.get("/organizations/<organization_id>/user-sync/explain")
 @requires(Role.READ_ONLY)
+@documented(answer=documents.Explanation, parameters=[USER], refusals=[409])
 def explain_user(organization_id: str) -> Response:
-    """Why a person is or is not synced."""
+    """Explain why a person is or is not synced."""
     user = request.args.get("user", "")
     if not user.strip() or "\x00" in user:
         raise Invalid({"user": ["Name a person by UPN, object ID or e-mail address."]})
@@ -125,8 +123,9 @@ def explain_user(organization_id: str) -> Response:
 
 @bp.get("/organizations/<organization_id>/user-sync/runs")
 @requires(Role.READ_ONLY)
-def list_runs_of(organization_id: str) -> Response:
-    """The runs of an Organization."""
+@documented(answer=Page[SyncRun], query=runs.RUNS)
+def list_organization_runs(organization_id: str) -> Response:
+    """List the runs of an Organization."""
     organization = _organization(organization_id)
     wanted = asked(runs.RUNS)
     wanted = replace(wanted, filters={**wanted.filters, "organization_id": organization.id})
@@ -135,8 +134,9 @@ def list_runs_of(organization_id: str) -> Response:
 
 @bp.post("/organizations/<organization_id>/user-sync/runs")
 @requires(Role.TECHNICIAN)
+@documented(body=RunRequest, answer=SyncRun, status=202)
 def sync_now(organization_id: str) -> Response:
-    """Sync Now: 202 and the run, the one already running if there is one (T5)."""
+    """Sync now: the answer is the run, or the one that runs already."""
     organization = _organization(organization_id)
     given = body(RunRequest)
     if given.end_user_id is None:
@@ -145,7 +145,7 @@ def sync_now(organization_id: str) -> Response:
         run = service.request_person(organization, _person(organization, given))
     db.session.commit()
     runtime().wake()
-    return answer(run_document(run), 202)
+    return answer(run_document(run))
 
 
 def _person(organization: Organization, given: RunRequest) -> EndUser:

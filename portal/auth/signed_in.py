@@ -15,7 +15,7 @@ from portal.auth import confirmation, links, service
 from portal.errors import Invalid, PortalError
 from portal.extensions import db, login
 from portal.http import refusals
-from portal.http.access import Principal
+from portal.http.access import Principal, is_for_programs
 from portal.models import Account, AccountSession, Role
 from portal.runtime import runtime
 from portal.transactions import note
@@ -168,7 +168,7 @@ def _load(token: str) -> SignedInUser | None:
 
 
 def _name_principal() -> None:
-    if request.path.startswith("/api/") or request.endpoint in {None, "static"}:
+    if is_for_programs() or request.endpoint in {None, "static"}:
         return
     if current_user.is_authenticated:
         g.principal = Principal(

@@ -22,6 +22,8 @@ from portal.runtime import runtime
 View = TypeVar("View", bound=Callable[..., Any])
 Model = TypeVar("Model", bound=Base)
 
+API_DOCS = "/api/docs"
+"""The one page under ``/api/``."""
 PUBLIC = "public"
 """The permission of routes that need no sign-in."""
 
@@ -39,6 +41,11 @@ class Principal:
     source: str  # page | api
     account_id: str | None = None
     session_id: str | None = None
+
+
+def is_for_programs() -> bool:
+    """True for the addresses of the REST API: tokens instead of a browser's session, and problem documents."""
+    return request.path.startswith("/api/") and request.path != API_DOCS
 
 
 def requires(role: Role) -> Callable[[View], View]:
@@ -93,16 +100,14 @@ def enforce(app: Flask) -> None:
     if needed is None:
         raise RuntimeError(f"route {request.endpoint} names no permission: add @requires(...) or @public")
     who = principal()
-    source = "api" if request.path.startswith("/api/") else "page"
+    source = "api" if is_for_programs() else "page"
     name, source = (who.name, who.source) if who is not None else (audit.NOBODY, source)
     audit.set_actor(audit.Actor(name, source, request.remote_addr or ""))
     if needed == PUBLIC:
         return
     if who is None:
         raise NotSignedIn(
-            "Sign in to see this page."
-            if not request.path.startswith("/api/")
-            else "A bearer token is needed."
+            "Sign in to see this page." if not is_for_programs() else "A bearer token is needed."
         )
     if not may(needed):
         _note_refused_role(Role(needed))

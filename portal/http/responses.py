@@ -208,7 +208,7 @@ def _bare_page(status: int, detail: str) -> Response:
 
 
 def _is_api() -> bool:
-    return request.path.startswith("/api/")
+    return access.is_for_programs()
 
 
 def _on_portal_error(error: PortalError) -> Response:

@@ -170,7 +170,7 @@ def run_document(row: SyncRun) -> dict[str, Any]:
         "status": row.status,
         "phase": row.phase,
         "progress": {"done": row.done, "total": row.total},
-        "counts": row.counts or no_counts(),
+        "counts": no_counts() | row.counts,  # a run under way has counted some things only
         "held": row.held,
         "graph_requests": row.graph_requests,
         "throttled_seconds": row.throttled_seconds,

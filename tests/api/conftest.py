@@ -14,10 +14,11 @@ from portal.config import Settings
 from portal.extensions import db, mark_write
 from portal.models import Account, MicrosoftTenant, UserSync
 from portal.user_sync.documents import default_request
+from tests.api.conformance import conforms
 
 
 class Api:
-    """The API as one role sees it. Each answer is (status, JSON or None)."""
+    """The API as one role sees it. Each answer is (status, JSON or None), and is what the OpenAPI document says."""
 
     def __init__(self, client, token):
         self._client = client
@@ -25,7 +26,9 @@ class Api:
 
     def raw(self, method, path, **options):
         headers = {**self._headers, **options.pop("headers", {})}
-        return self._client.open(f"/api/v1{path}", method=method, headers=headers, **options)
+        answer = self._client.open(f"/api/v1{path}", method=method, headers=headers, **options)
+        conforms(self._client.application, method, path, answer)
+        return answer
 
     def __call__(self, method, path, json=None, **options):
         answer = self.raw(method, path, **({"json": json} if json is not None else {}), **options)

@@ -124,7 +124,8 @@ def test_O2_openapi_names_every_parameter_that_a_list_takes(api):
     assert parameters("/organizations/{organization_id}/user-sync/explain")["user"]["required"]
     assert {"page", "per_page"} <= set(parameters("/organizations/{organization_id}/user-sync/preview", "post"))
     assert "text/csv" in paths["/organizations/{organization_id}/end-users.csv"]["get"]["responses"]["200"]["content"]
-    assert set(paths["/sync-runs/{run_id}/undo"]["post"]["responses"]) == {"200", "202", "default"}
+    assert {"200", "202", "401", "403", "404", "409", "422", "503"} <= set(paths["/sync-runs/{run_id}/undo"]["post"]["responses"])
+    assert "404" not in paths["/sync-runs"]["get"]["responses"]
 
 
 def test_O4_what_the_api_changes_is_in_the_audit_log(api):

@@ -22,6 +22,7 @@ from portal.models import ApiToken
 from portal.worker.scheduler import Scheduler
 from simulator.server import SimulatorServer
 from simulator.world import World
+from tests.api.conformance import conforms
 
 FINISHED = {"succeeded", "partial", "failed", "held", "cancelled"}
 PATIENCE = 60.0
@@ -40,7 +41,7 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = PATIENC
 
 
 class Api:
-    """The REST API as a program outside uses it, with what the tests say often."""
+    """The REST API as a program outside uses it, with what the tests say often. Every answer is as it is described."""
 
     def __init__(self, client: FlaskClient, token: str) -> None:
         self._client = client
@@ -49,6 +50,7 @@ class Api:
 
     def call(self, method: str, path: str, body: Any = None, *, status: int | None = None) -> Any:
         answer = self._client.open(f"/api/v1{path}", method=method, json=body, headers=self._headers)
+        conforms(self.application, method, path, answer)
         if status is not None:
             assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.get_json(silent=True) if answer.status_code != 204 else None

@@ -19,6 +19,12 @@ def checkout(tmp_path: Path) -> Path:
         "htmx.org/package.json": json.dumps({"version": "2.0.0", "license": "0BSD"}),
         "htmx.org/LICENSE": "Zero-Clause BSD",
         "htmx.org/dist/htmx.min.js": "htmx={}",
+        "swagger-ui-dist/package.json": json.dumps({"version": "5.0.0", "license": "Apache-2.0"}),
+        "swagger-ui-dist/LICENSE": "Apache License",
+        "swagger-ui-dist/NOTICE": "Copyright of its makers",
+        "swagger-ui-dist/swagger-ui-bundle.js": "SwaggerUIBundle={}",
+        "swagger-ui-dist/swagger-ui-bundle.js.LICENSE.txt": "What the bundle holds",
+        "swagger-ui-dist/swagger-ui.css": ".swagger-ui{color:red}\n/*# sourceMappingURL=swagger-ui.css.map*/",
         "@tabler/icons/package.json": json.dumps({"version": "3.0.0", "license": "MIT"}),
         "@tabler/icons/LICENSE": "MIT License",
         "@tabler/icons/icons/outline/user-plus.svg": '<svg\n  width="24"\n>\n  <path d="M1 1" />\n</svg>\n',
@@ -44,9 +50,10 @@ def vendor(checkout: Path) -> Path:
 def test_the_manifest_maps_plain_names_to_files_named_by_content(checkout: Path) -> None:
     served = assets.build(checkout)
     manifest = json.loads((vendor(checkout) / "manifest.json").read_text(encoding="utf-8"))
-    assert sorted(manifest) == ["htmx.min.js", "tabler.min.css"]
+    assert sorted(manifest) == ["htmx.min.js", "swagger-ui-bundle.js", "swagger-ui.css", "tabler.min.css"]
     assert sorted(manifest.values()) == served
     assert (vendor(checkout) / manifest["tabler.min.css"]).read_text(encoding="utf-8") == "body{color:red}\n"
+    assert (vendor(checkout) / manifest["swagger-ui.css"]).read_text(encoding="utf-8") == ".swagger-ui{color:red}\n"
     script = checkout / "node_modules/htmx.org/dist/htmx.min.js"
     script.write_text("htmx={newer:1}", encoding="utf-8")
     assert set(assets.build(checkout)) - set(served)
@@ -85,7 +92,8 @@ def test_a_file_that_a_package_no_longer_has_is_named(checkout: Path) -> None:
 def test_licenses_of_all_packages_are_collected(checkout: Path) -> None:
     assets.build(checkout)
     text = (vendor(checkout) / "LICENSES.txt").read_text(encoding="utf-8")
-    for words in ("@tabler/core 1.0.0", "License: MIT", "@tabler/icons 3.0.0", "MIT License", "Zero-Clause BSD"):
+    swagger = ("Apache License", "Copyright of its makers", "What the bundle holds")
+    for words in ("@tabler/core 1.0.0", "License: MIT", "@tabler/icons 3.0.0", "MIT License", "Zero-Clause BSD", *swagger):
         assert words in text
 
 
