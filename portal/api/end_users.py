@@ -7,7 +7,7 @@ from flask import Response
 from portal.api.blueprint import bp
 from portal.api.declaration import BOM, CSV, Tag, documented_as
 from portal.api.documents import end_users as documents
-from portal.api.documents.base import Page
+from portal.api.documents.base import Page, described
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
 from portal.end_users import service
 from portal.extensions import db
@@ -21,21 +21,21 @@ documented = documented_as(Tag("End Users", "The people of Organizations."))
 class EndUserFields(Request):
     """The fields that people may enter; what is left out stays."""
 
-    display_name: str | None = None
-    first_name: str | None = None
-    last_name: str | None = None
-    email: str | None = None
-    phone: str | None = None
-    mobile_phone: str | None = None
-    street_address: str | None = None
-    city: str | None = None
-    state: str | None = None
-    postal_code: str | None = None
-    country: str | None = None
-    job_title: str | None = None
-    department: str | None = None
-    office_location: str | None = None
-    notes: str | None = None
+    display_name: str | None = described("The name.", "Finn Greco", default=None)
+    first_name: str | None = described("The first name.", "Finn", default=None)
+    last_name: str | None = described("The last name.", "Greco", default=None)
+    email: str | None = described("The email address.", "finn.greco@fabrikam.example", default=None)
+    phone: str | None = described("The phone number.", "+1 206 555 0100", default=None)
+    mobile_phone: str | None = described("The mobile phone number.", "+1 206 555 0101", default=None)
+    street_address: str | None = described("The street address.", "12 Harbor Way", default=None)
+    city: str | None = described("The city.", "Seattle", default=None)
+    state: str | None = described("The state.", "WA", default=None)
+    postal_code: str | None = described("The postal code.", "98101", default=None)
+    country: str | None = described("The country.", "United States", default=None)
+    job_title: str | None = described("The job title.", "Nurse", default=None)
+    department: str | None = described("The department.", "Ward 3", default=None)
+    office_location: str | None = described("The office location.", "Main building", default=None)
+    notes: str | None = described("Notes of the portal's own; Microsoft has none.", "", default=None)
 
     def given(self) -> dict[str, str]:
         """Only what the body named; null empties a field."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -15,9 +16,10 @@ OBJECT_ID_EXAMPLE = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 TIME_EXAMPLE = "2026-03-02T04:13:00Z"
 
 
-def _published(schema: dict[str, Any]) -> None:
+def _published(schema: dict[str, Any], model: type[BaseModel]) -> None:
     """Programs must not mind fields that come later; a field that may be missing is no field with a value of its own."""
     schema.pop("additionalProperties", None)
+    schema.setdefault("description", inspect.getdoc(model))
     for one in schema.get("properties", {}).values():
         one.pop("default", None)
 

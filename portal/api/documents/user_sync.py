@@ -80,11 +80,11 @@ class GroupOption(Option):
 class Options(Document):
     """What each section offers, most people first."""
 
-    user_type: list[Option]
-    domain: list[Option]
-    office_location: list[Option]
-    department: list[Option]
-    group: list[GroupOption]
+    user_type: list[Option] = described("The user types.", [])
+    domain: list[Option] = described("The domains.", [])
+    office_location: list[Option] = described("The office locations.", [])
+    department: list[Option] = described("The departments.", [])
+    group: list[GroupOption] = described("The groups, by object id.", [])
 
 
 class Decision(Document):
