@@ -51,6 +51,7 @@ OTHER_PARAMETERS: dict[str, list[dict[str, Any]]] = {
     "preview_user_sync": PAGING,
     "export_assets": BOM,
     "export_end_users": BOM,
+    "export_organizations": BOM,
     "import_assets": [*DRY_RUN, *PREFER],
     "import_end_users": [*DRY_RUN, *PREFER],
     "undo_import": PREFER,

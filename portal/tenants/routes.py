@@ -17,7 +17,7 @@ from portal.http.forms import Form, choices, text
 from portal.microsoft import service as microsoft
 from portal.models import DirectoryUser, MicrosoftTenant, Role, SubscribedSku, Tenant
 from portal.models.microsoft import IS_CONNECTED
-from portal.organizations import service as organizations
+from portal.organizations import listing as organizations
 from portal.runtime import runtime
 from portal.tenants import service
 from portal.user_sync import service as user_sync
@@ -52,7 +52,7 @@ def detail(tenant_id: str) -> Response:
     """Tenant Details (P2)."""
     row = load(Tenant, tenant_id, "Tenant")
     found = db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
-    below = organizations.rows(list(row.organizations))
+    below = organizations.rows(row.organizations)
     return responses.render(
         "tenants/detail.html",
         blocks={"organizations_table": "organizations_update", "microsoft_details": "microsoft_details"},
@@ -138,7 +138,7 @@ def map_tenant(tenant_id: str) -> Response:
                 select(Tenant.microsoft_tenant_id).where(Tenant.microsoft_tenant_id.is_not(None))
             ),
         )
-        .order_by(MicrosoftTenant.name)
+        .order_by(MicrosoftTenant.sort_key)
     ).all()
     asked = request.args.get("microsoft_tenant_id", "")
     form = MapForm(data={"microsoft_tenant_id": asked or service.namesake(free, row.name)})
