@@ -5,7 +5,7 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   const { target, requestConfig: { elt, formData, triggeringEvent } } = detail;
   kept = {
     fields: [...target.querySelectorAll("form.rc-bar :is([type=search], select)")].filter(isChanged),
-    menu: target.querySelector(":popover-open")?.id,
+    menu: triggeringEvent?.type === "submit" ? undefined : target.querySelector(":popover-open")?.id, // what was applied closes
     place: target.contains(document.activeElement) ? nameOf(document.activeElement) : undefined,
   };
   // Nothing is taken away by a clock while somebody selects it.

@@ -14,6 +14,12 @@ depends_on = None
 NAMED = ('tenants', 'organizations', 'microsoft_tenants')
 ALL_BY = ['sort_name', 'id', 'organization_id', 'mfa_registered', 'microsoft_status', 'last_sign_in_at', 'is_licensed', 'source']
 
+QUIET = sa.text("""
+UPDATE sync_runs SET is_notable = false
+WHERE trigger = 'hourly' AND kind = 'sync' AND status = 'succeeded'
+AND NOT EXISTS (SELECT 1 FROM sync_changes WHERE sync_changes.run_id = sync_runs.id AND decision <> 'skip')
+""")
+
 
 def upgrade():
     op.create_table('tags',
@@ -56,11 +62,16 @@ def upgrade():
     op.create_index('ix_end_users_all', 'end_users', ALL_BY)
     op.add_column('directory_users', sa.Column('search_row', sa.Integer(), nullable=True))
     op.create_index(op.f('ix_directory_users_search_row'), 'directory_users', ['search_row'])
+    op.add_column('sync_runs', sa.Column('is_notable', sa.Boolean(), nullable=False, server_default=sa.true()))
+    op.execute(QUIET)
+    op.create_index(op.f('ix_sync_runs_is_notable_created_at'), 'sync_runs', ['is_notable', 'created_at'])
     words.create(op.get_bind())
 
 
 def downgrade():
     words.drop(op.get_bind())
+    op.drop_index(op.f('ix_sync_runs_is_notable_created_at'), table_name='sync_runs')
+    op.drop_column('sync_runs', 'is_notable')
     op.drop_index(op.f('ix_directory_users_search_row'), table_name='directory_users')
     op.drop_column('directory_users', 'search_row')
     op.drop_index('ix_end_users_all', table_name='end_users')

@@ -7,7 +7,7 @@ them; a bulk action is a button of the form that the rows' check boxes are in, s
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from portal.http.access import may
@@ -104,7 +104,6 @@ class ListView:
     export: str = ""
     css: str = ""
     total: str = ""
-    kept: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_narrowed(self) -> bool:
@@ -126,7 +125,7 @@ class ListView:
         """The parameters that the toolbar's form carries along besides its own fields."""
         own = {one.name for one in self.filters}
         kept = {name: value for name, value in self.listing.filters.items() if name not in own}
-        return {**self.kept, **kept, "sort": self.listing.sort}
+        return {**self.listing.extra, **kept, "sort": self.listing.sort}
 
 
 def in_use(listing: Listing, words: Mapping[str, str], said: Iterable[str] = ()) -> list[Chip]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, exists, func, select
+from sqlalchemy.orm import selectinload
 
 from portal import audit
 from portal.clock import utcnow
@@ -108,6 +110,11 @@ def microsoft_tenant_ids(name: str) -> Select[tuple[str | None]]:
         .join(Organization, Organization.tenant_id == Tenant.id)
         .where(Tenant.microsoft_tenant_id.is_not(None), tagged(name))
     )
+
+
+def loaded() -> Any:
+    """The loader option that brings the tags of Organizations along, in one query for all of them."""
+    return selectinload(Organization.tags)
 
 
 def forget_unused() -> None:
