@@ -49,9 +49,11 @@ BOM = [{"name": "bom", "in": "query", "schema": FLAG}]
 PREFER = [{"name": "Prefer", "in": "header", "schema": {"type": "string", "enum": ["respond-async"]}}]
 OTHER_PARAMETERS: dict[str, list[dict[str, Any]]] = {
     "preview_user_sync": PAGING,
+    "export_all_end_users": BOM,
     "export_assets": BOM,
     "export_audit_csv": BOM,
     "export_end_users": BOM,
+    "export_organizations": BOM,
     "import_assets": [*DRY_RUN, *PREFER],
     "import_end_users": [*DRY_RUN, *PREFER],
     "undo_import": PREFER,

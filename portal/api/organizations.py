@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from flask import Response
+from pydantic import Field
 
 from portal.api.blueprint import bp
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
 from portal.errors import Invalid
 from portal.extensions import db
+from portal.http import csv_download
 from portal.http.access import load, requires
 from portal.models import Organization, Role, Tenant
-from portal.organizations import service
+from portal.organizations import listing, service, tags
 
 
 class NewOrganization(Request):
@@ -18,20 +20,22 @@ class NewOrganization(Request):
 
     name: str
     tenant_id: str | None = None
+    tags: list[str] = Field(default_factory=list)
 
 
 class OrganizationChange(Request):
-    """What is left out stays."""
+    """What is left out stays; ``tags`` replaces all of them."""
 
     name: str = ""
     tenant_id: str = ""
+    tags: list[str] = Field(default_factory=list)
 
 
 @bp.get("/organizations")
 @requires(Role.READ_ONLY)
 def list_organizations() -> Response:
     """List Organizations."""
-    return page_of(service.listing(asked(service.SPEC)), service.to_document)
+    return page_of(listing.listing(asked(listing.SPEC)), service.to_document)
 
 
 @bp.post("/organizations")
@@ -39,7 +43,8 @@ def list_organizations() -> Response:
 def create_organization() -> Response:
     """Create an Organization."""
     given = body(NewOrganization)
-    row = service.create(given.name, _tenant(given.tenant_id) if given.tenant_id is not None else None)
+    tenant = _tenant(given.tenant_id) if given.tenant_id is not None else None
+    row = service.create(given.name, tenant, given.tags)
     db.session.commit()
     return answer(service.to_document(row), 201)
 
@@ -61,6 +66,8 @@ def change_organization(organization_id: str) -> Response:
         service.rename(row, given.name)
     if "tenant_id" in given.model_fields_set:
         service.move(row, _tenant(given.tenant_id))
+    if "tags" in given.model_fields_set:
+        tags.replace(row, given.tags)
     db.session.commit()
     return answer(service.to_document(row))
 
@@ -79,3 +86,15 @@ def _tenant(tenant_id: str) -> Tenant:
     if found is None:
         raise Invalid({"tenant_id": ["There is no such Tenant."]})
     return found
+
+
+@bp.get("/organizations.csv")
+@requires(Role.READ_ONLY)
+def export_organizations() -> Response:
+    """CSV of exactly what is filtered."""
+    return csv_download.download(
+        listing.export(asked(listing.SPEC, extra=("bom",))),
+        "organizations",
+        bom=csv_download.asks_for_bom(),
+        what="organizations",
+    )

@@ -10,7 +10,7 @@ from portal.extensions import begin_write, db
 from portal.holds import service as holds
 from portal.http.access import load, reads_first, requires
 from portal.models import Role, SyncRun
-from portal.runs import service
+from portal.runs import listing, service
 from portal.runtime import runtime
 
 
@@ -30,7 +30,7 @@ class Held(Request):
 @requires(Role.READ_ONLY)
 def list_sync_runs() -> Response:
     """All runs, newest first."""
-    return page_of(service.runs(asked(service.RUNS)), service.to_document)
+    return page_of(listing.runs(asked(listing.RUNS)), service.to_document)
 
 
 @bp.get("/sync-runs/<run_id>")
