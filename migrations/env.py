@@ -3,7 +3,7 @@
 from alembic import context
 
 from portal.config import load
-from portal.models import Base
+from portal.models import Base, words
 
 
 def run(connection):
@@ -12,6 +12,7 @@ def run(connection):
         target_metadata=Base.metadata,
         render_as_batch=True,
         compare_type=True,
+        include_name=words.include_name,
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -44,6 +44,7 @@ FEATURES = (
     "tenants",
     "microsoft",
     "end_users",
+    "people",
     "assets",
     "imports",
     "user_sync",

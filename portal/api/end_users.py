@@ -14,6 +14,8 @@ from portal.extensions import db
 from portal.http import csv_download
 from portal.http.access import load, requires
 from portal.models import EndUser, Organization, Role
+from portal.people import listing
+from portal.people import service as people
 
 documented = documented_as(Tag("End Users", "The people of Organizations."))
 
@@ -62,6 +64,28 @@ def create_end_user(organization_id: str) -> Response:
     row = service.create(organization.id, body(EndUserFields).given())
     db.session.commit()
     return answer(service.documents([row])[0])
+
+
+@bp.get("/end-users")
+@bp.get("/people", endpoint="list_people")
+@requires(Role.READ_ONLY)
+def list_all_end_users() -> Response:
+    """List everybody of all Organizations; ``/people`` is the same."""
+    found = people.page(asked(listing.SPEC), assets=True)
+    documents = {document["id"]: document for document in service.documents(found.items)}
+    return page_of(found, lambda row: documents[row.id])
+
+
+@bp.get("/end-users.csv")
+@requires(Role.READ_ONLY)
+def export_all_end_users() -> Response:
+    """CSV of everybody that is filtered."""
+    return csv_download.download(
+        people.export(asked(listing.SPEC, extra=("bom",))),
+        "people",
+        bom=csv_download.asks_for_bom(),
+        what="people",
+    )
 
 
 @bp.get("/end-users/<end_user_id>")

@@ -12,7 +12,7 @@ from portal.api.schema import Request, answer, asked, body, nothing, page_of
 from portal.coverage import service as coverages
 from portal.extensions import db
 from portal.http.access import load, reads_first, requires
-from portal.microsoft import check, service
+from portal.microsoft import check, listing, service
 from portal.models import MicrosoftTenant, Role
 from portal.runtime import runtime
 
@@ -31,7 +31,7 @@ class NewMicrosoftTenant(Request):
 @documented(answer=Page[documents.MicrosoftTenant], query=service.SPEC)
 def list_microsoft_tenants() -> Response:
     """List Microsoft Tenants."""
-    found = service.listing(asked(service.SPEC))
+    found = listing.listing(asked(listing.SPEC))
     mapped = service.tenant_ids(list(found.items))
     return page_of(found, lambda row: service.to_document(row, mapped.get(row.id)))
 

@@ -11,9 +11,10 @@ from portal.api.documents.base import UUID_EXAMPLE, Page, described
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
 from portal.errors import Invalid
 from portal.extensions import db
+from portal.http import csv_download
 from portal.http.access import load, requires
 from portal.models import Organization, Role, Tenant
-from portal.organizations import service
+from portal.organizations import listing, service, tags
 
 documented = documented_as(Tag("Organizations", "The customers."))
 
@@ -23,21 +24,23 @@ class NewOrganization(Request):
 
     name: str = described("The name.", "Harborview Clinic")
     tenant_id: str | None = described("A Tenant.", UUID_EXAMPLE, default=None)
+    tags: list[str] = described("Tags; each is made when it is new.", ["gold"], default=[])
 
 
 class OrganizationChange(Request):
-    """What is left out stays."""
+    """What is left out stays; ``tags`` replaces all of them."""
 
     name: str = described("The new name.", "Harborview Clinic", default="")
     tenant_id: str = described("Another Tenant.", UUID_EXAMPLE, default="")
+    tags: list[str] = described("Tags; each is made when it is new.", ["gold"], default=[])
 
 
 @bp.get("/organizations")
 @requires(Role.READ_ONLY)
-@documented(answer=Page[documents.Organization], query=service.SPEC)
+@documented(answer=Page[documents.Organization], query=listing.SPEC)
 def list_organizations() -> Response:
     """List Organizations."""
-    return page_of(service.listing(asked(service.SPEC)), service.to_document)
+    return page_of(listing.listing(asked(listing.SPEC)), service.to_document)
 
 
 @bp.post("/organizations")
@@ -46,7 +49,8 @@ def list_organizations() -> Response:
 def create_organization() -> Response:
     """Create an Organization."""
     given = body(NewOrganization)
-    row = service.create(given.name, _tenant(given.tenant_id) if given.tenant_id is not None else None)
+    tenant = _tenant(given.tenant_id) if given.tenant_id is not None else None
+    row = service.create(given.name, tenant, given.tags)
     db.session.commit()
     return answer(service.to_document(row))
 
@@ -70,6 +74,8 @@ def change_organization(organization_id: str) -> Response:
         service.rename(row, given.name)
     if "tenant_id" in given.model_fields_set:
         service.move(row, _tenant(given.tenant_id))
+    if "tags" in given.model_fields_set:
+        tags.replace(row, given.tags)
     db.session.commit()
     return answer(service.to_document(row))
 
@@ -89,3 +95,15 @@ def _tenant(tenant_id: str) -> Tenant:
     if found is None:
         raise Invalid({"tenant_id": ["There is no such Tenant."]})
     return found
+
+
+@bp.get("/organizations.csv")
+@requires(Role.READ_ONLY)
+def export_organizations() -> Response:
+    """CSV of exactly what is filtered."""
+    return csv_download.download(
+        listing.export(asked(listing.SPEC, extra=("bom",))),
+        "organizations",
+        bom=csv_download.asks_for_bom(),
+        what="organizations",
+    )

@@ -13,7 +13,7 @@ from portal.extensions import begin_write, db
 from portal.holds import service as holds
 from portal.http.access import load, reads_first, requires
 from portal.models import Role, SyncRun
-from portal.runs import service
+from portal.runs import listing, service
 from portal.runtime import runtime
 
 documented = documented_as(Tag("Sync Runs", "What the syncs did, what they hold back, and undo."))
@@ -33,10 +33,10 @@ class Held(Request):
 
 @bp.get("/sync-runs")
 @requires(Role.READ_ONLY)
-@documented(answer=Page[documents.SyncRun], query=service.RUNS)
+@documented(answer=Page[documents.SyncRun], query=listing.RUNS)
 def list_sync_runs() -> Response:
     """List Sync Runs, newest first."""
-    return page_of(service.runs(asked(service.RUNS)), service.to_document)
+    return page_of(listing.runs(asked(listing.RUNS)), service.to_document)
 
 
 @bp.get("/sync-runs/<run_id>")

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response
 from portal.assets.service import shown_mac
 from portal.end_users import history, service
 from portal.end_users.forms import EndUserForm, PinForm
+from portal.end_users.words import CHIPS, FIELDS
 from portal.errors import Forbidden, Invalid, PortalError
 from portal.exceptions import service as exceptions
 from portal.extensions import db
@@ -26,25 +27,6 @@ from portal.runtime import runtime
 from portal.user_sync import service as user_sync
 
 bp = Blueprint("end_users", __name__)
-CHIPS = {
-    "microsoft_status": {
-        service.NOT_DISABLED: "Without: Disabled in Microsoft",
-        "active": "Active in Microsoft",
-        "disabled": "Only: Disabled in Microsoft",
-        "none": "Not linked",
-    },
-    "licensed": {"true": "Has a Microsoft license", "false": "No Microsoft license"},
-    "mfa": {"true": "MFA registered", "false": "MFA not registered"},
-    "source": {"manual": "Entered by hand", "import": "Imported", "sync": "From Microsoft"},
-    "in_scope": {"true": "Within the filters", "false": "Outside the filters"},
-}
-FIELDS = {
-    "microsoft_status": "Status",
-    "licensed": "License",
-    "mfa": "MFA",
-    "source": "Source",
-    "in_scope": "Sync",
-}
 
 
 @bp.get("/organizations/<organization_id>/end-users")

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 from portal.text import BLANKS, UNSEEN, text_key
 
@@ -45,6 +46,11 @@ def guard(cell: object) -> str:
 def unguard(cell: str) -> str:
     """What ``guard`` wrote, taken back: ``unguard(guard(x)) == x`` for every text."""
     return _GUARDED.sub("", cell) if "'" in cell else cell
+
+
+def moment(at: datetime | None) -> str:
+    """A time as cells have it, ISO 8601 UTC; "" for none."""
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}" if at is not None else ""
 
 
 def is_empty(cell: str) -> bool:

@@ -40,6 +40,7 @@ class Listing:
 
     total: those that fit search and filters. unfiltered_total: all there are, known after ``fetch_by_id``.
     is_exact: a page past the end is empty, for programs that read until there is nothing; people see the last one.
+    extra: further parameters that its links carry along.
     """
 
     q: str = ""
@@ -51,6 +52,7 @@ class Listing:
     unfiltered_total: int = 0
     items: Sequence[Any] = ()
     is_exact: bool = False
+    extra: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def pages(self) -> int:
@@ -75,7 +77,13 @@ class Listing:
 
     def query(self, **changes: Any) -> str:
         """The query string of this state with ``changes``; a change to None leaves the parameter out. Starts with ``?``."""
-        state: dict[str, Any] = {"q": self.q, **self.filters, "sort": self.sort, "page": self.page}
+        state: dict[str, Any] = {
+            "q": self.q,
+            **self.filters,
+            **self.extra,
+            "sort": self.sort,
+            "page": self.page,
+        }
         if "page" not in changes and changes:
             state["page"] = 1
         state.update(changes)
@@ -155,9 +163,16 @@ def fetch(
     *,
     tiebreaker: Any,
     scalars: bool = True,
+    most: int | None = None,
 ) -> Listing:
-    """Count and load the page asked for. A page past the end shows the last one, unless the listing is exact."""
-    total = session.scalar(select(func.count()).select_from(statement.order_by(None).subquery())) or 0
+    """Count and load the page asked for. A page past the end shows the last one, unless the listing is exact.
+
+    most: pages count no further and go no further; ``total`` is then ``most``.
+    """
+    counted = statement.order_by(None)
+    if most is not None and not listing.is_exact:
+        counted = counted.limit(most)
+    total = session.scalar(select(func.count()).select_from(counted.subquery())) or 0
     current = _counted(listing, total)
     window = (
         order(statement, current, spec, tiebreaker=tiebreaker)

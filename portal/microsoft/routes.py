@@ -15,13 +15,15 @@ from portal.errors import Forbidden, Invalid, PortalError, Refused, SourceError
 from portal.extensions import db
 from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS
 from portal.graph.explain import consent_error
-from portal.http import responses
+from portal.http import csv_download, responses
 from portal.http.access import load, may, public, reads_first, requires
+from portal.http.formatting import plural
 from portal.http.forms import Form, choices, text
 from portal.http.listing import Listing, parse
 from portal.http.proxies import NO_ADDRESS, public_address, public_address_or_none
-from portal.microsoft import check, consent, discover, service
+from portal.microsoft import check, consent, discover, listing, service, views
 from portal.models import MicrosoftTenant, Organization, Role, Tenant
+from portal.organizations import bulk, bulk_page, tags
 from portal.organizations import service as organizations
 from portal.rollouts import service as rollouts
 from portal.rollouts import views as rollout_views
@@ -64,14 +66,54 @@ class RemoveForm(Form):
 @requires(Role.READ_ONLY)
 def index() -> Response:
     """Microsoft Tenant Management (P1)."""
-    asked = parse(request.args, service.SPEC, strict=False)
-    found = service.listing(asked)
-    return responses.render(
-        "microsoft/list.html",
-        blocks={"tenants_table": "tenants_table"},
-        listing=found,
-        rows=service.table_rows(list(found.items)),
-        counts=service.counts(),
+    found = listing.listing(parse(request.args, listing.SPEC, strict=False))
+    view = views.tenants_list(
+        url_for(".index"),
+        found,
+        listing.table_rows(found.items),
+        listing.counts(found),
+        tags.all_tags(),
+        may_connect=may(Role.ADMINISTRATOR),
+    )
+    return responses.render("microsoft/list.html", blocks={"tenants_table": "tenants_table"}, view=view)
+
+
+@bp.route("/microsoft-tenants.csv", methods=["GET", "POST"])
+@requires(Role.READ_ONLY)
+@reads_first
+def export() -> Response:
+    """CSV of exactly what is filtered; POST: of the checked ones, or of all that the list's filters fit."""
+    if request.method == "GET":
+        asked, ids = parse(request.args, listing.SPEC, strict=False), None
+    else:
+        asked, ids = (
+            bulk.listed(request.form, listing.SPEC),
+            bulk.chosen(request.form, listing.SPEC, listing.ids_of),
+        )
+    return csv_download.download(listing.export(asked, ids), "microsoft-tenants", what="microsoft_tenants")
+
+
+@bp.post("/microsoft-tenants/bulk")
+@requires(Role.TECHNICIAN)
+@reads_first
+def in_bulk() -> Response:
+    """Sync, disable or tag the Organizations that the checked Microsoft Tenants feed: first what it would do, then the deed."""
+    asked = bulk.listed(request.form, listing.SPEC)
+    if request.form.get("confirmed"):  # the dialog names Organizations
+        ids, notes = bulk.chosen(request.form, listing.SPEC, listing.ids_of), []
+    else:
+        chosen = bulk.chosen(request.form, listing.SPEC, listing.ids_of)
+        ids = listing.organization_ids(chosen)
+        notes = [
+            f"{plural(len(chosen), 'Microsoft tenant feeds', 'Microsoft tenants feed')} {plural(len(ids), 'Organization')}."
+        ]
+    return bulk_page.answer(
+        ids,
+        address=url_for(".in_bulk"),
+        back=url_for(".index") + asked.query(),
+        back_label="Microsoft Tenants",
+        place="microsoft",
+        notes=notes,
     )
 
 

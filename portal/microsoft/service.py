@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -18,7 +17,6 @@ from portal.errors import Invalid, NeedsAdmin, NotFound, Refused, RetryLater, So
 from portal.extensions import db
 from portal.graph import discovery
 from portal.graph.clouds import CLOUDS, DEFAULT, registered_in
-from portal.http.listing import Listing, ListSpec, contains_text, fetch
 from portal.locks import CHANGED, lock
 from portal.microsoft import credentials, gateway
 from portal.microsoft.credentials import AppRegistration
@@ -37,7 +35,7 @@ from portal.models import (
     Tenant,
     UserSync,
 )
-from portal.models.microsoft import IS_CONNECTED, REMOVED
+from portal.models.microsoft import REMOVED
 from portal.runtime import runtime
 from portal.text import domain_key, is_guid
 from portal.transactions import begin_write
@@ -45,36 +43,7 @@ from portal.transactions import begin_write
 WAIT_SECONDS = 3
 FIRST_READ = "The first read of {name} is under way. Its users and groups are here in a moment."
 CONNECTED, NEEDS_ATTENTION = "connected", "needs_attention"
-SPEC = ListSpec(
-    sorts={
-        "name": (MicrosoftTenant.name,),
-        "users": (MicrosoftTenant.users_count,),
-        "last_synced_at": (MicrosoftTenant.last_synced_at,),
-        "state": (MicrosoftTenant.state,),
-        "connected_at": (MicrosoftTenant.connected_at,),
-    },
-    default_sort="name",
-    filters={"state": (CONNECTED, NEEDS_ATTENTION), "cloud": None, "mapped": ("true", "false")},
-)
 _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
-
-
-def listing(asked: Listing) -> Listing:
-    """One page of Microsoft Tenants."""
-    statement = select(MicrosoftTenant).where(IS_CONNECTED)
-    if asked.q:
-        statement = statement.where(
-            contains_text(asked.q, MicrosoftTenant.name, MicrosoftTenant.directory_id)
-        )
-    for name in ("state", "cloud"):
-        if name in asked.filters:
-            statement = statement.where(getattr(MicrosoftTenant, name) == asked.filters[name])
-    if "mapped" in asked.filters:
-        mapped = MicrosoftTenant.id.in_(
-            select(Tenant.microsoft_tenant_id).where(Tenant.microsoft_tenant_id.is_not(None))
-        )
-        statement = statement.where(mapped if asked.filters["mapped"] == "true" else ~mapped)
-    return fetch(db.session(), statement, asked, SPEC, tiebreaker=MicrosoftTenant.id)
 
 
 def app_registration(cloud: str) -> AppRegistration:
@@ -387,46 +356,3 @@ def usable_clouds() -> list[str]:
     """The clouds that have an app registration, in the order of the table."""
     shown = credentials.overviews(db.session(), runtime().settings)
     return [name for name in CLOUDS if shown[registered_in(name)].client_id]
-
-
-@dataclass(frozen=True)
-class TableRow:
-    """A Microsoft Tenant with what stands beside it in the table (P1)."""
-
-    tenant: MicrosoftTenant
-    mapped: Tenant | None
-    organizations: int
-
-
-def table_rows(rows: Sequence[MicrosoftTenant]) -> list[TableRow]:
-    """What the table shows beside each, in two queries."""
-    mapped = {
-        found.microsoft_tenant_id: found
-        for found in db.session.scalars(
-            select(Tenant).where(Tenant.microsoft_tenant_id.in_([row.id for row in rows]))
-        )
-    }
-    numbers = {
-        str(tenant_id): int(number)
-        for tenant_id, number in db.session.execute(
-            select(Organization.tenant_id, func.count())
-            .where(Organization.tenant_id.in_([t.id for t in mapped.values()]))
-            .group_by(Organization.tenant_id)
-        )
-    }
-    found = []
-    for row in rows:
-        tenant = mapped.get(row.id)
-        found.append(TableRow(row, tenant, numbers.get(tenant.id, 0) if tenant is not None else 0))
-    return found
-
-
-def counts() -> dict[str, int]:
-    """For the views above the table: all, needs attention, not mapped."""
-    number = select(func.count()).select_from(MicrosoftTenant).where(IS_CONNECTED)
-    mapped = select(Tenant.microsoft_tenant_id).where(Tenant.microsoft_tenant_id.is_not(None))
-    return {
-        "all": db.session.scalar(number) or 0,
-        "attention": db.session.scalar(number.where(MicrosoftTenant.state == NEEDS_ATTENTION)) or 0,
-        "unmapped": db.session.scalar(number.where(MicrosoftTenant.id.not_in(mapped))) or 0,
-    }

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from portal.models.base import Base, Id, new_id
-from portal.text import email_key, text_key
+from portal.text import NATURAL_LENGTH, email_key, natural_key, text_key
 
 # The columns the End Users table sorts by, and those it filters by besides.
 LISTED_BY = (
@@ -27,6 +27,16 @@ LISTED_BY = (
 )
 COMPARED = ("organization_id", "applied_hash", "email_key", "microsoft_status", "in_scope")
 LISTED_AS = ("microsoft_status", "is_licensed", "mfa_registered", "in_scope")
+ALL_BY = (
+    "sort_name",
+    "id",
+    "organization_id",
+    "mfa_registered",
+    "microsoft_status",
+    "last_sign_in_at",
+    "is_licensed",
+    "source",
+)
 SEARCHED_IN = (
     "display_name",
     "first_name",
@@ -38,6 +48,7 @@ SEARCHED_IN = (
     "department",
     "office_location",
 )
+TAG_LENGTH = 50
 SEARCH_LENGTH = 600  # characters: an index row of PostgreSQL holds 2,704 bytes
 
 
@@ -49,12 +60,18 @@ class Tenant(Base):
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     name: Mapped[str] = mapped_column(String(256))
+    sort_key: Mapped[str] = mapped_column(String(NATURAL_LENGTH), default="")  # natural_key of the name
     microsoft_tenant_id: Mapped[str | None] = mapped_column(ForeignKey("microsoft_tenants.id"))
     created_at: Mapped[datetime]
 
     organizations: Mapped[list[Organization]] = relationship(
-        back_populates="tenant", order_by="Organization.name"
+        back_populates="tenant", order_by="Organization.sort_key"
     )
+
+    @validates("name")
+    def _sort(self, _name: str, value: str) -> str:
+        self.sort_key = natural_key(value)
+        return value
 
 
 class Organization(Base):
@@ -71,11 +88,52 @@ class Organization(Base):
     name: Mapped[str] = mapped_column(String(256))
     # text_key of the name: two customers of one name confuse everybody. A letter may fold to three (ﬃ).
     name_key: Mapped[str] = mapped_column(String(768))
+    sort_key: Mapped[str] = mapped_column(String(NATURAL_LENGTH), default="")  # natural_key of the name
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), index=True)
     created_at: Mapped[datetime]
     people_version: Mapped[int] = mapped_column(default=0)
 
     tenant: Mapped[Tenant] = relationship(back_populates="organizations")
+    tags: Mapped[list[Tag]] = relationship(secondary="organization_tags", order_by="Tag.sort_key")
+
+    @validates("name")
+    def _sort(self, _name: str, value: str) -> str:
+        self.sort_key = natural_key(value)
+        return value
+
+
+class Tag(Base):
+    """A word on Organizations ("pod A", "co-managed"), to find them by. One row per ``text_key``; shown as it was first written.
+
+    It lives as long as an Organization has it.
+    """
+
+    __tablename__ = "tags"
+    __table_args__ = (UniqueConstraint("name_key"),)
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(String(TAG_LENGTH))
+    name_key: Mapped[str] = mapped_column(String(3 * TAG_LENGTH))  # a letter may fold to three
+    sort_key: Mapped[str] = mapped_column(String(NATURAL_LENGTH), default="")
+    created_at: Mapped[datetime]
+
+    @validates("name")
+    def _keys(self, _name: str, value: str) -> str:
+        self.name_key, self.sort_key = text_key(value), natural_key(value)
+        return value
+
+
+class OrganizationTag(Base):
+    """Which Organization has which tag."""
+
+    __tablename__ = "organization_tags"
+
+    organization_id: Mapped[str] = mapped_column(
+        ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True
+    )
+    tag_id: Mapped[str] = mapped_column(
+        ForeignKey("tags.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
 
 
 class EndUser(Base):
@@ -106,6 +164,10 @@ class EndUser(Base):
         *(Index(None, "organization_id", column, "id") for column in LISTED_BY),
         # Filters and quick search read this one from end to end and touch no row that does not fit.
         Index("ix_end_users_search", "organization_id", "search_text", *LISTED_AS, "source"),
+        # All people of all Organizations: a walk in the order of names that looks at filters without touching a row.
+        Index("ix_end_users_all", *ALL_BY),
+        # Who is not in the index of words yet comes first; the others are found from there (portal.search.index).
+        Index(None, "search_row"),
         # The shortest one, for counts. SQLite takes the newest of those that would do: a migration makes it last.
         Index(None, "organization_id"),
     )
@@ -132,6 +194,9 @@ class EndUser(Base):
     search_text: Mapped[str] = mapped_column(
         Text, default=""
     )  # text keys of names, e-mail, phones, title: quick search
+    search_row: Mapped[
+        int | None
+    ]  # its row in the index of words; None until it is in it, or again after a change
     source: Mapped[str] = mapped_column(String(10), default="manual")
     created_by_run_id: Mapped[str | None] = mapped_column(String(36))
     created_at: Mapped[datetime]
@@ -253,6 +318,7 @@ def search_columns(values: Mapping[str, str]) -> dict[str, Any]:
         "email_key": address or None,
         "sort_name": text_key(name)[:200],
         "search_text": text[:SEARCH_LENGTH],
+        "search_row": None,
     }
 
 
@@ -272,6 +338,9 @@ def _text_keys(texts: list[str]) -> list[str]:
 def refresh_search(end_user: EndUser) -> None:
     """Bring the computed columns up to date after a change of fields. The only writer of them besides the sync's inserts."""
     values = {name: getattr(end_user, name) or "" for name in SEARCHED_IN}
-    for column, value in search_columns(values).items():
+    computed = search_columns(values)
+    if end_user.search_text == computed["search_text"]:
+        del computed["search_row"]
+    for column, value in computed.items():
         if getattr(end_user, column) != value:
             setattr(end_user, column, value)

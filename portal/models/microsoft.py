@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from portal.models.base import Base, Id, new_id
+from portal.text import NATURAL_LENGTH, natural_key
 
 REMOVED = "removed"
 COMPARED = ("content_hash", "email_key", "presence", "account_enabled", "is_agent", "problem")
@@ -31,6 +32,7 @@ class MicrosoftTenant(Base):
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     directory_id: Mapped[str] = mapped_column(String(36))
     name: Mapped[str] = mapped_column(String(256))
+    sort_key: Mapped[str] = mapped_column(String(NATURAL_LENGTH), default="")  # natural_key of the name
     cloud: Mapped[str] = mapped_column(String(20), default="global")
     domains: Mapped[list[Any]] = mapped_column(default=list)
     state: Mapped[str] = mapped_column(String(20), default="connected")
@@ -74,6 +76,11 @@ class MicrosoftTenant(Base):
     assets_assigned: Mapped[int] = mapped_column(default=0)
     slow_progress: Mapped[dict[str, Any]] = mapped_column(default=dict)  # {"phase", "done", "total"}
     slow_problems: Mapped[list[Any]] = mapped_column(default=list)  # [{"part", "state", "detail"}]
+
+    @validates("name")
+    def _sort(self, _name: str, value: str) -> str:
+        self.sort_key = natural_key(value)
+        return value
 
     @property
     def is_removed(self) -> bool:
@@ -129,6 +136,7 @@ class DirectoryUser(Base):
     __tablename__ = "directory_users"
     __table_args__ = (
         Index(None, "microsoft_tenant_id", "email_key"),
+        Index(None, "search_row"),
         # All that says whether a linked person has something new, beside EndUser's of the same name (engine/in_question).
         Index("ix_directory_users_keys", "microsoft_tenant_id", "object_id", *COMPARED),
     )
@@ -170,6 +178,10 @@ class DirectoryUser(Base):
     created_at: Mapped[datetime | None]  # when the object was made in Microsoft
     immutable_id: Mapped[str] = mapped_column(String(256), default="")
     license_sku_ids: Mapped[tuple[str, ...]] = mapped_column(default=())
+
+    search_row: Mapped[
+        int | None
+    ]  # as an End User's: None until its words are in the index (portal.search.index)
 
     # the slow pass (T7): survive re-reads, each with the tenant's age stamp
     last_sign_in_at: Mapped[datetime | None]

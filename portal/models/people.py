@@ -122,3 +122,25 @@ class Invitation(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+
+
+class SavedView(Base):
+    """A list as somebody keeps it: search, filters, sort and columns as the query string of its page.
+
+    Whoever has its address may open it; is_shared: everybody finds it above the list.
+    """
+
+    __tablename__ = "saved_views"
+    __table_args__ = (UniqueConstraint("account_id", "page", "name_key"), Index(None, "page", "is_shared"))
+
+    id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"))
+    page: Mapped[str] = mapped_column(String(20), default="people")
+    name: Mapped[str] = mapped_column(String(80))
+    name_key: Mapped[str] = mapped_column(String(240))
+    query: Mapped[str] = mapped_column(Text, default="")
+    is_shared: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+    account: Mapped[Account] = relationship()

@@ -6,12 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
 from portal.models.base import Base, FieldChanges, Id, new_id
 
 ACTIVE = ("queued", "running")
 """Statuses of a run that is not over."""
+CHANGING = ("created", "linked", "updated", "disabled", "enabled", "gone", "held", "conflicts")
+"""Counts of people that a run did something about."""
 
 
 class UserSync(Base):
@@ -57,6 +59,7 @@ class SyncRun(Base):
 
     microsoft_tenant_id: the tenant it reads; the lease is taken on that. generation: UserSync's when it was queued.
     kind: sync | undo. held: {"kind","count","state"} or None. plan_fingerprint: the approved plan, when it runs exactly that (U12).
+    is_notable: it changed something, went wrong or is not over, or somebody asked for it; a quiet hourly run is not.
     only_object_id: the one Microsoft user that it is for, None for all; such a run decides nothing about the sync itself.
     """
 
@@ -66,6 +69,7 @@ class SyncRun(Base):
         Index(None, "microsoft_tenant_id", "status"),
         Index(None, "status", "created_at"),
         Index(None, "created_at"),
+        Index(None, "is_notable", "created_at"),
     )
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
@@ -94,6 +98,15 @@ class SyncRun(Base):
     error: Mapped[str | None] = mapped_column(Text)
     error_code: Mapped[str | None] = mapped_column(String(64))
     warnings: Mapped[list[Any]] = mapped_column(default=list)
+    is_notable: Mapped[bool] = mapped_column(default=True)
+
+    @validates("status", "counts")
+    def _note(self, name: str, value: Any) -> Any:
+        counts = (value if name == "counts" else self.counts) or {}
+        status = value if name == "status" else self.status
+        is_quiet = self.trigger == "hourly" and self.kind in {None, "sync"} and status == "succeeded"
+        self.is_notable = not is_quiet or any(counts.get(kind) for kind in CHANGING)
+        return value
 
 
 class Change(Base):

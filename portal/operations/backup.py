@@ -26,6 +26,7 @@ from portal import audit
 from portal.errors import PortalError
 from portal.evidence import chain
 from portal.extensions import mark_write
+from portal.models import words
 from portal.operations import private_files, schema
 
 FORMAT, VERSION = "rollcall-backup", 1
@@ -98,6 +99,7 @@ def _replace(engine: Engine, path: Path, revision: str) -> None:
         present = MigrationContext.configure(target).get_current_revision()
         if target.dialect.name == "postgresql" and present is not None and schema.is_known(present):
             command.downgrade(settings, "base")  # what no table holds goes too, such as a trigger's function
+        words.drop(target)
         found = MetaData()
         found.reflect(target)
         found.drop_all(target)
@@ -130,7 +132,7 @@ def _head(engine: Engine) -> str:
 
 def _tables(connection: Connection) -> list[Table]:
     found = MetaData()
-    found.reflect(connection)
+    found.reflect(connection, only=lambda name, _: not words.is_index_of_words(name))
     return [table for table in found.sorted_tables if table.name != "alembic_version"]
 
 
@@ -183,6 +185,8 @@ def _plain(value: Any) -> Any:
 
 
 def _typed(table: Table, column: str, value: Any) -> Any:
+    if column == "search_row":
+        return None  # the index that it is a row of is not in the file
     kind = table.c[column].type
     if value is not None and isinstance(kind, DateTime):
         return datetime.fromisoformat(value)

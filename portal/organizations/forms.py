@@ -15,3 +15,9 @@ class OrganizationForm(Form):
     tenant_id = SelectField(
         "Tenant", description="Several Organizations may share one Tenant, and with it one Microsoft tenant."
     )
+    tags = StringField(
+        "Tags",
+        validators=[Length(max=1500)],
+        description="Words to find it by, such as “pod A” or “co-managed”. Separate several by commas.",
+        render_kw={"list": "known-tags", "autocomplete": "off"},
+    )

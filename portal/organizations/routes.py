@@ -9,13 +9,13 @@ from werkzeug.wrappers import Response
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.filter_templates import panel as filter_templates
-from portal.http import access, responses
-from portal.http.access import load, requires
+from portal.http import access, csv_download, responses
+from portal.http.access import load, may, reads_first, requires
 from portal.http.forms import choices, text
-from portal.http.listing import parse
+from portal.http.listing import Listing, parse
 from portal.microsoft import service as microsoft
 from portal.models import Organization, Role, SyncRun, Tenant
-from portal.organizations import service
+from portal.organizations import bulk, bulk_page, listing, service, tags, views
 from portal.organizations.forms import OrganizationForm
 from portal.runs import views as run_views
 from portal.user_sync import service as user_sync
@@ -28,15 +28,47 @@ OWN = ""
 @requires(Role.READ_ONLY)
 def index() -> Response:
     """The table of Organizations (P3)."""
-    found = service.listing(parse(request.args, service.SPEC, strict=False))
-    rows = service.rows(list(found.items))
-    statuses = {row.organization.id: user_sync.document(row.organization)["status"] for row in rows}
+    found = listing.listing(_asked())
+    view = views.organizations_list(
+        url_for(".index"),
+        found,
+        listing.rows(found.items),
+        listing.state_counts(found),
+        tags.all_tags(),
+        may_add=may(Role.ADMINISTRATOR),
+    )
     return responses.render(
-        "organizations/list.html",
-        blocks={"organizations_table": "organizations_table"},
-        listing=found,
-        rows=rows,
-        statuses=statuses,
+        "organizations/list.html", blocks={"organizations_table": "organizations_table"}, view=view
+    )
+
+
+@bp.route("/organizations.csv", methods=["GET", "POST"])
+@requires(Role.READ_ONLY)
+@reads_first
+def export() -> Response:
+    """CSV of exactly what is filtered; POST: of the checked ones, or of all that the list's filters fit."""
+    if request.method == "GET":
+        asked, ids = _asked(), None
+    else:
+        asked, ids = (
+            bulk.listed(request.form, listing.SPEC),
+            bulk.chosen(request.form, listing.SPEC, bulk.ids_of),
+        )
+    return csv_download.download(listing.export(asked, ids), "organizations", what="organizations")
+
+
+@bp.post("/organizations/bulk")
+@requires(Role.TECHNICIAN)
+@reads_first
+def in_bulk() -> Response:
+    """Sync Now, disable or tag the checked Organizations: first what it would do, then, with ``confirmed``, the deed."""
+    asked = bulk.listed(request.form, listing.SPEC)
+    return bulk_page.answer(
+        bulk.chosen(request.form, listing.SPEC, bulk.ids_of),
+        address=url_for(".in_bulk"),
+        back=url_for(".index") + asked.query(),
+        back_label="Organizations",
+        place="organizations",
     )
 
 
@@ -83,7 +115,9 @@ def new() -> Response:
     if form.submitted():
         row = form.make(
             Organization,
-            lambda row_id: service.create(text(form.name), _chosen_tenant(form), row_id=row_id),
+            lambda row_id: service.create(
+                text(form.name), _chosen_tenant(form), tags.split(text(form.tags)), row_id=row_id
+            ),
         )
         if row is not None:
             db.session.commit()
@@ -96,15 +130,19 @@ def new() -> Response:
 def edit(organization_id: str) -> Response:
     """Rename, or assign to another Tenant (R1)."""
     row = load(Organization, organization_id, "Organization")
-    form = _form(own=False, name=row.name, tenant_id=row.tenant_id)
+    form = _form(
+        own=False, name=row.name, tenant_id=row.tenant_id, tags=", ".join(tag.name for tag in row.tags)
+    )
     if form.submitted():
         try:
-            edited = form.edited("name", "tenant_id")
+            edited = form.edited("name", "tenant_id", "tags")
             if "name" in edited:
                 service.rename(row, text(form.name))
             tenant = _chosen_tenant(form)
             if tenant is not None and "tenant_id" in edited:
                 service.move(row, tenant)
+            if "tags" in edited:
+                tags.replace(row, tags.split(text(form.tags)))
         except Invalid as error:
             db.session.rollback()
             form.show(error)
@@ -136,10 +174,14 @@ def delete(organization_id: str) -> Response:
 
 def _form(*, own: bool = True, **values: str) -> OrganizationForm:
     form = OrganizationForm(data=values)
-    tenants = db.session.scalars(select(Tenant).order_by(Tenant.name))
+    tenants = db.session.scalars(select(Tenant).order_by(Tenant.sort_key))
     own_choice = [(OWN, "Its own")] if own else []
     form.tenant_id.choices = choices([*own_choice, *((tenant.id, tenant.name) for tenant in tenants)])
     return form
+
+
+def _asked() -> Listing:
+    return parse(request.args, listing.SPEC, strict=False)
 
 
 def _chosen_tenant(form: OrganizationForm) -> Tenant | None:
@@ -154,4 +196,5 @@ def _form_page(form: OrganizationForm, row: Organization | None) -> Response:
         status=422 if form.errors else 200,
         form=form,
         organization=row,
+        known_tags=[tag.name for tag in tags.all_tags()],
     )

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, select, update
+from sqlalchemy import delete, func, select, update
 
 from portal import audit
 from portal.clock import utcnow
 from portal.errors import Invalid, Refused
 from portal.extensions import db
-from portal.http.listing import Listing, ListSpec, fetch
 from portal.locks import lock
 from portal.models import (
     ACTIVE,
@@ -27,26 +25,11 @@ from portal.models import (
     Tenant,
     UserSync,
 )
+from portal.organizations import tags
+from portal.organizations.listing import counts
 from portal.text import is_blank, text_key
 
-SPEC = ListSpec(
-    sorts={"name": (Organization.name_key,), "created_at": (Organization.created_at,)},
-    default_sort="name",
-    filters={"tenant_id": None, "sync": ("enabled", "none")},
-)
 MAX_NAME = 256
-
-
-@dataclass(frozen=True)
-class Row:
-    """An Organization in a table, with what stands beside it."""
-
-    organization: Organization
-    end_users: int
-    assets: int
-    sync: UserSync | None
-    last_run: SyncRun | None
-    conflicts: int = 0
 
 
 class TabCounts:
@@ -72,9 +55,11 @@ class TabCounts:
         return _open_conflicts([self._organization.id]).get(self._organization.id, 0)
 
 
-def create(name: str, tenant: Tenant | None = None, *, row_id: str | None = None) -> Organization:
-    """Create an Organization; without ``tenant`` it gets its own Tenant of the same name. Raises Invalid on ``name``."""
-    wanted = checked_name(name)
+def create(
+    name: str, tenant: Tenant | None = None, tag_names: Iterable[str] = (), *, row_id: str | None = None
+) -> Organization:
+    """Create an Organization; without ``tenant`` it gets its own Tenant of the same name. Raises Invalid on ``name`` or ``tags``."""
+    wanted, tag_names = checked_name(name), tags.checked(tag_names)
     _refuse_double(wanted)
     now = utcnow()
     if tenant is None:
@@ -97,6 +82,7 @@ def create(name: str, tenant: Tenant | None = None, *, row_id: str | None = None
     audit.record(
         db.session(), "organization_created", object_type="organization", object_id=row.id, name=wanted
     )
+    tags.replace(row, tag_names)
     return row
 
 
@@ -163,6 +149,7 @@ def remove(row: Organization) -> None:
     session.flush()
     session.delete(row)
     session.flush()
+    tags.forget_unused()
     left = session.scalar(
         select(func.count()).select_from(Organization).where(Organization.tenant_id == tenant.id)
     )
@@ -176,71 +163,20 @@ def deletion_effects(row: Organization) -> dict[str, int]:
     """How many End Users, Links and Assets go with it."""
     return {
         "end_users": _count(EndUser, row),
-        "links": _counts(EndUser, [row.id], EndUser.object_id.is_not(None)).get(row.id, 0),
+        "links": counts(EndUser, [row.id], EndUser.object_id.is_not(None)).get(row.id, 0),
         "assets": _count(Asset, row),
     }
 
 
-def listing(asked: Listing) -> Listing:
-    """One page of Organizations."""
-    statement = select(Organization)
-    if asked.q:
-        statement = statement.where(Organization.name_key.contains(text_key(asked.q), autoescape=True))
-    if "tenant_id" in asked.filters:
-        statement = statement.where(Organization.tenant_id == asked.filters["tenant_id"])
-    if "sync" in asked.filters:
-        enabled = select(UserSync.organization_id).where(UserSync.enabled.is_(True))
-        found = Organization.id.in_(enabled)
-        statement = statement.where(found if asked.filters["sync"] == "enabled" else ~found)
-    return fetch(db.session(), statement, asked, SPEC, tiebreaker=Organization.id)
-
-
-def rows(organizations: list[Organization]) -> list[Row]:
-    """What a table shows beside each Organization, in a handful of queries."""
-    ids = [row.id for row in organizations]
-    people = _counts(EndUser, ids)
-    assets = _counts(Asset, ids)
-    conflicts = _open_conflicts(ids)
-    syncs = {
-        s.organization_id: s
-        for s in db.session.scalars(select(UserSync).where(UserSync.organization_id.in_(ids)))
-    }
-    newest = (
-        select(SyncRun.organization_id, func.max(SyncRun.created_at).label("at"))
-        .where(SyncRun.organization_id.in_(ids), SyncRun.kind == "sync", SyncRun.only_object_id.is_(None))
-        .group_by(SyncRun.organization_id)
-        .subquery()
-    )
-    runs = {
-        run.organization_id: run
-        for run in db.session.scalars(
-            select(SyncRun).join(
-                newest,
-                (SyncRun.organization_id == newest.c.organization_id) & (SyncRun.created_at == newest.c.at),
-            )
-        )
-    }
-    return [
-        Row(
-            row,
-            people.get(row.id, 0),
-            assets.get(row.id, 0),
-            syncs.get(row.id),
-            runs.get(row.id),
-            conflicts.get(row.id, 0),
-        )
-        for row in organizations
-    ]
-
-
 def to_document(row: Organization) -> dict[str, Any]:
     """An Organization as the API shows it."""
-    return {"id": row.id, "name": row.name, "tenant_id": row.tenant_id, "created_at": row.created_at}
-
-
-def last_synced_at(row: Row) -> datetime | None:
-    """When the newest run ended."""
-    return row.last_run.finished_at if row.last_run is not None else None
+    return {
+        "id": row.id,
+        "name": row.name,
+        "tenant_id": row.tenant_id,
+        "tags": [tag.name for tag in row.tags],
+        "created_at": row.created_at,
+    }
 
 
 def refuse_while_syncing(row: Organization, what: str) -> None:
@@ -279,14 +215,5 @@ def _count(model: Any, row: Organization) -> int:
     )
 
 
-def _counts(model: Any, ids: list[str], *which: ColumnElement[bool]) -> dict[str, int]:
-    found = db.session.execute(
-        select(model.organization_id, func.count())
-        .where(model.organization_id.in_(ids), *which)
-        .group_by(model.organization_id)
-    )
-    return {str(key): int(number) for key, number in found}
-
-
 def _open_conflicts(ids: list[str]) -> dict[str, int]:
-    return _counts(Conflict, ids, Conflict.resolved_at.is_(None))
+    return counts(Conflict, ids, Conflict.resolved_at.is_(None))

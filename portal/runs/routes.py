@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint, request, url_for
@@ -10,13 +11,16 @@ from werkzeug.wrappers import Response
 from portal.clock import utcnow
 from portal.end_users.service import product_names
 from portal.engine.undo import DELETED
+from portal.errors import Invalid
 from portal.extensions import db
 from portal.holds.views import card
-from portal.http import access, csv_download, listing, responses
+from portal.http import access, csv_download, responses
 from portal.http.formatting import clock_text, viewer_zone
+from portal.http.listing import Listing, parse
 from portal.microsoft import service as microsoft
 from portal.models import MicrosoftTenant, Organization, Role, SyncRun
-from portal.runs import service, views
+from portal.organizations import tags
+from portal.runs import list_views, listing, service, views
 from portal.runtime import runtime
 from portal.user_sync import service as user_sync
 from portal.worker import queue
@@ -29,24 +33,41 @@ Answer = str | Response | tuple[str, int]
 @access.requires(Role.READ_ONLY)
 def index() -> Answer:
     """Every run, newest first, with what runs or waits for a decision above (P8)."""
-    asked = listing.parse(request.args, service.RUNS, strict=False, extra=("view",))
-    is_attention = request.args.get("view") == "attention"
-    found = service.runs(asked, needing_attention=is_attention)
+    asked, is_attention = _asked()
+    found = listing.runs(asked, needing_attention=is_attention, zone=viewer_zone())
     now_there = service.urgent_runs()
     shown = [*found.items, *now_there]
+    names = service.organization_names(shown)
+    waits = queue.throttled_until(db.session(), shown, utcnow())
+    organization = _named(Organization, asked.filters.get("organization_id"))
+    microsoft_tenant = _named(MicrosoftTenant, asked.filters.get("microsoft_tenant_id"))
     return responses.render(
         "runs/index.html",
         blocks={"runs_now": "runs_now", "runs_table": "runs_table"},
-        found=found,
+        view=list_views.runs_list(
+            url_for(".index"),
+            found,
+            names,
+            waits,
+            tags.all_tags(),
+            about={"organization_id": organization, "microsoft_tenant_id": microsoft_tenant},
+        ),
         urgent=now_there,
-        names=service.organization_names(shown),
-        throttled_until=queue.throttled_until(db.session(), shown, utcnow()),
-        is_attention=is_attention,
-        organization=_named(Organization, asked.filters.get("organization_id")),
-        microsoft_tenant=_named(MicrosoftTenant, asked.filters.get("microsoft_tenant_id")),
+        names=names,
+        throttled_until=waits,
+        organization=organization,
+        microsoft_tenant=microsoft_tenant,
         views=views,
-        statuses=service.STATUSES,
     )
+
+
+@bp.get("/sync-runs.csv")
+@access.requires(Role.READ_ONLY)
+def export() -> Answer:
+    """CSV of the runs that are filtered."""
+    asked, is_attention = _asked()
+    text = listing.export(asked, needing_attention=is_attention, zone=viewer_zone())
+    return csv_download.download(text, "sync-activity", what="sync_runs")
 
 
 @bp.get("/sync-runs/running")
@@ -62,7 +83,7 @@ def detail(run_id: str) -> Answer:
     """One run: its phases, counts that add up, the hold, and each person's old and new values (P8, G1)."""
     run = _run(run_id)
     organization = access.load(Organization, run.organization_id, "Organization")
-    asked = listing.parse(request.args, service.CHANGES, strict=False)
+    asked = parse(request.args, service.CHANGES, strict=False)
     found = service.changes(run, asked)
     kinds = service.kinds(run)
     sync = user_sync.find(organization)
@@ -100,7 +121,7 @@ def detail(run_id: str) -> Answer:
 def changes_csv(run_id: str) -> Answer:
     """What the page's filter shows, one line per changed field."""
     run = _run(run_id)
-    asked = listing.parse(request.args, service.CHANGES, strict=False)
+    asked = parse(request.args, service.CHANGES, strict=False)
     organization = access.load(Organization, run.organization_id, "Organization")
     return csv_download.download(
         service.changes_csv(run, asked),
@@ -144,6 +165,19 @@ def _undone_at(run: SyncRun) -> str:
     return (
         "" if undone is None else clock_text(undone.started_at or undone.created_at, utcnow(), viewer_zone())
     )
+def _asked() -> tuple[Listing, bool]:
+    """What the list is asked for: what changed something or went wrong unless it says otherwise; and whether that is trouble alone."""
+    asked = parse(request.args, listing.RUNS, strict=False, extra=("view",))
+    is_attention = request.args.get("view") == "attention"
+    filters = dict(asked.filters)
+    for name in ("since", "until"):
+        try:
+            listing.moment(name, filters.get(name) or "2026-01-31")
+        except Invalid:  # pages leave out what cannot be used
+            del filters[name]
+    if not is_attention and not {"show", "status"} & set(filters):
+        filters["show"] = listing.NOTABLE
+    return replace(asked, filters=filters, extra={"view": "attention"} if is_attention else {}), is_attention
 
 
 def _run(run_id: str) -> SyncRun:

@@ -34,26 +34,9 @@ from portal.runs import history
 from portal.runs.views import shown_value
 from portal.user_sync.documents import run_document
 
-STATUSES = ("queued", "running", "succeeded", "partial", "failed", "held", "cancelled")
-TROUBLED = ("failed", "partial", "held")
 URGENT_ROWS = 30
 CSV_ROWS = 100_000
 
-RUNS = ListSpec(
-    sorts={
-        "created_at": (SyncRun.created_at,),
-        "started_at": (SyncRun.started_at,),
-        "finished_at": (SyncRun.finished_at,),
-        "status": (SyncRun.status,),
-    },
-    default_sort="-created_at",
-    filters={
-        "organization_id": None,
-        "microsoft_tenant_id": None,
-        "status": STATUSES,
-        "trigger": ("initial", "hourly", "manual"),
-    },
-)
 CHANGES = ListSpec(
     sorts={"display_name": (Change.display_name,), "decision": (Change.decision,), "at": (Change.at,)},
     default_sort="display_name",
@@ -67,20 +50,6 @@ CHANGES = ListSpec(
 )
 
 to_document = run_document
-
-
-def runs(asked: Listing, *, needing_attention: bool = False) -> Listing:
-    """One page of runs, newest first; only those that did not simply succeed when ``needing_attention``."""
-    statement = select(SyncRun)
-    if needing_attention:
-        statement = statement.where(SyncRun.status.in_(TROUBLED))
-    for name in ("organization_id", "microsoft_tenant_id", "status", "trigger"):
-        if name in asked.filters:
-            statement = statement.where(getattr(SyncRun, name) == asked.filters[name])
-    if asked.q:
-        named = select(Organization.id).where(contains_text(asked.q, Organization.name))
-        statement = statement.where(SyncRun.organization_id.in_(named))
-    return fetch(db.session(), statement, asked, RUNS, tiebreaker=SyncRun.id)
 
 
 def urgent_runs() -> list[SyncRun]:

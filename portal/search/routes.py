@@ -1,4 +1,4 @@
-"""The search in the top bar."""
+"""The search in the top bar: what fits while somebody types, and the page that shows the same."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ bp = Blueprint("search", __name__)
 @bp.get("/search")
 @requires(Role.READ_ONLY)
 def index() -> Response:
-    """Organizations, people and Microsoft tenants that fit."""
-    text = request.args.get("q", "").strip()[:200]
-    return responses.render("search/results.html", text=text, found=service.find(text), most=service.MOST)
+    """Organizations, people, Assets and Microsoft tenants that fit; under htmx the options below the field."""
+    text = request.args.get("q", "").replace("\x00", "").strip()[:200]
+    is_typed = responses.is_partial() and request.headers.get("HX-Target") == "jump-results"
+    if is_typed:
+        return responses.render("search/_typed.html", text=text, groups=service.find(text, service.TYPED))
+    return responses.render("search/results.html", text=text, groups=service.find(text), most=service.MOST)

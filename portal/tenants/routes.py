@@ -17,7 +17,7 @@ from portal.http.forms import Form, choices, text
 from portal.microsoft import service as microsoft
 from portal.models import DirectoryUser, MicrosoftTenant, Role, SubscribedSku, Tenant
 from portal.models.microsoft import IS_CONNECTED
-from portal.organizations import service as organizations
+from portal.organizations import listing as organizations
 from portal.runtime import runtime
 from portal.tenants import mapping, service
 from portal.user_sync import service as user_sync
@@ -52,7 +52,7 @@ def detail(tenant_id: str) -> Response:
     """Tenant Details (P2)."""
     row = load(Tenant, tenant_id, "Tenant")
     found = db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
-    below = organizations.rows(list(row.organizations))
+    below = organizations.rows(row.organizations)
     return responses.render(
         "tenants/detail.html",
         blocks={"organizations_table": "organizations_update", "microsoft_details": "microsoft_details"},
@@ -165,7 +165,7 @@ def _offered(row: Tenant) -> list[tuple[MicrosoftTenant, Tenant | None]]:
         select(MicrosoftTenant, Tenant)
         .outerjoin(Tenant, Tenant.microsoft_tenant_id == MicrosoftTenant.id)
         .where(IS_CONNECTED, (Tenant.id.is_(None)) | (Tenant.id != row.id))
-        .order_by(Tenant.id.is_not(None), MicrosoftTenant.name)
+        .order_by(Tenant.id.is_not(None), MicrosoftTenant.sort_key)
     )
     return [(microsoft_tenant, holder) for microsoft_tenant, holder in found]
 

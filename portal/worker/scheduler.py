@@ -35,6 +35,7 @@ from portal.operations import retention
 from portal.rollouts import worker as rollouts
 from portal.runs import history
 from portal.runtime import Runtime
+from portal.search import index as search_index
 from portal.worker import leases, processes, queue
 from portal.worker.queue import QueuedTask
 from portal.worker.slots import WorkerSlots, wait_alive
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 2  # how soon work queued by another process is seen; our own wakes us at once
 SCHEDULE_SECONDS = 5
 CHECK_SECONDS = 600
+INDEX_SECONDS, INDEX_BATCHES = 2, 4  # at most 1,000 people a second, on a tenth of a core
 THREADS = {"hourly": 64, "delayed": 16, "slow": 6, "check": 1, "import": 1, "rollout": 4}
 """Slow passes mostly wait for their turns: side by side, so that a large tenant and small ones take theirs page by page (T7)."""
 SLOTS = {"hourly": 8, "delayed": 2}
@@ -121,6 +123,7 @@ class Scheduler:
             if self._runtime.settings.scheduler != "off":
                 jobs.add_job(self._safely, "interval", [self.queue_due], seconds=SCHEDULE_SECONDS)
             jobs.add_job(self._safely, "interval", [self.look_after], seconds=CHECK_SECONDS)
+            jobs.add_job(self._safely, "interval", [self.index_words], seconds=INDEX_SECONDS)
         return jobs
 
     def queue_due(self) -> None:
@@ -151,7 +154,12 @@ class Scheduler:
             if self._runtime.settings.scheduler != "off":
                 self._submit(queue.checks_waiting(session, now))
         imports.forget_abandoned(self._runtime.sessions, now)
+        search_index.start_anew_if_worn(self._runtime.sessions)
         announcements.announce(self._runtime)
+
+    def index_words(self) -> None:
+        """Put who is new or was changed into the indexes of words, a little at a time: searches look at the others one by one."""
+        search_index.index_some(self._runtime.sessions, INDEX_BATCHES)
 
     def _dispatch(self) -> None:
         while not self._stopping.is_set():

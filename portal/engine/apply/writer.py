@@ -211,6 +211,8 @@ def _update(
         if any(name in SEARCHED_IN for name in fields):
             present: dict[str, Any] = {**states[decision.end_user_id or ""].fields, **values}
             values.update(search_columns(present))
+        if "user_principal_name" in values:
+            values["search_row"] = None
         values["id"] = decision.end_user_id
         rows.append(values)
     update_rows(session, EndUser, rows, keys=("id",))

@@ -330,6 +330,7 @@ def columns(user: RemoteUser) -> dict[str, Any]:
         "created_at": user.created_at,
         "immutable_id": user.immutable_id,
         "license_sku_ids": user.license_sku_ids,
+        "search_row": None,
     }
 
 

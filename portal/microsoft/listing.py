@@ -1,0 +1,228 @@
+"""The list of Microsoft Tenants (P1): filters with counts, also by the syncs that they feed, every column's sort, rows, and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select
+
+from portal.extensions import db
+from portal.http import csv_cells
+from portal.http.listing import Listing, ListSpec, contains_text, fetch, order
+from portal.models import Conflict, MicrosoftTenant, Organization, Tenant, UserSync
+from portal.models.microsoft import IS_CONNECTED
+from portal.organizations import tags
+from portal.user_sync import states
+
+CONNECTED, NEEDS_ATTENTION = "connected", "needs_attention"
+SYNCS = ("not_set_up", "processing", "needs_attention", "held", "conflicts")
+_ITS = Tenant.microsoft_tenant_id == MicrosoftTenant.id
+
+
+def _organizations() -> ColumnElement[int]:
+    its = (
+        select(func.count())
+        .select_from(Organization)
+        .join(Tenant, Tenant.id == Organization.tenant_id)
+        .where(_ITS)
+    )
+    return its.correlate(MicrosoftTenant).scalar_subquery()
+
+
+def _mapped_name() -> ColumnElement[str]:
+    its = select(Tenant.sort_key).where(_ITS)
+    return func.coalesce(its.correlate(MicrosoftTenant).scalar_subquery(), "")
+
+
+SPEC = ListSpec(
+    sorts={
+        "name": (MicrosoftTenant.sort_key,),
+        "mapped": (_mapped_name(),),
+        "organizations": (_organizations(),),
+        "users": (MicrosoftTenant.users_count,),
+        "last_synced_at": (MicrosoftTenant.last_synced_at,),
+        "state": (MicrosoftTenant.state,),
+        "connected_at": (MicrosoftTenant.connected_at,),
+    },
+    default_sort="name",
+    filters={
+        "state": (CONNECTED, NEEDS_ATTENTION),
+        "cloud": None,
+        "mapped": ("true", "false"),
+        "sync": SYNCS,
+        "tag": None,
+    },
+)
+CSV_COLUMNS = (
+    "id",
+    "directory_id",
+    "name",
+    "domain",
+    "state",
+    "problem",
+    "tenant",
+    "organizations",
+    "tags",
+    "users",
+    "last_synced_at",
+)
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """A Microsoft Tenant with what stands beside it in the table (P1)."""
+
+    tenant: MicrosoftTenant
+    mapped: Tenant | None
+    organizations: int
+    tags: Sequence[str] = ()
+
+    @property
+    def id(self) -> str:
+        """What the check box stands for."""
+        return self.tenant.id
+
+    @property
+    def name(self) -> str:
+        """Of the Microsoft Tenant."""
+        return self.tenant.name
+
+    @property
+    def domain(self) -> str:
+        """The one to know it by."""
+        return str(self.tenant.domains[0]["name"]) if self.tenant.domains else self.tenant.directory_id
+
+
+def listing(asked: Listing) -> Listing:
+    """One page of Microsoft Tenants."""
+    return fetch(db.session(), filtered(asked), asked, SPEC, tiebreaker=MicrosoftTenant.id)
+
+
+def filtered(asked: Listing) -> Select[tuple[MicrosoftTenant]]:
+    """The Microsoft Tenants that a list, its export and its bulk actions are about."""
+    found = select(MicrosoftTenant).where(IS_CONNECTED, *_narrowed(asked))
+    filters = asked.filters
+    for name in ("state", "cloud"):
+        if name in filters:
+            found = found.where(getattr(MicrosoftTenant, name) == filters[name])
+    if "mapped" in filters:
+        found = found.where(_is_mapped() if filters["mapped"] == "true" else ~_is_mapped())
+    if "sync" in filters:
+        found = found.where(_feeds(filters["sync"]))
+    return found
+
+
+def counts(asked: Listing) -> dict[str, int]:
+    """For the chips: all, attention, unmapped, and the states of the syncs, of those that fit the search and the tag."""
+    wanted = {
+        "attention": MicrosoftTenant.state == NEEDS_ATTENTION,
+        "unmapped": ~_is_mapped(),
+        **{name: _feeds(name) for name in SYNCS},
+    }
+    sums = [
+        func.coalesce(func.sum(case((test, 1), else_=0)), 0).label(f"n_{name}")
+        for name, test in wanted.items()
+    ]
+    counted = select(func.count().label("n_all"), *sums).select_from(MicrosoftTenant)
+    row = db.session.execute(counted.where(IS_CONNECTED, *_narrowed(asked))).mappings().one()
+    return {str(name).removeprefix("n_"): int(value) for name, value in row.items()}
+
+
+def table_rows(rows: Sequence[MicrosoftTenant]) -> list[TableRow]:
+    """What the table shows beside each, in three queries."""
+    ids = [row.id for row in rows]
+    mapped = {
+        found.microsoft_tenant_id: found
+        for found in db.session.scalars(select(Tenant).where(Tenant.microsoft_tenant_id.in_(ids)))
+    }
+    numbers: dict[str, int] = {}
+    words: dict[str, dict[str, None]] = {}
+    for tenant_id, organization in db.session.execute(
+        select(Tenant.microsoft_tenant_id, Organization)
+        .join(Organization, Organization.tenant_id == Tenant.id)
+        .where(Tenant.microsoft_tenant_id.in_(ids))
+        .options(tags.loaded())
+    ):
+        numbers[tenant_id] = numbers.get(tenant_id, 0) + 1
+        words.setdefault(tenant_id, {}).update(dict.fromkeys(tag.name for tag in organization.tags))
+    return [
+        TableRow(row, mapped.get(row.id), numbers.get(row.id, 0), tuple(words.get(row.id, ())))
+        for row in rows
+    ]
+
+
+def ids_of(asked: Listing) -> list[str]:
+    """Ids of all that are filtered, for bulk actions."""
+    return list(db.session.scalars(filtered(asked).with_only_columns(MicrosoftTenant.id)))
+
+
+def organization_ids(ids: Sequence[str]) -> list[str]:
+    """The Organizations that these Microsoft Tenants feed."""
+    found: list[str] = []
+    for start in range(0, len(ids), 500):
+        part = Tenant.microsoft_tenant_id.in_(ids[start : start + 500])
+        found += db.session.scalars(
+            select(Organization.id).join(Tenant, Tenant.id == Organization.tenant_id).where(part)
+        )
+    return found
+
+
+def export(asked: Listing, ids: Sequence[str] | None = None) -> Iterable[str]:
+    """CSV of exactly what is filtered, or only ``ids`` of it, in the order of the list."""
+    statement = order(filtered(asked), asked, SPEC, tiebreaker=MicrosoftTenant.id)
+    if ids is not None:
+        statement = statement.where(MicrosoftTenant.id.in_(ids))
+    found = table_rows(db.session.scalars(statement).all())
+    return csv_cells.write(CSV_COLUMNS, (_cells(row) for row in found))
+
+
+def _narrowed(asked: Listing) -> list[ColumnElement[bool]]:
+    found = []
+    if asked.q:
+        found.append(contains_text(asked.q, MicrosoftTenant.name, MicrosoftTenant.directory_id))
+    if "tag" in asked.filters:
+        found.append(MicrosoftTenant.id.in_(tags.microsoft_tenant_ids(asked.filters["tag"])))
+    return found
+
+
+def _is_mapped() -> ColumnElement[bool]:
+    return MicrosoftTenant.id.in_(
+        select(Tenant.microsoft_tenant_id).where(Tenant.microsoft_tenant_id.is_not(None))
+    )
+
+
+def _feeds(state: str) -> ColumnElement[bool]:
+    """Whether an Organization that it feeds is in a state of its sync."""
+    its: Select[Any] = (
+        select(Organization.id)
+        .join(Tenant, Tenant.id == Organization.tenant_id)
+        .outerjoin(UserSync, UserSync.organization_id == Organization.id)
+        .where(_ITS)
+    )
+    if state == "conflicts":
+        waits = and_(Conflict.organization_id == Organization.id, Conflict.resolved_at.is_(None))
+        return its.where(exists().where(waits)).correlate(MicrosoftTenant).exists()
+    return (
+        its.where(states.status() == ("paused" if state == "held" else state))
+        .correlate(MicrosoftTenant)
+        .exists()
+    )
+
+
+def _cells(row: TableRow) -> tuple[object, ...]:
+    one = row.tenant
+    return (
+        one.id,
+        one.directory_id,
+        one.name,
+        row.domain,
+        one.state,
+        one.problem or "",
+        row.mapped.name if row.mapped else "",
+        row.organizations,
+        ", ".join(row.tags),
+        one.users_count,
+        csv_cells.moment(one.last_synced_at),
+    )

@@ -1,0 +1,163 @@
+"""What is done with many Organizations at once: what it would do, in numbers, and then the deed with what did not work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from sqlalchemy import select
+from sqlalchemy.orm import selectinload
+
+from portal.errors import Invalid, NotFound, Refused
+from portal.extensions import db
+from portal.http.formatting import plural
+from portal.http.listing import Listing, ListSpec, parse
+from portal.models import Organization, UserSync
+from portal.organizations import listing, tags
+from portal.user_sync import service as user_sync
+
+NAMED = 3
+"""Organizations that the result names for each reason."""
+BATCH = 500
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a bulk action is about. fit: those that it can be done to; others: why not → their names."""
+
+    fit: Sequence[Organization]
+    others: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it, in words for a toast."""
+
+    done: int
+    words: str
+
+
+def chosen(form: Any, spec: ListSpec, ids_of: Callable[[Listing], list[str]]) -> list[str]:
+    """The ids that a list's form names: the checked ones, or all that fit its filters. Raises Invalid for none.
+
+    form: ``request.form``, with ``id``, or ``all_filtered`` and ``filtered``, the list's query string.
+    """
+    if form.get("all_filtered"):
+        ids = ids_of(listed(form, spec))
+    else:
+        ids = [one for one in dict.fromkeys(form.getlist("id")) if "\x00" not in one and len(one) <= 64]
+    if not ids:
+        raise Invalid({"id": ["Check at least one row first."]})
+    return ids
+
+
+def listed(form: Any, spec: ListSpec) -> Listing:
+    """The list that the check boxes stood in."""
+    return parse(dict(parse_qsl(form.get("filtered", "").lstrip("?"))), spec, strict=False)
+
+
+def load(ids: Sequence[str]) -> list[Organization]:
+    """These Organizations in natural order; those that are gone are left out."""
+    found: list[Organization] = []
+    for start in range(0, len(ids), BATCH):
+        part = select(Organization).where(Organization.id.in_(ids[start : start + BATCH]))
+        found += db.session.scalars(
+            part.options(selectinload(Organization.tags), selectinload(Organization.tenant))
+        )
+    return sorted(found, key=lambda row: (row.sort_key, row.id))
+
+
+def plan(action: str, rows: Sequence[Organization]) -> Plan:
+    """Which of ``rows`` an action can be done to, and why not to the others."""
+    if action == "tag":
+        return Plan(rows)
+    enabled = _enabled([row.id for row in rows])
+    fit, others = [], {}
+    for row in rows:
+        if row.id not in enabled:
+            others.setdefault("no sync is enabled", []).append(row.name)
+        elif action == "sync" and row.tenant.microsoft_tenant_id is None:
+            others.setdefault("not mapped to a Microsoft tenant", []).append(row.name)
+        else:
+            fit.append(row)
+    return Plan(fit, others)
+
+
+def sync_now(rows: Sequence[Organization]) -> Outcome:
+    """Queue a run for each (T5); those that cannot are named. The caller commits and wakes."""
+    done, failed = _each(rows, user_sync.request_run)
+    return Outcome(done, _told(f"{plural(done, 'sync is', 'syncs are')} on the way.", failed))
+
+
+def disable(rows: Sequence[Organization]) -> Outcome:
+    """Switch each sync off (L5); End Users stay. The caller commits."""
+    done, failed = _each(rows, user_sync.disable)
+    return Outcome(done, _told(f"{plural(done, 'sync is', 'syncs are')} disabled. End Users stay.", failed))
+
+
+def tag(rows: Sequence[Organization], *, add: Sequence[str], remove: Sequence[str]) -> Outcome:
+    """Add and take away tags. Raises Invalid on ``tags``: then nothing is changed."""
+    if not add and not remove:
+        raise Invalid({"tags": ["Enter a tag to add, or one to take away."]})
+    done = tags.change(rows, add=add, remove=remove)
+    left = len(rows) - done
+    words = f"{plural(done, 'Organization')} changed."
+    if left:
+        words += f" {plural(left, 'Organization has', 'Organizations have')} them so already."
+    return Outcome(done, words)
+
+
+def _each(
+    rows: Sequence[Organization], act: Callable[[Organization], Any]
+) -> tuple[int, dict[str, list[str]]]:
+    done, failed = 0, {}
+    names = {row.id: row.name for row in rows}
+    for row_id in sorted(names):  # the order in which the schedule locks them
+        try:
+            row = db.session.get(Organization, row_id)
+            if row is None:
+                raise NotFound("it was deleted")
+            act(row)
+            done += 1
+        except Refused:
+            failed.setdefault("no sync is enabled or no Microsoft tenant mapped", []).append(names[row_id])
+        except NotFound:
+            failed.setdefault("no sync is enabled any more", []).append(names[row_id])
+    return done, failed
+
+
+def left_out(others: Mapping[str, Sequence[str]]) -> list[str]:
+    """Who is left out and why: one line for each reason, the first few by name."""
+    lines = []
+    for reason, names in others.items():
+        more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+        lines.append(f"{len(names):,} left out, {reason}: {', '.join(names[:NAMED])}{more}.")
+    return lines
+
+
+def _told(words: str, failed: Mapping[str, Sequence[str]]) -> str:
+    return " ".join([words, *left_out(failed)])
+
+
+def common_tags(rows: Sequence[Organization]) -> list[tuple[str, int]]:
+    """The tags of these Organizations with how many of them have each."""
+    number = Counter(tag.name for row in rows for tag in row.tags)
+    return sorted(number.items())
+
+
+def ids_of(asked: Listing) -> list[str]:
+    """Ids of all Organizations that are filtered."""
+    return listing.ids_of(asked)
+
+
+def _enabled(ids: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for start in range(0, len(ids), BATCH):
+        part = UserSync.organization_id.in_(ids[start : start + BATCH])
+        found.update(
+            db.session.scalars(select(UserSync.organization_id).where(part, UserSync.enabled.is_(True)))
+        )
+    return found

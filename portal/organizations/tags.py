@@ -1,0 +1,164 @@
+"""Tags on Organizations (F1): "pod A", "co-managed". Alike when their keys are (S3); shown as they were first written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, delete, exists, func, select
+from sqlalchemy.orm import selectinload
+
+from portal import audit
+from portal.clock import utcnow
+from portal.engine.normalize import clean
+from portal.errors import Invalid
+from portal.extensions import db
+from portal.models import Organization, OrganizationTag, Tag, Tenant
+from portal.models.customers import TAG_LENGTH
+from portal.text import text_key
+
+MOST_EACH = 20
+"""Tags that one Organization may have."""
+MOST_IN_ALL = 200
+
+
+@dataclass(frozen=True)
+class TagCount:
+    """A tag with the number of Organizations that have it."""
+
+    name: str
+    key: str
+    organizations: int
+
+
+def split(text: str) -> list[str]:
+    """What somebody typed into one field: tags separated by commas or lines."""
+    return [part for part in text.replace("\n", ",").split(",") if part.strip()]
+
+
+def checked(names: Iterable[str]) -> list[str]:
+    """Usable tags, each once. Raises Invalid on ``tags``."""
+    found: dict[str, str] = {}
+    for given in names:
+        name = " ".join(clean(given).split())
+        if not name:
+            raise Invalid({"tags": ["A tag needs a letter or a digit."]})
+        if len(name) > TAG_LENGTH:
+            raise Invalid(
+                {"tags": [f"“{name[:20]}…” is too long: a tag has at most {TAG_LENGTH} characters."]}
+            )
+        if "," in name:
+            raise Invalid({"tags": [f"“{name}” has a comma, which separates tags. Write it without."]})
+        found.setdefault(text_key(name), name)
+    if len(found) > MOST_EACH:
+        raise Invalid({"tags": [f"An Organization has at most {MOST_EACH} tags."]})
+    return list(found.values())
+
+
+def replace(row: Organization, names: Iterable[str]) -> bool:
+    """Give an Organization exactly these tags; gives whether anything changed. Raises Invalid on ``tags``."""
+    wanted = checked(names)
+    keys = {text_key(name) for name in wanted}
+    gone = [tag.name for tag in row.tags if tag.name_key not in keys]
+    return _change(row, add=wanted, remove=gone)
+
+
+def change(rows: Sequence[Organization], *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> int:
+    """Add and take away tags of several Organizations; gives how many were changed. Raises Invalid on ``tags``."""
+    added, removed = checked(add), checked(remove)
+    both = {text_key(name) for name in added} & {text_key(name) for name in removed}
+    if both:
+        raise Invalid({"tags": ["The same tag cannot be added and taken away."]})
+    return sum(_change(row, add=added, remove=removed) for row in rows)
+
+
+def all_tags() -> list[TagCount]:
+    """Every tag with its number, in natural order."""
+    found = db.session.execute(
+        select(Tag.name, Tag.name_key, func.count())
+        .join(OrganizationTag, OrganizationTag.tag_id == Tag.id)
+        .group_by(Tag.id, Tag.name, Tag.name_key, Tag.sort_key)
+        .order_by(Tag.sort_key, Tag.id)
+    )
+    return [TagCount(name, key, number) for name, key, number in found]
+
+
+def shown_name(name: str) -> str:
+    """A tag as it was first written; what was asked for where there is none."""
+    return db.session.scalar(select(Tag.name).where(Tag.name_key == text_key(name))) or name
+
+
+def tagged(name: str) -> ColumnElement[bool]:
+    """The condition that an Organization has the tag."""
+    return Organization.id.in_(organization_ids(name))
+
+
+def organization_ids(name: str) -> Select[tuple[str]]:
+    """The ids of the Organizations that have the tag, as a query."""
+    return (
+        select(OrganizationTag.organization_id)
+        .join(Tag, Tag.id == OrganizationTag.tag_id)
+        .where(Tag.name_key == text_key(name))
+    )
+
+
+def microsoft_tenant_ids(name: str) -> Select[tuple[str | None]]:
+    """The ids of the Microsoft Tenants that feed an Organization with the tag, as a query."""
+    return (
+        select(Tenant.microsoft_tenant_id)
+        .join(Organization, Organization.tenant_id == Tenant.id)
+        .where(Tenant.microsoft_tenant_id.is_not(None), tagged(name))
+    )
+
+
+def loaded() -> Any:
+    """The loader option that brings the tags of Organizations along, in one query for all of them."""
+    return selectinload(Organization.tags)
+
+
+def forget_unused() -> None:
+    """Delete the tags that no Organization has any more."""
+    used = exists().where(OrganizationTag.tag_id == Tag.id)
+    db.session.execute(delete(Tag).where(~used).execution_options(synchronize_session=False))
+
+
+def _change(row: Organization, *, add: Sequence[str], remove: Sequence[str]) -> bool:
+    present = {tag.name_key for tag in row.tags}
+    gone = {text_key(name) for name in remove} & present
+    new = [name for name in add if text_key(name) not in present]
+    if not gone and not new:
+        return False
+    if len(present) - len(gone) + len(new) > MOST_EACH:
+        raise Invalid({"tags": [f"{row.name} would have more than {MOST_EACH} tags."]})
+    removed = [tag.name for tag in row.tags if tag.name_key in gone]
+    added = [_tag(name) for name in new]
+    row.tags = [*(tag for tag in row.tags if tag.name_key not in gone), *added]
+    db.session.flush()
+    audit.record(
+        db.session(),
+        "organization_tagged",
+        object_type="organization",
+        object_id=row.id,
+        name=row.name,
+        added=[tag.name for tag in added],
+        removed=removed,
+    )
+    if gone:
+        forget_unused()
+    db.session.expire(row, ["tags"])  # in their order, and without what is gone
+    return True
+
+
+def _tag(name: str) -> Tag:
+    found = db.session.scalar(select(Tag).where(Tag.name_key == text_key(name)))
+    if found is not None:
+        return found
+    if (db.session.scalar(select(func.count()).select_from(Tag)) or 0) >= MOST_IN_ALL:
+        raise Invalid(
+            {"tags": [f"There are {MOST_IN_ALL} tags already. Use one of them, or take some away."]}
+        )
+    found = Tag(name=name, created_at=utcnow())
+    db.session.add(found)
+    db.session.flush()
+    return found

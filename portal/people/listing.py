@@ -1,0 +1,185 @@
+"""All people (F4): one list over every Organization, at a million of them (docs/performance.md).
+
+How a page is found. Texts, a product and a department are looked up in the index of words; other filters walk the indexes that each
+Organization has of them, one after the other. Up to ``CAP`` who fit are counted to the last and sorted; of more, the page is found by
+walking all people in the order of their names, which soon meets fifty.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Text, func, or_, select, type_coerce
+from sqlalchemy.orm import InstrumentedAttribute, Session, selectinload
+
+from portal.clock import utcnow
+from portal.end_users import service as end_users
+from portal.errors import Invalid
+from portal.http.listing import Listing, ListSpec
+from portal.models import EndUser, MicrosoftTenant, Organization
+from portal.models import words as tables
+from portal.models.keys import KeyOf
+from portal.organizations import tags
+from portal.search import words
+from portal.search.index import sku_code
+from portal.text import search_forms, text_key
+
+CAP = 10_000
+"""So many are counted and sorted; of more, pages say "10,000+" and go as far."""
+MOST_DAYS = 3_650
+_OBJECT_ID = re.compile(r"[0-9a-f][0-9a-f-]{7,35}")
+_WALK = "INDEXED BY ix_end_users_all"
+
+SPEC = ListSpec(
+    sorts={**end_users.SPEC.sorts, "department": (EndUser.department,)},
+    default_sort="name",
+    filters={
+        **end_users.SPEC.filters,
+        "organization_id": None,
+        "tag": None,
+        "sku_id": None,
+        "inactive_days": None,
+        "department": None,
+    },
+)
+WALKED = frozenset({"name", "display_name"})
+"""What more than ``CAP`` can be sorted by on a page."""
+
+
+def listing(session: Session, asked: Listing, *, assets: bool = False) -> Listing:
+    """One page. For pages of the portal ``total`` ends at ``CAP`` + 1; an exact listing (the API's) counts and sorts them all."""
+    found = _Search(session, asked)
+    total = found.total(None if asked.is_exact else CAP + 1)
+    is_many = total > CAP
+    current = replace(asked, total=total)
+    if not asked.is_exact:
+        current = replace(current, total=min(total, CAP))
+        current = replace(current, page=min(current.page, current.pages))
+        if is_many and current.sort.removeprefix("-") not in WALKED:
+            current = replace(current, sort=SPEC.default_sort)
+    ids = found.page(current, is_many=is_many)
+    rows = select(EndUser).where(EndUser.id.in_(ids))
+    if assets:
+        rows = rows.options(selectinload(EndUser.assets))
+    place = {row_id: number for number, row_id in enumerate(ids)}
+    items = sorted(session.scalars(rows).unique(), key=lambda row: place[row.id])
+    return replace(current, items=items, total=total if asked.is_exact else min(total, CAP + 1))
+
+
+def ids(session: Session, asked: Listing, most: int) -> list[str]:
+    """The ids of up to ``most`` who fit, in the order of the list."""
+    found = _Search(session, asked)
+    is_many = found.total(CAP + 1) > CAP
+    return found.page(replace(asked, page=1, per_page=most), is_many=is_many)
+
+
+class _Search:
+    """One question: who fits, how many, and which of them a page shows."""
+
+    def __init__(self, session: Session, asked: Listing) -> None:
+        self.session = session
+        self.conditions = conditions(asked)
+        self.is_sqlite = session.get_bind().dialect.name == "sqlite"
+        self.narrowed = self._narrowed(asked)
+        if self.narrowed is None and not {"organization_id", "tag"} & set(asked.filters) and self.conditions:
+            # Each Organization has its indexes: going from one to the next, a rare value is found at once.
+            self.hint: list[ColumnElement[bool]] = [EndUser.organization_id.in_(select(Organization.id))]
+        else:
+            self.hint = [] if self.narrowed is None else [self.narrowed]
+
+    def total(self, most: int | None) -> int:
+        """How many fit, counted up to ``most``."""
+        statement = select(EndUser.id).where(*self.hint, *self.conditions)
+        if most is not None:
+            statement = statement.limit(most)
+        return self.session.scalar(select(func.count()).select_from(statement.subquery())) or 0
+
+    def page(self, asked: Listing, *, is_many: bool) -> list[str]:
+        """The ids of a page, in order."""
+        name = asked.sort.removeprefix("-")
+        columns: list[Any] = list(SPEC.sorts[name])
+        statement = select(EndUser.id).where(*self.conditions)
+        if is_many and name in WALKED:
+            statement = statement.with_hint(EndUser, _WALK, "sqlite")
+        else:
+            statement = statement.where(*self.hint)
+            if name in WALKED:  # they are few: not along everybody
+                columns = [func.coalesce(EndUser.sort_name, "")]
+        down = asked.sort.startswith("-")
+        ordered = statement.order_by(*(c.desc() if down else c.asc() for c in (*columns, EndUser.id)))
+        return list(
+            self.session.scalars(ordered.limit(asked.per_page).offset((asked.page - 1) * asked.per_page))
+        )
+
+    def _narrowed(self, asked: Listing) -> ColumnElement[bool] | None:
+        """Who may fit by the index of words; None where it does not help."""
+        if not words.are_there(self.session):
+            return None
+        texts = [
+            *text_key(asked.q).split(),
+            *(text_key(asked.filters[name]) for name in ("department",) if name in asked.filters),
+            *(sku_code(asked.filters[name]) for name in ("sku_id",) if name in asked.filters),
+        ]
+        query = words.query(search_forms(one)[-1] for one in texts)
+        if not query or words.number(self.session, tables.PEOPLE, query, CAP + 1) > CAP:
+            return None
+        named = [EndUser.id.in_(_with_object_id(word)) for word in texts if _OBJECT_ID.fullmatch(word)]
+        return or_(words.rows(tables.PEOPLE, query), EndUser.search_row.is_(None), *named)
+
+
+def conditions(asked: Listing) -> list[ColumnElement[bool]]:
+    """What search and filters ask of an End User. Raises Invalid for a number of days that is none."""
+    filters = asked.filters
+    found = [_has_word(word) for word in text_key(asked.q).split()]
+    own = {name: value for name, value in filters.items() if name in end_users.SPEC.filters}
+    found += end_users.conditions(Listing(filters=own))
+    if "organization_id" in filters:
+        found.append(EndUser.organization_id == filters["organization_id"])
+    if "tag" in filters:
+        found.append(EndUser.organization_id.in_(tags.organization_ids(filters["tag"])))
+    if "sku_id" in filters:
+        found.append(type_coerce(EndUser.license_sku_ids, Text).contains(filters["sku_id"], autoescape=True))
+    if "inactive_days" in filters:
+        found.append(EndUser.last_sign_in_at < utcnow() - timedelta(days=days(filters["inactive_days"])))
+    if "department" in filters:
+        found.append(KeyOf(EndUser.department) == text_key(filters["department"]))
+    return found
+
+
+def days(given: str) -> int:
+    """A number of days. Raises Invalid for anything else."""
+    if not given.isascii() or not given.isdigit() or not 1 <= int(given[:9]) <= MOST_DAYS:
+        raise Invalid({"inactive_days": [f"A whole number of days from 1 to {MOST_DAYS:,}."]})
+    return int(given)
+
+
+def organization_names(session: Session, rows: Iterable[EndUser]) -> dict[str, Organization]:
+    """Organization id → the Organization with its tags, of these people."""
+    wanted = {row.organization_id for row in rows}
+    found = select(Organization).where(Organization.id.in_(wanted)).options(selectinload(Organization.tags))
+    return {row.id: row for row in session.scalars(found)}
+
+
+def _has_word(word: str) -> ColumnElement[bool]:
+    escaped = bool(end_users.WILDCARDS & set(word))
+    looked_in: Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]] = (
+        EndUser.search_text,
+        func.lower(EndUser.user_principal_name),
+    )
+    found = [column.contains(form, autoescape=escaped) for column in looked_in for form in search_forms(word)]
+    if _OBJECT_ID.fullmatch(word):
+        found.append(EndUser.object_id.startswith(word, autoescape=True))
+    return or_(*found)
+
+
+def _with_object_id(word: str) -> Select[tuple[str]]:
+    """Whose object id begins so: along the index that begins with the Microsoft Tenant, one after the other."""
+    return select(EndUser.id).where(
+        EndUser.microsoft_tenant_id.in_(select(MicrosoftTenant.id)),
+        EndUser.object_id >= word,
+        EndUser.object_id < word + "g",
+    )

@@ -1,0 +1,170 @@
+"""All people (F4): the list over every Organization, its export, and saved views."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from flask import Blueprint, request, url_for
+from flask_login import current_user
+from werkzeug.wrappers import Response
+from wtforms import BooleanField, StringField
+from wtforms.validators import InputRequired, Length
+
+from portal.errors import Invalid
+from portal.extensions import db
+from portal.http import csv_download, responses
+from portal.http.access import load, may, reads_first, requires
+from portal.http.forms import Form, text
+from portal.http.listing import MAX_PER_PAGE, Listing, parse
+from portal.models import Role, SavedView
+from portal.people import saved, service, views
+from portal.people.listing import SPEC, days
+
+bp = Blueprint("people", __name__)
+EXTRA = ("columns", "view")
+
+
+class ViewForm(Form):
+    """The name of a view, and whether everybody finds it."""
+
+    name = StringField("Name", validators=[InputRequired("Enter a name."), Length(max=saved.MAX_NAME)])
+    is_shared = BooleanField("Show it to everybody")
+
+
+@bp.get("/people")
+@requires(Role.READ_ONLY)
+def index() -> Response:
+    """Everybody of every Organization, by search, filters and saved views."""
+    columns = views.columns_of(request.args.get("columns", ""))
+    found = service.page(_asked())
+    page = views.people_page(
+        found, service.people(found.items), service.offered(), columns, _saved(found, columns)
+    )
+    return responses.render("people/list.html", blocks={"people_table": "people_table"}, page=page)
+
+
+@bp.route("/people.csv", methods=["GET", "POST"])
+@requires(Role.READ_ONLY)
+@reads_first
+def export() -> Response:
+    """CSV of everybody that is filtered; POST: of the checked people, or of all that fit."""
+    asked, ids = _asked(), None
+    if request.method == "POST":
+        asked = _usable(parse(_pairs(request.form.get("filtered", "")), SPEC, strict=False, extra=EXTRA))
+        ids = None if request.form.get("all_filtered") else _checked()
+    return csv_download.download(service.export(asked, ids), "people", what="people")
+
+
+@bp.get("/people/columns")
+@requires(Role.READ_ONLY)
+def columns() -> Response:
+    """The list again, with the chosen columns in its address."""
+    pairs = _pairs(request.args.get("query", ""))
+    pairs["columns"] = ",".join(views.columns_of(",".join(request.args.getlist("column"))))
+    return responses.respond(redirect=f"{url_for('.index')}?{urlencode(pairs)}")
+
+
+@bp.get("/people/views/<view_id>")
+@requires(Role.READ_ONLY)
+def view(view_id: str) -> Response:
+    """A saved view, by the address that is handed around."""
+    row = load(SavedView, view_id, "view")
+    return responses.respond(redirect=f"{url_for('.index')}?{row.query}")
+
+
+@bp.route("/people/views/new", methods=["GET", "POST"])
+@requires(Role.READ_ONLY)
+def save_view() -> Response:
+    """Keep what the list shows under a name."""
+    form = ViewForm()
+    query = saved.tidy(request.values.get("query", ""))
+    if form.submitted():
+        try:
+            row = saved.save(
+                db.session(),
+                current_user.account.id,
+                text(form.name),
+                query,
+                is_shared=bool(form.is_shared.data),
+            )
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+        else:
+            db.session.commit()
+            return responses.respond(
+                redirect=f"{url_for('.index')}?{row.query}", toast=f"“{row.name}” is saved."
+            )
+    return responses.render(
+        "people/save_view.html",
+        blocks={"dialog": "dialog"},
+        status=422 if form.errors else 200,
+        form=form,
+        query=query,
+    )
+
+
+@bp.route("/people/views/<view_id>/delete", methods=["GET", "POST"])
+@requires(Role.READ_ONLY)
+def delete_view(view_id: str) -> Response:
+    """Ask, then delete a saved view."""
+    row = load(SavedView, view_id, "view")
+    if request.method == "POST":
+        name = row.name
+        is_administrator = may(Role.ADMINISTRATOR)
+        saved.remove(db.session(), row, current_user.account.id, is_administrator=is_administrator)
+        db.session.commit()
+        return responses.respond(redirect=url_for(".index"), toast=f"“{name}” is deleted.")
+    return responses.render("people/delete_view.html", blocks={"dialog": "dialog"}, row=row)
+
+
+def _asked() -> Listing:
+    return _usable(parse(request.args, SPEC, strict=False, extra=EXTRA))
+
+
+def _usable(asked: Listing) -> Listing:
+    """Pages leave out what cannot be used, as ``parse`` does."""
+    try:
+        days(asked.filters.get("inactive_days", "1"))
+    except Invalid:
+        kept = {name: value for name, value in asked.filters.items() if name != "inactive_days"}
+        return Listing(q=asked.q, sort=asked.sort, filters=kept, page=asked.page, per_page=asked.per_page)
+    return asked
+
+
+def _pairs(query: str) -> dict[str, str]:
+    return dict(parse_qsl(query.lstrip("?")))
+
+
+def _checked() -> list[str]:
+    ids = [one for one in dict.fromkeys(request.form.getlist("id")) if "\x00" not in one]
+    if not ids:
+        raise Invalid({"id": ["Check at least one person first."]})
+    if len(ids) > MAX_PER_PAGE:
+        raise Invalid({"id": [f"At most {MAX_PER_PAGE}; “Select all” exports more."]})
+    return ids
+
+
+def _saved(found: Listing, columns: Sequence[str]) -> list[views.ViewLink]:
+    account_id = current_user.account.id
+    usual = list(columns) == list(views.USUAL)
+    shown: dict[str, Any] = {
+        "q": found.q,
+        **found.filters,
+        "sort": found.sort,
+        "columns": "" if usual else ",".join(columns),
+    }
+    return [
+        views.ViewLink(
+            id=row.id,
+            name=row.name,
+            href=f"{url_for('.index')}?{row.query}",
+            is_shown=saved.is_shown(row, shown),
+            is_shared=row.is_shared,
+            owner="" if row.account_id == account_id else row.account.name,
+            may_delete=row.account_id == account_id or may(Role.ADMINISTRATOR),
+        )
+        for row in saved.views_for(db.session(), account_id)
+    ]

@@ -1,0 +1,109 @@
+"""All people: what the filters offer, the rows as pages show them, documents for the API, and the CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import func, select
+
+from portal.end_users import service as end_users
+from portal.errors import Invalid
+from portal.extensions import db
+from portal.http import csv_cells
+from portal.http.listing import Listing
+from portal.models import EndUser, Organization, SubscribedSku
+from portal.organizations import tags
+from portal.people import listing
+from portal.people.views import Offered, Person
+
+MOST_EXPORTED = 200_000
+BATCH = 500
+CSV_COLUMNS = (
+    "id",
+    "organization",
+    "tags",
+    "display_name",
+    "email",
+    "user_principal_name",
+    "phone",
+    "mobile_phone",
+    "job_title",
+    "department",
+    "source",
+    "microsoft_status",
+    "licenses",
+    "last_sign_in_at",
+    "mfa",
+    "object_id",
+    "organization_id",
+)
+
+
+def offered() -> Offered:
+    """Organizations, tags and products to choose from."""
+    session = db.session()
+    organizations = session.execute(
+        select(Organization.id, Organization.name).order_by(Organization.sort_key)
+    )
+    products = session.execute(
+        select(SubscribedSku.sku_id, func.max(SubscribedSku.name))
+        .where(SubscribedSku.applies_to == "User")
+        .group_by(SubscribedSku.sku_id)
+    )
+    return Offered(
+        organizations=[(row_id, name) for row_id, name in organizations],
+        tags=tags.all_tags(),
+        products=sorted(((sku, name or sku) for sku, name in products), key=lambda pair: pair[1].lower()),
+    )
+
+
+def page(asked: Listing, *, assets: bool = False) -> Listing:
+    """One page of everybody that fits. Raises Invalid for filters that cannot be used."""
+    return listing.listing(db.session(), asked, assets=assets)
+
+
+def people(rows: Sequence[EndUser]) -> list[Person]:
+    """The rows with their Organizations and products, in three queries."""
+    organizations = listing.organization_names(db.session(), rows)
+    products = end_users.license_names(rows)
+    return [Person(row, organizations[row.organization_id], products.get(row.id, ())) for row in rows]
+
+
+def export(asked: Listing, ids: Sequence[str] | None = None) -> Iterator[str]:
+    """CSV of everybody who fits, or only ``ids`` of them, in the order of the list. Raises Invalid when they are too many."""
+    found = listing.ids(db.session(), asked, MOST_EXPORTED + 1)
+    if ids is not None:
+        wanted = set(ids)
+        found = [one for one in found if one in wanted]
+    if len(found) > MOST_EXPORTED:
+        raise Invalid(
+            {"q": [f"More than {MOST_EXPORTED:,} people fit. Filter the list and export it in parts."]}
+        )
+    return csv_cells.write(CSV_COLUMNS, _lines(found))
+
+
+def _lines(ids: Sequence[str]) -> Iterable[tuple[object, ...]]:
+    session = db.session()
+    for start in range(0, len(ids), BATCH):
+        part = ids[start : start + BATCH]
+        rows = {row.id: row for row in session.scalars(select(EndUser).where(EndUser.id.in_(part)))}
+        for person in people([rows[one] for one in part if one in rows]):
+            yield _cells(person)
+        session.expunge_all()
+
+
+def _cells(person: Person) -> tuple[object, ...]:
+    row: Any = person.user
+    mfa = {None: "", True: "true", False: "false"}[row.mfa_registered]
+    return (
+        row.id,
+        person.organization.name,
+        person.tags,
+        *(getattr(row, name) for name in CSV_COLUMNS[3:12]),
+        ", ".join(person.products),
+        csv_cells.moment(row.last_sign_in_at),
+        mfa,
+        row.object_id or "",
+        row.organization_id,
+    )

@@ -1,0 +1,157 @@
+"""What the list of Sync Runs shows: its view record (``http.list_view``). No queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from portal.http.list_view import Chip, Column, Empty, Filter, ListView, in_use
+from portal.http.listing import Listing
+from portal.models import SyncRun
+from portal.organizations.tags import TagCount
+from portal.organizations.views import tag_filter, tag_words
+from portal.runs import views
+from portal.runs.listing import MOST_SHOWN, NOTABLE, STATUSES
+
+COLUMNS = (
+    Column("Organization"),
+    Column("Outcome", "status"),
+    Column("Changes"),
+    Column("Started by"),
+    Column("Took"),
+    Column("When", "created_at", descending_first=True),
+)
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run in the table. waits_until: Microsoft asks to wait until then (G5)."""
+
+    run: SyncRun
+    name: str
+    waits_until: datetime | None
+
+    @property
+    def id(self) -> str:
+        """Of the run."""
+        return self.run.id
+
+    @property
+    def changes(self) -> str:
+        """What it changed, in words."""
+        return views.changes_in_words(self.run)
+
+    @property
+    def title(self) -> str:
+        """The kind of run."""
+        return views.short_title(self.run)
+
+    @property
+    def took(self) -> str:
+        """How long."""
+        return views.duration(self.run)
+
+
+def runs_list(
+    address: str,
+    listing: Listing,
+    names: Mapping[str, str],
+    waits: Mapping[str, datetime],
+    tags: Sequence[TagCount],
+    *,
+    about: Mapping[str, Any],
+) -> ListView:
+    """The list of runs. about: the Organization and the Microsoft Tenant that the address names, by parameter."""
+    is_many = listing.total >= MOST_SHOWN
+    chosen = listing.filters.get
+    return ListView(
+        block="runs_table",
+        label="Runs",
+        address=address,
+        noun="run",
+        search="Organization",
+        listing=listing,
+        rows=[
+            RunRow(run, names.get(run.organization_id, "(deleted Organization)"), waits.get(run.id))
+            for run in listing.items
+        ],
+        columns=COLUMNS,
+        views=_chips(listing),
+        filters=[
+            Filter(
+                "status", "Outcome", chosen("status", ""), [(word, word.capitalize()) for word in STATUSES]
+            ),
+            Filter("trigger", "Started by", chosen("trigger", ""), list(views.TRIGGERS.items())),
+            Filter("since", "From", chosen("since", ""), kind="date"),
+            Filter("until", "To", chosen("until", ""), kind="date"),
+            *([tag_filter(listing, tags)] if tags else []),
+        ],
+        in_use=in_use(listing, _words(listing, about)),
+        export=f"{address}.csv{listing.query()}",
+        total=f"{MOST_SHOWN - 1:,}+" if is_many else "",
+        empty=_empty(address, listing),
+    )
+
+
+def _chips(listing: Listing) -> list[Chip]:
+    is_attention = "view" in listing.extra
+    shown = listing.filters.get("show")
+    return [
+        Chip("Changes or trouble", listing.query(show=None, view=None, status=None), None, shown == NOTABLE),
+        Chip(
+            "Trouble",
+            listing.query(show=None, view="attention", status=None),
+            None,
+            is_attention,
+            "alert-triangle",
+        ),
+        Chip("All", listing.query(show="all", view=None, status=None), None, shown == "all"),
+    ]
+
+
+def _words(listing: Listing, about: Mapping[str, Any]) -> dict[str, str]:
+    chosen = listing.filters.get
+    words = {
+        "status": "Outcome: " + chosen("status", "").capitalize(),
+        "trigger": "Started by: " + views.TRIGGERS.get(chosen("trigger", ""), ""),
+        "since": "From " + chosen("since", ""),
+        "until": "To " + chosen("until", ""),
+        **tag_words(listing),
+    }
+    for name, label in (("organization_id", "Organization"), ("microsoft_tenant_id", "Microsoft tenant")):
+        found = about.get(name)
+        words[name] = f"{label}: {found.name if found is not None else 'one that was deleted'}"
+    return words
+
+
+def _empty(address: str, listing: Listing) -> Empty:
+    is_narrowed = listing.q or set(listing.filters) - {"show"}
+    everything = f"{address}?show=all"
+    if is_narrowed:
+        text = f"Looked for “{listing.q}”." if listing.q else "Take a filter out to see more."
+        return Empty("No run fits", text, address, "Clear search and filters")
+    if "view" in listing.extra:
+        return Empty(
+            "Every run succeeded",
+            "No run failed, was cut short, or was held.",
+            everything,
+            "Show all runs",
+            "circle-check",
+        )
+    if listing.filters.get("show") == NOTABLE:
+        return Empty(
+            "Nothing to look at",
+            "No run changed anything or went wrong. All runs have the quiet ones too.",
+            everything,
+            "Show all runs",
+            "circle-check",
+        )
+    return Empty(
+        "No sync has run yet",
+        "Connect a Microsoft tenant, map it, and set up a sync: each run then shows here.",
+        "/microsoft-tenants",
+        "Microsoft Tenants",
+        "history",
+    )

@@ -1,0 +1,158 @@
+"""Filling the indexes of words afterwards, a few rows at a time, so that no sync waits for it (SQLite; ``models.words``).
+
+Who is not in it yet has no ``search_row`` and is looked at by each search, so nobody is missed meanwhile. A row is written once and
+never changed: after a change somebody gets a new one, and the old one means nothing any more. When most mean nothing, all is
+made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy.orm import Session
+
+from portal.models import DirectoryUser, EndUser
+from portal.models import words as tables
+from portal.search import words
+from portal.text import text_key
+from portal.transactions import SessionFactory, begin_as_writer
+
+BATCH = 500
+"""Rows a transaction writes: some 20 ms of the write lock."""
+SPARE = 100_000
+"""Rows that may mean nothing before it is worth making all anew, beside as many as mean something."""
+CODE = 8
+"""Characters of a product's id that stand for it among the words."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    model: Any
+    table: str
+    columns: Sequence[Any]
+    keys: Sequence[str]
+    words_of: Callable[[Any], str]
+
+
+def index_some(sessions: SessionFactory, batches: int) -> int:
+    """Index up to ``batches`` batches of each kind; gives how many rows it wrote. 0: everybody is in."""
+    number = 0
+    for kind in _KINDS:
+        for _ in range(batches):
+            written = _index(sessions, kind)
+            number += written
+            if written < BATCH:
+                break
+    return number
+
+
+def start_anew_if_worn(sessions: SessionFactory) -> bool:
+    """Empty an index whose rows mostly mean nothing any more, so that it is filled again. True when one was."""
+    was_worn = False
+    for kind in _KINDS:
+        with sessions() as session:
+            if not words.are_there(session):
+                return False
+            made = words.next_row(session, kind.table) - 1
+            if made <= SPARE:
+                continue
+            meant = session.scalar(
+                select(func.count()).select_from(kind.model).where(kind.model.search_row.is_not(None))
+            )
+            if made <= 2 * (meant or 0) + SPARE:
+                continue
+        with sessions() as session:
+            begin_as_writer(session)
+            session.execute(
+                update(kind.model).values(search_row=None).execution_options(synchronize_session=False)
+            )
+            session.execute(text(f"INSERT INTO {kind.table}({kind.table}) VALUES ('delete-all')"))  # noqa: S608
+            session.commit()
+        was_worn = True
+    return was_worn
+
+
+def sku_code(sku_id: str) -> str:
+    """What stands for a product among the words."""
+    return sku_id[:CODE].lower()
+
+
+def _index(sessions: SessionFactory, kind: _Kind) -> int:
+    waiting = select(kind.model.search_row).where(kind.model.search_row.is_(None)).limit(1)
+    with sessions() as session:  # usually nobody waits: then nothing is locked
+        if not words.are_there(session) or not session.execute(waiting).first():
+            return 0
+    with sessions() as session:
+        begin_as_writer(session)
+        written = _write(session, kind)
+        session.commit()
+    return written
+
+
+def _write(session: Session, kind: _Kind) -> int:
+    waiting = select(*kind.columns).where(kind.model.search_row.is_(None)).limit(BATCH)
+    found = session.execute(waiting).all()
+    if not found:
+        return 0
+    start = words.next_row(session, kind.table)
+    session.execute(
+        text(f"INSERT INTO {kind.table}(rowid, words) VALUES (:row, :words)"),  # noqa: S608
+        [{"row": start + place, "words": kind.words_of(row)} for place, row in enumerate(found)],
+    )
+    table = kind.model.__table__
+    named = update(table).values(search_row=bindparam("b_row"))
+    for key in kind.keys:
+        named = named.where(table.c[key] == bindparam(f"b_{key}"))
+    session.connection().execute(
+        named,
+        [
+            {"b_row": start + place, **{f"b_{key}": getattr(row, key) for key in kind.keys}}
+            for place, row in enumerate(found)
+        ],
+    )
+    return len(found)
+
+
+def _persons(row: Any) -> str:
+    own = (text_key(row.user_principal_name), text_key(row.department))
+    parts = [row.search_text, *(part for part in own if part not in row.search_text)]
+    return "\n".join([*parts, *(sku_code(sku) for sku in row.license_sku_ids)])
+
+
+def mirror_words(row: Any) -> str:
+    """What a Microsoft user is found by: name, address and sign-in name."""
+    parts = (text_key(row.display_name), row.email_key, text_key(row.user_principal_name))
+    return "\n".join(dict.fromkeys(part for part in parts if part))
+
+
+_KINDS = (
+    _Kind(
+        EndUser,
+        tables.PEOPLE,
+        (
+            EndUser.id,
+            EndUser.search_text,
+            EndUser.user_principal_name,
+            EndUser.department,
+            EndUser.license_sku_ids,
+        ),
+        ("id",),
+        _persons,
+    ),
+    _Kind(
+        DirectoryUser,
+        tables.MIRROR,
+        (
+            DirectoryUser.microsoft_tenant_id,
+            DirectoryUser.object_id,
+            DirectoryUser.display_name,
+            DirectoryUser.email_key,
+            DirectoryUser.user_principal_name,
+        ),
+        ("microsoft_tenant_id", "object_id"),
+        mirror_words,
+    ),
+)

@@ -1,0 +1,65 @@
+"""Asking the indexes of words (``models.words``): who may have some texts in their name, without reading everybody.
+
+What they name is looked at again by the statement that asks: a row may be of before a change, and three letters in a row are
+found one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import ColumnElement, Engine, func, literal_column, select, text
+from sqlalchemy.orm import Session
+
+from portal.models import words
+
+SIZE = 3
+"""Letters of a text that are looked up together; shorter texts cannot be."""
+_has: WeakKeyDictionary[Engine, bool] = WeakKeyDictionary()
+
+
+def are_there(session: Session) -> bool:
+    """Whether this database has the tables: SQLite alone, and when it was built with FTS5."""
+    bind = session.get_bind()
+    engine = bind if isinstance(bind, Engine) else bind.engine
+    if engine.dialect.name != "sqlite":
+        return False
+    if engine not in _has:
+        found = session.scalar(
+            text("SELECT count(*) FROM sqlite_master WHERE name = :name"), {"name": words.PEOPLE}
+        )
+        _has[engine] = bool(found)
+    return _has[engine]
+
+
+def query(texts: Iterable[str]) -> str:
+    """What FTS5 is asked for: all trigrams of all ``texts``, which are text keys; "" when none is long enough."""
+    grams = dict.fromkeys(one[place : place + SIZE] for one in texts for place in range(len(one) - SIZE + 1))
+    return " AND ".join('"' + gram.replace('"', '""') + '"' for gram in grams)
+
+
+def rows(table: str, asked: str) -> ColumnElement[bool]:
+    """The condition that ``search_row`` of the statement's table is among the rows that have what was ``asked``."""
+    found = f"search_row IN (SELECT rowid FROM {table} WHERE {table} MATCH :words)"  # noqa: S608 - our own names
+    return text(found).bindparams(words=asked)  # type: ignore[return-value]
+
+
+def number(session: Session, table: str, asked: str, most: int) -> int:
+    """How many rows have what was ``asked``, counted up to ``most``."""
+    statement = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {table} MATCH :words LIMIT :most)"  # noqa: S608
+    return session.scalar(text(statement), {"words": asked, "most": most}) or 0
+
+
+def first(session: Session, table: str, asked: str, most: int) -> Sequence[int]:
+    """The first ``most`` rows that have what was ``asked``."""
+    statement = f"SELECT rowid FROM {table} WHERE {table} MATCH :words LIMIT :most"  # noqa: S608
+    return list(session.scalars(text(statement), {"words": asked, "most": most}))
+
+
+def next_row(session: Session, table: str) -> int:
+    """The number that a new row of an index gets: greater than any that somebody has or had."""
+    found = session.scalar(
+        select(func.max(literal_column("rowid"))).select_from(text(f"{table}_docsize AS d"))
+    )
+    return (found or 0) + 1
