@@ -117,9 +117,11 @@ def _write(session: Session, kind: _Kind) -> int:
 
 
 def _persons(row: Any) -> str:
-    own = (text_key(row.user_principal_name), text_key(row.department))
-    parts = [row.search_text, *(part for part in own if part not in row.search_text)]
-    return "\n".join([*parts, *(sku_code(sku) for sku in row.license_sku_ids)])
+    sign_in_name, department = text_key(row.user_principal_name), text_key(row.department)
+    own = [sign_in_name] if sign_in_name not in row.search_text else []
+    codes = (sku_code(sku) for sku in row.license_sku_ids)
+    # The department on a line of its own, so that "sales" is told from "sales support".
+    return "\n".join([row.search_text, department, *own, *codes, ""])
 
 
 def mirror_words(row: Any) -> str:
