@@ -67,21 +67,22 @@ def create_end_user(organization_id: str) -> Response:
 
 
 @bp.get("/end-users")
-@bp.get("/people", endpoint="list_people")
 @requires(Role.READ_ONLY)
+@documented(answer=Page[documents.EndUser], query=listing.SPEC)
 def list_all_end_users() -> Response:
-    """List everybody of all Organizations; ``/people`` is the same."""
+    """List the End Users of all Organizations."""
     found = people.page(asked(listing.SPEC), assets=True)
-    documents = {document["id"]: document for document in service.documents(found.items)}
-    return page_of(found, lambda row: documents[row.id])
+    shown = {document["id"]: document for document in service.documents(found.items)}
+    return page_of(found, lambda row: shown[row.id])
 
 
 @bp.get("/end-users.csv")
 @requires(Role.READ_ONLY)
+@documented(answer=CSV, query=listing.SPEC, parameters=[BOM])
 def export_all_end_users() -> Response:
-    """CSV of everybody that is filtered."""
+    """Export the End Users of all Organizations that are filtered, as CSV."""
     return csv_download.download(
-        people.export(asked(listing.SPEC, extra=("bom",))),
+        people.export(asked(listing.SPEC)),
         "people",
         bom=csv_download.asks_for_bom(),
         what="people",

@@ -28,7 +28,7 @@ class NewMicrosoftTenant(Request):
 
 @bp.get("/microsoft-tenants")
 @requires(Role.READ_ONLY)
-@documented(answer=Page[documents.MicrosoftTenant], query=service.SPEC)
+@documented(answer=Page[documents.MicrosoftTenant], query=listing.SPEC)
 def list_microsoft_tenants() -> Response:
     """List Microsoft Tenants."""
     found = listing.listing(asked(listing.SPEC))

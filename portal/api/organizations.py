@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from portal.api.blueprint import bp
-from portal.api.declaration import Tag, documented_as
+from portal.api.declaration import BOM, CSV, Tag, documented_as
 from portal.api.documents import organizations as documents
 from portal.api.documents.base import UUID_EXAMPLE, Page, described
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
@@ -99,10 +99,11 @@ def _tenant(tenant_id: str) -> Tenant:
 
 @bp.get("/organizations.csv")
 @requires(Role.READ_ONLY)
+@documented(answer=CSV, query=listing.SPEC, parameters=[BOM])
 def export_organizations() -> Response:
-    """CSV of exactly what is filtered."""
+    """Export the Organizations that are filtered, as CSV."""
     return csv_download.download(
-        listing.export(asked(listing.SPEC, extra=("bom",))),
+        listing.export(asked(listing.SPEC)),
         "organizations",
         bom=csv_download.asks_for_bom(),
         what="organizations",

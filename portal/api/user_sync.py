@@ -18,7 +18,7 @@ from portal.errors import Invalid
 from portal.extensions import db
 from portal.http.access import load, reads_first, requires
 from portal.models import EndUser, Organization, Role
-from portal.runs import service as runs
+from portal.runs import listing as runs
 from portal.runtime import runtime
 from portal.user_sync import service
 from portal.user_sync.documents import run_document

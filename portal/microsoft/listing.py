@@ -100,7 +100,7 @@ def listing(asked: Listing) -> Listing:
     return fetch(db.session(), filtered(asked), asked, SPEC, tiebreaker=MicrosoftTenant.id)
 
 
-def filtered(asked: Listing) -> Select[tuple[MicrosoftTenant]]:
+def filtered(asked: Listing) -> Select[MicrosoftTenant]:
     """The Microsoft Tenants that a list, its export and its bulk actions are about."""
     found = select(MicrosoftTenant).where(IS_CONNECTED, *_narrowed(asked))
     filters = asked.filters
@@ -137,8 +137,8 @@ def table_rows(rows: Sequence[MicrosoftTenant]) -> list[TableRow]:
         found.microsoft_tenant_id: found
         for found in db.session.scalars(select(Tenant).where(Tenant.microsoft_tenant_id.in_(ids)))
     }
-    numbers: dict[str, int] = {}
-    words: dict[str, dict[str, None]] = {}
+    numbers: dict[str | None, int] = {}
+    words: dict[str | None, dict[str, None]] = {}
     for tenant_id, organization in db.session.execute(
         select(Tenant.microsoft_tenant_id, Organization)
         .join(Organization, Organization.tenant_id == Tenant.id)

@@ -75,7 +75,8 @@ def plan(action: str, rows: Sequence[Organization]) -> Plan:
     if action == "tag":
         return Plan(rows)
     enabled = _enabled([row.id for row in rows])
-    fit, others = [], {}
+    fit: list[Organization] = []
+    others: dict[str, list[str]] = {}
     for row in rows:
         if row.id not in enabled:
             others.setdefault("no sync is enabled", []).append(row.name)
@@ -113,7 +114,8 @@ def tag(rows: Sequence[Organization], *, add: Sequence[str], remove: Sequence[st
 def _each(
     rows: Sequence[Organization], act: Callable[[Organization], Any]
 ) -> tuple[int, dict[str, list[str]]]:
-    done, failed = 0, {}
+    done = 0
+    failed: dict[str, list[str]] = {}
     names = {row.id: row.name for row in rows}
     for row_id in sorted(names):  # the order in which the schedule locks them
         try:

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response
 from portal.errors import Invalid, NotFound
 from portal.extensions import begin_write, db
 from portal.http import responses
+from portal.http.formatting import plural
 from portal.http.responses import safe_next
 from portal.organizations import bulk, tags, views
 from portal.runtime import runtime
@@ -43,7 +44,7 @@ def answer(
     view = views.BulkView(
         action=action,
         address=address,
-        title=f"{views.BULK_TITLES[action]}: {views.plural(len(rows), 'Organization')}",
+        title=f"{views.BULK_TITLES[action]}: {plural(len(rows), 'Organization')}",
         ids=[row.id for row in plan.fit],
         lines=[*notes, *views.bulk_lines(action, len(plan.fit))],
         left_out=bulk.left_out(plan.others),

@@ -109,7 +109,7 @@ def listing(asked: Listing) -> Listing:
     return fetch(db.session(), statement, asked, SPEC, tiebreaker=Organization.id)
 
 
-def filtered(asked: Listing) -> Select[tuple[Organization]]:
+def filtered(asked: Listing) -> Select[Organization]:
     """The Organizations that a list, its export and its bulk actions are about."""
     statement = _joined(select(Organization)).where(*_narrowed(asked))
     state, sync = asked.filters.get("state"), asked.filters.get("sync")

@@ -94,7 +94,7 @@ def tagged(name: str) -> ColumnElement[bool]:
     return Organization.id.in_(organization_ids(name))
 
 
-def organization_ids(name: str) -> Select[tuple[str]]:
+def organization_ids(name: str) -> Select[str]:
     """The ids of the Organizations that have the tag, as a query."""
     return (
         select(OrganizationTag.organization_id)
@@ -103,7 +103,7 @@ def organization_ids(name: str) -> Select[tuple[str]]:
     )
 
 
-def microsoft_tenant_ids(name: str) -> Select[tuple[str | None]]:
+def microsoft_tenant_ids(name: str) -> Select[str | None]:
     """The ids of the Microsoft Tenants that feed an Organization with the tag, as a query."""
     return (
         select(Tenant.microsoft_tenant_id)

@@ -32,6 +32,7 @@ CAP = 10_000
 """So many are counted and sorted; of more, pages say "10,000+" and go as far."""
 MOST_DAYS = 3_650
 _OBJECT_ID = re.compile(r"[0-9a-f][0-9a-f-]{7,35}")
+_IN_WORDS = frozenset({"department", "sku_id"})
 _WALK = "INDEXED BY ix_end_users_all"
 
 SPEC = ListSpec(
@@ -81,18 +82,30 @@ class _Search:
     """One question: who fits, how many, and which of them a page shows."""
 
     def __init__(self, session: Session, asked: Listing) -> None:
-        self.session = session
+        self.session, self.asked = session, asked
         self.conditions = conditions(asked)
-        self.is_sqlite = session.get_bind().dialect.name == "sqlite"
-        self.narrowed = self._narrowed(asked)
-        if self.narrowed is None and not {"organization_id", "tag"} & set(asked.filters) and self.conditions:
+        self.query = words.query(_texts(asked)) if words.are_there(session) else ""
+        self.is_in_words = False
+        if self.query:
+            self.is_in_words = words.number(session, tables.PEOPLE, self.query, CAP + 1) <= CAP
+        self.hint: list[ColumnElement[bool]] = []
+        self.found: list[str] | None = None
+        if self.is_in_words:
+            named = [
+                EndUser.id.in_(_with_object_id(one)) for one in _texts(asked) if _OBJECT_ID.fullmatch(one)
+            ]
+            self.hint = [or_(words.rows(tables.PEOPLE, self.query), EndUser.search_row.is_(None), *named)]
+        elif self.conditions and not {"organization_id", "tag"} & set(asked.filters):
             # Each Organization has its indexes: going from one to the next, a rare value is found at once.
-            self.hint: list[ColumnElement[bool]] = [EndUser.organization_id.in_(select(Organization.id))]
-        else:
-            self.hint = [] if self.narrowed is None else [self.narrowed]
+            self.hint = [EndUser.organization_id.in_(select(Organization.id))]
 
     def total(self, most: int | None) -> int:
         """How many fit, counted up to ``most``."""
+        if self.is_in_words and not self.asked.is_exact:  # few: all of them at once, in order
+            self.found = list(self.session.scalars(self._ordered(is_many=False).limit(CAP + 1)))
+            return len(self.found)
+        if most is not None and self.query and not set(self.asked.filters) - _IN_WORDS:
+            return most  # the index of words has counted them
         statement = select(EndUser.id).where(*self.hint, *self.conditions)
         if most is not None:
             statement = statement.limit(most)
@@ -100,35 +113,35 @@ class _Search:
 
     def page(self, asked: Listing, *, is_many: bool) -> list[str]:
         """The ids of a page, in order."""
-        name = asked.sort.removeprefix("-")
+        start = (asked.page - 1) * asked.per_page
+        if self.found is not None and asked.sort == self.asked.sort and not is_many:
+            return self.found[start : start + asked.per_page]
+        self.asked = replace(self.asked, sort=asked.sort)
+        ordered = self._ordered(is_many=is_many)
+        return list(self.session.scalars(ordered.limit(asked.per_page).offset(start)))
+
+    def _ordered(self, *, is_many: bool) -> Select[str]:
+        name = self.asked.sort.removeprefix("-")
         columns: list[Any] = list(SPEC.sorts[name])
-        statement = select(EndUser.id).where(*self.conditions)
+        statement: Select[str] = select(EndUser.id).where(*self.conditions)
         if is_many and name in WALKED:
-            statement = statement.with_hint(EndUser, _WALK, "sqlite")
+            statement = statement.with_hint(EndUser.id.table, _WALK, "sqlite")
         else:
             statement = statement.where(*self.hint)
             if name in WALKED:  # they are few: not along everybody
                 columns = [func.coalesce(EndUser.sort_name, "")]
-        down = asked.sort.startswith("-")
-        ordered = statement.order_by(*(c.desc() if down else c.asc() for c in (*columns, EndUser.id)))
-        return list(
-            self.session.scalars(ordered.limit(asked.per_page).offset((asked.page - 1) * asked.per_page))
-        )
+        down = self.asked.sort.startswith("-")
+        return statement.order_by(*(c.desc() if down else c.asc() for c in (*columns, EndUser.id)))
 
-    def _narrowed(self, asked: Listing) -> ColumnElement[bool] | None:
-        """Who may fit by the index of words; None where it does not help."""
-        if not words.are_there(self.session):
-            return None
-        texts = [
-            *text_key(asked.q).split(),
-            *(text_key(asked.filters[name]) for name in ("department",) if name in asked.filters),
-            *(sku_code(asked.filters[name]) for name in ("sku_id",) if name in asked.filters),
-        ]
-        query = words.query(search_forms(one)[-1] for one in texts)
-        if not query or words.number(self.session, tables.PEOPLE, query, CAP + 1) > CAP:
-            return None
-        named = [EndUser.id.in_(_with_object_id(word)) for word in texts if _OBJECT_ID.fullmatch(word)]
-        return or_(words.rows(tables.PEOPLE, query), EndUser.search_row.is_(None), *named)
+
+def _texts(asked: Listing) -> list[str]:
+    """What the index of words is asked for. A department stands there on a line of its own."""
+    found = [search_forms(word)[-1] for word in text_key(asked.q).split()]
+    if "department" in asked.filters:
+        found.append(f"\n{text_key(asked.filters['department'])}\n")
+    if "sku_id" in asked.filters:
+        found.append(sku_code(asked.filters["sku_id"]))
+    return found
 
 
 def conditions(asked: Listing) -> list[ColumnElement[bool]]:
@@ -176,7 +189,7 @@ def _has_word(word: str) -> ColumnElement[bool]:
     return or_(*found)
 
 
-def _with_object_id(word: str) -> Select[tuple[str]]:
+def _with_object_id(word: str) -> Select[str]:
     """Whose object id begins so: along the index that begins with the Microsoft Tenant, one after the other."""
     return select(EndUser.id).where(
         EndUser.microsoft_tenant_id.in_(select(MicrosoftTenant.id)),

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from portal.extensions import db
 from portal.http.formatting import plural
 from portal.models import ACTIVE, MicrosoftTenant, Organization, RolloutRow, SyncRun, Tenant
-from portal.organizations import service as organizations
+from portal.organizations import listing as organizations
 from portal.rollouts.views import SyncLine
 from portal.user_sync.documents import status_of
 

@@ -55,9 +55,7 @@ def runs(asked: Listing, *, needing_attention: bool = False, zone: tzinfo = UTC)
     return fetch(db.session(), statement, asked, RUNS, tiebreaker=SyncRun.id, most=MOST_SHOWN)
 
 
-def filtered(
-    asked: Listing, *, needing_attention: bool = False, zone: tzinfo = UTC
-) -> Select[tuple[SyncRun]]:
+def filtered(asked: Listing, *, needing_attention: bool = False, zone: tzinfo = UTC) -> Select[SyncRun]:
     """The runs that a list and its export are about."""
     statement = select(SyncRun)
     if needing_attention:

@@ -165,6 +165,8 @@ def _undone_at(run: SyncRun) -> str:
     return (
         "" if undone is None else clock_text(undone.started_at or undone.created_at, utcnow(), viewer_zone())
     )
+
+
 def _asked() -> tuple[Listing, bool]:
     """What the list is asked for: what changed something or went wrong unless it says otherwise; and whether that is trouble alone."""
     asked = parse(request.args, listing.RUNS, strict=False, extra=("view",))

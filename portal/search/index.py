@@ -18,7 +18,7 @@ from portal.models import DirectoryUser, EndUser
 from portal.models import words as tables
 from portal.search import words
 from portal.text import text_key
-from portal.transactions import SessionFactory, begin_as_writer
+from portal.transactions import SessionFactory, mark_write
 
 BATCH = 500
 """Rows a transaction writes: some 20 ms of the write lock."""
@@ -65,7 +65,7 @@ def start_anew_if_worn(sessions: SessionFactory) -> bool:
             if made <= 2 * (meant or 0) + SPARE:
                 continue
         with sessions() as session:
-            begin_as_writer(session)
+            mark_write(session)
             session.execute(
                 update(kind.model).values(search_row=None).execution_options(synchronize_session=False)
             )
@@ -86,7 +86,7 @@ def _index(sessions: SessionFactory, kind: _Kind) -> int:
         if not words.are_there(session) or not session.execute(waiting).first():
             return 0
     with sessions() as session:
-        begin_as_writer(session)
+        mark_write(session)
         written = _write(session, kind)
         session.commit()
     return written
@@ -117,9 +117,11 @@ def _write(session: Session, kind: _Kind) -> int:
 
 
 def _persons(row: Any) -> str:
-    own = (text_key(row.user_principal_name), text_key(row.department))
-    parts = [row.search_text, *(part for part in own if part not in row.search_text)]
-    return "\n".join([*parts, *(sku_code(sku) for sku in row.license_sku_ids)])
+    sign_in_name, department = text_key(row.user_principal_name), text_key(row.department)
+    own = [sign_in_name] if sign_in_name not in row.search_text else []
+    codes = (sku_code(sku) for sku in row.license_sku_ids)
+    # The department on a line of its own, so that "sales" is told from "sales support".
+    return "\n".join([row.search_text, department, *own, *codes, ""])
 
 
 def mirror_words(row: Any) -> str:

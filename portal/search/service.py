@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select
 from sqlalchemy.orm import joinedload
 
 from portal.assets.service import shown_mac
@@ -167,7 +168,7 @@ def _not_here(asked: Sequence[str], most: int) -> Group:
 
 def _in_mirror(asked: Sequence[str]) -> ColumnElement[bool]:
     """Who has each word in name, address or sign-in name; by the index of words, where there is one."""
-    text = literal_column(tables.MIRROR_TEXT)
+    text: ColumnElement[str] = literal_column(tables.MIRROR_TEXT)
     fits = [or_(*(text.contains(form, autoescape=True) for form in search_forms(word))) for word in asked]
     query = words.query(asked) if words.are_there(db.session()) else ""
     if not query:
@@ -232,7 +233,7 @@ def _asset_named(word: str) -> ColumnElement[bool]:
 
 
 def _microsoft_tenants(text: str, asked: Sequence[str], most: int) -> Group:
-    found: Select[tuple[MicrosoftTenant, Tenant | None]] = (
+    found: Any = (
         select(MicrosoftTenant, Tenant)
         .outerjoin(Tenant, Tenant.microsoft_tenant_id == MicrosoftTenant.id)
         .where(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, request, url_for
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response
@@ -20,6 +22,7 @@ from portal.models.microsoft import IS_CONNECTED
 from portal.organizations import listing as organizations
 from portal.runtime import runtime
 from portal.tenants import mapping, service
+from portal.user_sync import documents
 from portal.user_sync import service as user_sync
 
 bp = Blueprint("tenants", __name__)
@@ -59,7 +62,7 @@ def detail(tenant_id: str) -> Response:
         tenant=row,
         microsoft_tenant=found,
         rows=below,
-        syncs={r.organization.id: user_sync.document(r.organization) for r in below},
+        syncs={row.id: _sync_document(row) for row in below},
         licenses=_licenses(found),
         members=_members(found),
         coverage=coverages.counts(found) if found is not None and found.last_synced_at is not None else None,
@@ -226,6 +229,12 @@ def _name_page(form: NameForm, row: Tenant | None) -> Response:
         form=form,
         tenant=row,
     )
+
+
+def _sync_document(row: organizations.Row) -> dict[str, Any]:
+    """The User Sync of a row, from what the table has loaded for all of them."""
+    last = None if row.last_run is None else documents.run_document(row.last_run)
+    return documents.to_document(row.sync, row.microsoft_tenant, last, None)
 
 
 def _licenses(found: MicrosoftTenant | None) -> list[SubscribedSku]:

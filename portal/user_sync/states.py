@@ -19,12 +19,14 @@ _IN_TROUBLE = or_(
 
 def status() -> ColumnElement[str]:
     """The status word, of a statement that has UserSync and MicrosoftTenant joined by outer joins."""
-    return _of(lambda state: state)
+    found: ColumnElement[str] = _of(lambda state: state)
+    return found
 
 
 def urgency() -> ColumnElement[int]:
     """The place of the status among ``STATES``."""
-    return _of(STATES.index)
+    found: ColumnElement[int] = _of(STATES.index)
+    return found
 
 
 def _of(value: Any) -> Any:

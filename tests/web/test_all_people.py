@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import pytest
 
@@ -142,6 +143,5 @@ def test_F4_checked_people_are_exported(client_as, people):
 
 
 def _link(page, label):
-    before = page[: page.index(label)]
-    href = before[before.rindex('href="') + 6 :]
-    return href[: href.index('"')].replace("&amp;", "&")
+    found = re.search(rf'href="([^"]*)"[^>]*>(?:<svg.*?</svg>)?{label} *<', page)
+    return found[1].replace("&amp;", "&")
