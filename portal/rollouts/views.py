@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -85,7 +85,10 @@ class SyncLine:
 
 @dataclass(frozen=True)
 class Page:
-    """The page of a roll-out: its steps, and its rows by what can be done with them, the worst first."""
+    """The page of a roll-out: its steps, and its rows by what can be done with them, the worst first.
+
+    only_saves: every sync of the preview is enabled already.
+    """
 
     title: str
     steps: Sequence[Step]
@@ -102,7 +105,7 @@ class Page:
     chosen: int = 0
     syncing: int = 0
     can_confirm: bool = False
-    unmatched_names: Mapping[str, str] = field(default_factory=dict)
+    only_saves: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,6 +154,7 @@ def page(
         chosen=sum(one.is_chosen for one in previewed),
         syncing=sum(1 for one in enabled if one.sync is not None and not one.sync.is_over),
         can_confirm=bool(previewed) or rollout.kind == "template",
+        only_saves=all(row.preview.get("is_enabled") for row in rows if row.status == "previewed"),
     )
 
 
