@@ -24,6 +24,7 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
 document.addEventListener("htmx:afterSettle", ({ detail: { target } }) => { // by now what was swapped in listens
   const { fields = [], menu, place = leftFrom } = kept;
   kept = {};
+  target.querySelectorAll("form:has([data-selected])").forEach(count);
   fields.forEach(({ name, value }) => {
     const field = document.querySelector(`form.rc-bar [name="${name}"]`); // a search goes on with what was typed meanwhile
     if (!field || field.value === value) return;
@@ -60,6 +61,12 @@ document.addEventListener("focusin", ({ target }) => {
 // Enter in the search of a section looks for values; the form's first button would leave for the preview.
 document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && event.target.matches(".rc-find input")) event.preventDefault();
+});
+
+// Whoever enters values does not mean All any more.
+document.addEventListener("input", ({ target }) => {
+  const all = target.matches("textarea") && target.value.trim() && target.closest("fieldset")?.querySelector(".rc-all input");
+  if (all) all.checked = false;
 });
 
 document.addEventListener("change", ({ target }) => {

@@ -21,7 +21,7 @@ from portal.microsoft import gateway, service
 from portal.models import MicrosoftTenant, PartnerCustomer, Tenant
 from portal.models.microsoft import IS_CONNECTED
 from portal.runtime import runtime
-from portal.text import text_key
+from portal.text import natural_key
 from portal.transactions import begin_write
 
 ENDS_SOON = timedelta(days=60)
@@ -164,7 +164,7 @@ def _keep(partner_id: str, found: Iterable[Found]) -> None:
                 partner_id=partner_id,
                 directory_id=one.directory_id[:36],
                 name=name,
-                name_key=text_key(name),
+                name_key=natural_key(name),
                 domain=one.domain,
                 ends_at=one.ends_at,
                 has_ended=one.has_ended,

@@ -398,10 +398,11 @@ def _discover_page(partner_id: str, *, problem: str = "") -> Response:
         partners=discover.partners(),
         partner_id=partner_id,
         listing=found,
-        counts=counts,
+        can_choose=found is not None and any(one.is_offered for one in found.items),
         chips=discover.chips(counts, asked) if counts is not None else (),
         seen_at=seen_at,
         problem=problem,
+        is_refused=status == 502,
         unfinished=rollout_views.unfinished(rollouts.unfinished()),
     )
 

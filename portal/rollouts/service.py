@@ -28,7 +28,7 @@ from portal.models import (
     Tenant,
 )
 from portal.organizations.service import checked_name
-from portal.text import text_key
+from portal.text import natural_key, text_key
 
 BUSY = ("waiting", "connected", "mapping", "previewing", "enabling")
 """Statuses of rows that the scheduler works on."""
@@ -108,7 +108,7 @@ def begin_template_change(template: FilterTemplate, name: str, body: Mapping[str
 def rows(rollout: Rollout) -> Sequence[RolloutRow]:
     """Its rows, by name."""
     found = db.session.scalars(select(RolloutRow).where(RolloutRow.rollout_id == rollout.id)).all()
-    return sorted(found, key=lambda row: (text_key(row.name), row.id))
+    return sorted(found, key=lambda row: (natural_key(row.name), row.id))
 
 
 def row_of(rollout: Rollout, row_id: str) -> RolloutRow | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -30,10 +30,11 @@ _CONSENT = ("AADSTS700016", "AADSTS65001", "AADSTS7000229", "AADSTS500011")
 
 @dataclass(frozen=True)
 class Step:
-    """One step at the top of the page. state: did | now | later."""
+    """One step at the top of the page. state: did | now | later; what failed keeps no step from being over."""
 
     label: str
     done: int
+    failed: int
     total: int
     state: str
 
@@ -84,7 +85,10 @@ class SyncLine:
 
 @dataclass(frozen=True)
 class Page:
-    """The page of a roll-out: its steps, and its rows by what can be done with them, the worst first."""
+    """The page of a roll-out: its steps, and its rows by what can be done with them, the worst first.
+
+    only_saves: every sync of the preview is enabled already.
+    """
 
     title: str
     steps: Sequence[Step]
@@ -101,7 +105,7 @@ class Page:
     chosen: int = 0
     syncing: int = 0
     can_confirm: bool = False
-    unmatched_names: Mapping[str, str] = field(default_factory=dict)
+    only_saves: bool = False
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,7 @@ def page(
         chosen=sum(one.is_chosen for one in previewed),
         syncing=sum(1 for one in enabled if one.sync is not None and not one.sync.is_over),
         can_confirm=bool(previewed) or rollout.kind == "template",
+        only_saves=all(row.preview.get("is_enabled") for row in rows if row.status == "previewed"),
     )
 
 
@@ -182,7 +187,6 @@ def line(row: RolloutRow, sync: SyncLine | None = None, problem: str = "") -> Li
 
 
 def _steps(rollout: Rollout, rows: Sequence[RolloutRow]) -> list[Step]:
-    order = ("waiting", "suggested", "mapped", "previewed", "enabled")
     reached = {
         "waiting": 0, "unconnected": 0, "connected": 1, "suggested": 1, "mapping": 1, "unmapped": 1,
         "mapped": 2, "previewing": 2, "blocked": 2, "previewed": 3, "enabling": 3, "refused": 3, "enabled": 4,
@@ -194,13 +198,15 @@ def _steps(rollout: Rollout, rows: Sequence[RolloutRow]) -> list[Step]:
         "Enable" if rollout.kind != "template" else "Save",
     ]
     first = {"customers": 0, "organizations": 2, "template": 3}[rollout.kind]
-    present = [reached[row.status] for row in rows if row.status != "left_out"]
+    present = [(reached[row.status], row.status in FAILED) for row in rows if row.status != "left_out"]
     found: list[Step] = []
-    for number in range(first, len(order) - 1):
-        done = sum(1 for one in present if one > number)
-        is_now = not any(step.state == "now" for step in found) and done < len(present)
-        state = "now" if is_now else ("did" if done == len(present) and present else "later")
-        found.append(Step(labels[number], done, len(present), state))
+    for number in range(first, len(labels)):
+        done = sum(1 for stage, _ in present if stage > number)
+        failed = sum(1 for stage, is_failed in present if stage == number and is_failed)
+        left = sum(1 for stage, is_failed in present if stage <= number and not is_failed)
+        is_now = bool(left) and not any(step.state == "now" for step in found)
+        state = "now" if is_now else ("did" if done and not left else "later")
+        found.append(Step(labels[number], done, failed, len(present), state))
     return found
 
 
