@@ -102,6 +102,11 @@ def render(
     return response
 
 
+def fills(element_id: str) -> bool:
+    """True when htmx asks for what goes into the element with this id."""
+    return is_partial() and request.headers.get("HX-Target") == element_id
+
+
 def render_block(template: str, block: str, **context: Any) -> str:
     """One named block of a template, alone, with what every page knows.
 

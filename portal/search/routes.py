@@ -18,7 +18,6 @@ bp = Blueprint("search", __name__)
 def index() -> Response:
     """Organizations, people, Assets and Microsoft tenants that fit; under htmx the options below the field."""
     text = request.args.get("q", "").replace("\x00", "").strip()[:200]
-    is_typed = responses.is_partial() and request.headers.get("HX-Target") == "jump-results"
-    if is_typed:
+    if responses.fills("jump-results"):
         return responses.render("search/_typed.html", text=text, groups=service.find(text, service.TYPED))
     return responses.render("search/results.html", text=text, groups=service.find(text), most=service.MOST)
