@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from portal import addresses
 from portal.addresses import SHAPE, problem, tidy
 
 
@@ -64,3 +65,22 @@ def test_what_cannot_be_seen_is_left_out_before():
 @given(st.text(st.one_of(st.characters(codec=None), st.sampled_from("@.xn--ü\u200b")), max_size=300))
 def test_nothing_raises(text):
     assert len(problem(tidy(text))) < 400
+
+
+PLAIN = st.text(st.sampled_from("aB3._+-"), min_size=1, max_size=70)
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(PLAIN, st.one_of(PLAIN, st.sampled_from(["x.example", "xn--a.example", "ab--c.example", "localhost", "a" * 64 + ".example", "a." * 122 + "example"])))
+def test_what_passes_without_the_library_would_pass_with_it(local, domain):
+    address = f"{local}@{domain}"
+    assert problem(address) == addresses._judged(address)  # noqa: SLF001
+
+
+def test_a_domain_is_judged_once(monkeypatch):
+    asked = []
+    judged = addresses._judged  # noqa: SLF001
+    monkeypatch.setattr(addresses, "_judged", lambda address: (asked.append(address), judged(address))[1])
+    addresses._is_good_domain.cache_clear()  # noqa: SLF001
+    assert [problem(f"p{n}@many.example") for n in range(50)] == [""] * 50
+    assert asked == ["a@many.example"]

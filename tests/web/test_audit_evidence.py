@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from portal import audit, create_app
+from portal.api import tokens
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.evidence import retention
@@ -180,3 +181,17 @@ def test_an_export_is_of_one_moment_while_events_come_and_go(postgres_url, tmp_p
         assert (verify_file(path).problem, verify_file(path).events) == (None, 5)
         assert verify_database(db.engine).problem is None
         db.engine.dispose()
+
+
+def test_the_file_of_the_page_is_for_excel_and_that_of_the_api_when_asked(client_as, app):
+    browser = client_as()
+    mark = "\ufeff".encode()
+    page = browser.get("/settings/audit.csv")
+    assert page.data.startswith(mark + b"number,") and page.data.count(mark) == 1
+    with app.app_context():
+        head = {"Authorization": f"Bearer {tokens.create('bom', 'administrator')}"}
+        db.session.commit()
+    api = app.test_client()
+    assert api.get("/api/v1/audit-events.csv", headers=head).data.startswith(b"number,")
+    assert api.get("/api/v1/audit-events.csv?bom=true", headers=head).data.startswith(mark + b"number,")
+    assert api.get("/api/v1/audit-events.csv?bom=1", headers=head).status_code == 422
