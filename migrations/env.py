@@ -4,6 +4,7 @@ from alembic import context
 
 from portal.config import load
 from portal.models import Base
+from portal.operations.job_tables import is_ours
 
 
 def run(connection):
@@ -12,6 +13,7 @@ def run(connection):
         target_metadata=Base.metadata,
         render_as_batch=True,
         compare_type=True,
+        include_name=is_ours,
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -10,11 +10,11 @@ import click
 from portal import clock
 from portal.auth import service
 from portal.cli.context import portal_app
+from portal.config import load
 from portal.errors import PortalError
 from portal.extensions import db
-from portal.operations import logs, server
+from portal.operations import choices, logs, server
 from portal.runtime import runtime
-from portal.worker import scheduler
 
 
 @click.command()
@@ -36,12 +36,28 @@ def serve(host: str, port: int) -> None:
 
 
 @click.command()
-def worker() -> None:
+@click.option(
+    "--concurrency",
+    default=4,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="How many Microsoft tenants are synced at once.",
+)
+def worker(concurrency: int) -> None:
     """Run syncs for portals with ROLLCALL_SCHEDULER=distributed, until SIGTERM. Start as many as are needed."""
+    if load().scheduler != "distributed":
+        raise PortalError(
+            "A worker has nothing to do here: set ROLLCALL_SCHEDULER=distributed for it and for `rollcall serve`."
+        )
+    choices.require_procrastinate()
+    from portal.worker import distributed_worker  # an extra, which other commands do without
+
     logs.configure()
-    with portal_app(writes=False) as app:
+    with portal_app(
+        writes=False, worker_connections=distributed_worker.connections_needed(concurrency)
+    ) as app:
         db.engine.dispose()
-    scheduler.run_worker(app)
+    distributed_worker.run(app, concurrency)
 
 
 def check_free(host: str, port: int) -> None:

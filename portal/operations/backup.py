@@ -26,7 +26,7 @@ from portal import audit
 from portal.errors import PortalError
 from portal.evidence import chain
 from portal.extensions import mark_write
-from portal.operations import private_files, schema
+from portal.operations import job_tables, private_files, schema
 
 FORMAT, VERSION = "rollcall-backup", 1
 CHUNK = 1000
@@ -131,7 +131,12 @@ def _head(engine: Engine) -> str:
 def _tables(connection: Connection) -> list[Table]:
     found = MetaData()
     found.reflect(connection)
-    return [table for table in found.sorted_tables if table.name != "alembic_version"]
+    # Jobs are made anew from the rows that wait, and belong to workers that live now.
+    return [
+        table
+        for table in found.sorted_tables
+        if table.name != "alembic_version" and job_tables.is_ours(table.name, "table")
+    ]
 
 
 def _check(path: Path) -> tuple[str, int]:

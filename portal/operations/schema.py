@@ -10,6 +10,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
+from portal.operations import job_tables
 from portal.operations.private_files import keep_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +33,7 @@ def upgrade(engine: Engine) -> None:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")
+        job_tables.create(connection)  # the library may have come after the migration
 
 
 def _keep_private(engine: Engine) -> None:

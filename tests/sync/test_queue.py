@@ -62,7 +62,7 @@ def test_T1_a_run_that_waits_or_runs_is_not_queued_twice(world):
 def test_T1_of_two_processes_that_look_at_the_same_moment_one_queues(world, monkeypatch):
     ready(world)
     world.now += timedelta(hours=2)
-    next_run = queue.cadence.next_run
+    next_run = queue.schedule.next_run
     with write_session(world.sessions) as session:
 
         def after_the_other(*arguments):
@@ -70,7 +70,7 @@ def test_T1_of_two_processes_that_look_at_the_same_moment_one_queues(world, monk
             session.execute(update(MicrosoftTenant).values(next_run_at=world.now + timedelta(hours=1)).execution_options(synchronize_session=False))
             return next_run(*arguments)
 
-        monkeypatch.setattr(queue.cadence, "next_run", after_the_other)
+        monkeypatch.setattr(queue.schedule, "next_run", after_the_other)
         assert queue.queue_due(session, world.now, 60) == 0
         session.rollback()
 

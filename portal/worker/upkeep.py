@@ -1,0 +1,36 @@
+"""What comes round by itself: the hourly schedule, and the slow rounds. Each is repeated, and may be done by any process."""
+
+from __future__ import annotations
+
+from portal.alerts import announcements
+from portal.clock import utcnow
+from portal.evidence import retention as audit_retention
+from portal.extensions import mark_write
+from portal.imports import runner as imports
+from portal.operations import retention
+from portal.runtime import Runtime
+from portal.worker import queue
+from portal.worker.queue import QueuedTask
+
+
+def queue_due(runtime: Runtime) -> int:
+    """Queue the hourly runs that are due (T1); gives their number. Writes only when some are."""
+    with runtime.sessions() as session:
+        return queue.queue_due(session, utcnow(), runtime.settings.sync_interval_minutes)
+
+
+def look_after(runtime: Runtime) -> list[QueuedTask]:
+    """Initial syncs past 12 hours (T3) and what is too old to keep. Gives the connections not checked for a day (C4)."""
+    now = utcnow()
+    with runtime.sessions() as session:
+        mark_write(session)
+        queue.flag_overdue(session, now)
+        retention.forget_old(session, now)
+        session.commit()
+        mark_write(session)
+        audit_retention.forget_old(session, now)
+        session.commit()
+        checks = queue.checks_waiting(session, now) if runtime.settings.scheduler != "off" else []
+    imports.forget_abandoned(runtime.sessions, now)
+    announcements.announce(runtime)
+    return checks
