@@ -19,7 +19,14 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Engine, Executable, event
-from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    PendingRollbackError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -64,6 +71,7 @@ _LOCK_STATES = frozenset(
     {"55P03", "57014"}
 )  # not available, cancelled; a lost race is another matter (portal.locks)
 _AWAY_CLASSES = ("08", "53", "57", "58")  # connection, resources, operator, system
+_BROKEN_BEFORE = "8s2b"  # SQLAlchemy's: the connection broke earlier in this transaction, and somebody went on
 _ENDED_STATE = "25P03"  # the transaction was ended because we asked nothing for too long
 _SQLITE_LOCKS = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _SQLITE_AWAY = frozenset(
@@ -173,6 +181,8 @@ def trouble(error: BaseException) -> RetryLater | None:
     """What to answer (503) when ``error`` says that a lock or the database cannot be had; None when it says something else."""
     if isinstance(error, PoolTimeout):
         return RetryLater(LOCKED, seconds=5)
+    if isinstance(error, PendingRollbackError) and error.code == _BROKEN_BEFORE:
+        return RetryLater(AWAY, seconds=30)
     if not isinstance(error, OperationalError | InterfaceError | InternalError):
         return None
     return _sqlite_trouble(error) if isinstance(error.orig, sqlite3.Error) else _postgres_trouble(error)
@@ -286,9 +296,7 @@ def _locked() -> sqlite3.OperationalError:
     return error
 
 
-def postgres_bounds(
-    lock: float = WORK_PATIENCE, idle: float = IDLE_WRITER, *, is_local: bool = False
-) -> str:
+def postgres_bounds(lock: float, idle: float, *, is_local: bool = False) -> str:
     """The statements that bound a session's, or with ``is_local`` a transaction's, waits for locks and for its client."""
     how = "SET LOCAL" if is_local else "SET"
     return (
@@ -299,13 +307,13 @@ def postgres_bounds(
 
 def _prepare_postgres(connection: Any, _record: Any) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(postgres_bounds(idle=IDLE_READER))
+        cursor.execute(postgres_bounds(WORK_PATIENCE, IDLE_READER))
     connection.commit()
 
 
 def _begin_postgres(connection: Connection) -> None:
     if _writes(connection):
-        connection.exec_driver_sql(postgres_bounds(_patience.get(), is_local=True))
+        connection.exec_driver_sql(postgres_bounds(_patience.get(), IDLE_WRITER, is_local=True))
 
 
 def _begin_pooled(connection: Connection) -> None:

@@ -98,6 +98,7 @@ def _replace(engine: Engine, path: Path, revision: str) -> None:
         present = MigrationContext.configure(target).get_current_revision()
         if target.dialect.name == "postgresql" and present is not None and schema.is_known(present):
             command.downgrade(settings, "base")  # what no table holds goes too, such as a trigger's function
+        job_tables.drop(target)
         found = MetaData()
         found.reflect(target)
         found.drop_all(target)

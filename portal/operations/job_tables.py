@@ -18,16 +18,17 @@ LAST_FILE = "03.04.00_50_post_add_retry_failed_job_procedure.sql"
 
 _OBJECTS = text(
     """
-    SELECT 'TABLE', c.oid::regclass::text FROM pg_class c WHERE c.relkind = 'r' AND {here} AND c.relname LIKE {like}
+    SELECT 'TABLE', c.oid::regclass::text FROM pg_class c
+    WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace AND starts_with(c.relname, :prefix)
     UNION ALL
     SELECT 'FUNCTION', p.oid::regprocedure::text FROM pg_proc p
-    WHERE p.pronamespace = current_schema()::regnamespace AND p.proname LIKE {like}
+    WHERE p.pronamespace = current_schema()::regnamespace AND starts_with(p.proname, :prefix)
     UNION ALL
     SELECT 'TYPE', t.oid::regtype::text FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid
-    WHERE t.typnamespace = current_schema()::regnamespace AND t.typname LIKE {like}
+    WHERE t.typnamespace = current_schema()::regnamespace AND starts_with(t.typname, :prefix)
       AND (t.typtype = 'e' OR (t.typtype = 'c' AND c.relkind = 'c'))
-    """.format(here="c.relnamespace = current_schema()::regnamespace", like="'procrastinate\\_%'")
-)
+    """
+).bindparams(prefix=PREFIX)
 
 
 def is_ours(name: str | None, kind: str, _parents: Any = None) -> bool:

@@ -46,11 +46,13 @@ def _keep_private(engine: Engine) -> None:
                 keep_file(beside)
 
 
-def pending(engine: Engine) -> str | None:
-    """None when the schema is the newest, otherwise a sentence that says what to do."""
+def pending(engine: Engine, *, needs_jobs: bool = False) -> str | None:
+    """None when the schema is the newest, otherwise a sentence that says what to do. needs_jobs: Procrastinate's tables too."""
     head = ScriptDirectory.from_config(config()).get_current_head()
     with engine.connect() as connection:
         current = MigrationContext.configure(connection).get_current_revision()
+        if current == head and needs_jobs and not job_tables.exist(connection):
+            return "The tables of the queue are missing: run `rollcall db upgrade`."
     if current == head:
         return None
     return (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from portal.transactions import SessionFactory
@@ -23,7 +23,7 @@ IN_A_PROCESS = 5
 
 _LIVE = text(
     "SELECT id FROM procrastinate_workers WHERE last_heartbeat >= now() - make_interval(secs => :seconds)"
-).bindparams(bindparam("seconds", STALLED_SECONDS))
+)
 _WAITING = text(
     """
     SELECT job.queue_name, count(*), coalesce(max(extract(epoch FROM now() - event.at)), 0)
@@ -51,7 +51,7 @@ class Attendance:
 
 def look(session: Session) -> Attendance:
     """What the tables say now. Raises SQLAlchemy's errors, also where the tables are missing."""
-    live = len(session.scalars(_LIVE).all())
+    live = len(_live(session))
     waiting = {str(lane): (int(number), float(age)) for lane, number, age in session.execute(_WAITING)}
     return Attendance(
         workers=-(-live // IN_A_PROCESS),
@@ -63,7 +63,17 @@ def look(session: Session) -> Attendance:
 def live_workers(sessions: SessionFactory) -> frozenset[int]:
     """Procrastinate's ids of the workers that have said lately that they live."""
     with sessions() as session:
-        return frozenset(session.scalars(_LIVE))
+        return _live(session)
+
+
+def known_workers(sessions: SessionFactory) -> frozenset[int]:
+    """Procrastinate's ids of all workers that are registered, also those that have been silent for a while."""
+    with sessions() as session:
+        return frozenset(session.scalars(text("SELECT id FROM procrastinate_workers")))
+
+
+def _live(session: Session) -> frozenset[int]:
+    return frozenset(session.scalars(_LIVE, {"seconds": STALLED_SECONDS}))
 
 
 def owner_name(worker_id: int | None, suffix: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import secrets
@@ -26,12 +27,14 @@ import psycopg_pool
 from flask import Flask
 from procrastinate import exceptions, jobs
 from procrastinate.worker import Worker
+from sqlalchemy.exc import SQLAlchemyError
 
 from portal.clock import utcnow
+from portal.config import Settings
 from portal.errors import RetryLater, Stopped
 from portal.imports import runner as imports
 from portal.runtime import Runtime
-from portal.transactions import connection_arguments, postgres_bounds, trouble
+from portal.transactions import IDLE_WRITER, WORK_PATIENCE, connection_arguments, postgres_bounds, trouble
 from portal.worker import attendance, distributed, leases, processes, upkeep
 from portal.worker.lanes import Lanes, safely
 
@@ -43,6 +46,8 @@ GRACE_SECONDS = 10.0
 """How long a lane that ends waits before it asks its jobs to stop. When the process ends they are asked at once."""
 AGAIN_SECONDS, LONGEST_SECONDS, AWAY_SECONDS = 2.0, 600.0, 2.0
 """Between the tries of a job that fails: twice as long each time, but for a lock or a database that cannot be had."""
+ROUNDS, SLOW_ROUNDS = "*/5 * * * * *", "*/10 * * * *"
+"""How often what is due is queued and what is stalled recovered: every 5 seconds; and the rest looked after: every 10 minutes."""
 WAITING = 2
 """Jobs that a lane takes for each that works: the others wait for Microsoft, which throttles them (G5)."""
 SLOW, OTHERS, UPKEEP = 3, 2, 3
@@ -83,7 +88,7 @@ class DistributedWorker:
         self._is_over = asyncio.Event()
         slots = {"hourly": concurrency, "delayed": delayed(concurrency)}
         self._work = Lanes(self._runtime, self._stopping, slots)
-        connector = _connector(self._runtime.settings.database_url)
+        connector = _connector(self._runtime.settings)
         self._jobs = procrastinate.App(connector=connector)
         self._upkeep = procrastinate.App(connector=connector)
         self._define_tasks()
@@ -163,13 +168,13 @@ class DistributedWorker:
     def _define_tasks(self) -> None:
         self._jobs.task(name=distributed.WORK, pass_context=True)(self._do)
         for name, cron, job in (
-            ("schedule", "*/5 * * * * *", self._schedule),
-            ("look_after", "*/10 * * * *", self._look_after),
+            ("schedule", ROUNDS, self._schedule),
+            ("look_after", SLOW_ROUNDS, self._look_after),
         ):
             task = self._upkeep.task(name=f"rollcall.{name}", queue="upkeep", queueing_lock=name, pass_context=True)
             self._upkeep.periodic(cron=cron)(task(self._noted(job)))
         recover = self._upkeep.task(name="rollcall.recover", queue="upkeep", queueing_lock="recover")
-        self._upkeep.periodic(cron="*/5 * * * * *")(recover(self._recover))  # without lock: it would wait for a dead one
+        self._upkeep.periodic(cron=ROUNDS)(recover(self._recover))  # without lock: it would wait for a dead one
 
     def _do(self, context: procrastinate.JobContext, lane: str, key: str, tries: int = 0) -> None:
         """One job. What cannot be done now, or fails, is added anew and this one is over.
@@ -236,8 +241,16 @@ class DistributedWorker:
                     log.warning("action=give_back_stray job=%s", number)
                     await self._give_back(down[number])
                 before = strays
-            except (exceptions.ConnectorException, psycopg_pool.PoolTimeout) as error:
+                await self._renew_forgotten()
+            except (exceptions.ConnectorException, psycopg_pool.PoolTimeout, SQLAlchemyError) as error:
                 log.warning("action=strays error=%s", type(error).__name__)
+
+    async def _renew_forgotten(self) -> None:
+        """A lane that was stopped for long was taken for dead: it says that it lives, and nobody hears. It begins anew."""
+        known = await asyncio.to_thread(attendance.known_workers, self._runtime.sessions)
+        for worker in list(self._workers.values()):
+            if worker.worker_id is not None and worker.worker_id not in known:
+                worker.stop()  # type: ignore[no-untyped-call]
 
     async def _down_as_ours(self) -> dict[int, jobs.Job]:
         found: dict[int, jobs.Job] = {}
@@ -275,14 +288,16 @@ class DistributedWorker:
             self._running.discard(number)
 
 
-def _connector(url: str) -> procrastinate.PsycopgConnector:
+def _connector(settings: Settings) -> procrastinate.PsycopgConnector:
     async def bound(connection: Any) -> None:
-        await connection.execute(postgres_bounds())
+        if settings.is_pooled:  # it would be set for whoever has the connection next
+            return
+        await connection.execute(postgres_bounds(WORK_PATIENCE, IDLE_WRITER))
         if not connection.autocommit:
             await connection.commit()
 
     return procrastinate.PsycopgConnector(
-        conninfo=url.replace("+psycopg", "", 1),
+        conninfo=settings.database_url.replace("+psycopg", "", 1),
         kwargs={**connection_arguments("queue"), "prepare_threshold": None},
         configure=bound,
         min_size=1,
@@ -299,6 +314,9 @@ def _tell(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 def run(app: Flask, concurrency: int) -> None:
     """Work until SIGTERM or SIGINT, then finish the chunk at hand and give the rest back."""
     logging.getLogger("procrastinate").setLevel(logging.CRITICAL)  # it tells of each job; we of what matters
+
+    gc.collect()
+    gc.freeze()  # or the end of the process goes through all of the loaded program for seconds
 
     async def main() -> None:
         await DistributedWorker(app, concurrency).run()
