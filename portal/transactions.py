@@ -71,7 +71,9 @@ _LOCK_STATES = frozenset(
     {"55P03", "57014"}
 )  # not available, cancelled; a lost race is another matter (portal.locks)
 _AWAY_CLASSES = ("08", "53", "57", "58")  # connection, resources, operator, system
-_BROKEN_BEFORE = "8s2b"  # SQLAlchemy's: the connection broke earlier in this transaction, and somebody went on
+_BROKEN_BEFORE = (
+    "8s2b"  # SQLAlchemy's: the connection broke earlier in this transaction, and somebody went on
+)
 _ENDED_STATE = "25P03"  # the transaction was ended because we asked nothing for too long
 _SQLITE_LOCKS = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _SQLITE_AWAY = frozenset(
@@ -199,7 +201,9 @@ def _postgres_trouble(error: DBAPIError) -> RetryLater | None:
     state = getattr(error.orig, "sqlstate", None)
     if state in _LOCK_STATES:
         return RetryLater(LOCKED, seconds=5)
-    if state in {None, _ENDED_STATE} or str(state).startswith(_AWAY_CLASSES):  # without a state no server has answered
+    if state in {None, _ENDED_STATE} or str(state).startswith(
+        _AWAY_CLASSES
+    ):  # without a state no server has answered
         return RetryLater(AWAY, seconds=30)
     return None
 

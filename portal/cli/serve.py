@@ -45,19 +45,26 @@ def serve(host: str, port: int) -> None:
 )
 def worker(concurrency: int) -> None:
     """Run syncs for portals with ROLLCALL_SCHEDULER=distributed, until SIGTERM. Start as many as are needed."""
-    if load().scheduler != "distributed":
-        raise PortalError(
-            "A worker has nothing to do here: set ROLLCALL_SCHEDULER=distributed for it and for `rollcall serve`."
-        )
-    choices.require_procrastinate()
-    from portal.worker import distributed_worker  # an extra, which other commands do without
-
+    is_asked_for = load().scheduler == "distributed"
     logs.configure()
     with portal_app(
-        writes=False, worker_connections=distributed_worker.connections_needed(concurrency)
+        writes=False, worker_connections=_connections(concurrency) if is_asked_for else None
     ) as app:
+        if not is_asked_for:
+            raise PortalError(
+                "A worker has nothing to do here: set ROLLCALL_SCHEDULER=distributed for it and for `rollcall serve`."
+            )
         db.engine.dispose()
+    from portal.worker import distributed_worker
+
     distributed_worker.run(app, concurrency)
+
+
+def _connections(concurrency: int) -> int:
+    choices.require_procrastinate()
+    from portal.worker import distributed_worker  # an extra, which all other commands do without
+
+    return distributed_worker.connections_needed(concurrency)
 
 
 def check_free(host: str, port: int) -> None:

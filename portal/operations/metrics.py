@@ -31,9 +31,7 @@ def abandoned(found: Attendance) -> str | None:
     """What to do about a queue that nobody works on; None when somebody does, or nothing waits."""
     if not found.is_abandoned:
         return None
-    return (
-        f"{sum(found.waiting.values())} jobs wait and no worker runs: start `rollcall worker`, or look at its log."
-    )
+    return f"{sum(found.waiting.values())} jobs wait and no worker runs: start `rollcall worker`, or look at its log."
 
 
 class _Queue(Collector):

@@ -44,4 +44,6 @@ def readyz() -> tuple[Response, int]:
 @access.public
 def show_metrics() -> Response:
     """Prometheus text: counts only, no names."""
-    return Response(metrics.render(db.session(), runtime().settings.scheduler), content_type=CONTENT_TYPE_LATEST)
+    return Response(
+        metrics.render(db.session(), runtime().settings.scheduler), content_type=CONTENT_TYPE_LATEST
+    )

@@ -27,7 +27,9 @@ PRIORITIES = {"import": 20, "check": 10, "hourly": 10}
 """An hourly job goes before the delayed one of the same tenant, which would lock it out while it waits (T3)."""
 TRIES = 5  # to find a job that waits, or to be the one who adds it
 
-_jobs = procrastinate.App(connector=procrastinate.SyncPsycopgConnector())  # never opened: it borrows connections
+_jobs = procrastinate.App(
+    connector=procrastinate.SyncPsycopgConnector()
+)  # never opened: it borrows connections
 _PUT_FIRST = text(
     "UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE queueing_lock = :key AND status = 'todo' RETURNING id"
 )

@@ -156,7 +156,9 @@ class DistributedWorker:
             try:
                 await worker.run()  # type: ignore[no-untyped-call]
             except Exception as error:  # whatever it is, the lane goes on
-                log.warning("action=lane_ended lane=%s error=%s", lane.name, type(error.__cause__ or error).__name__)
+                log.warning(
+                    "action=lane_ended lane=%s error=%s", lane.name, type(error.__cause__ or error).__name__
+                )
             await self._sleep(AWAY_SECONDS)
 
     async def _sleep(self, seconds: float) -> None:
@@ -171,10 +173,14 @@ class DistributedWorker:
             ("schedule", ROUNDS, self._schedule),
             ("look_after", SLOW_ROUNDS, self._look_after),
         ):
-            task = self._upkeep.task(name=f"rollcall.{name}", queue="upkeep", queueing_lock=name, pass_context=True)
+            task = self._upkeep.task(
+                name=f"rollcall.{name}", queue="upkeep", queueing_lock=name, pass_context=True
+            )
             self._upkeep.periodic(cron=cron)(task(self._noted(job)))
         recover = self._upkeep.task(name="rollcall.recover", queue="upkeep", queueing_lock="recover")
-        self._upkeep.periodic(cron=ROUNDS)(recover(self._recover))  # without lock: it would wait for a dead one
+        self._upkeep.periodic(cron=ROUNDS)(
+            recover(self._recover)
+        )  # without lock: it would wait for a dead one
 
     def _do(self, context: procrastinate.JobContext, lane: str, key: str, tries: int = 0) -> None:
         """One job. What cannot be done now, or fails, is added anew and this one is over.
@@ -184,9 +190,7 @@ class DistributedWorker:
         owner = attendance.owner_name(context.job.worker_id, self._suffix)
         with self._seen(context):
             try:
-                self._work.work(
-                    lane, key, owner, lambda: self._stopping.is_set() or context.should_abort()
-                )
+                self._work.work(lane, key, owner, lambda: self._stopping.is_set() or context.should_abort())
             except Stopped:
                 log.info("action=given_back lane=%s key=%s", lane, key)
                 self._again(lane, key, 0.0, 0)
@@ -267,7 +271,9 @@ class DistributedWorker:
             await manager.retry_job(job)
         except exceptions.UniqueViolation:  # another for the same waits already
             await manager.finish_job(job, jobs.Status.FAILED, delete_job=True)
-        except exceptions.ConnectorException:  # somebody else was quicker, or the database is away: the next round looks again
+        except (
+            exceptions.ConnectorException
+        ):  # somebody else was quicker, or the database is away: the next round looks again
             log.info("action=not_given_back job=%s", job.id)
 
     def _noted(self, job: Any) -> Any:

@@ -12,14 +12,14 @@ from tests.distributed.installation import installed
 from tests.postgres import running_server
 from tests.system.conftest import wait_until
 
-pytestmark = [pytest.mark.crash, pytest.mark.postgres, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.crash, pytest.mark.postgres, pytest.mark.timeout(900)]
 PAGES = ("/login", "/", "/organizations", "/api/v1/tenants", "/api/v1/end-users", "/readyz", "/metrics")
 
 
 class Visitors:
     """Ask for pages one after the other until told to stop, and keep every answer that is no good one."""
 
-    def __init__(self, one, number=4):
+    def __init__(self, one, number=2):
         self.one, self.bad, self.asked, self.unavailable = one, [], 0, 0
         self.over = threading.Event()
         self.threads = [threading.Thread(target=self.visit, args=(n,)) for n in range(number)]
@@ -40,6 +40,7 @@ class Visitors:
                     self.bad.append((path, "503 without Retry-After"))
             elif answer.status_code >= 500:
                 self.bad.append((path, answer.status_code))
+            self.over.wait(0.05)  # a visitor, and no attack
 
     def leave(self):
         self.over.set()
