@@ -8,7 +8,7 @@ WORKDIR /app
 RUN python -m venv /app/.venv
 COPY requirements/ requirements/
 RUN .venv/bin/pip install --no-cache-dir --require-hashes --no-deps \
-    -r requirements/runtime.lock -r requirements/build.lock
+    -r requirements/scale.lock -r requirements/build.lock
 COPY package.json package-lock.json .npmrc purgecss.config.cjs ./
 COPY tools/assets.py tools/assets.py
 COPY static/ static/

@@ -3,7 +3,8 @@
 from alembic import context
 
 from portal.config import load
-from portal.models import Base, words
+from portal.models import Base
+from portal.operations import schema
 
 
 def run(connection):
@@ -12,7 +13,7 @@ def run(connection):
         target_metadata=Base.metadata,
         render_as_batch=True,
         compare_type=True,
-        include_name=words.include_name,
+        include_name=schema.is_compared,
     )
     with context.begin_transaction():
         context.run_migrations()

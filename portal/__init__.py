@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from portal.config import Settings
 
 
-def create_app(settings: Settings | None = None) -> Flask:
-    """Build the WSGI app; settings come from the environment when none are given. Raises ConfigError."""
+def create_app(settings: Settings | None = None, *, worker_connections: int | None = None) -> Flask:
+    """Build the WSGI app; settings come from the environment when none are given. Raises ConfigError.
+
+    worker_connections: see ``portal.app.build``.
+    """
     from portal import app
 
-    return app.build(settings)
+    return app.build(settings, worker_connections=worker_connections)

@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Flask, current_app, g, request
 from flask.typing import ResponseReturnValue
+from sqlalchemy import Engine
 from sqlalchemy.orm import sessionmaker
 
 from portal import api, audit
@@ -22,11 +23,13 @@ from portal.http.proxies import behind_proxies
 from portal.http.throttle import limiter
 from portal.locks import is_lost_race
 from portal.microsoft import gateway
+from portal.operations import choices
 from portal.runtime import Runtime
 from portal.transactions import (
     JSON_COLUMNS,
     REQUEST_PATIENCE,
     WORK_PATIENCE,
+    connection_arguments,
     forget_writing,
     set_patience,
     tune_engine,
@@ -63,6 +66,9 @@ FEATURES = (
     "help",
 )
 
+WEB_CONNECTIONS, EMBEDDED_CONNECTIONS, KEPT_CONNECTIONS = 16, 40, 4
+"""The most connections to PostgreSQL of a process that serves pages, of one that syncs too, and how many stay open when idle."""
+
 
 class Portal(Flask):
     """The WSGI app. A request that lost a race is made once more: it then answers to what the other one wrote.
@@ -83,9 +89,13 @@ class Portal(Flask):
         return super().dispatch_request()
 
 
-def build(settings: Settings | None = None) -> Flask:
-    """Build the WSGI app. Raises ConfigError for settings that cannot be used. Starts nothing."""
+def build(settings: Settings | None = None, *, worker_connections: int | None = None) -> Flask:
+    """Build the WSGI app. Raises ConfigError for settings that cannot be used. Starts nothing.
+
+    worker_connections: the most that a worker's threads use of PostgreSQL at once; None for a process that serves pages.
+    """
     settings = settings or load()
+    choices.check(settings)
     keys = settings.secret_keys()
     settings.keep_data_dir()
     app = Portal("portal", root_path=str(ROOT), template_folder="templates", static_folder="static")
@@ -93,7 +103,7 @@ def build(settings: Settings | None = None) -> Flask:
         # The present key alone: one that was replaced may be easy to guess, and opens stored secrets only.
         SECRET_KEY=keys[0],
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS=_engine_options(settings),
+        SQLALCHEMY_ENGINE_OPTIONS=_engine_options(settings, worker_connections),
         SESSION_COOKIE_NAME="rollcall",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -110,10 +120,12 @@ def build(settings: Settings | None = None) -> Flask:
     csrf.init_app(app)  # type: ignore[no-untyped-call]
     limiter.init_app(app)
     with app.app_context():
-        engine = tune_engine(db.engine)
+        engine = tune_engine(db.engine, is_pooled=settings.is_pooled)
         forget_writing(db.session.session_factory)
     sessions = sessionmaker(engine, expire_on_commit=False)
     people_version.watch()
+    if settings.scheduler == "distributed":
+        _distribute(engine)
     app.extensions["rollcall"] = Runtime(settings=settings, sessions=sessions, box=SecretBox(keys))
     gateway.start_afresh(sessions)
     app.teardown_request(_end)
@@ -131,18 +143,31 @@ def build(settings: Settings | None = None) -> Flask:
     return app
 
 
-def _engine_options(settings: Settings) -> dict[str, Any]:
+def _distribute(engine: Engine) -> None:
+    """What is queued gets a job in the same transaction. Only here is Procrastinate imported: it is an extra."""
+    from portal.worker import dispatch, distributed
+
+    dispatch.use(engine, distributed.enqueue)
+
+
+def _engine_options(settings: Settings, worker_connections: int | None) -> dict[str, Any]:
     # A statement that fails goes to the log; its parameters are people's names and addresses, or sealed secrets.
-    options: dict[str, Any] = {
-        "hide_parameters": True,
-        **JSON_COLUMNS,
-        "pool_size": 20,
-        "max_overflow": 20,
-        "pool_timeout": 10,
+    options: dict[str, Any] = {"hide_parameters": True, **JSON_COLUMNS, "pool_timeout": 10}
+    if settings.is_sqlite:
+        return {**options, "pool_size": 20, "max_overflow": 20}
+    most = worker_connections or (
+        WEB_CONNECTIONS if settings.scheduler == "distributed" else EMBEDDED_CONNECTIONS
+    )
+    arguments = connection_arguments("portal" if worker_connections is None else "worker")
+    if settings.is_pooled:
+        arguments["prepare_threshold"] = None
+    return {
+        **options,
+        "pool_size": KEPT_CONNECTIONS,
+        "max_overflow": most - KEPT_CONNECTIONS,
+        "pool_pre_ping": True,
+        "connect_args": arguments,
     }
-    if not settings.is_sqlite:
-        options |= {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
-    return options
 
 
 def _begin() -> None:

@@ -19,6 +19,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -66,6 +67,9 @@ class Settings(BaseModel):
         "embedded"
     )
     log_format: Annotated[Literal["text", "json"], Field(alias="ROLLCALL_LOG_FORMAT")] = "text"
+    pooling: Annotated[Literal["session", "transaction"], Field(alias="ROLLCALL_DATABASE_POOLING")] = (
+        "session"
+    )
 
     @field_validator("base_url", "login_url", "graph_url")
     @classmethod
@@ -154,6 +158,16 @@ class Settings(BaseModel):
             )
         return value
 
+    @field_validator("scheduler")
+    @classmethod
+    def _possible(cls, value: str, others: ValidationInfo) -> str:
+        """SQLite has one writer, and its file one machine."""
+        if value == "distributed" and not str(others.data.get("database_url", "")).startswith("postgresql"):
+            raise ValueError(
+                "distributed needs PostgreSQL; set ROLLCALL_DATABASE_URL to a postgresql:// URL, or leave this out"
+            )
+        return value
+
     @model_validator(mode="after")
     def _database_default(self) -> Self:
         if not self.database_url:
@@ -180,6 +194,11 @@ class Settings(BaseModel):
     def is_sqlite(self) -> bool:
         """True on SQLite: one process writes at a time."""
         return self.database_url.startswith("sqlite")
+
+    @property
+    def is_pooled(self) -> bool:
+        """True where something such as pgbouncer hands out PostgreSQL's connections for a transaction each."""
+        return self.pooling == "transaction" and not self.is_sqlite
 
     def secret_keys(self) -> list[str]:
         """The secret key first, then the ones it replaced (newest first); creates the key file when there is none.

@@ -19,7 +19,14 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Engine, Executable, event
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    PendingRollbackError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -35,6 +42,9 @@ REQUEST_PATIENCE = 10.0
 """Seconds that a request waits for a lock before it answers 503: somebody is looking at it."""
 NOTE_PATIENCE = 0.2
 """Seconds that ``note`` waits: what it writes is worth no more."""
+IDLE_WRITER, IDLE_READER = 15.0, 900.0
+"""Seconds after which PostgreSQL ends a transaction that asks nothing: a process that was stopped in one that writes holds rows
+that others wait for. Only reading holds none, and a run reads in one transaction for as long as it plans."""
 
 WRITES = "sqlite_write"
 """The execution option of a connection whose next transaction writes."""
@@ -62,6 +72,10 @@ _LOCK_STATES = frozenset(
     {"55P03", "57014"}
 )  # not available, cancelled; a lost race is another matter (portal.locks)
 _AWAY_CLASSES = ("08", "53", "57", "58")  # connection, resources, operator, system
+_BROKEN_BEFORE = (
+    "8s2b"  # SQLAlchemy's: the connection broke earlier in this transaction, and somebody went on
+)
+_ENDED_STATE = "25P03"  # the transaction was ended because we asked nothing for too long
 _SQLITE_LOCKS = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _SQLITE_AWAY = frozenset(
     {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY}
@@ -173,7 +187,9 @@ def trouble(error: BaseException) -> RetryLater | None:
     """What to answer (503) when ``error`` says that a lock or the database cannot be had; None when it says something else."""
     if isinstance(error, PoolTimeout):
         return RetryLater(LOCKED, seconds=5)
-    if not isinstance(error, OperationalError | InterfaceError):
+    if isinstance(error, PendingRollbackError) and error.code == _BROKEN_BEFORE:
+        return RetryLater(AWAY, seconds=30)
+    if not isinstance(error, OperationalError | InterfaceError | InternalError):
         return None
     return _sqlite_trouble(error) if isinstance(error.orig, sqlite3.Error) else _postgres_trouble(error)
 
@@ -189,15 +205,33 @@ def _postgres_trouble(error: DBAPIError) -> RetryLater | None:
     state = getattr(error.orig, "sqlstate", None)
     if state in _LOCK_STATES:
         return RetryLater(LOCKED, seconds=5)
-    if state is None or str(state).startswith(_AWAY_CLASSES):  # without a state no server has answered
+    if state in {None, _ENDED_STATE} or str(state).startswith(
+        _AWAY_CLASSES
+    ):  # without a state no server has answered
         return RetryLater(AWAY, seconds=30)
     return None
 
 
-def tune_engine(engine: Engine) -> Engine:
+def connection_arguments(role: str) -> dict[str, Any]:
+    """What a connection to PostgreSQL is made with. role: how it is called in ``pg_stat_activity``.
+
+    A server that is gone without a word is noticed within half a minute, and not after the system's two hours.
+    """
+    return {
+        "application_name": f"rollcall {role}",
+        "connect_timeout": 5,
+        "keepalives_idle": 15,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+    }
+
+
+def tune_engine(engine: Engine, *, is_pooled: bool = False) -> Engine:
     """Give SQLite WAL, foreign keys and BEGIN IMMEDIATE for transactions that write, and both databases bounded waits.
 
     Deferred transactions lose read-modify-write races in spite of busy_timeout (dependencies.md, finding 5).
+    is_pooled: somebody else hands out PostgreSQL's connections for a transaction each, so nothing may be set for longer.
     """
     if engine.dialect.name == "sqlite":
         queue = WriteQueue()
@@ -208,6 +242,8 @@ def tune_engine(engine: Engine) -> Engine:
             "invalidate",
         ):  # after a commit or rollback the connection goes back to the pool
             event.listen(engine, ended, _leave)
+    elif is_pooled:
+        event.listen(engine, "begin", _begin_pooled)
     else:
         event.listen(engine, "connect", _prepare_postgres)
         event.listen(engine, "begin", _begin_postgres)
@@ -268,15 +304,29 @@ def _locked() -> sqlite3.OperationalError:
     return error
 
 
+def postgres_bounds(lock: float, idle: float, *, is_local: bool = False) -> str:
+    """The statements that bound a session's, or with ``is_local`` a transaction's, waits for locks and for its client."""
+    how = "SET LOCAL" if is_local else "SET"
+    return (
+        f"{how} lock_timeout = {int(lock * 1000)}; "
+        f"{how} idle_in_transaction_session_timeout = {int(idle * 1000)}"
+    )
+
+
 def _prepare_postgres(connection: Any, _record: Any) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"SET lock_timeout = {int(WORK_PATIENCE * 1000)}")
+        cursor.execute(postgres_bounds(WORK_PATIENCE, IDLE_READER))
     connection.commit()
 
 
 def _begin_postgres(connection: Connection) -> None:
-    if _writes(connection) and _patience.get() != WORK_PATIENCE:
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(_patience.get() * 1000)}")
+    if _writes(connection):
+        connection.exec_driver_sql(postgres_bounds(_patience.get(), IDLE_WRITER, is_local=True))
+
+
+def _begin_pooled(connection: Connection) -> None:
+    idle = IDLE_WRITER if _writes(connection) else IDLE_READER
+    connection.exec_driver_sql(postgres_bounds(_patience.get(), idle, is_local=True))
 
 
 def _writes(connection: Connection) -> bool:

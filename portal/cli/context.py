@@ -24,9 +24,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Answer as on
 
 
 @contextmanager
-def portal_app(*, writes: bool = True, migrate: bool = True) -> Iterator[Flask]:
+def portal_app(
+    *, writes: bool = True, migrate: bool = True, worker_connections: int | None = None
+) -> Iterator[Flask]:
     """An app context for one command. Raises PortalError when the database cannot be reached or used."""
-    app = create_app()
+    app = create_app(worker_connections=worker_connections)
     with app.app_context(), audit.acting_as(audit.Actor(_operator(), "cli")):
         try:
             if migrate:

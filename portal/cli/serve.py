@@ -13,9 +13,8 @@ from portal.cli.context import portal_app
 from portal.config import load
 from portal.errors import PortalError
 from portal.extensions import db
-from portal.operations import logs, server
+from portal.operations import choices, logs, server
 from portal.runtime import runtime
-from portal.worker import scheduler
 
 
 @click.command()
@@ -37,13 +36,36 @@ def serve(host: str, port: int) -> None:
 
 
 @click.command()
-def worker() -> None:
+@click.option(
+    "--concurrency",
+    default=4,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="How many Microsoft tenants are synced at once.",
+)
+def worker(concurrency: int) -> None:
     """Run syncs for portals with ROLLCALL_SCHEDULER=distributed, until SIGTERM. Start as many as are needed."""
+    is_asked_for = load().scheduler == "distributed"
     logs.configure(form=load().log_format)
-    with portal_app(writes=False) as app:
+    with portal_app(
+        writes=False, worker_connections=_connections(concurrency) if is_asked_for else None
+    ) as app:
+        if not is_asked_for:
+            raise PortalError(
+                "A worker has nothing to do here: set ROLLCALL_SCHEDULER=distributed for it and for `rollcall serve`."
+            )
         db.engine.dispose()
     server.keep_loaded_code()
-    scheduler.run_worker(app)
+    from portal.worker import distributed_worker
+
+    distributed_worker.run(app, concurrency)
+
+
+def _connections(concurrency: int) -> int:
+    choices.require_procrastinate()
+    from portal.worker import distributed_worker  # an extra, which all other commands do without
+
+    return distributed_worker.connections_needed(concurrency)
 
 
 def check_free(host: str, port: int) -> None:

@@ -28,6 +28,7 @@ from portal.imports.kinds import EVENTS, IMPORTERS
 from portal.imports.records import Action, Candidate, Planned, UndoStep
 from portal.models import UNDER_WAY, Import, ImportPart, ImportRow, new_id
 from portal.transactions import note, trouble
+from portal.worker import dispatch
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +96,12 @@ def keep(
         part = {"import_id": import_id, "number": number, "text": text[start : start + PART]}
         _write(sessions, insert(ImportPart).values(part))
     ready = {"status": status, "owner": owner, "renewed_at": now if owner else None}
-    _write(sessions, update(Import).where(Import.id == import_id).values(ready))
+    with sessions() as session:
+        mark_write(session)
+        session.execute(update(Import).where(Import.id == import_id).values(ready))
+        if status == "queued" and owner is None:
+            dispatch.enqueue(session, "import", import_id)
+        session.commit()
     return import_id
 
 
@@ -151,13 +157,28 @@ def work_off(sessions: SessionFactory, owner: str, should_stop: Callable[[], boo
     """Work on everything that waits, one after the other. Raises Stopped, and RetryLater at the end when some go on waiting."""
     later: RetryLater | None = None
     for import_id, status in waiting(sessions):
-        work = undo if status == "undoing" else run
         try:
-            work(sessions, import_id, owner, should_stop)
+            _work_on(sessions, import_id, status, owner, should_stop)
         except RetryLater as error:  # the next one may need another lock
             later = error
     if later is not None:
         raise later
+
+
+def work_on(
+    sessions: SessionFactory, import_id: str, owner: str, should_stop: Callable[[], bool] = _never
+) -> None:
+    """Work on one import, if it still waits. Raises as ``work_off``."""
+    for waiting_id, status in waiting(sessions):
+        if waiting_id == import_id:
+            _work_on(sessions, import_id, status, owner, should_stop)
+
+
+def _work_on(
+    sessions: SessionFactory, import_id: str, status: str, owner: str, should_stop: Callable[[], bool]
+) -> None:
+    work = undo if status == "undoing" else run
+    work(sessions, import_id, owner, should_stop)
 
 
 def waiting(sessions: SessionFactory) -> list[tuple[str, str]]:
@@ -191,8 +212,7 @@ def _import(sessions: SessionFactory, import_id: str, owner: str, should_stop: C
         pace.wait()
         pace.ended(_retried(lambda part=chunk: _write_chunk(sessions, row, part, owner)))  # type: ignore[misc]
     with sessions() as session:
-        mark_write(session)
-        over = session.get_one(Import, import_id)
+        over = _own(session, import_id, owner)
         over.status, over.finished_at, over.owner = "succeeded", utcnow(), None
         with audit.acting_as(audit.Actor(over.actor, over.source, over.ip)):
             audit.record(
@@ -241,8 +261,7 @@ def _undo(sessions: SessionFactory, import_id: str, owner: str, should_stop: Cal
         line, seconds = _retried(lambda at=line: _undo_chunk(sessions, row, at, pace.size, owner))  # type: ignore[misc]
         pace.ended(seconds)
     with sessions() as session:
-        mark_write(session)
-        over = session.get_one(Import, import_id)
+        over = _own(session, import_id, owner)
         over.status, over.undone_at, over.owner = "undone", utcnow(), None
         session.commit()
 
@@ -363,6 +382,15 @@ def _advance(session: Session, import_id: str, owner: str, more: dict[str, int],
     )
     if _rows(found) != 1:
         raise Lost
+
+
+def _own(session: Session, import_id: str, owner: str) -> Import:
+    """Begin a transaction that ends our work on an import. Raises Lost when it is not ours any more."""
+    mark_write(session)
+    row = session.get_one(Import, import_id, with_for_update=True)
+    if row.owner != owner:
+        raise Lost
+    return row
 
 
 def _guarded(

@@ -17,6 +17,7 @@ from portal.imports import runner, sheet
 from portal.imports.kinds import IMPORTERS
 from portal.imports.records import Action, Candidate, Planned
 from portal.models import UNDER_WAY, Import, ImportRow
+from portal.worker import dispatch
 
 CHUNK = 1000
 SHOWN = 200
@@ -109,6 +110,8 @@ def request(session: Session, row: Import) -> None:
     )
     if not moved and row.status == "storing":
         raise Refused("This file is still being read. Wait a moment.")
+    if moved:
+        dispatch.enqueue(session, "import", row.id)
 
 
 def discard(session: Session, row: Import) -> None:
@@ -151,6 +154,8 @@ def request_undo(session: Session, row: Import, owner: str | None = None) -> Non
     }
     if not _moved(session, row, ("succeeded", "failed"), values):
         raise Refused("This import is being undone already.")
+    if owner is None:
+        dispatch.enqueue(session, "import", row.id)
     audit.record(
         session,
         "import_undone",

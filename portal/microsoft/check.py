@@ -13,14 +13,14 @@ from sqlalchemy.orm import Session
 from portal import audit
 from portal.clock import utcnow
 from portal.config import Settings
-from portal.errors import Invalid, NeedsAdmin, SourceAuthError, SourceError
+from portal.errors import Invalid, NeedsAdmin, NotFound, SourceAuthError, SourceError
 from portal.extensions import db
 from portal.graph.explain import is_credential
 from portal.microsoft import credentials, gateway, service
 from portal.microsoft.credentials import AppRegistration
 from portal.models import MicrosoftTenant
 from portal.models.microsoft import IS_CONNECTED
-from portal.runtime import runtime
+from portal.runtime import Runtime, runtime
 from portal.transactions import begin_write
 
 LOSSES = {
@@ -35,6 +35,9 @@ LOSSES = {
 
 CORE = frozenset({"Token", "People", "People, changes only"})
 """Lines of the table without which nothing can be synced at all."""
+
+LOOKS = 3
+"""Times that a check asks when what is known of the connection changes meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -105,20 +108,56 @@ def _withdrawn(report: Report) -> SourceAuthError | None:
 
 def check_releasing(row: MicrosoftTenant) -> MicrosoftTenant:
     """Check one tenant for a request, giving the database back meanwhile (T6): nothing may be pending in the session."""
-    tenant_id, directory_id, cloud = row.id, row.directory_id, row.cloud
-    registration: AppRegistration | None = None
+    return _check(db.session(), runtime(), row)
+
+
+def check_daily(within: Runtime, microsoft_tenant_id: str) -> None:
+    """The daily check of one connection; a fixed one brings its syncs back at once (G2)."""
+    with within.sessions() as session:
+        row = session.get(MicrosoftTenant, microsoft_tenant_id)
+        if row is None or row.is_removed:
+            return
+        try:
+            _check(session, within, row)
+        except NotFound:  # removed meanwhile
+            return
+        session.commit()
+
+
+def _check(session: Session, within: Runtime, row: MicrosoftTenant) -> MicrosoftTenant:
+    """Ask Microsoft and keep what it said, unless somebody found out something newer meanwhile: then ask again (G4).
+
+    A process may be stopped for hours between asking and writing. The caller commits. Raises NotFound when it is gone.
+    """
+    for _ in range(LOOKS):
+        tenant_id, seen = row.id, _seen(row)
+        report = _report_releasing(session, within, row)
+        found = begin_write(session).get(
+            MicrosoftTenant, tenant_id, with_for_update={"key_share": True}, populate_existing=True
+        )
+        if found is None or found.is_removed:
+            raise service.gone()
+        if _seen(found) == seen:
+            keep(session, found, report)
+            return found
+        row = found
+    return row
+
+
+def _seen(row: MicrosoftTenant) -> tuple[Any, ...]:
+    """What changes with everything that is found out about a connection: a check, a read that began, a reconnection."""
+    return row.checked_at, row.fence, row.connected_at, row.state, row.problem_code, row.read_requested_at
+
+
+def _report_releasing(session: Session, within: Runtime, row: MicrosoftTenant) -> Report:
+    directory_id, cloud = row.directory_id, row.cloud
     try:
-        registration = service.app_registration(cloud)
+        registration = credentials.load(session, within.settings, within.box, cloud)
     except NeedsAdmin as error:
-        report = unregistered(error)
-    db.session.rollback()
-    if registration is not None:
-        report = look(runtime().settings, registration, directory_id=directory_id, cloud=cloud)
-    found = begin_write(db.session()).get(MicrosoftTenant, tenant_id)
-    if found is None or found.is_removed:
-        raise service.gone()
-    keep(db.session(), found, report)
-    return found
+        return unregistered(error)
+    finally:
+        session.rollback()
+    return look(within.settings, registration, directory_id=directory_id, cloud=cloud)
 
 
 def try_releasing(registration: AppRegistration, cloud: str) -> str:

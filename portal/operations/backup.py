@@ -27,7 +27,7 @@ from portal.errors import PortalError
 from portal.evidence import chain
 from portal.extensions import mark_write
 from portal.models import words
-from portal.operations import private_files, schema
+from portal.operations import job_tables, private_files, schema
 
 FORMAT, VERSION = "rollcall-backup", 1
 CHUNK = 1000
@@ -100,6 +100,7 @@ def _replace(engine: Engine, path: Path, revision: str) -> None:
         if target.dialect.name == "postgresql" and present is not None and schema.is_known(present):
             command.downgrade(settings, "base")  # what no table holds goes too, such as a trigger's function
         words.drop(target)
+        job_tables.drop(target)
         found = MetaData()
         found.reflect(target)
         found.drop_all(target)
@@ -133,7 +134,12 @@ def _head(engine: Engine) -> str:
 def _tables(connection: Connection) -> list[Table]:
     found = MetaData()
     found.reflect(connection, only=lambda name, _: not words.is_index_of_words(name))
-    return [table for table in found.sorted_tables if table.name != "alembic_version"]
+    # Jobs are made anew from the rows that wait, and belong to workers that live now.
+    return [
+        table
+        for table in found.sorted_tables
+        if table.name != "alembic_version" and job_tables.is_ours(table.name, "table")
+    ]
 
 
 def _check(path: Path) -> tuple[str, int]:

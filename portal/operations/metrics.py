@@ -14,13 +14,48 @@ from portal.clock import utcnow
 from portal.models import Change, Conflict, EndUser, MicrosoftTenant, SyncRun, UserSync
 from portal.models.microsoft import IS_CONNECTED
 from portal.operations import tenant_metrics
+from portal.worker import attendance
+from portal.worker.attendance import Attendance
+from portal.worker.dispatch import LANES
 
 
-def render(session: Session) -> bytes:
-    """All metrics in Prometheus' text format."""
+def render(session: Session, scheduler: str = "embedded") -> bytes:
+    """All metrics in Prometheus' text format. scheduler: as ``ROLLCALL_SCHEDULER`` says."""
     registry = CollectorRegistry()
     registry.register(_FromTables(session))
+    if scheduler == "distributed":
+        registry.register(_Queue(session))
     return generate_latest(registry)
+
+
+def abandoned(found: Attendance) -> str | None:
+    """What to do about a queue that nobody works on; None when somebody does, or nothing waits."""
+    if not found.is_abandoned:
+        return None
+    return f"{sum(found.waiting.values())} jobs wait and no worker runs: start `rollcall worker`, or look at its log."
+
+
+class _Queue(Collector):
+    """The queue of ROLLCALL_SCHEDULER=distributed, and who works on it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing beforehand: registering must not query."""
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        """Workers that live, jobs that wait by lane, and how long the first of them has."""
+        found = attendance.look(self._session)
+        yield GaugeMetricFamily("rollcall_workers", "Worker processes that live", value=found.workers)
+        waiting = GaugeMetricFamily("rollcall_jobs_waiting", "Jobs that wait, by lane", labels=["lane"])
+        for lane in LANES:
+            waiting.add_metric([lane], found.waiting.get(lane, 0))
+        yield waiting
+        yield GaugeMetricFamily(
+            "rollcall_oldest_job_age_seconds", "How long the first waiting job has waited", value=found.oldest
+        )
 
 
 class _FromTables(Collector):

@@ -9,6 +9,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from portal.extensions import db
 from portal.http import access
 from portal.operations import metrics, schema
+from portal.runtime import runtime
+from portal.worker import attendance
 
 bp = Blueprint("health", __name__)
 
@@ -23,18 +25,25 @@ def healthz() -> Response:
 @bp.get("/readyz")
 @access.public
 def readyz() -> tuple[Response, int]:
-    """200 when the database answers and its schema is the newest; 503 and why otherwise."""
+    """200 when the database answers, its schema is the newest, and somebody works on what waits; 503 and why otherwise."""
+    is_distributed = runtime().settings.scheduler == "distributed"
+    workers: dict[str, int] = {}
     try:
-        problem = schema.pending(db.engine)
+        problem = schema.pending(db.engine, needs_jobs=is_distributed)
+        if problem is None and is_distributed:
+            found = attendance.look(db.session())
+            workers, problem = {"workers": found.workers}, metrics.abandoned(found)
     except SQLAlchemyError as error:
         problem = f"The database does not answer: {type(error).__name__}. Check ROLLCALL_DATABASE_URL and the server."
     if problem is None:
-        return jsonify(status="ready"), 200
-    return jsonify(status="not ready", detail=problem), 503
+        return jsonify(status="ready", **workers), 200
+    return jsonify(status="not ready", detail=problem, **workers), 503
 
 
 @bp.get("/metrics")
 @access.public
 def show_metrics() -> Response:
     """Prometheus text: counts only, no names."""
-    return Response(metrics.render(db.session()), content_type=CONTENT_TYPE_LATEST)
+    return Response(
+        metrics.render(db.session(), runtime().settings.scheduler), content_type=CONTENT_TYPE_LATEST
+    )

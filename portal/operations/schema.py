@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -10,6 +11,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
+from portal.models import words
+from portal.operations import job_tables
 from portal.operations.private_files import keep_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +35,7 @@ def upgrade(engine: Engine) -> None:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})")
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")
+        job_tables.create(connection)  # the library may have come after the migration
 
 
 def _keep_private(engine: Engine) -> None:
@@ -44,11 +48,13 @@ def _keep_private(engine: Engine) -> None:
                 keep_file(beside)
 
 
-def pending(engine: Engine) -> str | None:
-    """None when the schema is the newest, otherwise a sentence that says what to do."""
+def pending(engine: Engine, *, needs_jobs: bool = False) -> str | None:
+    """None when the schema is the newest, otherwise a sentence that says what to do. needs_jobs: Procrastinate's tables too."""
     head = ScriptDirectory.from_config(config()).get_current_head()
     with engine.connect() as connection:
         current = MigrationContext.configure(connection).get_current_revision()
+        if current == head and needs_jobs and not job_tables.exist(connection):
+            return "The tables of the queue are missing: run `rollcall db upgrade`."
     if current == head:
         return None
     return (
@@ -61,3 +67,8 @@ def is_known(revision: str) -> bool:
     return any(
         script.revision == revision for script in ScriptDirectory.from_config(config()).walk_revisions()
     )
+
+
+def is_compared(name: str | None, kind: str, parents: Any) -> bool:
+    """Whether Alembic compares something with the models: not the indexes of words, nor Procrastinate's tables."""
+    return words.include_name(name, kind, parents) and job_tables.is_ours(name, kind, parents)

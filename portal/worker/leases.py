@@ -153,6 +153,9 @@ def release_orphaned(sessions: SessionFactory, is_dead: Callable[[str], bool]) -
                 continue
             with sessions() as session:
                 mark_write(session)
+                row = select(MicrosoftTenant.id).where(MicrosoftTenant.id == tenant_id)
+                if session.scalar(row.with_for_update(key_share=True, skip_locked=True)) is None:
+                    continue  # its worker was stopped in a transaction, which PostgreSQL ends soon
                 result = session.execute(
                     update(MicrosoftTenant)
                     .where(MicrosoftTenant.id == tenant_id, columns.owner == owner)

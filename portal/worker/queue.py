@@ -1,20 +1,27 @@
-"""The queue: runs are rows (decision 001). What is due now, and the hourly runs the schedule adds (T1, T3, G2)."""
+"""The queue: runs are rows (decisions 001 and 009). What is due now, and the hourly runs the schedule adds (T1, T3, G2)."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Select, and_, exists, or_, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from portal.engine import failures, schedule
 from portal.engine.scope import spec_from_json
 from portal.models import ACTIVE, MicrosoftTenant, Organization, SyncRun, Tenant, UserSync
 from portal.models.microsoft import IS_CONNECTED
+from portal.transactions import begin_write, roll_back, trouble, waiting_for_locks
+
+log = logging.getLogger(__name__)
 
 CHECK_EVERY = timedelta(hours=24)
+ROUND_PATIENCE = 0.5
+"""Seconds that the schedule waits for what one tenant's rows depend on; the next round comes soon."""
 
 
 @dataclass(frozen=True)
@@ -52,40 +59,68 @@ def new_run(
 
 
 def queue_due(session: Session, now: datetime, interval_minutes: int) -> int:
-    """Queue the hourly runs that are due, once however many were missed (T1); gives their number. The caller commits.
+    """Queue the hourly runs that are due, once however many were missed (T1); gives their number.
 
-    The next time is set by a conditional UPDATE first: of several processes one queues.
+    Each tenant in a transaction of its own, which this commits: one whose rows somebody holds, such as a worker that was stopped
+    in a transaction, is passed over until the next round and keeps no other waiting.
     """
+    due = session.execute(due_tenants(now).with_only_columns(MicrosoftTenant.id, MicrosoftTenant.next_run_at))
     queued = 0
-    due = [(row.id, row.next_run_at, row.failures_in_row) for row in session.scalars(due_tenants(now))]
-    for tenant_id, turn, failures_in_row in due:
-        _lock_organizations(session, tenant_id)  # somebody may press Sync Now in this moment
-        later = schedule.next_run(now, tenant_id, interval_minutes, failures_in_row)
-        taken = session.execute(
-            update(MicrosoftTenant)
-            .where(MicrosoftTenant.id == tenant_id, MicrosoftTenant.next_run_at == turn)
-            .values(next_run_at=later)
-        )
-        if taken.rowcount != 1:  # type: ignore[attr-defined]
-            continue
-        syncs = idle_syncs(session, tenant_id)
-        if not failures_in_row:  # else the tenant's own back-off holds
-            syncs = [one for one in syncs if not failures.is_backing_off(session, one, now, interval_minutes)]
-        session.add_all(new_run(sync, tenant_id, trigger="hourly", now=now, by="schedule") for sync in syncs)
-        queued += len(syncs)
-    session.flush()
+    for tenant_id, turn in due.all():
+        try:
+            with waiting_for_locks(ROUND_PATIENCE):
+                begin_write(session)
+                queued += _queue_tenant(session, tenant_id, turn, now, interval_minutes)
+                session.commit()
+        except OperationalError as error:
+            if trouble(error) is None:
+                raise
+            roll_back(session)
+            log.warning("action=queue_later microsoft_tenant=%s", tenant_id)
+    if queued:
+        log.info("action=queue trigger=hourly runs=%d", queued)
     return queued
 
 
-def _lock_organizations(session: Session, microsoft_tenant_id: str) -> None:
-    session.execute(
+def _queue_tenant(
+    session: Session, tenant_id: str, turn: datetime | None, now: datetime, interval_minutes: int
+) -> int:
+    """The next time is set by a conditional UPDATE first: of several processes one queues."""
+    if not _hold_rows(session, tenant_id):
+        return 0
+    failures_in_row = session.scalar(
+        select(MicrosoftTenant.failures_in_row).where(MicrosoftTenant.id == tenant_id)
+    )
+    later = schedule.next_run(now, tenant_id, interval_minutes, failures_in_row or 0)
+    taken = session.execute(
+        update(MicrosoftTenant)
+        .where(MicrosoftTenant.id == tenant_id, MicrosoftTenant.next_run_at == turn)
+        .values(next_run_at=later)
+    )
+    if taken.rowcount != 1:  # type: ignore[attr-defined]
+        return 0
+    syncs = idle_syncs(session, tenant_id)
+    if not failures_in_row:  # else the tenant's own back-off holds
+        syncs = [one for one in syncs if not failures.is_backing_off(session, one, now, interval_minutes)]
+    session.add_all(new_run(sync, tenant_id, trigger="hourly", now=now, by="schedule") for sync in syncs)
+    session.flush()
+    return len(syncs)
+
+
+def _hold_rows(session: Session, tenant_id: str) -> bool:
+    """Hold the tenant and its Organizations, where somebody may press Sync Now in this moment. False when somebody has one."""
+    below = (
         select(Organization.id)
         .join(Tenant, Tenant.id == Organization.tenant_id)
-        .where(Tenant.microsoft_tenant_id == microsoft_tenant_id)
+        .where(Tenant.microsoft_tenant_id == tenant_id)
         .order_by(Organization.id)
-        .with_for_update(of=Organization, key_share=True)
     )
+    wanted = session.scalars(below).all()
+    held = session.scalars(below.with_for_update(of=Organization, key_share=True, skip_locked=True)).all()
+    own = select(MicrosoftTenant.id).where(MicrosoftTenant.id == tenant_id)
+    tenant = session.scalar(own.with_for_update(key_share=True, skip_locked=True))
     session.expire_all()
+    return tenant is not None and set(wanted) <= set(held)
 
 
 def next_turn(
@@ -125,9 +160,16 @@ def idle_syncs(session: Session, microsoft_tenant_id: str) -> Sequence[UserSync]
     ).all()
 
 
-def waiting(session: Session, now: datetime) -> list[QueuedTask]:
-    """Tenants with runs or a read to do that nobody holds: queued ones, and ``running`` ones of a process that died (G4)."""
-    free = or_(MicrosoftTenant.lease_owner.is_(None), MicrosoftTenant.lease_expires_at <= now)
+def waiting(session: Session, now: datetime, owner: str = "") -> list[QueuedTask]:
+    """Tenants with runs or a read to do that nobody holds: queued ones, and ``running`` ones of a process that died (G4).
+
+    owner: who asks. What it holds itself counts too: it could not give a lease back while the database was away.
+    """
+    free = or_(
+        MicrosoftTenant.lease_owner.is_(None),
+        MicrosoftTenant.lease_owner == owner,
+        MicrosoftTenant.lease_expires_at <= now,
+    )
     patient = or_(MicrosoftTenant.throttled_until.is_(None), MicrosoftTenant.throttled_until <= now)
     found: list[QueuedTask] = []
     for lane in ("hourly", "delayed"):
@@ -170,8 +212,8 @@ def throttled_until(session: Session, runs: Iterable[SyncRun], now: datetime) ->
     return {run_id: until[tenant_id] for run_id, tenant_id in queued.items() if tenant_id in until}
 
 
-def slow_waiting(session: Session, now: datetime) -> list[QueuedTask]:
-    """Tenants whose slow pass is due (T7), the longest waiting first.
+def slow_waiting(session: Session, now: datetime, owner: str = "") -> list[QueuedTask]:
+    """Tenants whose slow pass is due (T7), the longest waiting first. owner: as of ``waiting``.
 
     It does not begin while a first sync waits or goes on: somebody looks at that one, and both want the same processor.
     """
@@ -191,7 +233,11 @@ def slow_waiting(session: Session, now: datetime) -> list[QueuedTask]:
         select(MicrosoftTenant.id, MicrosoftTenant.slow_due_at)
         .where(
             MicrosoftTenant.slow_due_at <= now,
-            or_(MicrosoftTenant.slow_lease_owner.is_(None), MicrosoftTenant.slow_lease_expires_at <= now),
+            or_(
+                MicrosoftTenant.slow_lease_owner.is_(None),
+                MicrosoftTenant.slow_lease_owner == owner,
+                MicrosoftTenant.slow_lease_expires_at <= now,
+            ),
             ~first_sync,
         )
         .order_by(MicrosoftTenant.slow_due_at)
@@ -214,11 +260,13 @@ def checks_waiting(session: Session, now: datetime) -> list[QueuedTask]:
 def flag_overdue(session: Session, now: datetime) -> int:
     """T3's alert: an initial sync that is not over 12 hours after enabling needs attention. The caller commits."""
     waiting_long = session.scalars(
-        select(UserSync).where(
+        select(UserSync)
+        .where(
             UserSync.enabled.is_(True),
             UserSync.initial_done_at.is_(None),
             UserSync.attention.is_(None),
         )
+        .with_for_update(key_share=True, skip_locked=True)
     ).all()
     late = [row for row in waiting_long if row.enabled_at and schedule.is_overdue(row.enabled_at, now)]
     for row in late:

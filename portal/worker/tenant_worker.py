@@ -22,14 +22,18 @@ from portal.engine.ports import SourceFactory
 from portal.engine.snapshot import spec_of
 from portal.engine.undo_run import undo_run
 from portal.errors import LeaseLost, SourceAuthError, SourceError, SourcePermissionMissing, Stopped
+from portal.locks import is_lost_race
 from portal.models import ACTIVE, MicrosoftTenant, Organization, SyncRun, Tenant, UserSync
-from portal.transactions import SessionFactory
+from portal.transactions import SessionFactory, trouble
 from portal.worker import leases
 from portal.worker.leases import Lease
 
 log = logging.getLogger(__name__)
 
 SHOW_EVERY = timedelta(seconds=0.5)
+BROKEN = (
+    "Something went wrong inside Rollcall, so this run ended early. The next run heals it; the log says more."
+)
 
 
 @dataclass
@@ -62,10 +66,28 @@ class TenantWorker:
             elif isinstance(error, LeaseLost):
                 log.warning("action=lease_lost microsoft_tenant=%s", tenant_id)
             else:
+                if trouble(error) is None and not is_lost_race(error):  # else the next try comes to the end
+                    self._mark_broken(lease, lanes)
                 raise
         finally:
             lease.release()
         return True
+
+    def _mark_broken(self, lease: Lease, lanes: Sequence[str]) -> None:
+        """A fault of ours must not leave a run that runs for ever. Raises LeaseLost when somebody else goes on with it."""
+        now = self.now()
+        with lease.transaction() as session:
+            runs = session.scalars(
+                select(SyncRun).where(
+                    SyncRun.microsoft_tenant_id == lease.tenant_id,
+                    SyncRun.status == "running",
+                    SyncRun.lane.in_(lanes),
+                )
+            )
+            for run in runs.all():
+                run.status, run.error, run.finished_at = "failed", BROKEN, now
+                if run.kind == "sync":
+                    failures.count(session, run.organization_id, BROKEN, now)
 
 
 @dataclass

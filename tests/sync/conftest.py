@@ -28,5 +28,14 @@ def sessions(request, tmp_path):
 
 
 @pytest.fixture
+def postgres_sessions(postgres_databases):
+    """For what only happens where several write at once."""
+    engine = tune_engine(sa.create_engine(postgres_databases.create_database(template="sync", build=_build)))
+    people_version.watch()
+    yield sessionmaker(engine, expire_on_commit=False)
+    engine.dispose()
+
+
+@pytest.fixture
 def world(sessions):
     return World(sessions)

@@ -1,14 +1,17 @@
 from datetime import timedelta
 
-from sqlalchemy import event, update
+import psycopg
+import pytest
+from sqlalchemy import event, select, update
+from sqlalchemy.exc import OperationalError
 
 from portal.clock import utcnow
 from portal.worker import leases
-from tests.sync.world import write_session
+from tests.sync.world import World, write_session
 from portal.errors import NeedsAdmin, SourcePermissionMissing
 from portal.microsoft import check
 from portal.microsoft import service as microsoft
-from portal.models import MicrosoftTenant, SyncRun, UserSync
+from portal.models import MicrosoftTenant, Organization, SyncRun, UserSync
 from portal.worker import queue
 from tests.sync.directory import account
 from tests.unit.engine.builders import only
@@ -290,3 +293,47 @@ def test_T7_the_slow_pass_waits_until_a_first_sync_is_over(world):
     assert slow_ones(world) == [world.tenant_id]
     world.queue("manual")
     assert slow_ones(world) == [world.tenant_id]
+@pytest.mark.parametrize("held", [MicrosoftTenant, Organization])
+@pytest.mark.postgres
+def test_T1_a_tenant_whose_rows_somebody_holds_stops_no_other(postgres_sessions, held):
+    """Found in the field: a worker that was stopped in a transaction stopped the schedule of all. SQLite has one writer anyway."""
+    worlds = [World(postgres_sessions, directory_id=f"{n}" * 36, name=f"Customer {n}") for n in range(2)]
+    for number, world in enumerate(worlds):
+        world.directory.directory_id = f"{number}" * 36
+        ready(world)
+        world.now += timedelta(hours=2)
+    with postgres_sessions() as stopped:
+        key = worlds[0].tenant_id if held is MicrosoftTenant else worlds[0].organization_id
+        stopped.get_one(held, key, with_for_update=True)
+        with postgres_sessions() as session:
+            assert queue.queue_due(session, worlds[1].now, 60) == 1
+            assert session.scalars(select(SyncRun.microsoft_tenant_id).where(SyncRun.status == "queued")).all() == [worlds[1].tenant_id]
+    with postgres_sessions() as session:
+        assert queue.queue_due(session, worlds[1].now, 60) == 1, "the next round makes it up"
+
+
+def test_G4_who_could_not_give_a_lease_back_takes_it_up_again_at_once(world):
+    """Found in the field: after a restart of the database tenants stood still until their leases ran out, though their worker lived."""
+    ready(world)
+    world.queue()
+    assert leases.acquire(world.sessions, world.tenant_id, "me", lambda: world.now)
+    with world.sessions() as session:
+        assert queue.waiting(session, world.now, "other") == []
+        assert [work.microsoft_tenant_id for work in queue.waiting(session, world.now, "me")] == [world.tenant_id]
+
+
+def test_G4_a_database_that_is_away_for_a_moment_ends_no_run(world):
+    """A fault of ours ends it as failed, so that it does not run for ever; whoever is next goes on with any other."""
+    ready(world)
+    run_id = world.queue()
+    for error, status in ((OperationalError("SELECT", None, psycopg.errors.AdminShutdown()), "running"), (KeyError("ours"), "failed")):
+        worker = world.worker()
+
+        def finished(_session, _run, error=error):
+            raise error
+
+        worker.finished = finished
+        with pytest.raises(type(error)):
+            worker.run_tenant(world.tenant_id, "me")
+        with world.sessions() as session:
+            assert session.get_one(SyncRun, run_id).status == status

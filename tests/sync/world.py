@@ -21,20 +21,20 @@ START = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
 
 class World:
-    def __init__(self, sessions, directory=None):
+    def __init__(self, sessions, directory=None, directory_id=TENANT, name="Reef"):
         self.sessions = sessions
         self.directory = directory or Directory()
         self.now = START
         self.stop = False
         self.commits = []
         with self.sessions() as session:
-            mt = MicrosoftTenant(directory_id=TENANT, name="Fabrikam", connected_at=START, read_requested_at=None)
+            mt = MicrosoftTenant(directory_id=directory_id, name="Fabrikam", connected_at=START, read_requested_at=None)
             session.add(mt)
             session.flush()
-            tenant = Tenant(name="Reef", microsoft_tenant_id=mt.id, created_at=START)
+            tenant = Tenant(name=name, microsoft_tenant_id=mt.id, created_at=START)
             session.add(tenant)
             session.flush()
-            organization = Organization(name="Reef", name_key="reef", tenant_id=tenant.id, created_at=START)
+            organization = Organization(name=name, name_key=name.casefold(), tenant_id=tenant.id, created_at=START)
             session.add(organization)
             session.flush()
             self.tenant_id, self.organization_id = mt.id, organization.id

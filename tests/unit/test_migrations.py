@@ -1,12 +1,15 @@
 """The migrations build exactly what the models say, up and down, on SQLite and PostgreSQL."""
 
+from pathlib import Path
+
+import procrastinate
 import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from portal.operations import schema
+from portal.operations import job_tables, schema
 from portal.extensions import tune_engine
 from portal.models import Base, words
 
@@ -25,7 +28,7 @@ def test_upgrade_builds_what_the_models_say_and_is_repeatable(engine):
     schema.upgrade(engine)
     assert schema.pending(engine) is None
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "include_name": words.include_name})
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "include_name": schema.is_compared})
         assert compare_metadata(context, Base.metadata) == []
 
 
@@ -46,3 +49,26 @@ def test_downgrade_takes_everything_away_again(engine):
         settings.attributes["connection"] = connection
         command.downgrade(settings, "base")
     assert set(sa.inspect(engine).get_table_names()) <= {"alembic_version"}
+
+
+def test_the_tables_of_the_queue_are_what_the_pinned_library_has_and_go_without_a_trace(postgres_url):
+    """Made by the files it brings one after the other; a restore, which drops tables only, may come before."""
+    engine = sa.create_engine(postgres_url)
+    everything = sa.text(
+        "SELECT p.oid::regprocedure::text, md5(pg_get_functiondef(p.oid)) FROM pg_proc p WHERE pronamespace = 'public'::regnamespace"
+        " UNION ALL SELECT table_name, column_name || data_type || coalesce(column_default, '') FROM information_schema.columns"
+        " WHERE table_schema = 'public' UNION ALL SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
+        " UNION ALL SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal"
+        " UNION ALL SELECT t.typname, e.enumlabel FROM pg_enum e JOIN pg_type t ON t.oid = enumtypid"
+    )
+    with engine.begin() as connection:
+        job_tables.create(connection)
+        job_tables.create(connection)
+        ours = set(map(tuple, connection.execute(everything)))
+        job_tables.drop(connection)
+        assert connection.execute(everything).all() == []
+        schema_file = Path(procrastinate.__file__).parent / "sql" / "schema.sql"
+        connection.connection.cursor().execute(schema_file.read_text())
+        assert set(map(tuple, connection.execute(everything))) == ours
+        job_tables.drop(connection)
+    engine.dispose()

@@ -1,0 +1,93 @@
+"""Who works on the queue of ``ROLLCALL_SCHEDULER=distributed``, and what waits in it, as Procrastinate's tables say.
+
+Knows the tables and not the library: web processes ask too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from portal.transactions import SessionFactory
+
+HEARTBEAT_SECONDS = 5.0
+STALLED_SECONDS = 15.0
+"""A worker that has not said for so long that it lives is taken for dead: three times the heartbeat."""
+PATIENCE_SECONDS = 30.0
+"""So long may something wait without any worker: they are being restarted."""
+IN_A_PROCESS = 5
+"""Procrastinate's workers in one process of ours: a lane each (``distributed_worker``)."""
+
+_LIVE = text(
+    "SELECT id FROM procrastinate_workers WHERE last_heartbeat >= now() - make_interval(secs => :seconds)"
+)
+_WAITING = text(
+    """
+    SELECT job.queue_name, count(*), coalesce(max(extract(epoch FROM now() - event.at)), 0)
+    FROM procrastinate_jobs AS job
+    LEFT JOIN procrastinate_events AS event ON event.job_id = job.id AND event.type = 'deferred'
+    WHERE job.status = 'todo' AND coalesce(job.scheduled_at, now()) <= now() AND job.queue_name <> 'upkeep'
+    GROUP BY job.queue_name
+    """
+)
+
+
+@dataclass(frozen=True)
+class Attendance:
+    """workers: processes that live. waiting: jobs by lane; oldest: seconds that the first of them has waited."""
+
+    workers: int
+    waiting: dict[str, int] = field(default_factory=dict)
+    oldest: float = 0.0
+
+    @property
+    def is_abandoned(self) -> bool:
+        """True when something waits and nobody works on it."""
+        return not self.workers and self.oldest > PATIENCE_SECONDS
+
+
+def look(session: Session) -> Attendance:
+    """What the tables say now. Raises SQLAlchemy's errors, also where the tables are missing."""
+    live = len(_live(session))
+    waiting = {str(lane): (int(number), float(age)) for lane, number, age in session.execute(_WAITING)}
+    return Attendance(
+        workers=-(-live // IN_A_PROCESS),
+        waiting={lane: number for lane, (number, _) in waiting.items()},
+        oldest=max((age for _, age in waiting.values()), default=0.0),
+    )
+
+
+def live_workers(sessions: SessionFactory) -> frozenset[int]:
+    """Procrastinate's ids of the workers that have said lately that they live."""
+    with sessions() as session:
+        return _live(session)
+
+
+def known_workers(sessions: SessionFactory) -> frozenset[int]:
+    """Procrastinate's ids of all workers that are registered, also those that have been silent for a while."""
+    with sessions() as session:
+        return frozenset(session.scalars(text("SELECT id FROM procrastinate_workers")))
+
+
+def _live(session: Session) -> frozenset[int]:
+    return frozenset(session.scalars(_LIVE, {"seconds": STALLED_SECONDS}))
+
+
+def owner_name(worker_id: int | None, suffix: str) -> str:
+    """What a job calls itself in leases, so that others can tell whether its worker lives."""
+    return f"worker:{worker_id}:{suffix}"
+
+
+def is_dead(sessions: SessionFactory) -> Callable[[str], bool]:
+    """Tells of an owner whether it is a job's whose worker says no more that it lives."""
+
+    def told(name: str) -> bool:
+        kind, _, rest = name.partition(":")
+        number = rest.partition(":")[0]
+        # Asked anew for each, after its name was read: a worker that came a moment ago is no dead one.
+        return kind == "worker" and not (number.isdigit() and int(number) in live_workers(sessions))
+
+    return told

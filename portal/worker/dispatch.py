@@ -1,0 +1,68 @@
+"""The seam between rows that wait and whoever works on them.
+
+Rows are the truth in every mode: a queued ``SyncRun``, ``read_requested_at``, a queued ``Import``. Embedded, a scheduler looks for
+them. Distributed, each also gets a job, in the same transaction: no row without its job, no job without its row. Nobody who
+queues has to think of it: what goes through a Session is seen here, and Core statements say so with ``enqueue``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Engine, event, inspect
+from sqlalchemy.orm import Session
+
+from portal.models import MicrosoftTenant, SyncRun
+
+LANES = ("hourly", "delayed", "slow", "check", "import")
+"""What there is to do for a Microsoft Tenant; ``import`` is for a file."""
+
+Enqueue = Callable[[Session, str, str], None]
+"""Told of (session, lane, id of the Microsoft Tenant or import) within the transaction that makes it wait."""
+
+_OPTION = "rollcall_enqueue"
+_WAITING = "rollcall_waiting"
+
+
+def use(engine: Engine, enqueue: Enqueue) -> None:
+    """Have ``enqueue`` told of all that is made to wait through this engine, from now on."""
+    engine.update_execution_options(**{_OPTION: enqueue})
+    if not event.contains(Session, "after_flush", _collect):
+        event.listen(Session, "after_flush", _collect)
+        event.listen(Session, "before_commit", _hand_over)
+        event.listen(Session, "after_rollback", _forget)
+
+
+def enqueue(session: Session, lane: str, key: str) -> None:
+    """Say that something waits, for who writes it by a Core statement. Does nothing where rows alone are the queue."""
+    told = session.connection().get_execution_options().get(_OPTION)
+    if told is not None:
+        told(session, lane, key)
+
+
+def _collect(session: Session, _context: Any) -> None:
+    found: set[tuple[str, str]] = session.info.setdefault(_WAITING, set())
+    for row in (*session.new, *session.dirty):
+        if isinstance(row, SyncRun) and row.status == "queued" and row.microsoft_tenant_id:
+            found.add((row.lane, row.microsoft_tenant_id))
+        elif isinstance(row, MicrosoftTenant) and _asks_for_a_read(row):
+            found.add(("hourly", row.id))
+
+
+def _asks_for_a_read(row: MicrosoftTenant) -> bool:
+    asked: Any = inspect(row).attrs.read_requested_at
+    return row.read_requested_at is not None and bool(asked.history.has_changes())
+
+
+def _hand_over(session: Session) -> None:
+    """Last of all: a job's key is unique, and whoever else queues for the tenant waits for ours from here to the commit."""
+    if session.in_nested_transaction():
+        return
+    session.flush()
+    for lane, key in sorted(session.info.pop(_WAITING, ())):
+        enqueue(session, lane, key)
+
+
+def _forget(session: Session) -> None:
+    session.info.pop(_WAITING, None)

@@ -1,0 +1,226 @@
+"""An installation of many processes on one PostgreSQL and one simulated Microsoft, all on loopback, for tests and the trial.
+
+Nothing sleeps for a fixed time: whoever waits asks for a state, with a deadline.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import requests
+
+from simulator.server import SimulatorServer
+from tests.postgres import PostgresServer
+from tests.system.conftest import Api, wait_until
+
+PROGRAM = [sys.executable, "-m", "portal.cli"]
+ROOT = Path(__file__).resolve().parents[2]
+HELD = "HELD"
+"""What a process prints on its standard output when it stops where ``hold`` said."""
+
+
+class Http:
+    """What ``Api`` needs of a client, over a real connection. 503 and refused connections are asked again while PostgreSQL restarts."""
+
+    application = None
+
+    def __init__(self, base: str, answers: list[tuple[str, int]]) -> None:
+        self.base, self._answers = base, answers
+        self._session = requests.Session()
+        self._session.trust_env = False
+
+    def open(self, path: str, *, method: str, json: Any, headers: dict[str, str]) -> Any:
+        def ask() -> Any:
+            answer = self._session.request(method, f"{self.base}{path}", json=json, headers=headers, timeout=60)
+            self._answers.append((f"{method} {path}", answer.status_code))
+            if answer.status_code == 503 and "Retry-After" not in answer.headers:
+                raise AssertionError(f"503 without Retry-After: {path}")
+            return None if answer.status_code == 503 else answer
+
+        answer = wait_until(ask, f"{method} {path} answers", 120)
+        answer.get_json = lambda silent=False: answer.json() if answer.content else None
+        return answer
+
+
+class Process:
+    """One of ours. Its log is a file; ``at`` a line that it prints when it stops itself."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("ab") as file:
+            self.popen = subprocess.Popen(arguments, env=environment, stdout=file, stderr=file, cwd=ROOT)
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def stop(self) -> None:
+        self.popen.send_signal(signal.SIGSTOP)
+        wait_until(self.is_stopped, "the process is stopped")
+
+    def go_on(self) -> None:
+        self.popen.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        self.popen.kill()
+        self.popen.wait(timeout=30)
+
+    def end(self, seconds: float = 60) -> int:
+        self.popen.terminate()
+        return self.popen.wait(timeout=seconds)
+
+    def is_stopped(self) -> bool:
+        """True while SIGSTOP holds it."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+    def lives(self) -> bool:
+        return self.popen.poll() is None
+
+    def close(self) -> None:
+        with suppress(ProcessLookupError):
+            self.popen.send_signal(signal.SIGCONT)
+            self.popen.kill()
+        self.popen.wait(timeout=30)
+
+
+class Installation:
+    """``web()`` and ``worker()`` start processes; ``api`` talks to the first web process. ``answers``: every status that was seen."""
+
+    def __init__(
+        self, stack: ExitStack, simulator: SimulatorServer, server: PostgresServer, url: str, folder: Path, **environment: str
+    ) -> None:
+        self._stack, self.server, self.url, self.folder = stack, server, url, folder
+        self.simulator = simulator
+        self.answers: list[tuple[str, int]] = []
+        self.processes: list[Process] = []
+        self.bases: list[str] = []
+        self.environment = {
+            **os.environ,
+            "ROLLCALL_DATA_DIR": str(folder),
+            "ROLLCALL_DATABASE_URL": url,
+            "ROLLCALL_SECRET_KEY": "a secret key, long enough, for tests only",
+            "ROLLCALL_SCHEDULER": "distributed",
+            "MICROSOFT_CLIENT_ID": simulator.client_id,
+            "MICROSOFT_CLIENT_SECRET": simulator.client_secret,
+            "MICROSOFT_LOGIN_URL": simulator.base_url,
+            "MICROSOFT_GRAPH_URL": simulator.base_url,
+            "REQUESTS_CA_BUNDLE": simulator.ca_file,
+            **environment,
+        }
+        self.token = ""
+
+    def start(self, webs: int = 1, workers: int = 0) -> Installation:
+        """Start processes, the first web process before all others: it makes the tables."""
+        for _ in range(webs):
+            self.web()
+        for _ in range(workers):
+            self.worker()
+        return self
+
+    def web(self) -> Process:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        base = f"http://127.0.0.1:{port}"
+        process = self.run("serve", "--port", str(port))
+        wait_until(lambda: self.ready(base) is not None or not process.lives(), "the portal listens", 120)
+        assert process.lives(), process.log.read_text()
+        self.bases.append(base)
+        if not self.token:
+            said = self.command("token", "create", "system", "--role", "administrator")
+            self.token = said.splitlines()[-1]
+        return process
+
+    def worker(self, *arguments: str, **environment: str) -> Process:
+        return self.run("worker", *arguments, **environment)
+
+    def run(self, *arguments: str, program: list[str] | None = None, **environment: str) -> Process:
+        log = self.folder / f"{len(self.processes):03}-{arguments[0]}.log"
+        process = Process([*(program or PROGRAM), *arguments], {**self.environment, **environment}, log)
+        self.processes.append(process)
+        self._stack.callback(process.close)
+        return process
+
+    def command(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [*PROGRAM, *arguments], env=self.environment, capture_output=True, text=True, timeout=120, cwd=ROOT
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    @property
+    def api(self) -> Api:
+        return self.api_at(0)
+
+    def api_at(self, number: int) -> Api:
+        return Api(Http(self.bases[number], self.answers), self.token)  # type: ignore[arg-type]
+
+    def ready(self, base: str | None = None) -> tuple[int, dict[str, Any]] | None:
+        """What ``/readyz`` says; None while nobody listens."""
+        try:
+            answer = requests.get(f"{base or self.bases[0]}/readyz", timeout=20)
+        except requests.RequestException:
+            return None
+        return answer.status_code, answer.json()
+
+    # -- PostgreSQL itself
+
+    def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Ask the database directly; waits while it restarts."""
+
+        def ask() -> Any:
+            try:
+                with psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True) as connection:
+                    found = connection.execute(statement, values)  # type: ignore[arg-type]
+                    return (found.fetchall() if found.description else [],)
+            except psycopg.OperationalError:
+                return None
+
+        return wait_until(ask, "PostgreSQL answers", 60)[0]  # type: ignore[no-any-return]
+
+    def restart(self, mode: str = "fast") -> None:
+        """Restart the server, as ``pg_ctl restart`` does."""
+        data = self.server.home / "data"
+        number = int((data / "postmaster.pid").read_text().split()[0])
+        program = Path(f"/proc/{number}/exe").resolve().parent / "pg_ctl"
+        owner = data.stat()
+        as_user: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            as_user = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
+        subprocess.run(
+            [program, "restart", f"--pgdata={data}", "--wait", f"--mode={mode}", f"--log={self.server.home / 'log'}"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd="/",
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+            timeout=60,
+            **as_user,
+        )
+
+    def holders(self) -> list[int]:
+        """Backends that are in a transaction and ask nothing, beside this one."""
+        return [
+            number
+            for (number,) in self.sql(
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'"
+            )
+        ]
+
+
+@contextmanager
+def installed(
+    simulator: SimulatorServer, server: PostgresServer, folder: Path, url: str | None = None, **environment: str
+) -> Iterator[Installation]:
+    """An installation on a database of its own, whose processes all end with the block."""
+    database = url or server.create_database()
+    with ExitStack() as stack:
+        yield Installation(stack, simulator, server, database, folder, **environment)
