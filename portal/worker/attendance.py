@@ -24,6 +24,13 @@ IN_A_PROCESS = 5
 _LIVE = text(
     "SELECT id FROM procrastinate_workers WHERE last_heartbeat >= now() - make_interval(secs => :seconds)"
 )
+_RUNNING = text(
+    """
+    SELECT 1 FROM procrastinate_jobs AS job JOIN procrastinate_workers AS worker ON worker.id = job.worker_id
+    WHERE job.id = :job AND job.worker_id = :worker AND job.status = 'doing'
+      AND worker.last_heartbeat >= now() - make_interval(secs => :seconds)
+    """
+)
 _WAITING = text(
     """
     SELECT job.queue_name, count(*), coalesce(max(extract(epoch FROM now() - event.at)), 0)
@@ -51,7 +58,7 @@ class Attendance:
 
 def look(session: Session) -> Attendance:
     """What the tables say now. Raises SQLAlchemy's errors, also where the tables are missing."""
-    live = len(_live(session))
+    live = len(session.scalars(_LIVE, {"seconds": STALLED_SECONDS}).all())
     waiting = {str(lane): (int(number), float(age)) for lane, number, age in session.execute(_WAITING)}
     return Attendance(
         workers=-(-live // IN_A_PROCESS),
@@ -60,34 +67,31 @@ def look(session: Session) -> Attendance:
     )
 
 
-def live_workers(sessions: SessionFactory) -> frozenset[int]:
-    """Procrastinate's ids of the workers that have said lately that they live."""
-    with sessions() as session:
-        return _live(session)
-
-
 def known_workers(sessions: SessionFactory) -> frozenset[int]:
     """Procrastinate's ids of all workers that are registered, also those that have been silent for a while."""
     with sessions() as session:
         return frozenset(session.scalars(text("SELECT id FROM procrastinate_workers")))
 
 
-def _live(session: Session) -> frozenset[int]:
-    return frozenset(session.scalars(_LIVE, {"seconds": STALLED_SECONDS}))
+def owner_name(job_id: int | None, worker_id: int | None, suffix: str) -> str:
+    """What a job calls itself in leases, so that others can tell whether it still runs."""
+    return f"job:{job_id}:{worker_id}:{suffix}"
 
 
-def owner_name(worker_id: int | None, suffix: str) -> str:
-    """What a job calls itself in leases, so that others can tell whether its worker lives."""
-    return f"worker:{worker_id}:{suffix}"
+def is_over(sessions: SessionFactory) -> Callable[[str], bool]:
+    """Tells of an owner whether it is a job that nobody works on any more.
 
-
-def is_dead(sessions: SessionFactory) -> Callable[[str], bool]:
-    """Tells of an owner whether it is a job's whose worker says no more that it lives."""
+    Either its worker says no more that it lives, or it does, and could not give back what it held: the database was away.
+    """
 
     def told(name: str) -> bool:
-        kind, _, rest = name.partition(":")
-        number = rest.partition(":")[0]
-        # Asked anew for each, after its name was read: a worker that came a moment ago is no dead one.
-        return kind == "worker" and not (number.isdigit() and int(number) in live_workers(sessions))
+        kind, *numbers = name.split(":")
+        if kind != "job":
+            return False
+        job, worker = (int(number) if number.isdigit() else 0 for number in numbers[:2])
+        # Asked anew for each, after its name was read: a job that came a moment ago is not over.
+        with sessions() as session:
+            given = {"job": job, "worker": worker, "seconds": STALLED_SECONDS}
+            return session.scalar(_RUNNING, given) is None
 
     return told

@@ -191,7 +191,7 @@ class DistributedWorker:
 
         One that were retried might stay ``doing`` for ever, when another for the same tenant waits already.
         """
-        owner = attendance.owner_name(context.job.worker_id, self._suffix)
+        owner = attendance.owner_name(context.job.id, context.job.worker_id, self._suffix)
         with self._seen(context):
             try:
                 self._work.work(lane, key, owner, lambda: self._stopping.is_set() or context.should_abort())
@@ -230,12 +230,15 @@ class DistributedWorker:
             self._again(check.lane, check.microsoft_tenant_id, 0.0, 0)
 
     async def _recover(self, timestamp: int) -> None:
-        """Give what dead workers were at to others: their leases and imports first, then their jobs."""
+        """Give what dead workers were at to others: their leases and imports first, then their jobs.
+
+        Leases of jobs that are over too: they could not be given back while the database was away.
+        """
         del timestamp
         sessions = self._runtime.sessions
-        dead = attendance.is_dead(sessions)
-        await asyncio.to_thread(safely, lambda: leases.release_orphaned(sessions, dead))
-        await asyncio.to_thread(safely, lambda: imports.release_dead(sessions, dead))
+        is_over = attendance.is_over(sessions)
+        await asyncio.to_thread(safely, lambda: leases.release_orphaned(sessions, is_over))
+        await asyncio.to_thread(safely, lambda: imports.release_dead(sessions, is_over))
         found = await self._jobs.job_manager.get_stalled_jobs(
             seconds_since_heartbeat=attendance.STALLED_SECONDS
         )
