@@ -51,6 +51,6 @@ def test_O2_who_is_not_signed_in_is_led_to_the_page_and_one_without_script_to_th
     assert page.url == f"{portal.base}/login?next=%2Fapi%2Fdocs"
     plain = visit(java_script_enabled=False)
     plain.goto("/api/docs")
-    expect(plain.get_by_text("This page needs JavaScript")).to_be_visible()
+    expect(plain.get_by_text("Without JavaScript")).to_be_visible()
     link = plain.get_by_role("link", name="OpenAPI document")
     assert plain.request.get(link.get_attribute("href")).json()["openapi"] == "3.1.0"
