@@ -3,7 +3,14 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from portal import audit
+from portal.extensions import db
+from portal.filter_templates import documents
 from portal.imports import runner
+from portal.models import FilterTemplate, MicrosoftTenant, Organization, RolloutRow
+from portal.rollouts import service as rollouts
+from portal.transactions import begin_write
+from tests.system.conftest import wait_until
 
 AXE = Axe()
 ONLY_VIOLATIONS = {"resultTypes": ["violations"]}
@@ -22,6 +29,34 @@ def kept(portal, organization, status, text):
         import_id = runner.keep(sessions, status="queued", owner="test", **wanted)
         runner.run(sessions, import_id, "test")
         return import_id
+
+
+def followed_template(portal, organization):
+    """The address of a template that an Organization follows, and of roll-outs at each of their steps."""
+    members = {name: {"all": True, "values": []} for name in ("user_type", "domain", "office_location", "department")}
+    body = {"name": "Members", "filters": {**members, "group": {"all": True, "name_patterns": []}}}
+    template = portal.api.post("/filter-templates", body)
+    ask = {"organization_ids": [organization], "template_id": template["id"]}
+    portal.api.post("/user-syncs/bulk", ask, status=202)
+    app, connected = portal.api.application, portal.another_microsoft_tenant()["id"]
+    with app.app_context(), audit.acting_as(audit.Actor("test", "page")):
+        begin_write(db.session())
+        row = db.session.get_one(FilterTemplate, template["id"])
+        other = db.session.get_one(Organization, portal.organization_id)
+        changed = rollouts.begin_template_change(row, "Members of Sales", documents.body_of(row) | {"only_licensed": True})
+        chosen, previewed = rollouts.begin_organizations([other]), rollouts.begin_organizations([other])
+        rollouts.set_up(previewed, row, documents.body_of(row))
+        matched = rollouts.begin_tenants([db.session.get_one(MicrosoftTenant, connected)])
+        ids = [one.id for one in (changed, chosen, previewed, matched)]
+        db.session.commit()
+        app.extensions["rollcall"].wake()
+
+    def is_idle():
+        with app.app_context():
+            return not db.session.query(RolloutRow).filter(RolloutRow.rollout_id.in_(ids), RolloutRow.status.in_(rollouts.BUSY)).count()
+
+    wait_until(is_idle, "the previews of the roll-outs")
+    return f"/settings/filter-templates/{template['id']}", [f"/rollouts/{one}" for one in ids]
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +85,7 @@ def pages(portal):
     held = portal.api.synced(organization)
     assert held["status"] == "held", held
     assert portal.api.everything(f"/organizations/{organization}/conflicts") != []
+    template, rollout = followed_template(portal, portal.organization("Following"))
     own, runs = f"/organizations/{organization}", f"/sync-runs/{first}"
     directory = f"/microsoft-tenants/{portal.home_id}"
     tenant = f"/tenants/{portal.tenant_id}"
@@ -71,6 +107,8 @@ def pages(portal):
         "/settings/about", "/settings/people", "/settings/tokens", "/settings/microsoft", "/settings/notifications",
         "/settings/notifications/add/email", "/settings/notifications/add/teams",
         "/settings/audit", "/settings/microsoft/remove?cloud=china",
+        "/settings/filter-templates", "/settings/filter-templates/new", template, f"{template}/edit", f"{template}/delete",
+        *rollout,
     ]
 
 

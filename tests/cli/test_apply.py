@@ -66,7 +66,7 @@ def test_F5_a_fleet_from_one_file_and_the_second_time_nothing_to_do(rollcall, si
     dry = rollcall("apply", str(file), "--dry-run")
     assert dry.returncode == 0, dry.stderr
     signs = [line[0] for line in dry.stdout.splitlines()]
-    assert signs == ["+"] * 9 and "+ Filter template Everybody in a group" in dry.stdout
+    assert signs == [*["+"] * 9, "!"] and "+ Filter template Everybody in a group" in dry.stdout
     asked = rollcall("apply", str(file), stdin="n\n")
     assert asked.returncode == 1 and "Nothing was changed." in asked.stderr
     assert json.loads(rollcall("apply", str(file), "--dry-run", "--json").stdout)["changes"][0]["sign"] == "+"
