@@ -54,7 +54,7 @@ def pages(portal):
     directory = f"/microsoft-tenants/{portal.home_id}"
     tenant = f"/tenants/{portal.tenant_id}"
     return [
-        "/", "/search?q=a", "/account", "/nowhere",
+        "/", "/search?q=a", "/account", "/nowhere", "/people", "/people?mfa=false&columns=email,tags", "/people/views/new?query=q%3Da",
         "/organizations", "/organizations/new", own, f"{own}/edit", f"{own}/history", f"{own}/exceptions",
         f"{own}/conflicts", f"{own}/recovery", f"{own}/assets", f"{own}/assets/new", f"{own}/assets/import",
         f"/assets/{asset_id}", f"/assets/{asset_id}/delete",
