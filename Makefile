@@ -52,6 +52,7 @@ browser: ready
 bench: browser ## Measure syncs, lists and imports of many, each page's first paint, and others beside a crowd (throw-away data)
 	$(BIN)/python tools/bench.py $(ARGS)
 	$(BIN)/python tools/bench_pages.py
+	$(BIN)/python tools/bench_people.py
 	$(BIN)/python tools/bench_imports.py
 	$(BIN)/python tools/bench_paint.py
 	$(BIN)/python tools/bench_load.py

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 from wtforms import SelectField, StringField
 from wtforms.validators import InputRequired, Length, Optional
 
-from portal.assets import service
+from portal.assets import service, views
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.http import csv_download, responses
@@ -43,7 +43,10 @@ def index(organization_id: str) -> Response:
         blocks={"assets_table": "assets_table"},
         organization=organization,
         counts=organizations.TabCounts(organization),
-        listing=service.listing(organization, parse(request.args, service.SPEC, strict=False)),
+        view=views.assets_list(
+            url_for(".index", organization_id=organization.id),
+            service.listing(organization, parse(request.args, service.SPEC, strict=False)),
+        ),
         reports=service.reports(organization),
         shown_mac=service.shown_mac,
         sync=user_sync.document(organization),

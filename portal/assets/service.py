@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import joinedload, selectinload
 
 from portal import audit
 from portal.clock import utcnow
@@ -86,13 +86,17 @@ def remove(row: Asset) -> None:
 
 def listing(organization: Organization, asked: Listing) -> Listing:
     """One page of an Organization's Assets; search looks at names and MAC addresses."""
-    return fetch(db.session(), _filtered(organization, asked), asked, SPEC, tiebreaker=Asset.id)
+    statement = _filtered(organization, asked).options(selectinload(Asset.end_user))
+    return fetch(db.session(), statement, asked, SPEC, tiebreaker=Asset.id)
 
 
 def reports(organization: Organization) -> Sequence[AssetReport]:
     """What the device pass could not assign, and why (W5)."""
     return db.session.scalars(
-        select(AssetReport).where(AssetReport.organization_id == organization.id).order_by(AssetReport.mac)
+        select(AssetReport)
+        .where(AssetReport.organization_id == organization.id)
+        .order_by(AssetReport.mac)
+        .options(joinedload(AssetReport.asset))
     ).all()
 
 

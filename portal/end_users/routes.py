@@ -9,9 +9,8 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from portal.assets.service import shown_mac
-from portal.end_users import history, service
+from portal.end_users import history, service, views
 from portal.end_users.forms import EndUserForm, PinForm
-from portal.end_users.words import CHIPS, FIELDS
 from portal.errors import Forbidden, Invalid, PortalError
 from portal.exceptions import service as exceptions
 from portal.extensions import db
@@ -35,20 +34,20 @@ def index(organization_id: str) -> Response:
     """The End Users subtab (P5)."""
     organization = load(Organization, organization_id, "Organization")
     found = service.listing(organization, _asked())
+    sync = user_sync.document(organization)
     return responses.render(
         "end_users/list.html",
         blocks={"users_table": "users_table"},
         organization=organization,
         counts=organizations.TabCounts(organization, found.unfiltered_total),
-        listing=found,
-        chips=[
-            (f"{FIELDS[k]}: {CHIPS[k][v]}", found.query(**{k: None}))
-            for k, v in found.filters.items()
-            if v in CHIPS.get(k, {})
-        ],
-        choices=CHIPS,
-        licenses=service.license_names(found.items),
-        sync=user_sync.document(organization),
+        view=views.end_users_list(
+            url_for(".index", organization_id=organization.id),
+            found,
+            service.license_names(found.items),
+            sync,
+            url_for("tenants.detail", tenant_id=organization.tenant_id),
+        ),
+        sync=sync,
         tab="end_users",
     )
 
@@ -122,6 +121,7 @@ def delete_many(organization_id: str) -> Response:
     ).all()
     return responses.render(
         "end_users/delete_many.html",
+        blocks={"dialog": "dialog"},
         organization=organization,
         ids=ids,
         people=names,

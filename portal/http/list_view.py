@@ -84,7 +84,7 @@ class Empty:
 class ListView:
     """One list. block: the id of its card and the block of the template that htmx swaps; noun: of one row.
 
-    total: the number of rows in words, where it is not known to the last one ("10,000+"); export: the address of its CSV.
+    total: the number of rows in words, where it is not known to the last one ("10,000+"); note: said after it; export: the address of its CSV.
     """
 
     block: str
@@ -104,6 +104,7 @@ class ListView:
     export: str = ""
     css: str = ""
     total: str = ""
+    note: str = ""
 
     @property
     def is_narrowed(self) -> bool:

@@ -8,13 +8,13 @@ walking all people in the order of their names, which soon meets fifty.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, Text, func, or_, select, type_coerce
-from sqlalchemy.orm import InstrumentedAttribute, Session, selectinload
+from sqlalchemy.orm import Session, selectinload
 
 from portal.clock import utcnow
 from portal.end_users import service as end_users
@@ -83,7 +83,8 @@ class _Search:
 
     def __init__(self, session: Session, asked: Listing) -> None:
         self.session, self.asked = session, asked
-        self.conditions = conditions(asked)
+        self.is_sqlite = session.get_bind().dialect.name == "sqlite"
+        self.conditions = conditions(asked, is_sqlite=self.is_sqlite)
         self.query = words.query(_texts(asked)) if words.are_there(session) else ""
         self.is_in_words = False
         if self.query:
@@ -125,7 +126,7 @@ class _Search:
         columns: list[Any] = list(SPEC.sorts[name])
         statement: Select[str] = select(EndUser.id).where(*self.conditions)
         if is_many and name in WALKED:
-            statement = statement.with_hint(EndUser.id.table, _WALK, "sqlite")
+            statement = statement.select_from(EndUser.__table__).with_hint(EndUser.__table__, _WALK, "sqlite")
         else:
             statement = statement.where(*self.hint)
             if name in WALKED:  # they are few: not along everybody
@@ -144,10 +145,10 @@ def _texts(asked: Listing) -> list[str]:
     return found
 
 
-def conditions(asked: Listing) -> list[ColumnElement[bool]]:
+def conditions(asked: Listing, *, is_sqlite: bool) -> list[ColumnElement[bool]]:
     """What search and filters ask of an End User. Raises Invalid for a number of days that is none."""
     filters = asked.filters
-    found = [_has_word(word) for word in text_key(asked.q).split()]
+    found = [_has_word(word, is_sqlite=is_sqlite) for word in text_key(asked.q).split()]
     own = {name: value for name, value in filters.items() if name in end_users.SPEC.filters}
     found += end_users.conditions(Listing(filters=own))
     if "organization_id" in filters:
@@ -159,7 +160,8 @@ def conditions(asked: Listing) -> list[ColumnElement[bool]]:
     if "inactive_days" in filters:
         found.append(EndUser.last_sign_in_at < utcnow() - timedelta(days=days(filters["inactive_days"])))
     if "department" in filters:
-        found.append(KeyOf(EndUser.department) == text_key(filters["department"]))
+        same = KeyOf(EndUser.department) == text_key(filters["department"])
+        found.append(or_(EndUser.department == filters["department"], same))  # the first is compared at once
     return found
 
 
@@ -177,13 +179,15 @@ def organization_names(session: Session, rows: Iterable[EndUser]) -> dict[str, O
     return {row.id: row for row in session.scalars(found)}
 
 
-def _has_word(word: str) -> ColumnElement[bool]:
+def _has_word(word: str, *, is_sqlite: bool) -> ColumnElement[bool]:
     escaped = bool(end_users.WILDCARDS & set(word))
-    looked_in: Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]] = (
-        EndUser.search_text,
-        func.lower(EndUser.user_principal_name),
-    )
-    found = [column.contains(form, autoescape=escaped) for column in looked_in for form in search_forms(word)]
+    found = []
+    for form in search_forms(word):
+        found.append(EndUser.search_text.contains(form, autoescape=escaped))
+        # SQLite takes either case for the same by itself; its lower() is ours, and slow.
+        sign_in_name = EndUser.user_principal_name
+        name = sign_in_name if is_sqlite else func.lower(sign_in_name)
+        found.append(name.contains(form, autoescape=escaped))
     if _OBJECT_ID.fullmatch(word):
         found.append(EndUser.object_id.startswith(word, autoescape=True))
     return or_(*found)

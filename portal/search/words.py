@@ -34,9 +34,17 @@ def are_there(session: Session) -> bool:
 
 
 def query(texts: Iterable[str]) -> str:
-    """What FTS5 is asked for: all trigrams of all ``texts``, which are text keys; "" when none is long enough."""
-    grams = dict.fromkeys(one[place : place + SIZE] for one in texts for place in range(len(one) - SIZE + 1))
+    """What FTS5 is asked for: trigrams that cover all ``texts``, which are text keys; "" when none is long enough.
+
+    Those between would leave out hardly anybody more, and each is a list to go through.
+    """
+    grams = dict.fromkeys(one[place : place + SIZE] for one in texts for place in _places(len(one)))
     return " AND ".join('"' + gram.replace('"', '""') + '"' for gram in grams)
+
+
+def _places(length: int) -> Iterable[int]:
+    last = length - SIZE
+    return (*range(0, last, SIZE), last) if last >= 0 else ()
 
 
 def rows(table: str, asked: str) -> ColumnElement[bool]:

@@ -90,7 +90,8 @@ def pages(portal):
     directory = f"/microsoft-tenants/{portal.home_id}"
     tenant = f"/tenants/{portal.tenant_id}"
     return [
-        "/", "/attention", "/attention?kind=conflicts", "/search?q=a", "/account", "/nowhere",
+        "/", "/attention", "/attention?kind=conflicts", "/search?q=a", "/account", "/nowhere", "/people",
+        "/people?mfa=false&columns=email,tags", "/people/views/new?query=q%3Da", "/help", "/help/administrator",
         "/organizations", "/organizations/new", own, f"{own}/edit", f"{own}/history", f"{own}/exceptions",
         f"{own}/conflicts", f"{own}/recovery", f"{own}/assets", f"{own}/assets/new", f"{own}/assets/import",
         f"/assets/{asset_id}", f"/assets/{asset_id}/delete",

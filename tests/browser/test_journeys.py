@@ -58,7 +58,7 @@ def test_R2_a_technician_is_told_what_is_in_the_way_of_unmapping(visit, portal):
 def test_P6_P14_a_technician_finds_pins_and_deletes_a_person_for_good(visit, portal, script):
     person = add_person(portal, f"Pia {'Script' if script else 'Plain'}")
     page = visit("technician", java_script_enabled=script)
-    page.get_by_role("searchbox", name="Find an Organization or person").fill("Pia")
+    page.get_by_role("combobox", name="Find anything").fill("Pia")
     page.keyboard.press("Enter")
     page.get_by_role("link", name=person).click()
     page.get_by_label("Job Title").fill("Fitter")

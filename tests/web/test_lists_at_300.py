@@ -8,7 +8,7 @@ from sqlalchemy import event
 
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
-from portal.models import Conflict, Organization, SyncRun, UserSync
+from portal.models import Asset, AssetMac, Conflict, Organization, SyncRun, UserSync
 from portal.organizations import tags
 from portal.user_sync import service as user_sync
 from tests.web import customers
@@ -203,7 +203,7 @@ def test_P8_activity_shows_changes_and_trouble_by_day(app, client_as, fleet):
     assert starters("show=all&tag=pod a") == ["bad", "busy", "quiet"] and starters("show=all&tag=pod b") == []
 
 
-@pytest.mark.parametrize("path", ["/organizations", "/microsoft-tenants", "/sync-runs?show=all", "/people", "/search?q=customer", "/tenants/{tenant}"])
+@pytest.mark.parametrize("path", ["/organizations", "/microsoft-tenants", "/sync-runs?show=all", "/people", "/search?q=customer", "/tenants/{tenant}", "/organizations/{home}/end-users", "/organizations/{home}/assets"])
 def test_F3_no_page_asks_once_per_row(app, client_as, path):
     """As many queries for 30 rows as for 3."""
     browser = client_as("administrator")
@@ -211,6 +211,7 @@ def test_F3_no_page_asks_once_per_row(app, client_as, path):
     def add(start, end, tenant=None):
         with app.app_context():
             mark_write(db.session())
+            home = db.session.scalars(db.select(Organization).order_by(Organization.sort_key)).first()
             for number in range(start, end):
                 microsoft = customers.microsoft_tenant(f"Customer {number}")
                 row = sync_of(customers.organization(f"Customer {number}", microsoft=microsoft))
@@ -219,11 +220,15 @@ def test_F3_no_page_asks_once_per_row(app, client_as, path):
                 tags.replace(row, ["pod", f"tag {number}"])
                 person = customers.directory_user(microsoft, f"Customer Person {number}", f"p{number}@customer.example")
                 customers.directory_user(microsoft, f"Customer Absent {number}", f"a{number}@customer.example")
-                customers.end_user(row, person.display_name, person.email, linked_to=person, license_sku_ids=("x",))
+                home = home or row
+                owner = customers.end_user(home, person.display_name, person.email, linked_to=person, license_sku_ids=("x",))
+                asset = Asset(organization_id=home.id, name=f"Customer-{number}", end_user_id=owner.id, created_at=utcnow(), updated_at=utcnow())
+                asset.macs = [AssetMac(mac=f"3C52829A{number:04X}")]
+                db.session.add(asset)
                 db.session.add(SyncRun(organization_id=row.id, microsoft_tenant_id=microsoft.id, trigger="manual", status="failed", created_at=utcnow()))
                 tenant = tenant or (row.tenant_id if "{tenant}" in path else None)
             db.session.commit()
-        return tenant
+            return tenant, home.id
 
     def asked(address):
         seen = []
@@ -239,8 +244,8 @@ def test_F3_no_page_asks_once_per_row(app, client_as, path):
         assert answer.status_code == 200 and "Customer" in answer.text
         return len(seen)
 
-    tenant = add(0, 3)
-    address = path.format(tenant=tenant)
+    tenant, home = add(0, 3)
+    address = path.format(tenant=tenant, home=home)
     asked(address)  # what is remembered from the first time on
     few = asked(address)
     add(3, 30, tenant)
