@@ -6,20 +6,24 @@ const follow = () => root.classList.toggle("dark-mode", root.dataset.bsTheme ===
 new MutationObserver(follow).observe(root, { attributeFilter: ["data-bs-theme"] });
 follow();
 
-// What Swagger UI does not tell, or tells otherwise than below an h1.
-const TOLD = {
-  "h3": { "aria-level": "2" },
-  "h4": { "aria-level": "3" },
-  "h5": { "aria-level": "4" },
-  "textarea": { "aria-label": "Request body" },
-  "select": { "aria-label": "Choice" },
-  "input[type=text]": { "aria-label": "Value" },
-  "input[type=file]": { "aria-label": "File" },
-  "pre": { tabindex: "0" },
+// What Swagger UI does not tell, or tells otherwise than below an h1. Controls are called after their parameter.
+const nameOf = (control) => control.closest("[data-param-name]")?.dataset.paramName ?? "Request body";
+const TOLD = [
+  ["h3", "aria-level", "2"],
+  ["h4", "aria-level", "3"],
+  ["h5", "aria-level", "4"],
+  ["pre", "tabindex", "0"],
+  ["table[role=region]", "role", "table"], // each would be a landmark of the same name
+  [":is(input, select, textarea):not([aria-label], [id])", "aria-label", nameOf],
+];
+const tell = () => {
+  for (const [selector, name, value] of TOLD) {
+    for (const element of place.querySelectorAll(selector)) {
+      const told = value.call ? value(element) : value;
+      if (element.getAttribute(name) !== told) element.setAttribute(name, told);
+    }
+  }
 };
-const tell = () => Object.entries(TOLD).forEach(([selector, attributes]) =>
-  place.querySelectorAll(selector).forEach((element) =>
-    Object.entries(attributes).forEach(([name, value]) => element.hasAttribute(name) && name !== "tabindex" || element.setAttribute(name, value))));
 new MutationObserver(tell).observe(place, { childList: true, subtree: true });
 
 // Swagger UI's own layout is a second main, and repeats what the page says at its head.
@@ -41,6 +45,7 @@ const layout = ({ React: { createElement } }) => ({
 SwaggerUIBundle({
   domNode: place,
   url: place.dataset.document,
+  docExpansion: "none", // the resources at a glance
   defaultModelsExpandDepth: 0,
   validatorUrl: null, // it would be asked of another host
   syntaxHighlight: { theme: "tomorrow-night" }, // its colors can be read
