@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from portal.declarations import plan, tags
+from portal.declarations import plan
 from portal.declarations.file import Declaration, WantedOrganization, WantedTemplate
 from portal.declarations.plan import Plan, Step
 from portal.errors import Invalid, PortalError, Refused, RetryLater
@@ -21,6 +21,7 @@ from portal.locks import lock
 from portal.microsoft import service as microsoft
 from portal.models import FilterTemplate, Organization
 from portal.organizations import service as organizations
+from portal.organizations import tags
 from portal.rollouts import bulk
 from portal.runtime import runtime
 from portal.tenants import service as tenants
@@ -130,7 +131,7 @@ def _create(wanted: WantedOrganization) -> None:
 
 def _set_tags(wanted: WantedOrganization) -> None:
     begin_write(db.session())
-    tags.change(_organization(wanted), wanted.tags or ())
+    tags.replace(_organization(wanted), wanted.tags or ())
     db.session.commit()
 
 

@@ -9,7 +9,6 @@ from hashlib import sha256
 
 from sqlalchemy import select
 
-from portal.declarations import tags
 from portal.declarations.file import Declaration, WantedOrganization, WantedTemplate
 from portal.errors import Invalid
 from portal.extensions import db
@@ -18,6 +17,7 @@ from portal.filter_templates import service as templates
 from portal.microsoft import service as microsoft
 from portal.models import MicrosoftTenant, Organization, Tenant
 from portal.models.microsoft import IS_CONNECTED
+from portal.organizations import tags
 from portal.text import domain_key, text_key
 from portal.user_sync import service as user_sync
 
@@ -81,8 +81,6 @@ def plan(wanted: Declaration) -> Plan:
             steps += organization_steps(organization, declared)
         except Invalid as error:
             problems.update(error.errors)
-        if organization.tags is not None and _tags_of(organization) is None:
-            notes.append(f"{organization.path}.tags: {tags.NOT_KEPT}")
     problems.update(_claimed_twice(wanted))
     return Plan(steps, problems, notes)
 
@@ -115,9 +113,12 @@ def organization_steps(wanted: WantedOrganization, declared: Mapping[str, Wanted
 
     if organization is None:
         step(ADD, "organization", f"Organization {wanted.name}")
-    present = None if organization is None else tags.current(organization)
-    if wanted.tags is not None and present is not None and sorted(present) != sorted(wanted.tags):
-        step(CHANGE, "tags", f"Organization {wanted.name}: tags {', '.join(wanted.tags) or 'none'}")
+    if wanted.tags is not None:
+        names = _checked_tags(wanted)
+        present = set() if organization is None else {tag.name_key for tag in organization.tags}
+        if present != {text_key(name) for name in names}:
+            sign = ADD if organization is None else CHANGE
+            step(sign, "tags", f"Organization {wanted.name}: tags {', '.join(names) or 'none'}")
     mapped = None if organization is None else microsoft.mapped_to(organization)
     if wanted.microsoft_tenant is not None:
         tenant = find_tenant(wanted.microsoft_tenant)
@@ -201,9 +202,12 @@ def find_tenant(text: str) -> MicrosoftTenant | None:
     return None
 
 
-def _tags_of(wanted: WantedOrganization) -> Sequence[str] | None:
-    organization = find_organization(wanted.name)
-    return None if organization is None else tags.current(organization)
+def _checked_tags(wanted: WantedOrganization) -> list[str]:
+    """The tags it shall have. Raises Invalid by key path."""
+    try:
+        return tags.checked(wanted.tags or ())
+    except Invalid as error:
+        raise Invalid({f"{wanted.path}.tags": error.errors["tags"]}) from error
 
 
 def _template_name(wanted: WantedOrganization, declared: Mapping[str, WantedTemplate]) -> str | None:

@@ -53,7 +53,8 @@ class Column:
 class BulkAction:
     """What may be done with the checked rows. address: where the form is posted, with ``action`` = name.
 
-    is_download: answered with a file at once; the others show what they would do in the dialog first.
+    is_download: answered with a file at once; leads_on: answered with a page of its own; the others show what they would do in
+    the dialog first.
     """
 
     name: str
@@ -62,6 +63,7 @@ class BulkAction:
     address: str
     role: Role = Role.READ_ONLY
     is_download: bool = False
+    leads_on: bool = False
 
     @property
     def is_allowed(self) -> bool:

@@ -30,6 +30,7 @@ COLUMNS = (
 BULK: list[BulkAction] = [
     BulkAction("sync", "Sync Now", "refresh", "/microsoft-tenants/bulk", Role.TECHNICIAN),
     BulkAction("tag", "Tag their Organizations", "tag", "/microsoft-tenants/bulk", Role.TECHNICIAN),
+    BulkAction("set_up", "Set up", "adjustments", "/rollouts/tenants", Role.ADMINISTRATOR, leads_on=True),
     BulkAction("disable", "Disable syncs", "player-stop", "/microsoft-tenants/bulk", Role.TECHNICIAN),
     BulkAction("export", "Export", "download", "/microsoft-tenants.csv", is_download=True),
 ]

@@ -35,6 +35,7 @@ COLUMNS = (
 BULK: list[BulkAction] = [
     BulkAction("sync", "Sync Now", "refresh", "/organizations/bulk", Role.TECHNICIAN),
     BulkAction("tag", "Tag", "tag", "/organizations/bulk", Role.TECHNICIAN),
+    BulkAction("set_up", "Set up", "adjustments", "/rollouts", Role.ADMINISTRATOR, leads_on=True),
     BulkAction("disable", "Disable sync", "player-stop", "/organizations/bulk", Role.TECHNICIAN),
     BulkAction("export", "Export", "download", "/organizations.csv", is_download=True),
 ]

@@ -25,7 +25,7 @@ from portal.models import words as tables
 from portal.models.keys import KeyOf
 from portal.organizations import tags
 from portal.search import words
-from portal.search.index import sku_code
+from portal.search.index import DEPARTMENT, sku_code
 from portal.text import search_forms, text_key
 
 CAP = 10_000
@@ -124,9 +124,10 @@ class _Search:
     def _ordered(self, *, is_many: bool) -> Select[str]:
         name = self.asked.sort.removeprefix("-")
         columns: list[Any] = list(SPEC.sorts[name])
-        statement: Select[str] = select(EndUser.id).where(*self.conditions)
+        table: Any = EndUser.__table__  # a hint reaches the statement of a table alone, not that of a class
+        statement: Select[str] = select(table.c.id).where(*self.conditions)
         if is_many and name in WALKED:
-            statement = statement.select_from(EndUser.__table__).with_hint(EndUser.__table__, _WALK, "sqlite")
+            statement = statement.with_hint(table, _WALK, "sqlite")
         else:
             statement = statement.where(*self.hint)
             if name in WALKED:  # they are few: not along everybody
@@ -136,10 +137,10 @@ class _Search:
 
 
 def _texts(asked: Listing) -> list[str]:
-    """What the index of words is asked for. A department stands there on a line of its own."""
+    """What the index of words is asked for."""
     found = [search_forms(word)[-1] for word in text_key(asked.q).split()]
     if "department" in asked.filters:
-        found.append(f"\n{text_key(asked.filters['department'])}\n")
+        found.append(f"{DEPARTMENT}{text_key(asked.filters['department'])}{DEPARTMENT}")
     if "sku_id" in asked.filters:
         found.append(sku_code(asked.filters["sku_id"]))
     return found

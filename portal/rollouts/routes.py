@@ -9,6 +9,7 @@ from flask import Blueprint, request, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
+from portal.engine.batches import batches
 from portal.errors import Invalid, NotFound
 from portal.extensions import db
 from portal.filter_templates import documents
@@ -17,8 +18,11 @@ from portal.filter_templates.views import HINTS
 from portal.http import responses
 from portal.http.access import load, requires
 from portal.http.formatting import plural
-from portal.models import FilterTemplate, MicrosoftTenant, Organization, Role, Rollout, RolloutRow
+from portal.microsoft import listing as tenant_list
+from portal.models import FilterTemplate, MicrosoftTenant, Role, Rollout, RolloutRow
 from portal.models.microsoft import IS_CONNECTED
+from portal.organizations import bulk
+from portal.organizations import listing as organization_list
 from portal.rollouts import progress, service, views
 from portal.rollouts.forms import SetUpForm
 from portal.runtime import runtime
@@ -36,19 +40,21 @@ def detail(rollout_id: str) -> Response:
 @bp.post("/rollouts")
 @requires(Role.ADMINISTRATOR)
 def begin() -> Response:
-    """Begin with Organizations (``id``) or connected Microsoft tenants (``microsoft_tenant_id``) that were chosen in a list."""
-    tenant_ids = request.form.getlist("microsoft_tenant_id")
-    if tenant_ids:
-        tenants = db.session.scalars(
-            select(MicrosoftTenant).where(MicrosoftTenant.id.in_(tenant_ids), IS_CONNECTED)
-        ).all()
-        row = service.begin_tenants(tenants)
-    else:
-        ids = request.form.getlist("id")
-        row = service.begin_organizations(
-            db.session.scalars(select(Organization).where(Organization.id.in_(ids))).all()
-        )
-    return _went_on(row)
+    """Begin with the Organizations that were chosen in their list."""
+    ids = bulk.chosen(request.form, organization_list.SPEC, organization_list.ids_of)
+    return _went_on(service.begin_organizations(bulk.load(ids)))
+
+
+@bp.post("/rollouts/tenants")
+@requires(Role.ADMINISTRATOR)
+def begin_tenants() -> Response:
+    """Begin with the Microsoft tenants that were chosen in their list: their Organizations are created or matched first."""
+    ids = bulk.chosen(request.form, tenant_list.SPEC, tenant_list.ids_of)
+    rows = select(MicrosoftTenant).where(IS_CONNECTED).order_by(MicrosoftTenant.sort_key)
+    found = [
+        row for part in batches(ids) for row in db.session.scalars(rows.where(MicrosoftTenant.id.in_(part)))
+    ]
+    return _went_on(service.begin_tenants(found))
 
 
 @bp.post("/rollouts/<rollout_id>/rows/<row_id>/organization")
