@@ -33,7 +33,6 @@ CAP = 10_000
 MOST_DAYS = 3_650
 _OBJECT_ID = re.compile(r"[0-9a-f][0-9a-f-]{7,35}")
 _IN_WORDS = frozenset({"department", "sku_id"})
-_WALK = "INDEXED BY ix_end_users_all"
 
 SPEC = ListSpec(
     sorts={**end_users.SPEC.sorts, "department": (EndUser.department,)},
@@ -124,11 +123,8 @@ class _Search:
     def _ordered(self, *, is_many: bool) -> Select[str]:
         name = self.asked.sort.removeprefix("-")
         columns: list[Any] = list(SPEC.sorts[name])
-        table: Any = EndUser.__table__  # a hint reaches the statement of a table alone, not that of a class
-        statement: Select[str] = select(table.c.id).where(*self.conditions)
-        if is_many and name in WALKED:
-            statement = statement.with_hint(table, _WALK, "sqlite")
-        else:
+        statement: Select[str] = select(EndUser.id).where(*self.conditions)
+        if not (is_many and name in WALKED):
             statement = statement.where(*self.hint)
             if name in WALKED:  # they are few: not along everybody
                 columns = [func.coalesce(EndUser.sort_name, "")]
