@@ -26,6 +26,15 @@ _MADE = (
 )
 
 
+_MAY_HAVE_TRIGRAMS = """
+SELECT 1 FROM pg_available_extension_versions
+WHERE name = 'pg_trgm' AND (installed OR trusted AND has_database_privilege(current_database(), 'CREATE')
+    OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user))
+LIMIT 1
+"""
+"""Asked before it is tried: after a refusal PostgreSQL takes new kinds of values of the same transaction for unsafe (0004)."""
+
+
 def is_index_of_words(name: str | None) -> bool:
     """Whether a table or index of the database is one of these, or what FTS5 keeps for them."""
     return name in TRIGRAM_INDEXES or (name or "").startswith((PEOPLE, MIRROR))
@@ -44,6 +53,8 @@ def create(connection: Connection) -> None:
                 connection.exec_driver_sql(_MADE.format(name))
             except OperationalError:  # built without FTS5, or before it knew trigrams
                 return
+        return
+    if connection.exec_driver_sql(_MAY_HAVE_TRIGRAMS).scalar() is None:
         return
     try:
         with connection.begin_nested():
