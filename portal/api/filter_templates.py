@@ -74,7 +74,7 @@ def create_filter_template() -> Response:
     given = body(NewFilterTemplate).model_dump()
     row = service.create(given["name"], given)
     db.session.commit()
-    return answer(service.to_document(row, 0), 201)
+    return answer(service.to_document(row, 0))
 
 
 @bp.get("/filter-templates/<template_id>")
@@ -141,10 +141,10 @@ def set_up_user_syncs() -> Response:
         raise Invalid({"template_id": ["There is no such filter template."]})
     wanted = documents.body_of(template)
     if given.dry_run:
-        return answer({"items": [one.document() for one in bulk.dry_run(rows, wanted)]})
+        return answer({"items": [one.document() for one in bulk.dry_run(rows, wanted)]}, 200)
     results = bulk.apply(rows, wanted, given.template_id)
     runtime().wake()
-    return answer({"items": [one.document() for one in results]}, 202)
+    return answer({"items": [one.document() for one in results]})
 
 
 def _template(template_id: str) -> FilterTemplate:

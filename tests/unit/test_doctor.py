@@ -73,8 +73,8 @@ def test_O3_a_queue_that_nobody_works_on_is_an_error(engine, tmp_path):
         run = SyncRun(organization_id=organization.id, trigger="hourly", generation=0, created_at=utcnow() - timedelta(hours=3))
         session.add(run)
         session.commit()
-    found = findings(engine, tmp_path, scheduler="distributed")["Workers"]
-    assert found.state == "error" and "rollcall worker" in found.advice
+    found = findings(engine, tmp_path, scheduler="off")["Workers"]
+    assert found.state == "error" and "rollcall serve" in found.advice
 
 
 @pytest.mark.parametrize(
