@@ -18,8 +18,9 @@ from portal.http.access import reads_first, requires
 from portal.models import Role
 
 documented = documented_as(Tag("Apply", "A declaration of what there should be."))
-TOML = File("application/toml", '[[organization]]\nname = "Fabrikam Joinery"\n')
+TOML = File("text/plain", '[[organization]]\nname = "Fabrikam Joinery"\n')
 PLAN = Parameter("plan_id", "Do just this plan, or answer 409.", {"type": "string"})
+"""Also sent as application/toml; or the same as JSON."""
 MEDIA_TYPES = ("application/toml", "text/toml", "text/plain")
 
 
