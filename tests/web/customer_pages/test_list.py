@@ -140,7 +140,7 @@ def test_P6_P13_somebody_missing_is_found_in_microsoft_with_the_reason(app, clie
     assert f'href="{here}/why?user={missing}' in text and "Why not" in text
     text = client.get(f"{here}/why?user={missing}&name=Mia+Missing").get_data(as_text=True)
     assert "Why is Mia Missing not here?" in text and "The next run:" in text
-    assert "Not read: All is checked" in text and "(none)" not in text.partition("Group")[2]
+    assert "Not read, because All is checked" in text and "(none)" not in text.partition("Group")[2]
     assert "no user with the UPN" in client.get(f"{here}/why?user=nobody").get_data(as_text=True)
 
 
