@@ -1,3 +1,3 @@
 """What every test may ask for. Fixtures of one folder live in that folder's own conftest.py."""
 
-pytest_plugins = ["tests.postgres", "tests.write_guard"]
+pytest_plugins = ["tests.postgres", "tests.templates", "tests.write_guard"]

@@ -1,4 +1,5 @@
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from portal.config import Settings
 from portal.extensions import db, mark_write
 from portal.models import Account, MicrosoftTenant, UserSync
 from portal.user_sync.documents import default_request
+from tests import templates
 from tests.api.conformance import conforms
 
 
@@ -54,11 +56,10 @@ def migrate(url):
 
 
 @pytest.fixture
-def app(database_url, tmp_path):
+def app(database_url, tmp_path, sqlite_template):
+    if database_url.startswith("sqlite"):
+        templates.copy(sqlite_template, Path(database_url.removeprefix("sqlite:///")))
     found = create_app(Settings(data_dir=tmp_path, database_url=database_url, secret_key="test"))
-    with found.app_context():
-        if database_url.startswith("sqlite"):
-            db.create_all()
     yield found
     with found.app_context():
         db.session.remove()

@@ -11,7 +11,8 @@ from portal.auth import service as auth
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db, mark_write
-from portal.models import Account, Base, Role
+from portal.models import Account, Role
+from tests import templates
 from tests.web.html_checks import check_page
 
 RAW_TOKEN = "0" * 40
@@ -42,7 +43,8 @@ class Browser(FlaskClient):
 
 
 @pytest.fixture
-def app(tmp_path):
+def app(tmp_path, sqlite_template):
+    templates.copy(sqlite_template, tmp_path / "rollcall.db")
     found = create_app(
         Settings(
             data_dir=tmp_path,
@@ -53,8 +55,6 @@ def app(tmp_path):
         )
     )
     found.test_client_class = Browser
-    with found.app_context():
-        Base.metadata.create_all(db.engine)
     yield found
     with found.app_context():
         db.session.remove()

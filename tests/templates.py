@@ -1,0 +1,74 @@
+"""What every test would make anew and may share: compiled templates, and a SQLite file with all tables."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import ClassVar
+
+import jinja2
+import pytest
+import sqlalchemy as sa
+from werkzeug.routing import Rule
+
+from portal.app import Portal
+from portal.models import Base
+
+
+class Remembered(jinja2.BytecodeCache):
+    """Templates compiled once in a process, whichever app asks: they are files, and no test changes one."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Give what an earlier app compiled."""
+        if bucket.key in self._code:
+            bucket.bytecode_from_string(self._code[bucket.key])
+
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Keep it for the next one."""
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
+Portal.jinja_options = {**Portal.jinja_options, "bytecode_cache": Remembered()}
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with every table and nothing in them, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "rollcall.db"
+    engine = sa.create_engine(f"sqlite:///{path}")
+    Base.metadata.create_all(engine)
+    engine.dispose()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    return path
+
+
+def copy(template: Path, path: Path) -> None:
+    """Put a copy of the template where an app will open it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(template, path)
+
+
+class RememberedRule(Rule):
+    """A rule that is compiled once in a process: every test makes an app of its own, with the same three hundred rules."""
+
+    _compiled: ClassVar[dict[object, dict[str, object]]] = {}
+
+    def compile(self) -> None:
+        """As werkzeug does, or as it did for the same rule before."""
+        key = (self.rule, self.endpoint, frozenset(self.methods or ()), repr(self.defaults), self.strict_slashes)
+        if key not in self._compiled:
+            before = dict(self.__dict__)
+            super().compile()
+            self._compiled[key] = {name: value for name, value in self.__dict__.items() if before.get(name) is not value or name in MUTATED}
+        else:
+            self.__dict__.update(self._compiled[key])
+
+
+MUTATED = {"_trace", "_converters", "arguments", "_parts"}
+Portal.url_rule_class = RememberedRule
