@@ -62,8 +62,12 @@ def runs_list(
     tags: Sequence[TagCount],
     *,
     about: Mapping[str, Any],
+    has_runs: bool = True,
 ) -> ListView:
-    """The list of runs. about: the Organization and the Microsoft Tenant that the address names, by parameter."""
+    """The list of runs. about: the Organization and the Microsoft Tenant that the address names, by parameter.
+
+    has_runs: whether there is any, listed or not.
+    """
     is_many = listing.total >= MOST_SHOWN
     chosen = listing.filters.get
     return ListView(
@@ -91,7 +95,7 @@ def runs_list(
         in_use=in_use(listing, _words(listing, about)),
         export=f"{address}.csv{listing.query()}",
         total=f"{MOST_SHOWN - 1:,}+" if is_many else "",
-        empty=_empty(address, listing),
+        empty=_empty(address, listing, has_runs=has_runs),
     )
 
 
@@ -126,13 +130,13 @@ def _words(listing: Listing, about: Mapping[str, Any]) -> dict[str, str]:
     return words
 
 
-def _empty(address: str, listing: Listing) -> Empty:
+def _empty(address: str, listing: Listing, *, has_runs: bool) -> Empty:
     is_narrowed = listing.q or set(listing.filters) - {"show"}
     everything = f"{address}?show=all"
     if is_narrowed:
         text = f"Looked for “{listing.q}”." if listing.q else "Take a filter out to see more."
         return Empty("No run fits", text, address, "Clear search and filters")
-    if "view" in listing.extra:
+    if "view" in listing.extra and has_runs:
         return Empty(
             "Every run succeeded",
             "No run failed, was cut short, or was held.",
@@ -140,7 +144,7 @@ def _empty(address: str, listing: Listing) -> Empty:
             "Show all runs",
             "circle-check",
         )
-    if listing.filters.get("show") == NOTABLE:
+    if listing.filters.get("show") == NOTABLE and has_runs:
         return Empty(
             "Nothing to look at",
             "No run changed anything or went wrong. All runs have the quiet ones too.",

@@ -51,6 +51,7 @@ def index() -> Answer:
             waits,
             tags.all_tags(),
             about={"organization_id": organization, "microsoft_tenant_id": microsoft_tenant},
+            has_runs=bool(found.items) or service.has_runs(),
         ),
         urgent=now_there,
         names=names,

@@ -65,6 +65,11 @@ def urgent_runs() -> list[SyncRun]:
     return list(db.session.scalars(statement))
 
 
+def has_runs() -> bool:
+    """Whether any run is kept."""
+    return db.session.scalar(select(SyncRun.id).limit(1)) is not None
+
+
 def running_number() -> int:
     """How many runs are under way."""
     return (
