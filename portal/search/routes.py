@@ -17,7 +17,7 @@ bp = Blueprint("search", __name__)
 @requires(Role.READ_ONLY)
 def index() -> Response:
     """Organizations, people, Assets and Microsoft tenants that fit; under htmx the options below the field."""
-    text = request.args.get("q", "").replace("\x00", "").strip()[:200]
+    text = request.args.get("q", "").strip()[:200]
     if responses.fills("jump-results"):
         return responses.render("search/_typed.html", text=text, groups=service.find(text, service.TYPED))
     return responses.render("search/results.html", text=text, groups=service.find(text), most=service.MOST)
