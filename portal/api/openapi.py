@@ -116,7 +116,7 @@ def document(app: Flask) -> dict[str, Any]:
 
 def refusals_of(rule: Rule, method: str, declaration: Declaration, role: Role | str | None) -> set[int]:
     """The statuses of the problems that a route may answer: what it declares, and what follows from its parts."""
-    found = {500, 503, *declaration.refusals}
+    found = {422, 500, 503, *declaration.refusals}  # 422: every query is looked through (``refuse_nul``)
     if role != PUBLIC:
         found.add(401)
     if isinstance(role, Role) and role.rank > 0:
@@ -126,9 +126,7 @@ def refusals_of(rule: Rule, method: str, declaration: Declaration, role: Role | 
     if method in WRITING:
         found.add(409)
     if declaration.body is not None:
-        found |= {400, 413, 422}
-    if declaration.query is not None or declaration.query_names:
-        found.add(422)
+        found |= {400, 413}
     return found
 
 
