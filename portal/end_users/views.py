@@ -76,7 +76,7 @@ def end_users_list(
             if value in CHIPS.get(name, {})
         ],
         bulk=(
-            BulkAction("delete", "Delete…", "trash", f"{address}/delete", Role.TECHNICIAN),
+            BulkAction("delete", "Delete…", "trash", f"{address}/delete", Role.TECHNICIAN, leads_on=True),
             BulkAction("export", "Export", "download", f"{address}.csv", is_download=True),
         ),
         export=f"{address}.csv{listing.query()}",

@@ -70,7 +70,7 @@ def base(app: Flask, page: Page, guard: Guard) -> Iterator[str]:
 
 def test_P5_the_filter_panel_closes_by_escape_outside_and_after_apply(app: Flask, page: Page, base: str) -> None:
     page.goto(f"{base}{app.config['TRIAL']['own']}/end-users")
-    panel, button = page.locator("#filters"), page.get_by_role("button", name="Filter", exact=True)
+    panel, button = page.locator("#users_table-filters"), page.get_by_role("button", name="Filter", exact=True)
     button.click()
     expect(panel).to_be_visible()
     page.keyboard.press("Escape")
