@@ -51,6 +51,7 @@ def test_P1_R2_map_the_refusals_way_out_remap_and_unmap(visit: Visit, portal: At
     page.get_by_role("link", name=f"Map Tenant for {first['name']}").click()
     page.get_by_label("Tenant", exact=True).select_option(label=name)
     page.get_by_role("button", name="Map Tenant").click()
+    expect(page).to_have_url(re.compile(f"/tenants/{tenant_id}$"))
     mapped = page.get_by_role("row", name=re.compile(re.escape(first["name"])))
     page.goto("/microsoft-tenants")
     expect(mapped.get_by_role("link", name=name)).to_be_visible()
