@@ -50,7 +50,7 @@ def test_F1_bad_tags_are_refused_and_change_nothing(api, fleet, tags):
         ("inactive_days=30", []),
     ],
 )
-@pytest.mark.parametrize("path", ["/end-users", "/people"])
+@pytest.mark.parametrize("path", ["/end-users"])
 def test_F4_everybody_by_search_and_filters(api, fleet, path, query, names):
     status, document = api("GET", f"{path}?{query}")
     assert (status, [one["display_name"] for one in document["items"]]) == (200, names)
