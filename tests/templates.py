@@ -63,12 +63,11 @@ class RememberedRule(Rule):
         """As werkzeug does, or as it did for the same rule before."""
         key = (self.rule, self.endpoint, frozenset(self.methods or ()), repr(self.defaults), self.strict_slashes)
         if key not in self._compiled:
-            before = dict(self.__dict__)
             super().compile()
-            self._compiled[key] = {name: value for name, value in self.__dict__.items() if before.get(name) is not value or name in MUTATED}
-        else:
-            self.__dict__.update(self._compiled[key])
+            self._compiled[key] = {name: getattr(self, name) for name in COMPILED}
+        self.__dict__.update(self._compiled[key])
 
 
-MUTATED = {"_trace", "_converters", "arguments", "_parts"}
+COMPILED = ("_parts", "_trace", "_converters", "_build", "_build_unknown", "arguments")
+"""All that ``Rule.compile`` sets."""
 Portal.url_rule_class = RememberedRule

@@ -7,7 +7,7 @@ from flask import Response, request
 from portal.api.blueprint import bp
 from portal.api.declaration import DRY_RUN, File, Parameter, Tag, documented_as
 from portal.api.documents.apply import Applied
-from portal.api.schema import answer
+from portal.api.schema import answer, is_dry_run
 from portal.declarations import execution, file, plan
 from portal.declarations.file import Declaration
 from portal.declarations.plan import Plan
@@ -33,7 +33,7 @@ def apply_declaration() -> Response:
 
     ``?dry_run=true`` only answers the plan; ``?plan_id=`` does just that plan, or 409 when it would be another by now.
     """
-    is_dry, plan_id = _asked()
+    is_dry, plan_id = is_dry_run(), request.args.get("plan_id") or None
     wanted = _declaration()
     shown = plan.plan(wanted)
     db.session.rollback()
@@ -64,15 +64,3 @@ def _declaration() -> Declaration:
     if not isinstance(given, dict):
         raise Invalid({"body": ["Has to be an object."]}, "The body has to be a JSON object.")
     return file.parse(given)
-
-
-def _asked() -> tuple[bool, str | None]:
-    errors = {
-        name: ["There is no such parameter."] for name in request.args if name not in {"dry_run", "plan_id"}
-    }
-    text = request.args.get("dry_run", "false")
-    if text not in {"true", "false"}:
-        errors["dry_run"] = ["true or false."]
-    if errors:
-        raise Invalid(errors, "The query has parameters that cannot be used.")
-    return text == "true", request.args.get("plan_id") or None

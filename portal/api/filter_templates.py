@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, request
+from flask import Response
 from pydantic import Field
 
 from portal.api.blueprint import bp
@@ -13,7 +13,7 @@ from portal.api.documents import filter_templates as documents_of
 from portal.api.documents.base import Page
 from portal.api.documents.filter_templates import TemplateFilters
 from portal.api.documents.user_sync import Hold
-from portal.api.schema import Request, answer, asked, body, nothing, page_of
+from portal.api.schema import Request, answer, asked, body, is_dry_run, nothing, page_of
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.filter_templates import documents, service
@@ -94,7 +94,7 @@ def change_filter_template(template_id: str) -> Response:
 
     ``results`` says what became of each; with ``?dry_run=true`` what would, and nothing is saved.
     """
-    given, is_dry = body(FilterTemplateChange), _is_dry()
+    given, is_dry = body(FilterTemplateChange), is_dry_run()
     row = _template(template_id)
     name, wanted = _changed(row, given)
     service.checked_name(name, but=row.id)
@@ -163,11 +163,3 @@ def _changed(row: FilterTemplate, given: FilterTemplateChange) -> tuple[str, dic
         raise Invalid({"filters": ["Has to be an object."]})
     name = given.name if "name" in given.model_fields_set else row.name
     return name, {**documents.body_of(row), **fields}
-
-
-def _is_dry() -> bool:
-    """``?dry_run``. Raises Invalid for anything but true and false."""
-    text = request.args.get("dry_run", "false")
-    if text not in {"true", "false"} or set(request.args) - {"dry_run"}:
-        raise Invalid({"dry_run": ["true or false, and no other parameter."]})
-    return text == "true"

@@ -9,8 +9,8 @@ from portal.api.blueprint import bp
 from portal.api.declaration import CSV, DRY_RUN, PREFER_LATER, Tag, documented_as
 from portal.api.documents import imports as documents
 from portal.api.documents.base import described
-from portal.api.schema import Request, answer, body
-from portal.errors import Invalid, RetryLater
+from portal.api.schema import Request, answer, body, is_dry_run
+from portal.errors import RetryLater
 from portal.extensions import begin_write, db
 from portal.http.access import load, reads_first, requires
 from portal.http.api_problems import problem
@@ -90,7 +90,7 @@ def undo_import(import_id: str) -> Response:
 
 
 def _import(organization: Organization, kind: str) -> Response:
-    organization_id, is_dry, is_later = organization.id, _is_dry_run(), _is_later()
+    organization_id, is_dry, is_later = organization.id, is_dry_run(), _is_later()
     data = request.get_data(cache=False)
     db.session.rollback()  # nothing is open while this file is read
     sessions = runtime().sessions
@@ -151,13 +151,3 @@ def _is_later() -> bool:
     """True when the caller prefers to be told later (RFC 7240)."""
     wanted = request.headers.get("Prefer", "").lower().replace(";", ",").split(",")
     return "respond-async" in {word.strip() for word in wanted}
-
-
-def _is_dry_run() -> bool:
-    unknown = {name: ["There is no such parameter."] for name in request.args if name != "dry_run"}
-    wanted = request.args.get("dry_run", "false")
-    if wanted not in {"true", "false"}:
-        unknown["dry_run"] = ["Has to be true or false."]
-    if unknown:
-        raise Invalid(unknown, "The query has parameters that cannot be used.")
-    return wanted == "true"

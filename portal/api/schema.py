@@ -121,6 +121,18 @@ def nothing() -> Response:
     return response
 
 
+def is_dry_run() -> bool:
+    """``?dry_run``. Raises Invalid for anything but true and false, and for a parameter that the route does not declare."""
+    known = declared().query_names
+    errors = {name: ["There is no such parameter."] for name in request.args if name not in known}
+    given = request.args.get("dry_run", "false")
+    if given not in {"true", "false"}:
+        errors["dry_run"] = ["Has to be true or false."]
+    if errors:
+        raise Invalid(errors, "The query has parameters that cannot be used.")
+    return given == "true"
+
+
 PAGES = ListSpec(sorts={"": ()}, default_sort="", per_page=200)
 """The query of what comes in pages, with nothing to sort, search or filter."""
 

@@ -8,6 +8,7 @@ from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response
 
 from portal.conflicts import service, views
+from portal.engine.batches import batches
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.http import access, listing, responses
@@ -92,10 +93,10 @@ def settle(organization_id: str) -> Answer:
 def _settle_together(organization: Organization, action: str, ids: list[str]) -> Answer:
     """In short transactions, so that syncs and other people go on meanwhile."""
     organization_id, done = organization.id, 0
-    for start in range(0, len(ids), AT_ONCE):
+    for part in batches(ids, AT_ONCE):
         begin_write(db.session())
         row = access.load(Organization, organization_id, "Organization")
-        done += service.settle_together(row, action, ids[start : start + AT_ONCE])
+        done += service.settle_together(row, action, part)
         db.session.commit()
     word = "settled. The next run acts on them" if action == "link" else "ignored until one side changes"
     return responses.respond(

@@ -79,7 +79,6 @@ READ_ONLY_COLUMNS = (
 )
 CSV_COLUMNS = (*EDITABLE, *READ_ONLY_COLUMNS)
 LOCKED = "Managed by Microsoft: change it in Entra, it is here within the hour."
-BATCH = 500
 WILDCARDS = set("%_")
 TOLD = 200  # characters of a value in the change history; notes are named alone
 
@@ -248,8 +247,7 @@ def remove_many(organization: Organization, ids: Sequence[str]) -> int:
 
 def delete_all(session: Session, ids: Sequence[str]) -> None:
     """Delete End Users with their Links and exceptions; their Assets become unassigned (L4). Writes no audit record."""
-    for start in range(0, len(ids), BATCH):
-        part = ids[start : start + BATCH]
+    for part in batches(ids):
         concerned = select(EndUser.organization_id).where(EndUser.id.in_(part)).distinct()
         people_version.touch(session, session.scalars(concerned).all())
         owned = update(Asset).where(Asset.end_user_id.in_(part)).values(end_user_id=None, assigned_by=None)
@@ -262,8 +260,7 @@ def delete_all(session: Session, ids: Sequence[str]) -> None:
 def deletion_effects(organization: Organization, ids: Sequence[str]) -> dict[str, int]:
     """How many go, how many Assets become unassigned, and how many the next run would add again (L4)."""
     people = assets = again = 0
-    for start in range(0, len(ids), BATCH):
-        part = ids[start : start + BATCH]
+    for part in batches(ids):
         here = EndUser.organization_id == organization.id, EndUser.id.in_(part)
         people += _number(select(EndUser.id).where(*here))
         assets += _number(
@@ -302,7 +299,6 @@ def listing(organization: Organization, asked: Listing, *, assets: bool = False)
         asked,
         SPEC,
         tiebreaker=EndUser.id,
-        filter_index="ix_end_users_search",
     )
 
 

@@ -14,14 +14,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.engine.batches import batches
 from portal.engine.fields import is_link_field
 from portal.engine.undo import account_of, former_time, put_link_back, take_assets_back
 from portal.engine.uniqueness import taken_accounts, taken_addresses
 from portal.models import Change, EndUser, SyncRun
 from portal.models.customers import refresh_search
 from portal.text import email_key
-
-BATCH = 500
 
 
 @dataclass
@@ -45,13 +44,12 @@ def plan_restore(
 ) -> list[Restoration]:
     """One Restoration per person, in their order. Changes nothing."""
     records: dict[str, list[Change]] = {row.id: [] for row in people}
-    ids = list(records)
-    for start in range(0, len(ids), BATCH):
+    for part in batches(list(records)):
         found = session.scalars(
             select(Change)
             .join(SyncRun, SyncRun.id == Change.run_id)
             .where(
-                Change.end_user_id.in_(ids[start : start + BATCH]),
+                Change.end_user_id.in_(part),
                 Change.organization_id == organization_id,
                 Change.state == "applied",
                 SyncRun.kind == "sync",

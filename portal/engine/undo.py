@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, selectinload
 
-from portal.engine.batches import together
+from portal.engine.batches import batches, together
 from portal.engine.fields import field_text, is_link_field, put_field
 from portal.engine.uniqueness import taken_accounts, taken_addresses
 from portal.models import Asset, Change, EndUser, new_id
@@ -18,7 +18,6 @@ from portal.models.base import UtcDateTime
 from portal.models.customers import LINK_COLUMNS, no_link, refresh_search
 from portal.text import email_key
 
-BATCH = 500
 DELETED = "deleted again, as the run had created them"
 EDITED = "edited since"
 GONE = "deleted since"
@@ -310,11 +309,9 @@ def _spared(change: Change, reason: str) -> dict[str, Any]:
 
 def _people(session: Session, ids: list[str]) -> dict[str, EndUser]:
     found: dict[str, EndUser] = {}
-    for start in range(0, len(ids), BATCH):
+    for part in batches(ids):
         rows = session.scalars(
-            select(EndUser)
-            .where(EndUser.id.in_(ids[start : start + BATCH]))
-            .options(selectinload(EndUser.assets))
+            select(EndUser).where(EndUser.id.in_(part)).options(selectinload(EndUser.assets))
         )
         found.update({row.id: row for row in rows})
     return found

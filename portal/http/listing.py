@@ -192,22 +192,18 @@ def fetch_by_id(
     spec: ListSpec,
     *,
     tiebreaker: InstrumentedAttribute[Any],
-    filter_index: str,
 ) -> Listing:
     """``fetch`` for a table of 100,000 rows: one page of ids from the indexes alone, then those rows.
 
     Who is listed: those of ``scope``, which every index begins with, that fit all ``conditions``; ``rows`` loads them;
-    ``tiebreaker`` is the primary key. ``filter_index`` holds every column that filters and search read: SQLite, which keeps no
-    statistics unless told to, would at times rather look into each row.
+    ``tiebreaker`` is the primary key.
     """
     key = _RowKey(session, tiebreaker)
     everybody = select(func.count()).select_from(tiebreaker.table).where(scope)
     total = of = session.scalar(everybody) or 0
     names: str | None = None
     if conditions:
-        fitting = everybody.where(*conditions).with_hint(
-            tiebreaker.table, f"INDEXED BY {filter_index}", "sqlite"
-        )
+        fitting = everybody.where(*conditions)
         in_order = order(select(tiebreaker).where(scope), listing, spec, tiebreaker=tiebreaker)
         if _is_soon_found(session, in_order, conditions, listing, of):
             total = session.scalar(fitting) or 0

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select
 
+from portal.engine.batches import batches
 from portal.extensions import db
 from portal.http import csv_cells
 from portal.http.listing import Listing, ListSpec, contains_text, fetch, order
@@ -161,11 +162,9 @@ def ids_of(asked: Listing) -> list[str]:
 def organization_ids(ids: Sequence[str]) -> list[str]:
     """The Organizations that these Microsoft Tenants feed."""
     found: list[str] = []
-    for start in range(0, len(ids), 500):
-        part = Tenant.microsoft_tenant_id.in_(ids[start : start + 500])
-        found += db.session.scalars(
-            select(Organization.id).join(Tenant, Tenant.id == Organization.tenant_id).where(part)
-        )
+    fed = select(Organization.id).join(Tenant, Tenant.id == Organization.tenant_id)
+    for part in batches(ids):
+        found += db.session.scalars(fed.where(Tenant.microsoft_tenant_id.in_(part)))
     return found
 
 

@@ -83,13 +83,8 @@ def index() -> Response:
 @reads_first
 def export() -> Response:
     """CSV of exactly what is filtered; POST: of the checked ones, or of all that the list's filters fit."""
-    if request.method == "GET":
-        asked, ids = parse(request.args, listing.SPEC, strict=False), None
-    else:
-        asked, ids = (
-            bulk.listed(request.form, listing.SPEC),
-            bulk.chosen(request.form, listing.SPEC, listing.ids_of),
-        )
+    form = request.form if request.method == "POST" else None
+    asked, ids = bulk.exported(request.args, form, listing.SPEC, listing.ids_of)
     return csv_download.download(listing.export(asked, ids), "microsoft-tenants", what="microsoft_tenants")
 
 

@@ -11,17 +11,17 @@ from urllib.parse import parse_qsl
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
+from portal.engine.batches import batches
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
 from portal.http.formatting import plural
 from portal.http.listing import Listing, ListSpec, parse
 from portal.models import Organization, UserSync
-from portal.organizations import listing, tags
+from portal.organizations import tags
 from portal.user_sync import service as user_sync
 
 NAMED = 3
 """Organizations that the result names for each reason."""
-BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,18 @@ def chosen(form: Any, spec: ListSpec, ids_of: Callable[[Listing], list[str]]) ->
     return ids
 
 
+def exported(
+    args: Mapping[str, str], form: Any, spec: ListSpec, ids_of: Callable[[Listing], list[str]]
+) -> tuple[Listing, list[str] | None]:
+    """What the export of a list is about: the list, and the ids of those checked in it; None for all that are listed.
+
+    form: what was posted, None where the list's own link was followed. Raises Invalid as ``chosen`` does.
+    """
+    if form is None:
+        return parse(args, spec, strict=False), None
+    return listed(form, spec), chosen(form, spec, ids_of)
+
+
 def listed(form: Any, spec: ListSpec) -> Listing:
     """The list that the check boxes stood in."""
     return parse(dict(parse_qsl(form.get("filtered", "").lstrip("?"))), spec, strict=False)
@@ -62,11 +74,9 @@ def listed(form: Any, spec: ListSpec) -> Listing:
 def load(ids: Sequence[str]) -> list[Organization]:
     """These Organizations in natural order; those that are gone are left out."""
     found: list[Organization] = []
-    for start in range(0, len(ids), BATCH):
-        part = select(Organization).where(Organization.id.in_(ids[start : start + BATCH]))
-        found += db.session.scalars(
-            part.options(selectinload(Organization.tags), selectinload(Organization.tenant))
-        )
+    rows = select(Organization).options(selectinload(Organization.tags), selectinload(Organization.tenant))
+    for part in batches(ids):
+        found += db.session.scalars(rows.where(Organization.id.in_(part)))
     return sorted(found, key=lambda row: (row.sort_key, row.id))
 
 
@@ -150,16 +160,9 @@ def common_tags(rows: Sequence[Organization]) -> list[tuple[str, int]]:
     return sorted(number.items())
 
 
-def ids_of(asked: Listing) -> list[str]:
-    """Ids of all Organizations that are filtered."""
-    return listing.ids_of(asked)
-
-
 def _enabled(ids: Sequence[str]) -> set[str]:
     found: set[str] = set()
-    for start in range(0, len(ids), BATCH):
-        part = UserSync.organization_id.in_(ids[start : start + BATCH])
-        found.update(
-            db.session.scalars(select(UserSync.organization_id).where(part, UserSync.enabled.is_(True)))
-        )
+    enabled = select(UserSync.organization_id).where(UserSync.enabled.is_(True))
+    for part in batches(ids):
+        found.update(db.session.scalars(enabled.where(UserSync.organization_id.in_(part))))
     return found

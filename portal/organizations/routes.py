@@ -47,13 +47,8 @@ def index() -> Response:
 @reads_first
 def export() -> Response:
     """CSV of exactly what is filtered; POST: of the checked ones, or of all that the list's filters fit."""
-    if request.method == "GET":
-        asked, ids = _asked(), None
-    else:
-        asked, ids = (
-            bulk.listed(request.form, listing.SPEC),
-            bulk.chosen(request.form, listing.SPEC, bulk.ids_of),
-        )
+    form = request.form if request.method == "POST" else None
+    asked, ids = bulk.exported(request.args, form, listing.SPEC, listing.ids_of)
     return csv_download.download(listing.export(asked, ids), "organizations", what="organizations")
 
 
@@ -64,7 +59,7 @@ def in_bulk() -> Response:
     """Sync Now, disable or tag the checked Organizations: first what it would do, then, with ``confirmed``, the deed."""
     asked = bulk.listed(request.form, listing.SPEC)
     return bulk_page.answer(
-        bulk.chosen(request.form, listing.SPEC, bulk.ids_of),
+        bulk.chosen(request.form, listing.SPEC, listing.ids_of),
         address=url_for(".in_bulk"),
         back=url_for(".index") + asked.query(),
         back_label="Organizations",

@@ -84,11 +84,6 @@ def all_tags() -> list[TagCount]:
     return [TagCount(name, key, number) for name, key, number in found]
 
 
-def shown_name(name: str) -> str:
-    """A tag as it was first written; what was asked for where there is none."""
-    return db.session.scalar(select(Tag.name).where(Tag.name_key == text_key(name))) or name
-
-
 def tagged(name: str) -> ColumnElement[bool]:
     """The condition that an Organization has the tag."""
     return Organization.id.in_(organization_ids(name))

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from portal.end_users import service as end_users
+from portal.engine.batches import batches
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.http import csv_cells
@@ -18,7 +19,6 @@ from portal.people import listing
 from portal.people.views import Offered, Person
 
 MOST_EXPORTED = 200_000
-BATCH = 500
 CSV_COLUMNS = (
     "id",
     "organization",
@@ -85,8 +85,7 @@ def export(asked: Listing, ids: Sequence[str] | None = None) -> Iterator[str]:
 
 def _lines(ids: Sequence[str]) -> Iterable[tuple[object, ...]]:
     session = db.session()
-    for start in range(0, len(ids), BATCH):
-        part = ids[start : start + BATCH]
+    for part in batches(ids):
         rows = {row.id: row for row in session.scalars(select(EndUser).where(EndUser.id.in_(part)))}
         for person in people([rows[one] for one in part if one in rows]):
             yield _cells(person)

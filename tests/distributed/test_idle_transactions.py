@@ -8,7 +8,7 @@ from sqlalchemy.orm import sessionmaker
 from portal import transactions
 from portal.clock import utcnow
 from portal.models import Base, MicrosoftTenant
-from portal.transactions import begin_as_writer, trouble, tune_engine, waiting_for_locks
+from portal.transactions import begin_write, trouble, tune_engine, waiting_for_locks
 from tests.system.conftest import wait_until
 
 pytestmark = pytest.mark.postgres
@@ -36,7 +36,7 @@ def sessions(request, postgres_databases, monkeypatch):
 def rename(sessions, name):
     """False while somebody holds the row."""
     with sessions() as session, waiting_for_locks(0.05):
-        begin_as_writer(session)
+        begin_write(session)
         try:
             session.execute(sa.update(MicrosoftTenant).values(name=name))
             session.commit()
@@ -48,7 +48,7 @@ def rename(sessions, name):
 
 def test_G4_who_is_stopped_inside_a_transaction_frees_its_rows_and_has_written_nothing(sessions):
     with sessions() as stopped:
-        begin_as_writer(stopped)
+        begin_write(stopped)
         stopped.get_one(MicrosoftTenant, "m1", with_for_update=True).name = "Old"
         stopped.flush()
         assert not rename(sessions, "New")
@@ -64,7 +64,7 @@ def test_a_transaction_that_only_reads_may_take_its_time(sessions):
     """A run reads in one for as long as it plans. Another, that writes, is ended meanwhile."""
     with sessions() as reading, sessions() as stopped:
         assert reading.get_one(MicrosoftTenant, "m1").name == "Fabrikam"
-        begin_as_writer(stopped)
+        begin_write(stopped)
         stopped.get_one(MicrosoftTenant, "m1", with_for_update=True)
         wait_until(lambda: rename(sessions, "New"), "the row is free")
         reading.expire_all()

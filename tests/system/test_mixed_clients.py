@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import requests
 
-from portal.simulator.server import SimulatorServer
+from simulator.server import SimulatorServer
 from tests.system.conftest import Api, wait_until
 from tests.system.test_processes_O1 import PROGRAM, Http
 

@@ -67,7 +67,7 @@ def page(session, *, strict=True, **asked):
     state = parse({name: str(value) for name, value in asked.items()}, SPEC, strict=strict)
     here = EndUser.organization_id == "o"
     return fetch_by_id(
-        session, here, conditions(state), sa.select(EndUser), state, SPEC, tiebreaker=EndUser.id, filter_index="ix_end_users_search"
+        session, here, conditions(state), sa.select(EndUser), state, SPEC, tiebreaker=EndUser.id
     )
 
 
