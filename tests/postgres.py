@@ -12,7 +12,7 @@ Loaded as a pytest plugin by ``tests/conftest.py``. What a test can ask for:
     ``build(url)`` runs once per session; every further call copies its result, which takes some 20 ms.
 
 Each pytest process (each xdist worker) has a cluster of its own under ``/tmp``: unix socket only, no TCP port, no
-fsync. It goes away with the process, also when that is killed. Outside pytest: ``with running_server() as server:``.
+fsync: what was committed outlives the server being killed, though not the machine. It goes away with the process, also when that is killed. Outside pytest: ``with running_server() as server:``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ bin=$1 home=$2
     --encoding=UTF8 --locale-provider=builtin --locale=C.UTF-8 >"$home/log" 2>&1 &&
 "$bin/pg_ctl" start --pgdata="$home/data" --wait --timeout=60 --log="$home/log" --options="\
 -c listen_addresses='' -c unix_socket_directories='$home' -c max_connections=100 \
--c fsync=off -c synchronous_commit=off -c full_page_writes=off" >>"$home/log" 2>&1 &&
+-c fsync=off -c full_page_writes=off" >>"$home/log" 2>&1 &&
 echo ready || echo failed
 read -r _
 "$bin/pg_ctl" stop --pgdata="$home/data" --mode=immediate >/dev/null 2>&1

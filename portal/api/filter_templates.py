@@ -10,7 +10,7 @@ from pydantic import Field
 from portal.api.blueprint import bp
 from portal.api.declaration import DRY_RUN, Tag, documented_as
 from portal.api.documents import filter_templates as documents_of
-from portal.api.documents.base import Page
+from portal.api.documents.base import UUID_EXAMPLE, Page, described
 from portal.api.documents.filter_templates import TemplateFilters
 from portal.api.documents.user_sync import Hold
 from portal.api.schema import Request, answer, asked, body, is_dry_run, nothing, page_of
@@ -29,31 +29,31 @@ documented = documented_as(Tag("Filter templates", "One set of filters for many 
 class NewFilterTemplate(Request):
     """A filter template."""
 
-    name: str
+    name: str = described("The name.", "Members with a license")
     filters: TemplateFilters
-    add_disabled_accounts: bool = False
-    only_licensed: bool = False
-    include_agents: bool = False
+    add_disabled_accounts: bool = described("Whether disabled accounts are added too.", False, default=False)
+    only_licensed: bool = described("Whether only people with a license are added.", True, default=False)
+    include_agents: bool = described("Whether AI agents are synced like people.", False, default=False)
     hold: Hold = Field(default_factory=Hold)
 
 
 class FilterTemplateChange(Request):
     """What is left out stays."""
 
-    name: str = ""
-    filters: TemplateFilters | None = None
-    add_disabled_accounts: bool = False
-    only_licensed: bool = False
-    include_agents: bool = False
+    name: str = described("The new name.", "Members with a license", default="")
+    filters: TemplateFilters | None = described("All five sections.", None, default=None)
+    add_disabled_accounts: bool = described("Whether disabled accounts are added too.", False, default=False)
+    only_licensed: bool = described("Whether only people with a license are added.", True, default=False)
+    include_agents: bool = described("Whether AI agents are synced like people.", False, default=False)
     hold: Hold = Field(default_factory=Hold)
 
 
 class BulkSetUp(Request):
     """Which Organizations get which template; with ``dry_run`` it only says what would happen."""
 
-    organization_ids: list[str]
-    template_id: str
-    dry_run: bool = False
+    organization_ids: list[str] = described("The Organizations.", [UUID_EXAMPLE])
+    template_id: str = described("The filter template.", UUID_EXAMPLE)
+    dry_run: bool = described("Whether it only says what would happen.", True, default=False)
 
 
 @bp.get("/filter-templates")

@@ -117,7 +117,7 @@ def organization_steps(wanted: WantedOrganization, declared: Mapping[str, Wanted
         names = _checked_tags(wanted)
         present = set() if organization is None else {tag.name_key for tag in organization.tags}
         if present != {text_key(name) for name in names}:
-            sign = ADD if organization is None else CHANGE
+            sign = CHANGE if present else ADD
             step(sign, "tags", f"Organization {wanted.name}: tags {', '.join(names) or 'none'}")
     mapped = None if organization is None else microsoft.mapped_to(organization)
     if wanted.microsoft_tenant is not None:

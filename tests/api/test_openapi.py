@@ -83,7 +83,7 @@ def test_the_document_is_valid_openapi_json_schema_and_examples_fit(document):
 def test_names_are_good_method_names_and_each_is_one(document):
     names = [one["operationId"] for _, _, one in operations(document)]
     assert len(set(names)) == len(names) > 50
-    verbs = {"get", "list", "create", "add", "change", "delete", "remove", "export", "import", "undo", "connect", "check", "map", "unmap", "put", "disable", "preview", "explain", "sync", "apply", "dismiss", "resolve", "reopen"}
+    verbs = {"get", "list", "create", "add", "change", "delete", "remove", "export", "import", "undo", "connect", "check", "map", "unmap", "put", "disable", "preview", "explain", "sync", "apply", "dismiss", "resolve", "reopen", "set"}
     assert {name.partition("_")[0] for name in names} <= verbs
     tags = {tag["name"] for tag in document["tags"]}
     assert all(set(one["tags"]) <= tags for _, _, one in operations(document))

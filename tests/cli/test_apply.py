@@ -66,13 +66,13 @@ def test_F5_a_fleet_from_one_file_and_the_second_time_nothing_to_do(rollcall, si
     dry = rollcall("apply", str(file), "--dry-run")
     assert dry.returncode == 0, dry.stderr
     signs = [line[0] for line in dry.stdout.splitlines()]
-    assert signs == [*["+"] * 9, "!"] and "+ Filter template Everybody in a group" in dry.stdout
+    assert signs == ["+"] * 10 and "+ Filter template Everybody in a group" in dry.stdout
     asked = rollcall("apply", str(file), stdin="n\n")
     assert asked.returncode == 1 and "Nothing was changed." in asked.stderr
     assert json.loads(rollcall("apply", str(file), "--dry-run", "--json").stdout)["changes"][0]["sign"] == "+"
     done = rollcall("apply", str(file), "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "9 done, 0 not." in done.stdout, "the groups are found once the tenant was read, which is waited for"
+    assert "10 done, 0 not." in done.stdout, "the groups are found once the tenant was read, which is waited for"
     again = rollcall("apply", str(file))
     assert (again.returncode, again.stdout.splitlines()[0]) == (0, "Nothing to do: everything is as the file says.")
 

@@ -8,8 +8,8 @@ from tests.cli.test_commands import rollcall  # noqa: F401
 def test_O2_a_file_goes_in_comes_out_and_is_taken_back(rollcall, tmp_path):  # noqa: F811
     plan = tmp_path / "seed.py"
     plan.write_text(
-        "from portal import create_app, database\nfrom portal.extensions import db\nfrom portal.organizations import service\n"
-        "app = create_app()\nwith app.app_context():\n    database.upgrade(db.engine)\n    service.create('Reef')\n    db.session.commit()\n"
+        "from portal import create_app\nfrom portal.operations import schema\nfrom portal.extensions import db\nfrom portal.organizations import service\n"
+        "app = create_app()\nwith app.app_context():\n    schema.upgrade(db.engine)\n    service.create('Reef')\n    db.session.commit()\n"
     )
     import subprocess
     import sys

@@ -44,9 +44,9 @@ class Http:
             self._answers.append((f"{method} {path}", answer.status_code))
             if answer.status_code == 503 and "Retry-After" not in answer.headers:
                 raise AssertionError(f"503 without Retry-After: {path}")
-            return None if answer.status_code == 503 else answer
+            return None if answer.status_code == 503 else (answer,)  # a refusal counts as false to `if`
 
-        answer = wait_until(ask, f"{method} {path} answers", 120)
+        (answer,) = wait_until(ask, f"{method} {path} answers", 120)
         answer.get_json = lambda silent=False: answer.json() if answer.content else None
         return answer
 

@@ -423,7 +423,7 @@ def test_C1_an_app_registration_is_shown_to_microsoft_before_it_is_kept(
         assert browser.send(page, page, **{**right, **changes}).status_code == 303
         return str(browser.get(page).text)
 
-    assert "it shows as soon as the first one is connected" in browser.get(page).text
+    assert "whether it works shows when the first one is connected" in browser.get(page).text
     assert "Whether Microsoft accepts it shows with the first Microsoft tenant" in saved()
     home = {"directory_id": simulator.tenant_ids[0], "cloud": "global"}
     connect = "/microsoft-tenants/connect"

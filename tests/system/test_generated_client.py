@@ -20,8 +20,8 @@ from tests.browser.running_portal import serving
 from tests.system.conftest import FINISHED, running, settings_for, wait_until
 
 PACKAGE = "rollcall_client"
-# The generator knows no CSV, but files.
-CONFIG = "content_type_overrides:\n  text/csv: application/octet-stream\n"
+# The generator knows no CSV and no plain text, but files.
+CONFIG = "content_type_overrides:\n  text/csv: application/octet-stream\n  text/plain: application/octet-stream\n"
 
 
 class Generated(Protocol):

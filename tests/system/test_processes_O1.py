@@ -110,7 +110,7 @@ def test_O1_G4_two_workers_share_the_tenants_and_others_finish_what_killed_ones_
     assert {api.get(f"/sync-runs/{run}")["status"] for run in runs}.isdisjoint(FINISHED)
     simulator.control.clear_faults()
     installation.worker()
-    ended = [api.finished(run) for run in runs]
+    ended = [api.finished(run, 180) for run in runs]
     assert [run["status"] for run in ended] == ["succeeded", "succeeded"], ended
     for organization, run in zip(organizations, ended, strict=True):
         people = api.people(organization)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from portal import create_app
-from portal.worker import scheduler
+from portal.worker import lanes, scheduler
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db, mark_write
@@ -49,7 +49,7 @@ def test_T7_a_large_tenant_does_not_keep_the_small_ones_from_their_slow_pass(
         db.session.commit()
         large, small = (row.id for row in rows)
     sources = {large: Large(), small: Directory(users={"u1": account("u1")})}
-    monkeypatch.setattr(scheduler, "source_factory", lambda *_a, **_k: lambda lease: sources[lease.tenant_id])
+    monkeypatch.setattr(lanes, "source_factory", lambda *_a, **_k: lambda lease: sources[lease.tenant_id])
 
     def age(tenant_id: str) -> Any:
         with app.app_context():
@@ -96,7 +96,7 @@ def test_G5_tenants_that_wait_for_microsoft_leave_their_slots_to_the_others(
         found = {throttled: slow, quick: Directory(users={"u2": account("u2")}, directory_id="quick")}
         return lambda lease: found[lease.tenant_id]
 
-    monkeypatch.setattr(scheduler, "source_factory", sources)
+    monkeypatch.setattr(lanes, "source_factory", sources)
     monkeypatch.setattr(scheduler, "SLOTS", {"hourly": 1, "delayed": 1})
 
     def read_at(tenant_id: str) -> Any:

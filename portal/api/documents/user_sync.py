@@ -124,6 +124,7 @@ class ScopeChange(Document):
     leaves: list[NamedPerson] = described("Those who would not be synced any more.", [])
     stays: int = described("How many are synced before and after.", 170)
     conflicts: int = described("How many a person has to decide.", 1)
+    ignored: int = described("How many are in a conflict that is ignored.", 0)
     skipped: int = described("How many are left out for another reason.", 4)
 
 
