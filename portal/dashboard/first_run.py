@@ -78,7 +78,7 @@ _RECIPES = (
         Role.TECHNICIAN,
     ),
     _Recipe(
-        "Set up Microsoft User Sync",
+        "Set up Microsoft Entra ID User Sync",
         "Choose who becomes an End User, look at the preview, and enable it.",
         "/attention?kind=not_set_up",
         "Choose an Organization",

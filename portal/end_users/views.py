@@ -110,6 +110,6 @@ def _empty(address: str, listing: Listing, sync: Mapping[str, object], tenant: s
         "No End Users yet.",
         "Set up the Microsoft User Sync on the Tenant’s page, import a CSV, or add people by hand.",
         tenant,
-        "Set Up Microsoft User Sync",
+        "Set Up Microsoft Entra ID User Sync",
         "users",
     )

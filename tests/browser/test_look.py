@@ -137,7 +137,7 @@ def test_paper_says_when_exactly(page: Page, base: str) -> None:
 
 def test_paper_shows_what_is_folded(page: Page, base: str) -> None:
     page.goto(base + "/settings/microsoft")
-    folded = page.locator("details:not([open]) pre").first
+    folded = page.locator("details:not([open]) textarea").first
     expect(folded).to_be_hidden()
     page.emulate_media(media="print")
     expect(folded).to_be_visible()
