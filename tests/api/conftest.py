@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from flask.testing import FlaskClient
 
 import portal.app
 
@@ -55,11 +56,19 @@ def migrate(url):
     engine.dispose()
 
 
+class Reader(FlaskClient):
+    """Takes the whole of each answer, as a browser does: a file that nobody reads to its end would keep its connection."""
+
+    def open(self, *arguments, buffered=True, **options):
+        return super().open(*arguments, buffered=buffered, **options)
+
+
 @pytest.fixture
 def app(database_url, tmp_path, sqlite_template):
     if database_url.startswith("sqlite"):
         templates.copy(sqlite_template, Path(database_url.removeprefix("sqlite:///")))
     found = create_app(Settings(data_dir=tmp_path, database_url=database_url, secret_key="test"))
+    found.test_client_class = Reader
     yield found
     with found.app_context():
         db.session.remove()
