@@ -9,6 +9,7 @@ from flask import Blueprint, render_template, request, url_for
 from werkzeug.wrappers import Response
 
 from portal.clock import utcnow
+from portal.end_users import service as end_users
 from portal.engine.records import SECTIONS
 from portal.errors import Invalid, NotFound, Refused, RetryLater
 from portal.extensions import db
@@ -166,7 +167,7 @@ def disable(organization_id: str) -> Answer:
         "user_sync/disable.html",
         blocks=DIALOG,
         organization=organization,
-        people=service.people(organization),
+        people=end_users.count(organization),
         microsoft_tenant=microsoft.mapped_to(organization),
         back=back,
     )
@@ -273,7 +274,7 @@ def _form_page(
     context: dict[str, Any] = {
         "organization": organization,
         "microsoft_tenant": microsoft.mapped_to(organization),
-        "people": service.people(organization),
+        "people": end_users.count(organization),
         "form": form,
         "opened_on": _opened_on(organization, form, anew="moved" in problems),
         "is_edit": is_edit,

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any
 
 from itsdangerous import BadSignature, URLSafeSerializer
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import or_, select, update
 
 from portal import audit
 from portal.clock import utcnow
@@ -22,6 +22,7 @@ from portal.engine import holds, schedule
 from portal.engine import options as engine_options
 from portal.engine import preview as engine_preview
 from portal.engine.records import SECTIONS
+from portal.engine.scope import spec_to_json
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
 from portal.locks import lock
@@ -180,7 +181,7 @@ def put(organization: Organization, body: Mapping[str, Any], *, plan_id: str | N
     if row is None:
         row = UserSync(organization_id=organization.id, filters={}, updated_at=now)
         db.session.add(row)
-    row.filters = documents.filters_json(request.filters)
+    row.filters = spec_to_json(request.filters)
     row.add_disabled_accounts = request.filters.add_disabled_accounts
     row.only_licensed = request.filters.only_licensed
     row.include_agents = request.filters.include_agents
@@ -473,12 +474,6 @@ def _known_addresses(organization: Organization) -> list[str]:
         )
     )
     return [str(address) for address in found]
-
-
-def people(organization: Organization) -> int:
-    """How many End Users the Organization has."""
-    number = select(func.count()).select_from(EndUser).where(EndUser.organization_id == organization.id)
-    return db.session.scalar(number) or 0
 
 
 def explain(organization: Organization, user: str) -> dict[str, Any]:
