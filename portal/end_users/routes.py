@@ -23,6 +23,7 @@ from portal.models import EndUser, MicrosoftTenant, Organization, Role, SyncRun
 from portal.organizations import service as organizations
 from portal.runs import views as run_views
 from portal.runtime import runtime
+from portal.user_sync import previews
 from portal.user_sync import service as user_sync
 
 bp = Blueprint("end_users", __name__)
@@ -199,7 +200,7 @@ def why_not(organization_id: str) -> Response:
 def _why_page(organization: Organization, row: EndUser | None, asked: str, name: str) -> Response:
     found, problem, any_group = None, None, False
     try:
-        found = user_sync.explain(organization, asked)
+        found = previews.explain(organization, asked)
         any_group = user_sync.document(organization)["filters"]["group"]["all"]
     except PortalError as error:
         problem = error.advice

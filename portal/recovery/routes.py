@@ -20,6 +20,7 @@ from portal.recovery import service
 from portal.recovery.choice import RecoverySelection
 from portal.tenants import service as tenants
 from portal.text import search_forms, text_key
+from portal.user_sync import known_domains
 from portal.user_sync import service as user_sync
 
 bp = Blueprint("recovery", __name__, url_prefix="/organizations/<organization_id>/recovery")
@@ -206,7 +207,7 @@ def _page(organization: Organization, problem: str = "") -> Response:
         is_on=is_on,
         step=step,
         problem=problem,
-        overlap=user_sync.domain_overlap(organization),
+        overlap=known_domains.domain_overlap(organization),
         first_run=service.first_run(session, organization),
         siblings=[row for row in organization.tenant.organizations if row.id != organization.id],
         free=session.scalars(

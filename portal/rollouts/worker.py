@@ -32,7 +32,7 @@ from portal.rollouts.service import BUSY
 from portal.runtime import runtime
 from portal.tenants import service as tenants
 from portal.transactions import begin_write, trouble
-from portal.user_sync import service as user_sync
+from portal.user_sync import previews
 
 log = logging.getLogger(__name__)
 
@@ -260,7 +260,7 @@ def _have_counted(organization: Organization, body: dict[str, object]) -> None:
     ids = copying.uncounted_groups(organization, body)
     if ids:
         begin_write(db.session())
-        user_sync.want_group_members(organization, ids)
+        previews.want_group_members(organization, ids)
         db.session.commit()
         runtime().wake()
 

@@ -20,7 +20,7 @@ from portal.models import Organization, Role
 from portal.runs import views as run_views
 from portal.runtime import runtime
 from portal.transactions import begin_write
-from portal.user_sync import documents, service, views
+from portal.user_sync import documents, edits, known_domains, previews, service, views
 from portal.user_sync.forms import SetupForm
 from portal.worker import queue
 
@@ -59,7 +59,7 @@ def save(organization_id: str) -> Answer:
     except Invalid as error:
         problems.update(_by_section(error))
     opened_on = str(form.opened_on.data or "")
-    moved = "" if problems else service.conflicting_edit(organization, body, opened_on)
+    moved = "" if problems else edits.conflicting_edit(organization, body, opened_on)
     if moved:
         problems["moved"] = [moved]
     if not problems and opened_on.partition(" ")[2].startswith("off") and not is_new:
@@ -127,7 +127,7 @@ def values(organization_id: str, section: str) -> Answer:
     else:
         body, query = _saved(organization), request.args.get("q", "").strip()[:200]
     try:
-        offered = service.options(organization, [section])
+        offered = previews.options(organization, [section])
     except RetryLater as error:
         return _waiting_page(organization, error)
     chosen = getattr(documents.draft(body).filters, section)
@@ -211,12 +211,12 @@ def _is_enabled(organization: Organization) -> bool:
 
 def _opened_on(organization: Organization, form: SetupForm, *, anew: bool = False) -> str:
     """What the form was opened on, which goes along from page to page until somebody was told that it has moved."""
-    return (not anew and str(form.opened_on.data or "")) or service.edit_version(organization)
+    return (not anew and str(form.opened_on.data or "")) or edits.edit_version(organization)
 
 
 def _saved(organization: Organization) -> dict[str, Any]:
     row = service.find(organization)
-    return service.default_request() if row is None else service.saved_request(row)
+    return documents.default_request() if row is None else documents.saved_request(row)
 
 
 def _by_section(error: Invalid) -> dict[str, list[str]]:
@@ -230,7 +230,7 @@ def _by_section(error: Invalid) -> dict[str, list[str]]:
 
 def _guard_asks(organization: Organization) -> bool:
     """U10: one more click is needed."""
-    guard = views.guard(service.domain_overlap(organization), ())
+    guard = views.guard(known_domains.domain_overlap(organization), ())
     return guard is not None and guard.asks
 
 
@@ -238,7 +238,7 @@ def _have_counted(organization: Organization, group_ids: Sequence[str]) -> None:
     """Have the chosen groups' members read; this waits for nothing (T6)."""
     begin_write(db.session())
     try:
-        service.want_group_members(organization, list(group_ids))
+        previews.want_group_members(organization, list(group_ids))
     except (RetryLater, Refused):
         db.session.rollback()
         return
@@ -258,11 +258,11 @@ def _form_page(
     problems = problems or {}
     request_now = documents.draft(form.body(_saved(organization)))
     try:
-        limit = service.OPENING_LIMIT if request.method == "GET" else service.LIVE_LIMIT
-        counted = service.recount(
+        limit = previews.OPENING_LIMIT if request.method == "GET" else previews.LIVE_LIMIT
+        counted = previews.recount(
             organization, request_now, limit=None if request.args.get("sums") else limit
         )
-        offered = service.options(organization)
+        offered = previews.options(organization)
     except RetryLater as error:
         return _waiting_page(organization, error)
     is_edit = _is_enabled(organization)
@@ -270,7 +270,7 @@ def _form_page(
     spec = request_now.filters
     queries = {name: form.query(name) for name in SECTIONS}
     first_look = request.method == "GET" and not is_edit
-    overlap = service.domain_overlap(organization)
+    overlap = known_domains.domain_overlap(organization)
     context: dict[str, Any] = {
         "organization": organization,
         "microsoft_tenant": microsoft.mapped_to(organization),
@@ -295,7 +295,7 @@ def _form_page(
             staying=() if found is None else found.staying,
             held=None if found is None else found.held,
         ),
-        "guard": None if is_edit else views.guard(overlap, service.known_endings(organization)),
+        "guard": None if is_edit else views.guard(overlap, known_domains.known_endings(organization)),
         "next_run_at": service.next_run_at(service.find(organization), microsoft.mapped_to(organization)),
     }
     return responses.render(
@@ -309,7 +309,7 @@ def _preview_page(organization: Organization, form: SetupForm, *, stale: str = "
     show, q = request.form.get("show", ""), request.form.get("q", "").strip()[:200]
     page = request.form.get("page", "1")
     try:
-        found = service.preview_page(
+        found = previews.preview_page(
             organization,
             body,
             decision=show,
