@@ -26,7 +26,7 @@ from portal import create_app
 from portal.auth import service as auth
 from portal.clock import utcnow
 from portal.config import Settings
-from portal.end_users.service import SPEC
+from portal.end_users.listing import SPEC
 from portal.engine.licenses import product_names
 from portal.extensions import db, writing
 from portal.models import (

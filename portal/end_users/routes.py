@@ -9,7 +9,7 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from portal.assets.service import shown_mac
-from portal.end_users import history, service, views
+from portal.end_users import documents, history, listing, service, views
 from portal.end_users.forms import EndUserForm, PinForm
 from portal.errors import Forbidden, Invalid, PortalError
 from portal.exceptions import service as exceptions
@@ -34,7 +34,7 @@ bp = Blueprint("end_users", __name__)
 def index(organization_id: str) -> Response:
     """The End Users subtab (P5)."""
     organization = load(Organization, organization_id, "Organization")
-    found = service.listing(organization, _asked())
+    found = listing.listing(organization, _asked())
     sync = user_sync.document(organization)
     return responses.render(
         "end_users/list.html",
@@ -44,7 +44,7 @@ def index(organization_id: str) -> Response:
         view=views.end_users_list(
             url_for(".index", organization_id=organization.id),
             found,
-            service.license_names(found.items),
+            documents.license_names(found.items),
             sync,
             url_for("tenants.detail", tenant_id=organization.tenant_id),
         ),
@@ -100,7 +100,7 @@ def delete_many(organization_id: str) -> Response:
     """Bulk delete: first what it does, by name and number; then, with ``confirmed``, the deed (L4)."""
     organization = load(Organization, organization_id, "Organization")
     if request.form.get("all_filtered"):
-        ids = service.ids_of(organization, _listed())
+        ids = listing.ids_of(organization, _listed())
     else:
         ids = _checked()
     if request.form.get("confirmed"):
@@ -169,8 +169,8 @@ def detail(end_user_id: str) -> Response:
         linked_by=_run(row.linked_by_run_id),
         shown_mac=shown_mac,
         runs=run_views,
-        products=service.product_names([row.microsoft_tenant_id] if row.microsoft_tenant_id else []),
-        document=service.documents([row])[0],
+        products=documents.product_names([row.microsoft_tenant_id] if row.microsoft_tenant_id else []),
+        document=documents.to_documents([row])[0],
         microsoft_tenant=tenant,
         history=history.of(db.session(), row),
         history_limit=history.LIMIT,
@@ -328,7 +328,7 @@ def _pin(organization: Organization, row: EndUser, field: str, form: PinForm) ->
 
 def _download(organization: Organization, asked: Listing, ids: list[str] | None = None) -> Response:
     return csv_download.download(
-        service.export(organization, asked, ids),
+        listing.export(organization, asked, ids),
         organization.name,
         "end-users",
         what="end_users",
@@ -338,12 +338,12 @@ def _download(organization: Organization, asked: Listing, ids: list[str] | None 
 
 
 def _asked() -> Listing:
-    return parse(request.args, service.SPEC, strict=False)
+    return parse(request.args, listing.SPEC, strict=False)
 
 
 def _listed() -> Listing:
     """The list that the check boxes stood in."""
-    return parse(dict(parse_qsl(request.form.get("filtered", "").lstrip("?"))), service.SPEC, strict=False)
+    return parse(dict(parse_qsl(request.form.get("filtered", "").lstrip("?"))), listing.SPEC, strict=False)
 
 
 def _checked() -> list[str]:
