@@ -16,6 +16,7 @@ from portal.http.listing import Listing, parse
 from portal.microsoft import discover
 from portal.microsoft.routes.blueprint import bp
 from portal.models import MicrosoftTenant, Role
+from portal.rollouts import beginnings
 from portal.rollouts import service as rollouts
 from portal.rollouts import views as rollout_views
 from portal.runtime import runtime
@@ -38,7 +39,7 @@ def discover_customers() -> Response:
     if not chosen:
         return _discover_page(partner_id, problem="Choose at least one customer.")
     begin_write(db.session())
-    rollout_id = rollouts.begin_customers(partner, chosen).id
+    rollout_id = beginnings.begin_customers(partner, chosen).id
     db.session.commit()
     runtime().wake()
     return responses.respond(redirect=url_for("rollouts.detail", rollout_id=rollout_id))
