@@ -209,9 +209,8 @@ class GraphClient:
             if choice.is_throttling and self.on_throttled is not None:
                 self.on_throttled(choice.wait_seconds)
             asked = choice.wait_seconds if choice.is_throttling else 0.0
-            failure = failure_of(
-                status, json_or_empty(answer), self.now(), asked, is_broken=answer is not None
-            )
+            is_broken = answer is not None
+            failure = failure_of(status, json_or_empty(answer), self.now(), asked, is_broken=is_broken)
             if choice.next is not RetryAction.RETRY:
                 raise failure
             waited += choice.wait_seconds
