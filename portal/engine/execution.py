@@ -31,11 +31,11 @@ from portal.engine.bulk import insert_rows
 from portal.engine.in_question import in_question
 from portal.engine.mirror.context import RefreshResult
 from portal.engine.one_person import of_one
+from portal.engine.organization_context import OrganizationContext, load_context
 from portal.engine.plan import Fingerprint, hold_key, plan
 from portal.engine.plan.counts import WRITTEN, count, tally
 from portal.engine.ports import Lease
 from portal.engine.records import Action, Assignment, Decision, FieldChange, HoldKind, Plan, Reason, Snapshot
-from portal.engine.snapshot import OrganizationContext, load_context
 from portal.errors import SourceError, Stopped
 from portal.models import Change, Organization, SyncRun, UserSync
 

@@ -18,8 +18,8 @@ from portal.engine import failures, schedule
 from portal.engine.execution import Cancelled, GiveWay, GroupsUnread, Surroundings, SyncRunExecution
 from portal.engine.mirror.context import RefreshContext, RefreshResult
 from portal.engine.mirror.refresh import refresh
+from portal.engine.organization_context import spec_of
 from portal.engine.ports import SourceFactory
-from portal.engine.snapshot import spec_of
 from portal.engine.undo_run import undo_run
 from portal.errors import LeaseLost, SourceAuthError, SourceError, SourcePermissionMissing, Stopped
 from portal.locks import is_lost_race
