@@ -7,7 +7,7 @@ import pytest
 
 from portal.engine.bulk import insert_rows
 from portal.engine.in_question import MOST_VALUES, in_question
-from portal.engine.mirror.people import columns
+from portal.engine.mirror.columns import columns
 from portal.engine.plan import hold_key, hold_kind, plan
 from portal.engine.records import D1_FIELDS, FilterSpec, HoldRule, Kind, NeverSync, Presence, SectionFilter
 from portal.engine.organization_context import OrganizationContext
