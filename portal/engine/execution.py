@@ -15,15 +15,7 @@ from sqlalchemy.orm import Session
 from portal.engine import failures, holds, leaving
 from portal.engine.account_activity import catch_up
 from portal.engine.apply import writer
-from portal.engine.apply.chunks import (
-    Stale,
-    Work,
-    chunks,
-    decide_all,
-    prepare,
-    work_of,
-    write_chunk,
-)
+from portal.engine.apply.chunks import Stale, Work, chunks, decide_all, prepare, work_of, write_chunk
 from portal.engine.approved_plan import fingerprint
 from portal.engine.asset_owners import assign_assets
 from portal.engine.batches import batches

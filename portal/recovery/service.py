@@ -19,14 +19,7 @@ from portal.engine.restore import Restoration, apply_restore, plan_restore
 from portal.engine.undo import account_of
 from portal.errors import Invalid, Refused
 from portal.locks import lock
-from portal.models import (
-    Conflict,
-    EndUser,
-    MicrosoftTenant,
-    Organization,
-    SyncRun,
-    UserSync,
-)
+from portal.models import Conflict, EndUser, MicrosoftTenant, Organization, SyncRun, UserSync
 from portal.models.customers import no_link
 from portal.text import email_key
 

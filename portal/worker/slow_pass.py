@@ -31,12 +31,7 @@ from portal.errors import (
     SourceRejected,
     Stopped,
 )
-from portal.models import (
-    ManagedDevice,
-    MicrosoftTenant,
-    Organization,
-    Tenant,
-)
+from portal.models import ManagedDevice, MicrosoftTenant, Organization, Tenant
 from portal.transactions import SessionFactory
 from portal.worker import leases
 from portal.worker.leases import Lease

@@ -11,8 +11,6 @@ from portal.user_sync import service
 
 bp = Blueprint("user_sync", __name__, url_prefix="/organizations/<organization_id>/user-sync")
 Answer = str | Response | tuple[str, int] | tuple[str, int, dict[str, str]]
-
-
 DIALOG = {"dialog": "dialog"}
 
 
