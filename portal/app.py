@@ -18,7 +18,7 @@ from portal.crypto import SecretBox
 from portal.engine import people_version
 from portal.extensions import csrf, db
 from portal.graph.clouds import CLOUDS
-from portal.http import access, request_body, responses
+from portal.http import access, frame, request_body
 from portal.http.proxies import behind_proxies
 from portal.http.throttle import limiter
 from portal.locks import is_lost_race
@@ -99,22 +99,7 @@ def build(settings: Settings | None = None, *, worker_connections: int | None = 
     keys = settings.secret_keys()
     settings.keep_data_dir()
     app = Portal("portal", root_path=str(ROOT), template_folder="templates", static_folder="static")
-    app.config.update(
-        # The present key alone: one that was replaced may be easy to guess, and opens stored secrets only.
-        SECRET_KEY=keys[0],
-        SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS=_engine_options(settings, worker_connections),
-        SESSION_COOKIE_NAME="rollcall",
-        SESSION_COOKIE_HTTPONLY=True,
-        SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=settings.is_https,
-        WTF_CSRF_TIME_LIMIT=None,
-        WTF_CSRF_CHECK_DEFAULT=True,
-        WTF_CSRF_SSL_STRICT=True,
-        MAX_CONTENT_LENGTH=request_body.MOST_BYTES,
-        MAX_FORM_PARTS=request_body.MOST_FIELDS,
-        MAX_FORM_MEMORY_SIZE=request_body.MOST_FORM_BYTES,
-    )
+    _configure(app, settings, keys[0], worker_connections)
     app.before_request(_begin)  # first: no transaction may be open while a body arrives
     db.init_app(app)
     csrf.init_app(app)  # type: ignore[no-untyped-call]
@@ -131,7 +116,7 @@ def build(settings: Settings | None = None, *, worker_connections: int | None = 
     app.teardown_request(_end)
     init_login(app)
     sign_in_urls = {cloud.login_url for cloud in CLOUDS.values()} | ({settings.login_url} - {""})
-    responses.init_web(app, sign_in_urls=frozenset(sign_in_urls))
+    frame.init_web(app, sign_in_urls=frozenset(sign_in_urls))
     for feature in FEATURES:
         app.register_blueprint(importlib.import_module(f"portal.{feature}.routes").bp)
     api.register(app, csrf)
@@ -141,6 +126,25 @@ def build(settings: Settings | None = None, *, worker_connections: int | None = 
     app.jinja_env.globals["may"] = access.may
     app.wsgi_app = behind_proxies(app.wsgi_app, settings.proxy_count)  # type: ignore[method-assign, assignment]
     return app
+
+
+def _configure(app: Flask, settings: Settings, key: str, worker_connections: int | None) -> None:
+    app.config.update(
+        # The present key alone: one that was replaced may be easy to guess, and opens stored secrets only.
+        SECRET_KEY=key,
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS=_engine_options(settings, worker_connections),
+        SESSION_COOKIE_NAME="rollcall",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=settings.is_https,
+        WTF_CSRF_TIME_LIMIT=None,
+        WTF_CSRF_CHECK_DEFAULT=True,
+        WTF_CSRF_SSL_STRICT=True,
+        MAX_CONTENT_LENGTH=request_body.MOST_BYTES,
+        MAX_FORM_PARTS=request_body.MOST_FIELDS,
+        MAX_FORM_MEMORY_SIZE=request_body.MOST_FORM_BYTES,
+    )
 
 
 def _distribute(engine: Engine) -> None:

@@ -7,22 +7,19 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from simulator.finding import BadChange, Finder
 from simulator.messages import iso, utc_now
 from simulator.objects import Group, Props, User, new_id
 from simulator.odata import Schema
-from simulator.tenant import Principal, Tenant
+from simulator.tenant import Principal
 from simulator.world import Secret, World
 
 
-class BadChange(ValueError):
-    """A change that cannot be made; the text says why."""
-
-
-class Changes:
+class Changes(Finder):
     """Every way to change a world. Tenants are named by id or domain, users by id or sign-in name."""
 
     def __init__(self, world: World, users: Schema, groups: Schema) -> None:
-        self.world = world
+        super().__init__(world)
         self._users = users
         self._groups = groups
         self._rng = random.Random(world.seed + 7)
@@ -297,60 +294,6 @@ class Changes:
             home.premium_override = premium if isinstance(premium, bool) else None
         if intune is not None:
             home.intune_override = intune if isinstance(intune, bool) else None
-
-    # Finding things
-
-    def tenant(self, name: str) -> Tenant:
-        """A tenant by id or domain. Raises BadChange."""
-        found = self.world.tenant(name)
-        if found is None:
-            raise BadChange(f"There is no tenant {name}.")
-        return found
-
-    def _principal(self, tenant: str) -> Principal:
-        principal = self.tenant(tenant).principal
-        if principal is None:
-            raise BadChange("The app is not consented to in this tenant.")
-        return principal
-
-    def _by_name(self, home: Tenant, key: str) -> User | None:
-        wanted = key.casefold()
-        users = home.directory.users.values()
-        return next(
-            (one for one in users if str(one.props.get("userPrincipalName")).casefold() == wanted), None
-        )
-
-    def _user(self, tenant: str, key: str) -> tuple[Tenant, User]:
-        home = self.tenant(tenant)
-        found = home.directory.users.get(key.lower()) or self._by_name(home, key)
-        if found is None:
-            raise BadChange(f"There is no user {key}.")
-        return home, found
-
-    def _deleted(self, home: Tenant, key: str) -> User:
-        wanted = key.casefold()
-        for user in home.directory.deleted.values():
-            if wanted in {user.id, str(user.props.get("userPrincipalName")).casefold()}:
-                return user
-        raise BadChange(f"There is no deleted user {key}.")
-
-    def _group(self, tenant: str, key: str) -> tuple[Tenant, Group]:
-        home = self.tenant(tenant)
-        found = home.directory.groups.get(key.lower())
-        if found is None:
-            named = [one for one in home.directory.groups.values() if one.props.get("displayName") == key]
-            if len(named) != 1:
-                raise BadChange(f"There are {len(named)} groups named {key}; give the id.")
-            found = named[0]
-        return home, found
-
-    def _member(self, home: Tenant, key: str) -> tuple[str, str]:
-        if key.lower() in home.directory.groups:
-            return key.lower(), "group"
-        user = home.directory.users.get(key.lower()) or self._by_name(home, key)
-        if user is None:
-            raise BadChange(f"There is no user or group {key}.")
-        return user.id, "user"
 
 
 def _known(props: Mapping[str, Any], schema: Schema) -> None:

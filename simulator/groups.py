@@ -69,15 +69,7 @@ def add_groups(population: Population) -> None:
     people = [user for user in users if user.props.get("userType") == "Member"]
     guests = [user for user in users if user.props.get("userType") == "Guest"]
     rng = population.rng
-    departments: dict[str, list[User]] = {name: [] for name in population.tenant.company.departments}
-    for user in people:
-        held = departments.get(user.props.get("department") or "")
-        if held is not None:
-            held.append(user)
-    by_department = [
-        groups.add(name, UNIFIED, members, description=f"Everybody in {name}")
-        for name, members in departments.items()
-    ]
+    by_department = _by_department(population, groups, people)
     groups.add(
         "All Staff",
         {**SECURITY, "groupTypes": ["DynamicMembership"]},
@@ -118,10 +110,26 @@ def add_groups(population: Population) -> None:
         onPremisesSamAccountName="Domain Users",
     )
     if population.tenant.oddities:
-        groups.add("<img src=x onerror=alert(1)> & Sons", SECURITY, people[:2])
-        groups.add("=cmd|'/c calc'!A1", SECURITY, people[:1])
-        groups.add(LONG_NAME, SECURITY, people[:1])
-        groups.add("\u202eקבוצה\u202c 👥", UNIFIED, people[:2])
+        _add_odd_names(groups, people)
+
+
+def _by_department(population: Population, groups: _Groups, people: list[User]) -> list[Group]:
+    departments: dict[str, list[User]] = {name: [] for name in population.tenant.company.departments}
+    for user in people:
+        held = departments.get(user.props.get("department") or "")
+        if held is not None:
+            held.append(user)
+    return [
+        groups.add(name, UNIFIED, members, description=f"Everybody in {name}")
+        for name, members in departments.items()
+    ]
+
+
+def _add_odd_names(groups: _Groups, people: list[User]) -> None:
+    groups.add("<img src=x onerror=alert(1)> & Sons", SECURITY, people[:2])
+    groups.add("=cmd|'/c calc'!A1", SECURITY, people[:1])
+    groups.add(LONG_NAME, SECURITY, people[:1])
+    groups.add("\u202eקבוצה\u202c 👥", UNIFIED, people[:2])
 
 
 def _add_circle(groups: _Groups, people: list[User]) -> None:

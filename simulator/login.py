@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
 import secrets
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import orjson
 
-from simulator import login_pages
+from simulator import login_discovery, login_pages, login_tokens
+from simulator.login_discovery import SHARED
+from simulator.login_tokens import Code
 from simulator.messages import LoginError, Request, Response, utc_now
 from simulator.objects import User
 from simulator.tenant import Principal, Tenant
-from simulator.tokens import Issued, TokenBook, base64url, check_assertion, key_set, sign
+from simulator.tokens import Issued, TokenBook, base64url, check_assertion, key_set
 from simulator.world import World
 
 GRAPH_RESOURCES = ("00000003-0000-0000-c000-000000000000",)
@@ -29,25 +29,10 @@ NATIONAL_GRAPHS = (
     "https://dod-graph.microsoft.us",
     "https://microsoftgraph.chinacloudapi.cn",
 )
-SHARED = ("organizations", "common", "consumers")
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _PATH = re.compile(r"^/([^/]+)/(.+)$")
 _GUID = re.compile(r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")
 _DOMAIN = re.compile(r"^[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$")
-
-
-@dataclass(slots=True)
-class Code:
-    """An authorization code, good once within ten minutes."""
-
-    tenant_id: str
-    user_id: str
-    redirect_uri: str
-    challenge: str
-    nonce: str
-    scope: str
-    expires_at: datetime
-    is_used: bool = False
 
 
 class Login:
@@ -67,11 +52,12 @@ class Login:
         name, rest = match[1], match[2].lower()
         try:
             if rest == "discovery/instance":
-                return _json(self._instances(request))
+                return _json(login_discovery.instances(request.base))
             if rest in {"discovery/v2.0/keys", "discovery/keys"}:
                 return _json(key_set())
             if rest == "v2.0/.well-known/openid-configuration":
-                return _json(self._configuration(request, name))
+                key = name.lower() if name.lower() in SHARED else self._resolve(name).id
+                return _json(login_discovery.configuration(request.base, key))
             if rest == "oauth2/v2.0/token":
                 return self._token(request, name, without_roles=without_roles)
             if rest == "oauth2/v2.0/authorize":
@@ -89,8 +75,6 @@ class Login:
         match = _PATH.match(request.path)
         return self.world.tenant(match[1]) if match else None
 
-    # Discovery
-
     def _resolve(self, name: str) -> Tenant:
         tenant = self.world.tenant(name)
         if tenant is not None:
@@ -98,50 +82,6 @@ class Login:
         if _GUID.match(name) or _DOMAIN.match(name):
             raise LoginError(90002, tenant=name)
         raise LoginError(900023, tenant=name)
-
-    def _instances(self, request: Request) -> dict[str, Any]:
-        host = urlsplit(request.base).netloc
-        return {
-            "tenant_discovery_endpoint": f"{request.base}/common/v2.0/.well-known/openid-configuration",
-            "api-version": "1.1",
-            "metadata": [{"preferred_network": host, "preferred_cache": host, "aliases": [host]}],
-        }
-
-    def _configuration(self, request: Request, name: str) -> dict[str, Any]:
-        base = request.base
-        key = name.lower() if name.lower() in SHARED else self._resolve(name).id
-        issuer = "{tenantid}" if key in SHARED else key
-        return {
-            "token_endpoint": f"{base}/{key}/oauth2/v2.0/token",
-            "token_endpoint_auth_methods_supported": [
-                "client_secret_post",
-                "private_key_jwt",
-                "client_secret_basic",
-            ],
-            "jwks_uri": f"{base}/{key}/discovery/v2.0/keys",
-            "response_modes_supported": ["query", "fragment", "form_post"],
-            "subject_types_supported": ["pairwise"],
-            "id_token_signing_alg_values_supported": ["RS256"],
-            "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
-            "scopes_supported": ["openid", "profile", "email", "offline_access"],
-            "issuer": f"{base}/{issuer}/v2.0",
-            "authorization_endpoint": f"{base}/{key}/oauth2/v2.0/authorize",
-            "end_session_endpoint": f"{base}/{key}/oauth2/v2.0/logout",
-            "claims_supported": [
-                "sub",
-                "iss",
-                "aud",
-                "exp",
-                "iat",
-                "nonce",
-                "preferred_username",
-                "name",
-                "tid",
-            ],
-            "tenant_region_scope": "EU",
-            "cloud_instance_name": urlsplit(base).netloc,
-            "msgraph_host": urlsplit(base).netloc,
-        }
 
     # Tokens
 
@@ -231,43 +171,7 @@ class Login:
         user = tenant.directory.users.get(code.user_id)
         if user is None:
             raise LoginError(50034, user=code.user_id)
-        return self._signed_in(request, tenant, user, code)
-
-    def _signed_in(self, request: Request, tenant: Tenant, user: User, code: Code) -> Response:
-        app, now = self.world.app, utc_now()
-        issued_at, upn = int(now.timestamp()), user.props["userPrincipalName"]
-        subject = base64url(hashlib.sha256(f"{user.id}/{app.client_id}".encode()).digest())
-        id_token = sign(
-            {
-                "aud": app.client_id,
-                "iss": f"{request.base}/{tenant.id}/v2.0",
-                "iat": issued_at,
-                "nbf": issued_at,
-                "exp": issued_at + 3600,
-                "name": user.props.get("displayName", ""),
-                "nonce": code.nonce,
-                "oid": user.id,
-                "preferred_username": upn,
-                "sub": subject,
-                "tid": tenant.id,
-                "uti": secrets.token_urlsafe(16),
-                "ver": "2.0",
-            }
-        )
-        expires_at = now + timedelta(seconds=3600)
-        issued = Issued(tenant.id, app.client_id, request.base, frozenset(), now, expires_at)
-        info = orjson.dumps({"uid": user.id, "utid": tenant.id})
-        return _json(
-            {
-                "token_type": "Bearer",
-                "scope": code.scope,
-                "expires_in": 3599,
-                "ext_expires_in": 3599,
-                "access_token": self.tokens.issue(issued, idtyp="user", oid=user.id, scp=code.scope),
-                "id_token": id_token,
-                "client_info": base64.urlsafe_b64encode(info).rstrip(b"=").decode(),
-            }
-        )
+        return _json(login_tokens.signed_in(self.tokens, app.client_id, request.base, tenant, user, code))
 
     # Sign-in
 

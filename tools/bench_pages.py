@@ -23,10 +23,10 @@ from typing import Any
 from sqlalchemy import insert
 
 from portal import create_app
-from portal.auth import service as auth
+from portal.auth import sessions as auth_sessions
 from portal.clock import utcnow
 from portal.config import Settings
-from portal.end_users.service import SPEC
+from portal.end_users.listing import SPEC
 from portal.engine.licenses import product_names
 from portal.extensions import db, writing
 from portal.models import (
@@ -197,7 +197,7 @@ def sign_in(app: Any) -> Any:
     account = Account(email="bench@rollcall.example", role=Role.ADMINISTRATOR.value, created_at=now)
     db.session.add(account)
     db.session.flush()
-    token = auth.start_session(db.session(), account, now=now, ip="", user_agent="", method="password")
+    token = auth_sessions.start_session(db.session(), account, now=now, ip="", user_agent="", method="password")
     db.session.commit()
     browser = app.test_client()
     with browser.session_transaction() as kept:

@@ -9,6 +9,8 @@ from portal.api.declaration import BOM, CSV, Tag, documented_as
 from portal.api.documents import end_users as documents
 from portal.api.documents.base import Page, described
 from portal.api.schema import Request, answer, asked, body, nothing, page_of
+from portal.end_users import documents as end_user_documents
+from portal.end_users import listing as end_user_list
 from portal.end_users import service
 from portal.extensions import db
 from portal.http import csv_download
@@ -46,12 +48,12 @@ class EndUserFields(Request):
 
 @bp.get("/organizations/<organization_id>/end-users")
 @requires(Role.READ_ONLY)
-@documented(answer=Page[documents.EndUser], query=service.SPEC)
+@documented(answer=Page[documents.EndUser], query=end_user_list.SPEC)
 def list_end_users(organization_id: str) -> Response:
     """List the End Users of an Organization."""
     organization = load(Organization, organization_id, "Organization")
-    found = service.listing(organization, asked(service.SPEC), assets=True)
-    shown = {document["id"]: document for document in service.documents(found.items)}
+    found = end_user_list.listing(organization, asked(end_user_list.SPEC), assets=True)
+    shown = {document["id"]: document for document in end_user_documents.to_documents(found.items)}
     return page_of(found, lambda row: shown[row.id])
 
 
@@ -63,7 +65,7 @@ def create_end_user(organization_id: str) -> Response:
     organization = load(Organization, organization_id, "Organization")
     row = service.create(organization.id, body(EndUserFields).given())
     db.session.commit()
-    return answer(service.documents([row])[0])
+    return answer(end_user_documents.to_documents([row])[0])
 
 
 @bp.get("/end-users")
@@ -72,7 +74,7 @@ def create_end_user(organization_id: str) -> Response:
 def list_all_end_users() -> Response:
     """List the End Users of all Organizations."""
     found = people.page(asked(listing.SPEC), assets=True)
-    shown = {document["id"]: document for document in service.documents(found.items)}
+    shown = {document["id"]: document for document in end_user_documents.to_documents(found.items)}
     return page_of(found, lambda row: shown[row.id])
 
 
@@ -94,7 +96,7 @@ def export_all_end_users() -> Response:
 @documented(answer=documents.EndUser)
 def get_end_user(end_user_id: str) -> Response:
     """Get an End User."""
-    return answer(service.documents([load(EndUser, end_user_id, "End User")])[0])
+    return answer(end_user_documents.to_documents([load(EndUser, end_user_id, "End User")])[0])
 
 
 @bp.patch("/end-users/<end_user_id>")
@@ -106,7 +108,7 @@ def change_end_user(end_user_id: str) -> Response:
     row = load(EndUser, end_user_id, "End User", locked=True)
     service.change(row, given)
     db.session.commit()
-    return answer(service.documents([row])[0])
+    return answer(end_user_documents.to_documents([row])[0])
 
 
 @bp.delete("/end-users/<end_user_id>")
@@ -121,12 +123,12 @@ def delete_end_user(end_user_id: str) -> Response:
 
 @bp.get("/organizations/<organization_id>/end-users.csv")
 @requires(Role.READ_ONLY)
-@documented(answer=CSV, query=service.SPEC, parameters=[BOM])
+@documented(answer=CSV, query=end_user_list.SPEC, parameters=[BOM])
 def export_end_users(organization_id: str) -> Response:
     """Export the End Users that are filtered, as CSV."""
     organization = load(Organization, organization_id, "Organization")
     return csv_download.download(
-        service.export(organization, asked(service.SPEC)),
+        end_user_list.export(organization, asked(end_user_list.SPEC)),
         organization.name,
         "end-users",
         bom=csv_download.asks_for_bom(),

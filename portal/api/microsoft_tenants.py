@@ -13,6 +13,7 @@ from portal.coverage import service as coverages
 from portal.extensions import db
 from portal.http.access import load, reads_first, requires
 from portal.microsoft import check, listing, service
+from portal.microsoft import documents as microsoft_documents
 from portal.models import MicrosoftTenant, Role
 from portal.runtime import runtime
 
@@ -33,7 +34,7 @@ def list_microsoft_tenants() -> Response:
     """List Microsoft Tenants."""
     found = listing.listing(asked(listing.SPEC))
     mapped = service.tenant_ids(list(found.items))
-    return page_of(found, lambda row: service.to_document(row, mapped.get(row.id)))
+    return page_of(found, lambda row: microsoft_documents.to_document(row, mapped.get(row.id)))
 
 
 @bp.post("/microsoft-tenants")
@@ -49,7 +50,7 @@ def connect_microsoft_tenant() -> Response:
     row = service.connect_releasing(given.directory_id, given.cloud)
     db.session.commit()
     runtime().wake()
-    return answer(service.to_document(row, None))
+    return answer(microsoft_documents.to_document(row, None))
 
 
 @bp.get("/microsoft-tenants/<microsoft_tenant_id>")
@@ -58,7 +59,7 @@ def connect_microsoft_tenant() -> Response:
 def get_microsoft_tenant(microsoft_tenant_id: str) -> Response:
     """Get a Microsoft Tenant."""
     row = load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant")
-    return answer(service.to_document(row, service.tenant_ids([row]).get(row.id)))
+    return answer(microsoft_documents.to_document(row, service.tenant_ids([row]).get(row.id)))
 
 
 @bp.delete("/microsoft-tenants/<microsoft_tenant_id>")

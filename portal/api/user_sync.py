@@ -20,7 +20,7 @@ from portal.http.access import load, reads_first, requires
 from portal.models import EndUser, Organization, Role
 from portal.runs import listing as runs
 from portal.runtime import runtime
-from portal.user_sync import service
+from portal.user_sync import previews, service
 from portal.user_sync.documents import run_document
 
 documented = documented_as(
@@ -91,7 +91,7 @@ def disable_user_sync(organization_id: str) -> Response:
 def get_user_sync_options(organization_id: str) -> Response:
     """Get what each section offers, with the number of people behind each value."""
     organization = _organization(organization_id)
-    found = service.options(organization)
+    found = previews.options(organization)
     db.session.commit()
     return answer(found)
 
@@ -105,7 +105,7 @@ def preview_user_sync(organization_id: str) -> Response:
     organization = _organization(organization_id)
     given = body(UserSyncRequest)
     page, per_page = paging()
-    found = service.preview(organization, _request(given), page=page, per_page=per_page)
+    found = previews.preview(organization, _request(given), page=page, per_page=per_page)
     db.session.rollback()
     return answer(found)
 
@@ -118,7 +118,7 @@ def explain_user(organization_id: str) -> Response:
     user = request.args.get("user", "")
     if not user.strip() or "\x00" in user:
         raise Invalid({"user": ["Name a person by UPN, object ID or e-mail address."]})
-    return answer(service.explain(_organization(organization_id), user))
+    return answer(previews.explain(_organization(organization_id), user))
 
 
 @bp.get("/organizations/<organization_id>/user-sync/runs")

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from portal import audit
-from portal.auth import attempts, passwords, service
+from portal.auth import attempts, passwords, service, sessions
 from portal.errors import Invalid, NotFound
 from portal.extensions import begin_write
 from portal.models import Account, AccountSession
@@ -112,5 +112,5 @@ def change_password(
 
 def finish(session: Session, account_id: str, session_id: str, now: datetime) -> str:
     """End the account's other sessions and give this one's new token. Raises NotFound when it was ended meanwhile."""
-    service.end_all_sessions(session, account_id, now, but=session_id)
-    return service.renew_session(session, session_id)
+    sessions.end_all_sessions(session, account_id, now, but=session_id)
+    return sessions.renew_session(session, session_id)

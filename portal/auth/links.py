@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from portal import audit
-from portal.auth import attempts, passwords
+from portal.auth import attempts, passwords, sessions
 from portal.auth import service as accounts
 from portal.crypto import hash_token, new_token
 from portal.errors import NotFound
@@ -137,7 +137,7 @@ def accept(session: Session, token: str, *, name: str, password: str, now: datet
 def begin_anew(session: Session, account: Account, now: datetime) -> None:
     """Another way to sign in was given to an account by a link: who was signed in is not any more, nor locked out."""
     attempts.unlock(session, account)
-    accounts.end_all_sessions(session, account.id, now)
+    sessions.end_all_sessions(session, account.id, now)
 
 
 def _owner(session: Session, row: Invitation) -> Account | None:

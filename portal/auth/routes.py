@@ -10,7 +10,7 @@ from flask_login import current_user, logout_user
 from werkzeug.wrappers import Response
 
 from portal import audit, clock
-from portal.auth import authenticator, confirmation, links, service
+from portal.auth import authenticator, confirmation, first_administrator, links, service, sessions
 from portal.auth.forms import (
     AccountForm,
     ConfirmForm,
@@ -97,7 +97,7 @@ def logout() -> Answer:
     """End this browser's session; done twice it is fine."""
     who = access.principal()
     if who is not None and who.session_id is not None:
-        service.end_session(db.session(), who.session_id, clock.utcnow())
+        sessions.end_session(db.session(), who.session_id, clock.utcnow())
         audit.record(db.session(), "signed_out", object_type="account", object_id=who.account_id or "")
         db.session.commit()
     logout_user()
@@ -116,7 +116,7 @@ def setup() -> Answer:
     form = FirstAccountForm(token=request.args.get("token", ""))
     if form.submitted():
         try:
-            account = service.create_first_administrator(
+            account = first_administrator.create_first_administrator(
                 db.session(),
                 text(form.token),
                 email=text(form.email),
@@ -245,7 +245,7 @@ def end_session(session_id: str) -> Answer:
     row = access.load(AccountSession, session_id, "session")
     if row.account_id != current_user.id:
         raise NotFound("There is no such session.")
-    service.end_session(db.session(), row.id, clock.utcnow())
+    sessions.end_session(db.session(), row.id, clock.utcnow())
     audit.record(
         db.session(),
         "session_ended",
@@ -329,7 +329,7 @@ def _account_page(account_form: AccountForm | None = None, password_form: Passwo
         account_form=account_form,
         password_form=password_form or PasswordForm(formdata=None),
         account=current_user.account,
-        sessions=service.open_sessions(db.session(), current_user.id, clock.utcnow()),
+        sessions=sessions.open_sessions(db.session(), current_user.id, clock.utcnow()),
         own_session_id=g.principal.session_id,
     )
 

@@ -1,4 +1,4 @@
-"""Accounts, sign-in, sessions and the first administrator (P10, P11). Never sees a request.
+"""Accounts and sign-in (P10, P11). Never sees a request.
 
 What hashes a password reads first, hashes with nothing open, and then begins the transaction that writes (``begin_write``),
 where everything it relied on is looked at again: the row of the account is locked until the caller's commit.
@@ -8,29 +8,22 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session
 
 from portal import addresses, audit
 from portal.auth import attempts, authenticator, passwords
-from portal.crypto import SecretBox, hash_token, new_token
-from portal.errors import Invalid, NotFound, PortalError, Refused
+from portal.crypto import SecretBox, hash_token
+from portal.errors import Invalid, PortalError, Refused
 from portal.extensions import begin_write
 from portal.http import refusals
-from portal.models import Account, AccountSession, Invitation, Role, StoredSetting
+from portal.models import Account, Invitation, Role
 from portal.text import email_key
 
-SESSION_LIFE = timedelta(hours=12)
-SESSION_IDLE = timedelta(hours=4)
 KNOWN = ", known browser"
-SETUP_KEY = "setup_token"
-NOT_FROM_THE_LOG = (
-    "This is not the token from the log. Copy it from the portal's output, or restart it for a new one."
-)
 
 
 class SignInRefused(PortalError):
@@ -62,14 +55,6 @@ class SignInLocked(SignInRefused):
             reason="locked",
             account_id=account_id,
         )
-
-
-@dataclass(frozen=True)
-class SignedIn:
-    """What a session token stands for."""
-
-    account: Account
-    session: AccountSession
 
 
 def normal_email(text: str) -> str:
@@ -303,77 +288,6 @@ def proof_of(account: Account) -> str:
     return hash_token(f"password {account.id} {account.password_hash}")
 
 
-def start_session(
-    session: Session, account: Account, *, now: datetime, ip: str, user_agent: str, method: str
-) -> str:
-    """Open a browser session and give its token: it goes into the signed cookie, only its hash is stored."""
-    token = new_token()
-    session.add(
-        AccountSession(
-            account_id=account.id,
-            token_hash=hash_token(token),
-            created_at=now,
-            last_seen_at=now,
-            expires_at=now + SESSION_LIFE,
-            ip=ip[:64],
-            user_agent=user_agent[:256],
-        )
-    )
-    account.last_sign_in_at = now
-    with audit.acting_as(audit.Actor(account.email, "page", ip)):
-        audit.record(session, "signed_in", object_type="account", object_id=account.id, method=method)
-    return token
-
-
-def find_session(session: Session, token: str, now: datetime) -> SignedIn | None:
-    """Whom ``token`` stands for; None when it was ended, expired, idle too long, or its account switched off."""
-    row = session.scalar(
-        select(AccountSession)
-        .where(AccountSession.token_hash == hash_token(token))
-        .options(joinedload(AccountSession.account))
-    )
-    if (
-        row is None
-        or row.ended_at is not None
-        or row.expires_at <= now
-        or row.last_seen_at + SESSION_IDLE <= now
-    ):
-        return None
-    return SignedIn(row.account, row) if row.account.is_active else None
-
-
-def end_session(session: Session, session_id: str, now: datetime) -> None:
-    """End one browser session; ending it twice is fine."""
-    row = session.get(AccountSession, session_id)
-    if row is not None and row.ended_at is None:
-        row.ended_at = now
-
-
-def end_all_sessions(session: Session, account_id: str, now: datetime, *, but: str | None = None) -> int:
-    """End every session of an account, ``but`` one; gives how many."""
-    statement = (
-        update(AccountSession)
-        .where(AccountSession.account_id == account_id, AccountSession.ended_at.is_(None))
-        .values(ended_at=now)
-    )
-    if but is not None:
-        statement = statement.where(AccountSession.id != but)
-    return int(session.execute(statement).rowcount)  # type: ignore[attr-defined]
-
-
-def renew_session(session: Session, session_id: str) -> str:
-    """Give a session another token, after a change of how its account signs in. Raises NotFound when it was ended."""
-    token = new_token()
-    renewed = session.execute(
-        update(AccountSession)
-        .where(AccountSession.id == session_id, AccountSession.ended_at.is_(None))
-        .values(token_hash=hash_token(token))
-    )
-    if renewed.rowcount != 1:  # type: ignore[attr-defined]
-        raise NotFound("This session was ended. Sign in again.")
-    return token
-
-
 def change_look(session: Session, account: Account, **wanted: str) -> None:
     """Change one's own ``name``, ``theme`` or ``timezone``."""
     changed = [field for field, value in wanted.items() if getattr(account, field) != value]
@@ -390,61 +304,6 @@ def change_look(session: Session, account: Account, **wanted: str) -> None:
         )
 
 
-def open_sessions(session: Session, account_id: str, now: datetime) -> list[AccountSession]:
-    """The browsers an account is signed in on, latest use first."""
-    statement = (
-        select(AccountSession)
-        .where(
-            AccountSession.account_id == account_id,
-            AccountSession.ended_at.is_(None),
-            AccountSession.expires_at > now,
-            AccountSession.last_seen_at > now - SESSION_IDLE,
-        )
-        .order_by(AccountSession.last_seen_at.desc())
-    )
-    return list(session.scalars(statement))
-
-
 def has_accounts(session: Session) -> bool:
     """False on a fresh database: the set-up page is open then (P11)."""
     return bool(session.scalar(select(func.count()).select_from(Account)))
-
-
-def new_setup_token(session: Session, now: datetime) -> str | None:
-    """A fresh one-time token for the set-up page, replacing an earlier one; None once there is an account (P11)."""
-    if has_accounts(session):
-        return None
-    token = new_token()
-    row = StoredSetting.obtain(session, SETUP_KEY, now)
-    row.value, row.updated_at = {"hash": hash_token(token)}, now
-    return token
-
-
-def create_first_administrator(
-    session: Session, token: str, *, email: str, name: str, password: str, now: datetime
-) -> Account:
-    """Create the first administrator (P11): one, however many send the token at once.
-
-    Raises Refused once there is an account, Invalid for a wrong token, address or password, RetryLater.
-    """
-    _check_setup_token(session, token)
-    address = normal_email(email)
-    passwords.check(password, email=address, name=name)
-    session.rollback()  # nothing is held while a password is hashed
-    hashed = passwords.hash_password(password)
-    begin_write(session)
-    used = session.execute(delete(StoredSetting).where(StoredSetting.key == SETUP_KEY))
-    if used.rowcount != 1 or has_accounts(session):  # type: ignore[attr-defined]
-        raise Refused("Rollcall is set up already. Sign in.", link="/login")
-    with audit.acting_as(audit.Actor(address, "page", audit.current_actor().ip)):
-        return insert_account(
-            session, email=address, role=Role.ADMINISTRATOR, now=now, password_hash=hashed, name=name
-        )
-
-
-def _check_setup_token(session: Session, token: str) -> None:
-    if has_accounts(session):
-        raise Refused("Rollcall is set up already. Sign in.", link="/login")
-    row = session.get(StoredSetting, SETUP_KEY)
-    if row is None or row.value.get("hash") != hash_token(token.strip()):
-        raise Invalid({"token": [NOT_FROM_THE_LOG]})

@@ -11,7 +11,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from sqlalchemy import update
 
 from portal import clock
-from portal.auth import confirmation, links, service
+from portal.auth import confirmation, links, service, sessions
 from portal.errors import Invalid, PortalError
 from portal.extensions import db, login
 from portal.http import refusals
@@ -49,7 +49,7 @@ def init_login(app: Flask) -> None:
 
 def open_session(account: Account, *, method: str) -> None:
     """Sign ``account`` in on this browser; the caller commits."""
-    token = service.start_session(
+    token = sessions.start_session(
         db.session(),
         account,
         now=clock.utcnow(),
@@ -58,7 +58,7 @@ def open_session(account: Account, *, method: str) -> None:
         method=method,
     )
     db.session.flush()
-    found = service.find_session(db.session(), token, clock.utcnow())
+    found = sessions.find_session(db.session(), token, clock.utcnow())
     if found is not None:
         login_user(SignedInUser(found.account, found.session, token))
     _remember(account.id)
@@ -163,7 +163,7 @@ def _signer(salt: str = KNOWN_COOKIE) -> URLSafeTimedSerializer:
 
 
 def _load(token: str) -> SignedInUser | None:
-    found = service.find_session(db.session(), token, clock.utcnow())
+    found = sessions.find_session(db.session(), token, clock.utcnow())
     return None if found is None else SignedInUser(found.account, found.session, token)
 
 

@@ -13,7 +13,7 @@ import click
 from portal.assets import service as assets
 from portal.cli.context import answer, json_option, portal_app
 from portal.cli.sync import find_organization
-from portal.end_users import service as end_users
+from portal.end_users import listing as end_user_list
 from portal.errors import PortalError
 from portal.extensions import db, mark_write
 from portal.http import csv_download, listing
@@ -89,8 +89,8 @@ def export_file(kind: str, organization: str, *, bom: bool) -> None:
     """Write a CSV of ORGANIZATION to stdout."""
     with portal_app(writes=False):
         found = find_organization(organization)
-        spec = end_users.SPEC if kind == "end-users" else assets.SPEC
-        export = end_users.export if kind == "end-users" else assets.export
+        spec = end_user_list.SPEC if kind == "end-users" else assets.SPEC
+        export = end_user_list.export if kind == "end-users" else assets.export
         organization_id = found.id
         text = "".join(export(found, listing.parse({}, spec, strict=True)))
         data = ((BOM if bom else "") + text).encode()

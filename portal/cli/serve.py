@@ -8,7 +8,7 @@ import socket
 import click
 
 from portal import clock
-from portal.auth import service
+from portal.auth import first_administrator
 from portal.cli.context import portal_app
 from portal.config import load
 from portal.errors import PortalError
@@ -25,7 +25,7 @@ def serve(host: str, port: int) -> None:
     check_free(host, port)
     logs.configure(form=load().log_format)
     with portal_app() as app:
-        token = service.new_setup_token(db.session(), clock.utcnow())
+        token = first_administrator.new_setup_token(db.session(), clock.utcnow())
         db.session.commit()
         base = runtime().settings.base_url or f"http://{host}:{port}"
         app.config["ROLLCALL_HOST"] = host

@@ -16,6 +16,7 @@ from portal.extensions import db, writing
 from portal.models import Organization, SyncRun, UserSync
 from portal.runs import service as runs
 from portal.text import text_key
+from portal.user_sync import documents, previews
 from portal.user_sync import service as user_sync
 from portal.worker import scheduler
 
@@ -51,7 +52,7 @@ def preview(organization: str, *, as_json: bool) -> None:
     """Say what the next run would do, from the mirror as it is. Writes nothing."""
     with portal_app(writes=False):
         found = find_organization(organization)
-        document = user_sync.preview(found, _saved(found), page=1, per_page=200)
+        document = previews.preview(found, _saved(found), page=1, per_page=200)
         db.session.rollback()
     answer(document, _preview_text(document), as_json=as_json)
 
@@ -63,7 +64,7 @@ def preview(organization: str, *, as_json: bool) -> None:
 def explain(organization: str, user: str, *, as_json: bool) -> None:
     """Say why USER (UPN, object id or e-mail) is or is not synced."""
     with portal_app(writes=False):
-        document = user_sync.explain(find_organization(organization), user)
+        document = previews.explain(find_organization(organization), user)
         db.session.rollback()
     answer(document, _explain_text(document), as_json=as_json)
 
@@ -82,7 +83,7 @@ def _saved(organization: Organization) -> dict[str, Any]:
     row = db.session.scalar(select(UserSync).where(UserSync.organization_id == organization.id))
     if row is None:
         raise PortalError(f"{organization.name} has no Microsoft User Sync. Set it up first.")
-    return user_sync.saved_request(row)
+    return documents.saved_request(row)
 
 
 def _follow(app: Flask, run_id: str, *, quiet: bool) -> dict[str, Any]:

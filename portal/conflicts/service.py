@@ -12,8 +12,8 @@ from portal import audit
 from portal.clock import utcnow
 from portal.conflicts import settlement
 from portal.engine import people_version
+from portal.engine.organization_context import load_context
 from portal.engine.plan.preference import Preference, preferences
-from portal.engine.snapshot import load_context
 from portal.errors import Invalid, Refused
 from portal.extensions import db
 from portal.http.listing import Listing, ListSpec, contains_text, fetch

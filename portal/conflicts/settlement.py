@@ -10,7 +10,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from portal.clock import utcnow
-from portal.end_users.service import product_names
+from portal.end_users.documents import product_names
 from portal.engine.licenses import product_name
 from portal.engine.records import Presence
 from portal.engine.undo import account_of, link_before, put_link_back

@@ -78,14 +78,6 @@ class Recent:
 
 def figures(found: Mapping[str, int], states: Mapping[str, int], day: LastDay, unset: int) -> list[Figure]:
     """The four figures. unset: Organizations whose sync is off or was never set up."""
-    runs, people = day.runs, day.people
-    marked = people.get("mark_disabled", 0) + people.get("mark_enabled", 0)
-    changed = [
-        f"{number(people.get('create', 0))} created",
-        f"{number(people.get('link', 0))} linked",
-        f"{number(people.get('update', 0))} updated",
-        f"{number(marked)} disabled or enabled",
-    ]
     return [
         Figure(
             "Organizations syncing",
@@ -112,23 +104,30 @@ def figures(found: Mapping[str, int], states: Mapping[str, int], day: LastDay, u
         ),
         Figure(
             "Runs, last 24 hours",
-            sum(runs.values()),
+            sum(day.runs.values()),
             "/sync-runs",
             None,
             [
                 (f"{number(count)} {status}", f"/sync-runs?status={status}")
-                for status, count in sorted(runs.items())
+                for status, count in sorted(day.runs.items())
             ]
             or [("None yet", "")],
         ),
-        Figure(
-            "People changed, last 24 hours",
-            sum(people.values()),
-            "/sync-runs",
-            None,
-            [(", ".join(changed), "")],
-        ),
+        _changed(day.people),
     ]
+
+
+def _changed(people: Mapping[str, int]) -> Figure:
+    marked = people.get("mark_disabled", 0) + people.get("mark_enabled", 0)
+    words = [
+        f"{number(people.get('create', 0))} created",
+        f"{number(people.get('link', 0))} linked",
+        f"{number(people.get('update', 0))} updated",
+        f"{number(marked)} disabled or enabled",
+    ]
+    return Figure(
+        "People changed, last 24 hours", sum(people.values()), "/sync-runs", None, [(", ".join(words), "")]
+    )
 
 
 def _need(count: int) -> str:

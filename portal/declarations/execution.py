@@ -164,7 +164,7 @@ def _set_up(wanted: WantedOrganization) -> None:
         copying.apply(organization, target, template)
     else:
         sync = user_sync.find(organization)
-        request = sync_documents.default_request() if sync is None else user_sync.saved_request(sync)
+        request = sync_documents.default_request() if sync is None else sync_documents.saved_request(sync)
         user_sync.put(organization, request)
     db.session.commit()
     runtime().wake()

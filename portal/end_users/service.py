@@ -1,4 +1,4 @@
-"""End Users: table, edit, delete, unlink, CSV (P5, P6, M4, W6, L4)."""
+"""One End User: create, edit, delete, unlink (P6, M4, W6, L4)."""
 
 from __future__ import annotations
 
@@ -6,80 +6,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy.orm import Session
 
 from portal import addresses, audit
 from portal.clock import utcnow
 from portal.engine import people_version
 from portal.engine.batches import batches
-from portal.engine.licenses import product_name
 from portal.engine.normalize import clean
 from portal.engine.records import D1_FIELDS
 from portal.errors import Invalid, Refused
 from portal.extensions import db
-from portal.http import csv_cells
-from portal.http.listing import Listing, ListSpec, fetch_by_id, order
 from portal.locks import lock
-from portal.models import (
-    Asset,
-    DirectoryUser,
-    EndUser,
-    MicrosoftTenant,
-    Organization,
-    SubscribedSku,
-    SyncException,
-    Tenant,
-    UserSync,
-)
+from portal.models import Asset, DirectoryUser, EndUser, Organization, SyncException, Tenant, UserSync
 from portal.models.customers import no_link, refresh_search
-from portal.text import email_key, is_blank, search_forms, text_key
+from portal.text import email_key, is_blank
 
-NOT_DISABLED = "not_disabled"
-"""Hides those marked Disabled in Microsoft only: who was never linked is shown, as who is active is."""
-SPEC = ListSpec(
-    sorts={
-        "name": (EndUser.sort_name,),
-        "display_name": (EndUser.sort_name,),
-        "email": (EndUser.email_key,),
-        "phone": (EndUser.phone,),
-        "job_title": (EndUser.job_title,),
-        "license": (EndUser.license_names,),
-        "last_sign_in_at": (EndUser.last_sign_in_at,),
-        "mfa": (EndUser.mfa_registered,),
-        "status": (EndUser.microsoft_status,),
-        "source": (EndUser.source,),
-        "created_at": (EndUser.created_at,),
-    },
-    default_sort="name",
-    filters={
-        "microsoft_status": ("active", "disabled", "none", NOT_DISABLED),
-        "licensed": ("true", "false"),
-        "mfa": ("true", "false"),
-        "source": ("manual", "import", "sync"),
-        "in_scope": ("true", "false"),
-    },
-)
 EDITABLE = (*D1_FIELDS, "notes")
 LIMITS = {"display_name": 1024, "email": 320, "street_address": 1024, "notes": 20_000, "postal_code": 64}
 SHORTEST = min(256, *LIMITS.values())
 LINES = frozenset({"notes", "street_address"})
 """Fields of several lines."""
-READ_ONLY_COLUMNS = (
-    "id",
-    "organization_id",
-    "source",
-    "microsoft_status",
-    "user_principal_name",
-    "object_id",
-    "licenses",
-    "last_sign_in_at",
-    "mfa",
-    "in_scope",
-)
-CSV_COLUMNS = (*EDITABLE, *READ_ONLY_COLUMNS)
 LOCKED = "Managed by Microsoft: change it in Entra, it is here within the hour."
-WILDCARDS = set("%_")
 TOLD = 200  # characters of a value in the change history; notes are named alone
 
 
@@ -286,117 +234,9 @@ def unlink(row: EndUser) -> None:
     db.session.flush()
 
 
-def listing(organization: Organization, asked: Listing, *, assets: bool = False) -> Listing:
-    """One page of an Organization's End Users. assets: with their Assets too."""
-    rows = select(EndUser)
-    if assets:
-        rows = rows.options(selectinload(EndUser.assets))
-    return fetch_by_id(
-        db.session(),
-        EndUser.organization_id == organization.id,
-        conditions(asked),
-        rows,
-        asked,
-        SPEC,
-        tiebreaker=EndUser.id,
-    )
-
-
-def filtered(organization: Organization, asked: Listing) -> Select[Any]:
-    """The End Users that a list, its export and its bulk actions are about: one definition for all of them."""
-    return select(EndUser).where(EndUser.organization_id == organization.id, *conditions(asked))
-
-
-def conditions(asked: Listing) -> list[ColumnElement[bool]]:
-    """What the quick search and the filters ask of an End User."""
-    texts = {"microsoft_status": EndUser.microsoft_status, "source": EndUser.source}
-    flags = {"licensed": EndUser.is_licensed, "mfa": EndUser.mfa_registered, "in_scope": EndUser.in_scope}
-    words = text_key(asked.q).split()
-    return [
-        # SQLite compares a tenth faster without ESCAPE, and hardly any word needs it.
-        *(
-            or_(
-                *(
-                    EndUser.search_text.contains(form, autoescape=bool(WILDCARDS & set(form)))
-                    for form in search_forms(word)
-                )
-            )
-            for word in words
-        ),
-        *(
-            EndUser.microsoft_status != "disabled" if value == NOT_DISABLED else texts[name] == value
-            for name, value in asked.filters.items()
-            if name in texts
-        ),
-        *(flags[name].is_(value == "true") for name, value in asked.filters.items() if name in flags),
-    ]
-
-
-def ids_of(organization: Organization, asked: Listing) -> list[str]:
-    """Ids of everybody that is filtered, for bulk actions."""
-    return list(db.session.scalars(filtered(organization, asked).with_only_columns(EndUser.id)))
-
-
 def count(organization: Organization) -> int:
     """How many End Users an Organization has."""
     return _number(select(EndUser.id).where(EndUser.organization_id == organization.id))
-
-
-def to_document(
-    row: EndUser, names: Mapping[str, str] | None = None, synced_at: Any = None
-) -> dict[str, Any]:
-    """An End User as the API shows it; ``names``: sku id → product name, see ``documents``."""
-    return {
-        "id": row.id,
-        "organization_id": row.organization_id,
-        **{name: getattr(row, name) for name in EDITABLE},
-        "source": row.source,
-        "assets": [{"id": asset.id, "name": asset.name} for asset in row.assets],
-        "microsoft": _microsoft(row, names or {}, synced_at),
-    }
-
-
-def documents(rows: Iterable[EndUser]) -> list[dict[str, Any]]:
-    """Several End Users, with their licenses named and the age of what Microsoft said."""
-    people = list(rows)
-    tenants = {row.microsoft_tenant_id for row in people if row.microsoft_tenant_id is not None}
-    if not tenants:  # nobody is linked
-        return [to_document(row) for row in people]
-    names = product_names(tenants)
-    synced = {
-        str(tenant_id): at
-        for tenant_id, at in db.session.execute(
-            select(MicrosoftTenant.id, MicrosoftTenant.last_synced_at).where(MicrosoftTenant.id.in_(tenants))
-        )
-    }
-    return [to_document(row, names, synced.get(row.microsoft_tenant_id or "")) for row in people]
-
-
-def product_names(microsoft_tenant_ids: Iterable[str]) -> dict[str, str]:
-    """Sku id → what the product is called today (W3); what is not in it goes by ``engine.licenses``."""
-    rows = db.session.execute(
-        select(SubscribedSku.sku_id, SubscribedSku.name).where(
-            SubscribedSku.microsoft_tenant_id.in_(list(microsoft_tenant_ids))
-        )
-    )
-    return {str(sku_id): str(name) for sku_id, name in rows}
-
-
-def license_names(rows: Iterable[EndUser]) -> dict[str, list[str]]:
-    """End User id → the names that their products have today, sorted (W3); of the licensed only."""
-    people = [row for row in rows if row.license_sku_ids]
-    names = product_names({row.microsoft_tenant_id for row in people if row.microsoft_tenant_id})
-    return {row.id: _named(row.license_sku_ids, names) for row in people}
-
-
-def export(organization: Organization, asked: Listing, ids: Sequence[str] | None = None) -> Iterable[str]:
-    """CSV of exactly what is filtered, or only ``ids`` of it, in the order of the list."""
-    statement = order(filtered(organization, asked), asked, SPEC, tiebreaker=EndUser.id)
-    if ids is not None:
-        statement = statement.where(EndUser.id.in_(ids))
-    rows = db.session.scalars(statement).all()
-    names = license_names(rows)
-    return csv_cells.write(CSV_COLUMNS, (_cells(row, names.get(row.id, ())) for row in rows))
 
 
 def _shown(opened_on: str) -> dict[str, str]:
@@ -423,44 +263,6 @@ def _is_synced(row: EndUser) -> bool:
         )
     )
     return found is not None
-
-
-def _microsoft(row: EndUser, names: Mapping[str, str], synced_at: Any) -> dict[str, Any] | None:
-    if not row.is_linked:
-        return None
-    return {
-        "object_id": row.object_id,
-        "user_principal_name": row.user_principal_name,
-        "status": row.microsoft_status,
-        "in_scope": row.in_scope,
-        "licenses": [
-            {"sku_id": sku, "name": names.get(sku) or product_name(sku)} for sku in row.license_sku_ids
-        ],
-        "last_sign_in_at": row.last_sign_in_at,
-        "mfa": {"registered": row.mfa_registered, "methods": list(row.mfa_methods)},
-        "last_synced_at": synced_at,
-    }
-
-
-def _named(sku_ids: Iterable[str], names: Mapping[str, str]) -> list[str]:
-    return sorted({names.get(sku) or product_name(sku) for sku in sku_ids})
-
-
-def _cells(row: EndUser, products: Iterable[str]) -> tuple[object, ...]:
-    words = {None: "", True: "true", False: "false"}
-    return (
-        *(getattr(row, name) for name in EDITABLE),
-        row.id,
-        row.organization_id,
-        row.source,
-        row.microsoft_status,
-        row.user_principal_name,
-        row.object_id or "",
-        ", ".join(products),
-        f"{row.last_sign_in_at:%Y-%m-%dT%H:%M:%SZ}" if row.last_sign_in_at else "",
-        words[row.mfa_registered],
-        words[row.in_scope],
-    )
 
 
 def checked_fields(values: Mapping[str, str], kept: str = "") -> dict[str, str]:

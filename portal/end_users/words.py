@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portal.end_users.service import NOT_DISABLED
+from portal.end_users.listing import NOT_DISABLED
 
 CHIPS = {
     "microsoft_status": {

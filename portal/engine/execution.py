@@ -6,38 +6,29 @@ Whatever kills the process leaves a row that says ``running``: the next worker t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from portal.engine import failures, holds, leaving
 from portal.engine.account_activity import catch_up
 from portal.engine.apply import writer
-from portal.engine.apply.chunks import (
-    Stale,
-    Work,
-    chunks,
-    decide_all,
-    prepare,
-    work_of,
-    write_chunk,
-)
+from portal.engine.apply.chunks import Stale, Work, chunks, decide_all, prepare, work_of, write_chunk
+from portal.engine.approved_plan import fingerprint
 from portal.engine.asset_owners import assign_assets
 from portal.engine.batches import batches
 from portal.engine.bulk import insert_rows
 from portal.engine.in_question import in_question
-from portal.engine.mirror.context import RefreshResult
 from portal.engine.one_person import of_one
-from portal.engine.plan import Fingerprint, hold_key, plan
+from portal.engine.organization_context import OrganizationContext
+from portal.engine.plan import hold_key, plan
 from portal.engine.plan.counts import WRITTEN, count, tally
-from portal.engine.ports import Lease
-from portal.engine.records import Action, Assignment, Decision, FieldChange, HoldKind, Plan, Reason, Snapshot
-from portal.engine.snapshot import OrganizationContext, load_context
-from portal.errors import SourceError, Stopped
-from portal.models import Change, Organization, SyncRun, UserSync
+from portal.engine.records import Action, Assignment, Decision, HoldKind, Plan, Snapshot
+from portal.engine.run_state import GiveWay, RunState
+from portal.errors import SourceError
+from portal.models import Change, SyncRun, UserSync
 
 log = logging.getLogger(__name__)
 
@@ -52,57 +43,9 @@ PLAN_CUT = "Something has changed while this plan was being applied. The rest of
 PLAN_MOVED_CODE = "plan_moved"
 
 
-class GiveWay(Exception):
-    """A delayed run lets hourly ones pass (T3); it goes on where it was."""
-
-
-class GroupsUnread(Exception):
-    """The filters name groups whose members the read before this run did not look at: they were saved meanwhile (S6)."""
-
-
-class Cancelled(Exception):
-    """The sync was disabled meanwhile (L5)."""
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What all runs of one lease share. refreshed: what the read before this run found out, None when there was none.
-
-    finished: told of each run that ends, within its last transaction.
-    """
-
-    lease: Lease
-    now: Callable[[], datetime]
-    should_stop: Callable[[], bool]
-    finished: Callable[[Session, SyncRun], None]
-    refreshed: RefreshResult | None = None
-
-    def stop_check(self) -> None:
-        """Asked where nothing is half-done. Raises Stopped when the process is to end."""
-        if self.should_stop():
-            raise Stopped
-
-
 @dataclass
-class SyncRunExecution:
-    """One run, from the first look to the last commit.
-
-    applied: object ids of those this run is done with; written: how many people each kind of write was about. Both survive the
-    process in the run's rows.
-    """
-
-    around: Surroundings
-    run_id: str
-    organization_id: str
-    generation: int
-    lane: str
-    fingerprint: str | None
-    only_object_id: str | None = None
-    warnings: list[str] = field(default_factory=list)
-    applied: set[str] = field(default_factory=set)
-    written: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WRITTEN, 0))
-    leaving: int = 0
-    is_first: bool = True
+class SyncRunExecution(RunState):
+    """One run, from the first look to the last commit."""
 
     def run(self) -> None:
         """Plan and apply; plan anew when somebody changed people meanwhile."""
@@ -154,7 +97,7 @@ class SyncRunExecution:
                     self.warnings.append(text)  # L2, S6
             if (
                 self.fingerprint is not None
-                and self._fingerprint(session, found, context) != self.fingerprint
+                and fingerprint(session, self.run_id, found, context) != self.fingerprint
             ):
                 self._cut()
                 return
@@ -385,126 +328,6 @@ class SyncRunExecution:
                 failures.count(session, self.organization_id, error, now)
             self.around.finished(session, run)
         log.warning("action=run_finished run=%s status=%s code=%s", self.run_id, status, code)
-
-    # -- helpers -------------------------------------------------------------------------------------------------
-
-    def _context(self, session: Session) -> tuple[OrganizationContext, UserSync]:
-        sync = self._sync(session)
-        try:
-            context = load_context(session, self.organization_id, now=self.around.now())
-        except LookupError as error:
-            raise Cancelled from error
-        if context.microsoft_tenant_id != self.around.lease.tenant_id:
-            raise Cancelled
-        return context, sync
-
-    def _sync(self, session: Session) -> UserSync:
-        sync = session.scalar(select(UserSync).where(UserSync.organization_id == self.organization_id))
-        if sync is None or not sync.enabled or sync.generation != self.generation:
-            raise Cancelled
-        return sync
-
-    def _check_switch(self, session: Session, *, until_commit: bool = False) -> None:
-        """Before each chunk: the switch stands (L5); with ``until_commit`` it stays as it is."""
-        switch = select(UserSync.enabled, UserSync.generation).where(
-            UserSync.organization_id == self.organization_id
-        )
-        if until_commit:
-            switch = switch.with_for_update(key_share=True)
-        found = session.execute(switch).one_or_none()
-        if found is None or not found.enabled or found.generation != self.generation:
-            raise Cancelled
-
-    def _people_moved(self, session: Session, context: OrganizationContext) -> bool:
-        version = session.scalar(
-            select(Organization.people_version).where(Organization.id == self.organization_id)
-        )
-        return version != context.people_version
-
-    def _check_groups(self, context: OrganizationContext) -> None:
-        """S6: members that could not be read are not nobody. Raises what kept them from being read."""
-        read, filters = self.around.refreshed, context.filters
-        if read is None or not filters.has_group_filter:
-            return
-        if read.group_error is not None:
-            raise read.group_error
-        for group_id in filters.group.values:
-            if group_id in read.group_errors:
-                raise read.group_errors[group_id]
-        if not read.groups.issuperset(group_id for group_id in filters.group.values if group_id):
-            raise GroupsUnread
-
-    def _resume(self) -> None:
-        """What this run did before it was interrupted: it is not done again, and counted as what it was (G4)."""
-        with self.around.lease.sessions() as session:
-            done = session.scalars(
-                select(Change.object_id).where(Change.run_id == self.run_id, Change.state == "applied")
-            )
-            self.applied = set(done)
-            run = session.get(SyncRun, self.run_id)
-            if self.applied and run is not None:
-                self.written.update({name: run.counts.get(name, 0) for name in WRITTEN})
-
-    def _fingerprint(self, session: Session, found: Plan, context: OrganizationContext) -> str:
-        """Of the plan (U12), what this run did of it already as it was done: those people are left alone by now."""
-        mark, done = Fingerprint(), self._done(session)
-        planned = {a.object_id: a for a in found.assignments}
-        for part in batches(sorted({*planned, *done})):
-            decided = decide_all(session, [planned[i] for i in part if i not in done], context)
-            made = {decision.object_id: decision for decision in decided}
-            for object_id in part:
-                mark.add(done.get(object_id) or made[object_id])
-        return mark.hexdigest()
-
-    def _done(self, session: Session) -> dict[str, Decision]:
-        rows = session.execute(
-            select(Change.object_id, Change.decision, Change.reason, Change.end_user_id, Change.fields).where(
-                Change.run_id == self.run_id, Change.state == "applied"
-            )
-        )
-        return {
-            object_id: Decision(
-                object_id,
-                Action(action),
-                Reason(reason),
-                end_user_id=end_user_id,
-                changes=tuple(FieldChange(**one) for one in fields),
-            )
-            for object_id, action, reason, end_user_id, fields in rows
-        }
-
-    def _hourly_waits(self) -> bool:
-        """True when a run of the hourly lane waits for this tenant."""
-        with self.around.lease.sessions() as session:
-            waiting = select(func.count()).where(
-                SyncRun.microsoft_tenant_id == self.around.lease.tenant_id,
-                SyncRun.status == "queued",
-                SyncRun.lane == "hourly",
-            )
-            return bool(session.scalar(waiting))
-
-    def _note(
-        self, session: Session, phase: str, done: int, total: int | None, written: Mapping[str, int]
-    ) -> None:
-        session.execute(
-            update(SyncRun)
-            .where(SyncRun.id == self.run_id)
-            .values(phase=phase, done=done, total=total, counts=dict(written), heartbeat_at=self.around.now())
-        )
-        # People are not what the last complete run left: whatever becomes of this one, the next decides anew.
-        session.execute(
-            update(UserSync)
-            .where(UserSync.organization_id == self.organization_id, UserSync.settled_state.is_not(None))
-            .values(settled_state=None)
-        )
-
-    def _show(self, phase: str, done: int, total: int | None) -> None:
-        with self.around.lease.transaction() as session:
-            session.execute(
-                update(SyncRun)
-                .where(SyncRun.id == self.run_id)
-                .values(phase=phase, done=done, total=total, heartbeat_at=self.around.now())
-            )
 
 
 def _sum(some: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:

@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 from portal.clock import iso
 from portal.engine import people_version
 from portal.engine.apply.chunks import Work, chunks, prepare, work_of, write_chunk
+from portal.engine.organization_context import load_context
 from portal.engine.plan import hold_key, hold_kind, plan
 from portal.engine.plan.counts import WRITTEN, tally
 from portal.engine.records import Action, Assignment, HoldRule
-from portal.engine.snapshot import load_context
 from portal.errors import Invalid, Refused
 from portal.models import Change, SyncRun, UserSync
 

@@ -16,17 +16,11 @@ from sqlalchemy import ColumnElement, and_, func, literal, or_, select, true
 from sqlalchemy.orm import Session, aliased
 
 from portal.engine.batches import batches
+from portal.engine.organization_context import OrganizationContext
 from portal.engine.plan.scope import TEXT_KEYS
 from portal.engine.records import SECTIONS, EndUserKeys, PersonKeys, Presence, Snapshot
 from portal.engine.scope import prepare
-from portal.engine.snapshot import (
-    END_USER_KEYS,
-    PERSON_KEYS,
-    OrganizationContext,
-    deleted_groups,
-    end_user_keys,
-    groups_of,
-)
+from portal.engine.snapshot import END_USER_KEYS, PERSON_KEYS, deleted_groups, end_user_keys, groups_of
 from portal.models import DirectoryUser, EndUser, GroupMembership, Organization
 from portal.text import text_key
 

@@ -10,9 +10,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.engine.batches import batches
 from portal.engine.explain import SECTION_LABELS
+from portal.engine.organization_context import OrganizationContext
 from portal.engine.records import FilterSpec, Kind, Plan
 from portal.engine.scope import value_key
-from portal.engine.snapshot import OrganizationContext
 from portal.models import DirectoryUser, SyncRun, UserSync
 
 PERCENT, MINIMUM = 25, 10

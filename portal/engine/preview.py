@@ -15,6 +15,7 @@ from portal.engine.apply.chunks import CHUNK, decide_all
 from portal.engine.batches import batches
 from portal.engine.execution import GROUP_GONE, UNFINISHED
 from portal.engine.explain import why
+from portal.engine.organization_context import OrganizationContext, load_context, spec_of
 from portal.engine.plan import Fingerprint, decide, plan
 from portal.engine.plan.counts import count, tally
 from portal.engine.plan.scope import KeyScope
@@ -34,14 +35,7 @@ from portal.engine.records import (
     Snapshot,
 )
 from portal.engine.scope import prepare
-from portal.engine.snapshot import (
-    OrganizationContext,
-    groups_by_user,
-    load_context,
-    load_end_users,
-    load_people,
-    spec_of,
-)
+from portal.engine.snapshot import groups_by_user, load_end_users, load_people
 from portal.errors import NotFound
 from portal.models import DirectoryGroup, DirectoryUser, MicrosoftTenant, UserSync
 from portal.text import domain_key, email_key, text_key

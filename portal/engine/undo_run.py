@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.engine import undo
 from portal.engine.batches import fill
-from portal.engine.execution import Surroundings
 from portal.engine.pace import Pace
 from portal.engine.records import Counts
+from portal.engine.run_state import Surroundings
 from portal.models import Change, SyncRun
 
 PHASE = "Undoing"

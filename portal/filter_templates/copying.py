@@ -17,7 +17,7 @@ from portal.filter_templates.documents import PatternMatch
 from portal.microsoft import service as microsoft
 from portal.models import FilterTemplate, MicrosoftTenant, Organization, SyncRun, TemplateFollower
 from portal.user_sync import documents as sync_documents
-from portal.user_sync import matching, views
+from portal.user_sync import known_domains, matching, previews, views
 from portal.user_sync import service as user_sync
 
 NAMED = 25
@@ -74,7 +74,7 @@ def target(organization: Organization, body: Mapping[str, Any], *, keeps_departu
     sync, follower = user_sync.find(organization), db.session.get(TemplateFollower, organization.id)
     if keeps_departures and sync is not None and follower is not None:
         kept = service.departures(follower, sync)
-    saved = {} if sync is None else user_sync.saved_request(sync)
+    saved = {} if sync is None else sync_documents.saved_request(sync)
     request = documents.with_parts(resolved.body, saved, kept)
     return Target(request, resolved.body, resolved.matches, kept)
 
@@ -101,7 +101,7 @@ def preview(
             f"The members of {len(match.uncounted)} groups of {microsoft_tenant.name} are being read.",
             seconds=3,
         )
-    found = user_sync.preview(organization, wanted.request, page=1, per_page=1)
+    found = previews.preview(organization, wanted.request, page=1, per_page=1)
     return Previewed(wanted, found["plan_id"], _document(organization, wanted, found, match))
 
 
@@ -130,17 +130,17 @@ def is_saved(organization: Organization, request: Mapping[str, Any]) -> bool:
     sync = user_sync.find(organization)
     if sync is None or not sync.enabled:
         return False
-    return not documents.different_parts(user_sync.saved_request(sync), request)
+    return not documents.different_parts(sync_documents.saved_request(sync), request)
 
 
 def guard(organization: Organization) -> views.Guard | None:
     """U10: whether the mapped Microsoft tenant looks like the right one."""
-    return views.guard(user_sync.domain_overlap(organization), user_sync.known_endings(organization))
+    return views.guard(known_domains.domain_overlap(organization), known_domains.known_endings(organization))
 
 
 def guard_with(organization: Organization, microsoft_tenant: MicrosoftTenant) -> views.Guard | None:
     """The same for a Microsoft tenant that it might be mapped to."""
-    return views.guard(user_sync.overlap_with(organization, microsoft_tenant), ())
+    return views.guard(known_domains.overlap_with(organization, microsoft_tenant), ())
 
 
 def _mapped(organization: Organization) -> MicrosoftTenant:

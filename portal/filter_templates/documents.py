@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from portal.engine.records import SECTIONS
-from portal.engine.scope import value_key
+from portal.engine.scope import spec_to_json, value_key
 from portal.errors import Invalid
 from portal.models import FilterTemplate
 from portal.text import is_blank, text_key
@@ -80,7 +80,7 @@ def parse(body: Mapping[str, Any]) -> dict[str, Any]:
         errors = {**error.errors, **errors}
     if errors:
         raise Invalid(errors)
-    stored = documents.filters_json(request.filters)
+    stored = spec_to_json(request.filters)
     stored["group"] = {"all": bool((filters.get("group") or {}).get("all", False)), "name_patterns": patterns}
     return {
         "filters": stored,

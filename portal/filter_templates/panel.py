@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from portal.filter_templates import documents, service, views
 from portal.models import Organization
+from portal.user_sync import documents as sync_documents
 from portal.user_sync import service as user_sync
 
 
@@ -26,7 +27,7 @@ def following_panel(organization: Organization) -> FollowingPanel | None:
     if found is None:
         return None
     sync = user_sync.find(organization)
-    own = found.applied if sync is None else user_sync.saved_request(sync)
+    own = found.applied if sync is None else sync_documents.saved_request(sync)
     tenant_id = organization.tenant.microsoft_tenant_id
     drifted = service.drifted(found, tenant_id) if tenant_id is not None else []
     return FollowingPanel(

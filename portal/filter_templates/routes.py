@@ -17,6 +17,7 @@ from portal.http.access import load, requires
 from portal.http.forms import text
 from portal.http.responses import safe_next
 from portal.models import FilterTemplate, Organization, Role, TemplateFollower, UserSync
+from portal.rollouts import beginnings
 from portal.rollouts import service as rollouts
 from portal.runtime import runtime
 from portal.user_sync.documents import saved_request
@@ -113,7 +114,7 @@ def _save_or_preview(row: FilterTemplate, name: str, body: dict[str, Any]) -> st
     """Save at once when nobody's filters change by it; otherwise preview that. Gives where to go on."""
     changes = service.changed_parts(documents.body_of(row), documents.parse(body))
     if changes and service.follower_counts([row]):
-        return url_for("rollouts.detail", rollout_id=rollouts.begin_template_change(row, name, body).id)
+        return url_for("rollouts.detail", rollout_id=beginnings.begin_template_change(row, name, body).id)
     service.change(row, name, body)
     return url_for(".detail", template_id=row.id)
 
@@ -142,7 +143,7 @@ def back(organization_id: str) -> Response:
     """Back to the template: preview it for this Organization, then save it."""
     organization = load(Organization, organization_id, "Organization")
     following = service.following(organization)
-    rollout = rollouts.begin_organizations([organization])
+    rollout = beginnings.begin_organizations([organization])
     rollouts.set_up(rollout, following.template, documents.body_of(following.template))
     rollout_id = rollout.id
     db.session.commit()

@@ -20,8 +20,9 @@ from portal.errors import (
 )
 from portal.graph import queries
 from portal.graph.ahead import read_ahead
-from portal.graph.client import NOT_OFFERED, GraphClient, Meter, ObjectMissing
-from portal.graph.limiter import SlowLimiter
+from portal.graph.answers import NOT_OFFERED, ObjectMissing
+from portal.graph.client import GraphClient, Meter
+from portal.graph.limiter import RateLimited, SlowLimiter
 from portal.graph.tokens import roles_of
 
 RawObject = dict[str, Any]
@@ -143,7 +144,7 @@ class GraphDirectory:
         path = queries.SIGN_INS
         if since is not None:
             path += queries.SIGNED_IN_SINCE.format(since.astimezone(UTC))
-        with _RateLimited(self._client, self._limiter):
+        with RateLimited(self._client, self._limiter):
             for page in self._pages(path):
                 yield _objects(page)
 
@@ -232,7 +233,7 @@ class GraphDirectory:
         ]
 
     def _one_sign_in(self, roles: Collection[str]) -> object:
-        with _RateLimited(self._client, self._limiter):
+        with RateLimited(self._client, self._limiter):
             try:
                 return self._client.get("/users?$top=1&$select=id,signInActivity")
             except SourceTransient as error:
@@ -308,31 +309,6 @@ class GraphDirectory:
             for page in self._client.pages(self._client.check_link(link)):
                 members |= _user_ids(page)
         return frozenset(members)
-
-
-LONGEST_HOLD = 60.0  # an absurd Retry-After of one tenant postpones that tenant, not everybody for hours
-
-
-class _RateLimited:
-    """While open, every request of the client waits for its turn among all tenants, also the ones tried again.
-
-    The limit is the app's, so a 429 holds everybody back (graph-facts 10.2).
-    """
-
-    def __init__(self, client: GraphClient, limiter: SlowLimiter, registration: str = "") -> None:
-        self._client, self._limiter, self.registration = client, limiter, registration
-
-    def __enter__(self) -> None:
-        self._client.before_request, self._client.on_throttled = self._turn, self._hold
-
-    def _turn(self) -> None:
-        self._limiter.acquire(self._client.wait)
-
-    def _hold(self, seconds: float) -> None:
-        self._limiter.block_for(min(seconds, LONGEST_HOLD))
-
-    def __exit__(self, *_: object) -> None:
-        self._client.before_request = self._client.on_throttled = None
 
 
 def _user_ids(page: Mapping[str, Any]) -> set[str]:

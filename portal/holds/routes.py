@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response
 
-from portal.end_users.service import product_names
+from portal.end_users.documents import product_names
 from portal.engine import holds
 from portal.errors import Invalid
 from portal.extensions import db

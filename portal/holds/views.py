@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from portal.end_users.service import product_names
+from portal.end_users.documents import product_names
 from portal.engine.explain import reason_sentence
 from portal.extensions import db
 from portal.holds import service

@@ -216,20 +216,11 @@ def fetch_by_id(
         return current
     way, is_far = current, first > total // 2
     if is_far:  # walk from the nearer end
-        sort = current.sort
-        way = replace(current, sort=sort.removeprefix("-") if sort.startswith("-") else f"-{sort}")
-        first = total - first - size
+        way, first = _reversed(current), total - first - size
+    passing = order(select(tiebreaker).where(scope), way, spec, tiebreaker=tiebreaker)
     if not names or total > SORTED:
         wanted = (scope, *conditions)
-    elif (
-        key.passes(
-            session,
-            order(select(tiebreaker).where(scope), way, spec, tiebreaker=tiebreaker),
-            names,
-            LOOKED_AT * total,
-        )
-        >= first + size
-    ):
+    elif key.passes(session, passing, names, LOOKED_AT * total) >= first + size:
         wanted = (scope, key.passed(names))
     else:
         wanted = (key.among(names),)
@@ -238,6 +229,11 @@ def fetch_by_id(
     place = {row_id: -number if is_far else number for number, row_id in enumerate(shown)}
     loaded = session.scalars(rows.where(tiebreaker.in_(shown))).unique().all()
     return replace(current, items=sorted(loaded, key=lambda row: place[row.id]))
+
+
+def _reversed(listing: Listing) -> Listing:
+    sort = listing.sort
+    return replace(listing, sort=sort.removeprefix("-") if sort.startswith("-") else f"-{sort}")
 
 
 class _RowKey:

@@ -1,4 +1,4 @@
-"""The browser's side of HTTP: partial or whole answers, events, toasts, errors, headers.
+"""The browser's side of HTTP: partial or whole answers, events, toasts, errors.
 
 The only file that spells HX-*. The client never names a block: a view maps the element that htmx wants to fill
 (``HX-Target``) to a block of its own template.
@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from flask import Flask, g, make_response, render_template, request, url_for
+from flask import Flask, make_response, render_template, request, url_for
 from flask import redirect as flask_redirect
-from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
@@ -33,16 +32,10 @@ from portal.errors import (
 )
 from portal.extensions import db
 from portal.http import access
-from portal.http.formatting import init_formatting
 from portal.http.request_body import TooLarge
-from portal.http.static import asset_url, icon
 from portal.locks import CHANGED, is_lost_race
 from portal.transactions import roll_back, trouble
 
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
-    "form-action 'self' {login}; base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'"
-)
 SESSION_ENDED = "Not saved: your session has ended. What you entered is still here. Sign in in a new tab, then save again."
 """Said in place. The page that a plain form post ends on cannot say that: there, going back finds what was entered."""
 GO_BACK = "Sign in in a new tab, then go back in this one and save again."
@@ -314,44 +307,11 @@ def _on_trouble(error: RetryLater) -> Response:
         return response
 
 
-# -- frame -------------------------------------------------------------------------------------------------------------
-
-
-def init_web(app: Flask, *, sign_in_urls: frozenset[str]) -> None:
-    """Errors, security headers, and what every template knows.
-
-    sign_in_urls: Microsoft's login pages, which forms may lead to.
-    """
-    init_formatting(app)
+def init_errors(app: Flask) -> None:
+    """Answer errors as pages or toasts; those of the API as ``api_problems`` says."""
     app.register_error_handler(PortalError, _unless_api(_on_portal_error))
     app.register_error_handler(HTTPException, _unless_api(_on_http_error))
     app.register_error_handler(Exception, _unless_api(_on_crash))
-    policy = CSP.format(login=" ".join(sorted(sign_in_urls)))
-    app.after_request(functools.partial(_secure, policy))
-    app.context_processor(_context)
-    app.jinja_env.globals.update(icon=icon, asset_url=asset_url, HTMX_CONFIG=HTMX_CONFIG)
-    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-
-
-HTMX_CONFIG = json.dumps(
-    {
-        "includeIndicatorStyles": False,
-        "allowEval": False,
-        "disableInheritance": True,
-        "allowScriptTags": False,
-        "selfRequestsOnly": True,
-        # What has been swapped in works at once: otherwise, for 20 ms, a key pressed there would do nothing or leave the page.
-        "defaultSettleDelay": 0,
-        "historyCacheSize": 0,
-        "refreshOnHistoryMiss": True,
-        "responseHandling": [
-            {"code": "204", "swap": False},
-            {"code": "[23]..", "swap": True},
-            {"code": "422", "swap": True, "error": False},
-            {"code": "[45]..", "swap": False, "error": True},
-        ],
-    }
-)
 
 
 def _app() -> Flask:
@@ -360,51 +320,20 @@ def _app() -> Flask:
     return current_app._get_current_object()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
 
 
-def _context() -> dict[str, Any]:
-    theme = getattr(current_user, "theme", "system") if current_user else "system"
-    hint = request.headers.get("Sec-CH-Prefers-Color-Scheme", "").strip('"') if request else ""
-    shown = theme if theme in {"light", "dark"} else hint if hint in {"light", "dark"} else "light"
-    return {
-        "theme": theme,
-        "shown_theme": shown,
-        "is_partial": is_partial() if request else False,
-        "flashes": _take_flashes(),
-        "role_name": access.ROLE_NAMES[g.principal.role] if g.get("principal") else "",
-    }
-
-
 def _flash(text: str) -> None:
     from flask import session
 
     session["toasts"] = [*session.get("toasts", []), text][-3:]
 
 
-def _take_flashes() -> list[str]:
+def take_flashes() -> list[str]:
+    """The toasts that a redirect left for the next whole page, which shows each once."""
     from flask import session
 
     if is_partial() or not session.get("toasts"):
         return []
     found: list[str] = session.pop("toasts")
     return found
-
-
-def _secure(policy: str, response: Response) -> Response:
-    headers = response.headers
-    headers.setdefault("Content-Security-Policy", policy)
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "same-origin")
-    headers.setdefault("X-Frame-Options", "DENY")
-    headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    if request.is_secure:
-        headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-    if request.endpoint == "static":
-        if request.args.get("v") or "/vendor/" in request.path:
-            headers["Cache-Control"] = "public, max-age=31536000, immutable"
-    elif "Cache-Control" not in headers:
-        headers["Cache-Control"] = "no-store"
-        headers.setdefault("Accept-CH", "Sec-CH-Prefers-Color-Scheme")
-    return response
 
 
 def _unless_api(handler: Any) -> Any:

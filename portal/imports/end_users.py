@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from portal.clock import utcnow
+from portal.end_users import listing as end_user_list
 from portal.end_users import service
 from portal.engine import people_version
 from portal.engine.bulk import insert_rows, update_rows
@@ -78,7 +79,7 @@ class EndUserImporter:
     columns = Columns(
         fields=service.EDITABLE,
         required=("email",),
-        ignored=frozenset({*service.READ_ONLY_COLUMNS, "assets", "microsoft"}),
+        ignored=frozenset({*end_user_list.READ_ONLY_COLUMNS, "assets", "microsoft"}),
         labels={text_key(label): name for label, name in LABELS.items()},
     )
 

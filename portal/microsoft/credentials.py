@@ -6,20 +6,11 @@ A national cloud knows nothing of another's app registrations (graph-facts 1.6):
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -29,49 +20,13 @@ from portal.config import Settings
 from portal.crypto import SecretBox
 from portal.errors import Invalid, NeedsAdmin, Refused
 from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS, registered_in
+from portal.microsoft.certificate import Certificate
 from portal.models import MicrosoftTenant, StoredSetting
 from portal.models.microsoft import IS_CONNECTED
 from portal.text import is_guid, text_key
 
 KEY = "microsoft"
 PURPOSE = f"settings:{KEY}"
-_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """A certificate with its private key, both PEM, as MSAL takes them; ``expires_at`` is read from it."""
-
-    private_key: str = field(repr=False)
-    public_certificate: str
-    expires_at: datetime
-
-    @classmethod
-    def parse(cls, pem: str) -> Certificate:
-        """Read a PEM text with both halves. Raises ValueError with a sentence that says which half is wrong."""
-        found = _CERTIFICATE.search(pem)
-        if found is None:
-            raise ValueError(
-                "There is no certificate in this PEM file. It needs the certificate and its private key."
-            )
-        try:
-            certificate = x509.load_pem_x509_certificate(found.group().encode())
-        except ValueError as error:
-            raise ValueError("The certificate in this PEM file cannot be read.") from error
-        try:
-            key = load_pem_private_key(pem.encode(), password=None)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                "There is no private key in this PEM file that can be read. It needs one without a passphrase."
-            ) from error
-        public = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        if key.public_key().public_bytes(*public) != certificate.public_key().public_bytes(*public):
-            raise ValueError("The private key does not belong to the certificate in this PEM file.")
-        return cls(
-            private_key=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
-            public_certificate=found.group(),
-            expires_at=certificate.not_valid_after_utc,
-        )
 
 
 @dataclass(frozen=True)
@@ -220,29 +175,9 @@ def store(
 
     Raises Invalid on ``client_id``, ``secret`` or ``certificate``. Records the change; the caller commits.
     """
-    errors: dict[str, list[str]] = {}
-    key = key_of(cloud)
-    client_id = text_key(client_id)
-    secret = secret.strip()
-    if not is_guid(client_id):
-        errors["client_id"] = ["The client ID is a GUID such as 1b4e28ba-2fa1-4d2b-883f-0016d3cca427."]
-    if secret and certificate_pem.strip():
-        errors["secret"] = ["Enter a secret or a certificate, not both."]
-    elif secret and is_guid(secret.lower()):
-        errors["secret"] = [
-            "This looks like the Secret ID. Paste the secret's Value: Microsoft shows it only once."
-        ]
-    certificate: Certificate | None = None
-    if certificate_pem.strip():
-        try:
-            certificate = Certificate.parse(certificate_pem)
-        except ValueError as error:
-            errors["certificate"] = [str(error)]
-    row = session.get(StoredSetting, key)
-    if not errors and not secret and certificate is None and (row is None or not row.secret):
-        errors["secret"] = ["Enter the client secret's Value, or upload a certificate."]
-    if errors:
-        raise Invalid(errors)
+    key, client_id, secret = key_of(cloud), text_key(client_id), secret.strip()
+    kept = session.get(StoredSetting, key)
+    certificate = _checked(client_id, secret, certificate_pem, is_kept=kept is not None and bool(kept.secret))
     row = StoredSetting.obtain(session, key, utcnow())
     value = {**row.value, "client_id": client_id}
     changes = [name for name in ("client_id",) if row.value.get(name) != client_id]
@@ -262,6 +197,30 @@ def store(
     row.value = value
     _changed(session, row, changes)
     return row
+
+
+def _checked(client_id: str, secret: str, certificate_pem: str, *, is_kept: bool) -> Certificate | None:
+    """The certificate of what was entered, if any. Raises Invalid as ``store``; ``is_kept``: there is a credential already."""
+    errors: dict[str, list[str]] = {}
+    if not is_guid(client_id):
+        errors["client_id"] = ["The client ID is a GUID such as 1b4e28ba-2fa1-4d2b-883f-0016d3cca427."]
+    if secret and certificate_pem.strip():
+        errors["secret"] = ["Enter a secret or a certificate, not both."]
+    elif secret and is_guid(secret.lower()):
+        errors["secret"] = [
+            "This looks like the Secret ID. Paste the secret's Value: Microsoft shows it only once."
+        ]
+    certificate: Certificate | None = None
+    if certificate_pem.strip():
+        try:
+            certificate = Certificate.parse(certificate_pem)
+        except ValueError as error:
+            errors["certificate"] = [str(error)]
+    if not errors and not secret and certificate is None and not is_kept:
+        errors["secret"] = ["Enter the client secret's Value, or upload a certificate."]
+    if errors:
+        raise Invalid(errors)
+    return certificate
 
 
 def served_by(session: Session, cloud: str) -> list[MicrosoftTenant]:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from portal import audit
 from portal.auth import attempts, links
 from portal.auth import service as accounts
+from portal.auth import sessions as auth_sessions
 from portal.auth.discovery import Discovery
 from portal.auth.oidc import MicrosoftIdentity, SignInApp, SignInFailed
 from portal.config import Settings
@@ -72,7 +73,7 @@ def allow_tenants(
 
 def _sign_out(session: Session, tenants: Collection[str], now: datetime, *, keep: str | None) -> None:
     for account in session.scalars(select(Account).where(Account.microsoft_tid.in_(tenants))).all():
-        if accounts.end_all_sessions(session, account.id, now, but=keep):
+        if auth_sessions.end_all_sessions(session, account.id, now, but=keep):
             audit.record(
                 session,
                 "session_ended",

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Select, Text, func, or_, select, type_coer
 from sqlalchemy.orm import Session, selectinload
 
 from portal.clock import utcnow
-from portal.end_users import service as end_users
+from portal.end_users import listing as end_user_list
 from portal.errors import Invalid
 from portal.http.listing import Listing, ListSpec
 from portal.models import EndUser, MicrosoftTenant, Organization
@@ -35,10 +35,10 @@ _OBJECT_ID = re.compile(r"[0-9a-f][0-9a-f-]{7,35}")
 _IN_WORDS = frozenset({"department", "sku_id"})
 
 SPEC = ListSpec(
-    sorts={**end_users.SPEC.sorts, "department": (EndUser.department,)},
+    sorts={**end_user_list.SPEC.sorts, "department": (EndUser.department,)},
     default_sort="name",
     filters={
-        **end_users.SPEC.filters,
+        **end_user_list.SPEC.filters,
         "organization_id": None,
         "tag": None,
         "sku_id": None,
@@ -146,8 +146,8 @@ def conditions(asked: Listing, *, is_sqlite: bool) -> list[ColumnElement[bool]]:
     """What search and filters ask of an End User. Raises Invalid for a number of days that is none."""
     filters = asked.filters
     found = [_has_word(word, is_sqlite=is_sqlite) for word in text_key(asked.q).split()]
-    own = {name: value for name, value in filters.items() if name in end_users.SPEC.filters}
-    found += end_users.conditions(Listing(filters=own))
+    own = {name: value for name, value in filters.items() if name in end_user_list.SPEC.filters}
+    found += end_user_list.conditions(Listing(filters=own))
     if "organization_id" in filters:
         found.append(EndUser.organization_id == filters["organization_id"])
     if "tag" in filters:
@@ -177,7 +177,7 @@ def organization_names(session: Session, rows: Iterable[EndUser]) -> dict[str, O
 
 
 def _has_word(word: str, *, is_sqlite: bool) -> ColumnElement[bool]:
-    escaped = bool(end_users.WILDCARDS & set(word))
+    escaped = bool(end_user_list.WILDCARDS & set(word))
     found = []
     for form in search_forms(word):
         found.append(EndUser.search_text.contains(form, autoescape=escaped))

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from portal.end_users import service as end_users
+from portal.end_users import documents as end_user_documents
 from portal.engine.batches import batches
 from portal.errors import Invalid
 from portal.extensions import db
@@ -66,7 +66,7 @@ def page(asked: Listing, *, assets: bool = False) -> Listing:
 def people(rows: Sequence[EndUser]) -> list[Person]:
     """The rows with their Organizations and products, in three queries."""
     organizations = listing.organization_names(db.session(), rows)
-    products = end_users.license_names(rows)
+    products = end_user_documents.license_names(rows)
     return [Person(row, organizations[row.organization_id], products.get(row.id, ())) for row in rows]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from flask import Blueprint, request, url_for
@@ -20,6 +21,7 @@ from portal.recovery import service
 from portal.recovery.choice import RecoverySelection
 from portal.tenants import service as tenants
 from portal.text import search_forms, text_key
+from portal.user_sync import known_domains
 from portal.user_sync import service as user_sync
 
 bp = Blueprint("recovery", __name__, url_prefix="/organizations/<organization_id>/recovery")
@@ -167,6 +169,16 @@ def _fits(row: EndUser, q: str) -> bool:
     return all(any(form in shown for form in search_forms(word)) for word in text_key(q).split())
 
 
+def _free() -> Sequence[MicrosoftTenant]:
+    """The connected Microsoft tenants that no Tenant is mapped to."""
+    mapped = select(Tenant.microsoft_tenant_id).where(Tenant.microsoft_tenant_id.is_not(None))
+    return db.session.scalars(
+        select(MicrosoftTenant)
+        .where(IS_CONNECTED, MicrosoftTenant.id.not_in(mapped))
+        .order_by(MicrosoftTenant.name)
+    ).all()
+
+
 def _page(organization: Organization, problem: str = "") -> Response:
     session = db.session()
     synced, wrong = _wrong(organization)
@@ -184,7 +196,6 @@ def _page(organization: Organization, problem: str = "") -> Response:
     seen = replace(choice, seen=choice.seen | listed)
     skipped = request.args.get("step") == "3"
     step = 1 if is_on else 2 if not found.is_settled and not skipped else 4 if is_right else 3
-    mapped = select(Tenant.microsoft_tenant_id).where(Tenant.microsoft_tenant_id.is_not(None))
     return responses.render(
         "recovery/index.html",
         status=422 if problem else 200,
@@ -206,14 +217,10 @@ def _page(organization: Organization, problem: str = "") -> Response:
         is_on=is_on,
         step=step,
         problem=problem,
-        overlap=user_sync.domain_overlap(organization),
+        overlap=known_domains.domain_overlap(organization),
         first_run=service.first_run(session, organization),
         siblings=[row for row in organization.tenant.organizations if row.id != organization.id],
-        free=session.scalars(
-            select(MicrosoftTenant)
-            .where(IS_CONNECTED, MicrosoftTenant.id.not_in(mapped))
-            .order_by(MicrosoftTenant.name)
-        ).all(),
+        free=_free(),
         others=session.scalars(
             select(Tenant)
             .where(Tenant.id != organization.tenant_id, Tenant.microsoft_tenant_id.is_not(None))

@@ -19,14 +19,7 @@ from portal.engine.restore import Restoration, apply_restore, plan_restore
 from portal.engine.undo import account_of
 from portal.errors import Invalid, Refused
 from portal.locks import lock
-from portal.models import (
-    Conflict,
-    EndUser,
-    MicrosoftTenant,
-    Organization,
-    SyncRun,
-    UserSync,
-)
+from portal.models import Conflict, EndUser, MicrosoftTenant, Organization, SyncRun, UserSync
 from portal.models.customers import no_link
 from portal.text import email_key
 
@@ -187,12 +180,7 @@ def clean_up(
     this tenant created: then nothing is done.
     """
     lock(session, Organization, organization.id)
-    sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization.id))
-    if sync is not None and sync.enabled:
-        raise Refused(
-            f"{organization.name} still syncs. Disable its User Sync first, or the next run would bring everybody back.",
-            link=f"/organizations/{organization.id}/user-sync/disable",
-        )
+    _refuse_while_syncing(session, organization)
     wanted = list(dict.fromkeys(delete_ids))
     refuse_others(session, organization, microsoft_tenant_id, wanted)
     end_users.delete_all(session, wanted)
@@ -224,6 +212,15 @@ def clean_up(
     session.flush()
     session.expire_all()
     return RecoveryOutcome(len(wanted), unlinked, restored)
+
+
+def _refuse_while_syncing(session: Session, organization: Organization) -> None:
+    sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization.id))
+    if sync is not None and sync.enabled:
+        raise Refused(
+            f"{organization.name} still syncs. Disable its User Sync first, or the next run would bring everybody back.",
+            link=f"/organizations/{organization.id}/user-sync/disable",
+        )
 
 
 def refuse_others(

@@ -15,7 +15,7 @@ from portal.filter_templates import copying
 from portal.filter_templates import service as templates
 from portal.models import FilterTemplate, Organization
 from portal.transactions import begin_write
-from portal.user_sync import service as user_sync
+from portal.user_sync import previews
 from portal.user_sync.documents import no_counts
 
 WRONG_TENANT = (
@@ -122,7 +122,7 @@ def _waits(organization: Organization, body: Mapping[str, Any], later: RetryLate
         return later.advice
     if ids:
         begin_write(db.session())
-        user_sync.want_group_members(organization, ids)
+        previews.want_group_members(organization, ids)
         db.session.commit()
     return later.advice
 

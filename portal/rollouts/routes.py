@@ -23,7 +23,7 @@ from portal.models import FilterTemplate, MicrosoftTenant, Role, Rollout, Rollou
 from portal.models.microsoft import IS_CONNECTED
 from portal.organizations import bulk
 from portal.organizations import listing as organization_list
-from portal.rollouts import progress, service, views
+from portal.rollouts import beginnings, progress, service, views
 from portal.rollouts.forms import SetUpForm
 from portal.runtime import runtime
 
@@ -42,7 +42,7 @@ def detail(rollout_id: str) -> Response:
 def begin() -> Response:
     """Begin with the Organizations that were chosen in their list."""
     ids = bulk.chosen(request.form, organization_list.SPEC, organization_list.ids_of)
-    return _went_on(service.begin_organizations(bulk.load(ids)))
+    return _went_on(beginnings.begin_organizations(bulk.load(ids)))
 
 
 @bp.post("/rollouts/tenants")
@@ -54,7 +54,7 @@ def begin_tenants() -> Response:
     found = [
         row for part in batches(ids) for row in db.session.scalars(rows.where(MicrosoftTenant.id.in_(part)))
     ]
-    return _went_on(service.begin_tenants(found))
+    return _went_on(beginnings.begin_tenants(found))
 
 
 @bp.post("/rollouts/<rollout_id>/rows/<row_id>/organization")

@@ -7,39 +7,31 @@ mapping, previewing and enabling find what is there already.
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from flask import Flask
-from sqlalchemy import ColumnElement, exists, func, or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import aliased
 
 from portal import audit
-from portal.audit import Actor
 from portal.clock import utcnow
 from portal.errors import Invalid, PortalError, Refused, RetryLater
-from portal.extensions import SessionFactory, db, writing
+from portal.extensions import db, writing
 from portal.filter_templates import copying
 from portal.locks import is_lost_race, lock
 from portal.microsoft import discover
 from portal.models import FilterTemplate, MicrosoftTenant, Organization, Rollout, RolloutRow, Tenant
 from portal.organizations import service as organizations
 from portal.rollouts import suggestions
-from portal.rollouts.service import BUSY
+from portal.rollouts.claims import Claim, hold, take_rows
 from portal.runtime import runtime
 from portal.tenants import service as tenants
 from portal.transactions import begin_write, trouble
-from portal.user_sync import service as user_sync
+from portal.user_sync import previews
 
 log = logging.getLogger(__name__)
 
-CLAIM = timedelta(minutes=5)
-"""Whoever claimed a row for so long ago is taken for dead."""
-AT_ONCE = 8
-"""Rows that a thread claims together: a claim of its own for each would cost as much as the work."""
 PAUSE = timedelta(seconds=2)
 """Before a row that waits for the first read of its tenant is looked at again."""
 BROKEN = "Something went wrong inside Rollcall. Try again; the log says more."
@@ -48,33 +40,17 @@ MOVED = (
 )
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A row that this thread works on, and who began its roll-out."""
-
-    row_id: str
-    rollout_id: str
-    status: str
-    actor: Actor
-
-
-def waiting(sessions: SessionFactory) -> int:
-    """How many rows wait for somebody to work on them."""
-    with sessions() as session:
-        return session.scalar(select(func.count()).select_from(RolloutRow).where(_claimable(utcnow()))) or 0
-
-
 def work_off(app: Flask, should_stop: Callable[[], bool] = lambda: False) -> None:
     """Work on rows until none waits. Raises RetryLater when a lock or the database cannot be had."""
     with app.app_context():
         try:
             while not should_stop():
-                claims = _claim()
+                claims = take_rows()
                 if not claims:
                     return
                 for claim in claims:
                     if should_stop():
-                        _hold(claim, utcnow())
+                        hold(claim, utcnow())
                         continue
                     with audit.acting_as(claim.actor):
                         _do(claim)
@@ -86,52 +62,6 @@ def work_off(app: Flask, should_stop: Callable[[], bool] = lambda: False) -> Non
         finally:
             db.session.remove()
             writing.set(False)
-
-
-def _claimable(now: datetime) -> ColumnElement[bool]:
-    """Rows that somebody may work on. Those that are connected wait for the others: suggestions are made for all at once."""
-    free = or_(RolloutRow.claimed_until.is_(None), RolloutRow.claimed_until < now)
-    other = aliased(RolloutRow)
-    others_wait = exists().where(other.rollout_id == RolloutRow.rollout_id, other.status == "waiting")
-    return RolloutRow.status.in_(BUSY) & free & ((RolloutRow.status != "connected") | ~others_wait)
-
-
-def _claim() -> list[Claim]:
-    """Take a few rows for this thread, none when none waits. Others may ask at once: the UPDATE decides."""
-    session = db.session()
-    session.rollback()
-    now = utcnow()
-    found = session.execute(
-        select(RolloutRow.id, RolloutRow.status, Rollout)
-        .join(Rollout, Rollout.id == RolloutRow.rollout_id)
-        .where(_claimable(now))
-        .order_by(RolloutRow.claimed_until.is_not(None), Rollout.created_at, RolloutRow.id)
-        .limit(AT_ONCE)
-    ).all()
-    candidates = [
-        Claim(row_id, rollout.id, status, Actor(rollout.created_by, rollout.source, rollout.ip))
-        for row_id, status, rollout in found
-    ]
-    if not candidates:
-        return []
-    begin_write(session)
-    until = (
-        now + CLAIM + timedelta(microseconds=secrets.randbelow(1_000_000))
-    )  # tells our claims from others'
-    session.execute(
-        update(RolloutRow)
-        .where(RolloutRow.id.in_([one.row_id for one in candidates]), _claimable(now))
-        .values(claimed_until=until)
-    )
-    session.commit()
-    mine = set(
-        session.scalars(
-            select(RolloutRow.id).where(
-                RolloutRow.id.in_([one.row_id for one in candidates]), RolloutRow.claimed_until == until
-            )
-        )
-    )
-    return [one for one in candidates if one.row_id in mine]
 
 
 def _do(claim: Claim) -> None:
@@ -150,7 +80,7 @@ def _do(claim: Claim) -> None:
         db.session.rollback()
         if not is_lost_race(error):
             raise
-        _hold(claim, utcnow())
+        hold(claim, utcnow())
     except Exception:
         log.exception("action=failed lane=rollout row=%s", claim.row_id)
         _fail(claim, BROKEN)
@@ -260,7 +190,7 @@ def _have_counted(organization: Organization, body: dict[str, object]) -> None:
     ids = copying.uncounted_groups(organization, body)
     if ids:
         begin_write(db.session())
-        user_sync.want_group_members(organization, ids)
+        previews.want_group_members(organization, ids)
         db.session.commit()
         runtime().wake()
 
@@ -348,20 +278,10 @@ def _wait(claim: Claim, later: RetryLater) -> None:
     if tenant is not None and tenant.problem is not None and tenant.last_synced_at is None:
         _fail(claim, later.advice)
     else:
-        _hold(claim, utcnow() + PAUSE)
+        hold(claim, utcnow() + PAUSE)
 
 
 def _tenant_of(row: RolloutRow) -> MicrosoftTenant | None:
     organization = db.session.get(Organization, row.organization_id or "")
     tenant_id = None if organization is None else organization.tenant.microsoft_tenant_id
     return None if tenant_id is None else db.session.get(MicrosoftTenant, tenant_id)
-
-
-def _hold(claim: Claim, until: datetime) -> None:
-    begin_write(db.session())
-    db.session.execute(
-        update(RolloutRow)
-        .where(RolloutRow.id == claim.row_id, RolloutRow.status == claim.status)
-        .values(claimed_until=until)
-    )
-    db.session.commit()

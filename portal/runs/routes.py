@@ -9,7 +9,7 @@ from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response
 
 from portal.clock import utcnow
-from portal.end_users.service import product_names
+from portal.end_users.documents import product_names
 from portal.engine.undo import DELETED
 from portal.errors import Invalid
 from portal.extensions import db

@@ -10,7 +10,7 @@ from sqlalchemy import case, func, or_, select
 
 from portal import audit
 from portal.clock import utcnow
-from portal.end_users.service import product_names
+from portal.end_users.documents import product_names
 from portal.engine import explain, undo
 from portal.engine.records import Action, Reason
 from portal.engine.undo_run import finish

@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 
 from portal import audit
 from portal.api import tokens
-from portal.auth import attempts, links
+from portal.auth import attempts, links, sessions
 from portal.auth import service as accounts
 from portal.clock import utcnow
 from portal.errors import Refused
@@ -56,7 +56,7 @@ def change_role(row: Account, role: str, *, keep: str | None = None) -> None:
     is_lower = wanted.rank < Role(row.role).rank
     row.role = wanted.value
     if is_lower:
-        accounts.end_all_sessions(db.session(), row.id, utcnow(), but=keep)
+        sessions.end_all_sessions(db.session(), row.id, utcnow(), but=keep)
         tokens.revoke_above(row.id, wanted)
         _withdraw_made(row)
     _record(row, changes)
@@ -85,7 +85,7 @@ def reset_totp(row: Account) -> None:
     if row.totp_secret is None:
         return
     row.totp_secret = row.totp_last_step = None
-    accounts.end_all_sessions(db.session(), row.id, utcnow())
+    sessions.end_all_sessions(db.session(), row.id, utcnow())
     audit.record(db.session(), "totp_changed", object_type="account", object_id=row.id, enabled=False)
 
 
@@ -112,7 +112,7 @@ def remove(row: Account) -> None:
 
 def _shut_out(row: Account) -> None:
     """End the sessions and open links of somebody: a link would bring a removed account back, or was made for that."""
-    accounts.end_all_sessions(db.session(), row.id, utcnow())
+    sessions.end_all_sessions(db.session(), row.id, utcnow())
     links.withdraw(db.session(), row.email, utcnow())
     db.session.execute(delete(ConsentRequest).where(ConsentRequest.account_id == row.email[:36]))
     _withdraw_made(row)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from portal.engine.records import SECTIONS, FilterSpec, HoldRule, SectionFilter
-from portal.engine.scope import spec_from_json, value_key
+from portal.engine.scope import spec_from_json, spec_to_json, value_key
 from portal.errors import Invalid
 from portal.models import MicrosoftTenant, SyncRun, UserSync
 
@@ -84,14 +84,6 @@ def check_groups(request: SyncRequest, known: Collection[str]) -> None:
         raise Invalid({"filters.group": [f"This Microsoft tenant has no group with the id {shown}."]})
 
 
-def filters_json(spec: FilterSpec) -> dict[str, Any]:
-    """The five sections as stored and shown."""
-    return {
-        name: {"all": getattr(spec, name).all, "values": list(getattr(spec, name).values)}
-        for name in SECTIONS
-    }
-
-
 def saved_request(row: UserSync) -> dict[str, Any]:
     """The present settings of a User Sync, in the shape of PUT's body."""
     return {
@@ -107,7 +99,7 @@ def default_request() -> dict[str, Any]:
     """What the pop-up starts with: everything, add rules off."""
     hold = HoldRule()
     return {
-        "filters": filters_json(FilterSpec()),
+        "filters": spec_to_json(FilterSpec()),
         "add_disabled_accounts": False,
         "only_licensed": False,
         "include_agents": False,

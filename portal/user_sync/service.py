@@ -1,28 +1,22 @@
-"""The per-Organization switch: enable, edit, disable, run now, preview and "why?" (U, L5, T5, U12).
+"""The per-Organization switch: enable, edit, disable and run now (U, L5, T5, U12).
 
-Nothing here reads from Microsoft: requests only queue (T6), previews look at the mirror as it is.
+Nothing here reads from Microsoft: requests only queue (T6).
 """
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from hashlib import sha256
+from datetime import datetime
 from typing import Any
 
-from itsdangerous import BadSignature, URLSafeSerializer
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import select, update
 
 from portal import audit
 from portal.clock import utcnow
 from portal.engine import holds, schedule
-from portal.engine import options as engine_options
-from portal.engine import preview as engine_preview
-from portal.engine.records import SECTIONS
-from portal.errors import Invalid, NotFound, Refused
+from portal.engine.scope import spec_to_json
+from portal.errors import NotFound, Refused
 from portal.extensions import db
 from portal.locks import lock
 from portal.microsoft import service as microsoft
@@ -39,34 +33,10 @@ from portal.models import (
     UserSync,
 )
 from portal.runtime import runtime
-from portal.text import text_key
-from portal.user_sync import documents, matching
+from portal.user_sync import documents
 from portal.user_sync.documents import SyncRequest, saved_request
+from portal.user_sync.plans import approved
 from portal.worker import queue
-
-__all__ = [
-    "conflicting_edit",
-    "default_request",
-    "disable",
-    "document",
-    "edit_version",
-    "explain",
-    "find",
-    "options",
-    "preview",
-    "preview_page",
-    "put",
-    "recount",
-    "request_run",
-    "saved_request",
-    "want_group_members",
-]
-
-default_request = documents.default_request
-ASK_AGAIN = timedelta(minutes=1)
-PREVIEW_ROWS = 100
-LIVE_LIMIT = 3_000  # users up to which every change in the pop-up is decided about at once; beyond, apart
-OPENING_LIMIT = 300  # the same when it opens: it is there at once, and the decisions follow
 
 
 @dataclass(frozen=True)
@@ -129,39 +99,6 @@ def active_run(organization: Organization, only_object_id: str | None = None) ->
     )
 
 
-def edit_version(organization: Organization) -> str:
-    """What a form about a User Sync is opened on: the Microsoft tenant, whether it is enabled, and its filters."""
-    row, microsoft_tenant = find(organization), microsoft.mapped_to(organization)
-    choice = "" if row is None else json.dumps(saved_request(row), sort_keys=True)
-    tenant_id = "" if microsoft_tenant is None else microsoft_tenant.id
-    is_on = "on" if row is not None and row.enabled else "off"
-    return f"{tenant_id} {is_on} {sha256(choice.encode()).hexdigest()[:16]}"
-
-
-def conflicting_edit(organization: Organization, body: Mapping[str, Any], opened_on: str) -> str:
-    """In words, what somebody else changed since a form was opened; "" when saving it does what it says.
-
-    Sending the same once more is no change by somebody else.
-    """
-    microsoft_tenant = microsoft.mapped_to(organization)
-    if not opened_on or opened_on == edit_version(organization) or microsoft_tenant is None:
-        return ""
-    row = find(organization)
-    tenant_then, was_on, _ = f"{opened_on}  ".split(" ", 2)
-    if tenant_then != microsoft_tenant.id:
-        return f"Meanwhile the Tenant was mapped to another Microsoft tenant, {microsoft_tenant.name}. Choose again from its users."
-    if row is None or not row.enabled:
-        return (
-            ""
-            if was_on == "off"
-            else "Meanwhile somebody disabled this sync. Enable Sync would switch it on again."
-        )
-    if documents.parse(saved_request(row)) == documents.parse(body):
-        return ""
-    done = "enabled this sync with other filters" if was_on == "off" else "saved other filters"
-    return f"Meanwhile somebody {done}. Save would replace theirs by those below."
-
-
 def put(organization: Organization, body: Mapping[str, Any], *, plan_id: str | None = None) -> Enabled:
     """Enable with the initial run queued, or edit what is enabled, which starts nothing (U7). The caller commits and wakes.
 
@@ -171,16 +108,16 @@ def put(organization: Organization, body: Mapping[str, Any], *, plan_id: str | N
     request = documents.parse(body)
     lock(db.session(), Organization, organization.id)
     lock(db.session(), Tenant, organization.tenant_id)  # its mapping stays while the sync is switched on (R2)
-    microsoft_tenant = _mapped(organization)
+    microsoft_tenant = mapped(organization)
     row = find(organization)
-    _check_groups(request, microsoft_tenant, row)
-    fingerprint = None if plan_id is None else _approved(organization, request, plan_id)
+    check_groups(request, microsoft_tenant, row)
+    fingerprint = None if plan_id is None else approved(organization, request, plan_id)
     is_new = row is None or not row.enabled
     now = utcnow()
     if row is None:
         row = UserSync(organization_id=organization.id, filters={}, updated_at=now)
         db.session.add(row)
-    row.filters = documents.filters_json(request.filters)
+    row.filters = spec_to_json(request.filters)
     row.add_disabled_accounts = request.filters.add_disabled_accounts
     row.only_licensed = request.filters.only_licensed
     row.include_agents = request.filters.include_agents
@@ -237,7 +174,7 @@ def request_run(organization: Organization, plan_id: str | None = None) -> SyncR
     data has moved since the preview, or a run is in the way of the plan.
     """
     lock(db.session(), Organization, organization.id)
-    microsoft_tenant = _mapped(organization)
+    microsoft_tenant = mapped(organization)
     row = _enabled(organization)
     present = active_run(organization)
     fingerprint = None
@@ -246,7 +183,7 @@ def request_run(organization: Organization, plan_id: str | None = None) -> SyncR
             raise Refused(
                 "A sync is running, so Microsoft's data is about to move. Try again when it is done."
             )
-        fingerprint = _approved(organization, documents.parse(saved_request(row)), plan_id)
+        fingerprint = approved(organization, documents.parse(saved_request(row)), plan_id)
     if present is not None:
         return present
     run = _queue(row, microsoft_tenant, "manual", fingerprint)
@@ -261,7 +198,7 @@ def request_person(organization: Organization, person: EndUser) -> SyncRun:
     Raises Refused when the sync is not enabled or its first run not over, or when Microsoft has nobody for them.
     """
     lock(db.session(), Organization, organization.id)
-    microsoft_tenant = _mapped(organization)
+    microsoft_tenant = mapped(organization)
     row = _enabled(organization)
     present = active_run(organization)
     if present is not None:
@@ -309,191 +246,6 @@ def _object_of(person: EndUser, microsoft_tenant: MicrosoftTenant) -> str:
     return str(found[0])
 
 
-def options(
-    organization: Organization, sections: Collection[str] = SECTIONS
-) -> dict[str, list[dict[str, Any]]]:
-    """Per section asked for what the pop-up offers (U2).
-
-    Raises Refused when not mapped, RetryLater before the first read.
-    """
-    microsoft_tenant = _read(organization)
-    row = find(organization)
-    saved = None if row is None else documents.parse(saved_request(row)).filters
-    found = engine_options.options(db.session(), microsoft_tenant.id, saved, sections)
-    return {section: [dict(value) for value in values] for section, values in found.items()}
-
-
-def want_group_members(organization: Organization, group_ids: list[str]) -> None:
-    """Have the members of groups read that the pop-up shows as "not counted yet" or as of long ago. The caller commits and wakes."""
-    microsoft_tenant = _read(organization)
-    now = utcnow()
-    changed = db.session.execute(
-        update(DirectoryGroup)
-        .where(
-            DirectoryGroup.microsoft_tenant_id == microsoft_tenant.id,
-            DirectoryGroup.object_id.in_(group_ids),
-            DirectoryGroup.members_read_at.is_(None) | DirectoryGroup.members_stale.is_(True),
-            # the pop-up asks every few seconds, also for a group that cannot be read
-            DirectoryGroup.members_wanted_at.is_(None) | (DirectoryGroup.members_wanted_at < now - ASK_AGAIN),
-        )
-        .values(members_wanted_at=now)
-    )
-    if changed.rowcount:  # type: ignore[attr-defined]
-        microsoft.request_read(microsoft_tenant)
-
-
-def preview(
-    organization: Organization, body: Mapping[str, Any], *, page: int, per_page: int
-) -> dict[str, Any]:
-    """What the next run would do with these filters, from the mirror as it is; writes nothing (U5, U10, U11, U12).
-
-    Raises Invalid, Refused and RetryLater as ``put`` does.
-    """
-    microsoft_tenant = _read(organization)
-    request = documents.parse(body)
-    row = find(organization)
-    _check_groups(request, microsoft_tenant, row)
-    found = _previewed(organization, request)
-    start = (page - 1) * per_page
-    return {
-        "plan_id": _plan_id(organization, found.fingerprint),
-        "counts": found.counts_document(),
-        "total": len(found.decisions),
-        "page": page,
-        "per_page": per_page,
-        "decisions": [engine_preview.decision_document(d) for d in found.decisions[start : start + per_page]],
-        "domain_overlap": found.domain_overlap,
-        "scope_change": found.scope_change,
-        "held": found.held,
-        "warnings": list(found.warnings),
-    }
-
-
-@dataclass(frozen=True)
-class PreviewPage:
-    """Some decisions of a preview and how many there are per kind; what the pop-up's Preview shows (U5).
-
-    total: decisions that fit what was asked. kinds: decision word -> number, of all of them. warnings: as the run would say.
-    """
-
-    plan_id: str
-    counts: Mapping[str, int]
-    kinds: Mapping[str, int]
-    decisions: list[dict[str, Any]]
-    total: int
-    page: int
-    pages: int
-    held: Mapping[str, Any] | None
-    warnings: Sequence[str]
-
-
-def preview_page(
-    organization: Organization, body: Mapping[str, Any], *, decision: str = "", q: str = "", page: int = 1
-) -> PreviewPage:
-    """One page of a preview, narrowed to one kind of decision or to names and addresses. Raises as ``preview`` does."""
-    microsoft_tenant = _read(organization)
-    request = documents.parse(body)
-    _check_groups(request, microsoft_tenant, find(organization))
-    found = _previewed(organization, request)
-    needle = text_key(q)
-    fitting = [
-        one
-        for one in found.decisions
-        if (not decision or one.action.value == decision)
-        and (not needle or needle in text_key(f"{one.display_name} {one.email} {one.user_principal_name}"))
-    ]
-    pages = max(1, -(-len(fitting) // PREVIEW_ROWS))
-    page = min(max(page, 1), pages)
-    window = fitting[(page - 1) * PREVIEW_ROWS : page * PREVIEW_ROWS]
-    return PreviewPage(
-        plan_id=_plan_id(organization, found.fingerprint),
-        counts=found.counts_document(),
-        kinds=Counter(one.action.value for one in found.decisions),
-        decisions=[engine_preview.decision_document(one) for one in window],
-        total=len(fitting),
-        page=page,
-        pages=pages,
-        held=found.held,
-        warnings=found.warnings,
-    )
-
-
-@dataclass(frozen=True)
-class Recount:
-    """What some filters match now. previewed: None when it was left out."""
-
-    match: matching.Match
-    previewed: engine_preview.PreviewResult | None
-
-
-def recount(organization: Organization, request: SyncRequest, *, limit: int | None = None) -> Recount:
-    """How many match, and what enabling or saving would do (U5, U11); writes nothing, refuses nothing but waiting.
-
-    The second part is left out for tenants of more users than ``limit``.
-
-    Raises Refused when not mapped, RetryLater before the first read.
-    """
-    microsoft_tenant = _read(organization)
-    match = matching.count(db.session(), microsoft_tenant, request.filters)
-    is_wanted = limit is None or match.total <= limit
-    return Recount(match, _previewed(organization, request) if is_wanted else None)
-
-
-def known_endings(organization: Organization, limit: int = 3) -> list[str]:
-    """The commonest domains of the Organization's e-mail addresses, for U10's warning."""
-    found = Counter(address.rpartition("@")[2] for address in _known_addresses(organization))
-    return [domain for domain, _ in found.most_common(limit)]
-
-
-def domain_overlap(organization: Organization) -> dict[str, int] | None:
-    """U10: how many known e-mail addresses belong to the Microsoft tenant's domains; None when not mapped."""
-    microsoft_tenant = microsoft.mapped_to(organization)
-    if microsoft_tenant is None:
-        return None
-    return overlap_with(organization, microsoft_tenant)
-
-
-def overlap_with(organization: Organization, microsoft_tenant: MicrosoftTenant) -> dict[str, int]:
-    """The same for any Microsoft tenant, such as one that it may be mapped to."""
-    return engine_preview.domain_overlap(microsoft_tenant, _known_addresses(organization))
-
-
-def _known_addresses(organization: Organization) -> list[str]:
-    """Whom the mapped Microsoft tenant itself brought says nothing about whether it is the right one, and is left out."""
-    its_runs = select(SyncRun.id).where(
-        SyncRun.organization_id == organization.id,
-        SyncRun.microsoft_tenant_id == organization.tenant.microsoft_tenant_id,
-    )
-    brought = EndUser.created_by_run_id
-    found = db.session.scalars(
-        select(EndUser.email_key).where(
-            EndUser.organization_id == organization.id,
-            EndUser.email_key.is_not(None),
-            or_(brought.is_(None), brought.not_in(its_runs)),
-        )
-    )
-    return [str(address) for address in found]
-
-
-def people(organization: Organization) -> int:
-    """How many End Users the Organization has."""
-    number = select(func.count()).select_from(EndUser).where(EndUser.organization_id == organization.id)
-    return db.session.scalar(number) or 0
-
-
-def explain(organization: Organization, user: str) -> dict[str, Any]:
-    """Why one person is or is not synced. Raises NotFound for nobody such, Refused when no sync is set up."""
-    if find(organization) is None:
-        raise Refused(
-            f"{organization.name} has no Microsoft User Sync. Set it up first.",
-            link=f"/tenants/{organization.tenant_id}",
-        )
-    if not user.strip():
-        raise Invalid({"user": ["Name a person by UPN, object ID or e-mail address."]})
-    _read(organization)
-    return engine_preview.explain(db.session(), organization.id, user.strip(), utcnow())
-
-
 def _enable(row: UserSync, microsoft_tenant: MicrosoftTenant, fingerprint: str | None) -> SyncRun:
     now = utcnow()
     row.enabled = True
@@ -536,7 +288,8 @@ def _drop_hold(row: UserSync) -> None:
     )
 
 
-def _mapped(organization: Organization) -> MicrosoftTenant:
+def mapped(organization: Organization) -> MicrosoftTenant:
+    """The Microsoft tenant that an Organization's people come from. Raises Refused when its Tenant is not mapped."""
     found = microsoft.mapped_to(organization)
     if found is None:
         raise Refused(
@@ -546,13 +299,8 @@ def _mapped(organization: Organization) -> MicrosoftTenant:
     return found
 
 
-def _read(organization: Organization) -> MicrosoftTenant:
-    found = _mapped(organization)
-    microsoft.require_read(found)
-    return found
-
-
-def _check_groups(request: SyncRequest, microsoft_tenant: MicrosoftTenant, row: UserSync | None) -> None:
+def check_groups(request: SyncRequest, microsoft_tenant: MicrosoftTenant, row: UserSync | None) -> None:
+    """Raises Invalid for groups that neither the tenant nor the saved filter has, RetryLater before the first read."""
     if request.filters.group.all:
         return
     microsoft.require_read(microsoft_tenant)
@@ -564,36 +312,6 @@ def _check_groups(request: SyncRequest, microsoft_tenant: MicrosoftTenant, row: 
     if row is not None:
         known.update(row.filters.get("group", {}).get("values", ()))  # S7: what is gone stays in the filter
     documents.check_groups(request, known)
-
-
-def _previewed(organization: Organization, request: SyncRequest) -> engine_preview.PreviewResult:
-    return engine_preview.preview(db.session(), organization.id, request.filters, request.hold, utcnow())
-
-
-def _approved(organization: Organization, request: SyncRequest, plan_id: str) -> str:
-    """The fingerprint of an approved plan, when it is still what would be done (U12). Raises Refused otherwise."""
-    try:
-        owner, fingerprint = _signer().loads(plan_id)
-    except (BadSignature, TypeError, ValueError):
-        raise Invalid({"plan_id": ["There is no such plan. Ask for a new preview."]}) from None
-    if owner != organization.id:
-        raise Invalid({"plan_id": ["This plan was made for another Organization."]})
-    now = _previewed(organization, request)
-    if now.fingerprint != fingerprint:
-        raise Refused(
-            "Microsoft or the filters have changed since this preview. Nothing was applied. Review the preview again."
-        )
-    return str(fingerprint)
-
-
-def _plan_id(organization: Organization, fingerprint: str) -> str:
-    """A plan is its fingerprint, signed: previews write nothing, and nobody makes one up (U12)."""
-    return str(_signer().dumps([organization.id, fingerprint]))
-
-
-def _signer() -> URLSafeSerializer:
-    key = runtime().settings.secret_keys()[0]
-    return URLSafeSerializer(key, salt="sync-plan", signer_kwargs={"digest_method": sha256})
 
 
 def _record(event: str, organization: Organization) -> None:

@@ -211,11 +211,7 @@ def section(
         )
         (checked if is_checked else others).append(choice)
     labels = {value_key(name, str(option["value"])): str(option["label"]) for option in offered}
-    gone = [
-        FilterOption(value, labels.get(key) or value or NONE_LABEL, 0, checked=True)
-        for key, value in wanted.items()
-        if key not in known
-    ]
+    gone = [_gone(value, labels.get(key)) for key, value in wanted.items() if key not in known]
     return Section(
         name=name,
         label=SECTION_LABELS[name],
@@ -230,6 +226,10 @@ def section(
         is_open=is_open,
         problems=problems,
     )
+
+
+def _gone(value: str, label: str | None) -> FilterOption:
+    return FilterOption(value, label or value or NONE_LABEL, 0, checked=True)
 
 
 def summary(

@@ -18,6 +18,7 @@ from portal import clock
 from portal.clock import utcnow
 from portal.errors import RetryLater, Stopped
 from portal.imports import runner as imports
+from portal.rollouts import claims
 from portal.rollouts import worker as rollouts
 from portal.runtime import Runtime
 from portal.transactions import trouble
@@ -142,7 +143,7 @@ class Scheduler:
         ):
             self._pools["import"].submit(self._import)
         if self._timer:
-            self._roll_out(rollouts.waiting(self._runtime.sessions))
+            self._roll_out(claims.waiting(self._runtime.sessions))
 
     def _roll_out(self, number: int) -> None:
         """Give so many rows of roll-outs to threads, as far as there are any; each takes one after the other."""

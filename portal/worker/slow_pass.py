@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -31,12 +31,7 @@ from portal.errors import (
     SourceRejected,
     Stopped,
 )
-from portal.models import (
-    ManagedDevice,
-    MicrosoftTenant,
-    Organization,
-    Tenant,
-)
+from portal.models import ManagedDevice, MicrosoftTenant, Organization, Tenant
 from portal.transactions import SessionFactory
 from portal.worker import leases
 from portal.worker.leases import Lease
@@ -210,6 +205,12 @@ class _Pass:
                             setattr(row, name, value)
             for added in batches(new_rows):
                 session.execute(insert(ManagedDevice), added)
+        self._ethernet(source, seen, rows, now)
+        return {"devices_at": now}
+
+    def _ethernet(
+        self, source: DirectorySource, seen: Iterable[str], rows: Mapping[str, ManagedDevice], now: datetime
+    ) -> None:
         stale = [
             i
             for i in seen
@@ -232,7 +233,6 @@ class _Pass:
                         .values(ethernet_mac=normalize_mac(macs.get(device_id)), ethernet_read_at=now)
                     )
             self._progress("Devices", start + len(part))
-        return {"devices_at": now}
 
     # -- Assets --------------------------------------------------------------------------------------------------
 

@@ -15,11 +15,12 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from portal.engine import failures, schedule
-from portal.engine.execution import Cancelled, GiveWay, GroupsUnread, Surroundings, SyncRunExecution
+from portal.engine.execution import SyncRunExecution
 from portal.engine.mirror.context import RefreshContext, RefreshResult
 from portal.engine.mirror.refresh import refresh
+from portal.engine.organization_context import spec_of
 from portal.engine.ports import SourceFactory
-from portal.engine.snapshot import spec_of
+from portal.engine.run_state import Cancelled, GiveWay, GroupsUnread, Surroundings
 from portal.engine.undo_run import undo_run
 from portal.errors import LeaseLost, SourceAuthError, SourceError, SourcePermissionMissing, Stopped
 from portal.locks import is_lost_race

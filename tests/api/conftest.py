@@ -10,7 +10,7 @@ import portal.app
 from portal import create_app
 from portal.operations import schema
 from portal.api import tokens
-from portal.auth import service as auth
+from portal.auth import sessions as auth_sessions
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db, mark_write
@@ -149,7 +149,7 @@ def person(app):
         account = Account(email="ada@x.example", name="Ada", role="administrator", created_at=utcnow())
         db.session.add(account)
         db.session.flush()
-        token = auth.start_session(db.session(), account, now=utcnow(), ip="", user_agent="", method="password")
+        token = auth_sessions.start_session(db.session(), account, now=utcnow(), ip="", user_agent="", method="password")
         db.session.commit()
     client = app.test_client()
     with client.session_transaction() as session:

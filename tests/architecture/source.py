@@ -86,7 +86,8 @@ def modules_in(*packages: str) -> list[Module]:
 @functools.cache
 def features() -> frozenset[str]:
     """The packages that have pages, plus the API: ``portal.end_users``, ..."""
-    return frozenset({f"portal.{path.parent.name}" for path in PORTAL.glob("*/routes.py")} | {"portal.api"})
+    pages = [*PORTAL.glob("*/routes.py"), *PORTAL.glob("*/routes/")]
+    return frozenset({f"portal.{path.parent.name}" for path in pages} | {"portal.api"})
 
 
 def is_standard_library(name: str) -> bool:

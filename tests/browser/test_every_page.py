@@ -8,6 +8,7 @@ from portal.extensions import db
 from portal.filter_templates import documents
 from portal.imports import runner
 from portal.models import FilterTemplate, MicrosoftTenant, Organization, RolloutRow
+from portal.rollouts import beginnings
 from portal.rollouts import service as rollouts
 from portal.transactions import begin_write
 from tests.system.conftest import wait_until
@@ -43,10 +44,10 @@ def followed_template(portal, organization):
         begin_write(db.session())
         row = db.session.get_one(FilterTemplate, template["id"])
         other = db.session.get_one(Organization, portal.organization_id)
-        changed = rollouts.begin_template_change(row, "Members of Sales", documents.body_of(row) | {"only_licensed": True})
-        chosen, previewed = rollouts.begin_organizations([other]), rollouts.begin_organizations([other])
+        changed = beginnings.begin_template_change(row, "Members of Sales", documents.body_of(row) | {"only_licensed": True})
+        chosen, previewed = beginnings.begin_organizations([other]), beginnings.begin_organizations([other])
         rollouts.set_up(previewed, row, documents.body_of(row))
-        matched = rollouts.begin_tenants([db.session.get_one(MicrosoftTenant, connected)])
+        matched = beginnings.begin_tenants([db.session.get_one(MicrosoftTenant, connected)])
         ids = [one.id for one in (changed, chosen, previewed, matched)]
         db.session.commit()
         app.extensions["rollcall"].wake()

@@ -13,7 +13,7 @@ from flask import Flask
 from playwright.sync_api import Browser, expect
 
 from portal import create_app
-from portal.auth import service as auth
+from portal.auth import first_administrator
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db, mark_write
@@ -29,7 +29,7 @@ def new(tmp_path: Path) -> Iterator[tuple[Flask, str]]:
     with app.app_context():
         Base.metadata.create_all(db.engine)
         mark_write(db.session())
-        token = auth.new_setup_token(db.session(), utcnow())
+        token = first_administrator.new_setup_token(db.session(), utcnow())
         db.session.commit()
     assert token
     yield app, token

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from werkzeug.serving import make_server
 
 from portal import create_app
-from portal.auth import service as auth
+from portal.auth import sessions as auth_sessions
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db, mark_write
@@ -46,7 +46,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
         db.session.add(account)
         db.session.flush()
         app.config["TRIAL"] = {
-            "token": auth.start_session(
+            "token": auth_sessions.start_session(
                 db.session(), account, now=utcnow(), ip="", user_agent="", method="password"
             ),
             "pages": (

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, Route, expect
 from werkzeug.serving import make_server
 
 from portal import create_app
-from portal.auth import service as auth
+from portal.auth import sessions as auth_sessions
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db, mark_write
@@ -44,7 +44,7 @@ def tenant_page(tmp_path: Path, page: Page, guard: Guard) -> Iterator[str]:
         )
         db.session.add(account)
         db.session.flush()
-        token = auth.start_session(
+        token = auth_sessions.start_session(
             db.session(), account, now=utcnow(), ip="", user_agent="", method="password"
         )
         db.session.commit()

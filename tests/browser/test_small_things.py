@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from werkzeug.serving import make_server
 
 from portal import create_app
-from portal.auth import service as auth
+from portal.auth import sessions as auth_sessions
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db, mark_write
@@ -43,7 +43,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
         db.session.add(account)
         db.session.flush()
         seen = {"now": utcnow(), "ip": "", "user_agent": "", "method": "password"}
-        token = auth.start_session(db.session(), account, **seen)
+        token = auth_sessions.start_session(db.session(), account, **seen)
         app.config["TRIAL"] = {"token": token, "own": f"/organizations/{row.id}", "tenant": f"/tenants/{row.tenant_id}"}
         db.session.commit()
     yield app

@@ -14,6 +14,7 @@ from portal.alerts import targets
 from portal.operations import schema
 from portal.alerts import delivery
 from portal.api import tokens
+from portal.auth import sessions as auth_sessions
 from portal.auth import authenticator, links, service as auth
 from portal.clock import utcnow
 from portal.config import Settings
@@ -45,7 +46,7 @@ def kept(tmp_path):
         )
         totp = pyotp.random_base32()
         authenticator.enable(session, account, totp, pyotp.TOTP(totp).at(now), now=now, box=box)
-        cookie = auth.start_session(session, account, now=now, ip="::1", user_agent="", method="password")
+        cookie = auth_sessions.start_session(session, account, now=now, ip="::1", user_agent="", method="password")
         invitation = links.invite(
             session, email="bo@corp.local", role="technician", now=now, by="ada@corp.local"
         )

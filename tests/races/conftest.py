@@ -14,7 +14,7 @@ from flask import Flask
 from itsdangerous import URLSafeTimedSerializer
 
 from portal import create_app
-from portal.auth import service as auth
+from portal.auth import sessions as auth_sessions
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.crypto import hash_token
@@ -145,7 +145,7 @@ def _people() -> list[str]:
         db.session.add(ApiToken(name=email, role="administrator", token_hash=token, created_at=now))
         db.session.flush()
         found.append(
-            auth.start_session(
+            auth_sessions.start_session(
                 db.session(), account, now=now, ip="127.0.0.1", user_agent="test", method="password"
             )
         )

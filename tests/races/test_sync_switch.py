@@ -13,6 +13,7 @@ from portal.extensions import db
 from portal.models import AuditEvent, Change, EndUser, MicrosoftTenant, Organization, SyncRun, UserSync
 from tests.races.conftest import TIMES, Crowd
 from tests.web import customers, holds
+from portal.user_sync import edits
 
 SECTIONS = ("user_type", "domain", "office_location", "department", "group")
 
@@ -76,9 +77,8 @@ def test_U7_of_two_browsers_that_saved_other_filters_one_is_told(crowd: Crowd, c
 
 def _standing(organization_id: str) -> str:
     from portal.models import Organization
-    from portal.user_sync import service
 
-    return service.edit_version(db.session.get_one(Organization, organization_id))
+    return edits.edit_version(db.session.get_one(Organization, organization_id))
 
 
 def test_L5_a_sync_is_disabled_once(crowd: Crowd, customer: str) -> None:

@@ -12,10 +12,10 @@ from portal.engine.holds import apply_held as apply_ready
 from portal.engine.apply.chunks import CHUNK
 from portal.engine.preview import explain, preview
 from portal.engine.records import Action, Counts, FilterSpec, HoldRule
-from portal.engine.snapshot import spec_of
+from portal.engine.organization_context import spec_of
 from portal.engine.undo import apply_undo, plan_undo
 from portal.errors import Invalid, NotFound, Refused, SourceAuthError, SourcePermissionMissing, SourceRejected, SourceTransient, Stopped
-from portal.models import Change, Conflict, DeltaCursor, DirectoryGroup, DirectoryUser, EndUser, MicrosoftTenant, Organization, SyncRun
+from portal.models import Conflict, DeltaCursor, DirectoryGroup, DirectoryUser, EndUser, MicrosoftTenant, Organization, SyncRun
 from portal.models.customers import refresh_search
 from tests.sync.directory import account
 from tests.sync.world import write_session

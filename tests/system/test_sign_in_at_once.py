@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 
 from portal import create_app
 from portal.api import tokens
+from portal.auth import first_administrator
 from portal.auth import authenticator, links, passwords, service
 from portal.clock import utcnow
 from portal.config import Settings
@@ -127,7 +128,7 @@ def test_one_link_is_used_once(app: Flask, email: str) -> None:
 
 def test_the_first_run_makes_one_administrator(app: Flask) -> None:
     with app.app_context():
-        token = service.new_setup_token(db.session(), utcnow())
+        token = first_administrator.new_setup_token(db.session(), utcnow())
         db.session.commit()
     at_once(lambda n: post(app, "/setup", n, token=token, email=f"admin{n}@rollcall.example", password=PASSWORD))
     with app.app_context():

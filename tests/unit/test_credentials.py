@@ -18,7 +18,7 @@ from portal.config import Settings
 from portal.crypto import SecretBox
 from portal.errors import Invalid, NeedsAdmin
 from portal.microsoft import credentials
-from portal.microsoft.credentials import Certificate
+from portal.microsoft.certificate import Certificate
 from portal.models import AuditEvent, Base, StoredSetting
 
 CLIENT = "1b4e28ba-2fa1-4d2b-883f-0016d3cca427"

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal.http import listing
-from portal.end_users.service import SPEC, conditions
+from portal.end_users.listing import SPEC, conditions
 from portal.extensions import tune_engine
 from portal.http.listing import fetch_by_id, parse
 from portal.models import Base, EndUser, MicrosoftTenant, Organization, Tenant

@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from itsdangerous import URLSafeTimedSerializer
 
 from portal import create_app
-from portal.auth import service as auth
+from portal.auth import sessions as auth_sessions
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db, mark_write
@@ -77,7 +77,7 @@ def client_as(app):
             )
             db.session.add(account)
             db.session.flush()
-            token = auth.start_session(
+            token = auth_sessions.start_session(
                 db.session(), account, now=utcnow(), ip="127.0.0.1", user_agent="test", method="password"
             )
             db.session.commit()

@@ -10,13 +10,13 @@ from portal.clock import utcnow
 from portal.extensions import db, mark_write
 from portal.models import Asset, AssetMac, Conflict, Organization, SyncRun, UserSync
 from portal.organizations import tags
-from portal.user_sync import service as user_sync
 from tests.web import customers
+from portal.user_sync import documents
 
 
 def sync_of(row, **values):
     now = utcnow()
-    fields = {"enabled": True, "filters": user_sync.default_request()["filters"], "initial_done_at": now, "updated_at": now}
+    fields = {"enabled": True, "filters": documents.default_request()["filters"], "initial_done_at": now, "updated_at": now}
     db.session.add(UserSync(organization_id=row.id, **{**fields, **values}))
     return row
 

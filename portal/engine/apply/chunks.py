@@ -15,15 +15,10 @@ from portal.engine.apply import writer
 from portal.engine.apply.target import Target, has_figures, part_numbers
 from portal.engine.apply.writer import NewPeople
 from portal.engine.batches import batches
+from portal.engine.organization_context import OrganizationContext, is_as_settled
 from portal.engine.plan import decide
 from portal.engine.records import Assignment, Decision, EndUserKeys, Kind, Snapshot
-from portal.engine.snapshot import (
-    OrganizationContext,
-    is_as_settled,
-    load_end_users,
-    load_people,
-    lock_end_user_keys,
-)
+from portal.engine.snapshot import load_end_users, load_people, lock_end_user_keys
 from portal.locks import is_lost_race
 from portal.models import EndUser, Organization
 

@@ -6,9 +6,8 @@ A page is normalised once, on its way in; what is stored already as it comes is 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -18,18 +17,17 @@ from sqlalchemy.orm import Session
 from portal.engine import schedule
 from portal.engine.batches import batches
 from portal.engine.bulk import insert_rows, read_rows, update_rows
+from portal.engine.mirror.columns import as_json, columns
 from portal.engine.mirror.context import RefreshContext, RefreshResult, is_lacking
 from portal.engine.normalize import merge, remote_user
 from portal.engine.ports import DeltaPage, RawObject
-from portal.engine.records import D1_FIELDS, Presence, RemoteUser
+from portal.engine.records import Presence
 from portal.errors import SourceAuthError, SourceBadAnswer, SourceError, SourceGone, SourceRejected
 from portal.models import DirectoryUser, MicrosoftTenant
-from portal.text import text_key
 
 NO_DELTA = (400, 404, 405, 501)
 _NOBODY: frozenset[str] = frozenset()
 _KEYS = ("microsoft_tenant_id", "object_id")
-_fields: Callable[[RemoteUser], tuple[str, ...]] = attrgetter(*D1_FIELDS)
 
 
 class _Stored(NamedTuple):
@@ -252,7 +250,7 @@ def _write(one: _Round, session: Session, items: Mapping[str, RawObject]) -> Non
             orjson.loads(known.raw) if known is not None and known.raw else None, item, full=one.is_full
         )
         raw["id"] = object_id
-        text = _json(raw)
+        text = as_json(raw)
         digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         is_agent = object_id in one.agents
         if known is None:
@@ -309,51 +307,6 @@ def _row(one: _Round, raw: RawObject, text: str, digest: str, *, is_agent: bool)
         "is_agent": is_agent,
         **columns(user),
     }
-
-
-def columns(user: RemoteUser) -> dict[str, Any]:
-    """The mirror's columns of a record: everything that deciding looks at, normalised."""
-    key = user.email_key
-    return {
-        "object_id": user.object_id,
-        "content_hash": content_hash(user),
-        "problem": user.problem[:512],
-        "user_principal_name": user.user_principal_name,
-        **dict(zip(D1_FIELDS, _fields(user), strict=True)),
-        "email_key": key,
-        "domain": key.rpartition("@")[2] if "@" in user.email else "",
-        "aliases": user.aliases,
-        "department_key": text_key(user.department),
-        "office_key": text_key(user.office_location),
-        "user_type": user.user_type,
-        "account_enabled": user.account_enabled,
-        "created_at": user.created_at,
-        "immutable_id": user.immutable_id,
-        "license_sku_ids": user.license_sku_ids,
-        "search_row": None,
-    }
-
-
-def content_hash(user: RemoteUser) -> str:
-    """Of everything that a sync could ever write to an End User."""
-    parts = (
-        *_fields(user),
-        user.user_principal_name,
-        user.immutable_id,
-        *user.license_sku_ids,
-    )
-    return hashlib.blake2b("\x1f".join(parts).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
-
-
-def _json(raw: RawObject) -> str:
-    try:
-        return orjson.dumps(raw, option=orjson.OPT_SORT_KEYS).decode()
-    except (
-        TypeError
-    ):  # half a surrogate pair, or a number of more than 64 bits: only Python's own writes that
-        import json
-
-        return json.dumps(raw, sort_keys=True)
 
 
 # -- loading ---------------------------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 The steps, each from values to a value: whom an administrator chose (M7) and who came back as a new object (M2): they count as
 linked → who of several linked people has an address (M6) → which addresses become free (W4) → which new people would not be
 added anyhow (U9) → who of several new people has an address (M6) → whom they are matched with: by e-mail, by alias, or nobody.
+
+Over 350 lines: the steps are one algorithm, and each is judged by what the one before it gives.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ import pyotp
 import pytest
 import time_machine
 
-from portal.auth import attempts, passwords, service
+from portal.auth import first_administrator
+from portal.auth import attempts, passwords
 from portal.auth.passwords import Gate
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
@@ -151,7 +152,7 @@ def test_the_first_administrators_password_is_hashed_with_nothing_open(app, monk
     monkeypatch.setattr(passwords, "hash_password", watched)
     with app.app_context():
         mark_write(db.session())
-        token = service.new_setup_token(db.session(), utcnow())
+        token = first_administrator.new_setup_token(db.session(), utcnow())
         db.session.commit()
     client = app.test_client()
     form = {"csrf_token": csrf(client, "/setup"), "token": token, "email": ANN, "password": PASSWORD}
@@ -180,7 +181,7 @@ def test_weak_passwords_are_refused_at_every_door(app, client_as, path):
             mark_write(db.session())
             db.session.query(AccountSession).delete()
             db.session.query(Account).delete()
-            data |= {"token": service.new_setup_token(db.session(), utcnow()), "email": ANN}
+            data |= {"token": first_administrator.new_setup_token(db.session(), utcnow()), "email": ANN}
             db.session.commit()
         client = app.test_client()
         data["csrf_token"] = csrf(client, "/setup")

@@ -14,9 +14,9 @@ from portal.config import Settings
 from portal.extensions import db, mark_write
 from portal.models import Account
 from portal.runtime import runtime
-from portal.user_sync import service as user_sync
 from tests.web.auth.test_signing_in import ANN, ann, csrf, events  # noqa: F401
 from tests.web.conftest import Browser
+from portal.user_sync import plans
 
 WEAK = "changeme"
 TID, OID = "5f6b8e0a-0000-4000-8000-000000000001", "5f6b8e0a-0000-4000-8000-000000000002"
@@ -74,7 +74,7 @@ def test_nothing_else_that_an_old_key_signed_is_believed(later, ann):  # noqa: F
     with later.test_request_context(headers={"Cookie": f"{signed_in.KNOWN_COOKIE}={known}"}):
         assert signed_in.known_accounts() == ()
         assert signed_in.proven(URLSafeTimedSerializer(WEAK, salt="password").dumps("proof")) == ""
-        signer = user_sync._signer()
+        signer = plans._signer()
         plan = URLSafeSerializer(WEAK, salt="sync-plan", signer_kwargs={"digest_method": signer.signer_kwargs["digest_method"]})
         assert signer.loads_unsafe(plan.dumps(["organization", "fingerprint"]))[0] is False
 

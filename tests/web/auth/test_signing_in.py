@@ -10,6 +10,7 @@ import pyotp
 import pytest
 import time_machine
 
+from portal.auth import sessions as auth_sessions
 from portal.auth import attempts, authenticator, forms, passwords, service
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
@@ -275,7 +276,7 @@ def browser_of(app, account_id):
     with app.app_context():
         mark_write(db.session())
         account = db.session.get_one(Account, account_id)
-        token = service.start_session(
+        token = auth_sessions.start_session(
             db.session(), account, now=utcnow(), ip="127.0.0.1", user_agent="test", method="password"
         )
         db.session.commit()
@@ -327,7 +328,7 @@ def test_the_present_password_cannot_be_guessed_without_end_in_an_open_browser(a
     with app.app_context():
         mark_write(db.session())
         account = db.session.get_one(Account, ann)
-        token = service.start_session(
+        token = auth_sessions.start_session(
             db.session(), account, now=moment, ip="127.0.0.1", user_agent="test", method="password"
         )
         db.session.commit()

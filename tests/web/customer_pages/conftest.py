@@ -5,8 +5,8 @@ import pytest
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
 from portal.models import Asset, AssetMac, Change, SyncRun, UserSync
-from portal.user_sync import service as user_sync
 from tests.web import customers
+from portal.user_sync import documents
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def ids(app):
             UserSync(
                 organization_id=organization.id,
                 enabled=True,
-                filters=user_sync.default_request()["filters"],
+                filters=documents.default_request()["filters"],
                 enabled_at=now,
                 initial_done_at=now,
                 updated_at=now,

@@ -9,8 +9,8 @@ from portal.end_users import service
 from portal.exceptions import service as exceptions
 from portal.extensions import db
 from portal.models import EndUser, Organization, SyncException
-from portal.user_sync import service as user_sync
 from tests.web import customers
+from portal.user_sync import previews
 
 
 def text_of(answer):
@@ -79,7 +79,7 @@ def test_P6_W6_why_says_of_a_linked_person_on_the_never_sync_list_that_they_are_
         organization = db.session.get(Organization, ids["organization"])
         exceptions.never_sync(organization, ids["object"], reason="shared mailbox")
         db.session.commit()
-        assert user_sync.explain(organization, ids["object"])["match"] == {"end_user_id": ids["person"], "by": "link"}
+        assert previews.explain(organization, ids["object"])["match"] == {"end_user_id": ids["person"], "by": "link"}
     page = text_of(browser.get(address))
     assert "Skipped: on the never-sync list." in page and "linked to an End User, which stays as it is" in page
     with app.app_context():

@@ -8,8 +8,8 @@ import pytest
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
 from portal.models import Asset, Change, Conflict, SyncRun, UserSync
-from portal.user_sync import service as user_sync
 from tests.web import customers
+from portal.user_sync import documents
 
 SAME_PAGE = {
     ("microsoft.detail", "microsoft.check_page"),  # the same table at two addresses
@@ -31,7 +31,7 @@ def both(app):
             user = customers.directory_user(microsoft, f"{name} Person", f"p@{name.lower()}.example")
             person = customers.end_user(organization, user.display_name, user.email, linked_to=user)
             asset = Asset(organization_id=organization.id, name=f"{name}-PC", created_at=now, updated_at=now)
-            filters = user_sync.default_request()["filters"]
+            filters = documents.default_request()["filters"]
             run = SyncRun(
                 organization_id=organization.id,
                 microsoft_tenant_id=microsoft.id,

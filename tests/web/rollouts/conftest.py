@@ -7,8 +7,8 @@ from portal.filter_templates import documents
 from portal.filter_templates import service as templates
 from portal.models import Rollout, RolloutRow, UserSync
 from portal.rollouts import worker
-from portal.user_sync import service as user_sync
 from tests.web import customers
+from portal.user_sync import documents as sync_documents
 
 
 @pytest.fixture
@@ -73,4 +73,4 @@ def saved(app, organization_id):
     """What a User Sync says; None when it is off."""
     with app.app_context():
         row = db.session.query(UserSync).filter_by(organization_id=organization_id).one_or_none()
-        return None if row is None or not row.enabled else user_sync.saved_request(row)
+        return None if row is None or not row.enabled else sync_documents.saved_request(row)

@@ -5,6 +5,7 @@ from portal.models import FilterTemplate, Organization, TemplateFollower
 from portal.user_sync import service as user_sync
 from tests.web import customers
 from tests.web.rollouts.conftest import customer, newest, rows, saved, template
+from portal.user_sync import documents
 
 SALES = {"department": {"all": False, "values": ["Sales"]}}
 FORM = {f"{name}_all": "y" for name in ("user_type", "domain", "office_location", "department", "group")}
@@ -107,7 +108,7 @@ def test_F2_U11_a_changed_template_shows_who_enters_and_leaves_before_it_is_save
             for user in db.session.query(customers.DirectoryUser).filter_by(microsoft_tenant_id=tenant):
                 customers.end_user(organization, user.display_name, user.email, linked_to=user, source="sync")
         departing = db.session.get(Organization, second)
-        own = user_sync.saved_request(user_sync.find(departing))
+        own = documents.saved_request(user_sync.find(departing))
         own["filters"] = {**own["filters"], "user_type": {"all": False, "values": ["Member"]}}
         user_sync.put(departing, own)
 

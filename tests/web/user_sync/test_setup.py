@@ -10,7 +10,7 @@ from portal.engine.options import options
 from portal.exceptions import service as exceptions
 from portal.extensions import db, mark_write
 from portal.models import DirectoryGroup, MicrosoftTenant, Organization, Role, SyncRun, UserSync
-from portal.user_sync import service
+from portal.user_sync import previews
 from tests.web import customers
 from tests.web.user_sync.forms import everything, url
 
@@ -295,7 +295,7 @@ def test_U10_people_whom_the_wrong_tenant_brought_do_not_speak_for_it(client_as,
 
 
 def test_U3_it_opens_at_once_and_the_sums_follow_but_no_change_of_the_choice_takes_them_away(client_as, customer, monkeypatch):
-    monkeypatch.setattr(service, "OPENING_LIMIT", 3)
+    monkeypatch.setattr(previews, "OPENING_LIMIT", 3)
     browser = client_as()
     opened = browser.htmx(url(customer), "dialog").get_data(as_text=True)
     assert "4 of 4 Microsoft users match" in opened and "New End Users" not in opened
@@ -305,7 +305,7 @@ def test_U3_it_opens_at_once_and_the_sums_follow_but_no_change_of_the_choice_tak
 
 
 def test_T6_a_large_tenant_gets_its_number_at_once_and_the_sums_apart(client_as, customer, monkeypatch):
-    monkeypatch.setattr(service, "LIVE_LIMIT", 3)
+    monkeypatch.setattr(previews, "LIVE_LIMIT", 3)
     browser = client_as()
     text = browser.htmx(url(customer, "/recount"), "match", everything(), method="POST").get_data(
         as_text=True

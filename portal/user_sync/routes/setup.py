@@ -1,32 +1,28 @@
-"""The set-up pop-up: set up, edit, preview, enable, disable, progress, Sync Now (P7, U1-U13, L5, T5)."""
+"""The set-up pop-up: choose filters, preview, enable, edit (P7, U1-U7, U10-U12)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask import Blueprint, render_template, request, url_for
-from werkzeug.wrappers import Response
+from flask import render_template, request
 
 from portal.clock import utcnow
-from portal.engine.records import SECTIONS
+from portal.end_users import service as end_users
+from portal.engine.records import SECTIONS, FilterSpec
 from portal.errors import Invalid, NotFound, Refused, RetryLater
 from portal.extensions import db
 from portal.http import access, responses
 from portal.http.formatting import clock_text, viewer_zone
 from portal.microsoft import service as microsoft
 from portal.models import Organization, Role
-from portal.runs import views as run_views
 from portal.runtime import runtime
 from portal.transactions import begin_write
-from portal.user_sync import documents, service, views
+from portal.user_sync import documents, edits, known_domains, previews, service, views
 from portal.user_sync.forms import SetupForm
-from portal.worker import queue
+from portal.user_sync.routes.blueprint import DIALOG, Answer, bp, find_organization, is_enabled
+from portal.user_sync.routes.switch import show_progress
 
-bp = Blueprint("user_sync", __name__, url_prefix="/organizations/<organization_id>/user-sync")
-Answer = str | Response | tuple[str, int] | tuple[str, int, dict[str, str]]
-
-DIALOG = {"dialog": "dialog"}
 TENANT_ASKED = "This may be the wrong Microsoft tenant. Confirm that it is the right one"
 
 
@@ -34,7 +30,7 @@ TENANT_ASKED = "This may be the wrong Microsoft tenant. Confirm that it is the r
 @access.requires(Role.READ_ONLY)
 def setup(organization_id: str) -> Answer:
     """Show the five sections as they are saved, or everything on All for a new sync (U1, U2, U7)."""
-    organization = _organization(organization_id)
+    organization = find_organization(organization_id)
     return _form_page(organization, SetupForm.of(_saved(organization)))
 
 
@@ -45,7 +41,7 @@ def save(organization_id: str) -> Answer:
     organization = access.load(Organization, organization_id, "Organization", locked=True)
     form = SetupForm()
     body = form.body(_saved(organization))
-    is_new = not _is_enabled(organization)
+    is_new = not is_enabled(organization)
     problems = (
         {}
         if form.validate()
@@ -58,34 +54,34 @@ def save(organization_id: str) -> Answer:
     except Invalid as error:
         problems.update(_by_section(error))
     opened_on = str(form.opened_on.data or "")
-    moved = "" if problems else service.conflicting_edit(organization, body, opened_on)
+    moved = "" if problems else edits.conflicting_edit(organization, body, opened_on)
     if moved:
         problems["moved"] = [moved]
     if not problems and opened_on.partition(" ")[2].startswith("off") and not is_new:
-        return _enabled(organization)  # the same form once more, as by a double click
+        return show_progress(organization)  # the same form once more, as by a double click
     if not problems and is_new and not form.tenant_confirmed.data and _guard_asks(organization):
         problems["tenant"] = [TENANT_ASKED]
     if problems:
         db.session.rollback()
-        return _form_page(_organization(organization_id), form, problems=problems)
+        return _form_page(find_organization(organization_id), form, problems=problems)
     try:
         done = service.put(organization, body, plan_id=plan_id)
     except Invalid as error:
         db.session.rollback()
-        return _form_page(_organization(organization_id), form, problems=_by_section(error))
+        return _form_page(find_organization(organization_id), form, problems=_by_section(error))
     except Refused as error:
         if plan_id is None:
             raise
         db.session.rollback()
-        return _preview_page(_organization(organization_id), form, stale=error.advice)
+        return _preview_page(find_organization(organization_id), form, stale=error.advice)
     except RetryLater as error:
         db.session.rollback()
-        return _waiting_page(_organization(organization_id), error)
+        return _waiting_page(find_organization(organization_id), error)
     db.session.commit()
     if done.run is None:
         return _saved_filters(organization)
     runtime().wake()
-    return _enabled(organization)
+    return show_progress(organization)
 
 
 @bp.post("/recount")
@@ -93,7 +89,7 @@ def save(organization_id: str) -> Answer:
 @access.reads_first
 def recount(organization_id: str) -> Answer:
     """Count anew what the posted choice matches (U5); without script also what a section's search finds."""
-    organization = _organization(organization_id)
+    organization = find_organization(organization_id)
     form = SetupForm()
     body = form.body(_saved(organization))
     wanted = body["filters"]["group"]
@@ -101,7 +97,7 @@ def recount(organization_id: str) -> Answer:
         _have_counted(organization, wanted["values"])
     opened = [name for name in SECTIONS if form.query(name) or request.form.get("open") == name]
     return _form_page(
-        _organization(organization_id),
+        find_organization(organization_id),
         form,
         problems=form.contradictions(),
         opened=opened,
@@ -117,7 +113,7 @@ def values(organization_id: str, section: str) -> Answer:
 
     The pop-up posts, for thousands of checked values fit no address; the same search can be asked for with ``?q=``.
     """
-    organization = _organization(organization_id)
+    organization = find_organization(organization_id)
     if section not in SECTIONS:
         raise NotFound("There is no such section.")
     if request.method == "POST":
@@ -126,7 +122,7 @@ def values(organization_id: str, section: str) -> Answer:
     else:
         body, query = _saved(organization), request.args.get("q", "").strip()[:200]
     try:
-        offered = service.options(organization, [section])
+        offered = previews.options(organization, [section])
     except RetryLater as error:
         return _waiting_page(organization, error)
     chosen = getattr(documents.draft(body).filters, section)
@@ -141,81 +137,18 @@ def preview(organization_id: str) -> Answer:
     """Who would be created, linked, skipped and in conflict, by name and with the reason; writes nothing (U5, U12)."""
     form = SetupForm()
     if problems := form.contradictions():
-        return _form_page(_organization(organization_id), form, problems=problems)
-    return _preview_page(_organization(organization_id), form)
-
-
-@bp.route("/disable", methods=["GET", "POST"])
-@access.requires(Role.TECHNICIAN)
-def disable(organization_id: str) -> Answer:
-    """Ask, then stop automatic updates at once; End Users, Links and marks stay (U8, L5)."""
-    organization = _organization(organization_id)
-    back = f"/tenants/{organization.tenant_id}"
-    if request.method == "POST":
-        service.disable(organization)
-        db.session.commit()
-        runtime().wake()
-        return responses.respond(
-            redirect=back,
-            events={"user-sync-disabled": {"id": organization.id}, "close-dialog": {}},
-            toast=f"The sync of {organization.name} is off. Nobody was deleted.",
-        )
-    if not _is_enabled(organization):
-        raise NotFound(f"{organization.name} has no Microsoft User Sync that is enabled.")
-    return responses.render(
-        "user_sync/disable.html",
-        blocks=DIALOG,
-        organization=organization,
-        people=service.people(organization),
-        microsoft_tenant=microsoft.mapped_to(organization),
-        back=back,
-    )
-
-
-@bp.get("/status")
-@access.requires(Role.READ_ONLY)
-def status(organization_id: str) -> Answer:
-    """The progress of the newest run (U6): a page, the pop-up's body, or the fragment that polls while it runs."""
-    organization = _organization(organization_id)
-    return responses.render(
-        "user_sync/status.html",
-        blocks={"dialog": "dialog", "sync_status": "sync_status"},
-        **_status_context(organization),
-    )
-
-
-@bp.post("/runs")
-@access.requires(Role.TECHNICIAN)
-def sync_now(organization_id: str) -> Answer:
-    """Sync Now: start a run, or show the one that is there (T5)."""
-    organization = _organization(organization_id)
-    run = service.request_run(organization)
-    db.session.commit()
-    runtime().wake()
-    return responses.respond(
-        redirect=url_for("runs.detail", run_id=run.id),
-        events={"sync-run-requested": {"id": organization.id}},
-        toast=f"The sync of {organization.name} is on its way.",
-    )
-
-
-def _organization(organization_id: str) -> Organization:
-    return access.load(Organization, organization_id, "Organization")
-
-
-def _is_enabled(organization: Organization) -> bool:
-    row = service.find(organization)
-    return row is not None and row.enabled
+        return _form_page(find_organization(organization_id), form, problems=problems)
+    return _preview_page(find_organization(organization_id), form)
 
 
 def _opened_on(organization: Organization, form: SetupForm, *, anew: bool = False) -> str:
     """What the form was opened on, which goes along from page to page until somebody was told that it has moved."""
-    return (not anew and str(form.opened_on.data or "")) or service.edit_version(organization)
+    return (not anew and str(form.opened_on.data or "")) or edits.edit_version(organization)
 
 
 def _saved(organization: Organization) -> dict[str, Any]:
     row = service.find(organization)
-    return service.default_request() if row is None else service.saved_request(row)
+    return documents.default_request() if row is None else documents.saved_request(row)
 
 
 def _by_section(error: Invalid) -> dict[str, list[str]]:
@@ -229,7 +162,7 @@ def _by_section(error: Invalid) -> dict[str, list[str]]:
 
 def _guard_asks(organization: Organization) -> bool:
     """U10: one more click is needed."""
-    guard = views.guard(service.domain_overlap(organization), ())
+    guard = views.guard(known_domains.domain_overlap(organization), ())
     return guard is not None and guard.asks
 
 
@@ -237,7 +170,7 @@ def _have_counted(organization: Organization, group_ids: Sequence[str]) -> None:
     """Have the chosen groups' members read; this waits for nothing (T6)."""
     begin_write(db.session())
     try:
-        service.want_group_members(organization, list(group_ids))
+        previews.want_group_members(organization, list(group_ids))
     except (RetryLater, Refused):
         db.session.rollback()
         return
@@ -257,23 +190,22 @@ def _form_page(
     problems = problems or {}
     request_now = documents.draft(form.body(_saved(organization)))
     try:
-        limit = service.OPENING_LIMIT if request.method == "GET" else service.LIVE_LIMIT
-        counted = service.recount(
+        limit = previews.OPENING_LIMIT if request.method == "GET" else previews.LIVE_LIMIT
+        counted = previews.recount(
             organization, request_now, limit=None if request.args.get("sums") else limit
         )
-        offered = service.options(organization)
+        offered = previews.options(organization)
     except RetryLater as error:
         return _waiting_page(organization, error)
-    is_edit = _is_enabled(organization)
-    found = counted.previewed
+    is_edit = is_enabled(organization)
     spec = request_now.filters
     queries = {name: form.query(name) for name in SECTIONS}
     first_look = request.method == "GET" and not is_edit
-    overlap = service.domain_overlap(organization)
+    overlap = known_domains.domain_overlap(organization)
     context: dict[str, Any] = {
         "organization": organization,
         "microsoft_tenant": microsoft.mapped_to(organization),
-        "people": service.people(organization),
+        "people": end_users.count(organization),
         "form": form,
         "opened_on": _opened_on(organization, form, anew="moved" in problems),
         "is_edit": is_edit,
@@ -286,19 +218,24 @@ def _form_page(
             opened=[*opened, *(["user_type"] if first_look else [])],
             problems=problems,
         ),
-        "summary": views.summary(
-            counted.match,
-            spec,
-            counts=None if found is None else found.counts_document(),
-            scope_change=found.scope_change if found is not None and is_edit else None,
-            staying=() if found is None else found.staying,
-            held=None if found is None else found.held,
-        ),
-        "guard": None if is_edit else views.guard(overlap, service.known_endings(organization)),
+        "summary": _summary(counted, spec, is_edit=is_edit),
+        "guard": None if is_edit else views.guard(overlap, known_domains.known_endings(organization)),
         "next_run_at": service.next_run_at(service.find(organization), microsoft.mapped_to(organization)),
     }
     return responses.render(
         "user_sync/setup.html", blocks=blocks or DIALOG, status=422 if problems else 200, **context
+    )
+
+
+def _summary(counted: previews.Recount, spec: FilterSpec, *, is_edit: bool) -> views.Summary:
+    found = counted.previewed
+    return views.summary(
+        counted.match,
+        spec,
+        counts=None if found is None else found.counts_document(),
+        scope_change=found.scope_change if found is not None and is_edit else None,
+        staying=() if found is None else found.staying,
+        held=None if found is None else found.held,
     )
 
 
@@ -308,7 +245,7 @@ def _preview_page(organization: Organization, form: SetupForm, *, stale: str = "
     show, q = request.form.get("show", ""), request.form.get("q", "").strip()[:200]
     page = request.form.get("page", "1")
     try:
-        found = service.preview_page(
+        found = previews.preview_page(
             organization,
             body,
             decision=show,
@@ -324,7 +261,7 @@ def _preview_page(organization: Organization, form: SetupForm, *, stale: str = "
         "microsoft_tenant": microsoft.mapped_to(organization),
         "form": form,
         "opened_on": _opened_on(organization, form),
-        "is_edit": _is_enabled(organization),
+        "is_edit": is_enabled(organization),
         "found": found,
         "show": show,
         "q": q,
@@ -359,35 +296,3 @@ def _saved_filters(organization: Organization) -> Answer:
         events={"user-sync-saved": {"id": organization.id}, "close-dialog": {}},
         toast=f"Filters saved. They apply from the next run{when}.",
     )
-
-
-def _enabled(organization: Organization) -> Answer:
-    """U6: the progress, in the dialog or as a page."""
-    if responses.is_partial():
-        return responses.render("user_sync/status.html", blocks=DIALOG, **_status_context(organization))
-    return responses.respond(redirect=url_for(".status", organization_id=organization.id))
-
-
-def _status_context(organization: Organization) -> dict[str, Any]:
-    row = service.find(organization)
-    tenant = microsoft.mapped_to(organization)
-    run = service.active_run(organization) or service.last_run(organization)
-    return {
-        "organization": organization,
-        "microsoft_tenant": tenant,
-        "sync": row,
-        "state": documents.status_of(row, tenant),
-        "run": run,
-        "progress": None if run is None else run_views.progress(run, utcnow()),
-        "next_step": run_views.next_step(
-            run,
-            organization.tenant_id,
-            is_enabled=row is not None and row.enabled,
-            at=service.next_run_at(row, tenant),
-        )
-        if run is not None and run.status in ("cancelled", "failed", "partial")
-        else None,
-        "waits_until": None
-        if run is None
-        else queue.throttled_until(db.session(), [run], utcnow()).get(run.id),
-    }

@@ -1,0 +1,151 @@
+"""The End Users subtab of an Organization: search, filters, export, adding and bulk delete (P5)."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from flask import request, url_for
+from sqlalchemy import select
+from werkzeug.wrappers import Response
+
+from portal.end_users import documents, listing, service, views
+from portal.end_users.forms import EndUserForm
+from portal.end_users.routes.blueprint import bp
+from portal.errors import Invalid
+from portal.extensions import db
+from portal.http import csv_download, responses
+from portal.http.access import load, reads_first, requires
+from portal.http.listing import MAX_PER_PAGE, Listing, parse
+from portal.http.parts import in_parts
+from portal.models import EndUser, Organization, Role
+from portal.organizations import service as organizations
+from portal.user_sync import service as user_sync
+
+
+@bp.get("/organizations/<organization_id>/end-users")
+@requires(Role.READ_ONLY)
+def index(organization_id: str) -> Response:
+    """The End Users subtab (P5)."""
+    organization = load(Organization, organization_id, "Organization")
+    found = listing.listing(organization, _asked())
+    sync = user_sync.document(organization)
+    return responses.render(
+        "end_users/list.html",
+        blocks={"users_table": "users_table"},
+        organization=organization,
+        counts=organizations.TabCounts(organization, found.unfiltered_total),
+        view=views.end_users_list(
+            url_for(".index", organization_id=organization.id),
+            found,
+            documents.license_names(found.items),
+            sync,
+            url_for("tenants.detail", tenant_id=organization.tenant_id),
+        ),
+        sync=sync,
+        tab="end_users",
+    )
+
+
+@bp.get("/organizations/<organization_id>/end-users.csv")
+@requires(Role.READ_ONLY)
+def export(organization_id: str) -> Response:
+    """CSV of exactly what is filtered."""
+    organization = load(Organization, organization_id, "Organization")
+    return _download(organization, _asked())
+
+
+@bp.post("/organizations/<organization_id>/end-users.csv")
+@requires(Role.READ_ONLY)
+@reads_first
+def export_checked(organization_id: str) -> Response:
+    """CSV of the checked people, or of everybody that is filtered, in the order of the list."""
+    organization = load(Organization, organization_id, "Organization")
+    asked = _listed()
+    if request.form.get("all_filtered"):
+        return _download(organization, asked)
+    ids = _checked()
+    if len(ids) > MAX_PER_PAGE:
+        raise Invalid({"id": [f"At most {MAX_PER_PAGE}; “Select all” exports more."]})
+    return _download(organization, asked, ids)
+
+
+@bp.route("/organizations/<organization_id>/end-users/new", methods=["GET", "POST"])
+@requires(Role.TECHNICIAN)
+def new(organization_id: str) -> Response:
+    """Add an End User by hand."""
+    organization = load(Organization, organization_id, "Organization")
+    form = EndUserForm()
+    if form.submitted():
+        row = form.make(EndUser, lambda row_id: service.create(organization_id, form.values(), row_id=row_id))
+        if row is not None:
+            db.session.commit()
+            return responses.respond(redirect=url_for(".detail", end_user_id=row.id))
+    organization = load(Organization, organization_id, "Organization")
+    return responses.render(
+        "end_users/new.html", status=422 if form.errors else 200, organization=organization, form=form
+    )
+
+
+@bp.post("/organizations/<organization_id>/end-users/delete")
+@requires(Role.TECHNICIAN)
+@reads_first
+def delete_many(organization_id: str) -> Response:
+    """Bulk delete: first what it does, by name and number; then, with ``confirmed``, the deed (L4)."""
+    organization = load(Organization, organization_id, "Organization")
+    if request.form.get("all_filtered"):
+        ids = listing.ids_of(organization, _listed())
+    else:
+        ids = _checked()
+    if request.form.get("confirmed"):
+        went: list[int] = []
+        in_parts(
+            db.session(),
+            [[one] for one in ids],
+            lambda part: went.append(service.remove_many(organization, part)),
+            "deleted",
+        )
+        return responses.respond(
+            redirect=url_for(".index", organization_id=organization_id),
+            toast=f"{sum(went):,} End Users are deleted.",
+        )
+    names = db.session.scalars(
+        select(EndUser)
+        .where(EndUser.organization_id == organization.id, EndUser.id.in_(ids[:500]))
+        .order_by(EndUser.sort_name)
+    ).all()
+    return responses.render(
+        "end_users/delete_many.html",
+        blocks={"dialog": "dialog"},
+        organization=organization,
+        ids=ids,
+        people=names,
+        effects=service.deletion_effects(organization, ids),
+    )
+
+
+def _download(organization: Organization, asked: Listing, ids: list[str] | None = None) -> Response:
+    return csv_download.download(
+        listing.export(organization, asked, ids),
+        organization.name,
+        "end-users",
+        what="end_users",
+        object_type="organization",
+        object_id=organization.id,
+    )
+
+
+def _asked() -> Listing:
+    return parse(request.args, listing.SPEC, strict=False)
+
+
+def _listed() -> Listing:
+    """The list that the check boxes stood in."""
+    return parse(dict(parse_qsl(request.form.get("filtered", "").lstrip("?"))), listing.SPEC, strict=False)
+
+
+def _checked() -> list[str]:
+    given = request.form.getlist("id")
+    ids = list(dict.fromkeys(one for one in given if "\x00" not in one))  # PostgreSQL takes none
+    if not ids:
+        raise Invalid({"id": ["Check at least one person first."]})
+    return ids

@@ -1,0 +1,160 @@
+"""What a run knows while it goes on: its row, how far it came, and whether its sync is still switched on (L5, G4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from portal.engine.mirror.context import RefreshResult
+from portal.engine.organization_context import OrganizationContext, load_context
+from portal.engine.plan.counts import WRITTEN
+from portal.engine.ports import Lease
+from portal.errors import Stopped
+from portal.models import Change, Organization, SyncRun, UserSync
+
+
+class GiveWay(Exception):
+    """A delayed run lets hourly ones pass (T3); it goes on where it was."""
+
+
+class GroupsUnread(Exception):
+    """The filters name groups whose members the read before this run did not look at: they were saved meanwhile (S6)."""
+
+
+class Cancelled(Exception):
+    """The sync was disabled meanwhile (L5)."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What all runs of one lease share. refreshed: what the read before this run found out, None when there was none.
+
+    finished: told of each run that ends, within its last transaction.
+    """
+
+    lease: Lease
+    now: Callable[[], datetime]
+    should_stop: Callable[[], bool]
+    finished: Callable[[Session, SyncRun], None]
+    refreshed: RefreshResult | None = None
+
+    def stop_check(self) -> None:
+        """Asked where nothing is half-done. Raises Stopped when the process is to end."""
+        if self.should_stop():
+            raise Stopped
+
+
+@dataclass
+class RunState:
+    """Of one run.
+
+    applied: object ids of those this run is done with; written: how many people each kind of write was about. Both survive the
+    process in the run's rows.
+    """
+
+    around: Surroundings
+    run_id: str
+    organization_id: str
+    generation: int
+    lane: str
+    fingerprint: str | None
+    only_object_id: str | None = None
+    warnings: list[str] = field(default_factory=list)
+    applied: set[str] = field(default_factory=set)
+    written: dict[str, int] = field(default_factory=lambda: dict.fromkeys(WRITTEN, 0))
+    leaving: int = 0
+    is_first: bool = True
+
+    def _context(self, session: Session) -> tuple[OrganizationContext, UserSync]:
+        sync = self._sync(session)
+        try:
+            context = load_context(session, self.organization_id, now=self.around.now())
+        except LookupError as error:
+            raise Cancelled from error
+        if context.microsoft_tenant_id != self.around.lease.tenant_id:
+            raise Cancelled
+        return context, sync
+
+    def _sync(self, session: Session) -> UserSync:
+        sync = session.scalar(select(UserSync).where(UserSync.organization_id == self.organization_id))
+        if sync is None or not sync.enabled or sync.generation != self.generation:
+            raise Cancelled
+        return sync
+
+    def _check_switch(self, session: Session, *, until_commit: bool = False) -> None:
+        """Before each chunk: the switch stands (L5); with ``until_commit`` it stays as it is."""
+        switch = select(UserSync.enabled, UserSync.generation).where(
+            UserSync.organization_id == self.organization_id
+        )
+        if until_commit:
+            switch = switch.with_for_update(key_share=True)
+        found = session.execute(switch).one_or_none()
+        if found is None or not found.enabled or found.generation != self.generation:
+            raise Cancelled
+
+    def _people_moved(self, session: Session, context: OrganizationContext) -> bool:
+        version = session.scalar(
+            select(Organization.people_version).where(Organization.id == self.organization_id)
+        )
+        return version != context.people_version
+
+    def _check_groups(self, context: OrganizationContext) -> None:
+        """S6: members that could not be read are not nobody. Raises what kept them from being read."""
+        read, filters = self.around.refreshed, context.filters
+        if read is None or not filters.has_group_filter:
+            return
+        if read.group_error is not None:
+            raise read.group_error
+        for group_id in filters.group.values:
+            if group_id in read.group_errors:
+                raise read.group_errors[group_id]
+        if not read.groups.issuperset(group_id for group_id in filters.group.values if group_id):
+            raise GroupsUnread
+
+    def _resume(self) -> None:
+        """What this run did before it was interrupted: it is not done again, and counted as what it was (G4)."""
+        with self.around.lease.sessions() as session:
+            done = session.scalars(
+                select(Change.object_id).where(Change.run_id == self.run_id, Change.state == "applied")
+            )
+            self.applied = set(done)
+            run = session.get(SyncRun, self.run_id)
+            if self.applied and run is not None:
+                self.written.update({name: run.counts.get(name, 0) for name in WRITTEN})
+
+    def _hourly_waits(self) -> bool:
+        """True when a run of the hourly lane waits for this tenant."""
+        with self.around.lease.sessions() as session:
+            waiting = select(func.count()).where(
+                SyncRun.microsoft_tenant_id == self.around.lease.tenant_id,
+                SyncRun.status == "queued",
+                SyncRun.lane == "hourly",
+            )
+            return bool(session.scalar(waiting))
+
+    def _note(
+        self, session: Session, phase: str, done: int, total: int | None, written: Mapping[str, int]
+    ) -> None:
+        session.execute(
+            update(SyncRun)
+            .where(SyncRun.id == self.run_id)
+            .values(phase=phase, done=done, total=total, counts=dict(written), heartbeat_at=self.around.now())
+        )
+        # People are not what the last complete run left: whatever becomes of this one, the next decides anew.
+        session.execute(
+            update(UserSync)
+            .where(UserSync.organization_id == self.organization_id, UserSync.settled_state.is_not(None))
+            .values(settled_state=None)
+        )
+
+    def _show(self, phase: str, done: int, total: int | None) -> None:
+        with self.around.lease.transaction() as session:
+            session.execute(
+                update(SyncRun)
+                .where(SyncRun.id == self.run_id)
+                .values(phase=phase, done=done, total=total, heartbeat_at=self.around.now())
+            )

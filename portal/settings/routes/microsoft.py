@@ -1,0 +1,145 @@
+"""Settings: the app registrations that the portal reads Microsoft with (C1, C5)."""
+
+from __future__ import annotations
+
+from flask import request, url_for
+from werkzeug.wrappers import Response
+
+from portal.clock import utcnow
+from portal.errors import Invalid
+from portal.extensions import db
+from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS, registered_in
+from portal.http import responses
+from portal.http.access import reads_first, requires
+from portal.http.forms import Form, text
+from portal.http.proxies import NO_ADDRESS, public_address_or_none
+from portal.microsoft import check, consent, credentials, expiry
+from portal.microsoft import service as microsoft_tenants
+from portal.models import Role
+from portal.runtime import runtime
+from portal.settings import permissions, registration
+from portal.settings.forms import EndForm, MicrosoftForm
+from portal.settings.routes.blueprint import bp, page
+from portal.text import text_key
+from portal.transactions import begin_write
+
+
+@bp.route("/microsoft", methods=["GET", "POST"])
+@requires(Role.ADMINISTRATOR)
+@reads_first
+def microsoft() -> Response:
+    """The app registration of a cloud: what is set, what it needs, and how to change it (C1, C5)."""
+    cloud = _cloud()
+    shown = credentials.overview(db.session(), runtime().settings, cloud)
+    end = f"{shown.expires_at:%Y-%m-%d}" if shown.expires_at else ""
+    if shown.source == "environment":
+        return _environment(shown, EndForm(data={"expires_on": end}))
+    form = MicrosoftForm(data={"client_id": shown.client_id, "expires_on": end})
+    if form.submitted():
+        said = "Saved."
+        try:
+            _keep(form, cloud)
+            if (
+                text(form.secret)
+                or text(form.certificate)
+                or text_key(text(form.client_id)) != shown.client_id
+            ):
+                entered = microsoft_tenants.app_registration(cloud)
+                # rolls back what was kept: it is kept when it works
+                said = check.try_releasing(entered, cloud)
+                _keep(form, cloud)
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+        else:
+            microsoft_tenants.try_again()
+            db.session.commit()
+            runtime().wake()
+            return responses.respond(redirect=_microsoft_url(cloud), toast=said)
+    if form.errors:
+        form.ask_again()
+    return _microsoft_page(form, shown, cloud)
+
+
+def _keep(form: MicrosoftForm, cloud: str) -> None:
+    begin_write(db.session())
+    credentials.store(
+        db.session(),
+        runtime().box,
+        client_id=text(form.client_id),
+        cloud=cloud,
+        secret=text(form.secret),
+        certificate_pem=text(form.certificate),
+        expires_at=form.expires_on.moment(),
+    )
+
+
+@bp.route("/microsoft/remove", methods=["GET", "POST"])
+@requires(Role.ADMINISTRATOR)
+def remove_registration() -> Response:
+    """Ask, then delete the stored app registration of a cloud (C1)."""
+    cloud = _cloud()
+    if request.method == "POST":
+        credentials.forget(db.session(), cloud)
+        db.session.commit()
+        return responses.respond(redirect=_microsoft_url(cloud), toast="The app registration is removed.")
+    return responses.render(
+        "settings/remove_registration.html",
+        blocks={"dialog": "dialog"},
+        label=REGISTRATIONS[cloud],
+        action=url_for(".remove_registration", cloud=cloud),
+        back=_microsoft_url(cloud),
+        served=credentials.served_by(db.session(), cloud),
+    )
+
+
+def _cloud() -> str:
+    """The cloud of the app registration that the address names, the default one for what is none."""
+    asked = request.args.get("cloud", DEFAULT)
+    return registered_in(asked) if asked in CLOUDS else DEFAULT
+
+
+def _microsoft_url(cloud: str) -> str:
+    return url_for(".microsoft", cloud=None if cloud == DEFAULT else cloud)
+
+
+def _environment(shown: credentials.Overview, form: EndForm) -> Response:
+    """The environment wins (C1): only the day on which its secret expires can be noted here."""
+    if shown.kind == "secret" and form.submitted():
+        try:
+            credentials.note_end(begin_write(db.session()), runtime().settings, form.expires_on.moment())
+        except Invalid as error:
+            db.session.rollback()
+            form.show(error)
+        else:
+            db.session.commit()
+            return responses.respond(redirect=_microsoft_url(DEFAULT), toast="Saved.")
+    return _microsoft_page(form, shown, DEFAULT)
+
+
+def _microsoft_page(form: Form, shown: credentials.Overview, cloud: str) -> Response:
+    callback = public_address_or_none("microsoft.consent_answer")
+    return page(
+        "microsoft",
+        form,
+        shown=shown,
+        action=_microsoft_url(cloud),
+        removal=url_for(".remove_registration", cloud=cloud) if shown.source == "settings" else None,
+        is_default=cloud == DEFAULT,
+        label=REGISTRATIONS[cloud],
+        clouds=[
+            (_microsoft_url(home), REGISTRATIONS[home], one, home == cloud)
+            for home, one in credentials.overviews(db.session(), runtime().settings).items()
+        ],
+        is_tried=bool(credentials.served_by(db.session(), cloud)),
+        permissions=permissions.PERMISSIONS + permissions.PARTNER_PERMISSIONS,
+        manifest=permissions.manifest(),
+        guide=registration.steps(shown.client_id, cloud),
+        callback=callback,
+        no_address=NO_ADDRESS,
+        consent_link=consent.link_to_send(shown.client_id, callback, cloud)
+        if shown.client_id and callback
+        else None,
+        radar=expiry.radar(db.session(), runtime().settings),
+        now=utcnow(),
+    )

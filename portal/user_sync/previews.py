@@ -1,0 +1,182 @@
+"""What is shown before anything is saved: the values to choose from, what a choice matches, what a run would do, and why (U2, U5, U11).
+
+Previews look at the mirror as it is and write nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import update
+
+from portal.clock import utcnow
+from portal.engine import options as engine_options
+from portal.engine import preview as engine_preview
+from portal.engine.records import SECTIONS
+from portal.errors import Invalid, Refused
+from portal.extensions import db
+from portal.microsoft import service as microsoft
+from portal.models import DirectoryGroup, MicrosoftTenant, Organization
+from portal.text import text_key
+from portal.user_sync import documents, matching
+from portal.user_sync.documents import SyncRequest, saved_request
+from portal.user_sync.plans import plan_id, previewed
+from portal.user_sync.service import check_groups, find, mapped
+
+ASK_AGAIN = timedelta(minutes=1)
+PREVIEW_ROWS = 100
+LIVE_LIMIT = 3_000  # users up to which every change in the pop-up is decided about at once; beyond, apart
+OPENING_LIMIT = 300  # the same when it opens: it is there at once, and the decisions follow
+
+
+def options(
+    organization: Organization, sections: Collection[str] = SECTIONS
+) -> dict[str, list[dict[str, Any]]]:
+    """Per section asked for what the pop-up offers (U2).
+
+    Raises Refused when not mapped, RetryLater before the first read.
+    """
+    microsoft_tenant = _read(organization)
+    row = find(organization)
+    saved = None if row is None else documents.parse(saved_request(row)).filters
+    found = engine_options.options(db.session(), microsoft_tenant.id, saved, sections)
+    return {section: [dict(value) for value in values] for section, values in found.items()}
+
+
+def want_group_members(organization: Organization, group_ids: list[str]) -> None:
+    """Have the members of groups read that the pop-up shows as "not counted yet" or as of long ago. The caller commits and wakes."""
+    microsoft_tenant = _read(organization)
+    now = utcnow()
+    changed = db.session.execute(
+        update(DirectoryGroup)
+        .where(
+            DirectoryGroup.microsoft_tenant_id == microsoft_tenant.id,
+            DirectoryGroup.object_id.in_(group_ids),
+            DirectoryGroup.members_read_at.is_(None) | DirectoryGroup.members_stale.is_(True),
+            # the pop-up asks every few seconds, also for a group that cannot be read
+            DirectoryGroup.members_wanted_at.is_(None) | (DirectoryGroup.members_wanted_at < now - ASK_AGAIN),
+        )
+        .values(members_wanted_at=now)
+    )
+    if changed.rowcount:  # type: ignore[attr-defined]
+        microsoft.request_read(microsoft_tenant)
+
+
+def preview(
+    organization: Organization, body: Mapping[str, Any], *, page: int, per_page: int
+) -> dict[str, Any]:
+    """What the next run would do with these filters, from the mirror as it is; writes nothing (U5, U10, U11, U12).
+
+    Raises Invalid, Refused and RetryLater as ``put`` does.
+    """
+    found = _would_do(organization, body)
+    start = (page - 1) * per_page
+    return {
+        "plan_id": plan_id(organization, found.fingerprint),
+        "counts": found.counts_document(),
+        "total": len(found.decisions),
+        "page": page,
+        "per_page": per_page,
+        "decisions": [engine_preview.decision_document(d) for d in found.decisions[start : start + per_page]],
+        "domain_overlap": found.domain_overlap,
+        "scope_change": found.scope_change,
+        "held": found.held,
+        "warnings": list(found.warnings),
+    }
+
+
+@dataclass(frozen=True)
+class PreviewPage:
+    """Some decisions of a preview and how many there are per kind; what the pop-up's Preview shows (U5).
+
+    total: decisions that fit what was asked. kinds: decision word -> number, of all of them. warnings: as the run would say.
+    """
+
+    plan_id: str
+    counts: Mapping[str, int]
+    kinds: Mapping[str, int]
+    decisions: list[dict[str, Any]]
+    total: int
+    page: int
+    pages: int
+    held: Mapping[str, Any] | None
+    warnings: Sequence[str]
+
+
+def preview_page(
+    organization: Organization, body: Mapping[str, Any], *, decision: str = "", q: str = "", page: int = 1
+) -> PreviewPage:
+    """One page of a preview, narrowed to one kind of decision or to names and addresses. Raises as ``preview`` does."""
+    found = _would_do(organization, body)
+    needle = text_key(q)
+    fitting = [
+        one
+        for one in found.decisions
+        if (not decision or one.action.value == decision)
+        and (not needle or needle in text_key(f"{one.display_name} {one.email} {one.user_principal_name}"))
+    ]
+    pages = max(1, -(-len(fitting) // PREVIEW_ROWS))
+    page = min(max(page, 1), pages)
+    window = fitting[(page - 1) * PREVIEW_ROWS : page * PREVIEW_ROWS]
+    return PreviewPage(
+        plan_id=plan_id(organization, found.fingerprint),
+        counts=found.counts_document(),
+        kinds=Counter(one.action.value for one in found.decisions),
+        decisions=[engine_preview.decision_document(one) for one in window],
+        total=len(fitting),
+        page=page,
+        pages=pages,
+        held=found.held,
+        warnings=found.warnings,
+    )
+
+
+@dataclass(frozen=True)
+class Recount:
+    """What some filters match now. previewed: None when it was left out."""
+
+    match: matching.Match
+    previewed: engine_preview.PreviewResult | None
+
+
+def recount(organization: Organization, request: SyncRequest, *, limit: int | None = None) -> Recount:
+    """How many match, and what enabling or saving would do (U5, U11); writes nothing, refuses nothing but waiting.
+
+    The second part is left out for tenants of more users than ``limit``.
+
+    Raises Refused when not mapped, RetryLater before the first read.
+    """
+    microsoft_tenant = _read(organization)
+    match = matching.count(db.session(), microsoft_tenant, request.filters)
+    is_wanted = limit is None or match.total <= limit
+    return Recount(match, previewed(organization, request) if is_wanted else None)
+
+
+def explain(organization: Organization, user: str) -> dict[str, Any]:
+    """Why one person is or is not synced. Raises NotFound for nobody such, Refused when no sync is set up."""
+    if find(organization) is None:
+        raise Refused(
+            f"{organization.name} has no Microsoft User Sync. Set it up first.",
+            link=f"/tenants/{organization.tenant_id}",
+        )
+    if not user.strip():
+        raise Invalid({"user": ["Name a person by UPN, object ID or e-mail address."]})
+    _read(organization)
+    return engine_preview.explain(db.session(), organization.id, user.strip(), utcnow())
+
+
+def _read(organization: Organization) -> MicrosoftTenant:
+    found = mapped(organization)
+    microsoft.require_read(found)
+    return found
+
+
+def _would_do(organization: Organization, body: Mapping[str, Any]) -> engine_preview.PreviewResult:
+    microsoft_tenant = _read(organization)
+    request = documents.parse(body)
+    check_groups(request, microsoft_tenant, find(organization))
+    return previewed(organization, request)

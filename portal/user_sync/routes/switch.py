@@ -1,0 +1,106 @@
+"""Disabling a User Sync, syncing now, and the progress of a run (U6, U8, L5, T5)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import request, url_for
+
+from portal.clock import utcnow
+from portal.end_users import service as end_users
+from portal.errors import NotFound
+from portal.extensions import db
+from portal.http import access, responses
+from portal.microsoft import service as microsoft
+from portal.models import Organization, Role
+from portal.runs import views as run_views
+from portal.runtime import runtime
+from portal.user_sync import documents, service
+from portal.user_sync.routes.blueprint import DIALOG, Answer, bp, find_organization, is_enabled
+from portal.worker import queue
+
+
+@bp.route("/disable", methods=["GET", "POST"])
+@access.requires(Role.TECHNICIAN)
+def disable(organization_id: str) -> Answer:
+    """Ask, then stop automatic updates at once; End Users, Links and marks stay (U8, L5)."""
+    organization = find_organization(organization_id)
+    back = f"/tenants/{organization.tenant_id}"
+    if request.method == "POST":
+        service.disable(organization)
+        db.session.commit()
+        runtime().wake()
+        return responses.respond(
+            redirect=back,
+            events={"user-sync-disabled": {"id": organization.id}, "close-dialog": {}},
+            toast=f"The sync of {organization.name} is off. Nobody was deleted.",
+        )
+    if not is_enabled(organization):
+        raise NotFound(f"{organization.name} has no Microsoft User Sync that is enabled.")
+    return responses.render(
+        "user_sync/disable.html",
+        blocks=DIALOG,
+        organization=organization,
+        people=end_users.count(organization),
+        microsoft_tenant=microsoft.mapped_to(organization),
+        back=back,
+    )
+
+
+@bp.get("/status")
+@access.requires(Role.READ_ONLY)
+def status(organization_id: str) -> Answer:
+    """The progress of the newest run (U6): a page, the pop-up's body, or the fragment that polls while it runs."""
+    organization = find_organization(organization_id)
+    return responses.render(
+        "user_sync/status.html",
+        blocks={"dialog": "dialog", "sync_status": "sync_status"},
+        **_status_context(organization),
+    )
+
+
+@bp.post("/runs")
+@access.requires(Role.TECHNICIAN)
+def sync_now(organization_id: str) -> Answer:
+    """Sync Now: start a run, or show the one that is there (T5)."""
+    organization = find_organization(organization_id)
+    run = service.request_run(organization)
+    db.session.commit()
+    runtime().wake()
+    return responses.respond(
+        redirect=url_for("runs.detail", run_id=run.id),
+        events={"sync-run-requested": {"id": organization.id}},
+        toast=f"The sync of {organization.name} is on its way.",
+    )
+
+
+def show_progress(organization: Organization) -> Answer:
+    """U6: the progress, in the dialog or as a page."""
+    if responses.is_partial():
+        return responses.render("user_sync/status.html", blocks=DIALOG, **_status_context(organization))
+    return responses.respond(redirect=url_for(".status", organization_id=organization.id))
+
+
+def _status_context(organization: Organization) -> dict[str, Any]:
+    row = service.find(organization)
+    tenant = microsoft.mapped_to(organization)
+    run = service.active_run(organization) or service.last_run(organization)
+    return {
+        "organization": organization,
+        "microsoft_tenant": tenant,
+        "sync": row,
+        "state": documents.status_of(row, tenant),
+        "run": run,
+        "progress": None if run is None else run_views.progress(run, utcnow()),
+        "next_step": run_views.next_step(
+            run,
+            organization.tenant_id,
+            is_enabled=row is not None and row.enabled,
+            at=service.next_run_at(row, tenant),
+        )
+        if run is not None and run.status in ("cancelled", "failed", "partial")
+        else None,
+        "waits_until": None
+        if run is None
+        else queue.throttled_until(db.session(), [run], utcnow()).get(run.id),
+    }

@@ -1,0 +1,70 @@
+"""Finding what a change names: tenants by id or domain, users by id or sign-in name, groups by id or name."""
+
+from __future__ import annotations
+
+from simulator.objects import Group, User
+from simulator.tenant import Principal, Tenant
+from simulator.world import World
+
+
+class BadChange(ValueError):
+    """A change that cannot be made; the text says why."""
+
+
+class Finder:
+    """Finds things of one world by what people call them."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def tenant(self, name: str) -> Tenant:
+        """A tenant by id or domain. Raises BadChange."""
+        found = self.world.tenant(name)
+        if found is None:
+            raise BadChange(f"There is no tenant {name}.")
+        return found
+
+    def _principal(self, tenant: str) -> Principal:
+        principal = self.tenant(tenant).principal
+        if principal is None:
+            raise BadChange("The app is not consented to in this tenant.")
+        return principal
+
+    def _by_name(self, home: Tenant, key: str) -> User | None:
+        wanted = key.casefold()
+        users = home.directory.users.values()
+        return next(
+            (one for one in users if str(one.props.get("userPrincipalName")).casefold() == wanted), None
+        )
+
+    def _user(self, tenant: str, key: str) -> tuple[Tenant, User]:
+        home = self.tenant(tenant)
+        found = home.directory.users.get(key.lower()) or self._by_name(home, key)
+        if found is None:
+            raise BadChange(f"There is no user {key}.")
+        return home, found
+
+    def _deleted(self, home: Tenant, key: str) -> User:
+        wanted = key.casefold()
+        for user in home.directory.deleted.values():
+            if wanted in {user.id, str(user.props.get("userPrincipalName")).casefold()}:
+                return user
+        raise BadChange(f"There is no deleted user {key}.")
+
+    def _group(self, tenant: str, key: str) -> tuple[Tenant, Group]:
+        home = self.tenant(tenant)
+        found = home.directory.groups.get(key.lower())
+        if found is None:
+            named = [one for one in home.directory.groups.values() if one.props.get("displayName") == key]
+            if len(named) != 1:
+                raise BadChange(f"There are {len(named)} groups named {key}; give the id.")
+            found = named[0]
+        return home, found
+
+    def _member(self, home: Tenant, key: str) -> tuple[str, str]:
+        if key.lower() in home.directory.groups:
+            return key.lower(), "group"
+        user = home.directory.users.get(key.lower()) or self._by_name(home, key)
+        if user is None:
+            raise BadChange(f"There is no user or group {key}.")
+        return user.id, "user"
