@@ -68,7 +68,7 @@ def export() -> Answer:
     """CSV of the runs that are filtered."""
     asked, is_attention = _asked()
     text = listing.export(asked, needing_attention=is_attention, zone=viewer_zone())
-    return csv_download.download(text, "sync-activity", what="sync_runs")
+    return csv_download.download(text, csv_download.customer(asked), "sync-activity", what="sync_runs")
 
 
 @bp.get("/sync-runs/running")
