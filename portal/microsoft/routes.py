@@ -21,7 +21,7 @@ from portal.http.formatting import plural
 from portal.http.forms import Form, choices, text
 from portal.http.listing import Listing, parse
 from portal.http.proxies import NO_ADDRESS, public_address, public_address_or_none
-from portal.microsoft import check, consent, discover, listing, service, views
+from portal.microsoft import check, consent, discover, listing, removal, service, views
 from portal.models import MicrosoftTenant, Organization, Role, Tenant
 from portal.organizations import bulk, bulk_page, tags
 from portal.organizations import service as organizations
@@ -283,6 +283,7 @@ def check_page(microsoft_tenant_id: str) -> Response:
 
 @bp.route("/microsoft-tenants/<microsoft_tenant_id>/remove", methods=["GET", "POST"])
 @requires(Role.ADMINISTRATOR)
+@reads_first
 def remove(microsoft_tenant_id: str) -> Response:
     """Ask for the name, then remove the tenant, its mirror and the Links to it; End Users stay."""
     row = load(MicrosoftTenant, microsoft_tenant_id, "Microsoft tenant")
@@ -290,8 +291,7 @@ def remove(microsoft_tenant_id: str) -> Response:
     if form.submitted():
         if text_key(text(form.name)) == text_key(row.name):
             name = row.name
-            service.remove(row)
-            db.session.commit()
+            removal.remove(row)
             return responses.respond(redirect=url_for(".index"), toast=f"{name} is removed.")
         form.show(Invalid({"name": [f"This is not its name. Enter: {row.name}"]}))
     return responses.render(
