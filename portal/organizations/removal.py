@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from portal import audit
 from portal.engine import bulk
 from portal.engine.pace import FIRST_ROWS
 from portal.extensions import db
@@ -25,7 +26,15 @@ def remove(row: Organization) -> None:
     def delete(part: list[int]) -> None:
         found = lock(session, Organization, organization_id)
         service.refuse_while_syncing(found, "deleted")
-        bulk.delete_some(session, belongings, len(part))
+        number = bulk.delete_some(session, belongings, len(part))
+        audit.record(
+            session,
+            "organization_deleted_in_part",
+            object_type="organization",
+            object_id=organization_id,
+            name=found.name,
+            count=number,
+        )
 
     number = bulk.number_of(session, belongings)
     if number > FIRST_ROWS:
