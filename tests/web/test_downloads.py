@@ -1,4 +1,4 @@
-"""Every file that leaves the portal is named after its customer, where it is about one, and the day."""
+"""Every file that leaves the portal is named after its customer, where it is about one, and the day, and opens in Excel."""
 
 import re
 
@@ -46,5 +46,10 @@ def test_a_file_says_customer_and_day_at_every_door(app, client_as):
         begin = "" if rule.endpoint in ABOUT_NO_CUSTOMER else "fabrikam-ltd-"
         assert name.startswith(begin), (rule.endpoint, name)
         assert re.search(rf"-{utcnow():%Y-%m-%d}\.{path[-4:].lstrip('.')}$", name), (rule.endpoint, name)
+        if path.endswith(".csv"):  # for Excel; programs ask for it
+            assert answer.data.startswith(b"\xef\xbb\xbf") is not path.startswith("/api/"), rule.endpoint
+        if path.startswith("/api/") and path.endswith(".csv"):
+            marked = api.get(f"{address}{'&' if '?' in address else '?'}bom=true", headers=head)
+            assert marked.data.startswith(b"\xef\xbb\xbf"), rule.endpoint
         seen.add(rule.endpoint)
     assert seen >= ABOUT_NO_CUSTOMER | {"runs.export", "people.export", "runs.changes_csv", "api.export_all_end_users"}
