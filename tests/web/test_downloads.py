@@ -1,11 +1,11 @@
-"""Every file that leaves the portal is named after its customer, where it is about one, and the day, and opens in Excel."""
+"""Every file that leaves the portal is named after its customer, where it is about one, and the day, opens in Excel, and is recorded."""
 
 import re
 
 from portal.api import tokens
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
-from portal.models import SyncRun
+from portal.models import AuditEvent, SyncRun
 from tests.web import customers
 
 ABOUT_NO_CUSTOMER = {
@@ -20,7 +20,7 @@ ABOUT_NO_CUSTOMER = {
 }
 
 
-def test_a_file_says_customer_and_day_at_every_door(app, client_as):
+def test_O4_a_file_says_customer_and_day_and_is_recorded_at_every_door(app, client_as):
     with app.app_context():
         mark_write(db.session())
         organization = customers.organization("Fabrikam Ltd")
@@ -32,7 +32,7 @@ def test_a_file_says_customer_and_day_at_every_door(app, client_as):
         db.session.commit()
     reader, api = client_as("read-only"), app.test_client()
     rules = [rule for rule in app.url_map.iter_rules() if re.search(r"\.(csv|json)$", rule.rule) and "GET" in rule.methods]
-    seen = set()
+    seen, taken = set(), []
     for rule in rules:
         if "openapi" in rule.rule:
             continue
@@ -46,10 +46,15 @@ def test_a_file_says_customer_and_day_at_every_door(app, client_as):
         begin = "" if rule.endpoint in ABOUT_NO_CUSTOMER else "fabrikam-ltd-"
         assert name.startswith(begin), (rule.endpoint, name)
         assert re.search(rf"-{utcnow():%Y-%m-%d}\.{path[-4:].lstrip('.')}$", name), (rule.endpoint, name)
+        taken += [] if rule.endpoint == "imports.template" else [len(answer.data)]
         if path.endswith(".csv"):  # for Excel; programs ask for it
             assert answer.data.startswith(b"\xef\xbb\xbf") is not path.startswith("/api/"), rule.endpoint
         if path.startswith("/api/") and path.endswith(".csv"):
             marked = api.get(f"{address}{'&' if '?' in address else '?'}bom=true", headers=head)
             assert marked.data.startswith(b"\xef\xbb\xbf"), rule.endpoint
+            taken.append(len(marked.data))
         seen.add(rule.endpoint)
     assert seen >= ABOUT_NO_CUSTOMER | {"runs.export", "people.export", "runs.changes_csv", "api.export_all_end_users"}
+    with app.app_context():
+        events = db.session.query(AuditEvent).filter_by(action="exported").order_by(AuditEvent.number)
+        assert [event.detail["bytes"] for event in events] == taken
