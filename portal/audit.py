@@ -61,6 +61,7 @@ EVENTS: dict[str, frozenset[str]] = {
     "organization_changed": frozenset({"name", "changes"}),
     "organization_created": frozenset({"name"}),
     "organization_deleted": frozenset({"name"}),
+    "organization_deleted_in_part": frozenset({"name", "count"}),
     "organization_moved": frozenset({"name", "from", "to"}),
     "organization_tagged": frozenset({"name", "added", "removed"}),
     "view_deleted": frozenset({"name"}),

@@ -56,10 +56,13 @@ def _document(shown: Plan, changes: list[dict[str, str]] | list[dict[str, object
 def _declaration() -> Declaration:
     data = request.get_data(cache=True)
     if request.mimetype in MEDIA_TYPES:
+        request_body.check_size(data)
         try:
-            return file.read(data.decode("utf-8"))
+            said = file.load(data.decode("utf-8"))
         except UnicodeDecodeError as error:
             raise Invalid({"file": ["This is not UTF-8."]}) from error
+        request_body.check(said)
+        return file.parse(said)
     given = request_body.parse_json(data)
     if not isinstance(given, dict):
         raise Invalid({"body": ["Has to be an object."]}, "The body has to be a JSON object.")

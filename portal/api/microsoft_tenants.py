@@ -12,7 +12,7 @@ from portal.api.schema import Request, answer, asked, body, nothing, page_of
 from portal.coverage import service as coverages
 from portal.extensions import db
 from portal.http.access import load, reads_first, requires
-from portal.microsoft import check, listing, service
+from portal.microsoft import check, listing, removal, service
 from portal.microsoft import documents as microsoft_documents
 from portal.models import MicrosoftTenant, Role
 from portal.runtime import runtime
@@ -64,11 +64,11 @@ def get_microsoft_tenant(microsoft_tenant_id: str) -> Response:
 
 @bp.delete("/microsoft-tenants/<microsoft_tenant_id>")
 @requires(Role.ADMINISTRATOR)
+@reads_first
 @documented()
 def remove_microsoft_tenant(microsoft_tenant_id: str) -> Response:
     """Remove a Microsoft Tenant that is not mapped."""
-    service.remove(load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant"))
-    db.session.commit()
+    removal.remove(load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant"))
     return nothing()
 
 

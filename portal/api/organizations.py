@@ -12,9 +12,9 @@ from portal.api.schema import Request, answer, asked, body, nothing, page_of
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.http import csv_download
-from portal.http.access import load, requires
+from portal.http.access import load, reads_first, requires
 from portal.models import Organization, Role, Tenant
-from portal.organizations import listing, service, tags
+from portal.organizations import listing, removal, service, tags
 
 documented = documented_as(Tag("Organizations", "The customers."))
 
@@ -82,11 +82,11 @@ def change_organization(organization_id: str) -> Response:
 
 @bp.delete("/organizations/<organization_id>")
 @requires(Role.ADMINISTRATOR)
+@reads_first
 @documented()
 def delete_organization(organization_id: str) -> Response:
     """Delete an Organization with its End Users and Assets."""
-    service.remove(load(Organization, organization_id, "Organization"))
-    db.session.commit()
+    removal.remove(load(Organization, organization_id, "Organization"))
     return nothing()
 
 

@@ -20,6 +20,7 @@ from portal.http.access import load, reads_first, requires
 from portal.models import EndUser, Organization, Role
 from portal.runs import listing as runs
 from portal.runtime import runtime
+from portal.transactions import begin_write
 from portal.user_sync import previews, service
 from portal.user_sync.documents import run_document
 
@@ -61,6 +62,7 @@ def get_user_sync(organization_id: str) -> Response:
 
 @bp.put("/organizations/<organization_id>/user-sync")
 @requires(Role.ADMINISTRATOR)
+@reads_first
 @documented(body=UserSyncRequest, answer=documents.UserSync)
 def put_user_sync(organization_id: str) -> Response:
     """Enable the User Sync, or edit it.
@@ -69,7 +71,9 @@ def put_user_sync(organization_id: str) -> Response:
     """
     organization = _organization(organization_id)
     given = body(UserSyncRequest)
-    service.put(organization, _request(given), plan_id=given.plan_id)
+    fingerprint = service.approved(organization, given.plan_id, _request(given))
+    begin_write(db.session())
+    service.put(organization, _request(given), fingerprint)
     db.session.commit()
     runtime().wake()
     return answer(service.document(organization))
@@ -134,13 +138,16 @@ def list_organization_runs(organization_id: str) -> Response:
 
 @bp.post("/organizations/<organization_id>/user-sync/runs")
 @requires(Role.TECHNICIAN)
+@reads_first
 @documented(body=RunRequest, answer=SyncRun, status=202)
 def sync_now(organization_id: str) -> Response:
     """Sync now: the answer is the run, or the one that runs already."""
     organization = _organization(organization_id)
     given = body(RunRequest)
+    fingerprint = None if given.end_user_id else service.approved(organization, given.plan_id)
+    begin_write(db.session())
     if given.end_user_id is None:
-        run = service.request_run(organization, plan_id=given.plan_id)
+        run = service.request_run(organization, fingerprint)
     else:
         run = service.request_person(organization, _person(organization, given))
     db.session.commit()

@@ -8,18 +8,16 @@ from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response
 
 from portal.conflicts import service, views
-from portal.engine.batches import batches
+from portal.engine.pace import FEWEST_ROWS
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.http import access, listing, responses
 from portal.http.formatting import plural
+from portal.http.parts import in_parts
 from portal.models import Conflict, Organization, Role
-from portal.transactions import begin_write
 
 bp = Blueprint("conflicts", __name__)
 Answer = str | Response | tuple[str, int]
-AT_ONCE = 25
-"""Conflicts settled in one transaction."""
 
 
 @bp.get("/organizations/<organization_id>/conflicts")
@@ -93,11 +91,13 @@ def settle(organization_id: str) -> Answer:
 def _settle_together(organization: Organization, action: str, ids: list[str]) -> Answer:
     """In short transactions, so that syncs and other people go on meanwhile."""
     organization_id, done = organization.id, 0
-    for part in batches(ids, AT_ONCE):
-        begin_write(db.session())
+
+    def settle(part: list[str]) -> None:
+        nonlocal done
         row = access.load(Organization, organization_id, "Organization")
         done += service.settle_together(row, action, part)
-        db.session.commit()
+
+    in_parts(db.session(), [[one] for one in ids], settle, "settled", first=FEWEST_ROWS)
     word = "settled. The next run acts on them" if action == "link" else "ignored until one side changes"
     return responses.respond(
         redirect=url_for(".index", organization_id=organization_id),

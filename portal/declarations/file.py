@@ -68,8 +68,13 @@ class Declaration:
 
 def read(text: str) -> Declaration:
     """Read TOML. Raises Invalid, by key path."""
+    return parse(load(text))
+
+
+def load(text: str) -> dict[str, Any]:
+    """What a TOML document says, unchecked. Raises Invalid on ``file`` for what is none."""
     try:
-        return parse(tomllib.loads(text))
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise Invalid({"file": [f"This is no TOML: {error}."]}, "The file cannot be read.") from error
     except RecursionError as error:

@@ -14,7 +14,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Boolean, Dialect, Table
+from sqlalchemy import Boolean, ColumnElement, Dialect, Table, bindparam, func, select
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeEngine
 
@@ -222,3 +222,30 @@ def _table(model: type[DeclarativeBase]) -> Table:
     if not isinstance(table, Table):
         raise TypeError(f"{model.__name__} has no table of its own")
     return table
+
+
+Rows = Sequence[tuple[type[DeclarativeBase], ColumnElement[bool]]]
+"""Tables with a condition each: which of their rows are meant."""
+
+
+def number_of(session: Session, rows: Rows) -> int:
+    """How many rows these are."""
+    return sum(
+        session.scalar(select(func.count()).select_from(model).where(wanted)) or 0 for model, wanted in rows
+    )
+
+
+def delete_some(session: Session, rows: Rows, number: int) -> int:
+    """Delete up to ``number`` of these rows, the first table's first, and give how many: for one of several short transactions."""
+    left = number
+    for model, wanted in rows:
+        if not left:
+            break
+        key = list(_table(model).primary_key.columns)
+        found = session.execute(select(*key).where(wanted).limit(left)).all()
+        if found:
+            gone = _table(model).delete().where(*(column == bindparam(f"k_{column.name}") for column in key))
+            names = [f"k_{column.name}" for column in key]
+            session.connection().execute(gone, [dict(zip(names, row, strict=True)) for row in found])
+        left -= len(found)
+    return number - left

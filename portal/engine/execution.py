@@ -19,7 +19,7 @@ from portal.engine.apply.chunks import Stale, Work, chunks, decide_all, prepare,
 from portal.engine.approved_plan import fingerprint
 from portal.engine.asset_owners import assign_assets
 from portal.engine.batches import batches
-from portal.engine.bulk import insert_rows
+from portal.engine.bulk import ReadyRows, insert_ready, ready_rows
 from portal.engine.in_question import in_question
 from portal.engine.one_person import of_one
 from portal.engine.organization_context import OrganizationContext
@@ -195,7 +195,7 @@ class SyncRunExecution(RunState):
         """Hold what G1 holds, settle conflicts that went away, count, and say how it ended: one transaction."""
         now = self.around.now()
         held = [a for a in found.assignments if a.is_held]
-        counts = count(found, self.written)
+        counts, waiting = count(found, self.written), self._held_rows(held, work, now)
         with self.around.lease.transaction() as session:
             self._check_switch(session, until_commit=True)
             run = session.get_one(SyncRun, self.run_id)
@@ -205,7 +205,8 @@ class SyncRunExecution(RunState):
                 self.warnings.append(left)
             if held and self._people_moved(session, work.context):
                 raise Stale  # who is held must be held as they are now
-            self._hold(session, held, work, now)
+            holds.replace_older(session, self.organization_id, self.run_id)
+            insert_ready(session, waiting)
             writer.settle_conflicts(
                 session,
                 work.target,
@@ -283,22 +284,24 @@ class SyncRunExecution(RunState):
             self.around.finished(session, run)
         log.info("action=run_finished run=%s status=succeeded unchanged=all", self.run_id)
 
-    def _hold(self, session: Session, held: Sequence[Assignment], work: Work, now: datetime) -> None:
-        """G1: who waits is kept with the fields; an older hold of this Organization is replaced."""
-        holds.replace_older(session, self.organization_id, self.run_id)
-        for part in batches(held):
-            rows = [
-                writer.change_row(
-                    decision,
-                    work.target,
-                    now,
-                    state="held",
-                    hold_key=hold_key(assignment),
-                    undo={"in_scope": assignment.is_in_scope},
-                )
-                for assignment, decision in zip(part, decide_all(session, part, work.context), strict=True)
-            ]
-            insert_rows(session, Change, rows)
+    def _held_rows(self, held: Sequence[Assignment], work: Work, now: datetime) -> ReadyRows:
+        """G1: who waits is kept with the fields. Made before the transaction that writes: there may be thousands."""
+        rows: list[dict[str, object]] = []
+        with self.around.lease.sessions() as session:
+            for part in batches(held):
+                decisions = decide_all(session, part, work.context)
+                rows += [
+                    writer.change_row(
+                        decision,
+                        work.target,
+                        now,
+                        state="held",
+                        hold_key=hold_key(assignment),
+                        undo={"in_scope": assignment.is_in_scope},
+                    )
+                    for assignment, decision in zip(part, decisions, strict=True)
+                ]
+            return ready_rows(session, Change, rows)
 
     def _cut(self) -> None:
         """U12: the approved plan no longer fits. What was being enabled by it stays off until somebody looks again."""

@@ -14,10 +14,10 @@ PAUSE_SECONDS = 0.01
 
 
 class Pace:
-    """``size`` is how many rows to write next. Begins with a few and goes by how long the last ones took."""
+    """``size`` is how many rows to write next. Begins with a few, or ``size`` where each takes long, and goes by how long the last ones took."""
 
-    def __init__(self) -> None:
-        self.size = FIRST_ROWS
+    def __init__(self, size: int | None = None) -> None:
+        self.size = size or FIRST_ROWS
         self._ended: float | None = None
 
     def wait(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from flask import Response, current_app, jsonify, request
@@ -25,6 +26,9 @@ from portal.http.access import NotSignedIn
 from portal.http.request_body import TooLarge
 from portal.locks import CHANGED, is_lost_race
 from portal.transactions import roll_back, trouble
+
+MOST_ERRORS = 200
+"""Fields that an answer names: a document of thousands may be wrong in each."""
 
 
 def answer(error: Exception) -> Response:
@@ -48,7 +52,9 @@ def answer(error: Exception) -> Response:
         case NeedsAdmin():
             return problem(409, error.advice)
         case Invalid():
-            return problem(422, error.advice, members={"errors": error.errors})
+            return problem(
+                422, error.advice, members={"errors": dict(islice(error.errors.items(), MOST_ERRORS))}
+            )
         case RetryLater():
             return problem(503, error.advice, headers={"Retry-After": str(error.seconds)})
         case SourceThrottled():

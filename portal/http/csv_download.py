@@ -6,17 +6,23 @@ import csv
 import io
 import re
 from collections.abc import Iterable
+from typing import Literal
 from urllib.parse import quote
 
 from flask import Response, current_app, request
+from sqlalchemy import select
 
 from portal import audit
 from portal.clock import utcnow
 from portal.errors import Invalid
 from portal.extensions import db, mark_write
 from portal.http.csv_cells import BOM
+from portal.http.listing import Listing
+from portal.models import Organization
 
 MAX_NAME = 60
+Kind = Literal["csv", "json"]
+_TYPES: dict[Kind, str] = {"csv": "text/csv", "json": "application/json"}
 
 
 def download(
@@ -35,17 +41,17 @@ def download(
     return response
 
 
-def as_file(text: str, *about: str, bom: bool = True) -> Response:
-    """The answer that a browser saves as ``<about>-<about>-2026-01-31.csv``.
+def as_file(text: str, *about: str, bom: bool = True, kind: Kind = "csv") -> Response:
+    """The answer that a browser saves as ``<about>-<about>-2026-01-31.<kind>``; nothing is said for a blank ``about``.
 
     bom: begin with a byte order mark, without which Excel takes UTF-8 for something else.
     """
-    response = current_app.response_class((BOM if bom else "") + text, mimetype="text/csv")
+    response = current_app.response_class((BOM if bom else "") + text, mimetype=_TYPES[kind])
     name = "-".join([*(part for one in about if (part := _slug(one))), f"{utcnow():%Y-%m-%d}"])
     plain = name.encode("ascii", "replace").decode()  # for what does not know the other spelling
-    header = f'attachment; filename="{_slug(plain)}.csv"'
+    header = f'attachment; filename="{_slug(plain)}.{kind}"'
     if plain != name:
-        header += f"; filename*=UTF-8''{quote(name + '.csv')}"
+        header += f"; filename*=UTF-8''{quote(f'{name}.{kind}')}"
     response.headers["Content-Disposition"] = header
     return response
 
@@ -59,6 +65,13 @@ def record_export(what: str, rows: int, size: int, *, object_type: str = "", obj
         session, "exported", object_type=object_type, object_id=object_id, what=what, rows=rows, bytes=size
     )
     session.commit()
+
+
+def customer(asked: Listing) -> str:
+    """For a file's name: the Organization that a list over all of them is filtered by; "" for none."""
+    wanted = asked.filters.get("organization_id", "")
+    name = db.session.scalar(select(Organization.name).where(Organization.id == wanted)) if wanted else None
+    return name or ""
 
 
 def asks_for_bom() -> bool:

@@ -1,4 +1,4 @@
-"""One request's long work in short transactions, so that nobody waits for it: deleting thousands, recovery."""
+"""One request's long work in short transactions, so that nobody waits for it: deleting thousands, recovery, bulk actions."""
 
 from __future__ import annotations
 
@@ -18,14 +18,19 @@ T = TypeVar("T")
 
 
 def in_parts(
-    session: Session, groups: Sequence[Sequence[T]], work: Callable[[list[T]], None], done_word: str
+    session: Session,
+    groups: Sequence[Sequence[T]],
+    work: Callable[[list[T]], None],
+    done_word: str,
+    *,
+    first: int | None = None,
 ) -> None:
     """Do ``work`` for whole groups at a time, and commit; what it did before it is interrupted stays done.
 
-    Each part decides anew on what is there by then. Raises RetryLater when a lock or the database cannot be had in between,
+    Each part decides anew on what is there by then. first: how many to begin with, where each takes long. Raises RetryLater when a lock or the database cannot be had in between,
     which says how far it came: "1,200 of 40,000 are <done_word>".
     """
-    pace, at, done, total = Pace(), 0, 0, sum(map(len, groups))
+    pace, at, done, total = Pace(first), 0, 0, sum(map(len, groups))
     while at < len(groups):
         part, after = fill(groups, at, pace.size)
         pace.wait()

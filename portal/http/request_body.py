@@ -112,20 +112,28 @@ def parse_json(data: bytes) -> Any:
     Raises BadRequest (400) for what is no JSON, TooLarge (413), and Invalid (422) for one that is deeper or
     has more values than any document of ours, or texts that no database takes.
     """
-    if len(data) > MOST_FORM_BYTES:
-        raise _too_large(MOST_FORM_BYTES)
+    check_size(data)
     if not data.strip():
         return {}
     try:
         given = json.loads(data, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise BadRequest from error
-    _check(given)
+    check(given)
     return given
 
 
-def _check(given: Any) -> None:
-    """Level by level, without recursion: what is too deep for Python's stack is too deep for us, not a crash."""
+def check_size(data: bytes) -> None:
+    """Raise TooLarge (413) for more than a document may have, before anybody reads it."""
+    if len(data) > MOST_FORM_BYTES:
+        raise _too_large(MOST_FORM_BYTES)
+
+
+def check(given: Any) -> None:
+    """Raise Invalid (422) as ``parse_json`` says, for what a document of any kind says.
+
+    Level by level, without recursion: what is too deep for Python's stack is too deep for us, not a crash.
+    """
     level, values = [given], 0
     for _ in range(MOST_LEVELS):
         values += len(level)

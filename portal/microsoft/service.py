@@ -23,13 +23,8 @@ from portal.microsoft.gateway import Proof
 from portal.models import (
     ConsentRequest,
     DeltaCursor,
-    DirectoryGroup,
-    DirectoryUser,
-    GroupMembership,
-    ManagedDevice,
     MicrosoftTenant,
     Organization,
-    SubscribedSku,
     SyncRun,
     Tenant,
     UserSync,
@@ -193,8 +188,9 @@ def mark_broken(row: MicrosoftTenant, error: SourceError) -> None:
 
 
 def remove(row: MicrosoftTenant) -> None:
-    """Remove a Microsoft Tenant and its mirror; End Users and their Links stay. Raises Refused while it is mapped.
+    """Remove a Microsoft Tenant; End Users and their Links stay. Raises Refused while it is mapped.
 
+    Its mirror is nobody's from here on: the caller, or the next round of upkeep, deletes it (``engine.mirror.removed``).
     Connected again, it finds these Links: nobody is doubled, and who left meanwhile is marked (L7). A read that is under way
     ends by itself at its next write: the lease is taken from it first, in this transaction. Raises NotFound when it is removed.
     """
@@ -214,8 +210,7 @@ def remove(row: MicrosoftTenant) -> None:
         .where(SyncRun.microsoft_tenant_id == row.id, SyncRun.status.in_(("queued", "running")))
         .values(status="cancelled", finished_at=now, error="The Microsoft tenant was removed.")
     )
-    for model in (GroupMembership, DirectoryGroup, DirectoryUser, SubscribedSku, ManagedDevice, DeltaCursor):
-        session.execute(delete(model).where(model.microsoft_tenant_id == row.id))
+    session.execute(delete(DeltaCursor).where(DeltaCursor.microsoft_tenant_id == row.id))
     session.execute(delete(ConsentRequest).where(ConsentRequest.directory_id == row.directory_id))
     audit.record(
         session,

@@ -1,6 +1,6 @@
 """What the portal forgets: skips and unchanged conflicts of old runs, old hourly runs that changed nothing, and what ran out.
 
-What a run changed is kept for good: it is the history of each person (P6) and what an undo goes by (W7, R5).
+The mirrors of removed Microsoft Tenants too, where a request that removed one did not come to its end. What a run changed is kept for good: it is the history of each person (P6) and what an undo goes by (W7, R5).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from sqlalchemy import String, cast, delete, exists, select
 from sqlalchemy.orm import Session
 
 from portal.engine.batches import batches
+from portal.engine.mirror import removed
 from portal.models import AccountSession, Change, ConsentRequest, Invitation, SyncRun
 
 KEEP_SKIPS = timedelta(days=30)
@@ -58,4 +59,4 @@ def forget_old(session: Session, now: datetime) -> int:
         for part in batches(over):
             session.execute(delete(key.class_).where(key.in_(part)))
         number += len(over)
-    return number
+    return number + removed.forget_left(session, BATCH)

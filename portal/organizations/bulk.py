@@ -12,10 +12,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import selectinload
 
 from portal.engine.batches import batches
+from portal.engine.pace import FEWEST_ROWS
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
 from portal.http.formatting import plural
 from portal.http.listing import Listing, ListSpec, parse
+from portal.http.parts import in_parts
 from portal.models import Organization, UserSync
 from portal.organizations import tags
 from portal.user_sync import service as user_sync
@@ -98,23 +100,30 @@ def plan(action: str, rows: Sequence[Organization]) -> Plan:
 
 
 def sync_now(rows: Sequence[Organization]) -> Outcome:
-    """Queue a run for each (T5); those that cannot are named. The caller commits and wakes."""
-    done, failed = _each(rows, user_sync.request_run)
+    """Queue a run for each (T5), in short transactions; those that cannot are named. The caller wakes."""
+    done, failed = _each(rows, user_sync.request_run, "on their way")
     return Outcome(done, _told(f"{plural(done, 'sync is', 'syncs are')} on the way.", failed))
 
 
 def disable(rows: Sequence[Organization]) -> Outcome:
-    """Switch each sync off (L5); End Users stay. The caller commits."""
-    done, failed = _each(rows, user_sync.disable)
+    """Switch each sync off (L5), in short transactions; End Users stay."""
+    done, failed = _each(rows, user_sync.disable, "disabled")
     return Outcome(done, _told(f"{plural(done, 'sync is', 'syncs are')} disabled. End Users stay.", failed))
 
 
 def tag(rows: Sequence[Organization], *, add: Sequence[str], remove: Sequence[str]) -> Outcome:
-    """Add and take away tags. Raises Invalid on ``tags``: then nothing is changed."""
+    """Add and take away tags, in short transactions. Raises Invalid on ``tags``: then nothing is changed."""
     if not add and not remove:
         raise Invalid({"tags": ["Enter a tag to add, or one to take away."]})
-    done = tags.change(rows, add=add, remove=remove)
-    left = len(rows) - done
+    tags.check(rows, add=add, remove=remove)
+    done, ids = 0, [row.id for row in rows]
+
+    def change(part: list[str]) -> None:
+        nonlocal done
+        done += tags.change(load(part), add=add, remove=remove)
+
+    _in_parts(ids, change, "tagged")
+    left = len(ids) - done
     words = f"{plural(done, 'Organization')} changed."
     if left:
         words += f" {plural(left, 'Organization has', 'Organizations have')} them so already."
@@ -122,23 +131,34 @@ def tag(rows: Sequence[Organization], *, add: Sequence[str], remove: Sequence[st
 
 
 def _each(
-    rows: Sequence[Organization], act: Callable[[Organization], Any]
+    rows: Sequence[Organization], act: Callable[[Organization], Any], done_word: str
 ) -> tuple[int, dict[str, list[str]]]:
     done = 0
     failed: dict[str, list[str]] = {}
     names = {row.id: row.name for row in rows}
-    for row_id in sorted(names):  # the order in which the schedule locks them
-        try:
-            row = db.session.get(Organization, row_id)
-            if row is None:
-                raise NotFound("it was deleted")
-            act(row)
-            done += 1
-        except Refused:
-            failed.setdefault("no sync is enabled or no Microsoft tenant mapped", []).append(names[row_id])
-        except NotFound:
-            failed.setdefault("no sync is enabled any more", []).append(names[row_id])
+
+    def work(part: list[str]) -> None:
+        nonlocal done
+        for row_id in part:
+            try:
+                row = db.session.get(Organization, row_id)
+                if row is None:
+                    raise NotFound("it was deleted")
+                act(row)
+                done += 1
+            except Refused:
+                failed.setdefault("no sync is enabled or no Microsoft tenant mapped", []).append(
+                    names[row_id]
+                )
+            except NotFound:
+                failed.setdefault("no sync is enabled any more", []).append(names[row_id])
+
+    _in_parts(sorted(names), work, done_word)  # in the order in which the schedule locks them
     return done, failed
+
+
+def _in_parts(ids: Sequence[str], work: Callable[[list[str]], None], done_word: str) -> None:
+    in_parts(db.session(), [[one] for one in ids], work, done_word, first=FEWEST_ROWS)
 
 
 def left_out(others: Mapping[str, Sequence[str]]) -> list[str]:

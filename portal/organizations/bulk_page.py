@@ -8,7 +8,7 @@ from flask import request
 from werkzeug.wrappers import Response
 
 from portal.errors import Invalid, NotFound
-from portal.extensions import begin_write, db
+from portal.extensions import db
 from portal.http import responses
 from portal.http.formatting import plural
 from portal.http.responses import safe_next
@@ -29,14 +29,12 @@ def answer(
     back = safe_next(request.form.get("back"), back)
     problem = ""
     if request.form.get("confirmed"):
-        begin_write(db.session())
         try:
             outcome = _done(action, ids)
         except Invalid as error:
             db.session.rollback()
             problem = " ".join(text for texts in error.errors.values() for text in texts)
         else:
-            db.session.commit()
             runtime().wake()
             return responses.respond(redirect=back, toast=outcome.words)
     rows = bulk.load(ids)

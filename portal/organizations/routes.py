@@ -15,7 +15,7 @@ from portal.http.forms import choices, text
 from portal.http.listing import Listing, parse
 from portal.microsoft import service as microsoft
 from portal.models import Organization, Role, SyncRun, Tenant
-from portal.organizations import bulk, bulk_page, listing, service, tags, views
+from portal.organizations import bulk, bulk_page, listing, removal, service, tags, views
 from portal.organizations.forms import OrganizationForm
 from portal.runs import views as run_views
 from portal.user_sync import service as user_sync
@@ -150,13 +150,13 @@ def edit(organization_id: str) -> Response:
 
 @bp.route("/organizations/<organization_id>/delete", methods=["GET", "POST"])
 @requires(Role.ADMINISTRATOR)
+@reads_first
 def delete(organization_id: str) -> Response:
     """Ask, naming what goes, then delete."""
     row = load(Organization, organization_id, "Organization")
     if request.method == "POST":
         name = row.name
-        service.remove(row)
-        db.session.commit()
+        removal.remove(row)
         return responses.respond(redirect=url_for(".index"), toast=f"{name} is deleted.")
     service.refuse_while_syncing(row, "deleted")
     return responses.render(

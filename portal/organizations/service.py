@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, select, update
 
 from portal import audit
 from portal.clock import utcnow
+from portal.engine import bulk
 from portal.errors import Invalid, Refused
 from portal.extensions import db
 from portal.locks import lock
@@ -17,8 +18,11 @@ from portal.models import (
     ACTIVE,
     Asset,
     AssetMac,
+    Change,
     Conflict,
     EndUser,
+    Import,
+    ImportRow,
     Organization,
     SyncException,
     SyncRun,
@@ -157,6 +161,20 @@ def remove(row: Organization) -> None:
         audit.record(session, "tenant_deleted", object_type="tenant", object_id=tenant.id, name=tenant.name)
         session.delete(tenant)
         session.flush()
+
+
+def belongings(organization_id: str) -> bulk.Rows:
+    """What goes with an Organization and may be many rows, in the order in which it can."""
+    assets = select(Asset.id).where(Asset.organization_id == organization_id)
+    runs = select(SyncRun.id).where(SyncRun.organization_id == organization_id)
+    imports = select(Import.id).where(Import.organization_id == organization_id)
+    return [
+        (AssetMac, AssetMac.asset_id.in_(assets)),
+        (Asset, Asset.organization_id == organization_id),
+        (EndUser, EndUser.organization_id == organization_id),
+        (Change, Change.run_id.in_(runs)),
+        (ImportRow, ImportRow.import_id.in_(imports)),
+    ]
 
 
 def deletion_effects(row: Organization) -> dict[str, int]:

@@ -64,12 +64,19 @@ def replace(row: Organization, names: Iterable[str]) -> bool:
     return _change(row, add=wanted, remove=gone)
 
 
-def change(rows: Sequence[Organization], *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> int:
-    """Add and take away tags of several Organizations; gives how many were changed. Raises Invalid on ``tags``."""
+def check(rows: Sequence[Organization], *, add: Iterable[str], remove: Iterable[str]) -> None:
+    """Raise Invalid on ``tags`` where ``change`` would for one of these Organizations. Changes nothing."""
     added, removed = checked(add), checked(remove)
     both = {text_key(name) for name in added} & {text_key(name) for name in removed}
     if both:
         raise Invalid({"tags": ["The same tag cannot be added and taken away."]})
+    for row in rows:
+        _difference(row, add=added, remove=removed)
+
+
+def change(rows: Sequence[Organization], *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> int:
+    """Add and take away tags of several Organizations; gives how many were changed. Raises Invalid on ``tags``."""
+    added, removed = checked(add), checked(remove)
     return sum(_change(row, add=added, remove=removed) for row in rows)
 
 
@@ -119,13 +126,9 @@ def forget_unused() -> None:
 
 
 def _change(row: Organization, *, add: Sequence[str], remove: Sequence[str]) -> bool:
-    present = {tag.name_key for tag in row.tags}
-    gone = {text_key(name) for name in remove} & present
-    new = [name for name in add if text_key(name) not in present]
+    new, gone = _difference(row, add=add, remove=remove)
     if not gone and not new:
         return False
-    if len(present) - len(gone) + len(new) > MOST_EACH:
-        raise Invalid({"tags": [f"{row.name} would have more than {MOST_EACH} tags."]})
     removed = [tag.name for tag in row.tags if tag.name_key in gone]
     added = [_tag(name) for name in new]
     row.tags = [*(tag for tag in row.tags if tag.name_key not in gone), *added]
@@ -143,6 +146,18 @@ def _change(row: Organization, *, add: Sequence[str], remove: Sequence[str]) -> 
         forget_unused()
     db.session.expire(row, ["tags"])  # in their order, and without what is gone
     return True
+
+
+def _difference(
+    row: Organization, *, add: Sequence[str], remove: Sequence[str]
+) -> tuple[list[str], set[str]]:
+    """(names of the tags that are new to it, keys of those that go). Raises Invalid when it would have too many."""
+    present = {tag.name_key for tag in row.tags}
+    gone = {text_key(name) for name in remove} & present
+    new = [name for name in add if text_key(name) not in present]
+    if new and len(present) - len(gone) + len(new) > MOST_EACH:
+        raise Invalid({"tags": [f"{row.name} would have more than {MOST_EACH} tags."]})
+    return new, gone
 
 
 def _tag(name: str) -> Tag:

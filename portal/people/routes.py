@@ -54,7 +54,9 @@ def export() -> Response:
     if request.method == "POST":
         asked = _usable(parse(_pairs(request.form.get("filtered", "")), SPEC, strict=False, extra=EXTRA))
         ids = None if request.form.get("all_filtered") else _checked()
-    return csv_download.download(service.export(asked, ids), "people", what="people")
+    return csv_download.download(
+        service.export(asked, ids), csv_download.customer(asked), "people", what="people"
+    )
 
 
 @bp.get("/people/columns")

@@ -22,6 +22,7 @@ from portal.models import MicrosoftTenant, Organization, Role, SyncRun
 from portal.organizations import tags
 from portal.runs import list_views, listing, service, views
 from portal.runtime import runtime
+from portal.transactions import begin_write
 from portal.user_sync import service as user_sync
 from portal.worker import queue
 
@@ -68,7 +69,7 @@ def export() -> Answer:
     """CSV of the runs that are filtered."""
     asked, is_attention = _asked()
     text = listing.export(asked, needing_attention=is_attention, zone=viewer_zone())
-    return csv_download.download(text, "sync-activity", what="sync_runs")
+    return csv_download.download(text, csv_download.customer(asked), "sync-activity", what="sync_runs")
 
 
 @bp.get("/sync-runs/running")
@@ -136,12 +137,15 @@ def changes_csv(run_id: str) -> Answer:
 
 @bp.route("/sync-runs/<run_id>/undo", methods=["GET", "POST"])
 @access.requires(Role.TECHNICIAN)
+@access.reads_first
 def undo(run_id: str) -> Answer:
     """List what an undo would restore and spare, then queue it (R5)."""
     run = _run(run_id)
     organization = access.load(Organization, run.organization_id, "Organization")
     if request.method == "POST":
-        queued = service.request_undo(run)
+        earlier = service.earlier_undo(run)
+        begin_write(db.session())
+        queued = service.request_undo(run, earlier)
         db.session.commit()
         runtime().wake()
         return responses.respond(redirect=url_for(".detail", run_id=queued.id))

@@ -177,11 +177,22 @@ def plan_undo(run: SyncRun) -> dict[str, Any]:
     return {"restored": list(plan.restored), "spared": list(plan.spared)}
 
 
-def request_undo(run: SyncRun) -> SyncRun:
+def earlier_undo(run: SyncRun) -> str | None:
+    """The latest undo of ``run``, for ``request_undo``; None for none. Raises Refused when it left nothing to take back.
+
+    What was spared may be free by now, so it is looked at and not only remembered. That takes long: call it with nothing open.
+    """
+    done = _last_undo(run)
+    if done is not None and not undo.plan_undo(db.session(), run.id).restored:
+        raise _undone_already(done)
+    return done
+
+
+def request_undo(run: SyncRun, earlier: str | None) -> SyncRun:
     """Queue the undo of ``run``; it runs like a sync, one at a time per Organization. The caller commits and wakes.
 
-    Where the Microsoft Tenant was removed nothing waits in its queue any more: then it is done at once.
-    Raises Refused for a run that is not over, or of which an earlier undo left nothing to take back.
+    A tenant that was removed keeps its queue. Of one that is not in the database at all nothing waits: it is done at once.
+    earlier: what ``earlier_undo`` found. Raises Refused for a run that is not over, or that was undone since.
     """
     lock_run(run)
     _undoable(run)
@@ -190,7 +201,9 @@ def request_undo(run: SyncRun) -> SyncRun:
     )
     if present is not None:
         return present
-    _refuse_undone(run)
+    done = _last_undo(run)
+    if done is not None and done != earlier:
+        raise _undone_already(done)
     organization = organization_of(run)
     sync = db.session.scalar(select(UserSync).where(UserSync.organization_id == run.organization_id))
     row = SyncRun(
@@ -213,18 +226,18 @@ def request_undo(run: SyncRun) -> SyncRun:
         run_id=run.id,
     )
     db.session.flush()
-    tenant = db.session.get(MicrosoftTenant, run.microsoft_tenant_id or "")
-    if tenant is None or tenant.is_removed:
+    if db.session.get(MicrosoftTenant, run.microsoft_tenant_id or "") is None:
         _undo_now(row, run)
     return row
 
 
-def _refuse_undone(run: SyncRun) -> None:
-    """Another undo would do nothing. What was spared may be free by now, so it is looked at and not only remembered."""
-    earlier = select(SyncRun.id).where(SyncRun.undoes_run_id == run.id, SyncRun.status == "succeeded")
-    done = db.session.scalar(earlier.order_by(SyncRun.created_at.desc()).limit(1))
-    if done is not None and not undo.plan_undo(db.session(), run.id).restored:
-        raise Refused("This run was undone already; nothing is left to restore.", link=f"/sync-runs/{done}")
+def _last_undo(run: SyncRun) -> str | None:
+    done = select(SyncRun.id).where(SyncRun.undoes_run_id == run.id, SyncRun.status == "succeeded")
+    return db.session.scalar(done.order_by(SyncRun.created_at.desc()).limit(1))
+
+
+def _undone_already(done: str) -> Refused:
+    return Refused("This run was undone already; nothing is left to restore.", link=f"/sync-runs/{done}")
 
 
 def _undo_now(row: SyncRun, run: SyncRun) -> None:

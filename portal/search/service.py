@@ -139,9 +139,15 @@ def _not_here(asked: Sequence[str], most: int) -> Group:
         EndUser.microsoft_tenant_id == DirectoryUser.microsoft_tenant_id,
         EndUser.object_id == DirectoryUser.object_id,
     )
+    removed = select(MicrosoftTenant.id).where(~IS_CONNECTED)  # what is left of their mirrors goes soon
     found = (
         select(DirectoryUser)
-        .where(DirectoryUser.presence == "present", ~linked.exists(), _in_mirror(asked))
+        .where(
+            DirectoryUser.presence == "present",
+            DirectoryUser.microsoft_tenant_id.not_in(removed),
+            ~linked.exists(),
+            _in_mirror(asked),
+        )
         .limit(most + 1)
     )
     rows = db.session.scalars(found).all()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from flask import Response, current_app
+from flask import Response
 from sqlalchemy import Select, select
 
 from portal import audit
@@ -16,7 +16,6 @@ from portal.evidence import chain
 from portal.evidence.export import Export
 from portal.extensions import db
 from portal.http import csv_download
-from portal.http.csv_cells import BOM
 from portal.http.listing import Listing, ListSpec, contains_text, fetch
 from portal.models import AuditEvent
 
@@ -68,13 +67,11 @@ def export(asked: Listing) -> Export:
     return Export(chain.stored(session, statement), anchor, head, filters, chain.moment(utcnow()))
 
 
-def download(asked: Listing, kind: str, *, bom: bool = False) -> Response:
-    """The file that a browser or a program saves, ``csv`` or ``json``, named after its newest event; bom: as ``csv_http`` has it."""
+def download(asked: Listing, kind: csv_download.Kind, *, bom: bool = False) -> Response:
+    """The file that a browser or a program saves, ``csv`` or ``json``, named after its newest event and the day; bom: as ``csv_download`` has it."""
     found = export(asked)
-    text = (BOM if bom else "") + "".join(found.csv() if kind == "csv" else found.json())
-    response = current_app.response_class(text, mimetype="text/csv" if kind == "csv" else "application/json")
-    name = f"audit-log-{found.head.number}.{kind}"
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    text = "".join(found.csv() if kind == "csv" else found.json())
+    response = csv_download.as_file(text, "audit-log", str(found.head.number), bom=bom, kind=kind)
     csv_download.record_export("audit_log", found.rows, len(response.data))
     return response
 

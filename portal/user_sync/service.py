@@ -33,9 +33,8 @@ from portal.models import (
     UserSync,
 )
 from portal.runtime import runtime
-from portal.user_sync import documents
+from portal.user_sync import documents, plans
 from portal.user_sync.documents import SyncRequest, saved_request
-from portal.user_sync.plans import approved
 from portal.worker import queue
 
 
@@ -99,11 +98,11 @@ def active_run(organization: Organization, only_object_id: str | None = None) ->
     )
 
 
-def put(organization: Organization, body: Mapping[str, Any], *, plan_id: str | None = None) -> Enabled:
+def put(organization: Organization, body: Mapping[str, Any], fingerprint: str | None = None) -> Enabled:
     """Enable with the initial run queued, or edit what is enabled, which starts nothing (U7). The caller commits and wakes.
 
-    ``plan_id`` enables with exactly the plan of that preview (U12). Raises Invalid per section, Refused when the Tenant is
-    not mapped or the plan has moved, RetryLater when group ids cannot be judged before the first read.
+    fingerprint: of the plan that it is enabled with exactly (``approved``, U12). Raises Invalid per section, Refused when the
+    Tenant is not mapped, RetryLater when group ids cannot be judged before the first read.
     """
     request = documents.parse(body)
     lock(db.session(), Organization, organization.id)
@@ -111,7 +110,6 @@ def put(organization: Organization, body: Mapping[str, Any], *, plan_id: str | N
     microsoft_tenant = mapped(organization)
     row = find(organization)
     check_groups(request, microsoft_tenant, row)
-    fingerprint = None if plan_id is None else approved(organization, request, plan_id)
     is_new = row is None or not row.enabled
     now = utcnow()
     if row is None:
@@ -167,23 +165,18 @@ def _enabled(organization: Organization) -> UserSync:
     return row
 
 
-def request_run(organization: Organization, plan_id: str | None = None) -> SyncRun:
+def request_run(organization: Organization, fingerprint: str | None = None) -> SyncRun:
     """Sync now (T5): queue a manual run, or give the one that is running or queued. The caller commits and wakes.
 
-    ``plan_id`` applies exactly that plan (U12). Raises Refused when the sync is not enabled, the Tenant is not mapped, the
-    data has moved since the preview, or a run is in the way of the plan.
+    fingerprint: of the plan that is to be applied exactly (``approved``, U12). Raises Refused when the sync is not enabled, the
+    Tenant is not mapped, or a run is in the way of the plan.
     """
     lock(db.session(), Organization, organization.id)
     microsoft_tenant = mapped(organization)
     row = _enabled(organization)
     present = active_run(organization)
-    fingerprint = None
-    if plan_id is not None:
-        if present is not None:
-            raise Refused(
-                "A sync is running, so Microsoft's data is about to move. Try again when it is done."
-            )
-        fingerprint = approved(organization, documents.parse(saved_request(row)), plan_id)
+    if present is not None and fingerprint is not None:
+        raise Refused("A sync is running, so Microsoft's data is about to move. Try again when it is done.")
     if present is not None:
         return present
     run = _queue(row, microsoft_tenant, "manual", fingerprint)
@@ -312,6 +305,20 @@ def check_groups(request: SyncRequest, microsoft_tenant: MicrosoftTenant, row: U
     if row is not None:
         known.update(row.filters.get("group", {}).get("values", ()))  # S7: what is gone stays in the filter
     documents.check_groups(request, known)
+
+
+def approved(
+    organization: Organization, plan_id: str | None, body: Mapping[str, Any] | None = None
+) -> str | None:
+    """The fingerprint of an approved plan, when it is still what ``body``, or the sync as it is saved, would do (U12).
+
+    None without a plan. Raises Refused for one that has moved or a sync that is not enabled, Invalid and RetryLater as ``put``
+    does. Everybody is planned for: call it before the transaction that writes. What moves after it the run itself finds.
+    """
+    if plan_id is None:
+        return None
+    request = documents.parse(saved_request(_enabled(organization)) if body is None else body)
+    return plans.approved(organization, request, plan_id)
 
 
 def _record(event: str, organization: Organization) -> None:

@@ -114,6 +114,28 @@ def test_a_document_is_smaller_than_a_file(api, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("text", "status", "advice"),
+    [
+        ("name = [" + "[" * 40 + "]" * 40 + "]", 422, "32 levels deep"),
+        ("name = " + "[" * 100_000, 422, "cannot be read"),
+        ("\n".join(f"u{number} = 1" for number in range(30_000)), 422, "At most 50,000"),
+        ("#" * (4 * 1024 * 1024 + 1), 413, "at most 4 MB"),
+        ('[[organizations]]\nname = "a\\u0000b"', 422, "NUL"),
+    ],
+    ids=["deep", "deeper", "names", "bytes", "nul"],
+)
+def test_toml_has_the_limits_of_json(api, text, status, advice):
+    found, problem = api("POST", "/apply?dry_run=true", data=text.encode(), content_type="application/toml")
+    assert (found, advice in problem["detail"]) == (status, True), problem
+
+
+def test_of_many_wrong_entries_of_a_file_some_are_named(api):
+    text = "".join(f"u{number} = 1\n" for number in range(5_000))
+    status, problem = api("POST", "/apply?dry_run=true", data=text.encode(), content_type="application/toml")
+    assert (status, len(problem["errors"])) == (422, 200)
+
+
+@pytest.mark.parametrize(
     ("data", "advice"),
     [(b"&".join([b"a="] * 20_002), "too many fields"), (b"a=" + b"x" * (4 * 1024 * 1024), "at most 4 MB")],
     ids=["fields", "bytes"],

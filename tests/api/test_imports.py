@@ -1,11 +1,15 @@
 """CSV in by the API: files lose nothing, are looked at first, and can be taken back (O2, R5, interfaces.md "CSV")."""
 
+import csv
+import io
 import threading
 import uuid
 from contextlib import nullcontext
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from portal.worker import processes
 from portal.api import tokens
@@ -193,6 +197,15 @@ def test_the_labels_of_the_pages_are_headers_and_a_file_says_the_same_twice(api,
     assert (zoe["display_name"], zoe["job_title"], zoe["postal_code"]) == ("Zoë", "=1+1", "2611 AB")
     assert zoe["source"] == "import"
     assert told(upload(api, reef, text)) == (0, 0, 1, [])
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(st.text("aÅé\u0301\u00a0\u200b\u00ad\ufeff \t\r\n;,'=＝+\"<empty>\u2028\u202e", max_size=9), min_size=4, max_size=4), max_size=4))
+def test_whatever_a_file_says_it_says_the_same_the_second_time(api, reef, rows):
+    sheet = io.StringIO()
+    csv.writer(sheet).writerows([("email", "display_name", "city", "phone", "notes"), *((f"p{n}@x.example", *row) for n, row in enumerate(rows))])
+    first, second = (upload(api, reef, sheet.getvalue()) for _ in range(2))
+    assert (second["created"], second["updated"], second["rejected"]) == (0, 0, first["rejected"])
 
 
 def test_what_microsoft_manages_is_rejected_and_the_rest_of_a_person_is_not(app, api, enabled):

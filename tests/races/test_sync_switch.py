@@ -215,7 +215,7 @@ def test_R5_an_undo_is_queued_once(crowd: Crowd, customer: str) -> None:
 
 
 def test_R5_an_undo_that_is_done_at_once_is_done_once(crowd: Crowd, customer: str) -> None:
-    """Of a tenant that was removed: nothing waits in its queue, so the request does it (R5)."""
+    """Of a tenant that is not in the database: nothing waits in a queue, so the request does it (R5)."""
     run_id = run_with_changes(crowd, customer, is_removed=True)
     assert crowd.api("POST", f"/sync-runs/{run_id}/undo", {}) == {202: 1, 409: TIMES - 1}
     assert number_of(crowd, SyncRun, SyncRun.kind == "undo") == 1

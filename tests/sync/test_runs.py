@@ -5,6 +5,7 @@ import pytest
 from sqlalchemy import event
 
 from portal.alerts import announcements
+from portal.engine import execution
 from portal.engine.apply import chunks
 from portal.worker import leases
 from portal.engine.holds import dismiss_held, prepare_held
@@ -17,6 +18,7 @@ from portal.engine.undo import apply_undo, plan_undo
 from portal.errors import Invalid, NotFound, Refused, SourceAuthError, SourcePermissionMissing, SourceRejected, SourceTransient, Stopped
 from portal.models import Conflict, DeltaCursor, DirectoryGroup, DirectoryUser, EndUser, MicrosoftTenant, Organization, SyncRun
 from portal.models.customers import refresh_search
+from portal.transactions import WRITES
 from tests.sync.directory import account
 from tests.sync.world import write_session
 from tests.unit.engine.builders import only
@@ -646,6 +648,21 @@ def test_G1_a_mass_disable_waits_and_is_applied_or_dismissed(world):
     assert sum(1 for p in world.people().values() if p[2] == "disabled") == 20
     with world.sessions() as session, pytest.raises(Refused):
         apply_held(session, session.get_one(SyncRun, run.id), "ada", world.now)
+
+
+def test_G1_who_is_held_is_decided_on_before_the_lock_is_taken(world, monkeypatch):
+    started(world, 40)
+    for n in range(20):
+        world.directory.change(f"u{n:02}", accountEnabled=False)
+    inside, decide_all = [], execution.decide_all
+
+    def deciding(session, *given):
+        inside.append(bool(session.connection().get_execution_options().get(WRITES)))
+        return decide_all(session, *given)
+
+    monkeypatch.setattr(execution, "decide_all", deciding)
+    run = world.sync()
+    assert (run.status, run.counts["held"], inside) == ("held", 20, [False])
 
 
 def test_G1_W4_who_is_held_is_held_whole_and_keeps_the_address(world):

@@ -8,11 +8,12 @@ from types import GeneratorType
 import pytest
 
 from portal.clock import utcnow
-from portal.worker import leases
+from portal.worker import leases, queue
 from portal.worker.tenant_worker import TenantWorker
 from portal.worker.slow_pass import SlowPass
 from portal.extensions import db
-from portal.models import Base, MicrosoftTenant, SyncRun
+from portal.engine import pace, undo
+from portal.models import Base, Change, EndUser, MicrosoftTenant, SyncRun
 from portal.runtime import runtime
 from tests.sync.directory import TENANT, Directory, account
 from tests.web import customers
@@ -118,3 +119,46 @@ def test_a_run_that_was_going_on_is_over(app, client_as):
     assert answer.status_code == 303
     with app.app_context():
         assert db.session.get(SyncRun, run_id).status == "cancelled"
+
+
+def test_R5_a_run_of_a_removed_tenant_is_undone_by_its_worker_in_short_transactions(app, client_as, monkeypatch):
+    with app.app_context():
+        tenant_id, organization = added(), customers.organization("Kestrel")
+        run = SyncRun(organization_id=organization.id, microsoft_tenant_id=tenant_id, trigger="manual", status="succeeded", created_at=utcnow())
+        db.session.add(run)
+        db.session.flush()
+        for n in range(7):
+            person = customers.end_user(organization, f"P{n}", f"p{n}@x.example", source="sync")
+            db.session.add(
+                Change(
+                    run_id=run.id,
+                    organization_id=organization.id,
+                    end_user_id=person.id,
+                    object_id=f"u{n}",
+                    decision="create",
+                    reason="new",
+                    undo={"created": True},
+                    state="applied",
+                    at=utcnow(),
+                )
+            )
+        db.session.commit()
+        run_id, sessions = run.id, runtime().sessions
+    browser = client_as()
+    assert browser.send(f"/microsoft-tenants/{tenant_id}/remove", {"name": "Fabrikam"}).status_code == 303
+    assert browser.send(f"/sync-runs/{run_id}/undo").status_code == 303
+    sizes = []
+    apply = undo.apply_undo
+    monkeypatch.setattr(undo, "apply_undo", lambda *given: (sizes.append(len(given[-1])), apply(*given))[1])
+    monkeypatch.setattr(pace, "FIRST_ROWS", 3)
+    monkeypatch.setattr(pace, "next_size", lambda size, _seconds: size)
+    with app.app_context():
+        assert db.session.query(SyncRun).filter_by(kind="undo").one().status == "queued", "the request only queues it (T6)"
+        assert [work.microsoft_tenant_id for work in queue.waiting(db.session(), utcnow())] == [tenant_id]
+    assert TenantWorker(sessions, lambda _lease: pytest.fail("nothing is read"), utcnow).run_tenant(tenant_id, "me")
+    with app.app_context():
+        assert (sizes, db.session.query(EndUser).count()) == ([3, 3, 1], 0)
+        done = db.session.query(SyncRun).filter_by(kind="undo").one()
+        assert (done.status, done.done) == ("succeeded", 7)
+    again = browser.send(f"/sync-runs/{run_id}/undo")
+    assert again.status_code == 409 and "undone already" in again.text

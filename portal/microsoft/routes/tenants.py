@@ -14,7 +14,7 @@ from portal.http.access import load, may, reads_first, requires
 from portal.http.formatting import plural
 from portal.http.forms import choices, text
 from portal.http.listing import parse
-from portal.microsoft import check, listing, service, views
+from portal.microsoft import check, listing, removal, service, views
 from portal.microsoft.forms import NEW, MapForm, RemoveForm
 from portal.microsoft.routes.blueprint import bp
 from portal.models import MicrosoftTenant, Organization, Role, Tenant
@@ -103,6 +103,7 @@ def check_page(microsoft_tenant_id: str) -> Response:
 
 @bp.route("/microsoft-tenants/<microsoft_tenant_id>/remove", methods=["GET", "POST"])
 @requires(Role.ADMINISTRATOR)
+@reads_first
 def remove(microsoft_tenant_id: str) -> Response:
     """Ask for the name, then remove the tenant, its mirror and the Links to it; End Users stay."""
     row = load(MicrosoftTenant, microsoft_tenant_id, "Microsoft tenant")
@@ -110,8 +111,7 @@ def remove(microsoft_tenant_id: str) -> Response:
     if form.submitted():
         if text_key(text(form.name)) == text_key(row.name):
             name = row.name
-            service.remove(row)
-            db.session.commit()
+            removal.remove(row)
             return responses.respond(redirect=url_for(".index"), toast=f"{name} is removed.")
         form.show(Invalid({"name": [f"This is not its name. Enter: {row.name}"]}))
     return responses.render(

@@ -10,7 +10,7 @@ from flask import render_template, request
 from portal.clock import utcnow
 from portal.end_users import service as end_users
 from portal.engine.records import SECTIONS, FilterSpec
-from portal.errors import Invalid, NotFound, Refused, RetryLater
+from portal.errors import Invalid, NotFound, PortalError, Refused, RetryLater
 from portal.extensions import db
 from portal.http import access, responses
 from portal.http.formatting import clock_text, viewer_zone
@@ -36,10 +36,15 @@ def setup(organization_id: str) -> Answer:
 
 @bp.post("")
 @access.requires(Role.ADMINISTRATOR)
+@access.reads_first
 def save(organization_id: str) -> Answer:
     """Enable with the first run queued, or save edited filters for coming runs (U6, U7, U12)."""
+    organization, form = find_organization(organization_id), SetupForm()
+    plan_id = str(form.plan_id.data or "") or None
+    fingerprint, refused = _approved(organization, plan_id, form.body(_saved(organization)))
+    asks = not (form.tenant_confirmed.data or is_enabled(organization)) and _guard_asks(organization)
+    begin_write(db.session())
     organization = access.load(Organization, organization_id, "Organization", locked=True)
-    form = SetupForm()
     body = form.body(_saved(organization))
     is_new = not is_enabled(organization)
     problems = (
@@ -47,7 +52,6 @@ def save(organization_id: str) -> Answer:
         if form.validate()
         else {"hold": ["Whole numbers only: a percentage up to 100, and a number of people."]}
     )
-    plan_id = str(form.plan_id.data or "") or None
     problems.update(form.contradictions())
     try:
         documents.parse(body)
@@ -59,13 +63,15 @@ def save(organization_id: str) -> Answer:
         problems["moved"] = [moved]
     if not problems and opened_on.partition(" ")[2].startswith("off") and not is_new:
         return show_progress(organization)  # the same form once more, as by a double click
-    if not problems and is_new and not form.tenant_confirmed.data and _guard_asks(organization):
+    if not problems and is_new and asks:
         problems["tenant"] = [TENANT_ASKED]
     if problems:
         db.session.rollback()
         return _form_page(find_organization(organization_id), form, problems=problems)
     try:
-        done = service.put(organization, body, plan_id=plan_id)
+        if refused is not None:
+            raise refused
+        done = service.put(organization, body, fingerprint)
     except Invalid as error:
         db.session.rollback()
         return _form_page(find_organization(organization_id), form, problems=_by_section(error))
@@ -158,6 +164,16 @@ def _by_section(error: Invalid) -> dict[str, list[str]]:
         name = key.removeprefix("filters.").partition(".")[0]
         found.setdefault(name, []).extend(sentences)
     return found
+
+
+def _approved(
+    organization: Organization, plan_id: str | None, body: Mapping[str, Any]
+) -> tuple[str | None, PortalError | None]:
+    """The fingerprint of the plan that the form approves, or why it is none; found out before the lock is taken."""
+    try:
+        return service.approved(organization, plan_id, body), None
+    except (Invalid, Refused, RetryLater) as error:
+        return None, error
 
 
 def _guard_asks(organization: Organization) -> bool:
