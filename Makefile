@@ -45,6 +45,7 @@ hooks: ready ## Let git run `make check` before each commit
 lint: ready ## Lint only
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet portal simulator
+	$(BIN)/djlint --lint --quiet templates
 
 browser: ready
 	@$(BIN)/python tools/browser.py

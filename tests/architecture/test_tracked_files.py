@@ -65,6 +65,17 @@ def test_no_code_of_other_projects_is_tracked() -> None:
     assert found == []
 
 
+def test_no_line_of_a_template_is_longer_than_140() -> None:
+    found = [
+        f"{path}:{number}"
+        for path, text in tracked_texts()
+        if path.startswith("templates/")
+        for number, line in enumerate(text.splitlines(), start=1)
+        if len(line) > 140
+    ]
+    assert found == []
+
+
 def test_no_conflict_marker_is_left() -> None:
     marker = re.compile(r"^(<{7} |>{7} )", re.MULTILINE)
     assert [path for path, text in tracked_texts() if marker.search(text)] == []

@@ -13,7 +13,7 @@ from portal.config import Settings
 from portal.extensions import db, mark_write
 from portal.models import Account, Role
 from tests import templates
-from tests.web.html_checks import check_page
+from tests.web.html_checks import as_shown, check_page
 
 RAW_TOKEN = "0" * 40
 
@@ -24,10 +24,12 @@ class Browser(FlaskClient):
     csrf = ""
 
     def open(self, *args, **kwargs):
-        """Every whole page is checked, whatever the test is about."""
+        """Every whole page is checked, whatever the test is about; the test reads what is shown of it."""
         answer = super().open(*args, **kwargs)
-        if answer.mimetype == "text/html" and b"<html" in answer.data:
-            check_page(answer.get_data(as_text=True), answer.request.path)
+        if answer.mimetype == "text/html":
+            if b"<html" in answer.data:
+                check_page(answer.get_data(as_text=True), answer.request.path)
+            answer.set_data(as_shown(answer.get_data(as_text=True)))
         return answer
 
     def send(self, url, data=None, **kwargs):

@@ -7,6 +7,15 @@ import html5lib
 
 NEED_LABEL = {"input", "select", "textarea"}
 NO_LABEL = {"hidden", "submit", "button"}
+BLOCKS = (
+    "html|head|body|meta|link|script|title|div|p|[uo]l|li|d[ltd]|table|thead|tbody|t[rdh]|section|form|header|footer|nav"
+    "|aside|main|h[1-6]|fieldset|legend|select|option|details|summary|br|dialog|rect|path|noscript|progress"
+)
+UNSEEN = (
+    re.compile(rf"\s*(</?(?:{BLOCKS})\b[^>]*>)\s*"),
+    re.compile(r"(<(?:a|button|label|span class=\"rc-sub)\b[^>]*>)\s+"),
+    re.compile(r"\s+(</(?:a|button|label)>|<span class=\"rc-sub\b)"),
+)
 
 
 def check_page(html, url=""):
@@ -28,6 +37,24 @@ def check_page(html, url=""):
     for element in page.iter():
         problems += _element_problems(element, labelled, wrapped, set(ids))
     assert not problems, f"{url}: " + "; ".join(problems)
+
+
+def as_shown(html):
+    """The page without the line breaks and indents of its templates, which nobody sees; what a field holds keeps its own."""
+    parts = re.split(r"(<textarea.*?</textarea>)", html, flags=re.DOTALL)
+    return "".join(part if n % 2 else _without_layout(part) for n, part in enumerate(parts)).strip()
+
+
+def _without_layout(html):
+    parts = re.split(r"(<[a-z][^>]*>)", html)
+    html = "".join(_tag(part) if n % 2 else re.sub(r"\s+", " ", part) for n, part in enumerate(parts))
+    for beside in UNSEEN:
+        html = beside.sub(r"\1", html)
+    return html
+
+
+def _tag(text):
+    return re.sub(r'"[^"]*"|\s+', lambda part: " " if part[0].isspace() else part[0], text).replace(" >", ">")
 
 
 def squeezed(text):

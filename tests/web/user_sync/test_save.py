@@ -195,7 +195,7 @@ def test_U11_thousands_who_leave_are_counted_and_not_all_named(client_as, custom
     choice = everything(department_all=None, department="Legal")
     text = browser.htmx(url(customer, "/recount"), "match", choice, method="POST").get_data(as_text=True)
     leaves = text[text.index("Leaves") :]
-    assert "Ada Obi" in leaves and "Bo Lind" not in leaves and ">2<" in leaves and "and\n      1 more</button>" in leaves and "/user-sync/preview" in leaves
+    assert "Ada Obi" in leaves and "Bo Lind" not in leaves and ">2<" in leaves and "and 1 more</button>" in leaves and "/user-sync/preview" in leaves
 
 
 @pytest.mark.usefixtures("linked")
@@ -212,7 +212,7 @@ def test_U11_who_stays_is_named_up_to_a_number_and_the_rest_is_a_link(client_as,
     assert "Ada Obi" in found and "Bo Lind" in found and "Cy Rao" not in found and ">2<" in found
     monkeypatch.setattr("portal.user_sync.views.NAMED", 1)
     assert "Bo Lind" not in stays()
-    assert "and\n      1 more</button>" in stays()
+    assert "and 1 more</button>" in stays()
 
 
 def test_U6_U12_a_first_run_that_stopped_says_that_the_sync_is_on(client_as, app, customer):
