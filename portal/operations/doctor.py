@@ -20,6 +20,7 @@ from portal.graph.reach import Reached, reach
 from portal.models import MicrosoftTenant, SyncRun
 from portal.operations import schema
 from portal.operations.keys import stored_secrets
+from portal.worker import attendance
 
 CLOCK_SECONDS = 120
 """Tokens are refused when clocks differ by minutes; two leave time to act."""
@@ -111,6 +112,15 @@ def _key(session: Session, box: SecretBox) -> Finding:
 
 
 def _queue(session: Session, settings: Settings, now: datetime) -> Finding:
+    if settings.scheduler == "distributed":
+        found = attendance.look(session)
+        detail = f"Jobs waiting: {sum(found.waiting.values())}; workers: {found.workers}."
+        if found.is_abandoned:
+            advice = "Start `rollcall worker`."
+            return Finding(
+                "Workers", "error", f"{detail} Nobody has taken one for {found.oldest:.0f} s.", advice
+            )
+        return Finding("Workers", "ok", detail)
     waiting, oldest = session.execute(
         select(func.count(), func.min(SyncRun.created_at)).where(SyncRun.status == "queued")
     ).one()
@@ -119,12 +129,8 @@ def _queue(session: Session, settings: Settings, now: datetime) -> Finding:
     )
     detail = f"{waiting} runs wait, {leased} Microsoft tenants are worked on."
     if waiting and oldest is not None and (now - oldest).total_seconds() > WAITS_SECONDS and not leased:
-        missing = (
-            "Start `rollcall worker`."
-            if settings.scheduler == "distributed"
-            else "Start `rollcall serve` with ROLLCALL_SCHEDULER=embedded."
-        )
-        return Finding("Workers", "error", f"{detail} Nobody has taken one for hours.", missing)
+        advice = "Start `rollcall serve` with ROLLCALL_SCHEDULER=embedded."
+        return Finding("Workers", "error", f"{detail} Nobody has taken one for hours.", advice)
     return Finding("Workers", "ok", detail)
 
 

@@ -10,7 +10,7 @@ from portal.config import ConfigError, load
 from portal.operations import choices
 from tests.distributed import customers
 from tests.distributed.customers import differences, finished, press
-from tests.distributed.installation import ROOT, installed
+from tests.distributed.installation import PROGRAM, ROOT, installed
 from tests.system.conftest import wait_until
 
 
@@ -117,6 +117,8 @@ def test_a_queue_that_nobody_works_on_is_seen(one, worker, simulator):
     metrics = one.api.call.__self__._client._session.get(f"{one.bases[0]}/metrics", timeout=30).text  # type: ignore[attr-defined]
     assert "rollcall_workers 0.0" in metrics
     assert 'rollcall_jobs_waiting{lane="hourly"} 1.0' in metrics
+    doctor = subprocess.run([*PROGRAM, "doctor"], env=one.environment, capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert "Jobs waiting: 1; workers: 0." in doctor.stdout and "Start `rollcall worker`." in doctor.stdout, doctor.stdout
     worker()
     wait_until(lambda: one.api.get(f"/microsoft-tenants/{tenant['id']}")["last_synced_at"], "the first read", 120)
     assert wait_until(lambda: (one.ready() or (0,))[0] == 200, "ready")
