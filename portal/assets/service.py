@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import joinedload, selectinload
 
 from portal import audit
@@ -22,7 +22,7 @@ from portal.text import is_blank
 
 SPEC = ListSpec(
     sorts={
-        "name": (func.lower(Asset.name),),
+        "name": (Asset.sort_key,),
         "updated_at": (Asset.updated_at,),
         "assigned_by": (Asset.assigned_by,),
     },

@@ -31,7 +31,7 @@ from portal.imports.records import (
 )
 from portal.imports.sheet import Columns, Row
 from portal.models import Asset, AssetMac, EndUser, ImportRow, new_id
-from portal.text import email_key, text_key
+from portal.text import email_key, natural_key, text_key
 
 LABELS = {
     "asset": "name",
@@ -329,7 +329,8 @@ def _shown(macs: Iterable[str]) -> str:
 
 
 def _own_columns(columns: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in columns.items() if name != "macs"}
+    own = {name: value for name, value in columns.items() if name != "macs"}
+    return own | {"sort_key": natural_key(own["name"])} if "name" in own else own
 
 
 def _update(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:

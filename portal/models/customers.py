@@ -220,7 +220,7 @@ class EndUser(Base):
     linked_at: Mapped[datetime | None]
     linked_by_run_id: Mapped[str | None] = mapped_column(String(36))
 
-    assets: Mapped[list[Asset]] = relationship(back_populates="end_user", order_by="Asset.name")
+    assets: Mapped[list[Asset]] = relationship(back_populates="end_user", order_by="Asset.sort_key")
 
     @property
     def is_linked(self) -> bool:
@@ -278,11 +278,12 @@ class Asset(Base):
     """
 
     __tablename__ = "assets"
-    __table_args__ = (Index(None, "organization_id", "name"),)
+    __table_args__ = (Index(None, "organization_id", "sort_key"),)
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
     name: Mapped[str] = mapped_column(String(256))
+    sort_key: Mapped[str] = mapped_column(String(NATURAL_LENGTH), default="")  # natural_key of the name
     end_user_id: Mapped[str | None] = mapped_column(
         ForeignKey("end_users.id", ondelete="SET NULL"), index=True
     )
@@ -292,6 +293,11 @@ class Asset(Base):
 
     end_user: Mapped[EndUser | None] = relationship(back_populates="assets")
     macs: Mapped[list[AssetMac]] = relationship(cascade="all, delete-orphan", order_by="AssetMac.mac")
+
+    @validates("name")
+    def _sort(self, _name: str, value: str) -> str:
+        self.sort_key = natural_key(value)
+        return value
 
 
 class AssetMac(Base):

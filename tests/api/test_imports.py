@@ -66,6 +66,17 @@ def undone(api, report, status=200, **headers):
 # -- Assets: which one is meant ------------------------------------------------------------------------------------------
 
 
+def test_numbers_in_the_names_of_assets_are_in_order(api, reef):
+    """However the name came: by hand, by a file, by a change."""
+    made = api.made(f"/organizations/{reef['id']}/assets", {"name": "PC-10"})
+    upload(api, reef, "name\npc-9\nPC-100\n", "assets")
+    assert [one["name"] for one in assets(api, reef)] == ["pc-9", "PC-10", "PC-100"]
+    api("PATCH", f"/assets/{made['id']}", {"name": "PC-200"})
+    assert [one["name"] for one in assets(api, reef)] == ["pc-9", "PC-100", "PC-200"]
+    upload(api, reef, f"id,name\n{made['id']},PC-2\n", "assets")
+    assert [one["name"] for one in assets(api, reef)] == ["PC-2", "pc-9", "PC-100"]
+
+
 def test_two_assets_of_one_name_stay_two_through_export_and_import(api, reef):
     owners = [api.made(f"/organizations/{reef['id']}/end-users", {"display_name": n, "email": f"{n}@x.example"}) for n in ("ann", "bo")]
     for number, owner in enumerate(owners):
