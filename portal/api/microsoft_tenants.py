@@ -1,6 +1,8 @@
-"""``/api/v1/microsoft-tenants``: connect, check, remove, and who takes whom (C2, C4, P13)."""
+"""``/api/v1/microsoft-tenants``: connect, check, remove, a partner's customers, and who takes whom (C2, C3, C4, P13)."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from flask import Response
 
@@ -12,12 +14,13 @@ from portal.api.schema import Request, answer, asked, body, nothing, page_of
 from portal.coverage import service as coverages
 from portal.extensions import db
 from portal.http.access import load, reads_first, requires
-from portal.microsoft import check, listing, removal, service
+from portal.microsoft import check, discover, listing, removal, service
 from portal.microsoft import documents as microsoft_documents
 from portal.models import MicrosoftTenant, Role
 from portal.runtime import runtime
 
 documented = documented_as(Tag("Microsoft Tenants", "The connected Microsoft Entra directories."))
+CUSTOMERS = replace(discover.SPEC, filters={"state": discover.STATES}, per_page=50)
 
 
 class NewMicrosoftTenant(Request):
@@ -82,6 +85,29 @@ def check_microsoft_tenant(microsoft_tenant_id: str) -> Response:
     db.session.commit()
     runtime().wake()
     return answer({"checks": row.checks})
+
+
+@bp.get("/microsoft-tenants/<microsoft_tenant_id>/customers")
+@requires(Role.READ_ONLY)
+@documented(answer=Page[documents.PartnerCustomer], query=CUSTOMERS)
+def list_customers(microsoft_tenant_id: str) -> Response:
+    """List a partner's customers as Microsoft listed them last: `/customers/check` asks it."""
+    partner = load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant")
+    return page_of(discover.listing(partner, asked(CUSTOMERS)), discover.to_document)
+
+
+@bp.post("/microsoft-tenants/<microsoft_tenant_id>/customers/check")
+@requires(Role.ADMINISTRATOR)
+@reads_first
+@documented(answer=documents.CustomerCounts, refusals=[502])
+def check_customers(microsoft_tenant_id: str) -> Response:
+    """Ask Microsoft for the customers of a partner tenant anew, and say how many there are of each state.
+
+    502 with Microsoft's reason when the tenant may not list any: it is no partner, or a permission is missing.
+    """
+    discover.look(load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant"))
+    db.session.commit()
+    return answer(discover.counts(load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant")))
 
 
 @bp.get("/microsoft-tenants/<microsoft_tenant_id>/coverage")

@@ -214,6 +214,18 @@ def listing(partner: MicrosoftTenant, asked: Listing) -> Listing:
     return replace(found, items=_lines(list(found.items)))
 
 
+def to_document(row: Customer) -> dict[str, Any]:
+    """A customer as the API shows it."""
+    return {
+        "directory_id": row.directory_id,
+        "name": row.name,
+        "domain": row.domain,
+        "state": row.state,
+        "relationship_ends_at": row.ends_at,
+        "microsoft_tenant_id": row.microsoft_tenant_id,
+    }
+
+
 def counts(partner: MicrosoftTenant) -> dict[str, int]:
     """How many customers there are, and of each state, for the chips."""
     number = select(func.count()).select_from(PartnerCustomer).where(PartnerCustomer.partner_id == partner.id)

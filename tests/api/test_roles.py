@@ -25,7 +25,7 @@ TECHNICIAN = {
 }  # fmt: skip
 # "the rest (connecting, enabling and editing a sync, people, tokens, settings, applying a hold)"
 ADMINISTRATOR = {
-    ("POST", "/microsoft-tenants"), ("DELETE", "/microsoft-tenants/{}"),
+    ("POST", "/microsoft-tenants"), ("DELETE", "/microsoft-tenants/{}"), ("POST", "/microsoft-tenants/{}/customers/check"),
     ("POST", "/tenants"), ("PATCH", "/tenants/{}"), ("DELETE", "/tenants/{}"),
     ("POST", "/organizations"), ("DELETE", "/organizations/{}"),
     ("PUT", "/organizations/{}/user-sync"), ("POST", "/user-syncs/bulk"), ("POST", "/apply"),

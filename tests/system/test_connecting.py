@@ -16,6 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from portal import create_app
+from portal.api import tokens
 from portal.auth import service as accounts
 from portal.clock import utcnow
 from portal.errors import SourceTransient
@@ -24,7 +25,7 @@ from portal.microsoft import check, gateway, service
 from portal.models import AuditEvent, ConsentRequest, MicrosoftTenant, Role
 from portal.rollouts import worker
 from simulator.server import SimulatorServer
-from tests.system.conftest import settings_for
+from tests.system.conftest import Api, settings_for
 
 PASSWORD = "correct horse battery staple"
 HTTPS = {"base_url": "https://127.0.0.1"}
@@ -314,6 +315,25 @@ def test_C3_C5_customers_are_connected_each_with_its_outcome_and_the_end_of_its_
     worker.work_off(app)
     assert sorted(tenants(app)) == sorted([simulator.partner_tenant_id, consented, not_consented])
     assert "Nothing" not in browser.get(discover).text and "Go on with it" in browser.get(discover).text
+
+
+def test_C3_O2_a_partners_customers_by_api(app: Flask, simulator: SimulatorServer, partner: str) -> None:
+    with app.app_context():
+        token = tokens.create("partner", "administrator")
+        db.session.commit()
+    api, path = Api(app.test_client(), token), f"/microsoft-tenants/{partner}/customers"
+    assert api.get(path)["total"] == 0, "Microsoft has not been asked"
+    counted = api.post(f"{path}/check", status=200)
+    assert counted["all"] == api.get(path)["total"] >= len(simulator.world.customer_ids)
+    assert (counted["ended"], counted["ending"], counted["connected"]) == (1, 1, 0)
+    chosen = api.get(f"{path}?state=offered&sort=name")["items"][0]
+    simulator.control.grant_consent(chosen["directory_id"])
+    row = api.post("/microsoft-tenants", {"directory_id": chosen["directory_id"]})
+    [found] = api.get(f"{path}?state=connected")["items"]
+    assert (found["directory_id"], found["microsoft_tenant_id"]) == (chosen["directory_id"], row["id"])
+    assert "ended" in {one["state"] for one in api.get(path)["items"]}
+    refused = api.post(f"/microsoft-tenants/{row['id']}/customers/check", status=502)
+    assert refused["detail"], "it is no partner"
 
 
 def test_C5_the_partners_check_reads_the_ends_anew_and_the_dashboard_warns(

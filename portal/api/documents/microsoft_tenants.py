@@ -53,6 +53,32 @@ class MicrosoftTenant(Document):
     slow_pass: SlowPass
 
 
+class PartnerCustomer(Document):
+    """A customer of a partner tenant."""
+
+    directory_id: str = described("Microsoft's tenant ID.", "6b1f0f5e-1111-4c2a-9d1e-0a1b2c3d4e5f")
+    name: str = described("What it is called in Microsoft.", "Fabrikam")
+    domain: str = described(
+        "Its default domain, where a contract tells it; blank otherwise.", "fabrikam.example"
+    )
+    state: Literal["offered", "connected", "mapped", "ended"] = described(
+        "offered: it can be connected; connected: not mapped yet; ended: the relationship is over.", "offered"
+    )
+    relationship_ends_at: Time | None = described("When the delegated admin relationship ends.", TIME_EXAMPLE)
+    microsoft_tenant_id: str | None = described("The Microsoft Tenant, once connected.", UUID_EXAMPLE)
+
+
+class CustomerCounts(Document):
+    """How many customers a partner tenant has; those that end within 60 days count among the others too."""
+
+    all: int = described("All of them.", 120)
+    offered: int = described("Those that can be connected.", 80)
+    connected: int = described("Connected and not mapped yet.", 4)
+    mapped: int = described("Connected and mapped.", 30)
+    ending: int = described("Those whose relationship ends within 60 days.", 3)
+    ended: int = described("Those whose relationship is over.", 6)
+
+
 class Check(Document):
     """One line of Check connection."""
 
