@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 
 from portal.engine.batches import batches
 from portal.engine.explain import SECTION_LABELS
 from portal.engine.organization_context import OrganizationContext
 from portal.engine.records import FilterSpec, Kind, Plan
 from portal.engine.scope import value_key
+from portal.engine.section_columns import COLUMNS
 from portal.models import DirectoryUser, SyncRun, UserSync
 
 PERCENT, MINIMUM = 25, 10
-# section: (what it compares, what is shown of it)
-_COLUMNS: Mapping[str, tuple[InstrumentedAttribute[str], InstrumentedAttribute[str]]] = {
-    "user_type": (DirectoryUser.user_type, DirectoryUser.user_type),
-    "domain": (DirectoryUser.domain, DirectoryUser.domain),
-    "office_location": (DirectoryUser.office_key, DirectoryUser.office_location),
-    "department": (DirectoryUser.department_key, DirectoryUser.department),
-}
 
 
 def told(session: Session, sync: UserSync, plan: Plan, context: OrganizationContext) -> str | None:
@@ -35,7 +29,7 @@ def told(session: Session, sync: UserSync, plan: Plan, context: OrganizationCont
     if not _is_decided_before(session, sync):
         return None
     left = [a.object_id for a in plan.assignments if a.kind is Kind.OUT_OF_SCOPE and a.was_in_scope]
-    causes = [cause for section in _COLUMNS if (cause := _cause(session, section, context, left)) is not None]
+    causes = [cause for section in COLUMNS if (cause := _cause(session, section, context, left)) is not None]
     number = f"{plan.leaving:,} of {plan.linked:,} linked people no longer match the filters."
     return " ".join((number, *causes, "Edit the filters, or leave them as they are."))
 
@@ -68,7 +62,7 @@ def _cause(session: Session, section: str, context: OrganizationContext, left: S
     shown: Counter[str] = Counter()
     for part in batches(left):
         rows = session.scalars(
-            select(_COLUMNS[section][1]).where(
+            select(COLUMNS[section][1]).where(
                 DirectoryUser.microsoft_tenant_id == context.microsoft_tenant_id,
                 DirectoryUser.object_id.in_(part),
             )
@@ -87,7 +81,7 @@ def _vanished(session: Session, section: str, spec: FilterSpec, tenant_id: str) 
     values = [] if chosen.all else [value for value in chosen.values if value]
     if not values:
         return []
-    column = _COLUMNS[section][0]
+    column = COLUMNS[section][0]
     present = {
         value_key(section, value)
         for value in session.scalars(

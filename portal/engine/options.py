@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from portal.engine.records import NONE_VALUE, SECTIONS, FilterSpec, SectionFilter
 from portal.engine.scope import value_key
+from portal.engine.section_columns import COLUMNS
 from portal.models import DirectoryGroup, DirectoryUser, MicrosoftTenant
 from portal.text import text_key
 
@@ -51,12 +52,10 @@ def options(
                 found[section] = _texts(section, kinds, spec.user_type, always=("Member", "Guest"))
             case "domain":
                 found[section] = _texts(section, _domains(people, session), spec.domain, always=verified)
-            case "office_location":
-                found[section] = _texts(section, counted(DirectoryUser.office_location), spec.office_location)
-            case "department":
-                found[section] = _texts(section, counted(DirectoryUser.department), spec.department)
             case "group":
                 found[section] = _groups(session, microsoft_tenant_id, spec.group)
+            case _:
+                found[section] = _texts(section, counted(COLUMNS[section][1]), getattr(spec, section))
     return found
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from portal.engine.explain import SECTION_LABELS
 from portal.engine.records import SECTIONS
 from portal.engine.scope import spec_to_json, value_key
 from portal.errors import Invalid
@@ -22,15 +23,7 @@ MAX_PATTERN = 256
 ADD_RULES = ("add_disabled_accounts", "only_licensed", "include_agents")
 PARTS = (*SECTIONS, "add_rules", "hold")
 """What can be followed or departed from, each by itself."""
-PART_LABELS: Mapping[str, str] = {
-    "user_type": "User Type",
-    "domain": "Domain",
-    "office_location": "Office Location",
-    "department": "Department",
-    "group": "Group",
-    "add_rules": "Add rules",
-    "hold": "Safety",
-}
+PART_LABELS: Mapping[str, str] = {**SECTION_LABELS, "add_rules": "Add rules", "hold": "Safety"}
 GROUP_KEY = "filters.group"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from wtforms import BooleanField, IntegerField, SelectMultipleField, TextAreaField
 from wtforms.validators import Length, NumberRange, Optional
 
+from portal.engine.explain import SECTION_LABELS
 from portal.engine.records import NONE_VALUE
 from portal.errors import Invalid
 from portal.http.forms import Form, choices, text
@@ -21,6 +22,7 @@ BOTH = "All and {} are both chosen. Uncheck All to take only these, or take them
 class FiltersForm(Form):
     """The five sections, add rules and the hold's threshold of a template."""
 
+    sections = SECTION_LABELS
     user_type_all = BooleanField("All", default=True)
     user_type = SelectMultipleField(
         "User types", choices=choices((one, one) for one in USER_TYPES), validate_choice=False

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from portal.engine.explain import SECTION_LABELS
 from portal.engine.records import SECTIONS, FilterSpec, HoldRule, SectionFilter
 from portal.engine.scope import spec_from_json, spec_to_json, value_key
 from portal.errors import Invalid
@@ -15,13 +16,6 @@ from portal.models import MicrosoftTenant, SyncRun, UserSync
 MAX_VALUES = 5_000
 MAX_LENGTH = 1_024
 MAX_MINIMUM = 1_000_000
-LABELS: Mapping[str, str] = {
-    "user_type": "user type",
-    "domain": "domain",
-    "office_location": "office location",
-    "department": "department",
-    "group": "group",
-}
 
 
 @dataclass(frozen=True)
@@ -198,7 +192,7 @@ def _section(name: str, given: Mapping[str, Any] | None, errors: dict[str, list[
         errors[key] = [f"A value is longer than {MAX_LENGTH:,} characters."]
     elif not accepts_all and not values:
         errors[key] = [
-            f"Check at least one {LABELS[name]}, or All. With nothing checked, nobody could ever match."
+            f"Check at least one {SECTION_LABELS[name].lower()}, or All. With nothing checked, nobody could ever match."
         ]
     return SectionFilter(all=accepts_all, values=values)
 

@@ -23,21 +23,7 @@ def _values() -> SelectMultipleField:
 class SetupForm(Form):
     """Five sections with an All box, values and a search each; add rules; the hold's threshold; U10's one more click."""
 
-    user_type_all = BooleanField()
-    user_type = _values()
-    user_type_q = StringField()
-    domain_all = BooleanField()
-    domain = _values()
-    domain_q = StringField()
-    office_location_all = BooleanField()
-    office_location = _values()
-    office_location_q = StringField()
-    department_all = BooleanField()
-    department = _values()
-    department_q = StringField()
-    group_all = BooleanField()
-    group = _values()
-    group_q = StringField()
+    sections = SECTIONS
     add_disabled_accounts = BooleanField()
     only_licensed = BooleanField()
     include_agents = BooleanField()
@@ -93,3 +79,9 @@ class SetupForm(Form):
     def query(self, section: str) -> str:
         """What is searched for in a section, trimmed."""
         return str(self[f"{section}_q"].data or "").strip()[:200]
+
+
+for _section in SECTIONS:
+    setattr(SetupForm, f"{_section}_all", BooleanField())
+    setattr(SetupForm, _section, _values())
+    setattr(SetupForm, f"{_section}_q", StringField())

@@ -11,16 +11,15 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.engine import scope
 from portal.engine.records import FilterSpec, RemoteUser
+from portal.engine.section_columns import COLUMNS
 from portal.engine.snapshot import groups_by_user
 from portal.models import DirectoryGroup, DirectoryUser, MicrosoftTenant
 
 HIDDEN_MEMBERS = "hidden members"  # how the mirror ends the kind of such a group
 JUDGED: Mapping[str, InstrumentedAttribute[str]] = {
     # section: the column of the mirror that it judges
-    "user_type": DirectoryUser.user_type,
+    **{section: shown for section, (_, shown) in COLUMNS.items()},
     "domain": DirectoryUser.email,
-    "office_location": DirectoryUser.office_location,
-    "department": DirectoryUser.department,
     "group": DirectoryUser.object_id,
 }
 
