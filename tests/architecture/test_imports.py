@@ -155,8 +155,9 @@ def test_services_never_see_a_request_or_a_template() -> None:
 
 def test_services_and_models_never_commit() -> None:
     own_transactions = """
-    alerts.announcements auth.signed_in imports.runner microsoft.check microsoft.consent microsoft.discover operations.backup
-    organizations.bulk_page rollouts.bulk rollouts.claims rollouts.worker search.index
+    alerts.announcements auth.signed_in imports.runner microsoft.check microsoft.consent microsoft.discover microsoft.removal
+    operations.backup
+    organizations.bulk_page organizations.removal rollouts.bulk rollouts.claims rollouts.worker search.index
     """  # they wait for somebody else in between, or work outside requests
     loud = [f"portal.{name}" for name in own_transactions.split()]
     quiet = [*(m for m in below_the_routes() if not m.is_in(*loud)), *modules_in("portal.models")]
