@@ -9,10 +9,11 @@ from typing import Any
 
 from sqlalchemy import JSON, DateTime, MetaData, String, Text
 from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
 from sqlalchemy.types import TypeDecorator
 
 from portal import clock
+from portal.text import NATURAL_LENGTH, natural_key
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -115,3 +116,14 @@ def new_ids(number: int) -> list[str]:
 
 
 Id = String(36)
+
+
+class InNaturalOrder:
+    """A row that has a ``name``, and sorts by it with the numbers in it by their size: PC-2 before PC-10."""
+
+    sort_key: Mapped[str] = mapped_column(String(NATURAL_LENGTH), default="")  # natural_key of the name
+
+    @validates("name")
+    def _sort(self, _name: str, value: str) -> str:
+        self.sort_key = natural_key(value)
+        return value

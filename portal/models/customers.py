@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
-from portal.models.base import Base, Id, new_id
+from portal.models.base import Base, Id, InNaturalOrder, new_id
 from portal.text import NATURAL_LENGTH, email_key, natural_key, text_key
 
 # The columns the End Users table sorts by, and those it filters by besides.
@@ -52,7 +52,7 @@ TAG_LENGTH = 50
 SEARCH_LENGTH = 600  # characters: an index row of PostgreSQL holds 2,704 bytes
 
 
-class Tenant(Base):
+class Tenant(InNaturalOrder, Base):
     """The portal's own tenant. Mapped to at most one Microsoft Tenant, and that one to at most one Tenant."""
 
     __tablename__ = "tenants"
@@ -60,7 +60,6 @@ class Tenant(Base):
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     name: Mapped[str] = mapped_column(String(256))
-    sort_key: Mapped[str] = mapped_column(String(NATURAL_LENGTH), default="")  # natural_key of the name
     microsoft_tenant_id: Mapped[str | None] = mapped_column(ForeignKey("microsoft_tenants.id"))
     created_at: Mapped[datetime]
 
@@ -68,13 +67,8 @@ class Tenant(Base):
         back_populates="tenant", order_by="Organization.sort_key"
     )
 
-    @validates("name")
-    def _sort(self, _name: str, value: str) -> str:
-        self.sort_key = natural_key(value)
-        return value
 
-
-class Organization(Base):
+class Organization(InNaturalOrder, Base):
     """A customer. Belongs to exactly one Tenant.
 
     people_version grows with every write to its End Users that is not the sync's own (``portal.engine.people_version``): while it
@@ -88,18 +82,12 @@ class Organization(Base):
     name: Mapped[str] = mapped_column(String(256))
     # text_key of the name: two customers of one name confuse everybody. A letter may fold to three (ﬃ).
     name_key: Mapped[str] = mapped_column(String(768))
-    sort_key: Mapped[str] = mapped_column(String(NATURAL_LENGTH), default="")  # natural_key of the name
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"), index=True)
     created_at: Mapped[datetime]
     people_version: Mapped[int] = mapped_column(default=0)
 
     tenant: Mapped[Tenant] = relationship(back_populates="organizations")
     tags: Mapped[list[Tag]] = relationship(secondary="organization_tags", order_by="Tag.sort_key")
-
-    @validates("name")
-    def _sort(self, _name: str, value: str) -> str:
-        self.sort_key = natural_key(value)
-        return value
 
 
 class Tag(Base):
@@ -271,7 +259,7 @@ def no_link() -> dict[str, Any]:
     }
 
 
-class Asset(Base):
+class Asset(InNaturalOrder, Base):
     """A device of an Organization with one or more MAC addresses, assigned to at most one End User (W5).
 
     assigned_by: manual | sync | None when nobody is assigned.
@@ -283,7 +271,6 @@ class Asset(Base):
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
     name: Mapped[str] = mapped_column(String(256))
-    sort_key: Mapped[str] = mapped_column(String(NATURAL_LENGTH), default="")  # natural_key of the name
     end_user_id: Mapped[str | None] = mapped_column(
         ForeignKey("end_users.id", ondelete="SET NULL"), index=True
     )
@@ -293,11 +280,6 @@ class Asset(Base):
 
     end_user: Mapped[EndUser | None] = relationship(back_populates="assets")
     macs: Mapped[list[AssetMac]] = relationship(cascade="all, delete-orphan", order_by="AssetMac.mac")
-
-    @validates("name")
-    def _sort(self, _name: str, value: str) -> str:
-        self.sort_key = natural_key(value)
-        return value
 
 
 class AssetMac(Base):

@@ -6,16 +6,15 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column, validates
+from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.models.base import Base, Id, new_id
-from portal.text import NATURAL_LENGTH, natural_key
+from portal.models.base import Base, Id, InNaturalOrder, new_id
 
 REMOVED = "removed"
 COMPARED = ("content_hash", "email_key", "presence", "account_enabled", "is_agent", "problem")
 
 
-class MicrosoftTenant(Base):
+class MicrosoftTenant(InNaturalOrder, Base):
     """A Microsoft Entra directory (product.md, "Words"). ``directory_id`` is its tenant GUID, lower case.
 
     state: connected | needs_attention | removed; ``problem`` says why in words, ``problem_code`` is Microsoft's code.
@@ -32,7 +31,6 @@ class MicrosoftTenant(Base):
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     directory_id: Mapped[str] = mapped_column(String(36))
     name: Mapped[str] = mapped_column(String(256))
-    sort_key: Mapped[str] = mapped_column(String(NATURAL_LENGTH), default="")  # natural_key of the name
     cloud: Mapped[str] = mapped_column(String(20), default="global")
     domains: Mapped[list[Any]] = mapped_column(default=list)
     state: Mapped[str] = mapped_column(String(20), default="connected")
@@ -76,11 +74,6 @@ class MicrosoftTenant(Base):
     assets_assigned: Mapped[int] = mapped_column(default=0)
     slow_progress: Mapped[dict[str, Any]] = mapped_column(default=dict)  # {"phase", "done", "total"}
     slow_problems: Mapped[list[Any]] = mapped_column(default=list)  # [{"part", "state", "detail"}]
-
-    @validates("name")
-    def _sort(self, _name: str, value: str) -> str:
-        self.sort_key = natural_key(value)
-        return value
 
     @property
     def is_removed(self) -> bool:

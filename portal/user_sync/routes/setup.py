@@ -47,20 +47,8 @@ def save(organization_id: str) -> Answer:
     organization = access.load(Organization, organization_id, "Organization", locked=True)
     body = form.body(_saved(organization))
     is_new = not is_enabled(organization)
-    problems = (
-        {}
-        if form.validate()
-        else {"hold": ["Whole numbers only: a percentage up to 100, and a number of people."]}
-    )
-    problems.update(form.contradictions())
-    try:
-        documents.parse(body)
-    except Invalid as error:
-        problems.update(_by_section(error))
     opened_on = str(form.opened_on.data or "")
-    moved = "" if problems else edits.conflicting_edit(organization, body, opened_on)
-    if moved:
-        problems["moved"] = [moved]
+    problems = _problems(organization, form, body, opened_on)
     if not problems and opened_on.partition(" ")[2].startswith("off") and not is_new:
         return show_progress(organization)  # the same form once more, as by a double click
     if not problems and is_new and asks:
@@ -163,6 +151,25 @@ def _by_section(error: Invalid) -> dict[str, list[str]]:
     for key, sentences in error.errors.items():
         name = key.removeprefix("filters.").partition(".")[0]
         found.setdefault(name, []).extend(sentences)
+    return found
+
+
+def _problems(
+    organization: Organization, form: SetupForm, body: dict[str, Any], opened_on: str
+) -> dict[str, list[str]]:
+    """Per section what is wrong with what was entered; "moved" when somebody else saved since the form was opened."""
+    found = (
+        {}
+        if form.validate()
+        else {"hold": ["Whole numbers only: a percentage up to 100, and a number of people."]}
+    )
+    found.update(form.contradictions())
+    try:
+        documents.parse(body)
+    except Invalid as error:
+        found.update(_by_section(error))
+    if not found and (moved := edits.conflicting_edit(organization, body, opened_on)):
+        found["moved"] = [moved]
     return found
 
 
