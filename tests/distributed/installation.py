@@ -179,7 +179,7 @@ class Installation:
 
         def ask() -> Any:
             try:
-                with psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True) as connection:
+                with psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True, options="-c statement_timeout=60000") as connection:
                     found = connection.execute(statement, values)  # type: ignore[arg-type]
                     return (found.fetchall() if found.description else [],)
             except psycopg.OperationalError:

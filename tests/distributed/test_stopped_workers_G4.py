@@ -113,9 +113,11 @@ def test_T1_a_worker_stopped_inside_a_transaction_keeps_no_other_tenant_waiting(
     worker()
     for customer in found:
         change(simulator, customer, "Hourly")
-    due = "UPDATE microsoft_tenants SET next_run_at = now() - interval '1 minute' WHERE directory_id <> %s"
-    one.sql(due, found[0].directory_id)  # whose row the stopped worker holds
-    for customer in found[1:]:
+    free = "SELECT id FROM microsoft_tenants FOR UPDATE SKIP LOCKED"  # one row is held by the stopped worker
+    due = f"UPDATE microsoft_tenants SET next_run_at = now() - interval '1 minute' WHERE id IN ({free}) RETURNING directory_id"
+    others = {directory_id for (directory_id,) in one.sql(due)}
+    assert len(others) == 2
+    for customer in [customer for customer in found if customer.directory_id in others]:
         wait_until(lambda customer=customer: differences(one, customer) == [], "an hourly run of the others", 120)
     assert held.is_stopped() and one.holders(), "it still holds its rows"
     assert one.api.get("/sync-runs?status=succeeded")["total"] >= 2
