@@ -58,7 +58,7 @@ def test_a_cookie_that_an_old_key_signed_is_none(later, ann, path):  # noqa: F81
     tie(later, ann)
     with later.app_context():
         mark_write(db.session())
-        token = signed_in.service.start_session(
+        token = signed_in.sessions.start_session(
             db.session(), db.session.get_one(Account, ann), now=utcnow(), ip="::1", user_agent="", method="password"
         )
         db.session.commit()
