@@ -94,7 +94,7 @@ def test_P5_people_go_out_and_come_in_as_csv(visit: Visit, portal: AtWork, tmp_p
     page.get_by_role("button", name="Undo and delete 1 End User").click()
     if not script:
         for _ in range(100):
-            if "undone" in result.inner_text():
+            if "rows undone" in result.inner_text():
                 break
             page.get_by_role("link", name="Refresh").click()
     expect(result).to_contain_text("2 rows undone")
