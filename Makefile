@@ -46,6 +46,7 @@ lint: ready ## Lint only
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet portal simulator
 	$(BIN)/djlint --lint --quiet templates
+	$(BIN)/python tools/prettier.py
 
 browser: ready
 	@$(BIN)/python tools/browser.py

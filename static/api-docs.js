@@ -32,12 +32,19 @@ const layout = ({ React: { createElement } }) => ({
     PortalLayout({ getComponent, specSelectors }) {
       const part = (name) => createElement(getComponent(name, true));
       if (specSelectors.loadingStatus() === "loading") return null;
-      return createElement("div", { className: "swagger-ui" },
+      return createElement(
+        "div",
+        { className: "swagger-ui" },
         createElement(getComponent("SvgAssets")),
-        createElement("div", { className: "scheme-container" }, createElement("div", { className: "schemes wrapper" }, part("AuthorizeBtnContainer"))),
+        createElement(
+          "div",
+          { className: "scheme-container" },
+          createElement("div", { className: "schemes wrapper" }, part("AuthorizeBtnContainer")),
+        ),
         part("errors"),
         createElement("div", { className: "wrapper" }, part("operations")),
-        createElement("div", { className: "wrapper" }, part("Models")));
+        createElement("div", { className: "wrapper" }, part("Models")),
+      );
     },
   },
 });

@@ -2,17 +2,25 @@
 let kept = {}; // what is typed and chosen in the toolbar, an open menu, where the focus was
 
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-  const { target, requestConfig: { elt, formData, triggeringEvent } } = detail;
+  const {
+    target,
+    requestConfig: { elt, formData, triggeringEvent },
+  } = detail;
   const panel = target.querySelector(":popover-open");
   const isApplied = panel && triggeringEvent?.type === "submit"; // what was chosen in it holds now: it closes
   kept = {
     fields: isApplied ? [] : [...target.querySelectorAll("form.rc-bar :is([type=search], select)")].filter(isChanged),
     menu: isApplied ? undefined : panel?.id,
-    place: isApplied ? `[popovertarget="${panel.id}"]` : target.contains(document.activeElement) ? nameOf(document.activeElement) : undefined,
+    place: isApplied
+      ? `[popovertarget="${panel.id}"]`
+      : target.contains(document.activeElement)
+        ? nameOf(document.activeElement)
+        : undefined,
   };
   // Nothing is taken away by a clock while somebody selects it.
   const selection = getSelection();
-  if (triggeringEvent === undefined && !selection.isCollapsed && target.contains(selection.anchorNode)) detail.shouldSwap = false;
+  if (triggeringEvent === undefined && !selection.isCollapsed && target.contains(selection.anchorNode))
+    detail.shouldSwap = false;
   // A box checked since the search among its values was asked for would be lost with the list: the search goes again.
   const checked = (form) => String(form.getAll(elt.name.replace(/_q$/, "")));
   if (elt.matches(".rc-find input") && checked(new FormData(elt.form)) !== checked(formData)) {
@@ -21,7 +29,8 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   }
 });
 
-document.addEventListener("htmx:afterSettle", ({ detail: { target } }) => { // by now what was swapped in listens
+document.addEventListener("htmx:afterSettle", ({ detail: { target } }) => {
+  // by now what was swapped in listens
   const { fields = [], menu, place = leftFrom } = kept;
   kept = {};
   target.querySelectorAll("form:has([data-selected])").forEach(count);
@@ -42,15 +51,19 @@ document.addEventListener("htmx:afterSettle", ({ detail: { target } }) => { // b
 });
 
 // A sort or page that is pressed while a search is still typed takes the search along.
-document.addEventListener("click", ({ target }) => {
-  const link = target.closest('a[href^="?"]');
-  const search = link?.closest("section")?.querySelector("form.rc-bar [type=search]");
-  if (!search || !isChanged(search)) return;
-  const query = new URLSearchParams(link.getAttribute("href"));
-  query.set(search.name, search.value);
-  query.delete("page");
-  link.href = `?${query}`;
-}, true);
+document.addEventListener(
+  "click",
+  ({ target }) => {
+    const link = target.closest('a[href^="?"]');
+    const search = link?.closest("section")?.querySelector("form.rc-bar [type=search]");
+    if (!search || !isChanged(search)) return;
+    const query = new URLSearchParams(link.getAttribute("href"));
+    query.set(search.name, search.value);
+    query.delete("page");
+    link.href = `?${query}`;
+  },
+  true,
+);
 
 // A menu that the focus leaves closes.
 document.addEventListener("focusin", ({ target }) => {
@@ -65,7 +78,8 @@ document.addEventListener("keydown", (event) => {
 
 // Whoever enters values does not mean All any more.
 document.addEventListener("input", ({ target }) => {
-  const all = target.matches("textarea") && target.value.trim() && target.closest("fieldset")?.querySelector(".rc-all input");
+  const all =
+    target.matches("textarea") && target.value.trim() && target.closest("fieldset")?.querySelector(".rc-all input");
   if (all) all.checked = false;
 });
 
@@ -73,28 +87,40 @@ document.addEventListener("change", ({ target }) => {
   // Choosing a value means: not All any more, and All means: none of them. Without script, both are refused together.
   const everything = target.closest("fieldset")?.querySelector(".rc-all input");
   if (everything && target.matches('[type="checkbox"]:checked')) {
-    const others = target === everything ? target.closest("fieldset").querySelectorAll('[type="checkbox"]') : [everything];
-    others.forEach((box) => { if (box !== target) box.checked = false; });
+    const others =
+      target === everything ? target.closest("fieldset").querySelectorAll('[type="checkbox"]') : [everything];
+    others.forEach((box) => {
+      if (box !== target) box.checked = false;
+    });
   }
   const { form, checked, name } = target;
   const all = target.closest("[data-select-all], [data-select-filtered]");
-  if (all) boxes(form).forEach((box) => { box.checked = checked; });
+  if (all)
+    boxes(form).forEach((box) => {
+      box.checked = checked;
+    });
   // Whoever takes one person out means neither the whole page nor everybody that is filtered any more.
-  if (!checked && (all || name === "id")) form?.querySelectorAll("[data-select-all], [data-select-filtered]").forEach((box) => { box.checked = false; });
+  if (!checked && (all || name === "id"))
+    form?.querySelectorAll("[data-select-all], [data-select-filtered]").forEach((box) => {
+      box.checked = false;
+    });
   count(form);
 });
 
 // "Clear selection": the bar goes, so focus returns to where a selection begins.
-document.addEventListener("reset", ({ target }) => setTimeout(() => {
-  count(target);
-  target.querySelector("[data-select-all]")?.focus();
-}));
+document.addEventListener("reset", ({ target }) =>
+  setTimeout(() => {
+    count(target);
+    target.querySelector("[data-select-all]")?.focus();
+  }),
+);
 
 // The browser brings checked boxes back with the page.
 addEventListener("pageshow", () => document.querySelectorAll("form:has([data-selected])").forEach(count));
 
-function boxes(form) { // those that stand elsewhere and name the form too
-  return [...form?.elements ?? []].filter(({ type, name }) => type === "checkbox" && name === "id");
+function boxes(form) {
+  // those that stand elsewhere and name the form too
+  return [...(form?.elements ?? [])].filter(({ type, name }) => type === "checkbox" && name === "id");
 }
 function isChanged(field) {
   return field.value !== (field.defaultValue ?? field.querySelector("[selected]")?.value ?? "");
@@ -104,6 +130,7 @@ function count(form) {
   if (!shown) return;
   const everybody = form.querySelector("[data-select-filtered]:checked")?.dataset.selectFiltered;
   const others = form.querySelector('[data-stands-for]:is(:checked, [type="hidden"])')?.dataset.standsFor ?? 0;
-  const named = boxes(form).filter((box) => box.checked).length + form.querySelectorAll('input[type="hidden"][name="id"]').length;
+  const named =
+    boxes(form).filter((box) => box.checked).length + form.querySelectorAll('input[type="hidden"][name="id"]').length;
   shown.textContent = `${everybody ?? named + Number(others)} selected`;
 }

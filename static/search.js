@@ -2,7 +2,9 @@
 const jump = document.getElementById("jump");
 const jumpResults = document.getElementById("jump-results");
 
-function jumpOptions() { return [...jumpResults.querySelectorAll("[role=option]")]; }
+function jumpOptions() {
+  return [...jumpResults.querySelectorAll("[role=option]")];
+}
 function showJump(isShown) {
   jumpResults.hidden = !isShown;
   jump.setAttribute("aria-expanded", String(isShown));
@@ -18,8 +20,12 @@ function chooseOption(option) {
 
 if (jump) {
   jumpResults.addEventListener("htmx:afterSwap", () => showJump(jumpOptions().length > 0 && jump.value.trim() !== ""));
-  jump.addEventListener("input", () => { if (!jump.value.trim()) showJump(false); });
-  jump.addEventListener("focus", () => { if (jumpOptions().length && jump.value.trim()) showJump(true); });
+  jump.addEventListener("input", () => {
+    if (!jump.value.trim()) showJump(false);
+  });
+  jump.addEventListener("focus", () => {
+    if (jumpOptions().length && jump.value.trim()) showJump(true);
+  });
   jump.addEventListener("keydown", (event) => {
     const options = jumpOptions();
     const at = options.findIndex((one) => one.getAttribute("aria-selected") === "true");
@@ -37,10 +43,20 @@ if (jump) {
       options[at].click();
     } else if (event.key === "Tab") showJump(false);
   });
-  document.addEventListener("click", ({ target }) => { if (!target.closest(".rc-jump")) showJump(false); });
+  document.addEventListener("click", ({ target }) => {
+    if (!target.closest(".rc-jump")) showJump(false);
+  });
   document.addEventListener("keydown", (event) => {
     const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || isTyping || document.querySelector("dialog[open]")) return;
+    if (
+      event.key !== "/" ||
+      event.ctrlKey ||
+      event.metaKey ||
+      event.altKey ||
+      isTyping ||
+      document.querySelector("dialog[open]")
+    )
+      return;
     event.preventDefault();
     jump.focus();
     jump.select();
