@@ -6,15 +6,14 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 
 import portal.app
-
 from portal import create_app
-from portal.operations import schema
 from portal.api import tokens
 from portal.auth import sessions as auth_sessions
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db, mark_write
 from portal.models import Account, MicrosoftTenant, UserSync
+from portal.operations import schema
 from portal.user_sync.documents import default_request
 from tests import templates
 from tests.api.conformance import conforms

@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 import pytest
 
 import portal
-
 from tests.api.conftest import migrate
 
 NOWHERE = "00000000-0000-0000-0000-000000000000"

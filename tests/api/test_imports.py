@@ -11,16 +11,15 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from portal.worker import processes
 from portal.api import tokens
 from portal.clock import utcnow
-from portal.errors import RetryLater, Stopped
 from portal.engine import pace
+from portal.errors import RetryLater, Stopped
 from portal.extensions import db, mark_write
 from portal.imports import runner
 from portal.models import AuditEvent, EndUser, Import, ImportPart, MicrosoftTenant, SyncException, UserSync
 from portal.transactions import waiting_for_locks
-from portal.user_sync.documents import default_request
+from portal.worker import processes
 from tests.api.conftest import Api
 
 

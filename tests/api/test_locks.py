@@ -13,14 +13,14 @@ import sqlalchemy as sa
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from portal.http.access import public, reads_first
 from portal.clock import utcnow
 from portal.engine.apply.chunks import Stale
 from portal.engine.records import Counts
 from portal.extensions import db, mark_write
+from portal.holds import service as holds
+from portal.http.access import public, reads_first
 from portal.locks import CHANGED
 from portal.models import ApiToken, Change, EndUser, MicrosoftTenant, Organization, SyncRun, UserSync
-from portal.holds import service as holds
 from portal.transactions import LOCKED, begin_write, trouble, writing
 from tests.api.conftest import held
 

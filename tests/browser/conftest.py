@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-
-from tests.browser.running_portal import PASSWORD, PEOPLE, AtWork, running_portal
-from tests.browser.guard import Guard
 from tools import browser as chromium
+
+from tests.browser.guard import Guard
+from tests.browser.running_portal import PASSWORD, PEOPLE, AtWork, running_portal
 
 
 @pytest.fixture(scope="session")

@@ -12,10 +12,10 @@ import pytest
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import make_server
 
-from portal.http import access
 from portal.auth import service as auth
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
+from portal.http import access
 from portal.microsoft import service as microsoft
 from portal.models import MicrosoftTenant, Role
 from portal.runtime import runtime

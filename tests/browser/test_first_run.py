@@ -18,8 +18,8 @@ from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db, mark_write
 from portal.models import Base
-from tests.browser.running_portal import BOTH, serving
 from tests.browser.guard import Guard
+from tests.browser.running_portal import BOTH, serving
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.running_portal import BOTH, AtWork
 from tests.browser.guard import Guard
+from tests.browser.running_portal import BOTH, AtWork
 
 Visit = Callable[..., Page]
 

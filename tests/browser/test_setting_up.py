@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.running_portal import BOTH, AtWork
 from tests.browser.guard import Guard
+from tests.browser.running_portal import BOTH, AtWork
 
 Visit = Callable[..., Page]
 

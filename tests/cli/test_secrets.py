@@ -10,18 +10,18 @@ import pyotp
 import pytest
 
 from portal import create_app
-from portal.alerts import targets
-from portal.operations import schema
-from portal.alerts import delivery
+from portal.alerts import delivery, targets
 from portal.api import tokens
+from portal.auth import authenticator, links
+from portal.auth import service as auth
 from portal.auth import sessions as auth_sessions
-from portal.auth import authenticator, links, service as auth
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.crypto import CannotDecrypt, SecretBox
 from portal.extensions import db, writing
 from portal.microsoft import credentials
 from portal.models import Account, AuditEvent, StoredSetting
+from portal.operations import schema
 
 OLD, NEW = "the old key of these tests 0123456789", "the new key of these tests 0123456789"
 CLIENT_SECRET = "Xy8Q~client-secret-value-of-the-app"

@@ -15,8 +15,8 @@ from portal.errors import (
     SourceTransient,
     Stopped,
 )
-from portal.graph.client import GraphClient
 from portal.graph.answers import ObjectMissing
+from portal.graph.client import GraphClient
 from portal.graph.source import GraphDirectory
 
 BASE = "https://graph.microsoft.com"

@@ -116,7 +116,7 @@ def test_C2_a_declined_consent_in_words():
 def test_C2_C4_advice_names_the_button_of_the_page_it_is_on():
     names = {number: advice.text for number, advice in CODES.items() if "consent" in advice.text.lower() or "Reconnect" in advice.text}
     assert {700016, 7000229, 7000112} <= {number for number, text in names.items() if "press Reconnect" in text or "Press Reconnect" in text}
-    for number, advice in CODES.items():
+    for number in CODES:
         error = token_error({"error_codes": [number]})
         assert "Reconnect" not in error.advise("Ask for consent") + error.cause and error.cause.endswith((".", ")")), number
         assert f"(AADSTS{number})" in error.advice and f"(AADSTS{number})" in error.cause

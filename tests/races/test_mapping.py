@@ -9,9 +9,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from portal.alerts import targets
-from portal.alerts import announcements
-from portal.alerts import delivery
+from portal.alerts import announcements, delivery, targets
 from portal.clock import utcnow
 from portal.crypto import hash_token
 from portal.errors import PortalError, Refused

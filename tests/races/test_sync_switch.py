@@ -11,9 +11,9 @@ from sqlalchemy import func, select
 from portal.clock import utcnow
 from portal.extensions import db
 from portal.models import AuditEvent, Change, EndUser, MicrosoftTenant, Organization, SyncRun, UserSync
+from portal.user_sync import edits
 from tests.races.conftest import TIMES, Crowd
 from tests.web import customers, holds
-from portal.user_sync import edits
 
 SECTIONS = ("user_type", "domain", "office_location", "department", "group")
 

@@ -8,11 +8,19 @@ import pytest
 from portal.engine.bulk import insert_rows
 from portal.engine.in_question import MOST_VALUES, in_question
 from portal.engine.mirror.columns import columns
+from portal.engine.organization_context import OrganizationContext
 from portal.engine.plan import hold_key, hold_kind, plan
 from portal.engine.records import D1_FIELDS, FilterSpec, HoldRule, Kind, NeverSync, Presence, SectionFilter
-from portal.engine.organization_context import OrganizationContext
 from portal.extensions import mark_write
-from portal.models import DirectoryGroup, DirectoryUser, EndUser, GroupMembership, MicrosoftTenant, Organization, Tenant
+from portal.models import (
+    DirectoryGroup,
+    DirectoryUser,
+    EndUser,
+    GroupMembership,
+    MicrosoftTenant,
+    Organization,
+    Tenant,
+)
 from portal.models.customers import no_link, search_columns
 from tests.sync.directory import account
 from tests.sync.world import START

@@ -6,14 +6,13 @@ from sqlalchemy import event, select, update
 from sqlalchemy.exc import OperationalError
 
 from portal.clock import utcnow
-from portal.worker import leases
-from tests.sync.world import World, write_session
 from portal.errors import NeedsAdmin, SourcePermissionMissing
 from portal.microsoft import check
 from portal.microsoft import service as microsoft
 from portal.models import MicrosoftTenant, Organization, SyncRun, UserSync
-from portal.worker import queue
+from portal.worker import leases, queue
 from tests.sync.directory import account
+from tests.sync.world import World, write_session
 from tests.unit.engine.builders import only
 
 

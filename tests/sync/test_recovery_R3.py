@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from tests.sync.world import write_session
-from portal.engine.restore import apply_restore, plan_restore
 from portal.engine import pace
+from portal.engine.restore import apply_restore, plan_restore
 from portal.errors import Invalid, Refused, Stopped
 from portal.models import Asset, EndUser, Organization, new_id
 from portal.recovery import service
 from tests.sync.directory import account
+from tests.sync.world import write_session
 
 TABLES = ("end_users", "assets")
 

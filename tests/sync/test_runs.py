@@ -7,18 +7,36 @@ from sqlalchemy import event
 from portal.alerts import announcements
 from portal.engine import execution
 from portal.engine.apply import chunks
-from portal.worker import leases
-from portal.engine.holds import dismiss_held, prepare_held
-from portal.engine.holds import apply_held as apply_ready
 from portal.engine.apply.chunks import CHUNK
+from portal.engine.holds import apply_held as apply_ready
+from portal.engine.holds import dismiss_held, prepare_held
+from portal.engine.organization_context import spec_of
 from portal.engine.preview import explain, preview
 from portal.engine.records import Action, Counts, FilterSpec, HoldRule
-from portal.engine.organization_context import spec_of
 from portal.engine.undo import apply_undo, plan_undo
-from portal.errors import Invalid, NotFound, Refused, SourceAuthError, SourcePermissionMissing, SourceRejected, SourceTransient, Stopped
-from portal.models import Conflict, DeltaCursor, DirectoryGroup, DirectoryUser, EndUser, MicrosoftTenant, Organization, SyncRun
+from portal.errors import (
+    Invalid,
+    NotFound,
+    Refused,
+    SourceAuthError,
+    SourcePermissionMissing,
+    SourceRejected,
+    SourceTransient,
+    Stopped,
+)
+from portal.models import (
+    Conflict,
+    DeltaCursor,
+    DirectoryGroup,
+    DirectoryUser,
+    EndUser,
+    MicrosoftTenant,
+    Organization,
+    SyncRun,
+)
 from portal.models.customers import refresh_search
 from portal.transactions import WRITES
+from portal.worker import leases
 from tests.sync.directory import account
 from tests.sync.world import write_session
 from tests.unit.engine.builders import only

@@ -2,9 +2,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from portal.worker.slow_pass import SlowPass, last_activity
 from portal.errors import SourceLicenseMissing, SourceThrottled, SourceTransient, Stopped
 from portal.models import Asset, AssetMac, AssetReport, EndUser, MicrosoftTenant
+from portal.worker.slow_pass import SlowPass, last_activity
 from tests.sync.directory import account
 
 MAC, DOCK, ETHER = "A87EEABC6AC9", "A87EEABC6ACA", "A87EEABC6ACB"

@@ -8,10 +8,22 @@ from sqlalchemy import event, func, select, text
 from portal.engine.records import FilterSpec
 from portal.engine.scope import spec_to_json
 from portal.extensions import mark_write
-from portal.models import Base, Change, Conflict, EndUser, MicrosoftTenant, Organization, SyncRun, Tenant, UserSync, new_id
+from portal.models import (
+    Base,
+    Change,
+    Conflict,
+    EndUser,
+    MicrosoftTenant,
+    Organization,
+    SyncRun,
+    Tenant,
+    UserSync,
+    new_id,
+)
 from portal.models.customers import refresh_search
 from portal.worker.tenant_worker import TenantWorker
 from tests.sync.directory import TENANT, Directory
+
 
 def write_session(sessions):
     return mark_write(sessions())

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from portal import create_app
-from portal.worker import lanes, scheduler
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db, mark_write
 from portal.models import MicrosoftTenant
+from portal.worker import lanes, scheduler
 from portal.worker.scheduler import Scheduler
 from tests.sync.directory import Directory, account
 from tests.system.conftest import wait_until

@@ -16,8 +16,7 @@ from sqlalchemy import func, select
 
 from portal import create_app
 from portal.api import tokens
-from portal.auth import first_administrator
-from portal.auth import authenticator, links, passwords, service
+from portal.auth import authenticator, first_administrator, links, passwords, service
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.errors import Invalid, Refused

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tools import images
 
 DIGESTS = {"python:3.13-slim": "a" * 64, "postgres:18": "b" * 64}

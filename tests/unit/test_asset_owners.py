@@ -8,7 +8,18 @@ from sqlalchemy.orm import Session
 
 from portal.engine.asset_owners import assign_assets
 from portal.extensions import tune_engine
-from portal.models import Asset, AssetMac, AssetReport, Base, DirectoryUser, EndUser, ManagedDevice, MicrosoftTenant, Organization, Tenant
+from portal.models import (
+    Asset,
+    AssetMac,
+    AssetReport,
+    Base,
+    DirectoryUser,
+    EndUser,
+    ManagedDevice,
+    MicrosoftTenant,
+    Organization,
+    Tenant,
+)
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 OWN, DOCK = "A87EEABC6AC9", "A87EEABC6ACA"

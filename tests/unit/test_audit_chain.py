@@ -9,14 +9,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from portal import audit
-from portal.operations import backup
-from portal.operations import schema
 from portal.clock import utcnow
 from portal.evidence import chain, retention
 from portal.evidence.chain import Mark
 from portal.evidence.check import verify_database
 from portal.extensions import mark_write, tune_engine
 from portal.models import AuditEvent, StoredSetting
+from portal.operations import backup, schema
 
 WRITERS, EACH = 20, 5
 

@@ -7,10 +7,9 @@ import stat
 import pytest
 
 from portal import create_app
-from portal.operations import backup
-from portal.operations import schema
 from portal.config import SECRET_FILES, ConfigError, Settings, load
 from portal.extensions import db
+from portal.operations import backup, schema
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from portal.http import listing
 from portal.end_users.listing import SPEC, conditions
 from portal.extensions import tune_engine
+from portal.http import listing
 from portal.http.listing import fetch_by_id, parse
 from portal.models import Base, EndUser, MicrosoftTenant, Organization, Tenant
 from portal.models.customers import refresh_search

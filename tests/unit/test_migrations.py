@@ -9,9 +9,9 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from portal.operations import job_tables, schema
 from portal.extensions import tune_engine
-from portal.models import Base, words
+from portal.models import Base
+from portal.operations import job_tables, schema
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

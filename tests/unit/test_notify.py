@@ -7,12 +7,10 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from requests_mock import ANY
-
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from portal.alerts import targets
-from portal.alerts import delivery
+from portal.alerts import delivery, targets
 from portal.clock import utcnow
 from portal.crypto import SecretBox
 from portal.errors import Invalid

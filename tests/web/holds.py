@@ -2,9 +2,9 @@
 
 from portal.clock import utcnow
 from portal.engine.apply.chunks import decide_all
+from portal.engine.organization_context import load_context
 from portal.engine.plan import hold_key, hold_kind, plan
 from portal.engine.records import SECTIONS, HoldRule
-from portal.engine.organization_context import load_context
 from portal.extensions import db
 from portal.models import Change, SyncRun, UserSync
 from tests.web import customers

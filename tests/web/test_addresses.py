@@ -10,8 +10,8 @@ from sqlalchemy import select
 from portal import create_app
 from portal.config import ConfigError, Settings, load
 from portal.extensions import db
-from portal.models import AuditEvent, Base, Invitation
 from portal.http.proxies import NO_ADDRESS, plain_address
+from portal.models import AuditEvent, Base, Invitation
 from portal.runtime import runtime
 
 

@@ -10,8 +10,8 @@ from portal.clock import utcnow
 from portal.extensions import db, mark_write
 from portal.models import Asset, AssetMac, Conflict, Organization, SyncRun, UserSync
 from portal.organizations import tags
-from tests.web import customers
 from portal.user_sync import documents
+from tests.web import customers
 
 
 def sync_of(row, **values):

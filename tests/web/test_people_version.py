@@ -5,16 +5,16 @@ import sqlalchemy as sa
 
 from portal import audit
 from portal.clock import utcnow
+from portal.conflicts import service as conflicts
 from portal.end_users import service
 from portal.engine import account_activity
+from portal.engine.people_version import touch, watch
 from portal.engine.undo import apply_undo
 from portal.extensions import db
 from portal.imports.end_users import EndUserImporter
 from portal.imports.sheet import Row
 from portal.models import Change, Conflict, EndUser, Organization, SyncRun
-from portal.engine.people_version import touch, watch
 from portal.recovery.service import clean_up
-from portal.conflicts import service as conflicts
 from tests.web import customers
 
 MAIL = "ada@harborview.example"

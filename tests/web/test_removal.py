@@ -8,13 +8,13 @@ from types import GeneratorType
 import pytest
 
 from portal.clock import utcnow
-from portal.worker import leases, queue
-from portal.worker.tenant_worker import TenantWorker
-from portal.worker.slow_pass import SlowPass
-from portal.extensions import db
 from portal.engine import pace, undo
+from portal.extensions import db
 from portal.models import Base, Change, EndUser, MicrosoftTenant, SyncRun
 from portal.runtime import runtime
+from portal.worker import leases, queue
+from portal.worker.slow_pass import SlowPass
+from portal.worker.tenant_worker import TenantWorker
 from tests.sync.directory import TENANT, Directory, account
 from tests.web import customers
 

@@ -6,8 +6,8 @@ from dataclasses import fields, replace
 from portal.engine.plan import applied_key, count, decide, plan, tally
 from portal.engine.plan.decide import wanted
 from portal.engine.records import (
-    Counts,
     D1_FIELDS,
+    Counts,
     EndUserKeys,
     EndUserState,
     FilterSpec,

@@ -6,10 +6,10 @@ import pytest
 from portal.engine.plan import Fingerprint
 from portal.engine.records import Action, FieldChange, FilterSpec, MatchedBy, NeverSync, Reason
 from tests.unit.engine.builders import (
-    counted,
     GONE,
     SOFT,
     adds_up,
+    counted,
     d1,
     decisions,
     linked,
@@ -478,7 +478,7 @@ def test_M7_what_a_person_linked_stays_settled_while_somebody_else_has_the_addre
     people = [same(owner, "1"), person("2", "other@x.example", display_name="B")]
     found = decisions([owner, twin], people, filters=filters, settled_links=chosen)["b"]
     assert (found.action, found.end_user_id, set(d1(found))) == (Action.LINK, "2", {"department"})
-    for filters in (filters, FilterSpec()):
+    for present in (filters, FilterSpec()):
         after = [same(owner, "1"), person("2", "other@x.example", display_name="B", department="IT", link=linked("b"))]
-        assert said(decisions([owner, twin], after, filters=filters, settled_links=chosen)["b"]) == (Action.LEAVE, Reason.UP_TO_DATE)
+        assert said(decisions([owner, twin], after, filters=present, settled_links=chosen)["b"]) == (Action.LEAVE, Reason.UP_TO_DATE)
         assert said(decisions([owner, twin], after, filters=filters)["b"]) == (Action.CONFLICT, Reason.EMAIL_CLASH)

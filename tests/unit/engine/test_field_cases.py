@@ -21,12 +21,11 @@ from portal.engine.records import (
     SectionFilter,
 )
 from tests.unit.engine.builders import (
-    counted,
     GONE,
     SOFT,
     applied,
+    counted,
     d1,
-    decided,
     decisions,
     hashed,
     linked,

@@ -7,7 +7,19 @@ import pytest
 from portal.engine.plan import hold_key
 from portal.engine.plan.guard import guard
 from portal.engine.records import Action, Assignment, HoldKind, HoldRule, Kind, Reason
-from tests.unit.engine.builders import GONE, adds_up, counted, d1, decided, marks, only, person, planned, remote, same
+from tests.unit.engine.builders import (
+    GONE,
+    adds_up,
+    counted,
+    d1,
+    decided,
+    marks,
+    only,
+    person,
+    planned,
+    remote,
+    same,
+)
 
 HOLD = {"rule": HoldRule()}
 

@@ -9,8 +9,7 @@ import pyotp
 import pytest
 import time_machine
 
-from portal.auth import first_administrator
-from portal.auth import attempts, passwords
+from portal.auth import attempts, first_administrator, passwords
 from portal.auth.passwords import Gate
 from portal.clock import utcnow
 from portal.extensions import db, mark_write

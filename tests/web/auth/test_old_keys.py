@@ -14,9 +14,9 @@ from portal.config import Settings
 from portal.extensions import db, mark_write
 from portal.models import Account
 from portal.runtime import runtime
+from portal.user_sync import plans
 from tests.web.auth.test_signing_in import ANN, ann, csrf, events  # noqa: F401
 from tests.web.conftest import Browser
-from portal.user_sync import plans
 
 WEAK = "changeme"
 TID, OID = "5f6b8e0a-0000-4000-8000-000000000001", "5f6b8e0a-0000-4000-8000-000000000002"

@@ -10,8 +10,8 @@ import pyotp
 import pytest
 import time_machine
 
-from portal.auth import sessions as auth_sessions
 from portal.auth import attempts, authenticator, forms, passwords, service
+from portal.auth import sessions as auth_sessions
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
 from portal.models import Account, AuditEvent, Role

@@ -10,14 +10,28 @@ import pytest
 import time_machine
 
 from portal import audit
-from portal.http import refusals
-from portal.http import throttle
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
+from portal.http import refusals, throttle
 from portal.models import Account, Role
 from portal.runtime import runtime
-from tests.web.auth.test_changes_of_sign_in import changing, connecting, disconnecting, enrolling, switching_off
-from tests.web.auth.test_signing_in import ANN, PASSWORD, ann, browser_of, csrf, events, sign_in, with_authenticator  # noqa: F401
+from tests.web.auth.test_changes_of_sign_in import (
+    changing,
+    connecting,
+    disconnecting,
+    enrolling,
+    switching_off,
+)
+from tests.web.auth.test_signing_in import (  # noqa: F401
+    ANN,
+    PASSWORD,
+    ann,
+    browser_of,
+    csrf,
+    events,
+    sign_in,
+    with_authenticator,
+)
 
 LINE = re.compile(r"action=[a-z_]+ client=[0-9a-f.:]+( reason=[a-z_-]+)?")
 

@@ -5,8 +5,8 @@ import pytest
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
 from portal.models import Asset, AssetMac, Change, SyncRun, UserSync
-from tests.web import customers
 from portal.user_sync import documents
+from tests.web import customers
 
 
 @pytest.fixture

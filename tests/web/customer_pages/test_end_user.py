@@ -9,8 +9,8 @@ from portal.end_users import service
 from portal.exceptions import service as exceptions
 from portal.extensions import db
 from portal.models import EndUser, Organization, SyncException
-from tests.web import customers
 from portal.user_sync import previews
+from tests.web import customers
 
 
 def text_of(answer):

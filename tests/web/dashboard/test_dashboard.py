@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event
 
 from portal.clock import utcnow
-from portal.dashboard import views, service
+from portal.dashboard import service, views
 from portal.dashboard.service import Day
 from portal.extensions import db, mark_write
 from portal.microsoft import credentials

@@ -7,9 +7,8 @@ from flask import Blueprint, abort
 from jinja2 import ChoiceLoader, FileSystemLoader
 from werkzeug.exceptions import TooManyRequests
 
-from portal.http import access
-from portal.http import responses
 from portal.errors import Forbidden, Invalid, NeedsAdmin, NotFound, Refused, RetryLater, SourceError
+from portal.http import access, responses
 from portal.http.listing import Listing
 from portal.models import Role
 

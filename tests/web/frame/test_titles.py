@@ -8,8 +8,8 @@ import pytest
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
 from portal.models import Asset, Change, Conflict, SyncRun, UserSync
-from tests.web import customers
 from portal.user_sync import documents
+from tests.web import customers
 
 SAME_PAGE = {
     ("microsoft.detail", "microsoft.check_page"),  # the same table at two addresses

@@ -6,7 +6,17 @@ import pytest
 
 from portal.clock import utcnow
 from portal.extensions import db
-from portal.models import Asset, Change, EndUser, MicrosoftTenant, Organization, Role, SyncRun, Tenant, UserSync
+from portal.models import (
+    Asset,
+    Change,
+    EndUser,
+    MicrosoftTenant,
+    Organization,
+    Role,
+    SyncRun,
+    Tenant,
+    UserSync,
+)
 from portal.recovery import routes
 from tests.web import customers
 

@@ -7,8 +7,8 @@ from portal.filter_templates import documents
 from portal.filter_templates import service as templates
 from portal.models import Rollout, RolloutRow, UserSync
 from portal.rollouts import worker
-from tests.web import customers
 from portal.user_sync import documents as sync_documents
+from tests.web import customers
 
 
 @pytest.fixture

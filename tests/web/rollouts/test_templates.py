@@ -2,10 +2,10 @@
 
 from portal.extensions import db
 from portal.models import FilterTemplate, Organization, TemplateFollower
+from portal.user_sync import documents
 from portal.user_sync import service as user_sync
 from tests.web import customers
 from tests.web.rollouts.conftest import customer, newest, rows, saved, template
-from portal.user_sync import documents
 
 SALES = {"department": {"all": False, "values": ["Sales"]}}
 FORM = {f"{name}_all": "y" for name in ("user_type", "domain", "office_location", "department", "group")}

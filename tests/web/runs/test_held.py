@@ -6,8 +6,8 @@ from html import unescape
 import pytest
 
 from portal.extensions import db
-from portal.models import AuditEvent, DirectoryUser, EndUser, Role, SyncRun, UserSync
 from portal.holds import service as held
+from portal.models import AuditEvent, DirectoryUser, EndUser, Role, SyncRun, UserSync
 from tests.web import customers, holds
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from portal.clock import utcnow
+from portal.conflicts import service as conflicts
 from portal.engine.records import SECTIONS
 from portal.extensions import db
 from portal.models import (
@@ -22,10 +23,8 @@ from portal.models import (
     UserSync,
 )
 from portal.models.customers import no_link
-from portal.conflicts import service as conflicts
-from portal.runs import views, service
+from portal.runs import views
 from tests.web import customers
-
 
 ALL_TWO = {"everybody": "1", "count": "2"}
 

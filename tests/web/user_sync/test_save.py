@@ -6,7 +6,16 @@ import pytest
 
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
-from portal.models import AuditEvent, DirectoryUser, EndUser, MicrosoftTenant, Organization, Role, SyncRun, UserSync
+from portal.models import (
+    AuditEvent,
+    DirectoryUser,
+    EndUser,
+    MicrosoftTenant,
+    Organization,
+    Role,
+    SyncRun,
+    UserSync,
+)
 from tests.web import customers
 from tests.web.user_sync.forms import everything, url
 

@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from tests.unit.engine.oracle.changes import field_changes, wanted
 from portal.engine.records import Action, EndUserState, FieldChange, MatchedBy, Presence, Reason, RemoteUser
 from portal.engine.scope import prepare
 from portal.text import email_key
+from tests.unit.engine.oracle.changes import field_changes, wanted
 from tests.unit.engine.oracle.records import Decision, Plan, Snapshot
 
 UNFINISHED = (
