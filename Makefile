@@ -44,7 +44,7 @@ hooks: ready ## Let git run `make check` before each commit
 
 lint: ready ## Lint only
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check --quiet portal simulator
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/djlint --lint --quiet templates
 	$(BIN)/python tools/prettier.py
 

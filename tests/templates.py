@@ -61,7 +61,13 @@ class RememberedRule(Rule):
 
     def compile(self) -> None:
         """As werkzeug does, or as it did for the same rule before."""
-        key = (self.rule, self.endpoint, frozenset(self.methods or ()), repr(self.defaults), self.strict_slashes)
+        key = (
+            self.rule,
+            self.endpoint,
+            frozenset(self.methods or ()),
+            repr(self.defaults),
+            self.strict_slashes,
+        )
         if key not in self._compiled:
             super().compile()
             self._compiled[key] = {name: getattr(self, name) for name in COMPILED}

@@ -31,7 +31,10 @@ import portal.engine.plan.preference
 import portal.engine.preview
 from portal.http.request_body import RECEIVED
 
-_WRITE = re.compile(r"\s*(BEGIN IMMEDIATE|INSERT|UPDATE|DELETE|WITH\b.*\b(INSERT|UPDATE|DELETE)\b)|.*\bFOR (NO KEY )?UPDATE\b", re.I | re.S)
+_WRITE = re.compile(
+    r"\s*(BEGIN IMMEDIATE|INSERT|UPDATE|DELETE|WITH\b.*\b(INSERT|UPDATE|DELETE)\b)|.*\bFOR (NO KEY )?UPDATE\b",
+    re.I | re.S,
+)
 _CHANGE = re.compile(r"\s*(INSERT|UPDATE|DELETE)\b", re.I)
 _READ = re.compile(r"\s*(SELECT|WITH)\b", re.I)
 
@@ -135,4 +138,7 @@ def write_guard(request: pytest.FixtureRequest) -> Iterator[WriteWatch]:
     with watching() as watch:
         yield watch
     if watch.notes:
-        pytest.fail("Nothing waits inside a write transaction:\n" + "\n".join(dict.fromkeys(watch.notes)), pytrace=False)
+        pytest.fail(
+            "Nothing waits inside a write transaction:\n" + "\n".join(dict.fromkeys(watch.notes)),
+            pytrace=False,
+        )

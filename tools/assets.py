@@ -32,7 +32,9 @@ PACKAGES = Path("node_modules")
 OLDEST_NPM = 9
 
 USED = PACKAGES / ".used"  # where step 2 writes the styles that are used
-PURGED = frozenset({"tabler.min.css"})  # the others are served whole: their classes are written by their own scripts
+PURGED = frozenset(
+    {"tabler.min.css"}
+)  # the others are served whole: their classes are written by their own scripts
 # What is copied: the package, the file in it, and the name by which asset("...") asks for it.
 FILES = (
     ("@tabler/core", "dist/css/tabler.min.css", "tabler.min.css"),
@@ -146,7 +148,20 @@ def install_packages(root: Path, *, force: bool) -> None:
 def leave_out_unused_styles(root: Path) -> None:
     """Write the styles that our templates use to ``USED``."""
     shutil.rmtree(root / USED, ignore_errors=True)
-    if run_npm(root, "exec", "--offline", "--", "purgecss", "--config", "purgecss.config.cjs", "--output", f"{USED}/") != 0:
+    if (
+        run_npm(
+            root,
+            "exec",
+            "--offline",
+            "--",
+            "purgecss",
+            "--config",
+            "purgecss.config.cjs",
+            "--output",
+            f"{USED}/",
+        )
+        != 0
+    ):
         raise AssetError("PurgeCSS could not read our templates or Tabler's styles (see above).")
 
 

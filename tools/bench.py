@@ -204,7 +204,9 @@ class Bench:
         create = [PROGRAM, "token", "create", "bench", "--role", "administrator"]
         answer = subprocess.run(create, env=environment, check=True, capture_output=True, text=True)
         self.port, self.token = free_port(), answer.stdout.strip().splitlines()[-1]
-        self.portal = self.stack.enter_context(started("serve", "--port", str(self.port), environment=environment))
+        self.portal = self.stack.enter_context(
+            started("serve", "--port", str(self.port), environment=environment)
+        )
         base = f"http://127.0.0.1:{self.port}"
         for _ in range(600):
             try:

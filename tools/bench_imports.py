@@ -63,7 +63,9 @@ class Bench:
             tenant = Tenant(name="Bench", created_at=utcnow())
             session.add(tenant)
             session.flush()
-            organization = Organization(name="Bench", name_key="bench", tenant_id=tenant.id, created_at=utcnow())
+            organization = Organization(
+                name="Bench", name_key="bench", tenant_id=tenant.id, created_at=utcnow()
+            )
             session.add(organization)
             session.commit()
             self.organization_id, self.tenant_id = organization.id, tenant.id
@@ -150,7 +152,9 @@ def measure(rows: int, url: str) -> None:
             first, second, assets = people(rows, "Engineer"), people(rows, "Manager"), devices(rows)
             bench.timed("new End Users", rows, lambda: done.append(bench.keep_and_run("end_users", first)))
             bench.timed("the same file again", rows, lambda: bench.keep_and_run("end_users", first))
-            bench.timed("one field changed", rows, lambda: done.append(bench.keep_and_run("end_users", second)))
+            bench.timed(
+                "one field changed", rows, lambda: done.append(bench.keep_and_run("end_users", second))
+            )
             for import_id in reversed(done):
                 bench.timed("undo", rows, lambda one=import_id: bench.undo(one))  # type: ignore[misc]
             bench.timed("new Assets", rows, lambda: bench.keep_and_run("assets", assets))

@@ -49,7 +49,9 @@ class Told:
         began = time.perf_counter()
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         try:
-            connection.request(method, path, body or None, {n.replace("_", "-"): v for n, v in headers.items()})
+            connection.request(
+                method, path, body or None, {n.replace("_", "-"): v for n, v in headers.items()}
+            )
             answer = connection.getresponse()
             read = answer.read()
         finally:
@@ -116,8 +118,18 @@ def sign_in(told: Told, port: int) -> None:
     page, cookie = answer.read().decode(), (answer.getheader("Set-Cookie") or "").partition(";")[0]
     connection.close()
     csrf = page.partition('name="csrf_token"')[2].partition('value="')[2].partition('"')[0]
-    body = urlencode({"csrf_token": csrf, "email": "ada@bench.example", "password": "wrong horse battery"}).encode()
-    told.ask("sign-in", port, "POST", "/login", body, Cookie=cookie, Content_Type="application/x-www-form-urlencoded")
+    body = urlencode(
+        {"csrf_token": csrf, "email": "ada@bench.example", "password": "wrong horse battery"}
+    ).encode()
+    told.ask(
+        "sign-in",
+        port,
+        "POST",
+        "/login",
+        body,
+        Cookie=cookie,
+        Content_Type="application/x-www-form-urlencoded",
+    )
 
 
 def read(told: Told, port: int, token: str, organization: str) -> None:
@@ -126,14 +138,18 @@ def read(told: Told, port: int, token: str, organization: str) -> None:
     told.ask("healthz", port, "GET", "/healthz")
     told.ask("page", port, "GET", "/login")
     told.ask("read", port, "GET", "/api/v1/organizations", Authorization=auth)
-    told.ask("read", port, "GET", f"/api/v1/organizations/{organization}/end-users?q=importe", Authorization=auth)
+    told.ask(
+        "read", port, "GET", f"/api/v1/organizations/{organization}/end-users?q=importe", Authorization=auth
+    )
 
 
 def write(told: Told, port: int, token: str, organization: str) -> None:
     """What somebody does who adds one."""
     body = json.dumps({"display_name": "Somebody"}).encode()
     path = f"/api/v1/organizations/{organization}/end-users"
-    told.ask("write", port, "POST", path, body, Authorization=f"Bearer {token}", Content_Type="application/json")
+    told.ask(
+        "write", port, "POST", path, body, Authorization=f"Bearer {token}", Content_Type="application/json"
+    )
 
 
 def busy(crowd: Crowd, told: Told, bench: Bench, organization: str, args: Any) -> None:
@@ -144,7 +160,10 @@ def busy(crowd: Crowd, told: Told, bench: Bench, organization: str, args: Any) -
     headers = {"Authorization": f"Bearer {token}", "Content_Type": "text/csv"}
     crowd.add(args.slow, lambda: drip(port, token, crowd.stop))
     crowd.add(args.hashing, lambda: sign_in(told, port))
-    crowd.add(args.importers, lambda: told.ask("import", port, "POST", import_path, people(args.rows, next(turns)), **headers))
+    crowd.add(
+        args.importers,
+        lambda: told.ask("import", port, "POST", import_path, people(args.rows, next(turns)), **headers),
+    )
     crowd.add(args.readers, lambda: read(told, port, token, organization), args.pause)
     crowd.add(args.writers, lambda: write(told, port, token, organization), args.pause)
 
@@ -174,7 +193,9 @@ def measure(args: argparse.Namespace) -> bool:
         crowd.stop.wait(max(0.0, args.seconds - took))
         crowd.end()
         used, took_all = cpu_seconds(bench.portal.pid) - used, time.monotonic() - began
-    print(f"sync of {args.users:,} people: {run['status']} in {took:.1f} s; the portal used {used / took_all:.2f} of a core, load {os.getloadavg()[0]:.1f}")
+    print(
+        f"sync of {args.users:,} people: {run['status']} in {took:.1f} s; the portal used {used / took_all:.2f} of a core, load {os.getloadavg()[0]:.1f}"
+    )
     return report(quiet, loaded) and run["status"] == "succeeded"
 
 
@@ -187,17 +208,35 @@ def report(quiet: Told, loaded: Told) -> bool:
         calm = quiet.percentiles(kind)[1] if quiet.times[kind] else None
         beside = f"{calm:>11.0f}{most / calm:>7.1f}" if calm else " " * 18
         statuses = dict(sorted(loaded.statuses[kind].items()))
-        print(f"{kind:10}{len(loaded.times[kind]):>8}{half:>8.0f}{most:>8.0f}{longest:>9.0f}{beside}  {statuses}")
-        if kind not in {"import", "sign-in"}:  # those are the crowd: a sign-in too many is put off, with 429 or 503
+        print(
+            f"{kind:10}{len(loaded.times[kind]):>8}{half:>8.0f}{most:>8.0f}{longest:>9.0f}{beside}  {statuses}"
+        )
+        if kind not in {
+            "import",
+            "sign-in",
+        }:  # those are the crowd: a sign-in too many is put off, with 429 or 503
             held &= most <= BAR and not any(status >= 500 for status in statuses)
-    print(f"the bar, {BAR} ms for the 95th of a hundred others and no 5xx, was {'held' if held else 'missed'}")
+    print(
+        f"the bar, {BAR} ms for the 95th of a hundred others and no 5xx, was {'held' if held else 'missed'}"
+    )
     return held
 
 
 def main() -> int:
     """Command line; 1 when the measurement could not be made. A missed bar is printed: other programs may be at work too."""
-    parser = argparse.ArgumentParser(description="Time others beside slow, hashing and importing clients and a sync.")
-    for name, number in (("users", 2000), ("slow", 20), ("hashing", 20), ("readers", 20), ("writers", 20), ("importers", 1), ("rows", 500), ("seconds", 15)):
+    parser = argparse.ArgumentParser(
+        description="Time others beside slow, hashing and importing clients and a sync."
+    )
+    for name, number in (
+        ("users", 2000),
+        ("slow", 20),
+        ("hashing", 20),
+        ("readers", 20),
+        ("writers", 20),
+        ("importers", 1),
+        ("rows", 500),
+        ("seconds", 15),
+    ):
         parser.add_argument(f"--{name}", type=int, default=number)
     parser.add_argument("--pause", type=float, default=0.5)
     parser.add_argument("--postgres", action="store_true")

@@ -49,9 +49,65 @@ BAR = 50  # ms
 ROUNDS = 5
 HTMX = {"HX-Request": "true"}
 DEPARTMENTS, GROUPS = 2_000, 5_000
-FIRST = ["Ann", "Bob", "Cid", "Dora", "Emil", "Fay", "Gus", "Hana", "Ida", "Jan", "Kim", "Lou", "Mia", "Ned", "Ola", "Pia", "Quin", "Rob", "Sue", "Tom", "Uma", "Vic", "Wes", "Xen", "Yan", "Zoe"]
-LAST = ["Smith", "Jones", "Brown", "Miller", "Davis", "Garcia", "Wilson", "Moore", "Taylor", "Lee", "White", "Harris", "Clark", "Lewis", "Young", "King", "Wright", "Hill"]
-TITLES = ("Engineer", "Sales Representative", "Manager", "Planner", "Designer", "Nurse", "Analyst", "Driver", "Clerk")
+FIRST = [
+    "Ann",
+    "Bob",
+    "Cid",
+    "Dora",
+    "Emil",
+    "Fay",
+    "Gus",
+    "Hana",
+    "Ida",
+    "Jan",
+    "Kim",
+    "Lou",
+    "Mia",
+    "Ned",
+    "Ola",
+    "Pia",
+    "Quin",
+    "Rob",
+    "Sue",
+    "Tom",
+    "Uma",
+    "Vic",
+    "Wes",
+    "Xen",
+    "Yan",
+    "Zoe",
+]
+LAST = [
+    "Smith",
+    "Jones",
+    "Brown",
+    "Miller",
+    "Davis",
+    "Garcia",
+    "Wilson",
+    "Moore",
+    "Taylor",
+    "Lee",
+    "White",
+    "Harris",
+    "Clark",
+    "Lewis",
+    "Young",
+    "King",
+    "Wright",
+    "Hill",
+]
+TITLES = (
+    "Engineer",
+    "Sales Representative",
+    "Manager",
+    "Planner",
+    "Designer",
+    "Nurse",
+    "Analyst",
+    "Driver",
+    "Clerk",
+)
 PRODUCTS = (
     ("05e9a617-0261-4cee-bb44-138d3ef5d965",),
     ("cbdc14ab-d96c-4c30-b9f4-6ada7cdc1d46", "f8a1db68-be16-40ed-86d5-cb42ce701560"),
@@ -109,7 +165,9 @@ def fill(people: int) -> str:
                     "license_sku_ids": products,
                     "is_licensed": bool(products),
                     "license_names": ", ".join(product_names(products)),
-                    "last_sign_in_at": now - timedelta(minutes=chance.randrange(200_000)) if chance.random() < 0.9 else None,
+                    "last_sign_in_at": now - timedelta(minutes=chance.randrange(200_000))
+                    if chance.random() < 0.9
+                    else None,
                     "mfa_registered": chance.choice((True, False, None)),
                     "linked_at": now,
                 }
@@ -134,7 +192,9 @@ def fill_mirror(people: int) -> str:
     ours = Tenant(name="Bench Mirror", microsoft_tenant_id=tenant.id, created_at=now)
     db.session.add(ours)
     db.session.flush()
-    organization = Organization(name="Bench Mirror", name_key="bench mirror", tenant_id=ours.id, created_at=now)
+    organization = Organization(
+        name="Bench Mirror", name_key="bench mirror", tenant_id=ours.id, created_at=now
+    )
     db.session.add(organization)
     users = []
     for number in range(people):
@@ -165,7 +225,12 @@ def fill_mirror(people: int) -> str:
         users.append({"microsoft_tenant_id": tenant.id, **columns, **keys, **folded, **state})
     db.session.execute(insert(DirectoryUser), users)
     groups = [
-        {"microsoft_tenant_id": tenant.id, "object_id": str(number), "display_name": f"Group {number}", "kind": "Security"}
+        {
+            "microsoft_tenant_id": tenant.id,
+            "object_id": str(number),
+            "display_name": f"Group {number}",
+            "kind": "Security",
+        }
         for number in range(GROUPS)
     ]
     db.session.execute(insert(DirectoryGroup), groups)
@@ -197,7 +262,9 @@ def sign_in(app: Any) -> Any:
     account = Account(email="bench@rollcall.example", role=Role.ADMINISTRATOR.value, created_at=now)
     db.session.add(account)
     db.session.flush()
-    token = auth_sessions.start_session(db.session(), account, now=now, ip="", user_agent="", method="password")
+    token = auth_sessions.start_session(
+        db.session(), account, now=now, ip="", user_agent="", method="password"
+    )
     db.session.commit()
     browser = app.test_client()
     with browser.session_transaction() as kept:
@@ -241,8 +308,12 @@ def measure(people: int, database_url: str) -> None:
         for query, one, other in zip(names, whole, swap, strict=True):
             print(f"{one:8.1f} {other:8.1f}  {query or 'as opened'}")
         print(f"slowest swap {max(swap):.0f} ms, the bar is {BAR} ms")
-        opened, found = best(browser, [(popup, {**HTMX, "HX-Target": "dialog"}), (f"{popup}/values/group?q=4", HTMX)])
-        print(f"pop-up {opened:.0f} ms: {DEPARTMENTS:,} departments, {GROUPS:,} groups, {people // 5:,} people")
+        opened, found = best(
+            browser, [(popup, {**HTMX, "HX-Target": "dialog"}), (f"{popup}/values/group?q=4", HTMX)]
+        )
+        print(
+            f"pop-up {opened:.0f} ms: {DEPARTMENTS:,} departments, {GROUPS:,} groups, {people // 5:,} people"
+        )
         print(f"search among its groups {found:.0f} ms")
         with app.app_context():
             db.engine.dispose()

@@ -40,7 +40,9 @@ GOLD = 10  # one in so many is tagged
 BAR = 50  # ms
 ROUNDS = 5
 SKU = PRODUCTS[1][0]
-BLANKS = dict.fromkeys(("mobile_phone", "street_address", "city", "state", "postal_code", "country", "notes"), "")
+BLANKS = dict.fromkeys(
+    ("mobile_phone", "street_address", "city", "state", "postal_code", "country", "notes"), ""
+)
 FIRST_ENDS, LAST_ENDS = ("", "ra", "lo", "mi", "na"), ("", "son", "ton", "er", "man", "berg")
 PAGES = (
     "/people",
@@ -78,16 +80,21 @@ def fill(people: int) -> None:
     chance, now = random.Random(1), utcnow()
     homes = []
     for number in range(ORGANIZATIONS):
-        microsoft = MicrosoftTenant(directory_id=new_id(), name=f"Customer {number}", connected_at=now, last_synced_at=now)
+        microsoft = MicrosoftTenant(
+            directory_id=new_id(), name=f"Customer {number}", connected_at=now, last_synced_at=now
+        )
         db.session.add(microsoft)
         db.session.flush()
         db.session.add_all(
-            SubscribedSku(microsoft_tenant_id=microsoft.id, sku_id=sku, name=", ".join(product_names((sku,)))) for sku in {s for p in PRODUCTS for s in p}
+            SubscribedSku(microsoft_tenant_id=microsoft.id, sku_id=sku, name=", ".join(product_names((sku,))))
+            for sku in {s for p in PRODUCTS for s in p}
         )
         ours = Tenant(name=microsoft.name, microsoft_tenant_id=microsoft.id, created_at=now)
         db.session.add(ours)
         db.session.flush()
-        row = Organization(name=microsoft.name, name_key=microsoft.name.lower(), tenant_id=ours.id, created_at=now)
+        row = Organization(
+            name=microsoft.name, name_key=microsoft.name.lower(), tenant_id=ours.id, created_at=now
+        )
         db.session.add(row)
         db.session.flush()
         tags.replace(row, ["gold"] if number % GOLD == 0 else ["silver"])
@@ -104,7 +111,10 @@ def fill(people: int) -> None:
 def person(chance: random.Random, number: int, organization_id: str, microsoft_id: str) -> dict[str, Any]:
     """One End User's row."""
     now = utcnow()
-    first, last = chance.choice(FIRST) + chance.choice(FIRST_ENDS), chance.choice(LAST) + chance.choice(LAST_ENDS)
+    first, last = (
+        chance.choice(FIRST) + chance.choice(FIRST_ENDS),
+        chance.choice(LAST) + chance.choice(LAST_ENDS),
+    )
     values = {
         "display_name": f"{first} {last}",
         "first_name": first,
@@ -116,7 +126,15 @@ def person(chance: random.Random, number: int, organization_id: str, microsoft_i
         "office_location": f"Office {chance.randrange(40)}",
     }
     times = {"created_at": now, "updated_at": now, "edited_at": None, "created_by_run_id": None}
-    row = {"id": new_id(), "organization_id": organization_id, **BLANKS, **values, **search_columns(values), **times, **no_link()}
+    row = {
+        "id": new_id(),
+        "organization_id": organization_id,
+        **BLANKS,
+        **values,
+        **search_columns(values),
+        **times,
+        **no_link(),
+    }
     row["source"] = chance.choice(("sync", "sync", "sync", "manual"))
     if chance.random() < 0.8:
         products = chance.choice(PRODUCTS)
@@ -129,7 +147,9 @@ def person(chance: random.Random, number: int, organization_id: str, microsoft_i
             "license_sku_ids": products,
             "is_licensed": bool(products),
             "license_names": ", ".join(product_names(products)),
-            "last_sign_in_at": now - timedelta(minutes=chance.randrange(200_000)) if chance.random() < 0.9 else None,
+            "last_sign_in_at": now - timedelta(minutes=chance.randrange(200_000))
+            if chance.random() < 0.9
+            else None,
             "mfa_registered": chance.choice((True, False, None)),
             "linked_at": now,
         }
@@ -176,8 +196,12 @@ def measure(people: int, database_url: str, folder: Path) -> None:
         while index.index_some(runtime().sessions, 100):
             pass
         print(f"indexed in {time.process_time() - began:.0f} s of the processor")
-        organization = db.session.scalars(db.select(Organization.id).order_by(Organization.sort_key).offset(7).limit(1)).one()
-        somebody = db.session.scalars(db.select(EndUser.object_id).where(EndUser.object_id.is_not(None)).limit(1)).one()
+        organization = db.session.scalars(
+            db.select(Organization.id).order_by(Organization.sort_key).offset(7).limit(1)
+        ).one()
+        somebody = db.session.scalars(
+            db.select(EndUser.object_id).where(EndUser.object_id.is_not(None)).limit(1)
+        ).one()
         db.session.rollback()
         writing.set(True)
         browser = sign_in(app)

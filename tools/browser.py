@@ -34,7 +34,9 @@ def find() -> str | None:
     for path in filter(None, (shutil.which(name) for name in NAMES)):
         if _starts(path):
             return path
-    asked = subprocess.run([sys.executable, "-c", ASK_PLAYWRIGHT], capture_output=True, text=True, check=False)
+    asked = subprocess.run(
+        [sys.executable, "-c", ASK_PLAYWRIGHT], capture_output=True, text=True, check=False
+    )
     path = asked.stdout.strip()
     return path if path and _starts(path) else None
 

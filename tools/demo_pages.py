@@ -159,7 +159,9 @@ def follow(page: Page, base: str, address: str, *links: str) -> None:
             answer = page.goto(page.url + link[1:])
             continue
         if not link.startswith("^"):
-            with page.expect_response(lambda found: found.request.is_navigation_request() and found.ok) as caught:
+            with page.expect_response(
+                lambda found: found.request.is_navigation_request() and found.ok
+            ) as caught:
                 page.get_by_role("button", name=link).click()
             answer = caught.value
             page.wait_for_load_state()

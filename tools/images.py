@@ -12,7 +12,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ("Dockerfile", "docker-compose.postgres.yml")
-IMAGE = re.compile(r"(?<=_IMAGE=)[\w./-]+:[\w.-]+(?:@sha256:\w+)?|(?<=_IMAGE:-)[\w./-]+:[\w.-]+(?:@sha256:\w+)?")
+IMAGE = re.compile(
+    r"(?<=_IMAGE=)[\w./-]+:[\w.-]+(?:@sha256:\w+)?|(?<=_IMAGE:-)[\w./-]+:[\w.-]+(?:@sha256:\w+)?"
+)
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 INSPECT = ("docker", "buildx", "imagetools", "inspect", "--format", "{{.Manifest.Digest}}")
 

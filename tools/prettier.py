@@ -16,7 +16,9 @@ FILES = ("static/*.css", "static/*.js")
 def main() -> int:
     """Command line: exit code 1 when a file is laid out otherwise."""
     how = "--write" if "--write" in sys.argv[1:] else "--check"
-    return assets.run_npm(Path(assets.ROOT), "exec", "--offline", "--", "prettier", how, "--log-level=warn", *FILES)
+    return assets.run_npm(
+        Path(assets.ROOT), "exec", "--offline", "--", "prettier", how, "--log-level=warn", *FILES
+    )
 
 
 if __name__ == "__main__":

@@ -47,7 +47,9 @@ class Photographer:
         """Save what is seen; ``full`` up to 1,600 px of the page, which a dialog's backdrop does not fill."""
         self.page.set_viewport_size({"width": self._width, "height": 900})  # a short page after a long one
         height = self.page.evaluate("document.documentElement.scrollHeight")
-        self.page.set_viewport_size({"width": self._width, "height": min(max(height, 900), 1600) if full else 900})
+        self.page.set_viewport_size(
+            {"width": self._width, "height": min(max(height, 900), 1600) if full else 900}
+        )
         self.page.screenshot(path=self._folder / f"{name}.png", animations="disabled")
 
     def set_up(self, name: str) -> None:

@@ -8,7 +8,7 @@ from alembic import op
 from portal.operations import job_tables
 
 revision = "0004"
-down_revision = '0003'
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 

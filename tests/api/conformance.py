@@ -72,9 +72,14 @@ def _name(schema: dict[str, Any]) -> str:
 @cache
 def _validator(names: str) -> jsonschema_rs.Draft202012Validator:
     wanted = [{"$ref": f"#/components/schemas/{name}"} for name in names.split("|")]
-    return jsonschema_rs.Draft202012Validator({"anyOf": wanted, "components": _documents[0]["components"]}, validate_formats=True)
+    return jsonschema_rs.Draft202012Validator(
+        {"anyOf": wanted, "components": _documents[0]["components"]}, validate_formats=True
+    )
 
 
 def _fits(names: str, answer: TestResponse, where: str) -> None:
-    wrong = [f"{'.'.join(map(str, one.instance_path))}: {one.message}" for one in _validator(names).iter_errors(answer.get_json())]
+    wrong = [
+        f"{'.'.join(map(str, one.instance_path))}: {one.message}"
+        for one in _validator(names).iter_errors(answer.get_json())
+    ]
     assert not wrong, f"{where} is no {names}: {wrong[:5]}"

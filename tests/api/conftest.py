@@ -111,10 +111,23 @@ def microsoft_tenant(app):
 def enabled(app, api, microsoft_tenant):
     """An Organization whose User Sync is enabled, with nothing running."""
     organization = api.made("/organizations", {"name": "Reef"})
-    api("PUT", f"/tenants/{organization['tenant_id']}/microsoft-tenant", {"microsoft_tenant_id": microsoft_tenant})
+    api(
+        "PUT",
+        f"/tenants/{organization['tenant_id']}/microsoft-tenant",
+        {"microsoft_tenant_id": microsoft_tenant},
+    )
     with app.app_context():
         body = default_request()
-        db.session.add(UserSync(organization_id=organization["id"], enabled=True, generation=1, filters=body["filters"], enabled_at=utcnow(), updated_at=utcnow()))
+        db.session.add(
+            UserSync(
+                organization_id=organization["id"],
+                enabled=True,
+                generation=1,
+                filters=body["filters"],
+                enabled_at=utcnow(),
+                updated_at=utcnow(),
+            )
+        )
         db.session.commit()
     return organization
 
@@ -148,7 +161,9 @@ def person(app):
         account = Account(email="ada@x.example", name="Ada", role="administrator", created_at=utcnow())
         db.session.add(account)
         db.session.flush()
-        token = auth_sessions.start_session(db.session(), account, now=utcnow(), ip="", user_agent="", method="password")
+        token = auth_sessions.start_session(
+            db.session(), account, now=utcnow(), ip="", user_agent="", method="password"
+        )
         db.session.commit()
     client = app.test_client()
     with client.session_transaction() as session:

@@ -70,7 +70,12 @@ def test_a_file_over_the_limit_is_refused_by_its_length(api, small, organization
 
 
 def test_a_body_that_ends_early_is_refused(api, organization):
-    answer = api.raw("POST", f"/organizations/{organization}/end-users/import", data=b"display_name\nAn", environ_overrides={"CONTENT_LENGTH": "100"})
+    answer = api.raw(
+        "POST",
+        f"/organizations/{organization}/end-users/import",
+        data=b"display_name\nAn",
+        environ_overrides={"CONTENT_LENGTH": "100"},
+    )
     assert answer.status_code == 400
     assert api("GET", f"/organizations/{organization}/end-users")[1]["total"] == 0
 

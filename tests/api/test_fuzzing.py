@@ -59,7 +59,9 @@ def schema(request, tmp_path_factory):
     found = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", app)
     found.config.update(headers={"Authorization": f"Bearer {token}"})
     client = app.test_client()
-    made = client.post("/api/v1/organizations", json={"name": "Reef"}, headers={"Authorization": f"Bearer {token}"})
+    made = client.post(
+        "/api/v1/organizations", json={"name": "Reef"}, headers={"Authorization": f"Bearer {token}"}
+    )
     assert made.status_code == 201
     yield found
     with app.app_context():
@@ -77,7 +79,9 @@ SETTINGS = hypothesis.settings(
 )
 
 
-@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["fitting", "unfitting"])
+@pytest.mark.parametrize(
+    "mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["fitting", "unfitting"]
+)
 def test_no_call_is_an_error_of_ours(schema, mode):
     called: Counter[int] = Counter()
     operations = [found.ok() for found in schema.get_all_operations()]

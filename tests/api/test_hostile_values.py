@@ -18,7 +18,9 @@ NAMES = sorted(
     {
         name
         for path in Path(portal.__file__).parent.rglob("*.py")
-        for name in re.findall(r'request\.(?:form|args)\.get(?:list)?\(\s*"(\w+)"', path.read_text(encoding="utf-8"))
+        for name in re.findall(
+            r'request\.(?:form|args)\.get(?:list)?\(\s*"(\w+)"', path.read_text(encoding="utf-8")
+        )
     }
     | {"q", "sort", "page", "per_page", "name", "email", "token"}
 )
@@ -72,7 +74,11 @@ def test_a_form_that_no_database_takes_is_no_error(app, person, organization, va
             continue
         text = value.encode("utf-8", "surrogatepass")
         for data in (dict.fromkeys(NAMES, text), {"id": [text, text], f"ends_{NOWHERE}": text}):
-            answer = person.post(filled(path, organization), data=urlencode(data, doseq=True), content_type="application/x-www-form-urlencoded")
+            answer = person.post(
+                filled(path, organization),
+                data=urlencode(data, doseq=True),
+                content_type="application/x-www-form-urlencoded",
+            )
             assert answer.status_code < 500, (path, data, answer.text[:300])
             if "\x00" in value:
                 assert answer.status_code in {404, 422}, path
@@ -80,7 +86,9 @@ def test_a_form_that_no_database_takes_is_no_error(app, person, organization, va
     assert checked > 60
 
 
-@pytest.mark.parametrize("value", ["a\x00b", "\ud800", -int(HUGE), 1e300], ids=["nul", "half", "huge", "float"])
+@pytest.mark.parametrize(
+    "value", ["a\x00b", "\ud800", -int(HUGE), 1e300], ids=["nul", "half", "huge", "float"]
+)
 def test_a_document_that_no_database_takes_is_no_error(app, api, organization, value):
     checked, openapi = 0, api("GET", "/openapi.json")[1]
     for method in ("POST", "PUT", "PATCH"):
@@ -90,7 +98,9 @@ def test_a_document_that_no_database_takes_is_no_error(app, api, organization, v
             to = filled(path, organization).removeprefix("/api/v1")
             documented = re.sub(r"<(?:[^:>]+:)?([^>]+)>", r"{\1}", path.removeprefix("/api/v1"))
             fields = _fields(openapi["paths"][documented][method.lower()], openapi)
-            bodies = [{name: value} for name in fields] if "organization_id" in path or "<" not in path else []
+            bodies = (
+                [{name: value} for name in fields] if "organization_id" in path or "<" not in path else []
+            )
             for body in (*bodies, dict.fromkeys(fields, value), [value]):
                 status, answer = api(method, to, body)
                 assert status < 500, (method, path, body, answer)

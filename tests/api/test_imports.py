@@ -37,7 +37,12 @@ def upload(api, organization, text, kind="end-users", query="", **headers):
 
 
 def told(report):
-    return report["created"], report["updated"], report["unchanged"], [one["line"] for one in report["rejected"]]
+    return (
+        report["created"],
+        report["updated"],
+        report["unchanged"],
+        [one["line"] for one in report["rejected"]],
+    )
 
 
 def people(api, organization):
@@ -77,7 +82,10 @@ def test_numbers_in_the_names_of_assets_are_in_order(api, reef):
 
 
 def test_two_assets_of_one_name_stay_two_through_export_and_import(api, reef):
-    owners = [api.made(f"/organizations/{reef['id']}/end-users", {"display_name": n, "email": f"{n}@x.example"}) for n in ("ann", "bo")]
+    owners = [
+        api.made(f"/organizations/{reef['id']}/end-users", {"display_name": n, "email": f"{n}@x.example"})
+        for n in ("ann", "bo")
+    ]
     for number, owner in enumerate(owners):
         body = {"name": "MacBook Pro", "mac_addresses": [f"A87EEABC6AC{number}"], "end_user_id": owner["id"]}
         api.made(f"/organizations/{reef['id']}/assets", body)
@@ -106,7 +114,10 @@ def test_a_new_file_makes_as_many_assets_as_it_has_rows_and_nothing_the_second_t
 
 def test_an_asset_is_found_by_id_then_by_mac_then_by_a_name_that_only_one_has(api, reef):
     path = f"/organizations/{reef['id']}/assets"
-    first, second, third = (api.made(path, {"name": n, "mac_addresses": m}) for n, m in (("PC", ["A87EEABC6AC1"]), ("PC", ["A87EEABC6AC2"]), ("Dock", [])))
+    first, second, third = (
+        api.made(path, {"name": n, "mac_addresses": m})
+        for n, m in (("PC", ["A87EEABC6AC1"]), ("PC", ["A87EEABC6AC2"]), ("Dock", []))
+    )
     text = (
         "id,name,mac_addresses\n"
         f"{first['id']},Renamed,A87EEABC6AC9\n"
@@ -127,7 +138,12 @@ def test_an_asset_is_found_by_id_then_by_mac_then_by_a_name_that_only_one_has(ap
     [
         ([("PC", []), ("PC", [])], "PC,\n", [2], "2 Assets have this name"),
         ([("PC", [])], "PC,A87EEABC6AC1\nPC,A87EEABC6AC2\n", [2, 3], "Line 3"),
-        ([("PC", ["A87EEABC6AC1"]), ("NB", ["A87EEABC6AC2"])], "Other,A87EEABC6AC1 A87EEABC6AC2\n", [2], "2 Assets have these MAC"),
+        (
+            [("PC", ["A87EEABC6AC1"]), ("NB", ["A87EEABC6AC2"])],
+            "Other,A87EEABC6AC1 A87EEABC6AC2\n",
+            [2],
+            "2 Assets have these MAC",
+        ),
         ([("PC", ["A87EEABC6AC1"])], "PC,A87EEABC6AC1\nNB,A87EEABC6AC1\n", [3], "line 2"),
         ([], "PC,A87EEABC6AC1\nNB,A87EEABC6AC1\n", [3], "line 2"),
         ([], ",A87EEABC6AC1\n", [2], "Enter a name"),
@@ -147,7 +163,9 @@ def test_an_ambiguous_row_is_rejected_with_its_line(api, reef, present, rows, re
 
 def test_a_dock_that_two_laptops_were_seen_with_is_told_by_the_name(api, reef):
     for name, own in (("One", "A87EEABC6AC1"), ("Two", "A87EEABC6AC2")):
-        api.made(f"/organizations/{reef['id']}/assets", {"name": name, "mac_addresses": [own, "A87EEABC6ACF"]})
+        api.made(
+            f"/organizations/{reef['id']}/assets", {"name": name, "mac_addresses": [own, "A87EEABC6ACF"]}
+        )
     sheet = api.raw("GET", f"/organizations/{reef['id']}/assets.csv").data
     assert told(upload(api, reef, sheet, "assets")) == (0, 0, 2, [])
 
@@ -161,8 +179,13 @@ def test_names_that_look_alike_are_one_asset_whatever_their_blanks_and_form(api,
 
 
 def test_a_short_row_and_a_blank_cell_wipe_nothing_of_an_asset(api, reef):
-    owner = api.made(f"/organizations/{reef['id']}/end-users", {"display_name": "Ann", "email": "ann@x.example"})
-    api.made(f"/organizations/{reef['id']}/assets", {"name": "PC-1", "mac_addresses": ["A87EEABC6AC1"], "end_user_id": owner["id"]})
+    owner = api.made(
+        f"/organizations/{reef['id']}/end-users", {"display_name": "Ann", "email": "ann@x.example"}
+    )
+    api.made(
+        f"/organizations/{reef['id']}/assets",
+        {"name": "PC-1", "mac_addresses": ["A87EEABC6AC1"], "end_user_id": owner["id"]},
+    )
     before = assets(api, reef)
     head = "name,mac_addresses,end_user_email\n"
     assert told(upload(api, reef, head + "PC-1\n", "assets")) == (0, 0, 0, [2])
@@ -210,10 +233,24 @@ def test_the_labels_of_the_pages_are_headers_and_a_file_says_the_same_twice(api,
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.lists(st.text("aÅé\u0301\u00a0\u200b\u00ad\ufeff \t\r\n;,'=＝+\"<empty>\u2028\u202e", max_size=9), min_size=4, max_size=4), max_size=4))
+@given(
+    st.lists(
+        st.lists(
+            st.text("aÅé\u0301\u00a0\u200b\u00ad\ufeff \t\r\n;,'=＝+\"<empty>\u2028\u202e", max_size=9),
+            min_size=4,
+            max_size=4,
+        ),
+        max_size=4,
+    )
+)
 def test_whatever_a_file_says_it_says_the_same_the_second_time(api, reef, rows):
     sheet = io.StringIO()
-    csv.writer(sheet).writerows([("email", "display_name", "city", "phone", "notes"), *((f"p{n}@x.example", *row) for n, row in enumerate(rows))])
+    csv.writer(sheet).writerows(
+        [
+            ("email", "display_name", "city", "phone", "notes"),
+            *((f"p{n}@x.example", *row) for n, row in enumerate(rows)),
+        ]
+    )
     first, second = (upload(api, reef, sheet.getvalue()) for _ in range(2))
     assert (second["created"], second["updated"], second["rejected"]) == (0, 0, first["rejected"])
 
@@ -224,13 +261,28 @@ def test_what_microsoft_manages_is_rejected_and_the_rest_of_a_person_is_not(app,
         now = utcnow()
         made = {}
         for name in ("ann", "bo"):
-            row = EndUser(organization_id=enabled["id"], display_name=name, email=f"{name}@x.example", email_key=f"{name}@x.example", created_at=now, updated_at=now)
+            row = EndUser(
+                organization_id=enabled["id"],
+                display_name=name,
+                email=f"{name}@x.example",
+                email_key=f"{name}@x.example",
+                created_at=now,
+                updated_at=now,
+            )
             db.session.add(row)
             db.session.flush()
             row.microsoft_tenant_id, row.object_id = db.session.scalar(sa.select(MicrosoftTenant.id)), name
             row.microsoft_status, row.in_scope, row.linked_at = "active", True, now
             made[name] = row.id
-        db.session.add(SyncException(organization_id=enabled["id"], kind="pin", end_user_id=made["bo"], field="city", created_at=now))
+        db.session.add(
+            SyncException(
+                organization_id=enabled["id"],
+                kind="pin",
+                end_user_id=made["bo"],
+                field="city",
+                created_at=now,
+            )
+        )
         db.session.commit()
     text = "email,display_name,city,notes\nann@x.example,ann,Delft,\nbo@x.example,bo,Delft,hello\n"
     report = upload(api, enabled, text)
@@ -247,7 +299,10 @@ def test_what_microsoft_manages_is_rejected_and_the_rest_of_a_person_is_not(app,
 
 
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(app, api, reef):
-    api.made(f"/organizations/{reef['id']}/end-users", {"display_name": "Ann", "email": "ann@x.example", "city": "Delft"})
+    api.made(
+        f"/organizations/{reef['id']}/end-users",
+        {"display_name": "Ann", "email": "ann@x.example", "city": "Delft"},
+    )
     text = "email,display_name,city\nann@x.example,,Utrecht\nbo@x.example,Bo,\nbad,Bad,\n"
     report = upload(api, reef, text, query="?dry_run=true")
     assert (report["import_id"], *told(report)) == (None, 1, 1, 0, [4])
@@ -262,7 +317,9 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(app, api, reef):
 
 
 def test_an_import_can_be_followed(app, api, reef):
-    report = upload(api, reef, "email,display_name\nann@x.example,Ann\nbad,Bad\n", Prefer="respond-async, wait=10")
+    report = upload(
+        api, reef, "email,display_name\nann@x.example,Ann\nbad,Bad\n", Prefer="respond-async, wait=10"
+    )
     assert (report["status"], report["progress"]) == ("queued", {"done": 0, "total": 2})
     path = f"/imports/{report['import_id']}"
     assert api("GET", path)[1]["status"] == "queued"
@@ -273,7 +330,14 @@ def test_an_import_can_be_followed(app, api, reef):
         event = db.session.scalar(sa.select(AuditEvent).where(AuditEvent.action == "end_users_imported"))
         assert (event.actor, event.source, event.detail["created"]) == ("token test administrator", "api", 1)
     after = api("GET", path)[1]
-    assert (after["status"], after["progress"], *told(after)) == ("succeeded", {"done": 2, "total": 2}, 1, 0, 0, [3])
+    assert (after["status"], after["progress"], *told(after)) == (
+        "succeeded",
+        {"done": 2, "total": 2},
+        1,
+        0,
+        0,
+        [3],
+    )
     assert api("GET", "/imports/nothing")[0] == 404
 
 
@@ -282,7 +346,9 @@ def test_the_file_of_an_import_that_is_over_does_not_stay(app, api, reef, status
     report = upload(api, reef, "email,display_name\nann@x.example,Ann\n")
     with app.app_context():
         mark_write(db.session())
-        db.session.add(ImportPart(import_id=report["import_id"], number=0, text="x"))  # its process died just then
+        db.session.add(
+            ImportPart(import_id=report["import_id"], number=0, text="x")
+        )  # its process died just then
         db.session.get(Import, report["import_id"]).status = status
         db.session.commit()
         runner.forget_abandoned(app.extensions["rollcall"].sessions, utcnow())
@@ -344,7 +410,9 @@ class Elsewhere:
         if self._other is None:
             self._other = self._engine.connect()
             is_sqlite = self._engine.dialect.name == "sqlite"
-            self._other.exec_driver_sql("BEGIN IMMEDIATE" if is_sqlite else "LOCK TABLE organizations, end_users IN EXCLUSIVE MODE")
+            self._other.exec_driver_sql(
+                "BEGIN IMMEDIATE" if is_sqlite else "LOCK TABLE organizations, end_users IN EXCLUSIVE MODE"
+            )
         return size
 
     def give_back(self):
@@ -353,7 +421,9 @@ class Elsewhere:
 
 
 @pytest.mark.parametrize("is_undo", [False, True])
-def test_an_import_that_meets_a_lock_answers_503_and_goes_on_later(app, api, reef, impatient, monkeypatch, database_url, is_undo):
+def test_an_import_that_meets_a_lock_answers_503_and_goes_on_later(
+    app, api, reef, impatient, monkeypatch, database_url, is_undo
+):
     monkeypatch.setattr(pace, "FIRST_ROWS", 10)
     monkeypatch.setattr(pace, "next_size", lambda size, seconds: size)
     sheet = "email,display_name\n" + "".join(f"p{n}@x.example,P{n}\n" for n in range(25))
@@ -362,21 +432,31 @@ def test_an_import_that_meets_a_lock_answers_503_and_goes_on_later(app, api, ree
         path = f"/imports/{upload(api, reef, sheet)['import_id']}/undo"
     elsewhere = Elsewhere(database_url)
     monkeypatch.setattr(pace, "next_size", elsewhere.take)
-    answer = api.raw("POST", path, data=b"" if is_undo else sheet.encode(), content_type=None if is_undo else "text/csv")
+    answer = api.raw(
+        "POST", path, data=b"" if is_undo else sheet.encode(), content_type=None if is_undo else "text/csv"
+    )
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5"), answer.text
     import_id = answer.get_json()["import_id"]
     assert answer.headers["Location"] == f"/api/v1/imports/{import_id}"
     waiting = api("GET", f"/imports/{import_id}")[1]
-    assert (waiting["status"], waiting["error"], len(people(api, reef))) == (("undoing", None, 15) if is_undo else ("running", None, 10))
+    assert (waiting["status"], waiting["error"], len(people(api, reef))) == (
+        ("undoing", None, 15) if is_undo else ("running", None, 10)
+    )
     sessions = app.extensions["rollcall"].sessions
-    with app.app_context(), waiting_for_locks(0.05), pytest.raises(RetryLater) if not database_url.startswith("sqlite") else nullcontext():
+    with (
+        app.app_context(),
+        waiting_for_locks(0.05),
+        pytest.raises(RetryLater) if not database_url.startswith("sqlite") else nullcontext(),
+    ):
         runner.work_off(sessions, "worker")  # still; where no owner could be given back it takes two minutes
     elsewhere.give_back()
     with app.app_context():
         runner.release_dead(sessions, lambda owner: True)
         runner.work_off(sessions, "worker")
     after = api("GET", f"/imports/{import_id}")[1]
-    assert (after["status"], after["error"], len(people(api, reef))) == (("undone", None, 0) if is_undo else ("succeeded", None, 25))
+    assert (after["status"], after["error"], len(people(api, reef))) == (
+        ("undone", None, 0) if is_undo else ("succeeded", None, 25)
+    )
 
 
 def test_whoever_lost_an_import_writes_nothing_more(app, api, reef, monkeypatch):
@@ -412,12 +492,16 @@ def test_a_fault_says_how_far_it_came(app, api, reef, monkeypatch):
 
     monkeypatch.setattr(importer, "write", failing, raising=True)
     text = "email,display_name\n" + "".join(f"p{n}@x.example,P{n}\n" for n in range(35))
-    status, problem = api("POST", f"/organizations/{reef['id']}/end-users/import", data=text.encode(), content_type="text/csv")
+    status, problem = api(
+        "POST", f"/organizations/{reef['id']}/end-users/import", data=text.encode(), content_type="text/csv"
+    )
     assert (status, problem["done"], problem["total"]) == (500, 20, 35)
     assert "20 of 35" in problem["detail"]
     assert len(people(api, reef)) == 20
     with app.app_context():
-        assert db.session.scalar(sa.select(sa.func.count()).select_from(ImportPart)) == 0, "nobody goes on with it"
+        assert db.session.scalar(sa.select(sa.func.count()).select_from(ImportPart)) == 0, (
+            "nobody goes on with it"
+        )
     undone(api, problem)
     assert people(api, reef) == {}
 
@@ -435,7 +519,16 @@ def test_somebody_who_comes_meanwhile_is_not_added_twice(app, api, reef, monkeyp
                 raise sa.exc.IntegrityError("insert", {}, Exception("taken"))
             with sessions() as other:
                 now = utcnow()
-                other.add(EndUser(organization_id=organization_id, display_name="Ann", email="ann@x.example", email_key="ann@x.example", created_at=now, updated_at=now))
+                other.add(
+                    EndUser(
+                        organization_id=organization_id,
+                        display_name="Ann",
+                        email="ann@x.example",
+                        email_key="ann@x.example",
+                        created_at=now,
+                        updated_at=now,
+                    )
+                )
                 other.commit()
         return found
 
@@ -451,7 +544,9 @@ def test_somebody_who_comes_meanwhile_is_not_added_twice(app, api, reef, monkeyp
 def test_R5_an_undo_restores_but_what_was_edited_since(app, api, reef):
     path = f"/organizations/{reef['id']}/end-users"
     for name in ("ann", "bo"):
-        api.made(path, {"display_name": name.title(), "email": f"{name}@x.example", "city": "Delft", "phone": "1"})
+        api.made(
+            path, {"display_name": name.title(), "email": f"{name}@x.example", "city": "Delft", "phone": "1"}
+        )
     before = people(api, reef)
     text = "email,display_name,city,phone\nann@x.example,,Utrecht,2\nbo@x.example,,Utrecht,2\nnew@x.example,New,,\nkept@x.example,Kept,,\nbad,,,\n"
     report = upload(api, reef, text)
@@ -461,7 +556,10 @@ def test_R5_an_undo_restores_but_what_was_edited_since(app, api, reef):
     api("PATCH", f"/end-users/{after['kept@x.example']['id']}", {"notes": "mine"})
     plan = api("POST", f"/imports/{report['import_id']}/undo", {"dry_run": True})[1]
     assert {one["name"] for one in plan["restored"]} == {"Ann", "Bo", "New"}
-    assert {(one["name"], one["reason"]) for one in plan["spared"]} == {("Bo", "city was edited since"), ("Kept", "edited since")}
+    assert {(one["name"], one["reason"]) for one in plan["spared"]} == {
+        ("Bo", "city was edited since"),
+        ("Kept", "edited since"),
+    }
     document = undone(api, report)
     assert (document["status"], document["restored"], document["spared"]) == ("undone", 3, 2)
     found = people(api, reef)
@@ -470,7 +568,9 @@ def test_R5_an_undo_restores_but_what_was_edited_since(app, api, reef):
     assert set(found) == {"ann@x.example", "bo@x.example", "kept@x.example"}
     assert api("POST", f"/imports/{report['import_id']}/undo", data=b"")[0] == 409
     with app.app_context():
-        assert db.session.scalar(sa.select(AuditEvent).where(AuditEvent.action == "import_undone")) is not None
+        assert (
+            db.session.scalar(sa.select(AuditEvent).where(AuditEvent.action == "import_undone")) is not None
+        )
 
 
 def test_R5_two_imports_are_undone_one_after_the_other(api, reef):

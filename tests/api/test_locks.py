@@ -144,7 +144,10 @@ def test_begin_write_keeps_what_was_loaded_and_loses_nothing_that_is_pending(app
 @pytest.mark.parametrize(
     ("does", "noted"),
     [
-        (lambda: argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("x"), "a password is hashed"),
+        (
+            lambda: argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("x"),
+            "a password is hashed",
+        ),
         (lambda: __import__("socket").getaddrinfo("127.0.0.1", 80), "a host is looked up"),
         (lambda: None, ""),
     ],
@@ -161,7 +164,9 @@ def test_the_suite_notices_what_waits_inside_a_write_transaction(app, write_guar
 
     app.config["WTF_CSRF_ENABLED"] = False
     assert app.test_client().post("/trial").status_code == 200
-    assert [note.partition(": ")[2].partition(" inside")[0] for note in write_guard.notes] == ([noted] if noted else [])
+    assert [note.partition(": ")[2].partition(" inside")[0] for note in write_guard.notes] == (
+        [noted] if noted else []
+    )
     write_guard.notes.clear()
 
 
@@ -196,7 +201,10 @@ class Psycopg(psycopg.OperationalError):
         (error(sqlite3.OperationalError, sqlite_errorcode=sqlite3.SQLITE_BUSY), 5),
         (error(sqlite3.OperationalError, sqlite_errorcode=517), 5),  # SQLITE_BUSY_SNAPSHOT
         (error(sqlite3.OperationalError, sqlite_errorcode=sqlite3.SQLITE_FULL), 30),
-        (error(sqlite3.OperationalError, sqlite_errorcode=sqlite3.SQLITE_ERROR), None),  # no such table: ours to mend
+        (
+            error(sqlite3.OperationalError, sqlite_errorcode=sqlite3.SQLITE_ERROR),
+            None,
+        ),  # no such table: ours to mend
         (error(Psycopg, sqlstate="55P03"), 5),
         (error(Psycopg, sqlstate="40P01"), None),
         (error(Psycopg, sqlstate=None), 30),
@@ -226,7 +234,13 @@ def test_looking_at_what_would_be_done_waits_for_no_lock(app, api, person, impat
     done = api("POST", f"{path}/import", **sheet)[1]
     with app.app_context():
         mark_write(db.session())
-        run = SyncRun(organization_id=reef["id"], trigger="manual", status="succeeded", started_by="ada", created_at=utcnow())
+        run = SyncRun(
+            organization_id=reef["id"],
+            trigger="manual",
+            status="succeeded",
+            started_by="ada",
+            created_at=utcnow(),
+        )
         db.session.add(run)
         db.session.commit()
         run_id, person_id = run.id, db.session.scalar(sa.select(EndUser.id))
@@ -271,7 +285,9 @@ def test_G1_what_is_held_is_decided_anew_before_the_lock_is_taken(app, api, enab
 
 
 @pytest.mark.parametrize(("times", "status"), [(1, 200), (2, 409)])
-def test_G1_a_hold_whose_people_change_meanwhile_is_decided_once_more(app, api, enabled, monkeypatch, times, status):
+def test_G1_a_hold_whose_people_change_meanwhile_is_decided_once_more(
+    app, api, enabled, monkeypatch, times, status
+):
     run_id = held_run(app, enabled)
     apply, stale = holds.holds.apply_held, [Stale()] * times
 
@@ -309,7 +325,14 @@ def held_run(app, organization):
         db.session.add(run)
         db.session.flush()
         facts = {"decision": "disable", "reason": "disabled_in_microsoft", "state": "held", "hold_key": "1"}
-        change = Change(run_id=run.id, organization_id=run.organization_id, object_id="one", display_name="One", at=utcnow(), **facts)
+        change = Change(
+            run_id=run.id,
+            organization_id=run.organization_id,
+            object_id="one",
+            display_name="One",
+            at=utcnow(),
+            **facts,
+        )
         db.session.add(change)
         sync.hold_run_id = run.id
         db.session.commit()

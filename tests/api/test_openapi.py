@@ -27,7 +27,9 @@ class Fish(schema.Request):
 
 
 def operations(document):
-    return [(path, method, one) for path, methods in document["paths"].items() for method, one in methods.items()]
+    return [
+        (path, method, one) for path, methods in document["paths"].items() for method, one in methods.items()
+    ]
 
 
 def test_every_route_declares_itself(app):
@@ -45,19 +47,34 @@ def test_a_route_that_declares_nothing_is_named(app):
 
 @pytest.mark.parametrize(
     "view",
-    [lambda: schema.body(schema.Request), lambda: schema.asked(ListSpec({}, "")), lambda: schema.answer({"openapi": "3.1.0"}, 201), lambda: schema.answer({}, 204)],
+    [
+        lambda: schema.body(schema.Request),
+        lambda: schema.asked(ListSpec({}, "")),
+        lambda: schema.answer({"openapi": "3.1.0"}, 201),
+        lambda: schema.answer({}, 204),
+    ],
     ids=["another body", "another query", "another status", "a document with 204"],
 )
 def test_a_view_is_held_to_what_it_declares(app, view):
     documented = declaration.documented_as(declaration.Tag("Fish", "Fish."))
-    app.add_url_rule("/api/v1/fish", "fish", documented(body=Fish, query=schema.PAGES, answer=Fish)(public(view)), methods=["POST"])
-    with app.test_request_context("/api/v1/fish", method="POST", json={"name": "Nemo"}), pytest.raises(RuntimeError, match="fish"):
+    app.add_url_rule(
+        "/api/v1/fish",
+        "fish",
+        documented(body=Fish, query=schema.PAGES, answer=Fish)(public(view)),
+        methods=["POST"],
+    )
+    with (
+        app.test_request_context("/api/v1/fish", method="POST", json={"name": "Nemo"}),
+        pytest.raises(RuntimeError, match="fish"),
+    ):
         view()
 
 
 def test_an_answer_that_fits_no_description_is_given_and_told_to_the_log(app, caplog):
     documented = declaration.documented_as(declaration.Tag("Fish", "Fish."))
-    app.add_url_rule("/api/v1/fish", "fish", documented(answer=Fish)(public(lambda: schema.answer({"name": 7}))))
+    app.add_url_rule(
+        "/api/v1/fish", "fish", documented(answer=Fish)(public(lambda: schema.answer({"name": 7})))
+    )
     answer = app.test_client().get("/api/v1/fish")
     assert (answer.status_code, answer.get_json()) == (200, {"name": 7})
     assert "action=undescribed_answer endpoint=fish fields=['name']" in caplog.text
@@ -83,7 +100,32 @@ def test_the_document_is_valid_openapi_json_schema_and_examples_fit(document):
 def test_names_are_good_method_names_and_each_is_one(document):
     names = [one["operationId"] for _, _, one in operations(document)]
     assert len(set(names)) == len(names) > 50
-    verbs = {"get", "list", "create", "add", "change", "delete", "remove", "export", "import", "undo", "connect", "check", "map", "unmap", "put", "disable", "preview", "explain", "sync", "apply", "dismiss", "resolve", "reopen", "set"}
+    verbs = {
+        "get",
+        "list",
+        "create",
+        "add",
+        "change",
+        "delete",
+        "remove",
+        "export",
+        "import",
+        "undo",
+        "connect",
+        "check",
+        "map",
+        "unmap",
+        "put",
+        "disable",
+        "preview",
+        "explain",
+        "sync",
+        "apply",
+        "dismiss",
+        "resolve",
+        "reopen",
+        "set",
+    }
     assert {name.partition("_")[0] for name in names} <= verbs
     tags = {tag["name"] for tag in document["tags"]}
     assert all(set(one["tags"]) <= tags for _, _, one in operations(document))
@@ -100,9 +142,13 @@ def test_statuses_and_security_are_declared(document):
         assert ("404" in statuses) is ("{" in path)
         assert {"400", "413", "422"} <= statuses or "requestBody" not in one
         for status in statuses - good:
-            assert one["responses"][status]["content"]["application/problem+json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
+            assert one["responses"][status]["content"]["application/problem+json"]["schema"] == {
+                "$ref": "#/components/schemas/Problem"
+            }
     tenants = document["paths"]["/tenants"]
-    assert {"201", "400", "401", "403", "409", "413", "422", "500", "503"} == set(tenants["post"]["responses"])
+    assert {"201", "400", "401", "403", "409", "413", "422", "500", "503"} == set(
+        tenants["post"]["responses"]
+    )
     assert {"200", "401", "422", "500", "503"} == set(tenants["get"]["responses"])
     assert "204" in document["paths"]["/tenants/{tenant_id}"]["delete"]["responses"]
     assert {"200", "202"} <= set(document["paths"]["/sync-runs/{run_id}/undo"]["post"]["responses"])
@@ -115,17 +161,24 @@ def test_answers_are_documents(document):
             for media, content in answer.get("content", {}).items():
                 found = content["schema"]
                 assert media == "text/csv" or "$ref" in found or "anyOf" in found, (path, method, status)
-    people = document["paths"]["/organizations/{organization_id}/end-users"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    people = document["paths"]["/organizations/{organization_id}/end-users"]["get"]["responses"]["200"][
+        "content"
+    ]["application/json"]["schema"]
     assert people == {"$ref": "#/components/schemas/EndUserList"}
     schemas = document["components"]["schemas"]
     assert schemas["EndUserList"]["properties"]["items"]["items"] == {"$ref": "#/components/schemas/EndUser"}
     # What comes later must not break a program, and what may be missing is told from what may be null.
-    assert "additionalProperties" not in schemas["EndUser"] and set(schemas["EndUser"]["required"]) == set(schemas["EndUser"]["properties"])
+    assert "additionalProperties" not in schemas["EndUser"] and set(schemas["EndUser"]["required"]) == set(
+        schemas["EndUser"]["properties"]
+    )
     assert schemas["NewOrganization"]["additionalProperties"] is False
 
 
 def test_filters_and_sorts_have_types_and_names(document):
-    found = {one["name"]: one["schema"] for one in document["paths"]["/organizations/{organization_id}/end-users"]["get"]["parameters"]}
+    found = {
+        one["name"]: one["schema"]
+        for one in document["paths"]["/organizations/{organization_id}/end-users"]["get"]["parameters"]
+    }
     assert found["licensed"] == {"type": "boolean"}
     assert found["per_page"] == {"type": "integer", "minimum": 1, "maximum": 500, "default": 50}
     sort = found["sort"]
@@ -148,5 +201,9 @@ def test_two_documents_of_one_name_are_refused():
 
 
 def test_the_blueprint_holds_every_route_of_the_api(app):
-    own = {rule.endpoint.partition(".")[0] for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/v1/")}
+    own = {
+        rule.endpoint.partition(".")[0]
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/api/v1/")
+    }
     assert own == {bp.name}

@@ -13,7 +13,9 @@ from tests.api.test_imports import Elsewhere
 def reef(api):
     made = api.made("/organizations", {"name": "Reef"})
     for n in range(10):
-        api.made(f"/organizations/{made['id']}/end-users", {"display_name": f"P{n}", "email": f"p{n}@x.example"})
+        api.made(
+            f"/organizations/{made['id']}/end-users", {"display_name": f"P{n}", "email": f"p{n}@x.example"}
+        )
     return made
 
 
@@ -24,19 +26,27 @@ def left(app):
 
 def counted(app):
     with app.app_context():
-        events = sa.select(AuditEvent.detail).where(AuditEvent.action == "end_users_deleted").order_by(AuditEvent.number)
+        events = (
+            sa.select(AuditEvent.detail)
+            .where(AuditEvent.action == "end_users_deleted")
+            .order_by(AuditEvent.number)
+        )
         return [detail["count"] for detail in db.session.scalars(events)]
 
 
 def test_many_are_deleted_part_by_part(app, person, reef, monkeypatch):
     monkeypatch.setattr(pace, "FIRST_ROWS", 4)
     monkeypatch.setattr(pace, "next_size", lambda size, _seconds: size)
-    answer = person.post(f"/organizations/{reef['id']}/end-users/delete", data={"all_filtered": "1", "confirmed": "1"})
+    answer = person.post(
+        f"/organizations/{reef['id']}/end-users/delete", data={"all_filtered": "1", "confirmed": "1"}
+    )
     assert answer.status_code == 303
     assert (left(app), counted(app)) == (0, [4, 4, 2])
 
 
-def test_a_lock_in_between_says_how_far_it_came_and_the_rest_goes_when_sent_again(app, person, reef, impatient, monkeypatch, database_url):
+def test_a_lock_in_between_says_how_far_it_came_and_the_rest_goes_when_sent_again(
+    app, person, reef, impatient, monkeypatch, database_url
+):
     monkeypatch.setattr(pace, "FIRST_ROWS", 4)
     elsewhere = Elsewhere(database_url)
     monkeypatch.setattr(pace, "next_size", elsewhere.take)

@@ -8,7 +8,10 @@ from portal.models import DirectoryGroup, EndUser, MicrosoftTenant, SyncExceptio
 from portal.models.customers import refresh_search
 from tests.web import customers
 
-ALL = {name: {"all": True, "values": []} for name in ("user_type", "domain", "office_location", "department", "group")}
+ALL = {
+    name: {"all": True, "values": []}
+    for name in ("user_type", "domain", "office_location", "department", "group")
+}
 
 
 def filters(**sections):
@@ -27,8 +30,17 @@ def reef(api, microsoft_tenant):
 
 def test_a_sync_that_was_never_set_up_shows_the_defaults(api, reef):
     status, document = api("GET", f"/organizations/{reef['id']}/user-sync")
-    assert (status, document["status"], document["last_run"], document["filters"]) == (200, "not_set_up", None, ALL)
-    assert (document["hold"], document["add_disabled_accounts"], document["only_licensed"]) == ({"percent": 25, "minimum": 10}, False, False)
+    assert (status, document["status"], document["last_run"], document["filters"]) == (
+        200,
+        "not_set_up",
+        None,
+        ALL,
+    )
+    assert (document["hold"], document["add_disabled_accounts"], document["only_licensed"]) == (
+        {"percent": 25, "minimum": 10},
+        False,
+        False,
+    )
     assert document["include_agents"] is False
 
 
@@ -68,16 +80,25 @@ def test_S8_agents_are_left_out_unless_the_sync_says_otherwise(api, reef):
 def test_U7_the_first_put_enables_and_queues_a_later_one_edits_and_starts_nothing(api, reef):
     path = f"/organizations/{reef['id']}/user-sync"
     status, document = api("PUT", path, filters(department=["Nobody has this"]))
-    assert (status, document["status"], document["last_run"]["trigger"], document["last_run"]["status"]) == (200, "processing", "initial", "queued")
+    assert (status, document["status"], document["last_run"]["trigger"], document["last_run"]["status"]) == (
+        200,
+        "processing",
+        "initial",
+        "queued",
+    )
     first = document["last_run"]["id"]
-    status, document = api("PUT", path, {**filters(user_type=["Member"]), "hold": {"percent": 50, "minimum": 5.0}})
+    status, document = api(
+        "PUT", path, {**filters(user_type=["Member"]), "hold": {"percent": 50, "minimum": 5.0}}
+    )
     assert (status, document["last_run"]["id"], document["hold"]["percent"]) == (200, first, 50)
     assert document["filters"]["user_type"] == {"all": False, "values": ["Member"]}
 
 
 def test_T3_a_group_filter_takes_the_delayed_lane(app, api, reef, microsoft_tenant):
     with app.app_context():
-        db.session.add(DirectoryGroup(microsoft_tenant_id=microsoft_tenant, object_id="g1", display_name="All staff"))
+        db.session.add(
+            DirectoryGroup(microsoft_tenant_id=microsoft_tenant, object_id="g1", display_name="All staff")
+        )
         db.session.commit()
     document = api("PUT", f"/organizations/{reef['id']}/user-sync", filters(group=["g1"]))[1]
     assert document["last_run"]["lane"] == "delayed"
@@ -108,7 +129,10 @@ def test_options_preview_and_explain_answer_from_the_mirror(api, enabled):
     status, preview = api("POST", f"{path}/preview", filters())
     assert (status, preview["total"], preview["counts"]["read"]) == (200, 0, 0)
     assert set(preview) >= {"plan_id", "counts", "total", "decisions", "domain_overlap", "scope_change"}
-    assert [api("POST", f"{path}/preview?{query}", filters())[0] for query in ("page=2&per_page=500", "per_page=501", "sort=email", "q=a", "color=red")] == [200, 422, 422, 422, 422]
+    assert [
+        api("POST", f"{path}/preview?{query}", filters())[0]
+        for query in ("page=2&per_page=500", "per_page=501", "sort=email", "q=a", "color=red")
+    ] == [200, 422, 422, 422, 422]
     assert api("GET", f"{path}/explain?user=nobody@x.example")[0] == 404
     assert api("GET", f"{path}/explain?user=%00")[0] == 422
     assert api("GET", f"{path}/explain")[0] == 422
@@ -129,10 +153,25 @@ def test_before_the_first_read_503_says_when_to_come_back(app, api, reef, micros
 @pytest.fixture
 def linked(app, enabled, microsoft_tenant):
     with app.app_context():
-        person = EndUser(id=new_id(), organization_id=enabled["id"], display_name="Ann", email="ann@fabrikam.example", source="sync", created_at=utcnow(), updated_at=utcnow())
+        person = EndUser(
+            id=new_id(),
+            organization_id=enabled["id"],
+            display_name="Ann",
+            email="ann@fabrikam.example",
+            source="sync",
+            created_at=utcnow(),
+            updated_at=utcnow(),
+        )
         refresh_search(person)
         db.session.add(person)
-        customers.link(person, microsoft_tenant, "o1", license_sku_ids=["cbdc14ab-d96c-4c30-b9f4-6ada7cdc1d46"], is_licensed=True, mfa_registered=True)
+        customers.link(
+            person,
+            microsoft_tenant,
+            "o1",
+            license_sku_ids=["cbdc14ab-d96c-4c30-b9f4-6ada7cdc1d46"],
+            is_licensed=True,
+            mfa_registered=True,
+        )
         db.session.commit()
         return person.id
 
@@ -142,40 +181,81 @@ def test_W6_a_field_that_microsoft_manages_is_refused_until_it_is_pinned(api, en
     assert (status, list(document["errors"])) == (422, ["city"])
     assert api("PATCH", f"/end-users/{linked}", {"notes": "ours"})[0] == 200
     path = f"/organizations/{enabled['id']}/exceptions"
-    pin = api.made(path, {"kind": "pin", "end_user_id": linked, "field": "city", "reason": "moved", "expires_at": "2099-01-01T00:00:00Z"})
+    pin = api.made(
+        path,
+        {
+            "kind": "pin",
+            "end_user_id": linked,
+            "field": "city",
+            "reason": "moved",
+            "expires_at": "2099-01-01T00:00:00Z",
+        },
+    )
     assert api("PATCH", f"/end-users/{linked}", {"city": "Delft"})[1]["city"] == "Delft"
     assert api("GET", path)[1]["items"][0]["reason"] == "moved"
     assert api("DELETE", f"/exceptions/{pin['id']}")[0] == 204
     assert api("PATCH", f"/end-users/{linked}", {"city": "Utrecht"})[0] == 422
-    for bad in ({"kind": "x"}, {"kind": "pin", "end_user_id": linked, "field": "salary"}, {"kind": "never_sync", "object_id": "nobody", "reason": "r"}, {"kind": "pin", "end_user_id": linked, "field": "city", "expires_at": "soon"}):
+    for bad in (
+        {"kind": "x"},
+        {"kind": "pin", "end_user_id": linked, "field": "salary"},
+        {"kind": "never_sync", "object_id": "nobody", "reason": "r"},
+        {"kind": "pin", "end_user_id": linked, "field": "city", "expires_at": "soon"},
+    ):
         assert api("POST", path, bad)[0] == 422
 
 
 def test_D3_the_microsoft_part_names_licenses_and_mfa(api, linked, enabled):
     microsoft = api("GET", f"/end-users/{linked}")[1]["microsoft"]
-    assert microsoft["licenses"] == [{"sku_id": "cbdc14ab-d96c-4c30-b9f4-6ada7cdc1d46", "name": "Microsoft 365 Business Premium"}]
-    assert (microsoft["status"], microsoft["in_scope"], microsoft["mfa"]) == ("active", True, {"registered": True, "methods": []})
+    assert microsoft["licenses"] == [
+        {"sku_id": "cbdc14ab-d96c-4c30-b9f4-6ada7cdc1d46", "name": "Microsoft 365 Business Premium"}
+    ]
+    assert (microsoft["status"], microsoft["in_scope"], microsoft["mfa"]) == (
+        "active",
+        True,
+        {"registered": True, "methods": []},
+    )
     path = f"/organizations/{enabled['id']}/end-users"
-    assert [api("GET", f"{path}?{q}")[1]["total"] for q in ("licensed=true", "licensed=false", "mfa=true", "in_scope=true", "microsoft_status=active")] == [1, 0, 1, 1, 1]
+    assert [
+        api("GET", f"{path}?{q}")[1]["total"]
+        for q in ("licensed=true", "licensed=false", "mfa=true", "in_scope=true", "microsoft_status=active")
+    ] == [1, 0, 1, 1, 1]
 
 
 def test_holds_and_undo_refuse_when_there_is_nothing(app, api, enabled):
     with app.app_context():
-        run = SyncRun(organization_id=enabled["id"], trigger="hourly", status="succeeded", created_at=utcnow())
+        run = SyncRun(
+            organization_id=enabled["id"], trigger="hourly", status="succeeded", created_at=utcnow()
+        )
         db.session.add(run)
         db.session.commit()
         run_id = run.id
     assert api("POST", f"/sync-runs/{run_id}/held/apply")[0] == 409
     assert api("POST", f"/sync-runs/{run_id}/held/dismiss")[0] == 409
-    assert api("POST", f"/sync-runs/{run_id}/undo", {"dry_run": True}) == (200, {"restored": [], "spared": []})
+    assert api("POST", f"/sync-runs/{run_id}/undo", {"dry_run": True}) == (
+        200,
+        {"restored": [], "spared": []},
+    )
     assert api("GET", f"/sync-runs/{run_id}/changes")[1]["total"] == 0
 
 
 def test_C1_connecting_without_an_app_registration_says_what_to_do(api):
-    status, document = api("POST", "/microsoft-tenants", {"directory_id": "6b1f0f5e-2222-4c2a-9d1e-0a1b2c3d4e5f"})
-    assert status == 422 and "MICROSOFT_CLIENT_ID" in document["detail"] + str(document["errors"]) or "Settings" in str(document)
+    status, document = api(
+        "POST", "/microsoft-tenants", {"directory_id": "6b1f0f5e-2222-4c2a-9d1e-0a1b2c3d4e5f"}
+    )
+    assert (
+        status == 422
+        and "MICROSOFT_CLIENT_ID" in document["detail"] + str(document["errors"])
+        or "Settings" in str(document)
+    )
     assert api("POST", "/microsoft-tenants", {"directory_id": "not a guid!"})[0] == 422
-    assert api("POST", "/microsoft-tenants", {"directory_id": "6b1f0f5e-2222-4c2a-9d1e-0a1b2c3d4e5f", "cloud": "moon"})[0] == 422
+    assert (
+        api(
+            "POST",
+            "/microsoft-tenants",
+            {"directory_id": "6b1f0f5e-2222-4c2a-9d1e-0a1b2c3d4e5f", "cloud": "moon"},
+        )[0]
+        == 422
+    )
 
 
 def test_W6_an_exception_remembers_whom_it_is_about_beyond_the_object(app, api, enabled, microsoft_tenant):
@@ -186,7 +266,10 @@ def test_W6_an_exception_remembers_whom_it_is_about_beyond_the_object(app, api, 
         db.session.commit()
         object_id = user.object_id
     path = f"/organizations/{enabled['id']}/exceptions"
-    assert api("POST", path, {"kind": "never_sync", "object_id": object_id, "reason": "shared mailbox"})[0] == 201
+    assert (
+        api("POST", path, {"kind": "never_sync", "object_id": object_id, "reason": "shared mailbox"})[0]
+        == 201
+    )
     with app.app_context():
         row = db.session.query(SyncException).one()
         assert (row.object_id, row.immutable_id, row.email_key) == (object_id, "im", "ada@fabrikam.example")

@@ -70,7 +70,11 @@ def parse(path: Path) -> Module:
     relative = path.relative_to(ROOT)
     parts = relative.with_suffix("").parts
     name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-    return Module(name=name, path=str(relative), tree=ast.parse(path.read_text(encoding="utf-8"), filename=str(relative)))
+    return Module(
+        name=name,
+        path=str(relative),
+        tree=ast.parse(path.read_text(encoding="utf-8"), filename=str(relative)),
+    )
 
 
 @functools.cache

@@ -56,7 +56,9 @@ def test_every_make_target_named_anywhere_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, flags=re.MULTILINE))
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    named = {name for page in pages for name in re.findall(r"`make ([a-z]+)", page.read_text(encoding="utf-8"))}
+    named = {
+        name for page in pages for name in re.findall(r"`make ([a-z]+)", page.read_text(encoding="utf-8"))
+    }
     assert sorted(named - targets) == []
 
 

@@ -15,9 +15,7 @@ from tests.architecture.source import (
 
 PURE = tuple(
     f"portal.engine.{name}"
-    for name in (
-        "records normalize scope devices plan schedule explain licenses".split()
-    )
+    for name in ("records normalize scope devices plan schedule explain licenses".split())
 )
 OUTER = (
     "portal.http.responses",
@@ -48,7 +46,9 @@ def test_the_pure_engine_modules_import_the_standard_library_each_other_and_the_
 
 
 def test_the_keys_of_texts_import_the_standard_library_and_idna() -> None:
-    found = offences(modules_in("portal.text"), lambda _m, n: not is_standard_library(n) and not within(n, "idna"))
+    found = offences(
+        modules_in("portal.text"), lambda _m, n: not is_standard_library(n) and not within(n, "idna")
+    )
     assert found == []
 
 
@@ -85,7 +85,9 @@ def test_the_engine_knows_neither_the_web_nor_the_gateway() -> None:
 def test_the_gateway_imports_nothing_of_ours_but_the_records_and_the_errors() -> None:
     allowed = ("portal.graph", "portal.errors", "portal.engine.records", "portal.engine.ports")
     assert (
-        offences(modules_in("portal.graph"), lambda _m, name: within(name, "portal") and not within(name, *allowed))
+        offences(
+            modules_in("portal.graph"), lambda _m, name: within(name, "portal") and not within(name, *allowed)
+        )
         == []
     )
     foreign = ("flask", "sqlalchemy", "flask_sqlalchemy")
@@ -112,7 +114,11 @@ def test_only_the_command_line_imports_the_simulator() -> None:
 def test_routes_and_forms_stay_within_their_feature() -> None:
     def anothers(module: Module, name: str) -> bool:
         parts = name.split(".")
-        if len(parts) < 3 or parts[:2] in (["portal", "http"], ["simulator"]) or parts[2] not in {"routes", "forms"}:
+        if (
+            len(parts) < 3
+            or parts[:2] in (["portal", "http"], ["simulator"])
+            or parts[2] not in {"routes", "forms"}
+        ):
             return False
         return not module.is_in(f"portal.{parts[1]}")
 
@@ -146,11 +152,19 @@ def below_the_routes() -> list[Module]:
 
 
 def test_services_never_see_a_request_or_a_template() -> None:
-    names = "request session flash render_template render_template_string g redirect url_for abort make_response"
+    names = (
+        "request session flash render_template render_template_string g redirect url_for abort make_response"
+    )
     seen = tuple(f"flask.{name}" for name in names.split())
-    doors = ("portal.auth.signed_in", "portal.organizations.bulk_page")  # who asks, and a page of several features
+    doors = (
+        "portal.auth.signed_in",
+        "portal.organizations.bulk_page",
+    )  # who asks, and a page of several features
     services = [m for m in below_the_routes() if not m.is_in(*doors)]
-    assert offences(services, lambda _m, name: name in {"flask", *seen} or within(name, "portal.http.responses")) == []
+    assert (
+        offences(services, lambda _m, name: name in {"flask", *seen} or within(name, "portal.http.responses"))
+        == []
+    )
 
 
 def test_services_and_models_never_commit() -> None:

@@ -8,7 +8,17 @@ from tests.architecture.source import Module, portal_modules, within
 
 # File by file: a new entry needs a reason at least as good as these.
 NETWORK = ("portal.graph", "portal.auth.oidc", "portal.auth.discovery", "portal.alerts.delivery")
-CLIENTS = ("requests", "msal", "urllib.request", "urllib3", "http.client", "httpx", "aiohttp", "smtplib", "apprise")
+CLIENTS = (
+    "requests",
+    "msal",
+    "urllib.request",
+    "urllib3",
+    "http.client",
+    "httpx",
+    "aiohttp",
+    "smtplib",
+    "apprise",
+)
 CLOCK = re.compile(r"(^|\.)(datetime\.(now|utcnow|today)|date\.today|time\.(time|time_ns|localtime|gmtime))$")
 CLOCK_IMPORTS = {f"time.{name}" for name in ("time", "time_ns", "localtime", "gmtime")}
 
@@ -43,7 +53,10 @@ def test_only_clock_reads_the_time() -> None:
     found = [
         f"{module.path}:{line} {name}"
         for module in others("portal.clock", "simulator")
-        for line, name in (*module.attributes(), *((at, n) for at, n in module.imports() if n in CLOCK_IMPORTS))
+        for line, name in (
+            *module.attributes(),
+            *((at, n) for at, n in module.imports() if n in CLOCK_IMPORTS),
+        )
         if CLOCK.search(name)
     ]
     assert found == []

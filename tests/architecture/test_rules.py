@@ -25,7 +25,11 @@ def test_a_rule_lives_where_the_document_says(rule):
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_is_held_by_a_test(rule):
     pattern = re.compile(rf"def test_\w*{rule}(_|\b)|Test\w*{rule}|test_\w*{rule}\.py")
-    tests = [path for path in (ROOT / "tests").rglob("*.py") if pattern.search(path.read_text(encoding="utf-8")) or pattern.search(path.name)]
+    tests = [
+        path
+        for path in (ROOT / "tests").rglob("*.py")
+        if pattern.search(path.read_text(encoding="utf-8")) or pattern.search(path.name)
+    ]
     assert tests, f"no test carries {rule} in its name"
 
 

@@ -38,9 +38,7 @@ TODO = re.compile(r"\b(TODO|FIXME)\b(?!\s*\(?(#\d+|docs/decisions/))")
 
 
 def test_no_registry_or_cdn_is_named() -> None:
-    found = [
-        f"{path}: {host}" for path, text in tracked_texts() for host in HOSTS if host in text.lower()
-    ]
+    found = [f"{path}: {host}" for path, text in tracked_texts() for host in HOSTS if host in text.lower()]
     assert found == []
 
 
@@ -126,5 +124,7 @@ def test_browser_packages_are_pinned_exactly_and_locked() -> None:
     for name, version in wanted.items():
         assert re.fullmatch(r"\d+\.\d+\.\d+", version), name
         assert lock[f"node_modules/{name}"]["version"] == version
-    assert [name for name, entry in lock.items() if name and not entry.get("integrity", "").startswith("sha512-")] == []
+    assert [
+        name for name, entry in lock.items() if name and not entry.get("integrity", "").startswith("sha512-")
+    ] == []
     assert [name for name, entry in lock.items() if "resolved" in entry] == []

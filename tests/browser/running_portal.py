@@ -130,9 +130,7 @@ def running_portal(folder: Path) -> Iterator[AtWork]:
             with app.app_context():
                 mark_write(db.session())
                 for role, email in PEOPLE.items():
-                    auth.add_account(
-                        db.session(), email=email, role=role, password=PASSWORD, now=utcnow()
-                    )
+                    auth.add_account(db.session(), email=email, role=role, password=PASSWORD, now=utcnow())
                 db.session.commit()
             with serving(app) as base:
                 yield AtWork(api, simulator, base)

@@ -47,7 +47,9 @@ def test_O2_being_signed_in_is_no_token(visit, guard):
     assert status == 401
 
 
-def test_O2_who_is_not_signed_in_is_led_to_the_page_and_one_without_script_to_the_document(visit, portal, page, guard):
+def test_O2_who_is_not_signed_in_is_led_to_the_page_and_one_without_script_to_the_document(
+    visit, portal, page, guard
+):
     guard.home(portal.base)
     page.goto(f"{portal.base}/api/docs")
     assert page.url == f"{portal.base}/login?next=%2Fapi%2Fdocs"

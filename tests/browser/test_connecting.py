@@ -14,7 +14,9 @@ Visit = Callable[..., Page]
 
 
 @BOTH
-def test_C2_a_customer_declines_and_then_consents(visit: Visit, portal: AtWork, guard: Guard, script: bool) -> None:
+def test_C2_a_customer_declines_and_then_consents(
+    visit: Visit, portal: AtWork, guard: Guard, script: bool
+) -> None:
     simulator = portal.simulator
     world = simulator.world
     customer = world.tenants[world.customer_ids[0 if script else 1]]
@@ -82,7 +84,9 @@ def test_P1_R2_map_the_refusals_way_out_remap_and_unmap(visit: Visit, portal: At
     assert len(portal.api.people(organization)) == people
 
 
-def test_R2_a_mapping_that_lost_the_race_is_refused_in_words(visit: Visit, portal: AtWork, guard: Guard) -> None:
+def test_R2_a_mapping_that_lost_the_race_is_refused_in_words(
+    visit: Visit, portal: AtWork, guard: Guard
+) -> None:
     """The sync was enabled while the question stood open: the answer says what to do, and the page leads there."""
     microsoft_tenant = portal.another_microsoft_tenant()
     organization, tenant_id = portal.on_its_own("Raced")

@@ -16,7 +16,9 @@ Visit = Callable[..., Page]
 
 @pytest.mark.parametrize("choice", ["apply", "dismiss"])
 @BOTH
-def test_G1_a_paused_sync_is_reviewed_and_settled(visit: Visit, portal: AtWork, script: bool, choice: str) -> None:
+def test_G1_a_paused_sync_is_reviewed_and_settled(
+    visit: Visit, portal: AtWork, script: bool, choice: str
+) -> None:
     word = f"{choice} {script}"
     name, people = f"Held {word}", [f"Hal {n} {word}" for n in ("One", "Two", "Three", "Four")]
     organization, ids = portal.synced(name, f"Holding {word}", *people, hold={"percent": 25, "minimum": 2})
@@ -32,7 +34,9 @@ def test_G1_a_paused_sync_is_reviewed_and_settled(visit: Visit, portal: AtWork, 
     expect(hold).to_contain_text("3 of 4 linked people would be marked Disabled in Microsoft.")
     expect(hold.get_by_role("row", name=re.compile(people[0]))).to_contain_text("Mark disabled")
     hold.get_by_role("button", name=f"{choice.capitalize()} all 3…").click()
-    page.get_by_role("button", name=f"{'Apply to' if choice == 'apply' else 'Dismiss for'} 3 people", exact=True).click()
+    page.get_by_role(
+        "button", name=f"{'Apply to' if choice == 'apply' else 'Dismiss for'} 3 people", exact=True
+    ).click()
     expect(page.locator("#hold")).to_contain_text("applied" if choice == "apply" else "dismissed")
     page.goto(f"/tenants/{portal.tenant_id}")
     expect(row.get_by_text("Enabled", exact=True)).to_be_visible()
@@ -48,7 +52,9 @@ def test_G1_some_are_applied_and_others_dismissed_by_name(
     guard.expect(422, "/held/confirm")
     word = f"parts {script}"
     people = [f"Hal Part {number:02} {script}" for number in range(30)]
-    organization, ids = portal.synced(f"Held {word}", f"Holding {word}", *people, hold={"percent": 25, "minimum": 2})
+    organization, ids = portal.synced(
+        f"Held {word}", f"Holding {word}", *people, hold={"percent": 25, "minimum": 2}
+    )
     for id_ in ids:
         portal.control.disable_user(portal.home.id, id_)
     run = portal.api.synced(organization)
@@ -77,7 +83,9 @@ def test_G1_some_are_applied_and_others_dismissed_by_name(
     hold.get_by_role("button", name="Apply selected…").click()
     expect(page.get_by_text("27 others still wait, and the sync stays Paused.")).to_be_visible()
     page.get_by_role("button", name="Apply to 3 people", exact=True).click()
-    expect(page.get_by_role("status").filter(has_text="Applied to 3 people. 27 people still wait.")).to_be_visible()
+    expect(
+        page.get_by_role("status").filter(has_text="Applied to 3 people. 27 people still wait.")
+    ).to_be_visible()
     expect(hold).to_contain_text("27 of 30 people held back still wait.")
 
     hold.get_by_role("button", name="Select all 27").click()
@@ -89,13 +97,19 @@ def test_G1_some_are_applied_and_others_dismissed_by_name(
     hold.get_by_role("button", name="Apply all 1…").click()
     page.get_by_role("button", name="Apply to 1 person", exact=True).click()
     expect(hold).to_contain_text("Applied to 4 people, dismissed for 26.")
-    disabled = {row["display_name"] for row in portal.api.people(organization).values() if row["microsoft"]["status"] == "disabled"}
+    disabled = {
+        row["display_name"]
+        for row in portal.api.people(organization).values()
+        if row["microsoft"]["status"] == "disabled"
+    }
     assert disabled == {people[0], people[1], people[3], people[29]}
     assert portal.api.get(f"/organizations/{organization}/user-sync")["status"] == "enabled"
 
 
 @BOTH
-def test_M7_one_conflict_is_settled_by_a_link_the_other_ignored(visit: Visit, portal: AtWork, script: bool) -> None:
+def test_M7_one_conflict_is_settled_by_a_link_the_other_ignored(
+    visit: Visit, portal: AtWork, script: bool
+) -> None:
     name, department = f"Doubled {script}", f"Doubles {script}"
     mail = f"dora.{script}@{portal.home.domains[0]}".lower()
     for word in ("One", "Two", "Three"):
@@ -154,13 +168,17 @@ def test_R5_undoing_a_run_lists_first_what_it_restores_and_what_it_spares(
 
 
 @BOTH
-def test_R3_P12_the_guided_page_leads_out_of_a_wrong_tenant(visit: Visit, portal: AtWork, script: bool) -> None:
+def test_R3_P12_the_guided_page_leads_out_of_a_wrong_tenant(
+    visit: Visit, portal: AtWork, script: bool
+) -> None:
     name = f"Lost {script}"
     wrong, right = portal.another_microsoft_tenant(), portal.another_microsoft_tenant()
     organization, tenant_id = portal.on_its_own(name)
     portal.api.put(f"/tenants/{tenant_id}/microsoft-tenant", {"microsoft_tenant_id": wrong["id"]})
     there = portal.simulator.world.tenants[wrong["directory_id"]]
-    linked = next(user for user in portal.control.users(there.id) if user.get("mail") and user["accountEnabled"])
+    linked = next(
+        user for user in portal.control.users(there.id) if user.get("mail") and user["accountEnabled"]
+    )
     known = {"display_name": "Was here before", "email": linked["mail"]}
     portal.api.post(f"/organizations/{organization}/end-users", known)
     portal.api.enabled(organization)

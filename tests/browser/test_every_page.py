@@ -24,7 +24,12 @@ def kept(portal, organization, status, text):
     app = portal.api.application
     with app.app_context(), runner.own_transactions():
         sessions = app.extensions["rollcall"].sessions
-        wanted = {"organization_id": organization, "kind": "end_users", "data": text.encode(), "file_name": "people.csv"}
+        wanted = {
+            "organization_id": organization,
+            "kind": "end_users",
+            "data": text.encode(),
+            "file_name": "people.csv",
+        }
         if status == "review":
             return runner.keep(sessions, status="review", **wanted)
         import_id = runner.keep(sessions, status="queued", owner="test", **wanted)
@@ -34,7 +39,9 @@ def kept(portal, organization, status, text):
 
 def followed_template(portal, organization):
     """The address of a template that an Organization follows, and of roll-outs at each of their steps."""
-    members = {name: {"all": True, "values": []} for name in ("user_type", "domain", "office_location", "department")}
+    members = {
+        name: {"all": True, "values": []} for name in ("user_type", "domain", "office_location", "department")
+    }
     body = {"name": "Members", "filters": {**members, "group": {"all": True, "name_patterns": []}}}
     template = portal.api.post("/filter-templates", body)
     ask = {"organization_ids": [organization], "template_id": template["id"]}
@@ -44,7 +51,9 @@ def followed_template(portal, organization):
         begin_write(db.session())
         row = db.session.get_one(FilterTemplate, template["id"])
         other = db.session.get_one(Organization, portal.organization_id)
-        changed = beginnings.begin_template_change(row, "Members of Sales", documents.body_of(row) | {"only_licensed": True})
+        changed = beginnings.begin_template_change(
+            row, "Members of Sales", documents.body_of(row) | {"only_licensed": True}
+        )
         chosen, previewed = beginnings.begin_organizations([other]), beginnings.begin_organizations([other])
         rollouts.set_up(previewed, row, documents.body_of(row))
         matched = beginnings.begin_tenants([db.session.get_one(MicrosoftTenant, connected)])
@@ -54,7 +63,11 @@ def followed_template(portal, organization):
 
     def is_idle():
         with app.app_context():
-            return not db.session.query(RolloutRow).filter(RolloutRow.rollout_id.in_(ids), RolloutRow.status.in_(rollouts.BUSY)).count()
+            return (
+                not db.session.query(RolloutRow)
+                .filter(RolloutRow.rollout_id.in_(ids), RolloutRow.status.in_(rollouts.BUSY))
+                .count()
+            )
 
     wait_until(is_idle, "the previews of the roll-outs")
     return f"/settings/filter-templates/{template['id']}", [f"/rollouts/{one}" for one in ids]
@@ -72,7 +85,9 @@ def pages(portal):
     asset = {"name": "LAPTOP-7", "mac_addresses": ["02-00-00-00-00-07"], "end_user_id": person}
     asset_id = portal.api.post(f"/organizations/{organization}/assets", asset)["id"]
     imported = kept(portal, organization, "succeeded", "email,display_name\nida@hand.example,Ida\nbad,Bad\n")
-    reviewed = kept(portal, organization, "review", "email,display_name,notes\nida@hand.example,,Hello\nbad,Bad,\n")
+    reviewed = kept(
+        portal, organization, "review", "email,display_name,notes\nida@hand.example,,Hello\nbad,Bad,\n"
+    )
     for id_ in ids[2:]:
         portal.control.disable_user(portal.home.id, id_)
     for word in ("One", "Two"):
@@ -91,25 +106,79 @@ def pages(portal):
     directory = f"/microsoft-tenants/{portal.home_id}"
     tenant = f"/tenants/{portal.tenant_id}"
     return [
-        "/", "/attention", "/attention?kind=conflicts", "/search?q=a", "/account", "/nowhere", "/people",
-        "/people?mfa=false&columns=email,tags", "/people/views/new?query=q%3Da", "/help", "/help/administrator",
-        "/organizations", "/organizations/new", own, f"{own}/edit", f"{own}/history", f"{own}/exceptions",
-        f"{own}/conflicts", f"{own}/recovery", f"{own}/assets", f"{own}/assets/new", f"{own}/assets/import",
-        f"/assets/{asset_id}", f"/assets/{asset_id}/delete",
-        f"{own}/end-users", f"{own}/end-users/new", f"{own}/end-users/import",
-        f"/imports/{imported}", f"/imports/{imported}/undo", f"/imports/{reviewed}",
-        f"/end-users/{person}", f"/end-users/{person}/why", f"{own}/end-users/why?user=dora@{portal.home.domains[0]}", f"/end-users/{person}/delete",
-        f"/end-users/{person}/unlink", f"/end-users/{person}/pin/city",
-        f"{own}/user-sync", f"{own}/user-sync/status", f"{own}/user-sync/disable",
-        f"/organizations/{portal.organization_id}/user-sync", f"/organizations/{portal.organization_id}/delete",
-        tenant, f"{tenant}/map", f"{tenant}/unmap", f"{tenant}/rename", f"{tenant}/delete", "/tenants/new",
-        "/microsoft-tenants", "/microsoft-tenants/connect", "/microsoft-tenants/discover",
-        directory, f"{directory}/coverage", f"{directory}/remove", f"{directory}/map",
-        "/sync-runs", runs, f"{runs}/undo", f"/sync-runs/{held['id']}", f"/sync-runs/{held['id']}/held",
-        "/settings/about", "/settings/people", "/settings/tokens", "/settings/microsoft", "/settings/notifications",
-        "/settings/notifications/add/email", "/settings/notifications/add/teams",
-        "/settings/audit", "/settings/microsoft/remove?cloud=china",
-        "/settings/filter-templates", "/settings/filter-templates/new", template, f"{template}/edit", f"{template}/delete",
+        "/",
+        "/attention",
+        "/attention?kind=conflicts",
+        "/search?q=a",
+        "/account",
+        "/nowhere",
+        "/people",
+        "/people?mfa=false&columns=email,tags",
+        "/people/views/new?query=q%3Da",
+        "/help",
+        "/help/administrator",
+        "/organizations",
+        "/organizations/new",
+        own,
+        f"{own}/edit",
+        f"{own}/history",
+        f"{own}/exceptions",
+        f"{own}/conflicts",
+        f"{own}/recovery",
+        f"{own}/assets",
+        f"{own}/assets/new",
+        f"{own}/assets/import",
+        f"/assets/{asset_id}",
+        f"/assets/{asset_id}/delete",
+        f"{own}/end-users",
+        f"{own}/end-users/new",
+        f"{own}/end-users/import",
+        f"/imports/{imported}",
+        f"/imports/{imported}/undo",
+        f"/imports/{reviewed}",
+        f"/end-users/{person}",
+        f"/end-users/{person}/why",
+        f"{own}/end-users/why?user=dora@{portal.home.domains[0]}",
+        f"/end-users/{person}/delete",
+        f"/end-users/{person}/unlink",
+        f"/end-users/{person}/pin/city",
+        f"{own}/user-sync",
+        f"{own}/user-sync/status",
+        f"{own}/user-sync/disable",
+        f"/organizations/{portal.organization_id}/user-sync",
+        f"/organizations/{portal.organization_id}/delete",
+        tenant,
+        f"{tenant}/map",
+        f"{tenant}/unmap",
+        f"{tenant}/rename",
+        f"{tenant}/delete",
+        "/tenants/new",
+        "/microsoft-tenants",
+        "/microsoft-tenants/connect",
+        "/microsoft-tenants/discover",
+        directory,
+        f"{directory}/coverage",
+        f"{directory}/remove",
+        f"{directory}/map",
+        "/sync-runs",
+        runs,
+        f"{runs}/undo",
+        f"/sync-runs/{held['id']}",
+        f"/sync-runs/{held['id']}/held",
+        "/settings/about",
+        "/settings/people",
+        "/settings/tokens",
+        "/settings/microsoft",
+        "/settings/notifications",
+        "/settings/notifications/add/email",
+        "/settings/notifications/add/teams",
+        "/settings/audit",
+        "/settings/microsoft/remove?cloud=china",
+        "/settings/filter-templates",
+        "/settings/filter-templates/new",
+        template,
+        f"{template}/edit",
+        f"{template}/delete",
         *rollout,
     ]
 

@@ -45,7 +45,9 @@ def test_P11_the_token_from_the_log_makes_the_administrator_once(
     with serving(app) as base:
         guard.home(base)
         guard.expect(422, "/setup")
-        context = browser.new_context(**{**browser_context_args, "base_url": base, "java_script_enabled": script})
+        context = browser.new_context(
+            **{**browser_context_args, "base_url": base, "java_script_enabled": script}
+        )
         guard.watch(context)
         page = context.new_page()
         page.goto("/organizations")

@@ -116,7 +116,10 @@ def test_U13_dialogs_are_accessible_in_both_themes_and_widths(visit, portal):
             for scheme in ("light", "dark"):
                 page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
                 where = f"{opener} at {width} {scheme}"
-                found += [(where, v["id"], v["nodes"][0]["html"][:160]) for v in AXE.run(page, options=ONLY_VIOLATIONS).response["violations"]]
+                found += [
+                    (where, v["id"], v["nodes"][0]["html"][:160])
+                    for v in AXE.run(page, options=ONLY_VIOLATIONS).response["violations"]
+                ]
         page.set_viewport_size({"width": 1280, "height": 900})
     page.goto("about:blank")
     assert found == []
@@ -138,5 +141,7 @@ def test_U13_a_dialog_is_as_large_as_what_it_asks(visit, portal):
 
 def add_person(portal, name):
     email = f"{name.replace(' ', '.')}@hand.example"
-    portal.api.post(f"/organizations/{portal.organization_id}/end-users", {"display_name": name, "email": email})
+    portal.api.post(
+        f"/organizations/{portal.organization_id}/end-users", {"display_name": name, "email": email}
+    )
     return name

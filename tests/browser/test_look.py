@@ -175,7 +175,9 @@ def test_an_error_under_htmx_is_shown_and_what_was_entered_stays(page: Page, bas
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
-def test_a_portal_that_does_not_answer_is_said_once_and_can_be_put_away(page: Page, base: str, guard: Guard) -> None:
+def test_a_portal_that_does_not_answer_is_said_once_and_can_be_put_away(
+    page: Page, base: str, guard: Guard
+) -> None:
     page.goto(base + "/organizations")
     page.wait_for_load_state("networkidle")
     ask = """() => document.body.dispatchEvent(new CustomEvent("htmx:sendError", {

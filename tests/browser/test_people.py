@@ -16,7 +16,9 @@ Visit = Callable[..., Page]
 
 
 @BOTH
-def test_P14_somebody_is_never_synced_and_a_field_is_pinned(visit: Visit, portal: AtWork, script: bool) -> None:
+def test_P14_somebody_is_never_synced_and_a_field_is_pinned(
+    visit: Visit, portal: AtWork, script: bool
+) -> None:
     person, never = f"Petra Pinned {script}", f"Nora Never {script}"
     organization, ids = portal.synced(f"Excepted {script}", f"Excepting {script}", person)
     portal.staff("Elsewhere", never)
@@ -53,7 +55,9 @@ def test_P14_somebody_is_never_synced_and_a_field_is_pinned(visit: Visit, portal
 
 
 @BOTH
-def test_P5_people_go_out_and_come_in_as_csv(visit: Visit, portal: AtWork, tmp_path: Path, script: bool) -> None:
+def test_P5_people_go_out_and_come_in_as_csv(
+    visit: Visit, portal: AtWork, tmp_path: Path, script: bool
+) -> None:
     organization = portal.organization(f"Imported {script}")
     portal.api.post(
         f"/organizations/{organization}/end-users", {"display_name": "Cora", "email": "cora@hand.example"}
@@ -117,11 +121,27 @@ def test_a_read_only_person_sees_no_button_that_may_not_be_pressed(
     own = f"/organizations/{organization}"
     page = visit("read-only", java_script_enabled=script)
     readable = [
-        "/", "/organizations", own, f"{own}/end-users", f"{own}/assets", f"{own}/history", f"{own}/exceptions",
-        f"{own}/conflicts", f"{own}/recovery", f"{own}/user-sync", f"{own}/user-sync/status", f"/end-users/{person}",
-        f"/end-users/{person}/why", f"/tenants/{portal.tenant_id}", "/microsoft-tenants",
-        f"/microsoft-tenants/{portal.home_id}", f"/microsoft-tenants/{portal.home_id}/coverage", "/sync-runs",
-        f"/sync-runs/{held['id']}", "/search?q=Lola", "/settings/about",
+        "/",
+        "/organizations",
+        own,
+        f"{own}/end-users",
+        f"{own}/assets",
+        f"{own}/history",
+        f"{own}/exceptions",
+        f"{own}/conflicts",
+        f"{own}/recovery",
+        f"{own}/user-sync",
+        f"{own}/user-sync/status",
+        f"/end-users/{person}",
+        f"/end-users/{person}/why",
+        f"/tenants/{portal.tenant_id}",
+        "/microsoft-tenants",
+        f"/microsoft-tenants/{portal.home_id}",
+        f"/microsoft-tenants/{portal.home_id}/coverage",
+        "/sync-runs",
+        f"/sync-runs/{held['id']}",
+        "/search?q=Lola",
+        "/settings/about",
     ]
     found = []
     for path in readable:

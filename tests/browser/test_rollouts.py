@@ -82,7 +82,8 @@ def test_F3_from_discover_customers_to_enabled_syncs(
     existing = portal.api.post("/organizations", {"name": "A customer of long ago"})
     first = portal.simulator.world.tenants[portal.simulator.tenant_ids[0]]
     portal.api.post(
-        f"/organizations/{existing['id']}/end-users", {"display_name": "Kim", "email": f"kim@{first.domains[0]}"}
+        f"/organizations/{existing['id']}/end-users",
+        {"display_name": "Kim", "email": f"kim@{first.domains[0]}"},
     )
     page = visit(java_script_enabled=script)
     click = Clicks(page)
@@ -90,7 +91,9 @@ def test_F3_from_discover_customers_to_enabled_syncs(
     click("link", "Discover customers")
     click("button", "Look for customers")
     expect(page.get_by_role("link", name=re.compile("^Ended"))).to_be_visible()
-    assert page.get_by_role("checkbox", name=re.compile("^Select (?!all)")).count() == TENANTS + 4, "one has ended"
+    assert page.get_by_role("checkbox", name=re.compile("^Select (?!all)")).count() == TENANTS + 4, (
+        "one has ended"
+    )
     if script:
         page.get_by_role("checkbox", name="Select all").check()
         click.number += 1

@@ -63,7 +63,9 @@ def test_U3_U5_U12_filters_are_chosen_previewed_and_enabled_as_they_are(
     setup = f"/organizations/{organization}/user-sync"
     guard.expect(422, setup)
     page = visit(java_script_enabled=script)
-    row_of(page, portal, name).get_by_role("link", name=f"Set Up Microsoft Entra ID User Sync for {name}").click()
+    row_of(page, portal, name).get_by_role(
+        "link", name=f"Set Up Microsoft Entra ID User Sync for {name}"
+    ).click()
     form = page.get_by_role("dialog") if script else page.locator("main")
     expect(form.get_by_role("heading", name="Set Up Microsoft Entra ID User Sync")).to_be_visible()
     expect(form).to_contain_text(f"Into {name}, from the Microsoft tenant {portal.home.name}")
@@ -134,7 +136,9 @@ def test_U12_a_plan_that_microsoft_has_overtaken_is_shown_anew(
     expect(page.get_by_role("row", name=re.compile("Olga"))).to_be_visible()
     portal.staff(department, f"Late Latham {script}")
     page.get_by_role("button", name="Enable with exactly this plan").click()
-    expect(page.get_by_role("alert")).to_contain_text("Microsoft has changed since this preview. Nothing was applied.")
+    expect(page.get_by_role("alert")).to_contain_text(
+        "Microsoft has changed since this preview. Nothing was applied."
+    )
     expect(page.get_by_role("row", name=re.compile("Late Latham"))).to_contain_text("Create")
     assert portal.api.people(organization) == {}
     page.get_by_role("button", name="Enable with exactly this plan").click()
@@ -166,7 +170,9 @@ def test_U10_a_tenant_that_nobody_fits_takes_one_more_click(
 
 
 @BOTH
-def test_U7_U11_editing_says_by_name_who_enters_stays_and_leaves(visit: Visit, portal: AtWork, script: bool) -> None:
+def test_U7_U11_editing_says_by_name_who_enters_stays_and_leaves(
+    visit: Visit, portal: AtWork, script: bool
+) -> None:
     name = f"Edited {script}"
     stay, leave, enter = (f"{word} {script}" for word in ("Staying", "Leaving", "Entering"))
     portal.staff(leave, f"Lena Leaves {script}")
@@ -188,7 +194,9 @@ def test_U7_U11_editing_says_by_name_who_enters_stays_and_leaves(visit: Visit, p
         group.locator("summary").click()
         expect(group.get_by_role("list", name=title)).to_contain_text(person)
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_role("status").filter(has_text="Filters saved. They apply from the next run")).to_be_visible()
+    expect(
+        page.get_by_role("status").filter(has_text="Filters saved. They apply from the next run")
+    ).to_be_visible()
     expect(page).to_have_url(re.compile(f"/tenants/{portal.tenant_id}$"))
     saved = portal.api.get(f"/organizations/{organization}/user-sync")
     assert sorted(saved["filters"]["department"]["values"]) == sorted([enter, stay])

@@ -262,7 +262,10 @@ def test_U6_an_open_menu_and_the_focus_outlive_what_is_fetched_behind_them(
 
 def test_P8_what_is_typed_and_chosen_while_a_search_is_answered_is_kept(page: Page, tenant_page: str) -> None:
     page.goto(f"{tenant_page.partition('/tenants')[0]}/sync-runs")
-    search, outcome = page.get_by_role("searchbox", name="Organization", exact=True), page.get_by_label("Outcome")
+    search, outcome = (
+        page.get_by_role("searchbox", name="Organization", exact=True),
+        page.get_by_label("Outcome"),
+    )
     with held(page, re.compile(r"/sync-runs\?q=Ki&")) as go_on:
         search.press_sequentially("Ki")
     with page.expect_response(re.compile(r"/sync-runs\?q=Kim&")):
@@ -290,7 +293,9 @@ def test_U13_what_goes_wrong_in_a_dialog_is_said_where_it_can_be_read_and_presse
     dialog.get_by_role("button", name="Save").click()
     toast = dialog.locator("#toasts")
     expect(toast).to_contain_text("your session has ended")
-    page.route("**/rename", lambda route: route.fulfill(status=502, body="not the portal's own words"), times=1)
+    page.route(
+        "**/rename", lambda route: route.fulfill(status=502, body="not the portal's own words"), times=1
+    )
     dialog.get_by_role("button", name="Save").click()  # which no message covers
     expect(toast).to_contain_text("This did not work (502).")
     toast.get_by_role("button").last.click()

@@ -26,7 +26,13 @@ PHONE = {"width": 390, "height": 700}
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[Flask]:
     app = create_app(
-        Settings(data_dir=tmp_path, secret_key="k" * 40, scheduler="off", client_id="client", client_secret="secret")
+        Settings(
+            data_dir=tmp_path,
+            secret_key="k" * 40,
+            scheduler="off",
+            client_id="client",
+            client_secret="secret",
+        )
     )
     with app.app_context():
         Base.metadata.create_all(db.engine)
@@ -35,16 +41,30 @@ def app(tmp_path: Path) -> Iterator[Flask]:
         row = customers.organization("Harborview", microsoft=microsoft)
         for number in range(3):
             customers.directory_user(microsoft, f"Twin {number}", f"twin{number}@harborview.example")
-            customers.end_user(row, f"Person {number}", f"somebody.with.a.long.name.{number}@harborview.example")
-            conflict = Conflict(organization_id=row.id, key=str(number), kind="duplicate_remote_email", reason="r")
-            conflict.object_id, conflict.display_name, conflict.created_at = f"o{number}", f"Twin {number}", utcnow()
+            customers.end_user(
+                row, f"Person {number}", f"somebody.with.a.long.name.{number}@harborview.example"
+            )
+            conflict = Conflict(
+                organization_id=row.id, key=str(number), kind="duplicate_remote_email", reason="r"
+            )
+            conflict.object_id, conflict.display_name, conflict.created_at = (
+                f"o{number}",
+                f"Twin {number}",
+                utcnow(),
+            )
             db.session.add(conflict)
-        account = Account(email="a@rollcall.example", name="Ada", role=Role.ADMINISTRATOR.value, created_at=utcnow())
+        account = Account(
+            email="a@rollcall.example", name="Ada", role=Role.ADMINISTRATOR.value, created_at=utcnow()
+        )
         db.session.add(account)
         db.session.flush()
         seen = {"now": utcnow(), "ip": "", "user_agent": "", "method": "password"}
         token = auth_sessions.start_session(db.session(), account, **seen)
-        app.config["TRIAL"] = {"token": token, "own": f"/organizations/{row.id}", "tenant": f"/tenants/{row.tenant_id}"}
+        app.config["TRIAL"] = {
+            "token": token,
+            "own": f"/organizations/{row.id}",
+            "tenant": f"/tenants/{row.tenant_id}",
+        }
         db.session.commit()
     yield app
     with app.app_context():
@@ -68,9 +88,14 @@ def base(app: Flask, page: Page, guard: Guard) -> Iterator[str]:
     server.server_close()
 
 
-def test_P5_the_filter_panel_closes_by_escape_outside_and_after_apply(app: Flask, page: Page, base: str) -> None:
+def test_P5_the_filter_panel_closes_by_escape_outside_and_after_apply(
+    app: Flask, page: Page, base: str
+) -> None:
     page.goto(f"{base}{app.config['TRIAL']['own']}/end-users")
-    panel, button = page.locator("#users_table-filters"), page.get_by_role("button", name="Filter", exact=True)
+    panel, button = (
+        page.locator("#users_table-filters"),
+        page.get_by_role("button", name="Filter", exact=True),
+    )
     button.click()
     expect(panel).to_be_visible()
     page.keyboard.press("Escape")
@@ -109,7 +134,9 @@ def test_U13_a_toast_covers_no_dialog_on_a_phone(app: Flask, page: Page, base: s
     for part in (".rc-dialog-head", ".rc-dialog-body", ".rc-dialog-foot"):
         box = dialog.locator(part).bounding_box()
         assert toast and box
-        assert toast["y"] + toast["height"] <= box["y"] + 1 or toast["y"] >= box["y"] + box["height"] - 1, part
+        assert toast["y"] + toast["height"] <= box["y"] + 1 or toast["y"] >= box["y"] + box["height"] - 1, (
+            part
+        )
     assert toast["y"] >= 0
 
 

@@ -62,7 +62,11 @@ def test_F5_a_fleet_from_one_file_and_the_second_time_nothing_to_do(rollcall, si
     first, second = simulator.tenant_ids
     names = [g.props["displayName"] for g in simulator.world.tenants[first].directory.groups.values()]
     pattern = next(name for name in names if name and "*" not in name)
-    file.write_text(FILE.format(first=first, second=second).replace("All *", pattern.replace("\\", "\\\\").replace('"', '\\"')))
+    file.write_text(
+        FILE.format(first=first, second=second).replace(
+            "All *", pattern.replace("\\", "\\\\").replace('"', '\\"')
+        )
+    )
     dry = rollcall("apply", str(file), "--dry-run")
     assert dry.returncode == 0, dry.stderr
     signs = [line[0] for line in dry.stdout.splitlines()]
@@ -72,9 +76,14 @@ def test_F5_a_fleet_from_one_file_and_the_second_time_nothing_to_do(rollcall, si
     assert json.loads(rollcall("apply", str(file), "--dry-run", "--json").stdout)["changes"][0]["sign"] == "+"
     done = rollcall("apply", str(file), "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "10 done, 0 not." in done.stdout, "the groups are found once the tenant was read, which is waited for"
+    assert "10 done, 0 not." in done.stdout, (
+        "the groups are found once the tenant was read, which is waited for"
+    )
     again = rollcall("apply", str(file))
-    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "Nothing to do: everything is as the file says.")
+    assert (again.returncode, again.stdout.splitlines()[0]) == (
+        0,
+        "Nothing to do: everything is as the file says.",
+    )
 
 
 def test_F5_bad_entries_are_a_line_each_by_key_path(rollcall, tmp_path):

@@ -17,11 +17,24 @@ from simulator.world import World
 @pytest.fixture
 def rollcall(tmp_path, monkeypatch):
     monkeypatch.setenv("ROLLCALL_DATA_DIR", str(tmp_path / "data"))
-    for name in ("MICROSOFT_CLIENT_ID", "MICROSOFT_CLIENT_SECRET", "MICROSOFT_LOGIN_URL", "MICROSOFT_GRAPH_URL", "ROLLCALL_DATABASE_URL"):
+    for name in (
+        "MICROSOFT_CLIENT_ID",
+        "MICROSOFT_CLIENT_SECRET",
+        "MICROSOFT_LOGIN_URL",
+        "MICROSOFT_GRAPH_URL",
+        "ROLLCALL_DATABASE_URL",
+    ):
         monkeypatch.delenv(name, raising=False)
 
     def run(*arguments, stdin=""):
-        return subprocess.run([sys.executable, "-m", "portal.cli", *arguments], input=stdin, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(
+            [sys.executable, "-m", "portal.cli", *arguments],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
 
     return run
 
@@ -32,18 +45,29 @@ def test_wrong_usage_is_2_and_a_failure_is_1_with_one_line(rollcall, monkeypatch
     assert rollcall("--help").returncode == 0
     monkeypatch.setenv("ROLLCALL_SYNC_INTERVAL_MINUTES", "0")
     bad = rollcall("db", "upgrade")
-    assert bad.returncode == 1 and bad.stderr.startswith("ROLLCALL_SYNC_INTERVAL_MINUTES: ") and bad.stderr.count("\n") == 1
+    assert (
+        bad.returncode == 1
+        and bad.stderr.startswith("ROLLCALL_SYNC_INTERVAL_MINUTES: ")
+        and bad.stderr.count("\n") == 1
+    )
 
 
 def test_what_is_logged_on_the_way_is_no_second_line():
     code = "import logging, sys; from portal.cli.app import main; sys.argv[1:] = ['--help']\ntry: main()\nfinally: logging.getLogger('portal.engine').warning('x')"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True).stderr == ""
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        ).stderr
+        == ""
+    )
 
 
 def test_an_unreachable_database_is_one_clear_line(rollcall, monkeypatch):
     monkeypatch.setenv("ROLLCALL_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     found = rollcall("db", "upgrade")
-    assert found.returncode == 1 and "ROLLCALL_DATABASE_URL" in found.stderr and "Traceback" not in found.stderr
+    assert (
+        found.returncode == 1 and "ROLLCALL_DATABASE_URL" in found.stderr and "Traceback" not in found.stderr
+    )
 
 
 def test_a_database_that_is_none_or_newer_is_one_clear_line(rollcall, tmp_path):
@@ -66,7 +90,11 @@ def test_a_taken_port_is_one_line_and_makes_no_new_setup_address(rollcall):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        for command in (("serve", "--port", port), ("demo", "--port", port), ("serve", "--host", "no.such.host.invalid")):
+        for command in (
+            ("serve", "--port", port),
+            ("demo", "--port", port),
+            ("serve", "--host", "no.such.host.invalid"),
+        ):
             found = rollcall(*command)
             assert (found.returncode, found.stdout, found.stderr.count("\n")) == (1, "", 1), found.stderr
 
@@ -82,7 +110,15 @@ def test_O3_a_file_that_only_looks_like_a_backup_changes_nothing(rollcall, tmp_p
         "unknown table": [header, ["secrets", {"id": 1}], {"rows": 1}],
         "unknown column": [header, ["organizations", {"color": "red"}], {"rows": 1}],
         "no row": [header, ["organizations", 5], {"rows": 1}],
-        "broken key": [header, *rows, ["organizations", {"id": "a", "name": "A", "name_key": "a", "tenant_id": "nobody", "created_at": "2026-01-01"}], {"rows": len(rows) + 1}],
+        "broken key": [
+            header,
+            *rows,
+            [
+                "organizations",
+                {"id": "a", "name": "A", "name_key": "a", "tenant_id": "nobody", "created_at": "2026-01-01"},
+            ],
+            {"rows": len(rows) + 1},
+        ],
     }
     for name, lines in bad.items():
         file = tmp_path / name
@@ -92,16 +128,38 @@ def test_O3_a_file_that_only_looks_like_a_backup_changes_nothing(rollcall, tmp_p
     again = tmp_path / "again"
     rollcall("backup", str(again))
     _, *rows_now, _ = [json.loads(line) for line in gzip.decompress(again.read_bytes()).decode().splitlines()]
-    made = [values["action"] for table, values in rows_now if [table, values] not in rows and table != "audit_chain"]
-    assert [table for table, values in rows if [table, values] not in rows_now] == ["audit_chain"]  # its head moved on
+    made = [
+        values["action"]
+        for table, values in rows_now
+        if [table, values] not in rows and table != "audit_chain"
+    ]
+    assert [table for table, values in rows if [table, values] not in rows_now] == [
+        "audit_chain"
+    ]  # its head moved on
     assert made == ["backup_made"]
 
 
 def test_people_and_tokens(rollcall):
     assert json.loads(rollcall("db", "upgrade", "--json").stdout) == {"up_to_date": True}
-    added = rollcall("people", "add", "Ada@corp.local", "--role", "administrator", "--password-stdin", stdin="correct horse battery\n")
+    added = rollcall(
+        "people",
+        "add",
+        "Ada@corp.local",
+        "--role",
+        "administrator",
+        "--password-stdin",
+        stdin="correct horse battery\n",
+    )
     assert added.returncode == 0, added.stderr
-    again = rollcall("people", "add", "ada@corp.local", "--role", "technician", "--password-stdin", stdin="correct horse battery\n")
+    again = rollcall(
+        "people",
+        "add",
+        "ada@corp.local",
+        "--role",
+        "technician",
+        "--password-stdin",
+        stdin="correct horse battery\n",
+    )
     assert again.returncode == 1 and "already" in again.stderr
     short = rollcall("people", "add", "b@corp.local", "--role", "technician", "--password-stdin", stdin="x\n")
     assert short.returncode == 1 and "password" in short.stderr
@@ -111,9 +169,28 @@ def test_people_and_tokens(rollcall):
 
 
 def test_a_token_of_the_command_line_can_have_an_owner_and_an_end(rollcall):
-    rollcall("people", "add", "ada@corp.local", "--role", "technician", "--password-stdin", stdin="correct horse battery\n")
+    rollcall(
+        "people",
+        "add",
+        "ada@corp.local",
+        "--role",
+        "technician",
+        "--password-stdin",
+        stdin="correct horse battery\n",
+    )
     make = ("token", "create", "nightly", "--role", "technician", "--owner")
-    first = rollcall("token", "create", "ci", "--role", "technician", "--owner", "Ada@corp.local", "--expires", "2099-01-31", "--json")
+    first = rollcall(
+        "token",
+        "create",
+        "ci",
+        "--role",
+        "technician",
+        "--owner",
+        "Ada@corp.local",
+        "--expires",
+        "2099-01-31",
+        "--json",
+    )
     made = json.loads(first.stdout)
     assert (made["owner"], made["expires_at"]) == ("ada@corp.local", "2099-01-31T00:00:00Z")
     for options, reason in (
@@ -121,7 +198,9 @@ def test_a_token_of_the_command_line_can_have_an_owner_and_an_end(rollcall):
         (("ada@corp.local", "--expires", "2020-01-31"), "still to come"),
     ):
         refused = rollcall(*make, *options)
-        assert (refused.returncode, refused.stderr.count("\n"), reason in refused.stderr) == (1, 1, True), refused.stderr
+        assert (refused.returncode, refused.stderr.count("\n"), reason in refused.stderr) == (1, 1, True), (
+            refused.stderr
+        )
     above = rollcall("token", "create", "x", "--role", "administrator", "--owner", "ada@corp.local")
     assert above.returncode == 1 and "no more than its owner" in above.stderr
     assert rollcall(*make, "ada@corp.local", "--expires", "soon").returncode == 2
@@ -133,11 +212,27 @@ def test_C1_the_database_is_its_owners_alone(rollcall, tmp_path):
 
 
 def test_O3_backup_and_restore_bring_everything_back(rollcall, tmp_path):
-    rollcall("people", "add", "ada@corp.local", "--role", "administrator", "--password-stdin", stdin="correct horse battery\n")
+    rollcall(
+        "people",
+        "add",
+        "ada@corp.local",
+        "--role",
+        "administrator",
+        "--password-stdin",
+        stdin="correct horse battery\n",
+    )
     file = tmp_path / "all.backup"
     assert json.loads(rollcall("backup", str(file), "--json").stdout)["rows"] >= 2
     assert oct(file.stat().st_mode)[-3:] == "600"
-    rollcall("people", "add", "bo@corp.local", "--role", "technician", "--password-stdin", stdin="correct horse battery\n")
+    rollcall(
+        "people",
+        "add",
+        "bo@corp.local",
+        "--role",
+        "technician",
+        "--password-stdin",
+        stdin="correct horse battery\n",
+    )
     assert rollcall("restore", str(file)).returncode == 0
     with sqlite3.connect(tmp_path / "data" / "rollcall.db") as database:
         assert database.execute("SELECT email FROM accounts").fetchall() == [("ada@corp.local",)]
@@ -168,9 +263,16 @@ def test_sync_run_preview_and_explain_do_what_the_pages_do(rollcall, monkeypatch
         assert done.returncode == 0, done.stderr
         run = json.loads(done.stdout)
         assert run["status"] == "succeeded" and run["counts"]["created"] > 20
-        assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", run[name]) for name in ("started_at", "finished_at"))
+        assert all(
+            re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", run[name])
+            for name in ("started_at", "finished_at")
+        )
         assert json.loads(rollcall("sync", "preview", name, "--json").stdout)["counts"]["created"] == 0
-        somebody = next(u["userPrincipalName"] for u in simulator.control.users(simulator.tenant_ids[0]) if u.get("mail") and u.get("accountEnabled"))
+        somebody = next(
+            u["userPrincipalName"]
+            for u in simulator.control.users(simulator.tenant_ids[0])
+            if u.get("mail") and u.get("accountEnabled")
+        )
         told = rollcall("sync", "explain", name, somebody)
         assert told.returncode == 0 and "accepted" in told.stdout
         assert rollcall("sync", "explain", name, "nobody@x.example").returncode == 1
@@ -192,7 +294,11 @@ def _enable(path, name):
 
 
 def test_simulate_prints_one_json_line_with_everything_needed(rollcall):
-    process = subprocess.Popen([sys.executable, "-m", "portal.cli", "simulate", "--port", "0", "--users", "20"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "portal.cli", "simulate", "--port", "0", "--users", "20"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         facts = json.loads(process.stdout.readline())
     finally:
@@ -203,7 +309,15 @@ def test_simulate_prints_one_json_line_with_everything_needed(rollcall):
 
 
 def test_O4_who_took_a_copy_and_who_put_one_back_is_in_the_log(rollcall, tmp_path):
-    rollcall("people", "add", "ada@corp.local", "--role", "administrator", "--password-stdin", stdin="correct horse battery\n")
+    rollcall(
+        "people",
+        "add",
+        "ada@corp.local",
+        "--role",
+        "administrator",
+        "--password-stdin",
+        stdin="correct horse battery\n",
+    )
     file = tmp_path / "all.backup"
     assert rollcall("backup", str(file)).returncode == 0
     told = "SELECT action, source, detail FROM audit_events WHERE action LIKE 'backup%'"
@@ -217,16 +331,24 @@ def test_O4_who_took_a_copy_and_who_put_one_back_is_in_the_log(rollcall, tmp_pat
     assert rollcall("restore", str(file)).returncode == 0
     with sqlite3.connect(database) as connection:
         (restored,) = connection.execute(told).fetchall()
-    assert restored[:2] == ("backup_restored", "cli") and json.loads(restored[2]) == {"rows": rows - 1, "replaced_head": head}
+    assert restored[:2] == ("backup_restored", "cli") and json.loads(restored[2]) == {
+        "rows": rows - 1,
+        "replaced_head": head,
+    }
 
 
 def test_O4_audit_verify_names_the_first_event_that_was_changed_or_cut(rollcall, tmp_path):
     nothing = rollcall("audit", "verify")
-    assert (nothing.returncode, nothing.stderr.count("\n")) == (1, 1) and "rollcall db upgrade" in nothing.stderr
+    assert (nothing.returncode, nothing.stderr.count("\n")) == (
+        1,
+        1,
+    ) and "rollcall db upgrade" in nothing.stderr
     for name in ("one", "two", "three"):
         assert rollcall("token", "create", name, "--role", "read-only").returncode == 0
     whole = rollcall("audit", "verify")
-    assert whole.returncode == 0 and whole.stdout.startswith("3 events, none changed or cut. The chain ends with 3:")
+    assert whole.returncode == 0 and whole.stdout.startswith(
+        "3 events, none changed or cut. The chain ends with 3:"
+    )
     head = whole.stdout.split()[-1]
     files = [tmp_path / "log.csv", tmp_path / "log.json"]
     for file in files:
@@ -234,15 +356,25 @@ def test_O4_audit_verify_names_the_first_event_that_was_changed_or_cut(rollcall,
         assert oct(file.stat().st_mode)[-3:] == "600"
         assert rollcall("audit", "verify", str(file), "--head", head).returncode == 0
     told = json.loads(rollcall("audit", "verify", str(files[0]), "--json").stdout)
-    assert (told["ok"], told["events"], told["problem"], f"{told['head']['number']}:{told['head']['hash']}") == (True, 3, None, head)
+    assert (
+        told["ok"],
+        told["events"],
+        told["problem"],
+        f"{told['head']['number']}:{told['head']['hash']}",
+    ) == (True, 3, None, head)
     with sqlite3.connect(tmp_path / "data" / "rollcall.db") as database:
         database.execute("UPDATE audit_events SET actor = 'nobody' WHERE number = 2")
     changed = rollcall("audit", "verify", "--json")
-    assert (changed.returncode, changed.stderr.count("\n")) == (1, 1) and "Event 2 (token_created" in changed.stderr
+    assert (changed.returncode, changed.stderr.count("\n")) == (
+        1,
+        1,
+    ) and "Event 2 (token_created" in changed.stderr
     told = json.loads(changed.stdout)
     assert (told["ok"], told["problem"]["kind"], told["problem"]["number"]) == (False, "changed", 2)
     files[0].write_text(files[0].read_text().replace("three", "tree"))
     forged = rollcall("audit", "verify", str(files[0]))
-    assert (forged.returncode, forged.stdout) == (1, "") and forged.stderr.startswith("Event 3 (token_created")
+    assert (forged.returncode, forged.stdout) == (1, "") and forged.stderr.startswith(
+        "Event 3 (token_created"
+    )
     assert rollcall("audit", "verify", "--head", "3").returncode == 2
     assert rollcall("audit", "verify", str(tmp_path / "none.csv")).stderr.startswith("Cannot read")

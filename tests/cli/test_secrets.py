@@ -46,7 +46,9 @@ def kept(tmp_path):
         )
         totp = pyotp.random_base32()
         authenticator.enable(session, account, totp, pyotp.TOTP(totp).at(now), now=now, box=box)
-        cookie = auth_sessions.start_session(session, account, now=now, ip="::1", user_agent="", method="password")
+        cookie = auth_sessions.start_session(
+            session, account, now=now, ip="::1", user_agent="", method="password"
+        )
         invitation = links.invite(
             session, email="bo@corp.local", role="technician", now=now, by="ada@corp.local"
         )

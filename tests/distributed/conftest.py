@@ -24,7 +24,9 @@ def simulator() -> Iterator[SimulatorServer]:
 
 
 @pytest.fixture
-def one(simulator: SimulatorServer, postgres_databases: PostgresServer, tmp_path: Path) -> Iterator[Installation]:
+def one(
+    simulator: SimulatorServer, postgres_databases: PostgresServer, tmp_path: Path
+) -> Iterator[Installation]:
     """An installation with one web process and no worker yet."""
     with installed(simulator, postgres_databases, tmp_path) as found:
         yield found.start()
@@ -41,7 +43,9 @@ def worker(one: Installation) -> Callable[..., Process]:
         given = {"HOLD": hold} | ({"IDLE": idle} if idle else {})
         process = one.run("worker", "--concurrency", str(concurrency), program=QUICK, **given)
         if not hold:
-            wait_until(lambda: len(set(known(one)) - before) >= 5 or not process.lives(), "the worker is there", 120)
+            wait_until(
+                lambda: len(set(known(one)) - before) >= 5 or not process.lives(), "the worker is there", 120
+            )
             assert process.lives(), process.log.read_text()
         return process
 
@@ -63,4 +67,6 @@ def went_on(process: Process) -> None:
     """Let a stopped worker go on, until it has seen that the tenant is not its own any more."""
     process.go_on()
     told = ("action=lease_lost", "action=wait ")
-    wait_until(lambda: any(word in process.log.read_text() for word in told), "it sees that it lost the tenant", 120)
+    wait_until(
+        lambda: any(word in process.log.read_text() for word in told), "it sees that it lost the tenant", 120
+    )

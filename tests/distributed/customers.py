@@ -36,11 +36,15 @@ def connect(one: Installation, simulator: SimulatorServer, number: int) -> list[
     for run in runs:
         assert finished(one, run)["status"] == "succeeded"
     for customer in found:
-        people = api.everything(f"/organizations/{customer.organization_id}/end-users?microsoft_status=active")
+        people = api.everything(
+            f"/organizations/{customer.organization_id}/end-users?microsoft_status=active"
+        )
         customer.truth = {p["microsoft"]["object_id"]: (p["job_title"], True) for p in people}
         customer.truth |= {
             p["microsoft"]["object_id"]: (p["job_title"], False)
-            for p in api.everything(f"/organizations/{customer.organization_id}/end-users?microsoft_status=disabled")
+            for p in api.everything(
+                f"/organizations/{customer.organization_id}/end-users?microsoft_status=disabled"
+            )
         }
         assert len(customer.truth) > 5
     return found
@@ -49,7 +53,9 @@ def connect(one: Installation, simulator: SimulatorServer, number: int) -> list[
 def finished(one: Installation, run: str, seconds: float = 180) -> dict[str, Any]:
     """Follow a run to its end."""
     path = f"/sync-runs/{run}"
-    wait_until(lambda: one.api.get(path)["status"] not in {"queued", "running"}, f"the end of run {run}", seconds)
+    wait_until(
+        lambda: one.api.get(path)["status"] not in {"queued", "running"}, f"the end of run {run}", seconds
+    )
     return one.api.get(path)  # type: ignore[no-any-return]
 
 
@@ -68,7 +74,9 @@ def change(simulator: SimulatorServer, customer: Customer, title: str, *, leaver
 
 def add(simulator: SimulatorServer, customer: Customer, name: str) -> None:
     """Somebody new."""
-    domain = next(u["mail"] for u in simulator.control.users(customer.directory_id) if u.get("mail")).partition("@")[2]
+    domain = next(
+        u["mail"] for u in simulator.control.users(customer.directory_id) if u.get("mail")
+    ).partition("@")[2]
     user = simulator.control.create_user(
         customer.directory_id,
         displayName=name,

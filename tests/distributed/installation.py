@@ -40,7 +40,9 @@ class Http:
 
     def open(self, path: str, *, method: str, json: Any, headers: dict[str, str]) -> Any:
         def ask() -> Any:
-            answer = self._session.request(method, f"{self.base}{path}", json=json, headers=headers, timeout=60)
+            answer = self._session.request(
+                method, f"{self.base}{path}", json=json, headers=headers, timeout=60
+            )
             self._answers.append((f"{method} {path}", answer.status_code))
             if answer.status_code == 503 and "Retry-After" not in answer.headers:
                 raise AssertionError(f"503 without Retry-After: {path}")
@@ -96,7 +98,13 @@ class Installation:
     """``web()`` and ``worker()`` start processes; ``api`` talks to the first web process. ``answers``: every status that was seen."""
 
     def __init__(
-        self, stack: ExitStack, simulator: SimulatorServer, server: PostgresServer, url: str, folder: Path, **environment: str
+        self,
+        stack: ExitStack,
+        simulator: SimulatorServer,
+        server: PostgresServer,
+        url: str,
+        folder: Path,
+        **environment: str,
     ) -> None:
         self._stack, self.server, self.url, self.folder = stack, server, url, folder
         self.simulator = simulator
@@ -152,7 +160,12 @@ class Installation:
 
     def command(self, *arguments: str) -> str:
         done = subprocess.run(
-            [*PROGRAM, *arguments], env=self.environment, capture_output=True, text=True, timeout=120, cwd=ROOT
+            [*PROGRAM, *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=ROOT,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -179,7 +192,9 @@ class Installation:
 
         def ask() -> Any:
             try:
-                with psycopg.connect(self.url.replace("+psycopg", ""), autocommit=True, options="-c statement_timeout=60000") as connection:
+                with psycopg.connect(
+                    self.url.replace("+psycopg", ""), autocommit=True, options="-c statement_timeout=60000"
+                ) as connection:
                     found = connection.execute(statement, values)  # type: ignore[arg-type]
                     return (found.fetchall() if found.description else [],)
             except psycopg.OperationalError:
@@ -197,7 +212,14 @@ class Installation:
         if os.geteuid() == 0:
             as_user = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
         subprocess.run(
-            [program, "restart", f"--pgdata={data}", "--wait", f"--mode={mode}", f"--log={self.server.home / 'log'}"],
+            [
+                program,
+                "restart",
+                f"--pgdata={data}",
+                "--wait",
+                f"--mode={mode}",
+                f"--log={self.server.home / 'log'}",
+            ],
             check=True,
             stdout=subprocess.DEVNULL,
             cwd="/",
@@ -218,7 +240,11 @@ class Installation:
 
 @contextmanager
 def installed(
-    simulator: SimulatorServer, server: PostgresServer, folder: Path, url: str | None = None, **environment: str
+    simulator: SimulatorServer,
+    server: PostgresServer,
+    folder: Path,
+    url: str | None = None,
+    **environment: str,
 ) -> Iterator[Installation]:
     """An installation on a database of its own, whose processes all end with the block."""
     database = url or server.create_database()

@@ -44,7 +44,9 @@ class Hold:
             is_here = self.left == 0
         if is_here:
             os.kill(os.getpid(), signal.SIGSTOP)
-            threading.Event().wait(0.5)  # another thread may be the one that takes the signal: this one shall not get further
+            threading.Event().wait(
+                0.5
+            )  # another thread may be the one that takes the signal: this one shall not get further
 
     def install(self) -> None:
         transaction, look = leases.Lease.transaction, check.look

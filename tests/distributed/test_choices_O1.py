@@ -37,7 +37,10 @@ def test_distributed_on_sqlite_is_refused(tmp_path):
 
 def test_distributed_without_procrastinate_is_refused(tmp_path):
     hide = "import importlib.util as u; find = u.find_spec; u.find_spec = lambda n, *a: None if n == 'procrastinate' else find(n, *a)"
-    given = {"ROLLCALL_SCHEDULER": "distributed", "ROLLCALL_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x"}
+    given = {
+        "ROLLCALL_SCHEDULER": "distributed",
+        "ROLLCALL_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x",
+    }
     code, (line,) = said(tmp_path, "serve", "--port", "0", code=hide, **given)
     assert code == 1
     assert "rollcall[scale]" in line
@@ -91,7 +94,9 @@ scheduler.stop(wait=10)
 print([name for name in sys.modules if name.startswith(("procrastinate", "psycopg_pool", "asgiref"))])
 """
     environment = {"PATH": "/usr/bin", "ROLLCALL_DATA_DIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120, cwd=ROOT
+    )
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
 
 
@@ -99,7 +104,10 @@ def test_only_two_modules_know_procrastinate():
     found = {
         path.name
         for path in (Path(ROOT) / "portal").rglob("*.py")
-        if any(line.startswith(("import procrastinate", "from procrastinate")) for line in path.read_text().splitlines())
+        if any(
+            line.startswith(("import procrastinate", "from procrastinate"))
+            for line in path.read_text().splitlines()
+        )
     }
     assert found == {"distributed.py", "distributed_worker.py"}
 
@@ -117,10 +125,16 @@ def test_a_queue_that_nobody_works_on_is_seen(one, worker, simulator):
     metrics = one.api.call.__self__._client._session.get(f"{one.bases[0]}/metrics", timeout=30).text  # type: ignore[attr-defined]
     assert "rollcall_workers 0.0" in metrics
     assert 'rollcall_jobs_waiting{lane="hourly"} 1.0' in metrics
-    doctor = subprocess.run([*PROGRAM, "doctor"], env=one.environment, capture_output=True, text=True, timeout=60, cwd=ROOT)
-    assert "Jobs waiting: 1; workers: 0." in doctor.stdout and "Start `rollcall worker`." in doctor.stdout, doctor.stdout
+    doctor = subprocess.run(
+        [*PROGRAM, "doctor"], env=one.environment, capture_output=True, text=True, timeout=60, cwd=ROOT
+    )
+    assert "Jobs waiting: 1; workers: 0." in doctor.stdout and "Start `rollcall worker`." in doctor.stdout, (
+        doctor.stdout
+    )
     worker()
-    wait_until(lambda: one.api.get(f"/microsoft-tenants/{tenant['id']}")["last_synced_at"], "the first read", 120)
+    wait_until(
+        lambda: one.api.get(f"/microsoft-tenants/{tenant['id']}")["last_synced_at"], "the first read", 120
+    )
     assert wait_until(lambda: (one.ready() or (0,))[0] == 200, "ready")
 
 
@@ -134,7 +148,9 @@ def test_two_servers_on_one_sqlite_file_share_the_work(simulator, tmp_path):
         found = customers.connect(one, simulator, 2)
         for number in (0, 1, 0):
             runs = [
-                one.api_at(number).post(f"/organizations/{customer.organization_id}/user-sync/runs", status=202)["id"]
+                one.api_at(number).post(
+                    f"/organizations/{customer.organization_id}/user-sync/runs", status=202
+                )["id"]
                 for customer in found
             ]
             assert {finished(one, run)["status"] for run in runs} == {"succeeded"}

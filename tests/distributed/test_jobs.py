@@ -41,12 +41,21 @@ def sessions(postgres_databases):
 
 
 def run(lane="hourly"):
-    return SyncRun(organization_id="o1", microsoft_tenant_id="m1", generation=0, trigger="manual", lane=lane, created_at=utcnow())
+    return SyncRun(
+        organization_id="o1",
+        microsoft_tenant_id="m1",
+        generation=0,
+        trigger="manual",
+        lane=lane,
+        created_at=utcnow(),
+    )
 
 
 def jobs(sessions):
     with sessions() as session:
-        asked = sa.text("SELECT queue_name, lock, queueing_lock, status::text FROM procrastinate_jobs ORDER BY id")
+        asked = sa.text(
+            "SELECT queue_name, lock, queueing_lock, status::text FROM procrastinate_jobs ORDER BY id"
+        )
         return [tuple(row) for row in session.execute(asked)]
 
 
@@ -88,7 +97,9 @@ def take(sessions):
     """What a worker does: take the first job that it may."""
     with sessions() as session:
         worker = session.scalar(sa.text("SELECT worker_id FROM procrastinate_register_worker_v1()"))
-        found = session.execute(sa.text("SELECT id, queueing_lock FROM procrastinate_fetch_job_v2(NULL, :w)"), {"w": worker}).one()
+        found = session.execute(
+            sa.text("SELECT id, queueing_lock FROM procrastinate_fetch_job_v2(NULL, :w)"), {"w": worker}
+        ).one()
         session.commit()
         return found
 

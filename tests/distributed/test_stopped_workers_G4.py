@@ -74,7 +74,12 @@ def test_G4_a_stopped_check_does_not_break_a_healthy_connection(one, worker, sim
     worker()
     assert finished(one, press(one, customer))["status"] == "succeeded"
     path = f"/microsoft-tenants/{customer.tenant_id}"
-    checked = wait_until(lambda: one.sql("SELECT checked_at FROM microsoft_tenants WHERE checked_at > now() - interval '1 day'"), "a check")
+    checked = wait_until(
+        lambda: one.sql(
+            "SELECT checked_at FROM microsoft_tenants WHERE checked_at > now() - interval '1 day'"
+        ),
+        "a check",
+    )
     checking.go_on()
     wait_until(lambda: "check over" in checking.log.read_text(), "the first one's check ends")
     assert one.api.get(path)["state"] == "connected"
@@ -86,7 +91,9 @@ def test_G4_a_stopped_check_does_not_break_a_healthy_connection(one, worker, sim
 def test_G4_a_stopped_slow_pass_writes_nothing_after_another(one, worker, simulator, number):
     first = worker()
     (customer,) = customers.connect(one, simulator, 1)
-    wait_until(lambda: one.sql("SELECT 1 FROM microsoft_tenants WHERE slow_due_at > now()"), "the first slow pass")
+    wait_until(
+        lambda: one.sql("SELECT 1 FROM microsoft_tenants WHERE slow_due_at > now()"), "the first slow pass"
+    )
     first.end()
     user = min(customer.truth)
     simulator.control.set_methods(customer.directory_id, user, ["mobilePhone"])
@@ -95,11 +102,18 @@ def test_G4_a_stopped_slow_pass_writes_nothing_after_another(one, worker, simula
     stopped(slow)
     simulator.control.set_methods(customer.directory_id, user, ["fido2SecurityKey"])
     worker()
-    wait_until(lambda: one.sql("SELECT 1 FROM microsoft_tenants WHERE slow_due_at > now()"), "the other's slow pass", 120)
+    wait_until(
+        lambda: one.sql("SELECT 1 FROM microsoft_tenants WHERE slow_due_at > now()"),
+        "the other's slow pass",
+        120,
+    )
     asked = "SELECT slow_fence, mfa_at::text FROM microsoft_tenants"
     before = one.sql(asked), one.sql("SELECT mfa_methods::text FROM end_users WHERE object_id = %s", user)
     went_on(slow)
-    assert (one.sql(asked), one.sql("SELECT mfa_methods::text FROM end_users WHERE object_id = %s", user)) == before
+    assert (
+        one.sql(asked),
+        one.sql("SELECT mfa_methods::text FROM end_users WHERE object_id = %s", user),
+    ) == before
 
 
 def test_T1_a_worker_stopped_inside_a_transaction_keeps_no_other_tenant_waiting(one, worker, simulator):
@@ -116,9 +130,14 @@ def test_T1_a_worker_stopped_inside_a_transaction_keeps_no_other_tenant_waiting(
     # Held are the row of the run, and that of a slow pass that may have been under way beside it.
     free = "SELECT id FROM microsoft_tenants FOR UPDATE SKIP LOCKED"
     due = f"UPDATE microsoft_tenants SET next_run_at = now() - interval '1 minute' WHERE id IN ({free}) RETURNING directory_id"
-    others = {directory_id for (directory_id,) in wait_until(lambda: one.sql(due), "somebody else's row is free", 60)}
+    others = {
+        directory_id
+        for (directory_id,) in wait_until(lambda: one.sql(due), "somebody else's row is free", 60)
+    }
     assert len(others) < len(found)
     for customer in [customer for customer in found if customer.directory_id in others]:
-        wait_until(lambda customer=customer: differences(one, customer) == [], "an hourly run of the others", 120)
+        wait_until(
+            lambda customer=customer: differences(one, customer) == [], "an hourly run of the others", 120
+        )
     assert held.is_stopped() and one.holders(), "it still holds its rows"
     assert one.api.get("/sync-runs?status=succeeded")["total"] >= 2

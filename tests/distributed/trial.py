@@ -35,7 +35,9 @@ RECOVERED = 30.0
 class Trial:
     """One trial. ``wrong``: what must not be."""
 
-    def __init__(self, one: Installation, simulator: SimulatorServer, rng: random.Random, tenants: int) -> None:
+    def __init__(
+        self, one: Installation, simulator: SimulatorServer, rng: random.Random, tenants: int
+    ) -> None:
         self.one, self.simulator, self.rng, self.tenants = one, simulator, rng, tenants
         self.wrong: list[str] = []
         self.seen: Counter[str] = Counter()
@@ -60,7 +62,9 @@ class Trial:
         self.wake(everybody=True)
         visitors.leave()
         self.wrong += [f"{path}: {what}" for path, what in visitors.bad]
-        self.wrong += [f"{what}: {status}" for what, status in self.one.answers if status >= 500 and status != 503]
+        self.wrong += [
+            f"{what}: {status}" for what, status in self.one.answers if status >= 500 and status != 503
+        ]
         self.compare(found)
         self.tell(
             f"{visitors.asked} answers, {visitors.unavailable} of them 503; {dict(self.seen)}; "
@@ -69,7 +73,9 @@ class Trial:
 
     def change(self, found: list[Customer]) -> None:
         for customer in self.rng.sample(found, k=max(1, len(found) // 4)):
-            change(self.simulator, customer, f"Title {self.rng.randrange(10_000)}", leavers=self.rng.randrange(3))
+            change(
+                self.simulator, customer, f"Title {self.rng.randrange(10_000)}", leavers=self.rng.randrange(3)
+            )
             if self.rng.random() < 0.5:
                 add(self.simulator, customer, f"new{self.rng.randrange(10**9)}")
             press(self.one, customer)
@@ -100,7 +106,10 @@ class Trial:
             self.workers.append(self.one.worker())
 
     def leases(self) -> list[tuple[str, int]]:
-        return [(i, f) for i, f in self.one.sql("SELECT id, fence FROM microsoft_tenants WHERE lease_owner IS NOT NULL")]
+        return [
+            (i, f)
+            for i, f in self.one.sql("SELECT id, fence FROM microsoft_tenants WHERE lease_owner IS NOT NULL")
+        ]
 
     def freed(self, before: list[tuple[str, int]], began: float) -> None:
         """Wait until whoever was being synced is free, or somebody else's."""
@@ -122,19 +131,30 @@ class Trial:
                 self.seen["woken"] += 1
 
     def count_connections(self) -> int:
-        return int(self.one.sql("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")[0][0])
+        return int(
+            self.one.sql("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")[0][0]
+        )
 
     def compare(self, found: list[Customer]) -> None:
         """Everybody goes on for a while; then one last sync of each, and all must be as in Microsoft."""
-        wait_until(lambda: not self.one.sql("SELECT 1 FROM sync_runs WHERE status IN ('queued', 'running')"), "all runs end", 300)
-        broken = self.one.sql("SELECT status, error FROM sync_runs WHERE status NOT IN ('succeeded', 'cancelled')")
+        wait_until(
+            lambda: not self.one.sql("SELECT 1 FROM sync_runs WHERE status IN ('queued', 'running')"),
+            "all runs end",
+            300,
+        )
+        broken = self.one.sql(
+            "SELECT status, error FROM sync_runs WHERE status NOT IN ('succeeded', 'cancelled')"
+        )
         self.wrong += [f"a run {status}: {error}" for status, error in broken]
         runs = [(customer, press(self.one, customer)) for customer in found]
         for customer, run in runs:
             status = finished(self.one, run, 300)["status"]
             self.wrong += [] if status == "succeeded" else [f"the last run {status}"]
             self.wrong += differences(self.one, customer)
-        self.wrong += [f"state {s}" for (s,) in self.one.sql("SELECT state FROM microsoft_tenants WHERE state <> 'connected'")]
+        self.wrong += [
+            f"state {s}"
+            for (s,) in self.one.sql("SELECT state FROM microsoft_tenants WHERE state <> 'connected'")
+        ]
 
     @staticmethod
     def tell(line: str) -> None:
@@ -153,7 +173,10 @@ def once(seed: int, seconds: float, tenants: int) -> bool:
             trial.run(seconds)
     for line in trial.wrong:
         print("WRONG", line)
-    print(f"trial {seed}: {'failed, logs in ' + str(folder) if trial.wrong else 'passed'} in {time.monotonic() - began:.0f} s", flush=True)
+    print(
+        f"trial {seed}: {'failed, logs in ' + str(folder) if trial.wrong else 'passed'} in {time.monotonic() - began:.0f} s",
+        flush=True,
+    )
     return not trial.wrong
 
 

@@ -43,7 +43,9 @@ def waits():
 
 @pytest.fixture
 def client(waits):
-    found = GraphClient(BASE, Tokens(), waits.append, lambda: datetime(2026, 11, 3, tzinfo=UTC), jitter=lambda: 0.0)
+    found = GraphClient(
+        BASE, Tokens(), waits.append, lambda: datetime(2026, 11, 3, tzinfo=UTC), jitter=lambda: 0.0
+    )
     yield found
     found.close()
 
@@ -96,7 +98,10 @@ def test_G6_a_link_to_anywhere_else_is_an_error_and_gets_no_token(client, graph,
 
 
 def test_G6_only_the_letter_case_of_the_host_may_differ(client, graph):
-    graph.get(USERS, json={"value": [], "@odata.nextLink": "https://GRAPH.microsoft.com:443/v1.0/users?$skiptoken=x"})
+    graph.get(
+        USERS,
+        json={"value": [], "@odata.nextLink": "https://GRAPH.microsoft.com:443/v1.0/users?$skiptoken=x"},
+    )
     graph.get(mocking.ANY, json={"value": [7]})
     graph.get(USERS, json={"value": [], "@odata.nextLink": "https://GRAPH.Microsoft.com/v1.0/more"})
     assert read(client) == [7]
@@ -110,7 +115,13 @@ def test_G6_redirects_are_not_followed(client, graph):
 
 
 def test_G5_a_throttled_page_is_asked_for_again_after_the_time_named(client, graph, waits):
-    graph.get(USERS, [{"status_code": 429, "headers": {"Retry-After": "7"}, "json": error("TooManyRequests")}, {"json": {"value": [1]}}])
+    graph.get(
+        USERS,
+        [
+            {"status_code": 429, "headers": {"Retry-After": "7"}, "json": error("TooManyRequests")},
+            {"json": {"value": [1]}},
+        ],
+    )
     assert read(client) == [1]
     assert (waits, client.meter.throttled_seconds) == ([7.0], 7.0)
 
@@ -159,7 +170,11 @@ def test_C4_impatience_says_what_microsoft_did_and_what_to_do(graph, answer, tol
 
 
 def test_G8_half_an_emoji_does_not_cost_the_page(client, graph, waits):
-    graph.get(USERS, content=b'{"value": [{"id": "a", "displayName": "Mila \\ud83d"}, {"id": "b", "displayName": "\\ud83d\\ude00"}]}', headers={"Content-Type": "application/json"})
+    graph.get(
+        USERS,
+        content=b'{"value": [{"id": "a", "displayName": "Mila \\ud83d"}, {"id": "b", "displayName": "\\ud83d\\ude00"}]}',
+        headers={"Content-Type": "application/json"},
+    )
     assert [item["displayName"] for item in read(client)] == ["Mila \ufffd", "\U0001f600"]
     assert waits == []
 
@@ -225,7 +240,9 @@ def test_G5_a_login_page_with_bad_minutes_gets_the_same_patience(client, graph, 
     turns = []
     client.before_request = lambda: turns.append(1)
     assert read(client) == [1] and waits == [2.0, 4.0]
-    assert (turns, client.meter.requests) == ([1], 1), "a turn is taken for a request, not for a token that was not had"
+    assert (turns, client.meter.requests) == ([1], 1), (
+        "a turn is taken for a request, not for a token that was not had"
+    )
     waits.clear()
     with pytest.raises(SourceTransient, match="is busy"):
         read(client)
@@ -233,7 +250,9 @@ def test_G5_a_login_page_with_bad_minutes_gets_the_same_patience(client, graph, 
 
 
 def test_401_gets_one_new_token(client, graph):
-    graph.get(USERS, [{"status_code": 401, "json": error("InvalidAuthenticationToken")}, {"json": {"value": [1]}}])
+    graph.get(
+        USERS, [{"status_code": 401, "json": error("InvalidAuthenticationToken")}, {"json": {"value": [1]}}]
+    )
     assert read(client) == [1]
     assert [r.headers["Authorization"] for r in graph.request_history] == ["Bearer token-0", "Bearer token-1"]
 
@@ -244,7 +263,11 @@ def test_401_gets_one_new_token(client, graph):
         (401, error("InvalidAuthenticationToken"), SourceAuthError),
         (401, error("Authorization_IdentityNotFound"), SourceAuthError),
         (403, error("Authorization_RequestDenied"), SourcePermissionMissing),
-        (403, error("Authentication_MSGraphPermissionMissing", "needs AuditLog.Read.All"), SourcePermissionMissing),
+        (
+            403,
+            error("Authentication_MSGraphPermissionMissing", "needs AuditLog.Read.All"),
+            SourcePermissionMissing,
+        ),
         (403, error("Authentication_RequestFromNonPremiumTenantOrB2CTenant"), SourceLicenseMissing),
         (401, error("UnknownError", '{"ErrorCode":"Forbidden","Message":"{}"}'), SourcePermissionMissing),
         (404, error("Request_ResourceNotFound"), ObjectMissing),
@@ -276,7 +299,15 @@ def test_batches_retry_only_what_failed(client, graph, waits):
     graph.post(
         f"{BASE}/v1.0/$batch",
         [
-            {"json": {"responses": [{"id": "1", "status": 429, "headers": {"Retry-After": "3"}, "body": error("x")}, {"id": "0", "status": 200, "body": {"value": [0]}}, {"id": "2", "status": 404, "body": error("Request_ResourceNotFound")}]}},
+            {
+                "json": {
+                    "responses": [
+                        {"id": "1", "status": 429, "headers": {"Retry-After": "3"}, "body": error("x")},
+                        {"id": "0", "status": 200, "body": {"value": [0]}},
+                        {"id": "2", "status": 404, "body": error("Request_ResourceNotFound")},
+                    ]
+                }
+            },
             {"json": {"responses": [{"id": "1", "status": 200, "body": {"value": [1]}}]}},
         ],
     )
@@ -286,7 +317,12 @@ def test_batches_retry_only_what_failed(client, graph, waits):
 
 
 def test_a_batch_holds_at_most_twenty(client, graph):
-    graph.post(f"{BASE}/v1.0/$batch", json=lambda r, _c: {"responses": [{"id": i["id"], "status": 200, "body": {"value": []}} for i in r.json()["requests"]]})
+    graph.post(
+        f"{BASE}/v1.0/$batch",
+        json=lambda r, _c: {
+            "responses": [{"id": i["id"], "status": 200, "body": {"value": []}} for i in r.json()["requests"]]
+        },
+    )
     assert len(client.batch([f"/{n}" for n in range(45)])) == 45
     assert [len(r.json()["requests"]) for r in graph.request_history] == [20, 20, 5]
 
@@ -345,7 +381,16 @@ def test_G6_a_foreign_delta_link_is_never_kept(client, graph):
         list(directory(client).users_delta(None))
 
 
-@pytest.mark.parametrize(("status", "code"), [(400, "Request_BadRequest"), (400, "syncStateNotFound"), (404, "Request_ResourceNotFound"), (410, "resyncRequired"), (410, "")])
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "Request_BadRequest"),
+        (400, "syncStateNotFound"),
+        (404, "Request_ResourceNotFound"),
+        (410, "resyncRequired"),
+        (410, ""),
+    ],
+)
 def test_G3_however_a_stored_link_is_refused_it_is_gone(client, graph, status, code):
     graph.get(f"{USERS}/delta?token=old", status_code=status, json=error(code))
     with pytest.raises(SourceGone):
@@ -364,7 +409,12 @@ def test_a_first_delta_request_that_is_refused_is_not_gone(client, graph, status
 def test_D3_a_list_that_is_not_offered_is_a_refusal_that_stays(client, graph, status):
     graph.get(mocking.ANY, status_code=status, json=error(""))
     found = directory(client)
-    for read_list in (found.subscribed_skus, lambda: list(found.registration_details()), lambda: list(found.managed_devices()), lambda: list(found.sign_ins(None))):
+    for read_list in (
+        found.subscribed_skus,
+        lambda: list(found.registration_details()),
+        lambda: list(found.managed_devices()),
+        lambda: list(found.sign_ins(None)),
+    ):
         with pytest.raises(SourceRejected) as caught:
             read_list()
         assert caught.value.status == status
@@ -384,14 +434,37 @@ def test_C4_a_token_that_cannot_be_read_says_nothing_about_consent(client, graph
 
 
 def test_S6_a_group_that_is_gone_is_none_and_never_an_empty_one(client, graph):
-    answers = {"/groups/g1": {"status": 404, "body": error("Request_ResourceNotFound")}, "/groups/g2": {"status": 200, "body": {"value": [{"id": "A", "@odata.type": "#microsoft.graph.user"}, {"id": "n", "@odata.type": "#microsoft.graph.group"}], "@odata.nextLink": f"{BASE}/v1.0/more"}}}
-    graph.post(f"{BASE}/v1.0/$batch", json=lambda r, _c: {"responses": [{"id": i["id"], **answers[i["url"].split("/transitive")[0]]} for i in r.json()["requests"]]})
+    answers = {
+        "/groups/g1": {"status": 404, "body": error("Request_ResourceNotFound")},
+        "/groups/g2": {
+            "status": 200,
+            "body": {
+                "value": [
+                    {"id": "A", "@odata.type": "#microsoft.graph.user"},
+                    {"id": "n", "@odata.type": "#microsoft.graph.group"},
+                ],
+                "@odata.nextLink": f"{BASE}/v1.0/more",
+            },
+        },
+    }
+    graph.post(
+        f"{BASE}/v1.0/$batch",
+        json=lambda r, _c: {
+            "responses": [
+                {"id": i["id"], **answers[i["url"].split("/transitive")[0]]} for i in r.json()["requests"]
+            ]
+        },
+    )
     graph.get(f"{BASE}/v1.0/more", json={"value": [{"id": "B"}]})
     assert directory(client).transitive_members(["g1", "g2"]) == {"g1": None, "g2": frozenset({"a", "b"})}
 
 
 def test_D3_no_intune_is_a_missing_license(client, graph):
-    graph.get(f"{BASE}/v1.0/deviceManagement/managedDevices", status_code=400, json=error("BadRequest", "Request not applicable to target tenant."))
+    graph.get(
+        f"{BASE}/v1.0/deviceManagement/managedDevices",
+        status_code=400,
+        json=error("BadRequest", "Request not applicable to target tenant."),
+    )
     with pytest.raises(SourceLicenseMissing):
         list(directory(client).managed_devices())
 
@@ -433,17 +506,27 @@ def test_T7_what_changed_since_is_asked_for_with_that_filter_alone(client, graph
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_G5_a_long_retry_after_names_the_time_to_the_second(client, graph, status):
-    graph.get(f"{BASE}/v1.0/a", status_code=status, headers={"Retry-After": "7200"}, json=error("ServiceUnavailable"))
+    graph.get(
+        f"{BASE}/v1.0/a",
+        status_code=status,
+        headers={"Retry-After": "7200"},
+        json=error("ServiceUnavailable"),
+    )
     with pytest.raises(SourceThrottled) as caught:
         client.get("/a")
     assert caught.value.retry_at == client.now() + timedelta(hours=2)
-    graph.post(f"{BASE}/v1.0/$batch", json={"responses": [{"id": "0", "status": status, "headers": {"Retry-After": "7200"}, "body": {}}]})
+    graph.post(
+        f"{BASE}/v1.0/$batch",
+        json={"responses": [{"id": "0", "status": status, "headers": {"Retry-After": "7200"}, "body": {}}]},
+    )
     (found,) = client.batch(["/a"])
     assert found.retry_at == client.now() + timedelta(hours=2)
 
 
 @pytest.mark.parametrize(("roles", "state"), [(["AuditLog.Read.All"], "ok"), ([], "error")])
-def test_T7_C4_a_check_while_all_turns_are_taken_does_not_call_the_connection_broken(client, graph, roles, state):
+def test_T7_C4_a_check_while_all_turns_are_taken_does_not_call_the_connection_broken(
+    client, graph, roles, state
+):
     class Full(Turns):
         def acquire(self, wait):
             raise SourceTransient("Microsoft is slow or busy just now.", code="busy")

@@ -8,7 +8,14 @@ NOW = datetime(2026, 11, 3, 8, 15, 0, tzinfo=UTC)
 
 
 def ask(status, *, attempt=1, waited=0.0, jitter=0.0, **headers):
-    return decide(attempt=attempt, status=status, headers={k.replace("_", "-"): v for k, v in headers.items()}, now=NOW, waited=waited, jitter=jitter)
+    return decide(
+        attempt=attempt,
+        status=status,
+        headers={k.replace("_", "-"): v for k, v in headers.items()},
+        now=NOW,
+        waited=waited,
+        jitter=jitter,
+    )
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 410, 413, 422, 501])
@@ -22,7 +29,16 @@ def test_G5_trouble_is_tried_again(status):
     assert (found.next, found.wait_seconds) == (RetryAction.RETRY, 2.0)
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("7", 7.0), ("0", 0.0), ("2.5", 2.5), ("Tue, 03 Nov 2026 08:15:09 GMT", 10.0), ("Tue, 03 Nov 2026 08:14:00 GMT", 0.0)])
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        ("2.5", 2.5),
+        ("Tue, 03 Nov 2026 08:15:09 GMT", 10.0),
+        ("Tue, 03 Nov 2026 08:14:00 GMT", 0.0),
+    ],
+)
 def test_G5_retry_after_is_obeyed_to_the_second(text, seconds):
     assert ask(429, Retry_After=text).wait_seconds == seconds
     assert ask(503, retry_after=text).is_throttling

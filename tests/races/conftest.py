@@ -51,7 +51,9 @@ class Crowd:
 
     def page(self, path: str, data: Any = None, **how: Any) -> Counter[int]:
         """The same form sent twenty times, each from a browser of its own."""
-        return self.statuses(lambda number: self.send(number, path, data(number) if callable(data) else data), **how)
+        return self.statuses(
+            lambda number: self.send(number, path, data(number) if callable(data) else data), **how
+        )
 
     def send(self, number: int, path: str, data: Any = None) -> Any:
         """One form, as that caller's browser without script sends it."""
@@ -64,7 +66,9 @@ class Crowd:
     def statuses(self, call: Callable[[int], Any], *, times: int = TIMES) -> Counter[int]:
         """Begin ``call`` in as many threads in the same moment. Counts the statuses; a 5xx fails the test."""
         answers = self.answers(call, times=times)
-        broken = [f"{answer.status_code}: {answer.text[:400]}" for answer in answers if answer.status_code >= 500]
+        broken = [
+            f"{answer.status_code}: {answer.text[:400]}" for answer in answers if answer.status_code >= 500
+        ]
         assert broken == []
         return Counter(answer.status_code for answer in answers)
 

@@ -36,7 +36,9 @@ DIRECTORY = "11111111-2222-4333-8444-555555555555"
 
 
 def number_of(crowd: Crowd, model: Any, *conditions: Any) -> int:
-    return int(crowd.ask(lambda: db.session.scalar(select(func.count()).select_from(model).where(*conditions))))
+    return int(
+        crowd.ask(lambda: db.session.scalar(select(func.count()).select_from(model).where(*conditions)))
+    )
 
 
 def recorded(crowd: Crowd, *actions: str) -> int:
@@ -367,7 +369,9 @@ def test_P3_a_form_sent_twice_makes_one_organization(crowd: Crowd) -> None:
 
 def test_P10_a_setting_is_saved_by_all_at_once(crowd: Crowd) -> None:
     """Nobody has saved it before: each of the twenty would make its row."""
-    statuses = crowd.page("/settings/notifications/add/webhook", {"url": "https://hooks.example/rollcall", "events": "hold"})
+    statuses = crowd.page(
+        "/settings/notifications/add/webhook", {"url": "https://hooks.example/rollcall", "events": "hold"}
+    )
     assert statuses == {303: TIMES}
 
 

@@ -20,9 +20,7 @@ SECTIONS = ("user_type", "domain", "office_location", "department", "group")
 
 def choice(**values: list[str]) -> dict[str, Any]:
     return {
-        "filters": {
-            name: {"all": name not in values, "values": values.get(name, [])} for name in SECTIONS
-        }
+        "filters": {name: {"all": name not in values, "values": values.get(name, [])} for name in SECTIONS}
     }
 
 
@@ -40,7 +38,9 @@ def customer(crowd: Crowd) -> str:
 
 
 def number_of(crowd: Crowd, model: Any, *conditions: Any) -> int:
-    return int(crowd.ask(lambda: db.session.scalar(select(func.count()).select_from(model).where(*conditions))))
+    return int(
+        crowd.ask(lambda: db.session.scalar(select(func.count()).select_from(model).where(*conditions)))
+    )
 
 
 def recorded(crowd: Crowd, action: str) -> int:
@@ -250,9 +250,7 @@ def test_G1_of_apply_and_dismiss_at_once_one_counts(crowd: Crowd, customer: str)
         return crowd.send(number, f"/sync-runs/{run_id}/held/{verb}", {"everybody": "1", "count": "3"})
 
     assert crowd.statuses(call) == {303: 1, 409: TIMES - 1}
-    decided = Counter(
-        applied=recorded(crowd, "hold_applied"), dismissed=recorded(crowd, "hold_dismissed")
-    )
+    decided = Counter(applied=recorded(crowd, "hold_applied"), dismissed=recorded(crowd, "hold_dismissed"))
     assert decided.total() == 1
     assert number_of(crowd, EndUser) == (3 if decided["applied"] else 0)
 

@@ -18,7 +18,9 @@ def run(path, kind, boundary=0, statement=0):
     """Fork, run, and give (exit code, {"commits", "statements"} when it lived). Forked, since a new interpreter takes a second."""
     told = Path(f"{path}.json")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads: none of theirs is needed here
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # of forking beside threads: none of theirs is needed here
         pid = os.fork()
     if pid == 0:
         code = 1

@@ -78,7 +78,11 @@ class Directory:
     # -- DirectorySource -----------------------------------------------------------------------------------------
 
     def organization(self):
-        return {"id": self.directory_id, "displayName": "Fabrikam", "verifiedDomains": [{"name": "x.example", "isDefault": True}]}
+        return {
+            "id": self.directory_id,
+            "displayName": "Fabrikam",
+            "verifiedDomains": [{"name": "x.example", "isDefault": True}],
+        }
 
     def domains(self):
         return []
@@ -105,7 +109,9 @@ class Directory:
             self.meter.requests += 1
             if number == self.fail_page:
                 raise SourceTransient("Microsoft Graph keeps answering with an error (500).", code="500")
-            yield SimpleNamespace(items=[dict(item) for item in page], delta_link=last if number == len(cut) else None)
+            yield SimpleNamespace(
+                items=[dict(item) for item in page], delta_link=last if number == len(cut) else None
+            )
 
     def agents(self):
         if not self.tells_agents:
@@ -122,7 +128,10 @@ class Directory:
         self.reads.append(f"members:{','.join(sorted(group_ids))}")
         if self.member_error is not None:
             raise self.member_error
-        return {g: self.group_errors.get(g, frozenset(self.members[g]) if g in self.members else None) for g in group_ids}
+        return {
+            g: self.group_errors.get(g, frozenset(self.members[g]) if g in self.members else None)
+            for g in group_ids
+        }
 
     def groups_delta(self, link):
         start = len(self.group_log) if link == "latest" else int(link or 0)
@@ -135,8 +144,23 @@ class Directory:
         self.reads.append(f"sign-ins since {since:%d %b %H:%M}" if since else "sign-ins")
         if since and self.refuses_sign_in_filter:
             raise SourceRejected("Invalid filter clause", status=400)
-        asked = [n for n in self.users if since is None or datetime.fromisoformat(self.sign_in_dates.get(n, "2000-01-01T00:00:00Z")) >= since]
-        yield [{"id": n, **({"signInActivity": {"lastSignInDateTime": self.sign_in_dates[n]}} if n in self.sign_in_dates else {})} for n in asked]
+        asked = [
+            n
+            for n in self.users
+            if since is None
+            or datetime.fromisoformat(self.sign_in_dates.get(n, "2000-01-01T00:00:00Z")) >= since
+        ]
+        yield [
+            {
+                "id": n,
+                **(
+                    {"signInActivity": {"lastSignInDateTime": self.sign_in_dates[n]}}
+                    if n in self.sign_in_dates
+                    else {}
+                ),
+            }
+            for n in asked
+        ]
 
     def registration_details(self):
         yield self.registrations

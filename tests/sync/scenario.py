@@ -12,7 +12,11 @@ PEOPLE = 40
 
 def directory(kind):
     found = Directory(page_size=15)
-    found.put(*[account(f"u{n:02}") for n in range(PEOPLE)], account("twin", mail="u00@x.example"), account("nomail", mail=None, userPrincipalName="n#EXT#@t"))
+    found.put(
+        *[account(f"u{n:02}") for n in range(PEOPLE)],
+        account("twin", mail="u00@x.example"),
+        account("nomail", mail=None, userPrincipalName="n#EXT#@t"),
+    )
     found.group("g1", "twin", "nomail", *[f"u{n:02}" for n in range(0, PEOPLE, 2)])
     if kind == "hourly":
         found.change("u01", mail="u02@x.example")

@@ -84,7 +84,9 @@ def test_G4_killed_at_every_commit_boundary(undisturbed, tmp_path):
 @pytest.mark.crash
 def test_G4_killed_at_random_moments(undisturbed, tmp_path):
     kind, start, expected, passed = undisturbed
-    moments = random.Random(f"rollcall {kind}").sample(range(1, passed["statements"]), 9 if kind == "hourly" else 8)
+    moments = random.Random(f"rollcall {kind}").sample(
+        range(1, passed["statements"]), 9 if kind == "hourly" else 8
+    )
     for moment in moments:
         path = tmp_path / f"{moment}.db"
         shutil.copy(start, path)

@@ -18,7 +18,9 @@ KINDS = ("initial", "delayed", "hourly")
 
 def told(world):
     with world.sessions() as session:
-        runs = [(run.status, run.counts) for run in session.scalars(select(SyncRun).order_by(SyncRun.created_at))]
+        runs = [
+            (run.status, run.counts) for run in session.scalars(select(SyncRun).order_by(SyncRun.created_at))
+        ]
         return world.end_state(), runs
 
 
@@ -89,12 +91,16 @@ def test_G4_old_pages_never_overwrite_a_newer_mirror(world):
                     world.directory.change(f"u{n:02}", jobTitle="New", accountEnabled=False)
                 world.now += leases.TTL + timedelta(seconds=1)
                 world.directory.users_delta = pages
-                assert TenantWorker(world.sessions, lambda _lease: world.directory, lambda: world.now).run_tenant(world.tenant_id, "other")
+                assert TenantWorker(
+                    world.sessions, lambda _lease: world.directory, lambda: world.now
+                ).run_tenant(world.tenant_id, "other")
 
     world.directory.users_delta = stop_between_pages
     world.worker().run_tenant(world.tenant_id, "first")
     with world.sessions() as session:
-        titles = session.execute(select(DirectoryUser.job_title, DirectoryUser.account_enabled).distinct()).all()
+        titles = session.execute(
+            select(DirectoryUser.job_title, DirectoryUser.account_enabled).distinct()
+        ).all()
     assert stopped and [tuple(row) for row in titles] == [("New", False)]
 
 
@@ -105,14 +111,18 @@ def test_G4_a_stopped_slow_pass_writes_nothing_after_another(world):
     world.directory.sign_in_dates = {"u00": "2026-11-20T08:00:00Z"}
 
     def slow(owner):
-        return SlowPass(world.sessions, lambda _lease: world.directory, lambda: world.now).run(world.tenant_id, owner)
+        return SlowPass(world.sessions, lambda _lease: world.directory, lambda: world.now).run(
+            world.tenant_id, owner
+        )
 
     original = world.directory.registration_details
 
     def stop():
         world.directory.registration_details = original
         world.now += leases.SLOW_TTL + timedelta(seconds=1)
-        world.directory.registrations = [{"id": "u00", "isMfaRegistered": True, "methodsRegistered": ["fido2"]}]
+        world.directory.registrations = [
+            {"id": "u00", "isMfaRegistered": True, "methodsRegistered": ["fido2"]}
+        ]
         assert slow("other")
         yield [{"id": "u00", "isMfaRegistered": False, "methodsRegistered": []}]
 
@@ -130,4 +140,6 @@ def test_G4_each_taking_of_a_lease_has_a_higher_fence(world):
     again.renew()
     first.release()
     with world.sessions() as session:
-        assert session.get_one(MicrosoftTenant, world.tenant_id).lease_owner == "me", "the older one frees nothing"
+        assert session.get_one(MicrosoftTenant, world.tenant_id).lease_owner == "me", (
+            "the older one frees nothing"
+        )

@@ -80,9 +80,16 @@ def test_G9_a_renamed_department_that_empties_a_filter_is_told_once(world):
     run = world.sync()
     assert run.status == "succeeded"
     told = world.user_sync().attention
-    assert "40 of 40" in told and "“IT”" in told and "38 of those who left have “IT & Networks”" in told and told in run.warnings
+    assert (
+        "40 of 40" in told
+        and "“IT”" in told
+        and "38 of those who left have “IT & Networks”" in told
+        and told in run.warnings
+    )
     again = world.sync()
-    assert (again.warnings, world.user_sync().attention) == ([], told), "told once, shown until somebody looks"
+    assert (again.warnings, world.user_sync().attention) == ([], told), (
+        "told once, shown until somebody looks"
+    )
 
 
 def test_G9_whoever_narrows_the_filters_is_not_told_what_they_did(world):
@@ -111,7 +118,11 @@ def test_S6_somebody_who_is_restored_is_in_their_groups_again_though_no_group_ch
 
 
 def test_W6_who_is_never_synced_stays_so_when_deleted_and_made_again(world):
-    world.directory.put(account("u00", onPremisesImmutableId="im"), account("u01"), account("boss", onPremisesImmutableId="im2"))
+    world.directory.put(
+        account("u00", onPremisesImmutableId="im"),
+        account("u01"),
+        account("boss", onPremisesImmutableId="im2"),
+    )
     world.enable()
     with world.writing() as session:
         for object_id, immutable_id in (("boss", "im2"), ("u01", "")):
@@ -125,7 +136,10 @@ def test_W6_who_is_never_synced_stays_so_when_deleted_and_made_again(world):
     assert world.sync("initial").counts["created"] == 1
     world.directory.drop("boss", "deleted")
     world.directory.drop("u01", "deleted")
-    world.directory.put(account("boss2", mail="other@x.example", onPremisesImmutableId="im2"), account("u01b", mail="u01@x.example"))
+    world.directory.put(
+        account("boss2", mail="other@x.example", onPremisesImmutableId="im2"),
+        account("u01b", mail="u01@x.example"),
+    )
     run = world.sync()
     assert (run.counts["created"], run.counts["skipped"], world.count()) == (0, 2, 1)
 
@@ -136,7 +150,9 @@ def test_M2_a_leavers_address_handed_to_the_successor_does_not_hand_over_the_lea
     world.enable()
     world.sync("initial")
     world.directory.drop("leaver", "deleted")
-    world.directory.put(account("successor", proxyAddresses=["SMTP:successor@x.example", "smtp:leaver@x.example"]))
+    world.directory.put(
+        account("successor", proxyAddresses=["SMTP:successor@x.example", "smtp:leaver@x.example"])
+    )
     run = world.sync()
     assert (run.counts["created"], run.counts["linked"], run.counts["gone"]) == (1, 0, 1)
     assert world.people()["leaver@x.example"][2:4] == ("disabled", "leaver")
@@ -149,7 +165,12 @@ def test_T1_an_hour_in_which_nothing_changed_reads_and_writes_no_row_of_people(w
     engine = world.sessions.kw["bind"]
 
     def note(_connection, _cursor, statement, *_rest):
-        if "end_users" in statement or "FROM directory_users" in statement and "is_agent IS" not in statement or "INTO directory_users" in statement:
+        if (
+            "end_users" in statement
+            or "FROM directory_users" in statement
+            and "is_agent IS" not in statement
+            or "INTO directory_users" in statement
+        ):
             touched.append(statement)
 
     event.listen(engine, "before_cursor_execute", note)
@@ -177,7 +198,17 @@ def test_T1_whatever_is_decided_on_makes_the_next_run_decide(world):
     assert decides() and not decides()
     with world.writing() as session:
         row = session.scalars(select(EndUser).where(EndUser.email_key == "u01@x.example")).one()
-        session.add(SyncException(organization_id=world.organization_id, kind="pin", end_user_id=row.id, field="city", reason="", author="ada", created_at=world.now))
+        session.add(
+            SyncException(
+                organization_id=world.organization_id,
+                kind="pin",
+                end_user_id=row.id,
+                field="city",
+                reason="",
+                author="ada",
+                created_at=world.now,
+            )
+        )
         session.commit()
     assert decides() and not decides()
     world.directory.change("u02", jobTitle="Chief")
@@ -195,7 +226,12 @@ def test_U12_a_sync_that_an_approved_plan_was_to_enable_stays_off_when_it_no_lon
         approved = preview(session, world.organization_id, FilterSpec(), HoldRule(), world.now).fingerprint
     world.directory.change("u01", jobTitle="Chief")
     run = world.sync("initial", plan_fingerprint=approved)
-    assert (run.status, run.error_code, world.count(), world.user_sync().enabled) == ("cancelled", "plan_moved", 0, False)
+    assert (run.status, run.error_code, world.count(), world.user_sync().enabled) == (
+        "cancelled",
+        "plan_moved",
+        0,
+        False,
+    )
 
 
 def test_L7_a_link_whose_object_no_mirror_row_names_counts_as_gone_once_a_read_is_complete(world):

@@ -41,13 +41,27 @@ def stored(sessions):
 def store(session, world):
     """The world as it is when a run begins to decide, under a tenant and an Organization of its own."""
     number = store.number = getattr(store, "number", 0) + 1
-    tenant_id, organization_id, other_id = f"tenant {number}", f"organization {number}", f"{'ox'[number % 2]} {number}"
+    tenant_id, organization_id, other_id = (
+        f"tenant {number}",
+        f"organization {number}",
+        f"{'ox'[number % 2]} {number}",
+    )
     for directory in (tenant_id, other_id):
-        session.add(MicrosoftTenant(id=directory, directory_id=directory, name="Fabrikam", connected_at=START))
+        session.add(
+            MicrosoftTenant(id=directory, directory_id=directory, name="Fabrikam", connected_at=START)
+        )
     session.flush()
     session.add(Tenant(id=organization_id, name="Reef", microsoft_tenant_id=tenant_id, created_at=START))
     session.flush()
-    session.add(Organization(id=organization_id, name="Reef", name_key=organization_id, tenant_id=organization_id, created_at=START))
+    session.add(
+        Organization(
+            id=organization_id,
+            name="Reef",
+            name_key=organization_id,
+            tenant_id=organization_id,
+            created_at=START,
+        )
+    )
     session.flush()
     insert_rows(session, DirectoryUser, [mirrored(user, tenant_id) for user in world.users])
     people = [end_user(state, organization_id, tenant_id, other_id) for state in world.people]
@@ -86,7 +100,15 @@ def _store_groups(session, world, tenant_id):
 
 def mirrored(user, tenant_id):
     found = {**columns(user), "content_hash": hashed(user).content_hash, "presence": user.presence.value}
-    return {**found, "microsoft_tenant_id": tenant_id, "is_agent": user.is_agent, "raw": "", "row_hash": "", "version": 1, "mfa_methods": []}
+    return {
+        **found,
+        "microsoft_tenant_id": tenant_id,
+        "is_agent": user.is_agent,
+        "raw": "",
+        "row_hash": "",
+        "version": 1,
+        "mfa_methods": [],
+    }
 
 
 def end_user(state, organization_id, tenant_id, other_id):
@@ -101,7 +123,12 @@ def end_user(state, organization_id, tenant_id, other_id):
             "applied_hash": state.link.applied_hash,
         }
     fields = {name: state.fields[name] for name in D1_FIELDS}
-    own = {"id": f"{organization_id} {state.id}", "organization_id": organization_id, "notes": "", "source": "manual"}
+    own = {
+        "id": f"{organization_id} {state.id}",
+        "organization_id": organization_id,
+        "notes": "",
+        "source": "manual",
+    }
     return {**fields, **search_columns(fields), **link, **own, "created_at": START, "updated_at": START}
 
 
@@ -135,7 +162,9 @@ def changed(random, world):
             if random.random() < 0.1:
                 del users[object_id]
     for number in range(random.randint(0, 2)):
-        users[f"new{number}"] = hashed(remote(f"new{number}", random.choice(pool), aliases=(random.choice(pool),)))
+        users[f"new{number}"] = hashed(
+            remote(f"new{number}", random.choice(pool), aliases=(random.choice(pool),))
+        )
     for end_user_id, state in list(people.items()):
         if random.random() < share / 2:
             _edit(random, people, end_user_id, state)
@@ -143,7 +172,9 @@ def changed(random, world):
         options["groups_of"] = {u: frozenset({"g"}) for u in users if random.random() < 0.7}
     if random.random() < 0.1:
         spec = options["filters"]
-        options["filters"] = replace(spec, user_type=SectionFilter(False, (random.choice(["member", "Guest"]),)))
+        options["filters"] = replace(
+            spec, user_type=SectionFilter(False, (random.choice(["member", "Guest"]),))
+        )
     return replace(world, users=list(users.values()), people=list(people.values()), options=options)
 
 
@@ -174,12 +205,16 @@ def _edit(random, people, end_user_id, state):
         link = state.link and replace(state.link, applied_hash="")
         people[end_user_id] = replace(state, fields={**state.fields, "display_name": "Ours"}, link=link)
     elif kind == "move":
-        people[end_user_id] = replace(state, fields={**state.fields, "email": f"moved{end_user_id}@x.example"})
+        people[end_user_id] = replace(
+            state, fields={**state.fields, "email": f"moved{end_user_id}@x.example"}
+        )
     else:
         taken = {s.email_key for s in people.values()}
         added = f"added{end_user_id}@x.example"
         if added not in taken:
-            people[f"added {end_user_id}"] = person(f"added {end_user_id}", added, link=linked(f"lost {end_user_id}"))
+            people[f"added {end_user_id}"] = person(
+                f"added {end_user_id}", added, link=linked(f"lost {end_user_id}")
+            )
 
 
 def every_world(stored, make, number):
@@ -207,11 +242,19 @@ def test_whole_organizations(stored):
 
 def around(users, people, filters, **options):
     """A small world, made by hand."""
-    usual = {"is_complete": True, "never_sync": NeverSync(), "settled_links": {}, "groups_of": {}, "deleted_groups": frozenset()}
+    usual = {
+        "is_complete": True,
+        "never_sync": NeverSync(),
+        "settled_links": {},
+        "groups_of": {},
+        "deleted_groups": frozenset(),
+    }
     return worlds.World([hashed(user) for user in users], people, {**usual, "filters": filters, **options})
 
 
-@pytest.mark.parametrize("other", [{"email": "b@x.example", "aliases": ("f@x.example",)}, {"email": "f@x.example"}])
+@pytest.mark.parametrize(
+    "other", [{"email": "b@x.example", "aliases": ("f@x.example",)}, {"email": "f@x.example"}]
+)
 def test_M2_somebody_outside_the_filters_has_the_alias_too(stored, other):
     users = [
         remote("u1", "a@x.example", aliases=("f@x.example",), department="Sales"),
@@ -266,5 +309,11 @@ def test_an_hour_with_changes_looks_at_those_alone(world, monkeypatch):
     monkeypatch.setattr(OrganizationContext, "snapshot", None)
     run = world.sync()
     assert run.status == "succeeded"
-    assert [run.counts[name] for name in ("read", "updated", "gone", "unchanged", "in_scope")] == [19, 2, 1, 17, 19]
+    assert [run.counts[name] for name in ("read", "updated", "gone", "unchanged", "in_scope")] == [
+        19,
+        2,
+        1,
+        17,
+        19,
+    ]
     assert world.people()["u3@x.example"][3] == "u4"

@@ -35,7 +35,9 @@ def waiting(world):
 
 def promised(world):
     with world.sessions() as session:
-        return queue.next_turn(session, session.query(UserSync).one(), session.query(MicrosoftTenant).one(), 60)
+        return queue.next_turn(
+            session, session.query(UserSync).one(), session.query(MicrosoftTenant).one(), 60
+        )
 
 
 def ready(world):
@@ -69,7 +71,11 @@ def test_T1_of_two_processes_that_look_at_the_same_moment_one_queues(world, monk
 
         def after_the_other(*arguments):
             """The other process was quicker: between our reading that the hour has come and our taking it."""
-            session.execute(update(MicrosoftTenant).values(next_run_at=world.now + timedelta(hours=1)).execution_options(synchronize_session=False))
+            session.execute(
+                update(MicrosoftTenant)
+                .values(next_run_at=world.now + timedelta(hours=1))
+                .execution_options(synchronize_session=False)
+            )
             return next_run(*arguments)
 
         monkeypatch.setattr(queue.schedule, "next_run", after_the_other)
@@ -124,7 +130,9 @@ def test_G5_a_throttled_tenant_is_left_alone_until_its_time_and_no_other_is(worl
     world.queue("initial")
     with world.sessions() as session:
         session.get_one(MicrosoftTenant, world.tenant_id).throttled_until = world.now + timedelta(minutes=3)
-        other = MicrosoftTenant(directory_id="9" * 36, name="Other", connected_at=world.now, read_requested_at=world.now)
+        other = MicrosoftTenant(
+            directory_id="9" * 36, name="Other", connected_at=world.now, read_requested_at=world.now
+        )
         session.add(other)
         session.commit()
         other_id = other.id
@@ -142,7 +150,9 @@ def test_T3_the_hourly_lane_comes_first(world):
         assert session.query(UserSync).count() == 1
 
 
-def test_G2_a_sync_that_keeps_failing_is_tried_ever_more_rarely_and_at_once_when_the_connection_was_checked(world):
+def test_G2_a_sync_that_keeps_failing_is_tried_ever_more_rarely_and_at_once_when_the_connection_was_checked(
+    world,
+):
     """Its tenant can be read, its group cannot: other syncs of the tenant keep their hour."""
     ready(world)
     world.directory.group("g1", "u01")
@@ -164,7 +174,9 @@ def test_G2_a_sync_that_keeps_failing_is_tried_ever_more_rarely_and_at_once_when
     assert (tries(24), tries(24), tries(24)) == (3, 1, 1), "2, 4, 8, 16 hours, then daily"
     assert tick(world) == 0
     shown = promised(world)
-    assert shown > world.tenant().next_run_at, "the turn at which it is tried again is shown, not the tenant's next"
+    assert shown > world.tenant().next_run_at, (
+        "the turn at which it is tried again is shown, not the tenant's next"
+    )
     while not tick(world):
         assert world.now < shown and promised(world) == shown
         world.now = world.tenant().next_run_at
@@ -175,7 +187,9 @@ def test_G2_a_sync_that_keeps_failing_is_tried_ever_more_rarely_and_at_once_when
         session.flush()
         sync = session.query(UserSync).one()
         tenant = session.get_one(MicrosoftTenant, world.tenant_id)
-        assert queue.next_turn(session, sync, tenant, 60) == tenant.next_run_at, "the tenant's own back-off holds"
+        assert queue.next_turn(session, sync, tenant, 60) == tenant.next_run_at, (
+            "the tenant's own back-off holds"
+        )
     with write_session(world.sessions) as session:
         microsoft.mark_working(session, session.get_one(MicrosoftTenant, world.tenant_id))
         session.commit()
@@ -292,6 +306,8 @@ def test_T7_the_slow_pass_waits_until_a_first_sync_is_over(world):
     assert slow_ones(world) == [world.tenant_id]
     world.queue("manual")
     assert slow_ones(world) == [world.tenant_id]
+
+
 @pytest.mark.parametrize("held", [MicrosoftTenant, Organization])
 @pytest.mark.postgres
 def test_T1_a_tenant_whose_rows_somebody_holds_stops_no_other(postgres_sessions, held):
@@ -306,7 +322,9 @@ def test_T1_a_tenant_whose_rows_somebody_holds_stops_no_other(postgres_sessions,
         stopped.get_one(held, key, with_for_update=True)
         with postgres_sessions() as session:
             assert queue.queue_due(session, worlds[1].now, 60) == 1
-            assert session.scalars(select(SyncRun.microsoft_tenant_id).where(SyncRun.status == "queued")).all() == [worlds[1].tenant_id]
+            assert session.scalars(
+                select(SyncRun.microsoft_tenant_id).where(SyncRun.status == "queued")
+            ).all() == [worlds[1].tenant_id]
     with postgres_sessions() as session:
         assert queue.queue_due(session, worlds[1].now, 60) == 1, "the next round makes it up"
 
@@ -318,14 +336,19 @@ def test_G4_who_could_not_give_a_lease_back_takes_it_up_again_at_once(world):
     assert leases.acquire(world.sessions, world.tenant_id, "me", lambda: world.now)
     with world.sessions() as session:
         assert queue.waiting(session, world.now, "other") == []
-        assert [work.microsoft_tenant_id for work in queue.waiting(session, world.now, "me")] == [world.tenant_id]
+        assert [work.microsoft_tenant_id for work in queue.waiting(session, world.now, "me")] == [
+            world.tenant_id
+        ]
 
 
 def test_G4_a_database_that_is_away_for_a_moment_ends_no_run(world):
     """A fault of ours ends it as failed, so that it does not run for ever; whoever is next goes on with any other."""
     ready(world)
     run_id = world.queue()
-    for error, status in ((OperationalError("SELECT", None, psycopg.errors.AdminShutdown()), "running"), (KeyError("ours"), "failed")):
+    for error, status in (
+        (OperationalError("SELECT", None, psycopg.errors.AdminShutdown()), "running"),
+        (KeyError("ours"), "failed"),
+    ):
         worker = world.worker()
 
         def finished(_session, _run, error=error):

@@ -22,7 +22,9 @@ class Clock:
 
 
 def most_within(moments, seconds):
-    return max(sum(1 for other in moments if one <= other <= one + timedelta(seconds=seconds)) for one in moments)
+    return max(
+        sum(1 for other in moments if one <= other <= one + timedelta(seconds=seconds)) for one in moments
+    )
 
 
 @pytest.fixture
@@ -51,7 +53,10 @@ def test_T7_turns_are_first_come_first_served_and_survive_a_restart(sessions, cl
 
 
 def test_T7_a_429_holds_every_process_back_also_one_that_waits_already(sessions, clock):
-    one, other = RateLimiter(sessions, clock, requests=2, window=60.0), RateLimiter(sessions, clock, requests=2, window=60.0)
+    one, other = (
+        RateLimiter(sessions, clock, requests=2, window=60.0),
+        RateLimiter(sessions, clock, requests=2, window=60.0),
+    )
     one.acquire(clock.wait), one.acquire(clock.wait)
     waits = []
 

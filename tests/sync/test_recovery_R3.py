@@ -19,9 +19,17 @@ TABLES = ("end_users", "assets")
 def wrong(world):
     """50 known people, then a first sync that links 50 and creates 150, and a later one that changes some of each."""
     for n in range(50):
-        world.person(f"Known {n}", f"U{n:03}@X.example", notes=f"note {n}", department="Ours", phone=f"+31 {n}")
+        world.person(
+            f"Known {n}", f"U{n:03}@X.example", notes=f"note {n}", department="Ours", phone=f"+31 {n}"
+        )
     with world.sessions() as session:
-        asset = Asset(id=new_id(), organization_id=world.organization_id, name="KC-1", created_at=world.now, updated_at=world.now)
+        asset = Asset(
+            id=new_id(),
+            organization_id=world.organization_id,
+            name="KC-1",
+            created_at=world.now,
+            updated_at=world.now,
+        )
         session.add(asset)
         session.commit()
     before = world.dump(*TABLES)
@@ -36,7 +44,10 @@ def wrong(world):
     assert (later.counts["updated"], later.counts["disabled"]) == (2, 1)
     with world.sessions() as session:  # what the device pass would have done (W5)
         row = session.query(Asset).one()
-        row.end_user_id, row.assigned_by = session.query(EndUser.id).filter_by(email_key="u005@x.example").scalar(), "sync"
+        row.end_user_id, row.assigned_by = (
+            session.query(EndUser.id).filter_by(email_key="u005@x.example").scalar(),
+            "sync",
+        )
         session.commit()
     return world, before, (run, later)
 
@@ -54,7 +65,13 @@ def clean_up(world, *, delete=None, unlink=True):
 def test_R3_the_guided_page_ends_with_exactly_those_who_were_here(wrong):
     world, before, _ = wrong
     with world.sessions() as session, pytest.raises(Refused):
-        service.clean_up(session, session.get_one(Organization, world.organization_id), world.tenant_id, delete_ids=[], unlink=True)
+        service.clean_up(
+            session,
+            session.get_one(Organization, world.organization_id),
+            world.tenant_id,
+            delete_ids=[],
+            unlink=True,
+        )
     world.disable()
     done = clean_up(world)
     assert (done.deleted, done.unlinked, done.restored) == (150, 50, 50)
@@ -75,8 +92,12 @@ def test_R3_what_was_edited_since_stays_and_is_told(wrong):
     world.edit("u001@x.example", department="Edited by hand", edited_at=world.now + timedelta(minutes=1))
     world.disable()
     with world.sessions() as session:
-        found = service.candidates(session, session.get_one(Organization, world.organization_id), world.tenant_id)
-        assert [(plan.end_user.email_key, plan.spared) for plan in found.spared] == [("u001@x.example", ("department",))]
+        found = service.candidates(
+            session, session.get_one(Organization, world.organization_id), world.tenant_id
+        )
+        assert [(plan.end_user.email_key, plan.spared) for plan in found.spared] == [
+            ("u001@x.example", ("department",))
+        ]
     clean_up(world)
     people = world.people()
     assert people["U001@X.example"][:2] == ("Known 1", "Edited by hand")
@@ -91,7 +112,9 @@ def test_R3_an_address_that_somebody_has_by_now_stays_theirs(wrong):
     world.edit("temporary@x.example", email="u003@x.example")
     clean_up(world)
     with world.sessions() as session:
-        assert session.query(EndUser.display_name).filter_by(email_key="u003@x.example").scalar() == "Newcomer"
+        assert (
+            session.query(EndUser.display_name).filter_by(email_key="u003@x.example").scalar() == "Newcomer"
+        )
         assert session.query(EndUser).count() == 51
 
 
@@ -119,7 +142,16 @@ def test_R3_R5_D2_an_asset_that_the_former_link_gave_stays_where_the_link_goes_b
     def give(name):
         with world.sessions() as session:
             owner = session.query(EndUser).one().id
-            session.add(Asset(organization_id=world.organization_id, name=name, end_user_id=owner, assigned_by="sync", created_at=world.now, updated_at=world.now))
+            session.add(
+                Asset(
+                    organization_id=world.organization_id,
+                    name=name,
+                    end_user_id=owner,
+                    assigned_by="sync",
+                    created_at=world.now,
+                    updated_at=world.now,
+                )
+            )
             session.commit()
 
     def owned():
@@ -137,7 +169,10 @@ def test_R3_R5_D2_an_asset_that_the_former_link_gave_stays_where_the_link_goes_b
         (plan,) = plan_restore(session, world.organization_id, world.tenant_id, session.query(EndUser).all())
         apply_restore(session, [plan])
         session.expire_all()
-        assert (plan.former_link["object_id"], [row.name for row in session.query(Asset) if row.end_user_id]) == ("u01", ["first"])
+        assert (
+            plan.former_link["object_id"],
+            [row.name for row in session.query(Asset) if row.end_user_id],
+        ) == ("u01", ["first"])
         session.rollback()
     world.sync("manual", kind="undo", undoes_run_id=moved.id)
     assert (owned(), world.people()[who][3]) == (["first"], "u01")
@@ -178,7 +213,9 @@ def test_R3_recovery_in_parts_ends_as_in_one(wrong):
         organization = session.get_one(Organization, world.organization_id)
         found = service.candidates(session, organization, world.tenant_id)
         ids, groups = [one.end_user.id for one in found.created], service.unlinking_parts(found, ())
-    assert sorted(map(len, groups))[-2:] == [1, 2], "two people get each other's address back, the others stand alone"
+    assert sorted(map(len, groups))[-2:] == [1, 2], (
+        "two people get each other's address back, the others stand alone"
+    )
     for part in ids:
         clean_up(world, delete=[part], unlink=False)
     for part in groups:

@@ -38,11 +38,25 @@ def test_P10_sessions_links_and_consents_that_ran_out_are_forgotten_after_90_day
         session.add(account)
         session.flush()
         for n, days in enumerate((0, 5)):
-            session.add_all([
-                AccountSession(account_id=account.id, token_hash=f"s{n}", last_seen_at=world.now, ended_at=world.now, **at(days)),
-                Invitation(email="bob@x.example", role="technician", token_hash=f"i{n}", used_at=world.now, **at(days)),
-                ConsentRequest(state_hash=f"c{n}", session_id="b", account_id="a", **at(days)),
-            ])
+            session.add_all(
+                [
+                    AccountSession(
+                        account_id=account.id,
+                        token_hash=f"s{n}",
+                        last_seen_at=world.now,
+                        ended_at=world.now,
+                        **at(days),
+                    ),
+                    Invitation(
+                        email="bob@x.example",
+                        role="technician",
+                        token_hash=f"i{n}",
+                        used_at=world.now,
+                        **at(days),
+                    ),
+                    ConsentRequest(state_hash=f"c{n}", session_id="b", account_id="a", **at(days)),
+                ]
+            )
         session.commit()
     world.now += timedelta(days=90)
     assert forget(world) == 0

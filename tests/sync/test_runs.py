@@ -50,7 +50,9 @@ def check_sums(counts):
     """G8: the counts add up."""
     decided = counts.created + counts.linked + counts.updated + counts.unchanged + counts.disabled
     decided += counts.enabled + counts.conflicts + counts.held
-    return counts.read == counts.in_scope + counts.out_of_scope + counts.skipped and counts.in_scope == decided
+    return (
+        counts.read == counts.in_scope + counts.out_of_scope + counts.skipped and counts.in_scope == decided
+    )
 
 
 def staff(number, **values):
@@ -102,7 +104,9 @@ def test_W3_G8_whatever_happens_in_between_a_second_run_writes_nothing_and_the_c
         before = world.dump("end_users", "conflicts")
         again = world.sync(anew=True)
         assert world.dump("end_users", "conflicts") == before
-        assert {word: again.counts[word] for word in ("created", "linked", "updated", "disabled", "enabled")} == dict.fromkeys(("created", "linked", "updated", "disabled", "enabled"), 0)
+        assert {
+            word: again.counts[word] for word in ("created", "linked", "updated", "disabled", "enabled")
+        } == dict.fromkeys(("created", "linked", "updated", "disabled", "enabled"), 0)
     with world.sessions() as session:
         keys = [key for (key,) in session.query(EndUser.email_key) if key]
     assert len(keys) == len(set(keys))
@@ -113,7 +117,13 @@ def test_W2_W1_other_fields_and_values_that_the_sync_did_not_write_stay(world):
     started(world)
     with world.sessions() as session:
         row = session.query(EndUser).filter_by(email_key="u01@x.example").one()
-        assert (row.notes, row.city, row.department, row.display_name, row.source) == ("ours", "Delft", "IT", "U01", "manual")
+        assert (row.notes, row.city, row.department, row.display_name, row.source) == (
+            "ours",
+            "Delft",
+            "IT",
+            "U01",
+            "manual",
+        )
 
 
 def test_L1_marks_come_and_go_with_microsoft(world):
@@ -159,7 +169,9 @@ def test_L2_numbers_that_disagree_only_add_and_update_and_say_so(world):
         assert {row.presence for row in session.query(DirectoryUser)} == {"present"}
         (warning,) = preview(session, world.organization_id, FilterSpec(), HoldRule(), world.now).warnings
         why = explain(session, world.organization_id, "u02@x.example", world.now)
-    assert warning in run.warnings and "nobody is marked disabled" in warning, "the preview says what the run said"
+    assert warning in run.warnings and "nobody is marked disabled" in warning, (
+        "the preview says what the run said"
+    )
     assert (why["decision"], "not complete" in why["reason"]) == ("leave", True)
     world.directory.counted = None
     run = world.sync()
@@ -191,7 +203,9 @@ def test_G3_no_commit_has_the_last_rows_without_the_token_or_the_token_without_t
     found = []
 
     def at_commit(connection):
-        rows = connection.exec_driver_sql("SELECT (SELECT count(*) FROM directory_users), (SELECT count(*) FROM delta_cursors WHERE resource = 'users')")
+        rows = connection.exec_driver_sql(
+            "SELECT (SELECT count(*) FROM directory_users), (SELECT count(*) FROM delta_cursors WHERE resource = 'users')"
+        )
         found.append(tuple(rows.one()))
 
     event.listen(world.sessions.kw["bind"], "commit", at_commit)
@@ -268,17 +282,28 @@ def test_W4_somebody_new_takes_over_an_address(world):
     assert (run.counts["updated"], run.counts["created"], run.counts["conflicts"]) == (1, 1, 0)
 
 
-def test_M2_W4_who_comes_back_with_an_address_that_is_taken_is_linked_and_only_the_address_is_a_conflict(world):
+def test_M2_W4_who_comes_back_with_an_address_that_is_taken_is_linked_and_only_the_address_is_a_conflict(
+    world,
+):
     world.directory.put(account("u00", onPremisesImmutableId="im"), account("u01"))
     world.enable()
     world.sync("initial")
     world.directory.drop("u00", "deleted")
-    world.directory.put(account("back", mail="u01@x.example", onPremisesImmutableId="im", department="Sales", accountEnabled=False))
+    world.directory.put(
+        account(
+            "back", mail="u01@x.example", onPremisesImmutableId="im", department="Sales", accountEnabled=False
+        )
+    )
     run = world.sync()
     assert (run.counts["conflicts"], run.counts["in_scope"]) == (1, 2)
     assert world.people()["u00@x.example"] == ("Back", "Sales", "disabled", "back", True)
     assert [(c.kind, c.object_id) for c in world.conflicts()] == [("email_clash", "back")]
-    assert {f["field"] for f in world.changes(run.id)["back"].fields} == {"display_name", "department", "user_principal_name", "microsoft_status"}
+    assert {f["field"] for f in world.changes(run.id)["back"].fields} == {
+        "display_name",
+        "department",
+        "user_principal_name",
+        "microsoft_status",
+    }
     before = world.dump("end_users")
     again = world.sync(anew=True)
     assert world.dump("end_users") == before and world.changes(again.id)["back"].fields == []
@@ -289,10 +314,19 @@ def test_M2_W4_who_comes_back_with_an_address_that_is_taken_is_linked_and_only_t
 def test_M3_two_organizations_under_one_tenant_each_have_their_own_link(world):
     with world.sessions() as session:
         first = session.get_one(Organization, world.organization_id)
-        other = Organization(name="Lagoon", name_key="lagoon", tenant_id=first.tenant_id, created_at=world.now)
+        other = Organization(
+            name="Lagoon", name_key="lagoon", tenant_id=first.tenant_id, created_at=world.now
+        )
         session.add(other)
         session.flush()
-        row = EndUser(organization_id=other.id, display_name="Ours", email="u01@x.example", source="manual", created_at=world.now, updated_at=world.now)
+        row = EndUser(
+            organization_id=other.id,
+            display_name="Ours",
+            email="u01@x.example",
+            source="manual",
+            created_at=world.now,
+            updated_at=world.now,
+        )
         refresh_search(row)
         session.add(row)
         session.commit()
@@ -301,7 +335,9 @@ def test_M3_two_organizations_under_one_tenant_each_have_their_own_link(world):
     assert (run.counts["created"], run.counts["linked"]) == (3, 0)
     with world.sessions() as session:
         row = session.get_one(EndUser, other_id)
-        assert (row.display_name, row.object_id) == ("Ours", None), "nobody outside the Organization is touched"
+        assert (row.display_name, row.object_id) == ("Ours", None), (
+            "nobody outside the Organization is touched"
+        )
 
 
 def test_M5_M7_a_conflict_changes_nothing_is_listed_and_goes_away_by_itself(world):
@@ -317,7 +353,10 @@ def test_M5_M7_a_conflict_changes_nothing_is_listed_and_goes_away_by_itself(worl
 
 
 def test_M6_who_won_an_address_keeps_it_whatever_the_order_would_say_later(world):
-    world.directory.put(account("u1", mail="two@x.example", createdDateTime="2024-01-01T00:00:00Z"), account("u2", mail="two@x.example", createdDateTime="2020-01-01T00:00:00Z"))
+    world.directory.put(
+        account("u1", mail="two@x.example", createdDateTime="2024-01-01T00:00:00Z"),
+        account("u2", mail="two@x.example", createdDateTime="2020-01-01T00:00:00Z"),
+    )
     world.enable()
     world.sync("initial")
     assert world.people()["two@x.example"][3] == "u2"
@@ -391,7 +430,9 @@ def test_W4_M2_who_came_back_with_an_address_that_somebody_else_has_is_linked_an
     world.sync("initial")
     world.person("Kim", "taken@x.example")
     world.directory.drop("old", reason="deleted")
-    world.directory.put(account("back", onPremisesImmutableId="im", mail="taken@x.example", department="Sales"))
+    world.directory.put(
+        account("back", onPremisesImmutableId="im", mail="taken@x.example", department="Sales")
+    )
     world.directory.put(account("taken"))
     run = world.sync()
     assert (run.counts["conflicts"], run.counts["gone"]) == (2, 0)
@@ -471,7 +512,9 @@ def test_S6_T4_group_members_direct_and_nested_and_a_deleted_group_raises_attent
     assert world.sync().counts["created"] == 1  # T4
     reads = len(world.directory.reads)
     world.sync()
-    assert not any(r.startswith("members") for r in world.directory.reads[reads:]), "nothing changed, nothing is read again"
+    assert not any(r.startswith("members") for r in world.directory.reads[reads:]), (
+        "nothing changed, nothing is read again"
+    )
     del world.directory.groups_["g1"], world.directory.members["g1"]
     world.directory.group_log.append({"id": "g1", "@removed": {"reason": "deleted"}})
     run = world.sync()
@@ -513,7 +556,9 @@ def test_S6_a_group_that_cannot_be_read_stops_only_who_names_it(world):
     world.directory.group("g2", "u02")
     world.directory.group_errors["g2"] = SourcePermissionMissing("An application permission is missing.")
     with world.sessions() as session:
-        session.add(DirectoryGroup(microsoft_tenant_id=world.tenant_id, object_id="g2", members_wanted_at=world.now))  # by the pop-up
+        session.add(
+            DirectoryGroup(microsoft_tenant_id=world.tenant_id, object_id="g2", members_wanted_at=world.now)
+        )  # by the pop-up
         session.commit()
     world.enable(only(group=["g1"]))
     assert world.sync("initial", lane="delayed").counts["created"] == 1
@@ -529,7 +574,9 @@ def test_S6_a_group_that_hides_its_members_does_not_look_like_nobody(world):
     world.directory.group("g1", "u01", "u02")
     world.directory.groups_["g1"]["visibility"] = "HiddenMembership"
     world.enable(only(group=["g1"]))
-    assert world.sync("initial", lane="delayed").counts["created"] == 2, "with the permission it is a group like others"
+    assert world.sync("initial", lane="delayed").counts["created"] == 2, (
+        "with the permission it is a group like others"
+    )
     world.directory.members["g1"] = set()
     world.directory.group_log.append({"id": "g1"})
     before = world.dump("end_users")
@@ -553,7 +600,9 @@ def test_D3_groups_or_licenses_that_cannot_be_read_stop_only_who_needs_them(worl
     assert {p[2] for p in world.people().values()} == {"active"}
 
 
-def test_D3_licenses_that_a_tenant_does_not_give_are_remembered_and_no_warning_of_each_run(world, monkeypatch):
+def test_D3_licenses_that_a_tenant_does_not_give_are_remembered_and_no_warning_of_each_run(
+    world, monkeypatch
+):
     def refused():
         raise SourcePermissionMissing("Organization.Read.All is missing.", permission="Organization.Read.All")
 
@@ -566,7 +615,9 @@ def test_D3_licenses_that_a_tenant_does_not_give_are_remembered_and_no_warning_o
 def test_G2_people_that_may_not_be_read_are_a_lost_connection_of_the_tenant(world, monkeypatch):
     """C4: shown once, as one cause, and put right by the next read that works."""
     started(world, 3)
-    refusal = SourcePermissionMissing("User.Read.All is missing.", permission="User.Read.All", code="Authorization_RequestDenied")
+    refusal = SourcePermissionMissing(
+        "User.Read.All is missing.", permission="User.Read.All", code="Authorization_RequestDenied"
+    )
     with monkeypatch.context() as patch:
         patch.setattr(world.directory, "users_delta", lambda link: (_ for _ in ()).throw(refusal))
         assert world.sync().status == "failed"
@@ -654,14 +705,24 @@ def test_G1_a_mass_disable_waits_and_is_applied_or_dismissed(world):
         world.directory.change(f"u{n:02}", accountEnabled=False)
     world.directory.change("u39", department="Sales")
     run = world.sync()
-    assert (run.status, run.held, run.counts["held"], run.counts["updated"]) == ("held", {"kind": "disable", "count": 20, "state": "waiting"}, 20, 1)
+    assert (run.status, run.held, run.counts["held"], run.counts["updated"]) == (
+        "held",
+        {"kind": "disable", "count": 20, "state": "waiting"},
+        20,
+        1,
+    )
     assert world.user_sync().hold_run_id == run.id
     assert {p[2] for p in world.people().values()} == {"active"}
     with write_session(world.sessions) as session:
         apply_held(session, session.get_one(SyncRun, run.id), "ada", world.now)
         session.commit()
     run = world.run(run.id)
-    assert (run.status, run.held["state"], run.counts["disabled"], run.counts["held"]) == ("succeeded", "applied", 20, 0)
+    assert (run.status, run.held["state"], run.counts["disabled"], run.counts["held"]) == (
+        "succeeded",
+        "applied",
+        20,
+        0,
+    )
     assert world.user_sync().hold_run_id is None
     assert sum(1 for p in world.people().values() if p[2] == "disabled") == 20
     with world.sessions() as session, pytest.raises(Refused):
@@ -692,7 +753,12 @@ def test_G1_W4_who_is_held_is_held_whole_and_keeps_the_address(world):
     world.directory.change("u39", mail="u00@x.example", jobTitle="Chief")
     world.directory.put(account("new", mail="u39@x.example"))
     first = world.sync()
-    assert (first.status, first.counts["held"], first.counts["conflicts"], first.counts["created"]) == ("held", 20, 2, 0)
+    assert (first.status, first.counts["held"], first.counts["conflicts"], first.counts["created"]) == (
+        "held",
+        20,
+        2,
+        0,
+    )
     people = world.people()
     assert people["u00@x.example"][1:4] == ("IT", "active", "u00") and people["u39@x.example"][3] == "u39"
     with world.sessions() as session:
@@ -701,15 +767,23 @@ def test_G1_W4_who_is_held_is_held_whole_and_keeps_the_address(world):
     assert "Reef: 20 people held back" in [notice.title for notice in told.values()]
     second = world.sync()
     with world.sessions() as session:
-        assert announcements.needs(session).keys() == told.keys(), "no news, so nobody is told again every hour"
-    assert (second.status, second.counts["held"], world.run(first.id).held["state"]) == ("held", 20, "dismissed")
+        assert announcements.needs(session).keys() == told.keys(), (
+            "no news, so nobody is told again every hour"
+        )
+    assert (second.status, second.counts["held"], world.run(first.id).held["state"]) == (
+        "held",
+        20,
+        "dismissed",
+    )
     assert world.run(first.id).held["replaced_by"] == second.id
     assert (world.user_sync().hold_run_id, world.user_sync().dismissed) == (second.id, [])
     with world.writing() as session:
         apply_held(session, session.get_one(SyncRun, second.id), "ada", world.now)
         session.commit()
     assert check_sums(Counts(**world.run(second.id).counts))
-    assert sorted(p[3] for p in world.people().values() if p[2] == "disabled") == [f"u{n:02}" for n in range(20)]
+    assert sorted(p[3] for p in world.people().values() if p[2] == "disabled") == [
+        f"u{n:02}" for n in range(20)
+    ]
     assert world.people()["old@x.example"][1:4] == ("Sales", "disabled", "u00")
     after = world.sync().counts
     assert (after["updated"], after["created"], after["held"], after["conflicts"]) == (1, 1, 0, 0)
@@ -728,7 +802,12 @@ def test_G1_some_are_applied_and_others_dismissed_by_name(world):
         apply_held(session, session.get_one(SyncRun, run.id), "ada", world.now, ["u00", "u01"])
         session.commit()
     waiting = world.run(run.id)
-    assert (waiting.status, waiting.held["state"], waiting.held["count"], waiting.counts["disabled"]) == ("held", "waiting", 18, 2)
+    assert (waiting.status, waiting.held["state"], waiting.held["count"], waiting.counts["disabled"]) == (
+        "held",
+        "waiting",
+        18,
+        2,
+    )
     assert world.user_sync().hold_run_id == run.id and check_sums(Counts(**waiting.counts))
     with world.writing() as session:
         with pytest.raises(Invalid):
@@ -740,7 +819,12 @@ def test_G1_some_are_applied_and_others_dismissed_by_name(world):
         apply_held(session, session.get_one(SyncRun, run.id), "ada", world.now)
         session.commit()
     over = world.run(run.id)
-    assert (over.status, over.held["state"], over.counts["disabled"], over.counts["held"]) == ("succeeded", "applied", 19, 0)
+    assert (over.status, over.held["state"], over.counts["disabled"], over.counts["held"]) == (
+        "succeeded",
+        "applied",
+        19,
+        0,
+    )
     assert check_sums(Counts(**over.counts)) and len(world.user_sync().dismissed) == 1
     assert world.people()["u02@x.example"][2] == "active" and world.sync().status == "succeeded"
 
@@ -753,7 +837,12 @@ def test_G1_G8_who_is_gone_or_left_the_filters_is_in_no_sum_whatever_the_order_t
         world.directory.drop(f"u{n:02}")
     run = world.sync()
     assert (run.held["count"], run.counts["held"]) == (20, 12) and check_sums(Counts(**run.counts))
-    steps = [(dismiss_held, ["u12", "u13"], 12), (apply_held, ["u14", "u00"], 11), (dismiss_held, ["u01", "u02"], 9), (apply_held, None, 0)]
+    steps = [
+        (dismiss_held, ["u12", "u13"], 12),
+        (apply_held, ["u14", "u00"], 11),
+        (dismiss_held, ["u01", "u02"], 9),
+        (apply_held, None, 0),
+    ]
     for decide, ids, held in steps:
         with world.writing() as session:
             decide(session, session.get_one(SyncRun, run.id), "ada", world.now, ids)
@@ -777,8 +866,13 @@ def test_G1_applying_checks_again_what_microsoft_says_by_then(world):
     with write_session(world.sessions) as session:
         apply_held(session, session.get_one(SyncRun, run.id), "ada", world.now)
         session.commit()
-    assert sorted(p[3] for p in world.people().values() if p[2] == "disabled") == [f"u{n:02}" for n in range(1, 20)]
-    assert (world.changes(run.id)["u00"].state, "changed since" in world.changes(run.id)["u00"].note) == ("dismissed", True)
+    assert sorted(p[3] for p in world.people().values() if p[2] == "disabled") == [
+        f"u{n:02}" for n in range(1, 20)
+    ]
+    assert (world.changes(run.id)["u00"].state, "changed since" in world.changes(run.id)["u00"].note) == (
+        "dismissed",
+        True,
+    )
     assert check_sums(Counts(**world.run(run.id).counts))
 
 
@@ -830,11 +924,15 @@ def test_G1_G8_a_dismissed_creation_is_listed_as_skipped_and_why_says_so(world):
     world.directory.put(*[account(f"new{n}") for n in range(30)])
     dismissed(world, world.sync())
     run = world.sync()
-    skips = {c.object_id for c in world.changes(run.id).values() if (c.decision, c.reason) == ("skip", "dismissed")}
+    skips = {
+        c.object_id for c in world.changes(run.id).values() if (c.decision, c.reason) == ("skip", "dismissed")
+    }
     assert (run.counts["skipped"], len(skips), world.count()) == (30, 30, 10)
     with world.sessions() as session:
         told = explain(session, world.organization_id, "new3", world.now)
-        listed = preview(session, world.organization_id, spec_of(world.user_sync()), HoldRule(), world.now).decisions
+        listed = preview(
+            session, world.organization_id, spec_of(world.user_sync()), HoldRule(), world.now
+        ).decisions
     assert (told["decision"], "dismissed" in told["reason"]) == ("skip", True)
     assert {d.action for d in listed} == {Action.SKIP}
 
@@ -857,7 +955,11 @@ def test_G2_the_third_failure_needs_attention_and_a_good_read_heals_it(world):
     assert waits[0] <= timedelta(hours=1) < waits[3] < waits[4]
     world.directory.fail_page = None
     assert world.sync().status == "succeeded"
-    assert (world.user_sync().attention, world.user_sync().failures_in_row, world.tenant().failures_in_row) == (None, 0, 0)
+    assert (
+        world.user_sync().attention,
+        world.user_sync().failures_in_row,
+        world.tenant().failures_in_row,
+    ) == (None, 0, 0)
 
 
 def test_G2_a_refused_connection_is_told_once_per_tenant(world, monkeypatch):
@@ -899,8 +1001,14 @@ def test_U5_the_preview_equals_the_next_run_and_writes_nothing(world):
     assert world.dump() == before
     run = world.sync()
     assert found.counts_document() == run.counts
-    assert {d.object_id: d.action for d in found.decisions} == {o: c.decision for o, c in world.changes(run.id).items()}
-    assert (why["decision"], why["match"]["by"], why["sections"]["department"]["value"]) == ("update", "link", "IT")
+    assert {d.object_id: d.action for d in found.decisions} == {
+        o: c.decision for o, c in world.changes(run.id).items()
+    }
+    assert (why["decision"], why["match"]["by"], why["sections"]["department"]["value"]) == (
+        "update",
+        "link",
+        "IT",
+    )
 
 
 def test_U10_U11_the_tenant_guard_and_who_enters_and_leaves(world):
@@ -913,7 +1021,10 @@ def test_U10_U11_the_tenant_guard_and_who_enters_and_leaves(world):
         found = preview(session, world.organization_id, only(department=["Sales"]), HoldRule(), world.now)
     assert found.domain_overlap == {"known": 3, "matching": 2}
     assert [p["object_id"] for p in found.scope_change["enters"]] == ["u2"]
-    assert ([p["object_id"] for p in found.scope_change["leaves"]], found.scope_change["stays"]) == (["u1"], 0)
+    assert ([p["object_id"] for p in found.scope_change["leaves"]], found.scope_change["stays"]) == (
+        ["u1"],
+        0,
+    )
     with world.sessions() as session:
         both = preview(session, world.organization_id, FilterSpec(), HoldRule(), world.now).scope_change
     assert ([p["object_id"] for p in both["enters"]], both["leaves"], both["stays"]) == (["u2"], [], 1)
@@ -931,7 +1042,9 @@ def test_U12_an_approved_plan_is_applied_exactly_or_not_at_all(world):
     assert (run.status, "changed since" in run.error, world.count()) == ("cancelled", True, 4)
 
 
-def test_U12_an_approved_plan_that_something_crosses_stops_and_one_that_was_interrupted_goes_on(world, monkeypatch):
+def test_U12_an_approved_plan_that_something_crosses_stops_and_one_that_was_interrupted_goes_on(
+    world, monkeypatch
+):
     monkeypatch.setattr(chunks, "CHUNK", 4)
     world.person("Kim", "u11@x.example", department="Before")
     world.directory.put(*staff(12))
@@ -952,12 +1065,20 @@ def test_U12_an_approved_plan_that_something_crosses_stops_and_one_that_was_inte
         world.work()
     assert (world.count(), world.run(run_id).status) == (5, "running")
     world.stop = False
-    world.watch(lambda _label: world.edit("u11@x.example", department="By hand") if world.count() == 9 and world.people()["u11@x.example"][1] != "By hand" else None)
+    world.watch(
+        lambda _label: (
+            world.edit("u11@x.example", department="By hand")
+            if world.count() == 9 and world.people()["u11@x.example"][1] != "By hand"
+            else None
+        )
+    )
     world.work()
     world.unwatch()
     run = world.run(run_id)
     assert (run.status, "The rest of it was not" in run.error) == ("cancelled", True)
-    assert world.count() == 9 and world.people()["u11@x.example"][1] == "By hand", "went on where it was, then stopped"
+    assert world.count() == 9 and world.people()["u11@x.example"][1] == "By hand", (
+        "went on where it was, then stopped"
+    )
 
 
 def test_W7_undoing_a_run_takes_its_marks_away_and_puts_them_back(world):
@@ -1010,8 +1131,12 @@ def test_R5_a_former_address_or_account_that_somebody_else_has_by_now_is_spared(
     undone = world.run(undo_id)
     assert undone.status == "succeeded", undone.error
     assert {"u00@x.example", "new0@x.example", "u01@x.example"} <= set(world.people())
-    assert world.people()["u02@x.example"][3] == "v02", "linked as it is: the former account is somebody else's"
-    assert any("email" in w for w in undone.warnings) and any("Microsoft account" in w for w in undone.warnings)
+    assert world.people()["u02@x.example"][3] == "v02", (
+        "linked as it is: the former account is somebody else's"
+    )
+    assert any("email" in w for w in undone.warnings) and any(
+        "Microsoft account" in w for w in undone.warnings
+    )
 
 
 def test_R5_an_edited_person_is_spared_and_listed(world):
@@ -1020,5 +1145,3 @@ def test_R5_an_edited_person_is_spared_and_listed(world):
     with world.sessions() as session:
         plan = plan_undo(session, run.id)
     assert len(plan.restored) == 2 and {s["reason"] for s in plan.spared} == {"edited since", "has notes"}
-
-

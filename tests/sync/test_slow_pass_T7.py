@@ -20,22 +20,38 @@ def synced(world):
 
 def slow(world, **values):
     world.now += timedelta(minutes=1)
-    return SlowPass(world.sessions, lambda _id: world.directory, lambda: world.now, **values).run(world.tenant_id, "me")
+    return SlowPass(world.sessions, lambda _id: world.directory, lambda: world.now, **values).run(
+        world.tenant_id, "me"
+    )
 
 
 def test_T7_last_sign_in_is_the_latest_date_and_absence_is_unknown():
-    activity = {"lastSignInDateTime": "2026-01-01T00:00:00Z", "lastNonInteractiveSignInDateTime": "2026-03-01T00:00:00Z"}
+    activity = {
+        "lastSignInDateTime": "2026-01-01T00:00:00Z",
+        "lastNonInteractiveSignInDateTime": "2026-03-01T00:00:00Z",
+    }
     assert last_activity({"signInActivity": activity}) == datetime(2026, 3, 1, tzinfo=UTC)
     assert last_activity({}) is None and last_activity({"signInActivity": {}}) is None
 
 
 def test_T7_each_part_is_stored_with_its_age_and_copied_to_the_links(synced):
     synced.directory.sign_in_dates["u0"] = "2026-11-01T08:00:00Z"
-    synced.directory.registrations = [{"id": "u1", "isMfaRegistered": True, "methodsRegistered": ["fido2"]}, {"id": "u2", "isMfaRegistered": False}]
+    synced.directory.registrations = [
+        {"id": "u1", "isMfaRegistered": True, "methodsRegistered": ["fido2"]},
+        {"id": "u2", "isMfaRegistered": False},
+    ]
     assert slow(synced)
     found = synced.links()
-    assert found["u0"].last_sign_in_at == datetime(2026, 11, 1, 8, tzinfo=UTC) and found["u1"].last_sign_in_at is None
-    assert (found["u1"].mfa_registered, found["u1"].mfa_methods, found["u2"].mfa_registered, found["u3"].mfa_registered) == (True, ["fido2"], False, None)
+    assert (
+        found["u0"].last_sign_in_at == datetime(2026, 11, 1, 8, tzinfo=UTC)
+        and found["u1"].last_sign_in_at is None
+    )
+    assert (
+        found["u1"].mfa_registered,
+        found["u1"].mfa_methods,
+        found["u2"].mfa_registered,
+        found["u3"].mfa_registered,
+    ) == (True, ["fido2"], False, None)
     tenant = synced.tenant()
     assert tenant.sign_ins_at == tenant.mfa_at == tenant.devices_at == synced.now
     assert tenant.slow_due_at > synced.now and tenant.slow_problems == []
@@ -59,7 +75,12 @@ def test_T7_after_a_full_pass_only_what_changed_since_is_read_and_everybody_agai
     synced.directory.sign_in_dates["u2"] = "2026-11-24T20:00:00Z"
     slow(synced)
     assert sign_in_reads(synced) == [f"sign-ins since {first - timedelta(days=1):%d %b %H:%M}"]
-    assert [synced.links()[u].last_sign_in_at is not None for u in ("u0", "u1", "u2", "u3")] == [True, True, True, False]
+    assert [synced.links()[u].last_sign_in_at is not None for u in ("u0", "u1", "u2", "u3")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
     assert (synced.tenant().sign_ins_at, synced.tenant().sign_ins_full_at) == (synced.now, first)
     second = synced.now
     synced.now += timedelta(days=3)  # passes that did not finish count for nothing
@@ -112,7 +133,11 @@ def test_T7_a_link_that_the_pass_could_not_see_yet_gets_its_figures(synced):
     synced.now += timedelta(days=3)
     slow(synced)
     found = synced.links()["u0"]
-    assert (found.last_sign_in_at is not None, found.mfa_registered, found.mfa_methods) == (True, True, ["fido2"])
+    assert (found.last_sign_in_at is not None, found.mfa_registered, found.mfa_methods) == (
+        True,
+        True,
+        ["fido2"],
+    )
 
 
 def test_D3_a_missing_license_is_remembered_and_old_values_stay(synced, monkeypatch):
@@ -127,7 +152,9 @@ def test_D3_a_missing_license_is_remembered_and_old_values_stay(synced, monkeypa
     monkeypatch.setattr(synced.directory, "sign_ins", refuse)
     slow(synced)
     tenant = synced.tenant()
-    assert tenant.slow_problems == [{"part": "sign_ins", "state": "missing_license", "detail": "This tenant has no Entra ID P1."}]
+    assert tenant.slow_problems == [
+        {"part": "sign_ins", "state": "missing_license", "detail": "This tenant has no Entra ID P1."}
+    ]
     assert (tenant.sign_ins_at, tenant.mfa_at) == (first, synced.now)
     assert synced.links()["u0"].last_sign_in_at is not None
     assert synced.sync().status == "succeeded"
@@ -155,8 +182,18 @@ def test_T7_stopping_gives_the_lease_back(synced):
 def test_D2_W5_assets_follow_their_devices_and_reports_say_why_not(synced):
     with synced.sessions() as session:
         people = {e.email_key: e.id for e in session.query(EndUser)}
-        for name, mac, owner in (("Laptop", MAC, None), ("Wired", ETHER, None), ("Dock", DOCK, None), ("Mine", MAC, "u3@x.example")):
-            asset = Asset(organization_id=synced.organization_id, name=name, created_at=synced.now, updated_at=synced.now)
+        for name, mac, owner in (
+            ("Laptop", MAC, None),
+            ("Wired", ETHER, None),
+            ("Dock", DOCK, None),
+            ("Mine", MAC, "u3@x.example"),
+        ):
+            asset = Asset(
+                organization_id=synced.organization_id,
+                name=name,
+                created_at=synced.now,
+                updated_at=synced.now,
+            )
             asset.macs = [AssetMac(mac=mac)]
             if owner:
                 asset.end_user_id, asset.assigned_by = people[owner], "manual"
@@ -172,7 +209,12 @@ def test_D2_W5_assets_follow_their_devices_and_reports_say_why_not(synced):
     with synced.sessions() as session:
         owners = {a.name: (a.end_user_id, a.assigned_by) for a in session.query(Asset)}
         reasons = sorted(r.reason[:18] for r in session.query(AssetReport))
-    assert owners == {"Laptop": (people["u0@x.example"], "sync"), "Wired": (people["u1@x.example"], "sync"), "Dock": (None, None), "Mine": (people["u3@x.example"], "manual")}
+    assert owners == {
+        "Laptop": (people["u0@x.example"], "sync"),
+        "Wired": (people["u1@x.example"], "sync"),
+        "Dock": (None, None),
+        "Mine": (people["u3@x.example"], "manual"),
+    }
     assert reasons == ["Devices of several", "Microsoft says tha"]
     assert synced.tenant().assets_assigned == 2
 
@@ -188,14 +230,18 @@ def test_D2_W5_a_first_sync_assigns_the_devices_known_already_and_the_next_run_w
     slow(world)
     with world.sessions() as session:
         for name, mac in (("Laptop", MAC), ("Dock", DOCK)):
-            asset = Asset(organization_id=world.organization_id, name=name, created_at=world.now, updated_at=world.now)
+            asset = Asset(
+                organization_id=world.organization_id, name=name, created_at=world.now, updated_at=world.now
+            )
             asset.macs = [AssetMac(mac=mac)]
             session.add(asset)
         session.commit()
     world.enable()
     world.sync("initial")
     with world.sessions() as session:
-        owners = {a.name: (a.end_user.email if a.end_user else None, a.assigned_by) for a in session.query(Asset)}
+        owners = {
+            a.name: (a.end_user.email if a.end_user else None, a.assigned_by) for a in session.query(Asset)
+        }
     assert owners == {"Laptop": ("u0@x.example", "sync"), "Dock": (None, None)}
     assert world.tenant().assets_assigned == 1
     before = world.dump("assets", "asset_reports")
@@ -220,7 +266,9 @@ def test_T7_a_pass_that_waited_long_for_its_turn_keeps_its_lease_and_a_lost_one_
         seen.append("went on")
 
     def slow_by(owner):
-        return SlowPass(synced.sessions, lambda _id: synced.directory, lambda: synced.now).run(synced.tenant_id, owner)
+        return SlowPass(synced.sessions, lambda _id: synced.directory, lambda: synced.now).run(
+            synced.tenant_id, owner
+        )
 
     monkeypatch.setattr(synced.directory, "sign_ins", patient)
     slow(synced)

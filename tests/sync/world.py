@@ -1,6 +1,5 @@
 """One Organization under one Microsoft Tenant, a runner, and short words to look at what came of it."""
 
-
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import event, func, select, text
@@ -40,20 +39,26 @@ class World:
         self.stop = False
         self.commits = []
         with self.sessions() as session:
-            mt = MicrosoftTenant(directory_id=directory_id, name="Fabrikam", connected_at=START, read_requested_at=None)
+            mt = MicrosoftTenant(
+                directory_id=directory_id, name="Fabrikam", connected_at=START, read_requested_at=None
+            )
             session.add(mt)
             session.flush()
             tenant = Tenant(name=name, microsoft_tenant_id=mt.id, created_at=START)
             session.add(tenant)
             session.flush()
-            organization = Organization(name=name, name_key=name.casefold(), tenant_id=tenant.id, created_at=START)
+            organization = Organization(
+                name=name, name_key=name.casefold(), tenant_id=tenant.id, created_at=START
+            )
             session.add(organization)
             session.flush()
             self.tenant_id, self.organization_id = mt.id, organization.id
             session.commit()
 
     def worker(self):
-        return TenantWorker(self.sessions, lambda _lease: self.directory, lambda: self.now, should_stop=lambda: self.stop)
+        return TenantWorker(
+            self.sessions, lambda _lease: self.directory, lambda: self.now, should_stop=lambda: self.stop
+        )
 
     def watch(self, hook):
         """Call ``hook`` after a commit, with what the run in progress shows when that is news: "Applying 5", "Deciding 0"."""
@@ -61,7 +66,9 @@ class World:
 
         def look():
             with self.sessions() as session:
-                run = session.execute(select(SyncRun.phase, SyncRun.done).where(SyncRun.status == "running")).first()
+                run = session.execute(
+                    select(SyncRun.phase, SyncRun.done).where(SyncRun.status == "running")
+                ).first()
             label = f"{run.phase} {run.done}" if run else ""
             self.commits.append(label)
             if not shown or shown[-1] != label:
@@ -116,8 +123,14 @@ class World:
         with self.sessions() as session:
             sync = self._sync(session)
             run = SyncRun(
-                id=new_id(), organization_id=self.organization_id, microsoft_tenant_id=self.tenant_id,
-                generation=sync.generation if sync else 0, trigger=trigger, lane=lane, created_at=self.now, **values,
+                id=new_id(),
+                organization_id=self.organization_id,
+                microsoft_tenant_id=self.tenant_id,
+                generation=sync.generation if sync else 0,
+                trigger=trigger,
+                lane=lane,
+                created_at=self.now,
+                **values,
             )
             session.add(run)
             session.commit()
@@ -154,7 +167,15 @@ class World:
 
     def person(self, name, email, **values):
         with self.sessions() as session:
-            row = EndUser(id=new_id(), organization_id=self.organization_id, display_name=name, email=email, source="manual", created_at=self.now, updated_at=self.now)
+            row = EndUser(
+                id=new_id(),
+                organization_id=self.organization_id,
+                display_name=name,
+                email=email,
+                source="manual",
+                created_at=self.now,
+                updated_at=self.now,
+            )
             for key, value in values.items():
                 setattr(row, key, value)
             refresh_search(row)
@@ -174,14 +195,33 @@ class World:
         """email → (display name, department, link status, object id, in scope)."""
         with self.sessions() as session:
             rows = session.execute(
-                select(EndUser.email, EndUser.display_name, EndUser.department, EndUser.microsoft_status, EndUser.object_id, EndUser.in_scope)
+                select(
+                    EndUser.email,
+                    EndUser.display_name,
+                    EndUser.department,
+                    EndUser.microsoft_status,
+                    EndUser.object_id,
+                    EndUser.in_scope,
+                )
             )
-            return {row.email: (row.display_name, row.department, row.microsoft_status if row.object_id else None, row.object_id, row.in_scope) for row in rows}
+            return {
+                row.email: (
+                    row.display_name,
+                    row.department,
+                    row.microsoft_status if row.object_id else None,
+                    row.object_id,
+                    row.in_scope,
+                )
+                for row in rows
+            }
 
     def links(self):
         """object id → the End User linked to it."""
         with self.sessions() as session:
-            return {row.object_id: row for row in session.scalars(select(EndUser).where(EndUser.object_id.is_not(None)))}
+            return {
+                row.object_id: row
+                for row in session.scalars(select(EndUser).where(EndUser.object_id.is_not(None)))
+            }
 
     def count(self, model=EndUser):
         with self.sessions() as session:
@@ -209,13 +249,25 @@ class World:
         """What people see, without ids and times: two runs that end alike have the same."""
         with self.sessions() as session:
             people = session.execute(text("SELECT * FROM end_users")).mappings().all()
-            drop = {"id", "organization_id", "microsoft_tenant_id", "created_at", "updated_at", "linked_at", "linked_by_run_id", "created_by_run_id", "edited_at"}
+            drop = {
+                "id",
+                "organization_id",
+                "microsoft_tenant_id",
+                "created_at",
+                "updated_at",
+                "linked_at",
+                "linked_by_run_id",
+                "created_by_run_id",
+                "edited_at",
+            }
             shown = [sorted((k, str(v)) for k, v in row.items() if k not in drop) for row in people]
             conflicts = [(c.kind, c.object_id, c.resolution) for c in session.scalars(select(Conflict))]
             return sorted(map(repr, shown)), sorted(map(repr, conflicts))
 
     def _sync(self, session):
-        return session.scalars(select(UserSync).where(UserSync.organization_id == self.organization_id)).one_or_none()
+        return session.scalars(
+            select(UserSync).where(UserSync.organization_id == self.organization_id)
+        ).one_or_none()
 
 
 __all__ = ["START", "World"]

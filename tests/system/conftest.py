@@ -98,12 +98,18 @@ class Api:
     def organization(self, name: str, microsoft_tenant_id: str) -> str:
         """Create an Organization with its own Tenant and map that."""
         found = self.post("/organizations", {"name": name})
-        self.put(f"/tenants/{found['tenant_id']}/microsoft-tenant", {"microsoft_tenant_id": microsoft_tenant_id})
+        self.put(
+            f"/tenants/{found['tenant_id']}/microsoft-tenant", {"microsoft_tenant_id": microsoft_tenant_id}
+        )
         return str(found["id"])
 
     def finished(self, run_id: str, seconds: float = PATIENCE) -> dict[str, Any]:
         """Follow a run to its end."""
-        wait_until(lambda: self.get(f"/sync-runs/{run_id}")["status"] in FINISHED, f"the end of run {run_id}", seconds)
+        wait_until(
+            lambda: self.get(f"/sync-runs/{run_id}")["status"] in FINISHED,
+            f"the end of run {run_id}",
+            seconds,
+        )
         return self.get(f"/sync-runs/{run_id}")
 
     def enabled(self, organization_id: str, **changes: Any) -> dict[str, Any]:
@@ -125,9 +131,7 @@ class Api:
 def request(**changes: Any) -> dict[str, Any]:
     """PUT's body: a section named in ``changes`` takes only those values; other names are the other fields."""
     sections = ("user_type", "domain", "office_location", "department", "group")
-    filters = {
-        name: {"all": name not in changes, "values": list(changes.get(name, ()))} for name in sections
-    }
+    filters = {name: {"all": name not in changes, "values": list(changes.get(name, ()))} for name in sections}
     others = {name: value for name, value in changes.items() if name not in sections}
     return {"filters": filters, **others}
 

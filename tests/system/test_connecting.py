@@ -65,7 +65,11 @@ def app(simulator: SimulatorServer, tmp_path: Path) -> Iterator[Flask]:
     with found.app_context():
         db.create_all()
         accounts.add_account(
-            db.session(), email="ann@rollcall.example", role=Role.ADMINISTRATOR, now=utcnow(), password=PASSWORD
+            db.session(),
+            email="ann@rollcall.example",
+            role=Role.ADMINISTRATOR,
+            now=utcnow(),
+            password=PASSWORD,
         )
         db.session.commit()
     yield found
@@ -136,7 +140,9 @@ def test_C2_a_declined_consent_says_so_though_the_answer_says_consented_too(
 def test_C2_an_answer_for_another_tenant_than_asked_is_refused(
     app: Flask, browser: Browser, simulator: SimulatorServer, customer: str
 ) -> None:
-    answer = browser.get(forged(browser.asked(customer), admin_consent="True", tenant=simulator.tenant_ids[0]))
+    answer = browser.get(
+        forged(browser.asked(customer), admin_consent="True", tenant=simulator.tenant_ids[0])
+    )
     assert answer.status_code == 422 and "another Microsoft tenant" in answer.text
     assert tenants(app) == []
 
@@ -181,7 +187,9 @@ def test_C2_a_state_works_once_soon_and_in_its_browser_only(
     assert browser.get(back).status_code == 303
     replayed = browser.get(back)
     assert replayed.status_code == 422 and "used already" in replayed.text
-    assert browser.get("/microsoft-tenants/consent/answer?state=made-up&admin_consent=True").status_code == 422
+    assert (
+        browser.get("/microsoft-tenants/consent/answer?state=made-up&admin_consent=True").status_code == 422
+    )
     late = decided(simulator, browser.asked(simulator.world.customer_ids[1]))
     with time_machine.travel(utcnow() + timedelta(minutes=16)):
         assert browser.get(late).status_code == 422
@@ -269,7 +277,9 @@ def test_C2_a_consent_asked_for_again_and_declined_starts_again_with_the_same_te
     address = browser.send(f"{path}/reconnect", path).headers["Location"]
     answer = browser.get(decided(simulator, address, "decline"))
     assert answer.status_code == 422 and "declined" in answer.text
-    assert f'action="{path}/reconnect"' in answer.text and 'href="/microsoft-tenants/connect"' not in answer.text
+    assert (
+        f'action="{path}/reconnect"' in answer.text and 'href="/microsoft-tenants/connect"' not in answer.text
+    )
     assert browser.send(f"{path}/reconnect", path).status_code == 303
 
 
@@ -301,11 +311,17 @@ def test_C3_C5_customers_are_connected_each_with_its_outcome_and_the_end_of_its_
     simulator.control.remove_role(simulator.partner_tenant_id, "Directory.Read.All")
     narrowed = browser.get(f"{discover}&q={ended}").text
     assert offered(narrowed) == [] and ended in narrowed, "searching asks Microsoft nothing"
-    begun = browser.send("/microsoft-tenants/discover", discover, id=[consented, not_consented, ended], partner=partner)
+    begun = browser.send(
+        "/microsoft-tenants/discover", discover, id=[consented, not_consented, ended], partner=partner
+    )
     assert begun.status_code == 303
     worker.work_off(app)
     page = browser.get(begun.location).text
-    assert "AADSTS700016" in page and "Press Ask for consent and let" in page and page.count(">Ask for consent<") == 1
+    assert (
+        "AADSTS700016" in page
+        and "Press Ask for consent and let" in page
+        and page.count(">Ask for consent<") == 1
+    )
     assert "Create or match Organizations" in page and ended not in page
     with app.app_context():
         row = db.session.query(MicrosoftTenant).filter_by(directory_id=consented).one()
@@ -344,7 +360,9 @@ def test_C5_the_partners_check_reads_the_ends_anew_and_the_dashboard_warns(
     form = {"directory_id": last, "cloud": "global"}
     browser.send("/microsoft-tenants/connect", "/microsoft-tenants/connect", **form)
     with app.app_context():
-        assert db.session.query(MicrosoftTenant).filter_by(directory_id=last).one().relationship_ends_at is None
+        assert (
+            db.session.query(MicrosoftTenant).filter_by(directory_id=last).one().relationship_ends_at is None
+        )
         db.session.rollback()
         check.check_releasing(db.session.get_one(MicrosoftTenant, partner))
         db.session.commit()
@@ -357,7 +375,9 @@ def test_C3_contracts_stand_in_where_relationships_may_not_be_read(
 ) -> None:
     simulator.control.remove_role(simulator.partner_tenant_id, "DelegatedAdminRelationship.Read.All")
     found = offered(browser.get(f"/microsoft-tenants/discover?partner={partner}").text)
-    assert set(simulator.world.customer_ids) <= set(found), "without relationships nothing is known to have ended"
+    assert set(simulator.world.customer_ids) <= set(found), (
+        "without relationships nothing is known to have ended"
+    )
 
 
 def test_C3_a_tenant_that_is_no_partner_is_said_beside_the_choice_as_is_choosing_nobody(
@@ -365,7 +385,9 @@ def test_C3_a_tenant_that_is_no_partner_is_said_beside_the_choice_as_is_choosing
 ) -> None:
     discover = f"/microsoft-tenants/discover?partner={partner}"
     nobody = browser.send("/microsoft-tenants/discover", discover, partner=partner)
-    assert nobody.status_code == 422 and "Choose at least one customer." in nobody.text and offered(nobody.text)
+    assert (
+        nobody.status_code == 422 and "Choose at least one customer." in nobody.text and offered(nobody.text)
+    )
     for role in ("DelegatedAdminRelationship.Read.All", "Directory.Read.All"):
         simulator.control.remove_role(simulator.partner_tenant_id, role)
     answer = browser.get(f"{discover}&look=1")
@@ -418,7 +440,9 @@ def test_C1_the_link_to_send_is_answered_with_thanks_and_connects_nothing(
     no = stranger.get(decided(simulator, address, "decline", tenant=customer), **HTTPS)
     assert no.status_code == 422 and "AADSTS65004" in no.text
     assert tenants(app) == [] and refusals(app) == []
-    assert browser.get(decided(simulator, address, tenant=customer)).status_code == 422, "no state, no connection"
+    assert browser.get(decided(simulator, address, tenant=customer)).status_code == 422, (
+        "no state, no connection"
+    )
     form = {"directory_id": customer, "cloud": "global"}
     browser.send("/microsoft-tenants/connect", "/microsoft-tenants/connect", **form)
     assert tenants(app) == [customer]
@@ -434,7 +458,11 @@ def test_C1_an_app_registration_is_shown_to_microsoft_before_it_is_kept(
     with app.app_context():
         db.create_all()
         accounts.add_account(
-            db.session(), email="ann@rollcall.example", role=Role.ADMINISTRATOR, now=utcnow(), password=PASSWORD
+            db.session(),
+            email="ann@rollcall.example",
+            role=Role.ADMINISTRATOR,
+            now=utcnow(),
+            password=PASSWORD,
         )
         db.session.commit()
     browser = Browser(app.test_client())
@@ -453,7 +481,9 @@ def test_C1_an_app_registration_is_shown_to_microsoft_before_it_is_kept(
     wrong = browser.send(page, page, **{**right, "secret": "wrong~secret"})
     assert wrong.status_code == 422 and "AADSTS7000215" in wrong.text and "wrong~secret" not in wrong.text
     with app.app_context():
-        assert service.app_registration("global").secret == simulator.client_secret, "the one that works stays"
+        assert service.app_registration("global").secret == simulator.client_secret, (
+            "the one that works stays"
+        )
     assert "Saved. Microsoft accepts it." in saved()
     assert "Saved. Microsoft" not in saved(secret="", expires_on="2027-01-31"), "nothing new: nobody is asked"
     simulator.control.set_secret_expiry(-1)

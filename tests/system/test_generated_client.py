@@ -21,7 +21,9 @@ from tests.system.conftest import FINISHED, running, settings_for, wait_until
 
 PACKAGE = "rollcall_client"
 # The generator knows no CSV and no plain text, but files.
-CONFIG = "content_type_overrides:\n  text/csv: application/octet-stream\n  text/plain: application/octet-stream\n"
+CONFIG = (
+    "content_type_overrides:\n  text/csv: application/octet-stream\n  text/plain: application/octet-stream\n"
+)
 
 
 class Generated(Protocol):
@@ -47,10 +49,24 @@ def part(base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     programs = Path(sys.executable).parent
     made = subprocess.run(
         [
-            programs / "openapi-python-client", "generate", "--fail-on-warning", "--meta", "none",
-            "--path", document, "--config", config, "--output-path", folder / PACKAGE,
+            programs / "openapi-python-client",
+            "generate",
+            "--fail-on-warning",
+            "--meta",
+            "none",
+            "--path",
+            document,
+            "--config",
+            config,
+            "--output-path",
+            folder / PACKAGE,
         ],
-        env={**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"},
+        env={
+            **os.environ,
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+            "http_proxy": "http://127.0.0.1:9",
+            "https_proxy": "http://127.0.0.1:9",
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -66,18 +82,27 @@ def test_O2_a_generated_client_makes_a_customer_enables_a_sync_and_reads_people(
     simulator: SimulatorServer, base: str, part: Generated
 ) -> None:
     models: Any = part("models")
-    with part("client").AuthenticatedClient(base_url=base, token="the-token", raise_on_unexpected_status=True) as client:
+    with part("client").AuthenticatedClient(
+        base_url=base, token="the-token", raise_on_unexpected_status=True
+    ) as client:
 
         def call(operation: str, *arguments: Any, **named: Any) -> Any:
             return part(f"api.{operation}").sync(*arguments, client=client, **named)
 
-        connected = call("microsoft_tenants.connect_microsoft_tenant", body=models.NewMicrosoftTenant(simulator.tenant_ids[0]))
+        connected = call(
+            "microsoft_tenants.connect_microsoft_tenant",
+            body=models.NewMicrosoftTenant(simulator.tenant_ids[0]),
+        )
         assert isinstance(connected, models.MicrosoftTenant)
-        wait_until(lambda: call("microsoft_tenants.get_microsoft_tenant", connected.id).last_synced_at, "the first read")
+        wait_until(
+            lambda: call("microsoft_tenants.get_microsoft_tenant", connected.id).last_synced_at,
+            "the first read",
+        )
 
         tenant = call("tenants.create_tenant", body=models.TenantName("Harborview"))
         organization = call(
-            "organizations.create_organization", body=models.NewOrganization("Harborview Clinic", tenant_id=tenant.id)
+            "organizations.create_organization",
+            body=models.NewOrganization("Harborview Clinic", tenant_id=tenant.id),
         )
         assert organization.tenant_id == tenant.id
         mapped = call("tenants.map_tenant", tenant.id, body=models.Mapping(connected.id))
@@ -88,13 +113,17 @@ def test_O2_a_generated_client_makes_a_customer_enables_a_sync_and_reads_people(
         preview = call("user_sync.preview_user_sync", organization.id, body=models.UserSyncRequest(filters))
         enabled = call("user_sync.put_user_sync", organization.id, body=models.UserSyncRequest(filters))
         run = wait_until(
-            lambda: (found := call("sync_runs.get_sync_run", enabled.last_run.id)).status in FINISHED and found,
+            lambda: (
+                (found := call("sync_runs.get_sync_run", enabled.last_run.id)).status in FINISHED and found
+            ),
             "the end of the initial run",
         )
         assert run.status is models.SyncRunStatus.SUCCEEDED
         assert run.counts.created == preview.counts.created > 0
 
-        people = call("end_users.list_end_users", organization.id, per_page=500, source=models.ListEndUsersSource.SYNC)
+        people = call(
+            "end_users.list_end_users", organization.id, per_page=500, source=models.ListEndUsersSource.SYNC
+        )
         assert isinstance(people, models.EndUserList)
         assert people.total == len(people.items) == run.counts.created
         assert all(isinstance(one.microsoft, models.LinkedAccount) for one in people.items)
@@ -108,5 +137,7 @@ def test_O2_a_generated_client_makes_a_customer_enables_a_sync_and_reads_people(
         file = part("types").File(io.BytesIO(b"email,display_name\nida@hand.example,Ida\n"))
         planned = call("imports.import_end_users", organization.id, body=file, dry_run=True)
         assert (planned.import_id, planned.created, planned.rows[0].name) == (None, 1, "Ida")
-        exported = call("end_users.export_end_users", organization.id, source=models.ExportEndUsersSource.SYNC)
+        exported = call(
+            "end_users.export_end_users", organization.id, source=models.ExportEndUsersSource.SYNC
+        )
         assert len(exported.payload.read().decode().splitlines()) == 1 + people.total

@@ -110,7 +110,9 @@ def test_the_main_job_from_connecting_to_the_second_run(
         assert api.people(organization).keys() == expected
 
 
-def test_L1_somebody_disabled_in_microsoft_is_marked_by_the_next_run(api: Api, simulator: SimulatorServer) -> None:
+def test_L1_somebody_disabled_in_microsoft_is_marked_by_the_next_run(
+    api: Api, simulator: SimulatorServer
+) -> None:
     home = simulator.world.tenants[simulator.tenant_ids[0]]
     ann = staff(simulator, "Ann", home.default_domain)
     bo = staff(simulator, "Bo", home.default_domain)
@@ -128,7 +130,9 @@ def test_L1_somebody_disabled_in_microsoft_is_marked_by_the_next_run(api: Api, s
     assert {row["microsoft"]["status"] for row in api.people(organization).values()} == {"active"}
 
 
-def test_U7_edited_filters_start_nothing_and_apply_to_the_next_run(api: Api, simulator: SimulatorServer) -> None:
+def test_U7_edited_filters_start_nothing_and_apply_to_the_next_run(
+    api: Api, simulator: SimulatorServer
+) -> None:
     home = simulator.world.tenants[simulator.tenant_ids[0]]
     staff(simulator, "Ann", home.default_domain)
     staff(simulator, "Bo", home.default_domain, department="Dry Dock")

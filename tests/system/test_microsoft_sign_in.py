@@ -36,7 +36,9 @@ def app(simulator: SimulatorServer, tmp_path: Path) -> Iterator[Flask]:
     with found.app_context():
         db.create_all()
         service.allow_tenants(db.session(), simulator.tenant_ids[0], utcnow())
-        accounts.add_account(db.session(), email="mila@rollcall.example", role=Role.TECHNICIAN, now=utcnow(), password=PASSWORD)
+        accounts.add_account(
+            db.session(), email="mila@rollcall.example", role=Role.TECHNICIAN, now=utcnow(), password=PASSWORD
+        )
         db.session.commit()
     yield found
     with found.app_context():
@@ -55,7 +57,14 @@ def ask(client: FlaskClient, path: str) -> Any:
 
 def send(client: FlaskClient, path: str, **form: str) -> Any:
     """Post a form with the token of its page."""
-    page = ask(client, "/login" if path.startswith("/login") else "/account" if "/account" in path else path.removesuffix("/microsoft"))
+    page = ask(
+        client,
+        "/login"
+        if path.startswith("/login")
+        else "/account"
+        if "/account" in path
+        else path.removesuffix("/microsoft"),
+    )
     token = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
     assert token is not None, page.text[:500]
     return client.post(
@@ -69,7 +78,9 @@ def send(client: FlaskClient, path: str, **form: str) -> Any:
 def answer_of(simulator: SimulatorServer, away: Any, tenant: int = 0) -> str:
     """What Microsoft sends the browser back with, once the first ordinary person of that tenant was chosen."""
     home = simulator.world.tenants[simulator.tenant_ids[tenant]]
-    who = next(u for u in simulator.control.users(home.id) if u["userType"] == "Member" and u["accountEnabled"])
+    who = next(
+        u for u in simulator.control.users(home.id) if u["userType"] == "Member" and u["accountEnabled"]
+    )
     parts = urlsplit(away.headers["Location"])
     query = urlencode({**dict(parse_qsl(parts.query)), "login_hint": who["userPrincipalName"]})
     reply = requests.get(
@@ -101,7 +112,9 @@ def test_P10_somebody_connects_their_account_and_signs_in_with_it(
     assert away.status_code == 303
 
 
-def test_P10_an_unknown_microsoft_account_is_told_what_to_do(browser: FlaskClient, simulator: SimulatorServer) -> None:
+def test_P10_an_unknown_microsoft_account_is_told_what_to_do(
+    browser: FlaskClient, simulator: SimulatorServer
+) -> None:
     page = ask(browser, answer_of(simulator, ask(browser, "/login/microsoft")))
     assert page.status_code == 422
     assert "Microsoft knows you, Rollcall does not" in page.text
@@ -126,14 +139,20 @@ def test_P10_an_answer_works_once_and_only_in_its_browser(
 def test_P10_declining_is_said(browser: FlaskClient) -> None:
     away = ask(browser, "/login/microsoft")
     state = dict(parse_qsl(urlsplit(away.headers["Location"]).query))["state"]
-    page = ask(browser, f"/login/microsoft/answer?error=access_denied&error_description=AADSTS65004&state={state}")
+    page = ask(
+        browser, f"/login/microsoft/answer?error=access_denied&error_description=AADSTS65004&state={state}"
+    )
     assert page.status_code == 422
     assert "refused the sign-in" in page.text
 
 
-def test_P10_people_of_another_tenant_may_not(app: Flask, browser: FlaskClient, simulator: SimulatorServer) -> None:
+def test_P10_people_of_another_tenant_may_not(
+    app: Flask, browser: FlaskClient, simulator: SimulatorServer
+) -> None:
     with app.app_context():
-        service.allow_tenants(db.session(), f"{simulator.tenant_ids[0]}\n{'9' * 8}-9999-4999-8999-{'9' * 12}", utcnow())
+        service.allow_tenants(
+            db.session(), f"{simulator.tenant_ids[0]}\n{'9' * 8}-9999-4999-8999-{'9' * 12}", utcnow()
+        )
         db.session.commit()
     page = ask(browser, answer_of(simulator, ask(browser, "/login/microsoft"), tenant=1))
     assert "may not sign in here" in page.text
@@ -143,7 +162,9 @@ def test_P10_an_invitation_is_accepted_with_microsoft_once(
     app: Flask, browser: FlaskClient, simulator: SimulatorServer
 ) -> None:
     with app.app_context():
-        token = links.invite(db.session(), email="new@rollcall.example", role="read-only", now=utcnow(), by="test").token
+        token = links.invite(
+            db.session(), email="new@rollcall.example", role="read-only", now=utcnow(), by="test"
+        ).token
         db.session.commit()
     away = send(browser, f"/invitations/{token}/microsoft")
     assert ask(browser, answer_of(simulator, away)).status_code == 303
@@ -156,10 +177,14 @@ def test_P10_an_invitation_is_accepted_with_microsoft_once(
     assert (kept.status_code, "no password yet" in kept.text) == (409, True)
 
 
-def test_P10_one_microsoft_account_opens_one_account(app: Flask, browser: FlaskClient, simulator: SimulatorServer) -> None:
+def test_P10_one_microsoft_account_opens_one_account(
+    app: Flask, browser: FlaskClient, simulator: SimulatorServer
+) -> None:
     connected(browser, simulator)
     with app.app_context():
-        accounts.add_account(db.session(), email="bo@rollcall.example", role=Role.READ_ONLY, now=utcnow(), password=PASSWORD)
+        accounts.add_account(
+            db.session(), email="bo@rollcall.example", role=Role.READ_ONLY, now=utcnow(), password=PASSWORD
+        )
         db.session.commit()
     other = app.test_client()
     send(other, "/login", email="bo@rollcall.example", password=PASSWORD)
@@ -187,7 +212,9 @@ def test_P10_nothing_is_recorded_or_asked_without_a_sign_in_that_began_here(
     asked: list[str] = []
     really = requests.Session.send
 
-    def send_and_note(session: requests.Session, request: requests.PreparedRequest, **how: Any) -> requests.Response:
+    def send_and_note(
+        session: requests.Session, request: requests.PreparedRequest, **how: Any
+    ) -> requests.Response:
         asked.append(str(request.url))
         return really(session, request, **how)
 
@@ -196,7 +223,12 @@ def test_P10_nothing_is_recorded_or_asked_without_a_sign_in_that_began_here(
         cookie = dict(kept)
     monkeypatch.setattr(requests.Session, "send", send_and_note)
     stranger = app.test_client()
-    for path in ("/login/microsoft/answer", "/login/microsoft/answer?code=x&state=y", "/login/microsoft/answer?error=access_denied", answer):
+    for path in (
+        "/login/microsoft/answer",
+        "/login/microsoft/answer?code=x&state=y",
+        "/login/microsoft/answer?error=access_denied",
+        answer,
+    ):
         assert ask(stranger, path).status_code == 422
     forged = app.test_client()
     for change in ({"at": 0}, {"at": None}, {"flow": None}, {"at": 2**40}):
@@ -248,7 +280,10 @@ def enter(client: FlaskClient, code: str) -> Any:
     assert token is not None
     form = {"csrf_token": token[1], "code": code}
     return client.post(
-        "/login/microsoft/code", data=form, base_url="https://127.0.0.1", headers={"Referer": "https://127.0.0.1/"}
+        "/login/microsoft/code",
+        data=form,
+        base_url="https://127.0.0.1",
+        headers={"Referer": "https://127.0.0.1/"},
     )
 
 
@@ -278,12 +313,18 @@ def test_P10_sign_in_with_microsoft_asks_the_authenticator_and_counts(
     connected(browser, simulator)
     totp = with_authenticator(app, "mila@rollcall.example")
     fresh = app.test_client()
-    assert ask(fresh, answer_of(simulator, ask(fresh, "/login/microsoft?next=/organizations"))).status_code == 303
+    assert (
+        ask(fresh, answer_of(simulator, ask(fresh, "/login/microsoft?next=/organizations"))).status_code
+        == 303
+    )
     for _ in range(5):
         assert "This code is not right" in enter(fresh, "000000").text
     locked = enter(fresh, totp.at(utcnow()))
     assert (locked.status_code, "Too many attempts" in locked.text) == (422, True)
-    assert ask(browser, answer_of(simulator, ask(browser, "/login/microsoft?next=/organizations"))).status_code == 303
+    assert (
+        ask(browser, answer_of(simulator, ask(browser, "/login/microsoft?next=/organizations"))).status_code
+        == 303
+    )
     assert enter(browser, totp.at(utcnow())).headers["Location"] == "/organizations", "that browser was known"
 
 

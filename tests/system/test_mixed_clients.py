@@ -43,13 +43,23 @@ class Portal:
         stack.callback(self.process.wait, timeout=60)
         stack.callback(self.process.terminate)
         wait_until(self._is_ready, "the portal is ready")
-        self.run("people", "add", "ada@x.example", "--role", "administrator", "--password-stdin", text=f"{PASSWORD}\n")
+        self.run(
+            "people",
+            "add",
+            "ada@x.example",
+            "--role",
+            "administrator",
+            "--password-stdin",
+            text=f"{PASSWORD}\n",
+        )
         self.token = self.run("token", "create", "mixed", "--role", "administrator").splitlines()[-1]
         self.api = Api(Http(self.base), self.token)  # type: ignore[arg-type]
 
     def run(self, *arguments: str, text: str = "") -> str:
         command = [*PROGRAM, *arguments]
-        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=60, input=text)
+        done = subprocess.run(
+            command, env=self._environment, capture_output=True, text=True, timeout=60, input=text
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -107,7 +117,9 @@ class Crowd:
         assert not self.wrong, [repr(one) for one in self.wrong]
 
 
-def test_nobody_gets_an_error_of_ours_while_everybody_works(portal: Portal, simulator: SimulatorServer) -> None:
+def test_nobody_gets_an_error_of_ours_while_everybody_works(
+    portal: Portal, simulator: SimulatorServer
+) -> None:
     api, crowd = portal.api, Crowd(portal)
     microsoft = api.connected(simulator.tenant_ids[0])
     synced = api.organization("Synced", microsoft["id"])
@@ -116,20 +128,38 @@ def test_nobody_gets_an_error_of_ours_while_everybody_works(portal: Portal, simu
 
     def read() -> None:
         for _ in range(ROUNDS):
-            for path in ("/healthz", "/login", "/api/v1/organizations", f"{people}?q=p&sort=-name", f"{people}.csv", "/api/v1/audit-events"):
+            for path in (
+                "/healthz",
+                "/login",
+                "/api/v1/organizations",
+                f"{people}?q=p&sort=-name",
+                f"{people}.csv",
+                "/api/v1/audit-events",
+            ):
                 crowd.ask("GET", path)
 
     def write(number: int) -> None:
         for n in range(ROUNDS):
-            made = crowd.ask("POST", people, json={"display_name": f"Written {number}-{n}", "email": f"w{number}-{n}@x.example"}).json()
+            made = crowd.ask(
+                "POST",
+                people,
+                json={"display_name": f"Written {number}-{n}", "email": f"w{number}-{n}@x.example"},
+            ).json()
             crowd.ask("PATCH", f"/api/v1/end-users/{made['id']}", json={"phone": f"{number}{n}"})
         crowd.ask("DELETE", f"/api/v1/end-users/{made['id']}")
 
     def bring(number: int) -> None:
         for n in range(3):
             rows = "".join(f"i{number}-{row}@x.example,Imported {row},{n}{row}\n" for row in range(ROWS))
-            told = crowd.ask("POST", f"{people}/import", data=f"email,display_name,phone\n{rows}".encode(), headers={"Content-Type": "text/csv"}).json()
-            assert (told["created"], told["updated"], told["rejected"]) == ((ROWS, 0, []) if n == 0 else (0, ROWS, []))
+            told = crowd.ask(
+                "POST",
+                f"{people}/import",
+                data=f"email,display_name,phone\n{rows}".encode(),
+                headers={"Content-Type": "text/csv"},
+            ).json()
+            assert (told["created"], told["updated"], told["rejected"]) == (
+                (ROWS, 0, []) if n == 0 else (0, ROWS, [])
+            )
 
     def guess() -> None:
         for n in range(2):
@@ -152,10 +182,14 @@ def test_nobody_gets_an_error_of_ours_while_everybody_works(portal: Portal, simu
     works += [lambda n=n: bring(n) for n in range(IMPORTERS)]  # type: ignore[misc]
     crowd.at_once(*works)
     assert [answer for answer in crowd.answers if answer[2] >= 500] == []
-    assert len(crowd.answers) == READERS * ROUNDS * 6 + WRITERS * (2 * ROUNDS + 1) + IMPORTERS * 3 + GUESSERS * 2
+    assert (
+        len(crowd.answers) == READERS * ROUNDS * 6 + WRITERS * (2 * ROUNDS + 1) + IMPORTERS * 3 + GUESSERS * 2
+    )
     found = api.people(others)
     assert len(found) == WRITERS * (ROUNDS - 1) + IMPORTERS * ROWS
-    assert {found[f"i{n}-{row}@x.example"]["phone"] for n in range(IMPORTERS) for row in range(ROWS)} == {f"2{row}" for row in range(ROWS)}
+    assert {found[f"i{n}-{row}@x.example"]["phone"] for n in range(IMPORTERS) for row in range(ROWS)} == {
+        f"2{row}" for row in range(ROWS)
+    }
     assert [run["status"] for run in runs] == ["succeeded", "succeeded"]
     assert len(api.people(synced)) == runs[0]["counts"]["created"] > 50
     assert runs[1]["counts"]["created"] == 0

@@ -26,9 +26,7 @@ def alone(api: Api, organization: str, person: dict[str, Any]) -> dict[str, Any]
     return api.finished(run["id"])
 
 
-def test_P6_one_person_is_synced_and_nobody_else(
-    api: Api, simulator: SimulatorServer, customer: str
-) -> None:
+def test_P6_one_person_is_synced_and_nobody_else(api: Api, simulator: SimulatorServer, customer: str) -> None:
     directory_id, people = simulator.tenant_ids[0], api.people(customer)
     active = [p for p in people.values() if p["microsoft"]["status"] == "active"]
     renamed, other, leaver, *others = active

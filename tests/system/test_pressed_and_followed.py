@@ -71,5 +71,6 @@ def test_T7_a_device_and_a_method_that_are_new_come_with_the_next_run(
     assert api.synced(customer)["status"] == "succeeded"
     wait_until(lambda: api.get(f"/assets/{asset['id']}")["end_user_id"] == person["id"], "the Asset's owner")
     wait_until(
-        lambda: api.get(f"/end-users/{person['id']}")["microsoft"]["mfa"]["methods"] == ["fido2"], "the method"
+        lambda: api.get(f"/end-users/{person['id']}")["microsoft"]["mfa"]["methods"] == ["fido2"],
+        "the method",
     )

@@ -47,7 +47,9 @@ class Installation:
         self._start("serve", "--port", str(port))
         wait_until(lambda: self._is_ready(base), "the portal is ready")
         command = [*PROGRAM, "token", "create", "system", "--role", "administrator"]
-        said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+        said = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True, timeout=60
+        )
         self.api = Api(Http(base), said.stdout.splitlines()[-1])  # type: ignore[arg-type]
 
     def worker(self) -> subprocess.Popen[bytes]:

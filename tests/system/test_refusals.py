@@ -78,7 +78,9 @@ def test_C4_the_check_names_what_is_missing(api: Api, simulator: SimulatorServer
     assert {"name", "state", "detail"} <= set(missing[0])
 
 
-def test_D3_a_tenant_without_premium_or_intune_says_missing_license(api: Api, simulator: SimulatorServer) -> None:
+def test_D3_a_tenant_without_premium_or_intune_says_missing_license(
+    api: Api, simulator: SimulatorServer
+) -> None:
     tenant = api.connected(simulator.tenant_ids[1])
     checks = api.post(f"/microsoft-tenants/{tenant['id']}/check", status=200)["checks"]
     assert {row["state"] for row in checks} == {"ok", "missing_license"}
@@ -130,4 +132,6 @@ def test_a_mapped_tenant_is_not_removed_and_an_unmapped_one_takes_its_mirror_alo
     api.delete(path)
     api.get(path, status=404)
     (ann,) = api.people(organization).values()
-    assert ann["microsoft"]["status"] == "active", "the Link stays, for the day the tenant is connected again (L7)"
+    assert ann["microsoft"]["status"] == "active", (
+        "the Link stays, for the day the tenant is connected again (L7)"
+    )

@@ -42,7 +42,9 @@ def test_T7_a_large_tenant_does_not_keep_the_small_ones_from_their_slow_pass(
 
     with app.app_context():
         rows = [
-            MicrosoftTenant(directory_id=name, name=name, connected_at=utcnow(), checked_at=utcnow(), slow_due_at=utcnow())
+            MicrosoftTenant(
+                directory_id=name, name=name, connected_at=utcnow(), checked_at=utcnow(), slow_due_at=utcnow()
+            )
             for name in ("large", "small")
         ]
         db.session.add_all(rows)

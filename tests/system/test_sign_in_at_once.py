@@ -37,7 +37,9 @@ def app(any_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setattr(passwords, "_NOBODY", quick.hash("nobody's"))
     monkeypatch.setattr(passwords, "gate", passwords.Gate(4, 100))
     monkeypatch.setattr(passwords, "PATIENCE", 60.0)
-    found = create_app(Settings(data_dir=tmp_path, database_url=any_database, secret_key="k" * 40, scheduler="off"))
+    found = create_app(
+        Settings(data_dir=tmp_path, database_url=any_database, secret_key="k" * 40, scheduler="off")
+    )
     found.config["WTF_CSRF_ENABLED"] = False
     with found.app_context():
         db.create_all()
@@ -66,20 +68,27 @@ def post(app: Flask, path: str, number: int, **form: str) -> Any:
 
 def add_ann(app: Flask) -> str:
     with app.app_context():
-        account = service.add_account(db.session(), email=ANN, role=Role.ADMINISTRATOR, now=utcnow(), password=PASSWORD)
+        account = service.add_account(
+            db.session(), email=ANN, role=Role.ADMINISTRATOR, now=utcnow(), password=PASSWORD
+        )
         db.session.commit()
         return account.id
 
 
 def number_of(app: Flask, action: str) -> int:
     with app.app_context():
-        return int(db.session.scalar(select(func.count()).select_from(AuditEvent).where(AuditEvent.action == action)) or 0)
+        return int(
+            db.session.scalar(select(func.count()).select_from(AuditEvent).where(AuditEvent.action == action))
+            or 0
+        )
 
 
 @pytest.mark.parametrize("email", [ANN, "nobody@rollcall.example"])
 def test_wrong_passwords_raise_the_lock_after_five_whoever_is_guessed_at(app: Flask, email: str) -> None:
     add_ann(app)
-    pages = at_once(lambda n: post(app, "/login", n, email=email, password="a guess, one of many").text, times=45)
+    pages = at_once(
+        lambda n: post(app, "/login", n, email=email, password="a guess, one of many").text, times=45
+    )
     assert sum("do not belong together" in page for page in pages) == 5
     assert sum("Too many attempts" in page for page in pages) == 40
     assert (number_of(app, "sign_in_failed"), number_of(app, "sign_in_locked")) == (5, 1)
@@ -119,7 +128,11 @@ def test_one_link_is_used_once(app: Flask, email: str) -> None:
         link = links.invite(db.session(), email=email, role="technician", now=utcnow(), by="test")
         db.session.commit()
     answers = at_once(
-        lambda n: post(app, f"/invitations/{link.token}", n, name="", password=f"{n} unrelated words together").status_code
+        lambda n: (
+            post(
+                app, f"/invitations/{link.token}", n, name="", password=f"{n} unrelated words together"
+            ).status_code
+        )
     )
     assert sorted(answers) == [303, *[404] * (TIMES - 1)]
     assert number_of(app, "invitation_used") == 1
@@ -129,7 +142,9 @@ def test_the_first_run_makes_one_administrator(app: Flask) -> None:
     with app.app_context():
         token = first_administrator.new_setup_token(db.session(), utcnow())
         db.session.commit()
-    at_once(lambda n: post(app, "/setup", n, token=token, email=f"admin{n}@rollcall.example", password=PASSWORD))
+    at_once(
+        lambda n: post(app, "/setup", n, token=token, email=f"admin{n}@rollcall.example", password=PASSWORD)
+    )
     with app.app_context():
         assert db.session.scalar(select(func.count()).select_from(Account)) == 1
     assert number_of(app, "account_added") == 1

@@ -52,7 +52,9 @@ def test_the_manifest_maps_plain_names_to_files_named_by_content(checkout: Path)
     assert sorted(manifest) == ["htmx.min.js", "swagger-ui-bundle.js", "swagger-ui.css", "tabler.min.css"]
     assert sorted(manifest.values()) == served
     assert (vendor(checkout) / manifest["tabler.min.css"]).read_text(encoding="utf-8") == "body{color:red}\n"
-    assert (vendor(checkout) / manifest["swagger-ui.css"]).read_text(encoding="utf-8") == ".swagger-ui{color:red}\n"
+    assert (vendor(checkout) / manifest["swagger-ui.css"]).read_text(
+        encoding="utf-8"
+    ) == ".swagger-ui{color:red}\n"
     script = checkout / "node_modules/htmx.org/dist/htmx.min.js"
     script.write_text("htmx={newer:1}", encoding="utf-8")
     assert set(assets.build(checkout)) - set(served)
@@ -61,7 +63,10 @@ def test_the_manifest_maps_plain_names_to_files_named_by_content(checkout: Path)
 
 def test_only_listed_icons_are_copied_and_each_is_one_line(checkout: Path) -> None:
     assets.build(checkout)
-    assert sorted(path.name for path in (vendor(checkout) / "icons").iterdir()) == ["user-filled.svg", "user-plus.svg"]
+    assert sorted(path.name for path in (vendor(checkout) / "icons").iterdir()) == [
+        "user-filled.svg",
+        "user-plus.svg",
+    ]
     svg = (vendor(checkout) / "icons" / "user-plus.svg").read_text(encoding="utf-8")
     assert svg == '<svg width="24" ><path d="M1 1" /></svg>'
 
@@ -92,7 +97,14 @@ def test_licenses_of_all_packages_are_collected(checkout: Path) -> None:
     assets.build(checkout)
     text = (vendor(checkout) / "LICENSES.txt").read_text(encoding="utf-8")
     swagger = ("Apache License", "Copyright of its makers", "What the bundle holds")
-    for words in ("@tabler/core 1.0.0", "License: MIT", "@tabler/icons 3.0.0", "MIT License", "Zero-Clause BSD", *swagger):
+    for words in (
+        "@tabler/core 1.0.0",
+        "License: MIT",
+        "@tabler/icons 3.0.0",
+        "MIT License",
+        "Zero-Clause BSD",
+        *swagger,
+    ):
         assert words in text
 
 

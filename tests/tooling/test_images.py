@@ -21,7 +21,9 @@ def docker(tmp_path, monkeypatch):
             shutil.copy(images.ROOT / name, tmp_path / name)
         program = tmp_path / "docker"
         cases = "".join(f"{tag}) echo sha256:{digest};;\n" for tag, digest in answers.items())
-        program.write_text(f'#!/bin/sh\nfor last; do :; done\ncase "$last" in\n{cases}*) echo "no such host" >&2; exit 1;;\nesac\n')
+        program.write_text(
+            f'#!/bin/sh\nfor last; do :; done\ncase "$last" in\n{cases}*) echo "no such host" >&2; exit 1;;\nesac\n'
+        )
         program.chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
         return tmp_path
@@ -45,7 +47,9 @@ def test_every_image_is_pinned_and_a_pin_is_renewed(docker):
     assert f"ARG PYTHON_IMAGE=python:3.13-slim@sha256:{'c' * 64}\n" in contents(folder)[0]
 
 
-@pytest.mark.parametrize("answers", [{}, {"python:3.13-slim": "a" * 64}, {**DIGESTS, "postgres:18": "latest"}])
+@pytest.mark.parametrize(
+    "answers", [{}, {"python:3.13-slim": "a" * 64}, {**DIGESTS, "postgres:18": "latest"}]
+)
 def test_without_a_digest_nothing_is_changed(docker, answers):
     folder = docker(answers)
     before = contents(folder)
@@ -57,11 +61,25 @@ def test_without_a_digest_nothing_is_changed(docker, answers):
 def test_no_image_is_named_past_the_pins():
     """Whoever adds a FROM or an image: names it where it is pinned."""
     for name, text in zip(images.FILES, contents(images.ROOT), strict=True):
-        named = [line.split()[1] for line in text.splitlines() if line.strip().startswith(("FROM ", "image:"))]
+        named = [
+            line.split()[1] for line in text.splitlines() if line.strip().startswith(("FROM ", "image:"))
+        ]
         assert [one for one in named if not one.startswith("${") and one != "rollcall"] == [], name
 
 
 def test_without_docker_it_is_one_line(tmp_path):
     code = "from pathlib import Path; from tools.images import pin; pin(Path('.'))"
-    found = subprocess.run([sys.executable, "-c", code], cwd=Path(images.ROOT), env={"PATH": str(tmp_path)}, capture_output=True, text=True, timeout=60, check=False)
-    assert found.returncode == 1 and found.stderr.startswith("Docker cannot be asked for postgres:18") and found.stderr.count("\n") == 1
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(images.ROOT),
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (
+        found.returncode == 1
+        and found.stderr.startswith("Docker cannot be asked for postgres:18")
+        and found.stderr.count("\n") == 1
+    )

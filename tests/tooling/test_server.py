@@ -142,7 +142,9 @@ def test_a_client_that_takes_nothing_of_its_answer_holds_no_thread(start) -> Non
 def test_a_chunked_body_arrives_whole(start) -> None:
     trial = start()
     piece = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
-    with trial.connect(b"POST /length HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n") as client:
+    with trial.connect(
+        b"POST /length HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    ) as client:
         client.sendall(piece * 20 + b"0\r\n\r\n")
         answer = b"".join(iter(lambda: client.recv(1000), b""))
     assert answer.endswith(str(20 * 0x10000).encode())

@@ -15,7 +15,11 @@ def has_reason(node: ast.Module | ast.FunctionDef | ast.AsyncFunctionDef, limit:
 
 def test_files_are_short_or_say_why_not() -> None:
     lengths = {m: len((ROOT / m.path).read_text(encoding="utf-8").splitlines()) for m in portal_modules()}
-    long = [f"{m.path}: {lines} lines" for m, lines in lengths.items() if lines > FILE and not has_reason(m.tree, FILE)]
+    long = [
+        f"{m.path}: {lines} lines"
+        for m, lines in lengths.items()
+        if lines > FILE and not has_reason(m.tree, FILE)
+    ]
     assert long == []
 
 

@@ -71,7 +71,22 @@ PLAIN = st.text(st.sampled_from("aB3._+-"), min_size=1, max_size=70)
 
 
 @settings(max_examples=500, deadline=None, derandomize=True)
-@given(PLAIN, st.one_of(PLAIN, st.sampled_from(["x.example", "xn--a.example", "ab--c.example", "localhost", "a" * 64 + ".example", "a." * 122 + "example"])))
+@given(
+    PLAIN,
+    st.one_of(
+        PLAIN,
+        st.sampled_from(
+            [
+                "x.example",
+                "xn--a.example",
+                "ab--c.example",
+                "localhost",
+                "a" * 64 + ".example",
+                "a." * 122 + "example",
+            ]
+        ),
+    ),
+)
 def test_what_passes_without_the_library_would_pass_with_it(local, domain):
     address = f"{local}@{domain}"
     assert problem(address) == addresses._judged(address)  # noqa: SLF001

@@ -27,7 +27,9 @@ OWN, DOCK = "A87EEABC6AC9", "A87EEABC6ACA"
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def session(request, tmp_path):
-    url = f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    url = (
+        f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    )
     engine = tune_engine(sa.create_engine(url))
     Base.metadata.create_all(engine)
     with Session(engine) as session:
@@ -43,15 +45,49 @@ def session(request, tmp_path):
 
 
 def somebody(session, object_id, *macs, presence="present"):
-    session.add(DirectoryUser(microsoft_tenant_id="m", object_id=object_id, raw="{}", row_hash="", content_hash="", presence=presence))
-    session.add(EndUser(id=f"e-{object_id}", organization_id="o", microsoft_tenant_id="m", object_id=object_id, created_at=NOW, updated_at=NOW))
+    session.add(
+        DirectoryUser(
+            microsoft_tenant_id="m",
+            object_id=object_id,
+            raw="{}",
+            row_hash="",
+            content_hash="",
+            presence=presence,
+        )
+    )
+    session.add(
+        EndUser(
+            id=f"e-{object_id}",
+            organization_id="o",
+            microsoft_tenant_id="m",
+            object_id=object_id,
+            created_at=NOW,
+            updated_at=NOW,
+        )
+    )
     for number, mac in enumerate(macs):
-        session.add(ManagedDevice(microsoft_tenant_id="m", device_id=f"{object_id}{number}", user_object_id=object_id, wifi_mac=mac))
+        session.add(
+            ManagedDevice(
+                microsoft_tenant_id="m",
+                device_id=f"{object_id}{number}",
+                user_object_id=object_id,
+                wifi_mac=mac,
+            )
+        )
     session.flush()
 
 
 def owner(session, *macs):
-    session.add(Asset(id="a", organization_id="o", name="A", created_at=NOW, updated_at=NOW, macs=[AssetMac(mac=mac) for mac in macs]))
+    session.add(
+        Asset(
+            id="a",
+            organization_id="o",
+            name="A",
+            created_at=NOW,
+            updated_at=NOW,
+            macs=[AssetMac(mac=mac) for mac in macs],
+        )
+    )
     session.flush()
     assign_assets(session, "m", "o", NOW)
     return session.get(Asset, "a").end_user_id, [row.mac for row in session.scalars(sa.select(AssetReport))]

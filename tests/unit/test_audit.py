@@ -47,7 +47,9 @@ def test_O4_the_actor_ends_with_its_block():
 def test_O4_every_event_of_the_set_is_recorded_somewhere():
     """The filter of the audit log offers the set: what is never recorded would promise something."""
     code = "".join(
-        path.read_text(encoding="utf-8") for path in Path(audit.__file__).parent.rglob("*.py") if path.name != "audit.py"
+        path.read_text(encoding="utf-8")
+        for path in Path(audit.__file__).parent.rglob("*.py")
+        if path.name != "audit.py"
     )
     assert [event for event in audit.EVENTS if f'"{event}"' not in code] == []
 
@@ -74,6 +76,13 @@ def test_what_a_stranger_typed_is_kept_only_when_it_is_an_address(session, typed
 
 def test_the_address_of_a_known_account_is_kept_whatever_it_looks_like(session):
     with audit.acting_as(audit.Actor(audit.NOBODY, "page")):
-        audit.record(session, "sign_in_failed", object_type="account", object_id="1", email="ada@intranet", reason="code")
+        audit.record(
+            session,
+            "sign_in_failed",
+            object_type="account",
+            object_id="1",
+            email="ada@intranet",
+            reason="code",
+        )
     session.commit()
     assert session.scalars(select(AuditEvent)).one().detail["email"] == "ada@intranet"

@@ -22,7 +22,9 @@ WRITERS, EACH = 20, 5
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def engine(request, tmp_path):
-    url = f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    url = (
+        f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    )
     found = tune_engine(sa.create_engine(url, pool_size=WRITERS))
     schema.upgrade(found)
     yield found
@@ -66,8 +68,12 @@ def test_events_are_numbered_and_chained_in_the_order_of_their_commits(six):
     ("statement", "kind", "number"),
     [
         ("UPDATE audit_events SET actor = 'somebody else' WHERE number = 3", "changed", 3),
-        ("UPDATE audit_events SET detail = '{\"name\": \"Contoso\"}' WHERE number = 1", "changed", 1),
-        ("UPDATE audit_events SET detail = '{\"name\": \"Fabrikam\", \"more\": 1}' WHERE number = 1", "changed", 1),
+        ('UPDATE audit_events SET detail = \'{"name": "Contoso"}\' WHERE number = 1', "changed", 1),
+        (
+            'UPDATE audit_events SET detail = \'{"name": "Fabrikam", "more": 1}\' WHERE number = 1',
+            "changed",
+            1,
+        ),
         ("UPDATE audit_events SET at = '2001-01-01 00:00:00.000000' WHERE number = 6", "changed", 6),
         ("UPDATE audit_events SET ip = '192.0.2.1' WHERE number = 2", "changed", 2),
         ("UPDATE audit_events SET id = 'x' WHERE number = 2", "changed", 2),
@@ -96,7 +102,9 @@ def cut_the_beginning(engine, through):
     with engine.begin() as connection:
         digest = connection.scalar(sa.select(AuditEvent.hash).where(AuditEvent.number == through))
         connection.execute(sa.delete(AuditEvent).where(AuditEvent.number <= through))
-        connection.execute(sa.text(f"UPDATE audit_chain SET anchor_number = {through}, anchor_hash = '{digest}'"))
+        connection.execute(
+            sa.text(f"UPDATE audit_chain SET anchor_number = {through}, anchor_hash = '{digest}'")
+        )
 
 
 def keep_a_quarter(engine, later):
@@ -153,14 +161,19 @@ def test_a_head_that_was_noted_and_deleted_since_cannot_be_checked(six):
 @pytest.mark.parametrize(("number", "kind"), [(7, "inserted"), (4, "inserted"), (0, "inserted")])
 def test_a_row_that_was_put_in_is_named_and_stops_nobody_from_writing(six, number, kind):
     columns = ", ".join(c.name for c in AuditEvent.__table__.c if c.name not in {"id", "number"})
-    tamper(six, f"INSERT INTO audit_events (id, number, {columns}) SELECT 'new', {number}, {columns} FROM audit_events WHERE number = 2")
+    tamper(
+        six,
+        f"INSERT INTO audit_events (id, number, {columns}) SELECT 'new', {number}, {columns} FROM audit_events WHERE number = 2",
+    )
     found = verify_database(six).problem
     assert (found.kind, found.number) == (kind, number)
     write(six, "later")
     assert verify_database(six).problem is not None
 
 
-@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)  # PostgreSQL stores nothing that its types do not allow
+@pytest.mark.parametrize(
+    "engine", ["sqlite"], indirect=True
+)  # PostgreSQL stores nothing that its types do not allow
 def test_what_became_unreadable_is_a_change_and_no_crash(six):
     for number, statement in (
         (5, "UPDATE audit_events SET detail = 'no json' WHERE number = 5"),
@@ -214,7 +227,9 @@ def test_a_rollback_leaves_no_event_and_no_gap(engine):
         session.close()
         session.add(StoredSetting(key="x", updated_at=audit.utcnow()))
         session.commit()
-        names = [row.detail["name"] for row in session.scalars(sa.select(AuditEvent).order_by(AuditEvent.number))]
+        names = [
+            row.detail["name"] for row in session.scalars(sa.select(AuditEvent).order_by(AuditEvent.number))
+        ]
     assert names == ["kept", "outer", "in a kept savepoint"]
     assert verify_database(engine).problem is None
 
@@ -252,7 +267,9 @@ def test_who_has_work_left_holds_up_nobody_who_commits(postgres_url):
         write(engine, "quick")
         slow.commit()
     with Session(engine) as session:
-        names = [row.detail["name"] for row in session.scalars(sa.select(AuditEvent).order_by(AuditEvent.number))]
+        names = [
+            row.detail["name"] for row in session.scalars(sa.select(AuditEvent).order_by(AuditEvent.number))
+        ]
     assert names == ["quick", "slow"]
     engine.dispose()
 
@@ -278,7 +295,10 @@ def test_a_backup_keeps_the_chain_on_its_way_to_the_other_database_and_back(tmp_
     gone = verify_database(there).head
     backup.backup(here, tmp_path / "file")
     backup.restore(there, tmp_path / "file")
-    assert (verify_database(there).problem, verify_database(there).events) == (None, 3)  # and "backup_restored"
+    assert (verify_database(there).problem, verify_database(there).events) == (
+        None,
+        3,
+    )  # and "backup_restored"
     with Session(there) as session:
         told = session.scalars(sa.select(AuditEvent).order_by(AuditEvent.number)).all()[-1]
     assert (told.action, told.detail) == ("backup_restored", {"rows": 3, "replaced_head": str(gone)})

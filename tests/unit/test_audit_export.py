@@ -34,7 +34,9 @@ def exported(tmp_path):
                 statement = statement.where(AuditEvent.number.in_(only))
             anchor, head = chain.ends(session)
             filters = {} if only is None else {"actor": "ada"}
-            made = Export(chain.stored(session, statement), anchor, head, filters, chain.moment(datetime.now(UTC)))
+            made = Export(
+                chain.stored(session, statement), anchor, head, filters, chain.moment(datetime.now(UTC))
+            )
             path = tmp_path / f"log.{kind}"
             path.write_bytes("".join(made.csv() if kind == "csv" else made.json()).encode())
         return path, head
@@ -139,7 +141,17 @@ def test_a_csv_that_lost_its_last_line_was_cut(exported):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "name,mac\r\nx,y\r\n", "{", "{}", "[]", '{"format": "rollcall-audit-export", "version": 2}', '{"format": 1, "version": 1}', "a" * 300_000, '{"a":' * 900],
+    [
+        "",
+        "name,mac\r\nx,y\r\n",
+        "{",
+        "{}",
+        "[]",
+        '{"format": "rollcall-audit-export", "version": 2}',
+        '{"format": 1, "version": 1}',
+        "a" * 300_000,
+        '{"a":' * 900,
+    ],
 )
 def test_another_file_is_refused_in_one_line(tmp_path, text):
     path = tmp_path / "x"
@@ -162,7 +174,9 @@ def test_a_file_that_is_no_text_or_not_there_is_refused(tmp_path):
 def test_values_of_another_kind_are_a_refusal_or_a_change_and_no_crash(exported, kind):
     for value in ("x", "", "[]", "-5"):
         path, _ = exported(kind)
-        edit(path, lambda events, value=value: events[0].__setitem__("number" if kind == "json" else 0, value))
+        edit(
+            path, lambda events, value=value: events[0].__setitem__("number" if kind == "json" else 0, value)
+        )
         try:
             assert verify_file(path).problem is not None
         except PortalError:
@@ -203,7 +217,10 @@ def test_a_file_whose_beginning_was_cut_is_named_though_its_anchor_and_its_sums_
 @KINDS
 def test_a_noted_head_that_a_filtered_file_leaves_out_cannot_be_checked(exported, kind):
     path, head = exported(kind)
-    hashes = {event["number"]: event["hash"] for event in json.loads(exported("json")[0].read_text(encoding="utf-8"))["events"]}
+    hashes = {
+        event["number"]: event["hash"]
+        for event in json.loads(exported("json")[0].read_text(encoding="utf-8"))["events"]
+    }
     path, head = exported(kind, only=[2, 4])
     assert verify_file(path, Mark(4, hashes[4])).problem is None
     assert verify_file(path, Mark(4, "0" * 64)).problem.kind == "changed"

@@ -80,7 +80,14 @@ def test_secret_key_is_made_once_and_private(tmp_path):
     assert len(first[0]) >= 32
 
 
-@pytest.mark.parametrize("make", [lambda: secrets.token_hex(32), lambda: secrets.token_urlsafe(32), lambda: "the old key of these tests, 0123456789"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: secrets.token_hex(32),
+        lambda: secrets.token_urlsafe(32),
+        lambda: "the old key of these tests, 0123456789",
+    ],
+)
 def test_a_key_that_cannot_be_guessed_is_taken(make):
     key = make()
     assert load({"ROLLCALL_SECRET_KEY": key}).secret_key.get_secret_value() == key
@@ -111,7 +118,12 @@ def test_the_data_folder_and_what_is_in_it_are_the_owners_alone(tmp_path, umask,
         backup.backup(db.engine, folder / "a.backup")
         found = modes(folder)
         db.engine.dispose()
-    assert {"data": "0o700", "secret.key": "0o600", "rollcall.db": "0o600", "a.backup": "0o600"}.items() <= found.items()
+    assert {
+        "data": "0o700",
+        "secret.key": "0o600",
+        "rollcall.db": "0o600",
+        "a.backup": "0o600",
+    }.items() <= found.items()
     assert {mode for name, mode in found.items() if name != "data"} == {"0o600"}
 
 
@@ -142,9 +154,14 @@ def test_secrets_are_not_in_the_repr():
 def test_O1_a_secret_may_stand_in_a_file(tmp_path):
     held = tmp_path / "secret"
     held.write_text("s3cret-value-from-a-file\n")
-    assert load({"MICROSOFT_CLIENT_SECRET_FILE": str(held)}).client_secret.get_secret_value() == "s3cret-value-from-a-file"
+    assert (
+        load({"MICROSOFT_CLIENT_SECRET_FILE": str(held)}).client_secret.get_secret_value()
+        == "s3cret-value-from-a-file"
+    )
     held.write_text("postgresql://u:p@h/d")
-    assert load({"ROLLCALL_DATABASE_URL_FILE": str(held)}).database_url.startswith("postgresql+psycopg://u:p@h")
+    assert load({"ROLLCALL_DATABASE_URL_FILE": str(held)}).database_url.startswith(
+        "postgresql+psycopg://u:p@h"
+    )
 
 
 @pytest.mark.parametrize("name", sorted(SECRET_FILES))

@@ -78,7 +78,9 @@ def test_C1_half_an_environment_is_refused(session: Session, tmp_path: Path) -> 
 
 
 def test_C1_a_stored_secret_is_encrypted_and_recorded(session: Session, tmp_path: Path) -> None:
-    credentials.store(session, BOX, client_id=f"\ufeff {CLIENT.upper()}\u200b ", secret=" abc~123 ", expires_at=END)
+    credentials.store(
+        session, BOX, client_id=f"\ufeff {CLIENT.upper()}\u200b ", secret=" abc~123 ", expires_at=END
+    )
     session.commit()
     row = session.get(StoredSetting, credentials.KEY)
     assert "abc~123" not in str(row.secret) + str(row.value)
@@ -86,7 +88,9 @@ def test_C1_a_stored_secret_is_encrypted_and_recorded(session: Session, tmp_path
     assert (found.client_id, found.secret, found.expires_at) == (CLIENT, "abc~123", END)
     assert "abc~123" not in repr(found)
     assert session.query(AuditEvent).one().detail == {"changes": ["client_id", "secret"]}
-    assert credentials.overview(session, settings(tmp_path)) == credentials.Overview(CLIENT, "settings", "secret", END)
+    assert credentials.overview(session, settings(tmp_path)) == credentials.Overview(
+        CLIENT, "settings", "secret", END
+    )
 
 
 def test_C1_a_blank_secret_keeps_the_stored_one(session: Session, tmp_path: Path) -> None:
@@ -97,8 +101,12 @@ def test_C1_a_blank_secret_keeps_the_stored_one(session: Session, tmp_path: Path
 
 
 @pytest.mark.parametrize("certificate_first", [True, False])
-def test_C1_a_certificate_tells_its_own_end(session: Session, tmp_path: Path, certificate_first: bool) -> None:
-    credentials.store(session, BOX, client_id=CLIENT, certificate_pem=pem(certificate_first=certificate_first))
+def test_C1_a_certificate_tells_its_own_end(
+    session: Session, tmp_path: Path, certificate_first: bool
+) -> None:
+    credentials.store(
+        session, BOX, client_id=CLIENT, certificate_pem=pem(certificate_first=certificate_first)
+    )
     found = credentials.load(session, settings(tmp_path), BOX)
     assert found.expires_at == END
     credential = found.msal_credential

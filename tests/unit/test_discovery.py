@@ -48,7 +48,14 @@ def test_a_key_that_is_not_there_is_looked_for_once_a_minute_at_most(requests_mo
     assert asked.call_count == 2
 
 
-@pytest.mark.parametrize("answer", [{"exc": requests.ConnectTimeout}, {"status_code": 503}, {"status_code": 302, "headers": {"Location": "http://169.254.169.254/"}}])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"exc": requests.ConnectTimeout},
+        {"status_code": 503},
+        {"status_code": 302, "headers": {"Location": "http://169.254.169.254/"}},
+    ],
+)
 def test_after_a_failure_nobody_asks_for_ten_seconds(requests_mock, now, answer):
     asked = requests_mock.get(URL, **answer)
     kept = Discovery()

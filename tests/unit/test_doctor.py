@@ -20,7 +20,9 @@ KEY = "the-present-key-of-this-test-0123456789"
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def engine(request, tmp_path):
-    url = f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    url = (
+        f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    )
     found = tune_engine(sa.create_engine(url))
     yield found
     found.dispose()
@@ -56,7 +58,9 @@ def test_O3_secrets_that_no_key_opens_are_named(engine, tmp_path):
     schema.upgrade(engine)
     sealed = SecretBox(["another-key-that-nobody-has-0123456789"]).encrypt("x", purpose="settings:microsoft")
     with Session(engine) as session:
-        session.add(StoredSetting(key="microsoft", value={}, secret=sealed, updated_at=utcnow(), updated_by="Ada"))
+        session.add(
+            StoredSetting(key="microsoft", value={}, secret=sealed, updated_at=utcnow(), updated_by="Ada")
+        )
         session.commit()
     assert findings(engine, tmp_path)["Secret key"].state == "error"
     found = findings(engine, tmp_path, keys=(KEY, "another-key-that-nobody-has-0123456789"))["Secret key"]
@@ -70,7 +74,12 @@ def test_O3_a_queue_that_nobody_works_on_is_an_error(engine, tmp_path):
         organization = Organization(name="Reef", name_key="reef", tenant=tenant, created_at=utcnow())
         session.add(organization)
         session.flush()
-        run = SyncRun(organization_id=organization.id, trigger="hourly", generation=0, created_at=utcnow() - timedelta(hours=3))
+        run = SyncRun(
+            organization_id=organization.id,
+            trigger="hourly",
+            generation=0,
+            created_at=utcnow() - timedelta(hours=3),
+        )
         session.add(run)
         session.commit()
     found = findings(engine, tmp_path, scheduler="off")["Workers"]

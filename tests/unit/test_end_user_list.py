@@ -19,7 +19,9 @@ NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def session(request, tmp_path):
-    url = f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    url = (
+        f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    )
     engine = tune_engine(sa.create_engine(url))
     Base.metadata.create_all(engine)
     with Session(engine) as session:
@@ -59,7 +61,14 @@ def people(session):
                 "last_sign_in_at": NOW - timedelta(days=number % 9) if number % 7 else None,
                 "mfa_registered": (True, False, None)[number % 3],
             }
-        add(session, number, link=link, job_title=("Nurse", "Clerk")[number % 2], phone=f"{number % 10}", source=("sync", "manual")[number % 2])
+        add(
+            session,
+            number,
+            link=link,
+            job_title=("Nurse", "Clerk")[number % 2],
+            phone=f"{number % 10}",
+            source=("sync", "manual")[number % 2],
+        )
     return session
 
 
@@ -85,7 +94,9 @@ def test_P5_pages_are_the_whole_list_in_order_in_both_directions(people, q):
     for sort in SPEC.sorts:
         rows = {}
         for direction in ("", "-"):
-            pages = [page(people, q=q, sort=direction + sort, per_page=7, page=number) for number in range(1, 10)]
+            pages = [
+                page(people, q=q, sort=direction + sort, per_page=7, page=number) for number in range(1, 10)
+            ]
             rows[direction] = [row.id for found in pages for row in found.items]
             assert all((found.total, found.unfiltered_total) == (60, 60) for found in pages)
             assert sorted(rows[direction]) == [f"{number:04}" for number in range(60)], sort
@@ -96,7 +107,9 @@ def test_P5_pages_are_the_whole_list_in_order_in_both_directions(people, q):
 def test_P5_each_filter_takes_exactly_who_fits_alone_and_together(people):
     everybody = people.scalars(sa.select(EndUser).order_by(EndUser.id)).all()
     fits = {
-        "microsoft_status": lambda row, value: row.microsoft_status == value or (value == "not_disabled" and row.microsoft_status != "disabled"),
+        "microsoft_status": lambda row, value: (
+            row.microsoft_status == value or (value == "not_disabled" and row.microsoft_status != "disabled")
+        ),
         "licensed": lambda row, value: row.is_licensed == (value == "true"),
         "mfa": lambda row, value: row.mfa_registered is (value == "true"),
         "source": lambda row, value: row.source == value,
@@ -106,11 +119,13 @@ def test_P5_each_filter_takes_exactly_who_fits_alone_and_together(people):
     choices = {**SPEC.filters, "q": ("nurse", "person 001", "p5@x", "%", "_", "/")}
     for one, other in itertools.combinations(choices, 2):
         for first, second in itertools.product(choices[one], choices[other]):
-            wanted = [
-                row.id for row in everybody if fits[one](row, first) and fits[other](row, second)
-            ]
+            wanted = [row.id for row in everybody if fits[one](row, first) and fits[other](row, second)]
             found = page(people, **{one: first, other: second}, per_page=100)
-            assert ([row.id for row in found.items], found.total, found.unfiltered_total) == (wanted, len(wanted), 60), (one, first, other, second)
+            assert ([row.id for row in found.items], found.total, found.unfiltered_total) == (
+                wanted,
+                len(wanted),
+                60,
+            ), (one, first, other, second)
 
 
 def test_P5_a_page_past_the_end_shows_the_last_and_an_empty_list_has_one(people):

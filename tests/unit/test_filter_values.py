@@ -31,13 +31,32 @@ def test_S3_a_filter_keeps_one_of_the_values_that_look_the_same(section, values,
 def test_S3_the_pop_up_shows_one_entry_per_value(now):
     engine = tune_engine(create_engine("sqlite://"))
     Base.metadata.create_all(engine)
-    people = [("Sales", "a@müller.example"), ("Sales", "b@xn--mller-kva.example"), ("\u200bSALES", "c@Müller.example"), ("Sa\u00adles", ""), ("\u2060", "")]
+    people = [
+        ("Sales", "a@müller.example"),
+        ("Sales", "b@xn--mller-kva.example"),
+        ("\u200bSALES", "c@Müller.example"),
+        ("Sa\u00adles", ""),
+        ("\u2060", ""),
+    ]
     with Session(engine) as session:
-        tenant = MicrosoftTenant(name="X", directory_id="d", domains=[{"name": "xn--mller-kva.example"}], connected_at=now)
+        tenant = MicrosoftTenant(
+            name="X", directory_id="d", domains=[{"name": "xn--mller-kva.example"}], connected_at=now
+        )
         session.add(tenant)
         session.flush()
         for number, (department, email) in enumerate(people):
-            session.add(DirectoryUser(microsoft_tenant_id=tenant.id, object_id=str(number), department=department, email=email, presence="present", raw="{}", row_hash="", content_hash=""))
+            session.add(
+                DirectoryUser(
+                    microsoft_tenant_id=tenant.id,
+                    object_id=str(number),
+                    department=department,
+                    email=email,
+                    presence="present",
+                    raw="{}",
+                    row_hash="",
+                    content_hash="",
+                )
+            )
         session.flush()
         found = options(session, tenant.id, sections=("department", "domain"))
     engine.dispose()

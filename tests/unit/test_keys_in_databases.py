@@ -12,7 +12,9 @@ from portal.text import BLANKS, UNSEEN, text_key
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def session(request, tmp_path):
-    url = f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    url = (
+        f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    )
     engine = tune_engine(create_engine(url))
     with Session(engine) as opened:
         yield opened
@@ -38,7 +40,11 @@ def test_S3_a_column_has_the_key_that_the_text_has(session, text):
 
 @pytest.mark.parametrize(
     ("text", "asked"),
-    [("Human\u00a0Re\u200bsources", "human  resources"), ("Zoe\u0308", "ZOË"), ("a@xn--mller-kva.example", "a@müller.example")],
+    [
+        ("Human\u00a0Re\u200bsources", "human  resources"),
+        ("Zoe\u0308", "ZOË"),
+        ("a@xn--mller-kva.example", "a@müller.example"),
+    ],
 )
 def test_P5_a_search_finds_what_looks_like_it(session, text, asked):
     assert session.scalar(select(contains_text(asked, literal(text))))

@@ -9,7 +9,9 @@ from portal.extensions import tune_engine
 from portal.http.listing import ListSpec, contains_text, fetch, parse
 from portal.models import Base, StoredSetting
 
-SPEC = ListSpec(sorts={"key": [StoredSetting.key]}, default_sort="key", filters={"state": ["on", "off"], "name": None})
+SPEC = ListSpec(
+    sorts={"key": [StoredSetting.key]}, default_sort="key", filters={"state": ["on", "off"], "name": None}
+)
 
 
 @pytest.mark.parametrize(
@@ -45,8 +47,20 @@ def test_pages_are_counted_and_past_the_end_people_see_the_last_and_programs_not
         session.add_all(StoredSetting(key=f"k{n:02}", value={}, updated_at=now) for n in range(7))
         session.flush()
         asked = {"per_page": "3", "page": "9", "sort": "-key"}
-        found = fetch(session, select(StoredSetting), parse(asked, SPEC, strict=False), SPEC, tiebreaker=StoredSetting.key)
-        exact = fetch(session, select(StoredSetting), parse(asked, SPEC, strict=True), SPEC, tiebreaker=StoredSetting.key)
+        found = fetch(
+            session,
+            select(StoredSetting),
+            parse(asked, SPEC, strict=False),
+            SPEC,
+            tiebreaker=StoredSetting.key,
+        )
+        exact = fetch(
+            session,
+            select(StoredSetting),
+            parse(asked, SPEC, strict=True),
+            SPEC,
+            tiebreaker=StoredSetting.key,
+        )
     engine.dispose()
     assert (list(exact.items), exact.total, exact.page) == ([], 7, 9)
     assert [row.key for row in found.items] == ["k00"]
@@ -54,16 +68,22 @@ def test_pages_are_counted_and_past_the_end_people_see_the_last_and_programs_not
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_P5_text_is_found_in_capitals_of_any_script_and_signs_stand_for_themselves(request, tmp_path, now, database):
+def test_P5_text_is_found_in_capitals_of_any_script_and_signs_stand_for_themselves(
+    request, tmp_path, now, database
+):
     url = f"sqlite:///{tmp_path}/x.db" if database == "sqlite" else request.getfixturevalue("postgres_url")
     engine = tune_engine(create_engine(url))
     Base.metadata.create_all(engine)
     with Session(engine) as session:
-        session.add_all(StoredSetting(key=key, value={}, updated_at=now) for key in ("Ärzte", "ΩMEGA", "5% more", "a_b"))
+        session.add_all(
+            StoredSetting(key=key, value={}, updated_at=now) for key in ("Ärzte", "ΩMEGA", "5% more", "a_b")
+        )
         session.flush()
 
         def found(text):
-            return list(session.scalars(select(StoredSetting.key).where(contains_text(text, StoredSetting.key))))
+            return list(
+                session.scalars(select(StoredSetting.key).where(contains_text(text, StoredSetting.key)))
+            )
 
         assert (found("ärz"), found("ÄRZTE"), found("ωmega")) == (["Ärzte"], ["Ärzte"], ["ΩMEGA"])
         assert (found("%"), found("_"), found("/")) == (["5% more"], ["a_b"], [])

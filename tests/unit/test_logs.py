@@ -24,7 +24,9 @@ def written():
 def test_O3_each_event_is_one_line_of_pairs(written):
     logging.getLogger("portal.engine.job").info("action=run_finished run=%s read=%d", "r1", 3)
     (line,) = written()
-    assert line.startswith("time=20") and line.endswith("level=info logger=portal.engine.job action=run_finished run=r1 read=3")
+    assert line.startswith("time=20") and line.endswith(
+        "level=info logger=portal.engine.job action=run_finished run=r1 read=3"
+    )
 
 
 def test_O3_libraries_are_heard_from_warnings_on(written):

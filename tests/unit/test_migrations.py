@@ -16,7 +16,9 @@ from portal.operations import job_tables, schema
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def engine(request, tmp_path):
-    url = f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    url = (
+        f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+    )
     found = tune_engine(sa.create_engine(url))
     yield found
     found.dispose()
@@ -28,7 +30,9 @@ def test_upgrade_builds_what_the_models_say_and_is_repeatable(engine):
     schema.upgrade(engine)
     assert schema.pending(engine) is None
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "include_name": schema.is_compared})
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "include_name": schema.is_compared}
+        )
         assert compare_metadata(context, Base.metadata) == []
 
 
@@ -37,9 +41,14 @@ def test_P5_end_users_are_counted_along_their_shortest_index(tmp_path):
     engine = tune_engine(sa.create_engine(f"sqlite:///{tmp_path}/x.db"))
     schema.upgrade(engine)
     with engine.connect() as connection:
-        plan = connection.exec_driver_sql("EXPLAIN QUERY PLAN SELECT count(*) FROM end_users WHERE organization_id = 'o'").one()
+        plan = connection.exec_driver_sql(
+            "EXPLAIN QUERY PLAN SELECT count(*) FROM end_users WHERE organization_id = 'o'"
+        ).one()
     engine.dispose()
-    assert plan.detail == "SEARCH end_users USING COVERING INDEX ix_end_users_organization_id (organization_id=?)"
+    assert (
+        plan.detail
+        == "SEARCH end_users USING COVERING INDEX ix_end_users_organization_id (organization_id=?)"
+    )
 
 
 def test_downgrade_takes_everything_away_again(engine):

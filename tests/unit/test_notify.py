@@ -74,10 +74,16 @@ def test_what_is_offered_is_taken_and_reaches_what_it_names(url):
         ("jsons://hooks.example?verify=no", "parameter that is not offered"),
         ("workflows://h.example/a/b?template=/etc/passwd", "parameter that is not offered"),
         ("workflows://h.example/a/b?Template=/etc/passwd", "parameter that is not offered"),
-        ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ?template=http://10.0.0.1/", "parameter that is not offered"),
+        (
+            "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ?template=http://10.0.0.1/",
+            "parameter that is not offered",
+        ),
         ("discord://1/2?avatar_url=http://10.0.0.1/", "parameter that is not offered"),
         ("ntfys://ntfy.example/topic?attach=http://10.0.0.1/", "parameter that is not offered"),
-        ("ntfy://10.0.0.1/?mode=private", "parameter that is not offered"),  # without a topic it would be one at ntfy.sh
+        (
+            "ntfy://10.0.0.1/?mode=private",
+            "parameter that is not offered",
+        ),  # without a topic it would be one at ntfy.sh
         ("ntfys://10.0.0.1?mode=PRIVATE", "parameter that is not offered"),
         ("mailtos://ann:x@mail.example?pgpprv=/etc/passwd", "parameter that is not offered"),
         ("gotify://h.example/t?priority=high&priority=low", "once each"),
@@ -156,7 +162,9 @@ def was_called(server):
     return True
 
 
-@pytest.mark.parametrize("url", ["json://rebind.example:{port}/x", "mailto://ann:x@rebind.example:{port}?to=a@x.example"])
+@pytest.mark.parametrize(
+    "url", ["json://rebind.example:{port}/x", "mailto://ann:x@rebind.example:{port}?to=a@x.example"]
+)
 def test_a_name_that_means_an_address_inside_by_now_is_not_connected_to(monkeypatch, listening, url):
     """Checked where the connection is made: what the name meant when it was entered does not matter."""
     port = listening.getsockname()[1]
@@ -174,7 +182,11 @@ def test_others_may_connect_while_an_alert_is_sent(listening):
 
 
 def test_redirects_are_not_followed(requests_mock):
-    requests_mock.post("https://hooks.example/hunter2secret", status_code=302, headers={"Location": "http://169.254.169.254/"})
+    requests_mock.post(
+        "https://hooks.example/hunter2secret",
+        status_code=302,
+        headers={"Location": "http://169.254.169.254/"},
+    )
     elsewhere = requests_mock.register_uri(ANY, "http://169.254.169.254/")
     (told,) = delivery.deliver([targets.parse(FULL)], NOTICE)
     assert told.problem == delivery.NOT_ACCEPTED and not elsewhere.called
@@ -196,7 +208,9 @@ def test_what_is_not_accepted_is_told_in_one_sentence_and_the_log_says_more(requ
     requests_mock.post(ANY, **answer)
     (told,) = delivery.deliver([targets.parse(FULL)], NOTICE)
     assert told == delivery.Delivery("jsons at hooks.example", delivery.NOT_ACCEPTED)
-    assert "hunter2secret" not in str([line.getMessage() for line in caplog.records if not line.name.startswith("requests_mock")])
+    assert "hunter2secret" not in str(
+        [line.getMessage() for line in caplog.records if not line.name.startswith("requests_mock")]
+    )
     ours = [line.getMessage() for line in caplog.records if line.name == "portal.alerts.delivery"]
     assert "delivered=0 of=1" in ours[-1] and len(ours) > 1
     assert "status_code" not in answer or str(answer["status_code"]) in ours[0]
@@ -226,7 +240,9 @@ def test_a_stored_target_that_is_no_longer_offered_stops_no_other(caplog):
 def test_nothing_answers_at_a_target_inside_our_network(caplog):
     caplog.set_level(logging.DEBUG)
     target = targets.parse("json://ann:hunter2secret@127.0.0.1:9/hunter2secret", is_local=True)
-    assert delivery.deliver([target], NOTICE) == [delivery.Delivery("json at 127.0.0.1", delivery.NOT_ACCEPTED)]
+    assert delivery.deliver([target], NOTICE) == [
+        delivery.Delivery("json at 127.0.0.1", delivery.NOT_ACCEPTED)
+    ]
     assert "hunter2secret" not in caplog.text
 
 

@@ -17,7 +17,12 @@ OTHER_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def jwk(key):
-    return {**jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": "k1", "use": "sig", "alg": "RS256"}
+    return {
+        **jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True),
+        "kid": "k1",
+        "use": "sig",
+        "alg": "RS256",
+    }
 
 
 KEYS = jwt.PyJWKSet.from_dict({"keys": [jwk(KEY)]})
@@ -26,8 +31,15 @@ KEYS = jwt.PyJWKSet.from_dict({"keys": [jwk(KEY)]})
 def claims(**changes):
     now = int(time.time())
     found = {
-        "aud": CLIENT, "iss": f"{LOGIN}/{TENANT}/v2.0", "iat": now, "nbf": now, "exp": now + 600, "tid": TENANT,
-        "oid": "AAAA0000-0000-4000-8000-000000000001", "name": "Mila", "preferred_username": "mila@x.example",
+        "aud": CLIENT,
+        "iss": f"{LOGIN}/{TENANT}/v2.0",
+        "iat": now,
+        "nbf": now,
+        "exp": now + 600,
+        "tid": TENANT,
+        "oid": "AAAA0000-0000-4000-8000-000000000001",
+        "name": "Mila",
+        "preferred_username": "mila@x.example",
     }
     found.update(changes)
     return {name: value for name, value in found.items() if value is not None}
@@ -99,7 +111,10 @@ class Refusing:
         ({"error": "invalid_client", "error_codes": [7000222]}, "has expired"),
         ({"error": "access_denied", "error_description": "The user cancelled."}, "(access_denied)"),
         ({"error": "x", "error_description": "AADSTS99999: new"}, "(AADSTS99999)"),
-        (msal.exceptions.MsalServiceError(error="server_error", error_description="HTTP 503"), "cannot be reached"),
+        (
+            msal.exceptions.MsalServiceError(error="server_error", error_description="HTTP 503"),
+            "cannot be reached",
+        ),
     ],
 )
 def test_C4_a_refused_sign_in_is_told_in_words(monkeypatch, answer, told):

@@ -31,7 +31,14 @@ def test_P10_what_is_easily_guessed_is_refused(password):
 
 
 @pytest.mark.parametrize(
-    "password", ["correct horse battery staple", "vier losse woorden samen", "kX9-vQ2mLw7!", "ñandú über çok şey", "x9" * 30 + "Quagmire under"]
+    "password",
+    [
+        "correct horse battery staple",
+        "vier losse woorden samen",
+        "kX9-vQ2mLw7!",
+        "ñandú über çok şey",
+        "x9" * 30 + "Quagmire under",
+    ],
 )
 def test_P10_what_is_not_is_taken(password):
     assert passwords.problem_with(password, email="ann@rollcall.example", name="Ann") is None

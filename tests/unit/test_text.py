@@ -11,12 +11,16 @@ from hypothesis import strategies as st
 from portal.text import BLANKS, UNSEEN, domain_key, domain_of, email_key, is_blank, search_forms, text_key
 
 KEYS = (text_key, email_key, domain_key)
-UNSEEN_LETTERS = "\u200b\u200c\u200d\u200e\u200f\u202a\u202e\u2066\u2069\u00ad\ufeff\u2060\x00\x07\ufe0f\U000e0041\ud800"
+UNSEEN_LETTERS = (
+    "\u200b\u200c\u200d\u200e\u200f\u202a\u202e\u2066\u2069\u00ad\ufeff\u2060\x00\x07\ufe0f\U000e0041\ud800"
+)
 BLANK_LETTERS = " \t\n\r\u00a0\u2003\u202f\u3000\u2028\u3164\u2800"
 hostile = st.text(
     st.one_of(
         st.characters(codec=None),
-        st.sampled_from(UNSEEN_LETTERS + BLANK_LETTERS + "@.-ßẞİıſςΣéÅＡ＠。ǰΐﬃ\u0301\u0345\u0327\u1100\u1161👩💻❤مא"),
+        st.sampled_from(
+            UNSEEN_LETTERS + BLANK_LETTERS + "@.-ßẞİıſςΣéÅＡ＠。ǰΐﬃ\u0301\u0345\u0327\u1100\u1161👩💻❤مא"
+        ),
         st.characters(max_codepoint=127),
     ),
     max_size=256,
@@ -49,7 +53,10 @@ def test_S3_unicode_forms_and_capitals_are_one_value():
     assert text_key("ΟΔΟΣ") == text_key("οδος") == text_key("οδοσ")
 
 
-@pytest.mark.parametrize(("one", "other"), [("m²", "m2"), ("Ａ", "A"), ("Café", "Cafe"), ("İ", "i"), ("Sales", "Sale s"), ("𝐀", "A")])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("m²", "m2"), ("Ａ", "A"), ("Café", "Cafe"), ("İ", "i"), ("Sales", "Sale s"), ("𝐀", "A")],
+)
 def test_S3_what_anybody_sees_apart_stays_apart(one, other):
     assert text_key(one) != text_key(other)
 
@@ -132,7 +139,9 @@ def test_S3_unseen_letters_change_no_key(text, put):
 
 
 @MANY
-@given(hostile, st.text(st.sampled_from(BLANK_LETTERS), min_size=1, max_size=4), st.sampled_from(["NFC", "NFD"]))
+@given(
+    hostile, st.text(st.sampled_from(BLANK_LETTERS), min_size=1, max_size=4), st.sampled_from(["NFC", "NFD"])
+)
 def test_S3_blanks_around_and_unicode_forms_change_no_key(text, blanks, form):
     assert text_key(blanks + text + blanks) == text_key(text)
     assert text_key(text.replace(" ", blanks)) == text_key(text)
@@ -151,7 +160,11 @@ def test_the_short_way_of_ascii_gives_what_the_long_one_does(text):
 def test_every_letter_that_unicode_calls_a_format_character_is_left_out_or_drawn():
     drawn = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
     out = re.compile(f"[{UNSEEN}{BLANKS}]")
-    kept = {c for c in range(sys.maxunicode + 1) if unicodedata.category(chr(c)) in {"Cf", "Cc", "Cs", "Zs", "Zl", "Zp"} and not out.match(chr(c))}
+    kept = {
+        c
+        for c in range(sys.maxunicode + 1)
+        if unicodedata.category(chr(c)) in {"Cf", "Cc", "Cs", "Zs", "Zl", "Zp"} and not out.match(chr(c))
+    }
     assert kept <= drawn
     assert not [c for c in range(sys.maxunicode + 1) if chr(c).isspace() and text_key(f"a{chr(c)}b") != "a b"]
 

@@ -125,6 +125,8 @@ def end_user(organization_row, name, email="", *, source="manual", linked_to=Non
 def link(row, microsoft_tenant_id, object_id, user_principal_name="", **values):
     """Link somebody, without a flush; values: further columns of the Link."""
     found = {"microsoft_status": "active", "in_scope": True, "linked_at": utcnow(), **values}
-    found.update(microsoft_tenant_id=microsoft_tenant_id, object_id=object_id, user_principal_name=user_principal_name)
+    found.update(
+        microsoft_tenant_id=microsoft_tenant_id, object_id=object_id, user_principal_name=user_principal_name
+    )
     for name, value in found.items():
         setattr(row, name, value)

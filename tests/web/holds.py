@@ -29,7 +29,9 @@ def held_run(organization, microsoft, *, leavers=0, new=0):
         db.session.add(sync)
     db.session.flush()
     context = load_context(db.session(), organization.id, now=now)
-    found = plan(context.snapshot(db.session()), is_initial=False, rule=HoldRule(0, 1, 1), dismissed=frozenset())
+    found = plan(
+        context.snapshot(db.session()), is_initial=False, rule=HoldRule(0, 1, 1), dismissed=frozenset()
+    )
     waiting = [a for a in found.assignments if hold_kind(a)]
     number = len(waiting)
     counts = {"read": number, "in_scope": number, "out_of_scope": 0, "skipped": 0, "gone": 0}

@@ -20,12 +20,19 @@ def seen_from(tmp_path):
     """``seen_from(proxies, header)``: the address from which a failed sign-in was noted."""
 
     def ask(proxies, header, **more):
-        app = create_app(Settings(data_dir=tmp_path, secret_key="k" * 40, scheduler="off", proxies=proxies, **more))
+        app = create_app(
+            Settings(data_dir=tmp_path, secret_key="k" * 40, scheduler="off", proxies=proxies, **more)
+        )
         app.config["WTF_CSRF_ENABLED"] = False
         with app.app_context():
             Base.metadata.create_all(db.engine)
         headers = {} if header is None else {"X-Forwarded-For": header}
-        app.test_client().post("/login", data={"email": "a@x.example", "password": "x"}, headers=headers, environ_overrides={"REMOTE_ADDR": "192.0.2.9"})
+        app.test_client().post(
+            "/login",
+            data={"email": "a@x.example", "password": "x"},
+            headers=headers,
+            environ_overrides={"REMOTE_ADDR": "192.0.2.9"},
+        )
         with app.app_context():
             found = db.session.scalar(select(AuditEvent.ip).order_by(AuditEvent.at.desc()))
             db.session.remove()
@@ -74,7 +81,9 @@ def test_a_number_of_proxies_that_is_none_stops_the_start(text):
         load({"ROLLCALL_PROXIES": text})
 
 
-@pytest.mark.parametrize("text", ["", " ", "::", "1.2.3", "999.1.1.1", "[::1", "2001:0db8:0000:0000:0000:0000:0000:0001"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "::", "1.2.3", "999.1.1.1", "[::1", "2001:0db8:0000:0000:0000:0000:0000:0001"]
+)
 def test_an_address_is_short_or_none(text):
     assert len(plain_address(text)) <= 39
 
@@ -100,7 +109,9 @@ LOCAL = ("http://localhost", "http://127.0.0.1:8000", "http://[::1]:8000")
 
 @pytest.mark.parametrize("base", LOCAL)
 def test_without_a_public_address_links_go_where_the_portal_is(at, base):
-    answer = at(base).send("/settings/people", {"email": "new@x.example", "role": "technician"}, base_url=base)
+    answer = at(base).send(
+        "/settings/people", {"email": "new@x.example", "role": "technician"}, base_url=base
+    )
     assert f"{base}/invitations/" in answer.text
 
 
@@ -129,7 +140,9 @@ def test_microsoft_is_not_told_an_unknown_host(at, path, monkeypatch):
     from portal.auth.oidc import SignInApp
     from portal.microsoft_sign_in import service
 
-    monkeypatch.setattr(service, "sign_in_app", lambda *_: SignInApp("https://login.example", "x", "y", ("z",)))
+    monkeypatch.setattr(
+        service, "sign_in_app", lambda *_: SignInApp("https://login.example", "x", "y", ("z",))
+    )
     answer = at(FOREIGN).send(path, {}, base_url=FOREIGN, headers={"Referer": f"{FOREIGN}/"})
     assert (answer.status_code, NO_ADDRESS in answer.text) == (409, True)
 
@@ -137,7 +150,9 @@ def test_microsoft_is_not_told_an_unknown_host(at, path, monkeypatch):
 def test_the_host_that_the_server_was_told_is_known(app, at):
     app.config["ROLLCALL_HOST"] = "rollcall.lan"
     base = "http://rollcall.lan:8000"
-    answer = at(base).send("/settings/people", {"email": "new@x.example", "role": "technician"}, base_url=base)
+    answer = at(base).send(
+        "/settings/people", {"email": "new@x.example", "role": "technician"}, base_url=base
+    )
     assert f"{base}/invitations/" in answer.text
 
 

@@ -28,7 +28,14 @@ def people(app, request):
         tags.replace(gold, ["Gold", "pod A"])
         ada = customers.directory_user(microsoft, "Ada Lovelace", "ada@harborview.example")
         bo = customers.directory_user(microsoft, "Bo Diaz", "bo@harborview.example")
-        one = customers.end_user(gold, "Ada Lovelace", "ada@harborview.example", linked_to=ada, phone="+1 555 0101", department="Labor & Delivery")
+        one = customers.end_user(
+            gold,
+            "Ada Lovelace",
+            "ada@harborview.example",
+            linked_to=ada,
+            phone="+1 555 0101",
+            department="Labor & Delivery",
+        )
         one.mfa_registered, one.license_sku_ids, one.is_licensed = False, (PREMIUM,), True
         two = customers.end_user(gold, "Bo Diaz", "bo@harborview.example", linked_to=bo)
         two.mfa_registered, two.user_principal_name = True, "bodi@corp.example"
@@ -75,7 +82,9 @@ def test_F4_everybody_is_found_by_search_and_filters(client_as, people, query, n
     rows = list(csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig"))))
     assert ", ".join(row["display_name"] for row in rows) == names
     page = client_as("technician").get(f"/people?{query}").text
-    assert [name for name in people if f"<bdi>{name}</bdi></a></th>" in page] == [name for name in people if name in names]
+    assert [name for name in people if f"<bdi>{name}</bdi></a></th>" in page] == [
+        name for name in people if name in names
+    ]
 
 
 def test_F4_without_mfa_at_customers_tagged_gold_is_three_clicks(client_as, people):
@@ -89,7 +98,9 @@ def test_F4_without_mfa_at_customers_tagged_gold_is_three_clicks(client_as, peop
 
 
 def test_F4_a_changed_name_is_found_and_the_old_one_is_not(app, client_as, people):
-    client_as("technician").send(f"/end-users/{people['Cleo Park']}", {"display_name": "Dora Kent", "email": "cleo@other.example"})
+    client_as("technician").send(
+        f"/end-users/{people['Cleo Park']}", {"display_name": "Dora Kent", "email": "cleo@other.example"}
+    )
     browser = client_as("read-only")
     assert "Dora Kent" in browser.get("/people?q=dora").text
     assert "Dora Kent" not in browser.get("/people?q=park").text
@@ -119,7 +130,11 @@ def test_F4_views_are_kept_shared_by_address_and_with_everybody(app, client_as, 
     answer = mine.send("/people/views/new", {"query": query, "name": "Gold without MFA"})
     assert answer.status_code == 303
     page = mine.get(answer.location).text
-    assert "Gold without MFA" in page and "Ada Lovelace" in page and "Microsoft License" not in page[page.index("<thead") :]
+    assert (
+        "Gold without MFA" in page
+        and "Ada Lovelace" in page
+        and "Microsoft License" not in page[page.index("<thead") :]
+    )
     with app.app_context():
         view = db.session.scalars(db.select(SavedView)).one().id
     assert "Gold without MFA" not in theirs.get("/people").text
@@ -135,10 +150,17 @@ def test_F4_views_are_kept_shared_by_address_and_with_everybody(app, client_as, 
 
 def test_F4_checked_people_are_exported(client_as, people):
     browser = client_as("read-only")
-    answer = browser.send("/people.csv", {"id": [people["Cleo Park"], people["Bo Diaz"]], "filtered": "?sort=-name"})
-    assert [row["display_name"] for row in csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig")))] == ["Cleo Park", "Bo Diaz"]
+    answer = browser.send(
+        "/people.csv", {"id": [people["Cleo Park"], people["Bo Diaz"]], "filtered": "?sort=-name"}
+    )
+    assert [row["display_name"] for row in csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig")))] == [
+        "Cleo Park",
+        "Bo Diaz",
+    ]
     answer = browser.send("/people.csv", {"all_filtered": "1", "filtered": "?tag=gold"})
-    assert [row["tags"] for row in csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig")))] == ["Gold, pod A"] * 2
+    assert [row["tags"] for row in csv.DictReader(io.StringIO(answer.data.decode("utf-8-sig")))] == [
+        "Gold, pod A"
+    ] * 2
     assert browser.send("/people.csv", {"filtered": ""}).status_code == 422
 
 

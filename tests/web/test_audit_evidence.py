@@ -42,7 +42,15 @@ def organization(app):
         mark_write(db.session())
         row = customers.organization("Fabrikam")
         for name in ("Ada", "Bo, of\r\nline two"):
-            db.session.add(EndUser(organization_id=row.id, display_name=name, source="manual", created_at=utcnow(), updated_at=utcnow()))
+            db.session.add(
+                EndUser(
+                    organization_id=row.id,
+                    display_name=name,
+                    source="manual",
+                    created_at=utcnow(),
+                    updated_at=utcnow(),
+                )
+            )
         db.session.commit()
         return row.id
 
@@ -165,7 +173,9 @@ def test_what_is_too_old_goes_and_the_rest_can_still_be_verified(app, client_as,
 
 @pytest.mark.postgres
 def test_an_export_is_of_one_moment_while_events_come_and_go(postgres_url, tmp_path):
-    app = create_app(Settings(data_dir=tmp_path, secret_key="k" * 40, scheduler="off", database_url=postgres_url))
+    app = create_app(
+        Settings(data_dir=tmp_path, secret_key="k" * 40, scheduler="off", database_url=postgres_url)
+    )
     with app.app_context():
         Base.metadata.create_all(db.engine)
     record(app, *"abcde")

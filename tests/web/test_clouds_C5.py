@@ -47,7 +47,10 @@ def test_C5_each_cloud_has_its_own_and_US_Gov_serves_the_DoD(app, client_as):
         assert (loaded("china").client_id, loaded("china").secret) == (OTHER, "secret~of~china")
         assert "secret~of" not in str([(row.value, row.secret) for row in db.session.query(StoredSetting)])
     page = client.get("/settings/microsoft?cloud=us_dod").text
-    assert f'value="{CLIENT}"' in page and "https://login.microsoftonline.us/organizations/v2.0/adminconsent" in page
+    assert (
+        f'value="{CLIENT}"' in page
+        and "https://login.microsoftonline.us/organizations/v2.0/adminconsent" in page
+    )
     assert client.get("/settings/microsoft?cloud=mars").status_code == 200
 
 
@@ -81,7 +84,9 @@ def test_C5_consent_is_asked_at_the_clouds_own_login_page_for_its_own_app(client
     answer = client.send("/microsoft-tenants/consent", {"directory_id": CUSTOMER, "cloud": "us_dod"})
     assert answer.status_code == 303
     target = answer.headers["Location"]
-    assert target.startswith(f"https://login.microsoftonline.us/{CUSTOMER}/v2.0/adminconsent?client_id={CLIENT}")
+    assert target.startswith(
+        f"https://login.microsoftonline.us/{CUSTOMER}/v2.0/adminconsent?client_id={CLIENT}"
+    )
     assert "dod-graph.microsoft.us" in target
 
 
@@ -161,7 +166,10 @@ def test_C1_a_stored_app_registration_can_be_removed_unless_a_tenant_is_read_wit
         db.session.commit()
         served_id = served.id
     address = "/settings/microsoft/remove?cloud=us_gov"
-    assert 'href="/settings/microsoft/remove?cloud=us_gov"' in client.get("/settings/microsoft?cloud=us_gov").text
+    assert (
+        'href="/settings/microsoft/remove?cloud=us_gov"'
+        in client.get("/settings/microsoft?cloud=us_gov").text
+    )
     page = client.get(address).text
     assert "Gov" in page and "Remove the Microsoft tenants first" in page and "btn-danger" not in page
     assert client.send(address).status_code == 409
@@ -175,5 +183,7 @@ def test_C1_a_stored_app_registration_can_be_removed_unless_a_tenant_is_read_wit
         with pytest.raises(NeedsAdmin):
             loaded("us_gov")
         assert db.session.get_one(StoredSetting, "microsoft:us_gov").secret is None
-        assert db.session.query(AuditEvent).order_by(AuditEvent.at.desc()).first().detail["changes"] == ["removed"]
+        assert db.session.query(AuditEvent).order_by(AuditEvent.at.desc()).first().detail["changes"] == [
+            "removed"
+        ]
     assert client.send(address).status_code == 303, "twice is fine"

@@ -24,20 +24,30 @@ def test_O4_a_file_says_customer_and_day_and_is_recorded_at_every_door(app, clie
     with app.app_context():
         mark_write(db.session())
         organization = customers.organization("Fabrikam Ltd")
-        run = SyncRun(organization_id=organization.id, trigger="manual", status="succeeded", created_at=utcnow())
+        run = SyncRun(
+            organization_id=organization.id, trigger="manual", status="succeeded", created_at=utcnow()
+        )
         db.session.add(run)
         db.session.flush()
         ids = {"organization_id": organization.id, "run_id": run.id, "what": "end-users"}
         head = {"Authorization": f"Bearer {tokens.create('reader', 'read-only')}"}
         db.session.commit()
     reader, api = client_as("read-only"), app.test_client()
-    rules = [rule for rule in app.url_map.iter_rules() if re.search(r"\.(csv|json)$", rule.rule) and "GET" in rule.methods]
+    rules = [
+        rule
+        for rule in app.url_map.iter_rules()
+        if re.search(r"\.(csv|json)$", rule.rule) and "GET" in rule.methods
+    ]
     seen, taken = set(), []
     for rule in rules:
         if "openapi" in rule.rule:
             continue
         path = re.sub(r"<(?:[^<>]*:)?(\w+)>", lambda found: ids[found[1]], rule.rule)
-        address = path if "organization_id" in rule.arguments else f"{path}?organization_id={ids['organization_id']}"
+        address = (
+            path
+            if "organization_id" in rule.arguments
+            else f"{path}?organization_id={ids['organization_id']}"
+        )
         if rule.endpoint in ABOUT_NO_CUSTOMER:
             address = path
         answer = api.get(address, headers=head) if path.startswith("/api/") else reader.get(address)
@@ -54,7 +64,12 @@ def test_O4_a_file_says_customer_and_day_and_is_recorded_at_every_door(app, clie
             assert marked.data.startswith(b"\xef\xbb\xbf"), rule.endpoint
             taken.append(len(marked.data))
         seen.add(rule.endpoint)
-    assert seen >= ABOUT_NO_CUSTOMER | {"runs.export", "people.export", "runs.changes_csv", "api.export_all_end_users"}
+    assert seen >= ABOUT_NO_CUSTOMER | {
+        "runs.export",
+        "people.export",
+        "runs.changes_csv",
+        "api.export_all_end_users",
+    }
     with app.app_context():
         events = db.session.query(AuditEvent).filter_by(action="exported").order_by(AuditEvent.number)
         assert [event.detail["bytes"] for event in events] == taken

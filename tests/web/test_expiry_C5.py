@@ -29,8 +29,12 @@ def test_C5_one_list_soonest_first_and_the_unknown_last(app, client_as):
         partner_of("Later", 45)
         partner_of("Soon", 5)
         found = expiry.radar(db.session(), runtime().settings)
-        assert [(end.what.removeprefix("The partner relationship with "), end.step(utcnow())) for end in found] == [
-            ("Soon", 7), ("Later", 60), ("The portal's client secret", None),
+        assert [
+            (end.what.removeprefix("The partner relationship with "), end.step(utcnow())) for end in found
+        ] == [
+            ("Soon", 7),
+            ("Later", 60),
+            ("The portal's client secret", None),
         ]
     text = client_as().get("/settings/microsoft").get_data(as_text=True)
     assert text.index("Soon") < text.index("Later")

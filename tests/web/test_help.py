@@ -34,7 +34,9 @@ def test_F7_every_topic_is_a_heading_of_its_guide(app):
 
 def test_F7_each_page_links_to_the_part_that_helps_with_it(client_as):
     browser = client_as()
-    assert 'href="/help/administrator#connect-microsoft"' in browser.get("/microsoft-tenants").get_data(as_text=True)
+    assert 'href="/help/administrator#connect-microsoft"' in browser.get("/microsoft-tenants").get_data(
+        as_text=True
+    )
     assert 'href="/help"' in browser.get("/").get_data(as_text=True)
 
 

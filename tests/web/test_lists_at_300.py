@@ -16,7 +16,12 @@ from tests.web import customers
 
 def sync_of(row, **values):
     now = utcnow()
-    fields = {"enabled": True, "filters": documents.default_request()["filters"], "initial_done_at": now, "updated_at": now}
+    fields = {
+        "enabled": True,
+        "filters": documents.default_request()["filters"],
+        "initial_done_at": now,
+        "updated_at": now,
+    }
     db.session.add(UserSync(organization_id=row.id, **{**fields, **values}))
     return row
 
@@ -35,7 +40,16 @@ def fleet(app):
         sync_of(rows["held"], hold_run_id="x")
         sync_of(rows["attention"], attention="Three runs failed.", attention_code="failing")
         sync_of(rows["processing"], initial_done_at=None)
-        db.session.add(Conflict(organization_id=rows["held"].id, key="k", kind="email", reason="", object_id="o", created_at=utcnow()))
+        db.session.add(
+            Conflict(
+                organization_id=rows["held"].id,
+                key="k",
+                kind="email",
+                reason="",
+                object_id="o",
+                created_at=utcnow(),
+            )
+        )
         tags.replace(rows["enabled"], ["pod A"])
         ids = {name: row.id for name, row in rows.items()}
         db.session.commit()
@@ -94,7 +108,9 @@ def test_F3_microsoft_tenants_filter_by_what_they_feed(client_as, fleet, query, 
     assert exported(client_as("read-only"), query, "/microsoft-tenants.csv") == expected
 
 
-@pytest.mark.parametrize("sort", ["name", "tenant", "end_users", "assets", "sync", "last_run_at", "created_at"])
+@pytest.mark.parametrize(
+    "sort", ["name", "tenant", "end_users", "assets", "sync", "last_run_at", "created_at"]
+)
 def test_F3_every_column_sorts_both_ways(client_as, fleet, sort):
     browser = client_as("read-only")
     up, down = exported(browser, f"sort={sort}"), exported(browser, f"sort=-{sort}")
@@ -112,9 +128,14 @@ def test_F3_sync_now_in_bulk_says_first_and_does_then_what_it_can(app, client_as
     browser = client_as("technician")
     form = {"action": "sync", "id": list(fleet.values()), "filtered": "?sort=name"}
     asked = browser.send("/organizations/bulk", form).text
-    assert "Sync 4 Organizations" in asked and "2 left out, no sync is enabled: Customer 5, Customer 10." in asked
+    assert (
+        "Sync 4 Organizations" in asked
+        and "2 left out, no sync is enabled: Customer 5, Customer 10." in asked
+    )
     with app.app_context():
-        assert db.session.scalar(db.select(db.func.count()).select_from(SyncRun)) == 0, "asking changes nothing"
+        assert db.session.scalar(db.select(db.func.count()).select_from(SyncRun)) == 0, (
+            "asking changes nothing"
+        )
     answer = browser.send("/organizations/bulk", {**form, "confirmed": "1"}, follow_redirects=True)
     assert "4 syncs are on the way. 2 left out" in answer.text
     with app.app_context():
@@ -123,7 +144,12 @@ def test_F3_sync_now_in_bulk_says_first_and_does_then_what_it_can(app, client_as
 
 def test_F3_all_that_fit_the_filter_are_disabled(app, client_as, fleet):
     browser = client_as("technician")
-    asked = browser.htmx("/organizations/bulk", "dialog", {"action": "disable", "all_filtered": "1", "filtered": "?state=held"}, "POST")
+    asked = browser.htmx(
+        "/organizations/bulk",
+        "dialog",
+        {"action": "disable", "all_filtered": "1", "filtered": "?state=held"},
+        "POST",
+    )
     assert "Disable 1 sync" in asked.text and fleet["held"] in asked.text and "<html" not in asked.text
     browser.send("/organizations/bulk", {"action": "disable", "confirmed": "1", "id": [fleet["held"]]})
     assert exported(browser, "state=not_set_up") == ["Customer 2", "Customer 5", "Customer 10"]
@@ -132,9 +158,15 @@ def test_F3_all_that_fit_the_filter_are_disabled(app, client_as, fleet):
 def test_F1_tags_in_bulk_are_added_and_taken_away(client_as, fleet):
     browser = client_as("technician")
     form = {"action": "tag", "id": [fleet["enabled"], fleet["off"]], "confirmed": "1"}
-    answer = browser.send("/organizations/bulk", {**form, "add": "Gold, gold , co-managed", "remove": "pod A"}, follow_redirects=True)
+    answer = browser.send(
+        "/organizations/bulk",
+        {**form, "add": "Gold, gold , co-managed", "remove": "pod A"},
+        follow_redirects=True,
+    )
     assert "2 Organizations changed." in answer.text
-    assert exported(browser, "tag=gold") == ["Customer 1", "Customer 5"] and exported(browser, "tag=pod a") == []
+    assert (
+        exported(browser, "tag=gold") == ["Customer 1", "Customer 5"] and exported(browser, "tag=pod a") == []
+    )
     assert ">pod A" not in browser.get("/organizations").text, "a tag that nobody has is gone"
     again = browser.send("/organizations/bulk", {**form, "add": "GOLD"}, follow_redirects=True).text
     assert "2 Organizations have them so already." in again
@@ -146,7 +178,13 @@ def test_F1_tags_in_bulk_are_added_and_taken_away(client_as, fleet):
 
 def test_F1_tags_are_edited_on_the_form(client_as, fleet):
     browser, path = client_as("technician"), f"/organizations/{fleet['enabled']}/edit"
-    form = {"name": "Customer 1", "was_name": "Customer 1", "was_tenant_id": "", "tenant_id": "", "was_tags": "pod A"}
+    form = {
+        "name": "Customer 1",
+        "was_name": "Customer 1",
+        "was_tenant_id": "",
+        "tenant_id": "",
+        "was_tags": "pod A",
+    }
     page = browser.get(path).text
     assert 'value="pod A"' in page
     tenant = page[page.index('name="was_tenant_id" value="') + 28 :].split('"')[0]
@@ -154,7 +192,10 @@ def test_F1_tags_are_edited_on_the_form(client_as, fleet):
     assert browser.send(path, {**form, "tags": "pod B, POD 10, pod 9"}).status_code == 303
     text = browser.get(f"/organizations/{fleet['enabled']}").text
     assert text.index("pod 9") < text.index("POD 10") < text.index("pod B") and "pod A" not in text
-    assert "at most 20 tags" in browser.send(path, {**form, "was_tags": "", "tags": ",".join(map(str, range(21)))}).text
+    assert (
+        "at most 20 tags"
+        in browser.send(path, {**form, "was_tags": "", "tags": ",".join(map(str, range(21)))}).text
+    )
 
 
 @pytest.mark.parametrize("role", ["read-only"])
@@ -162,28 +203,48 @@ def test_F3_who_may_only_read_exports(client_as, fleet, role):
     browser = client_as(role)
     page = browser.get("/organizations").text
     assert "Sync Now" not in page and ">Export</button>" in page
-    assert browser.send("/organizations/bulk", {"action": "sync", "id": [fleet["enabled"]]}).status_code == 403
-    assert names(browser.send("/organizations.csv", {"id": [fleet["enabled"]]}).data.decode("utf-8-sig")) == ["Customer 1"]
+    assert (
+        browser.send("/organizations/bulk", {"action": "sync", "id": [fleet["enabled"]]}).status_code == 403
+    )
+    assert names(browser.send("/organizations.csv", {"id": [fleet["enabled"]]}).data.decode("utf-8-sig")) == [
+        "Customer 1"
+    ]
 
 
-@pytest.mark.parametrize("form", [{}, {"action": "sync"}, {"action": "nonsense", "id": "x"}, {"action": "sync", "id": "\x00"}])
+@pytest.mark.parametrize(
+    "form", [{}, {"action": "sync"}, {"action": "nonsense", "id": "x"}, {"action": "sync", "id": "\x00"}]
+)
 def test_F3_a_form_that_means_nothing_is_refused(client_as, fleet, form):
     assert client_as("technician").send("/organizations/bulk", form).status_code in {404, 422}
 
 
 def test_F3_microsoft_tenants_act_on_the_organizations_that_they_feed(app, client_as, fleet):
     browser = client_as("technician")
-    asked = browser.send("/microsoft-tenants/bulk", {"action": "sync", "all_filtered": "1", "filtered": ""}).text
+    asked = browser.send(
+        "/microsoft-tenants/bulk", {"action": "sync", "all_filtered": "1", "filtered": ""}
+    ).text
     assert "5 Microsoft tenants feed 5 Organizations." in asked and "Sync 4 Organizations" in asked
-    answer = browser.send("/microsoft-tenants/bulk", {"action": "sync", "confirmed": "1", "id": [fleet["enabled"]]})
+    answer = browser.send(
+        "/microsoft-tenants/bulk", {"action": "sync", "confirmed": "1", "id": [fleet["enabled"]]}
+    )
     assert answer.location == "/microsoft-tenants?sort=name"
 
 
 def test_P8_activity_shows_changes_and_trouble_by_day(app, client_as, fleet):
     with app.app_context():
         mark_write(db.session())
-        for name, status, counts in (("quiet", "succeeded", {"read": 5}), ("busy", "succeeded", {"read": 5, "updated": 2}), ("bad", "failed", {})):
-            run = SyncRun(organization_id=fleet["enabled"], trigger="hourly", status="queued", created_at=utcnow(), started_by=name)
+        for name, status, counts in (
+            ("quiet", "succeeded", {"read": 5}),
+            ("busy", "succeeded", {"read": 5, "updated": 2}),
+            ("bad", "failed", {}),
+        ):
+            run = SyncRun(
+                organization_id=fleet["enabled"],
+                trigger="hourly",
+                status="queued",
+                created_at=utcnow(),
+                started_by=name,
+            )
             db.session.add(run)
             run.counts, run.status = counts, status
         db.session.commit()
@@ -203,7 +264,19 @@ def test_P8_activity_shows_changes_and_trouble_by_day(app, client_as, fleet):
     assert starters("show=all&tag=pod a") == ["bad", "busy", "quiet"] and starters("show=all&tag=pod b") == []
 
 
-@pytest.mark.parametrize("path", ["/organizations", "/microsoft-tenants", "/sync-runs?show=all", "/people", "/search?q=customer", "/tenants/{tenant}", "/organizations/{home}/end-users", "/organizations/{home}/assets"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/organizations",
+        "/microsoft-tenants",
+        "/sync-runs?show=all",
+        "/people",
+        "/search?q=customer",
+        "/tenants/{tenant}",
+        "/organizations/{home}/end-users",
+        "/organizations/{home}/assets",
+    ],
+)
 def test_F3_no_page_asks_once_per_row(app, client_as, path):
     """As many queries for 30 rows as for 3."""
     browser = client_as("administrator")
@@ -218,14 +291,34 @@ def test_F3_no_page_asks_once_per_row(app, client_as, path):
                 if tenant is not None:
                     row.tenant_id = tenant
                 tags.replace(row, ["pod", f"tag {number}"])
-                person = customers.directory_user(microsoft, f"Customer Person {number}", f"p{number}@customer.example")
-                customers.directory_user(microsoft, f"Customer Absent {number}", f"a{number}@customer.example")
+                person = customers.directory_user(
+                    microsoft, f"Customer Person {number}", f"p{number}@customer.example"
+                )
+                customers.directory_user(
+                    microsoft, f"Customer Absent {number}", f"a{number}@customer.example"
+                )
                 home = home or row
-                owner = customers.end_user(home, person.display_name, person.email, linked_to=person, license_sku_ids=("x",))
-                asset = Asset(organization_id=home.id, name=f"Customer-{number}", end_user_id=owner.id, created_at=utcnow(), updated_at=utcnow())
+                owner = customers.end_user(
+                    home, person.display_name, person.email, linked_to=person, license_sku_ids=("x",)
+                )
+                asset = Asset(
+                    organization_id=home.id,
+                    name=f"Customer-{number}",
+                    end_user_id=owner.id,
+                    created_at=utcnow(),
+                    updated_at=utcnow(),
+                )
                 asset.macs = [AssetMac(mac=f"3C52829A{number:04X}")]
                 db.session.add(asset)
-                db.session.add(SyncRun(organization_id=row.id, microsoft_tenant_id=microsoft.id, trigger="manual", status="failed", created_at=utcnow()))
+                db.session.add(
+                    SyncRun(
+                        organization_id=row.id,
+                        microsoft_tenant_id=microsoft.id,
+                        trigger="manual",
+                        status="failed",
+                        created_at=utcnow(),
+                    )
+                )
                 tenant = tenant or (row.tenant_id if "{tenant}" in path else None)
             db.session.commit()
             return tenant, home.id

@@ -25,11 +25,28 @@ def fleet(app):
         organization = Organization(name="Reef", name_key="reef", tenant=tenant, created_at=now)
         db.session.add(organization)
         db.session.flush()
-        common = {"organization_id": organization.id, "microsoft_tenant_id": microsoft.id, "generation": 0, "created_at": now}
-        held = SyncRun(**common, trigger="hourly", status="held", started_at=now, finished_at=now, graph_requests=7, throttled_seconds=2.5)
+        common = {
+            "organization_id": organization.id,
+            "microsoft_tenant_id": microsoft.id,
+            "generation": 0,
+            "created_at": now,
+        }
+        held = SyncRun(
+            **common,
+            trigger="hourly",
+            status="held",
+            started_at=now,
+            finished_at=now,
+            graph_requests=7,
+            throttled_seconds=2.5,
+        )
         db.session.add_all([held, SyncRun(**common, trigger="manual", status="queued", lane="delayed")])
         db.session.flush()
-        db.session.add(UserSync(organization_id=organization.id, filters={}, updated_at=now, enabled=True, hold_run_id=held.id))
+        db.session.add(
+            UserSync(
+                organization_id=organization.id, filters={}, updated_at=now, enabled=True, hold_run_id=held.id
+            )
+        )
         db.session.commit()
         return microsoft.id
 
@@ -42,7 +59,10 @@ def test_O3_each_microsoft_tenant_and_lane_has_its_figures(app, fleet):
     text = told(app)
     name = f'rollcall_microsoft_tenant_%s{{lane="%s",microsoft_tenant="{fleet}"}} %s'
     assert name % ("queued_runs", "delayed", "1.0") in text
-    assert name % ("graph_requests", "hourly", "7.0") in text and name % ("throttled_seconds", "hourly", "2.5") in text
+    assert (
+        name % ("graph_requests", "hourly", "7.0") in text
+        and name % ("throttled_seconds", "hourly", "2.5") in text
+    )
     assert name % ("run_seconds", "hourly", "0.0") in text
     assert f'rollcall_microsoft_tenant_holds_waiting{{microsoft_tenant="{fleet}"}} 1.0' in text
     assert f'rollcall_microsoft_tenant_last_success_age_seconds{{microsoft_tenant="{fleet}"}}' in text

@@ -35,7 +35,11 @@ NEW = (
         (presets.email({**MAIL, "encryption": "ssl", "port": "4650"}), "mailtos", "smtp.mail.example"),
         (presets.teams(OLD), "workflows", "prod-1.westeurope.logic.azure.com"),
         (presets.teams(NEW), "workflows", "default1.06.environment.api.powerplatform.com"),
-        (presets.slack("https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"), "slack", "T1JJ3T3L2"),
+        (
+            presets.slack("https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"),
+            "slack",
+            "T1JJ3T3L2",
+        ),
         (presets.webhook("https://ann:pa55@hooks.example:8443/roll/call"), "jsons", "hooks.example"),
     ],
 )
@@ -59,7 +63,11 @@ def test_O2_a_password_of_the_mail_server_is_kept_whole():
     ("make", "given", "field"),
     [
         (presets.teams, "https://outlook.office.com/webhook/abc", "url"),
-        (presets.teams, "http://prod-1.logic.azure.com/workflows/6/triggers/manual/paths/invoke?sig=a", "url"),
+        (
+            presets.teams,
+            "http://prod-1.logic.azure.com/workflows/6/triggers/manual/paths/invoke?sig=a",
+            "url",
+        ),
         (presets.slack, "https://hooks.slack.example/services/a/b/c", "url"),
         (presets.slack, "https://hooks.slack.com:x/services/a/b/c", "url"),
         (presets.webhook, "ftp://hooks.example", "url"),
@@ -80,14 +88,24 @@ def test_O2_what_cannot_be_one_is_refused_at_its_field_without_repeating_a_secre
 def test_O2_targets_are_added_by_preset_with_a_choice_of_events(app, client_as):
     owner = client_as(Role.ADMINISTRATOR)
     shown = owner.get(f"{PAGE}/add/email").text
-    assert shown.count('name="events"') == len(events.EVENTS) and shown.count(" checked") == len(events.DEFAULT)
+    assert shown.count('name="events"') == len(events.EVENTS) and shown.count(" checked") == len(
+        events.DEFAULT
+    )
     refused = owner.send(f"{PAGE}/add/email", {**MAIL, "recipients": "nobody", "events": ["hold"]})
-    assert refused.status_code == 422 and "nobody is no email address." in refused.text and "p@ss" not in refused.text
+    assert (
+        refused.status_code == 422
+        and "nobody is no email address." in refused.text
+        and "p@ss" not in refused.text
+    )
     nothing = owner.send(f"{PAGE}/add/email", MAIL)
     assert nothing.status_code == 422 and "Choose at least one event." in nothing.text
     assert owner.send(f"{PAGE}/add/email", {**MAIL, "events": ["hold", "conflicts"]}).status_code == 303
     page = owner.get(PAGE).text
-    assert "mailtos at smtp.mail.example" in page and "People held back, Conflicts" in page and "p@ss" not in page
+    assert (
+        "mailtos at smtp.mail.example" in page
+        and "People held back, Conflicts" in page
+        and "p@ss" not in page
+    )
     assert owner.get(f"{PAGE}/add/pigeon").status_code == 404
     assert client_as(Role.TECHNICIAN).get(f"{PAGE}/add/email").status_code == 403
 
@@ -104,7 +122,12 @@ def test_O2_the_events_of_a_target_can_be_changed(app, client_as):
     assert owner.send(page, {"events": list(events.EVENTS)}).status_code == 303
     assert "All events" in owner.get(PAGE).text
     with app.app_context():
-        told = db.session.query(AuditEvent).filter_by(action="notifications_changed").order_by(AuditEvent.number.desc()).first()
+        told = (
+            db.session.query(AuditEvent)
+            .filter_by(action="notifications_changed")
+            .order_by(AuditEvent.number.desc())
+            .first()
+        )
         assert told.detail["changes"] == "events of jsons at hooks.example: All events"
     assert owner.send(f"{PAGE}/gone/events", {"events": ["hold"]}).status_code == 404
 
@@ -112,10 +135,16 @@ def test_O2_the_events_of_a_target_can_be_changed(app, client_as):
 def test_O2_each_target_is_told_of_its_events_only(app, monkeypatch):
     runtime = app.extensions["rollcall"]
     sent = []
-    monkeypatch.setattr(delivery, "deliver", lambda wanted, notice: sent.extend((one.name, notice.kind) for one in wanted))
+    monkeypatch.setattr(
+        delivery, "deliver", lambda wanted, notice: sent.extend((one.name, notice.kind) for one in wanted)
+    )
     with app.app_context():
         session = db.session()
-        for host, chosen in (("all.example", tuple(events.EVENTS)), ("usual.example", events.DEFAULT), ("holds.example", ("hold",))):
+        for host, chosen in (
+            ("all.example", tuple(events.EVENTS)),
+            ("usual.example", events.DEFAULT),
+            ("holds.example", ("hold",)),
+        ):
             target = targets.Target("jsons", "", "", host, None, (), (), events=chosen)
             delivery.add_target(session, runtime.box, target, now=utcnow(), by="Ada")
         broken = customers.microsoft_tenant("Broken")
@@ -137,7 +166,9 @@ def test_O2_targets_stored_before_there_were_events_are_told_of_the_usual_ones(a
     runtime = app.extensions["rollcall"]
     with app.app_context():
         session = db.session()
-        delivery.add_target(session, runtime.box, targets.parse("jsons://hooks.example"), now=utcnow(), by="Ada")
+        delivery.add_target(
+            session, runtime.box, targets.parse("jsons://hooks.example"), now=utcnow(), by="Ada"
+        )
         row = session.get(StoredSetting, delivery.KEY)
         stored = json.loads(runtime.box.decrypt(row.secret, purpose=delivery.PURPOSE))
         for one in stored:

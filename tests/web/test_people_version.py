@@ -43,19 +43,48 @@ def ada():
 
 
 def undone(here):
-    run = SyncRun(organization_id=here.id, microsoft_tenant_id=here.tenant.microsoft_tenant_id, trigger="hourly", status="succeeded", created_at=utcnow())
-    own = SyncRun(organization_id=here.id, kind="undo", trigger="manual", status="running", created_at=utcnow())
+    run = SyncRun(
+        organization_id=here.id,
+        microsoft_tenant_id=here.tenant.microsoft_tenant_id,
+        trigger="hourly",
+        status="succeeded",
+        created_at=utcnow(),
+    )
+    own = SyncRun(
+        organization_id=here.id, kind="undo", trigger="manual", status="running", created_at=utcnow()
+    )
     db.session.add_all([run, own])
     db.session.flush()
     fields = [{"field": "job_title", "old": "Clerk", "new": ""}]
-    db.session.add(Change(run_id=run.id, organization_id=here.id, end_user_id=ada().id, object_id=ada().object_id, decision="update", reason="fields_differ", fields=fields, at=utcnow()))
+    db.session.add(
+        Change(
+            run_id=run.id,
+            organization_id=here.id,
+            end_user_id=ada().id,
+            object_id=ada().object_id,
+            decision="update",
+            reason="fields_differ",
+            fields=fields,
+            at=utcnow(),
+        )
+    )
     db.session.flush()
     assert len(apply_undo(db.session(), own.id, run.id, here.id, utcnow()).restored) == 1
 
 
 def settled(here):
-    user = customers.directory_user(db.session.get(customers.MicrosoftTenant, here.tenant.microsoft_tenant_id), "Twin", MAIL)
-    row = Conflict(organization_id=here.id, key="k", kind="duplicate_remote_email", reason="", object_id=user.object_id, email=MAIL, created_at=utcnow())
+    user = customers.directory_user(
+        db.session.get(customers.MicrosoftTenant, here.tenant.microsoft_tenant_id), "Twin", MAIL
+    )
+    row = Conflict(
+        organization_id=here.id,
+        key="k",
+        kind="duplicate_remote_email",
+        reason="",
+        object_id=user.object_id,
+        email=MAIL,
+        created_at=utcnow(),
+    )
     db.session.add(row)
     db.session.flush()
     conflicts.resolve(row, "link", ada().id)
@@ -76,8 +105,12 @@ DOORS = {
     "import, known": lambda here: imported(here, email=MAIL, notes="seen"),
     "unlink": lambda here: service.unlink(ada()),
     "undo": undone,
-    "recovery, delete": lambda here: clean_up(db.session(), here, here.tenant.microsoft_tenant_id, delete_ids=[ada().id], unlink=False),
-    "recovery, unlink": lambda here: clean_up(db.session(), here, here.tenant.microsoft_tenant_id, delete_ids=[], unlink=True),
+    "recovery, delete": lambda here: clean_up(
+        db.session(), here, here.tenant.microsoft_tenant_id, delete_ids=[ada().id], unlink=False
+    ),
+    "recovery, unlink": lambda here: clean_up(
+        db.session(), here, here.tenant.microsoft_tenant_id, delete_ids=[], unlink=True
+    ),
     "conflict": settled,
     "bulk statement": lambda here: touch(db.session(), [here.id]),
 }
@@ -105,7 +138,9 @@ def test_what_changes_nothing_does_not_count(here):
 
 def test_the_sync_s_own_statements_do_not_count(here):
     before = versions()
-    account_activity.store(db.session(), here.tenant.microsoft_tenant_id, {ada().object_id: {"mfa_registered": True}})
+    account_activity.store(
+        db.session(), here.tenant.microsoft_tenant_id, {ada().object_id: {"mfa_registered": True}}
+    )
     db.session.commit()
     db.session.expire_all()
     assert ada().mfa_registered and versions() == before

@@ -32,8 +32,19 @@ def test_an_unmarked_route_is_refused(app):
 
 
 def test_changing_routes_are_never_public_but_for_signing_in(app):
-    public = {path for method, path, endpoint in routes(app) if method != "GET" and required_role(app, endpoint) == PUBLIC}
-    assert public == {"/login", "/logout", "/setup", f"/invitations/{NOWHERE}", f"/invitations/{NOWHERE}/microsoft", "/login/microsoft/code"}
+    public = {
+        path
+        for method, path, endpoint in routes(app)
+        if method != "GET" and required_role(app, endpoint) == PUBLIC
+    }
+    assert public == {
+        "/login",
+        "/logout",
+        "/setup",
+        f"/invitations/{NOWHERE}",
+        f"/invitations/{NOWHERE}/microsoft",
+        "/login/microsoft/code",
+    }
 
 
 @pytest.mark.parametrize("role", [None, *Role])
@@ -49,7 +60,11 @@ def test_every_route_for_every_role(app, client_as, role):
         if needed == PUBLIC:
             assert status not in {401, 403}, (method, path)
         elif role is None:
-            assert status in {303, 400}, (method, path, status)  # to the sign-in page; a POST without a token goes nowhere
+            assert status in {303, 400}, (
+                method,
+                path,
+                status,
+            )  # to the sign-in page; a POST without a token goes nowhere
         elif role.rank < Role(needed).rank:
             assert status == 403, (method, path, status)
         else:

@@ -74,7 +74,9 @@ def everything_of(tenant_id):
     }
 
 
-@pytest.mark.parametrize(("part", "at"), [*(("run", n) for n in range(1, 9)), *(("slow", n) for n in range(1, 8))])
+@pytest.mark.parametrize(
+    ("part", "at"), [*(("run", n) for n in range(1, 9)), *(("slow", n) for n in range(1, 8))]
+)
 def test_it_goes_while_it_is_read_and_nothing_of_it_is_written_again(app, client_as, caplog, part, at):
     browser = client_as()
     with app.app_context():
@@ -121,10 +123,18 @@ def test_a_run_that_was_going_on_is_over(app, client_as):
         assert db.session.get(SyncRun, run_id).status == "cancelled"
 
 
-def test_R5_a_run_of_a_removed_tenant_is_undone_by_its_worker_in_short_transactions(app, client_as, monkeypatch):
+def test_R5_a_run_of_a_removed_tenant_is_undone_by_its_worker_in_short_transactions(
+    app, client_as, monkeypatch
+):
     with app.app_context():
         tenant_id, organization = added(), customers.organization("Kestrel")
-        run = SyncRun(organization_id=organization.id, microsoft_tenant_id=tenant_id, trigger="manual", status="succeeded", created_at=utcnow())
+        run = SyncRun(
+            organization_id=organization.id,
+            microsoft_tenant_id=tenant_id,
+            trigger="manual",
+            status="succeeded",
+            created_at=utcnow(),
+        )
         db.session.add(run)
         db.session.flush()
         for n in range(7):
@@ -153,9 +163,13 @@ def test_R5_a_run_of_a_removed_tenant_is_undone_by_its_worker_in_short_transacti
     monkeypatch.setattr(pace, "FIRST_ROWS", 3)
     monkeypatch.setattr(pace, "next_size", lambda size, _seconds: size)
     with app.app_context():
-        assert db.session.query(SyncRun).filter_by(kind="undo").one().status == "queued", "the request only queues it (T6)"
+        assert db.session.query(SyncRun).filter_by(kind="undo").one().status == "queued", (
+            "the request only queues it (T6)"
+        )
         assert [work.microsoft_tenant_id for work in queue.waiting(db.session(), utcnow())] == [tenant_id]
-    assert TenantWorker(sessions, lambda _lease: pytest.fail("nothing is read"), utcnow).run_tenant(tenant_id, "me")
+    assert TenantWorker(sessions, lambda _lease: pytest.fail("nothing is read"), utcnow).run_tenant(
+        tenant_id, "me"
+    )
     with app.app_context():
         assert (sizes, db.session.query(EndUser).count()) == ([3, 3, 1], 0)
         done = db.session.query(SyncRun).filter_by(kind="undo").one()

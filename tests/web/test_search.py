@@ -20,7 +20,13 @@ def found(app, request):
         ada = customers.directory_user(microsoft, "Ada North", "ada@northwind.example")
         customers.directory_user(microsoft, "Finn Northgate", "finn@northwind.example")
         person = customers.end_user(row, "Ada North", "ada@northwind.example", linked_to=ada)
-        asset = Asset(organization_id=row.id, name="NORTH-LT-1", created_at=utcnow(), updated_at=utcnow(), macs=[AssetMac(mac="3C52829A017F")])
+        asset = Asset(
+            organization_id=row.id,
+            name="NORTH-LT-1",
+            created_at=utcnow(),
+            updated_at=utcnow(),
+            macs=[AssetMac(mac="3C52829A017F")],
+        )
         db.session.add(asset)
         ids = {"organization": row.id, "person": person.id, "microsoft": microsoft.id}
         db.session.commit()
@@ -34,10 +40,10 @@ def test_F4_search_finds_every_kind_with_its_state(client_as, found):
     typed = browser.htmx("/search?q=north", "jump-results").text
     page = browser.get("/search?q=north").text
     for text in (typed, page):
-        assert f"/organizations/{found['organization']}\"" in text and "Not set up" in text
-        assert f"/end-users/{found['person']}\"" in text and "Active" in text
+        assert f'/organizations/{found["organization"]}"' in text and "Not set up" in text
+        assert f'/end-users/{found["person"]}"' in text and "Active" in text
         assert "NORTH-LT-1" in text and "Unassigned" in text
-        assert f"/microsoft-tenants/{found['microsoft']}\"" in text and "Connected" in text
+        assert f'/microsoft-tenants/{found["microsoft"]}"' in text and "Connected" in text
     assert "<html" not in typed and typed.count('role="option"') == 6
 
 

@@ -44,8 +44,12 @@ def test_P10_settings_begin_with_the_first_section_one_may_see(client_as):
 def test_P10_nobody_is_offered_to_switch_off_the_account_they_use(app, client_as):
     client_as("technician")
     page = client_as("administrator").get("/settings/people").text
-    (mine,) = re.findall(r'<tr role="row"><th [^>]*><bdi>[^<]*</bdi><span class="rc-sub">administrator@.*?</tr>', page)
-    (theirs,) = re.findall(r'<tr role="row"><th [^>]*><bdi>[^<]*</bdi><span class="rc-sub">technician@.*?</tr>', page)
+    (mine,) = re.findall(
+        r'<tr role="row"><th [^>]*><bdi>[^<]*</bdi><span class="rc-sub">administrator@.*?</tr>', page
+    )
+    (theirs,) = re.findall(
+        r'<tr role="row"><th [^>]*><bdi>[^<]*</bdi><span class="rc-sub">technician@.*?</tr>', page
+    )
     assert "Deactivate" in theirs and "you" not in theirs
     assert "Deactivate" not in mine and "· you" in mine
 
@@ -69,14 +73,20 @@ def test_P10_the_last_administrator_is_refused_before_anything_is_asked(app, cli
 @pytest.mark.parametrize(
     ("form", "question", "words"),
     [
-        ({"do": "role", "role": "technician"}, "Give up your role Administrator?", "give the role back: other@rollcall.example."),
+        (
+            {"do": "role", "role": "technician"},
+            "Give up your role Administrator?",
+            "give the role back: other@rollcall.example.",
+        ),
         ({"do": "off"}, "Deactivate your own account?", "activate it again: other@rollcall.example."),
     ],
 )
 def test_P10_who_takes_something_from_themselves_is_asked_first(app, client_as, form, question, words):
     with app.app_context():
         mark_write(db.session())
-        db.session.add(Account(email="other@rollcall.example", name="O", role="administrator", created_at=utcnow()))
+        db.session.add(
+            Account(email="other@rollcall.example", name="O", role="administrator", created_at=utcnow())
+        )
         db.session.commit()
     owner = client_as("administrator")
     mine = f"/settings/people/{_id_of(app, 'administrator')}"
@@ -94,15 +104,21 @@ def test_P10_who_takes_something_from_themselves_is_asked_first(app, client_as, 
     assert answer.status_code == 200 and answer.request.path in ("/settings/about", "/login")
     with app.app_context():
         row = db.session.get(Account, mine.rpartition("/")[2])
-        assert (row.role, row.is_active) == (("technician", True) if form["do"] == "role" else ("administrator", False))
+        assert (row.role, row.is_active) == (
+            ("technician", True) if form["do"] == "role" else ("administrator", False)
+        )
 
 
 @pytest.mark.postgres
 def test_P10_of_two_administrators_who_step_down_at_once_one_stays(postgres_url, tmp_path):
-    app = create_app(Settings(data_dir=tmp_path, secret_key="k" * 40, scheduler="off", database_url=postgres_url))
+    app = create_app(
+        Settings(data_dir=tmp_path, secret_key="k" * 40, scheduler="off", database_url=postgres_url)
+    )
     with app.app_context():
         Base.metadata.create_all(db.engine)
-        rows = [Account(email=f"{n}@rollcall.example", role="administrator", created_at=utcnow()) for n in "ab"]
+        rows = [
+            Account(email=f"{n}@rollcall.example", role="administrator", created_at=utcnow()) for n in "ab"
+        ]
         db.session.add_all(rows)
         db.session.commit()
         mine, theirs = (row.id for row in rows)
@@ -135,10 +151,22 @@ def test_P10_C1_names_of_permissions_break_at_their_dots_only(client_as):
 def test_C1_a_secret_that_was_refused_with_something_else_is_asked_for_again(client_as):
     """It is not sent back: saved without it, the stored one would stay without a word."""
     owner = client_as("administrator")
-    form = {"client_id": "1b4e28ba-2fa1-4d2b-883f-0016d3cca427", "secret": "new~secret", "expires_on": "31.12.2026"}
-    for refused in (form, form | {"client_id": "my app", "expires_on": ""}, form | {"client_id": "", "expires_on": ""}):
+    form = {
+        "client_id": "1b4e28ba-2fa1-4d2b-883f-0016d3cca427",
+        "secret": "new~secret",
+        "expires_on": "31.12.2026",
+    }
+    for refused in (
+        form,
+        form | {"client_id": "my app", "expires_on": ""},
+        form | {"client_id": "", "expires_on": ""},
+    ):
         answer = owner.send("/settings/microsoft?cloud=china", refused)
-        assert answer.status_code == 422 and "Enter the secret again" in answer.text and "new~secret" not in answer.text
+        assert (
+            answer.status_code == 422
+            and "Enter the secret again" in answer.text
+            and "new~secret" not in answer.text
+        )
     assert "Enter the secret again" not in owner.get("/settings/microsoft?cloud=china").text
     assert re.search('<input[^>]*name="expires_on"[^>]*type="date"', owner.get("/settings/microsoft").text)
 
@@ -191,7 +219,11 @@ def test_O2_targets_are_added_and_removed_one_by_one(app, client_as):
     assert "No target is stored: nobody is notified." in owner.get(TARGETS).text
     form = {"url": "json://ann:pa55@127.0.0.1:9/s3cret", "is_local": "y", "events": EVENTS}
     added = owner.send(ADD, form, follow_redirects=True)
-    assert "json at 127.0.0.1" in added.text and "Inside our network" in lines(added) and "s3cret" not in added.text
+    assert (
+        "json at 127.0.0.1" in added.text
+        and "Inside our network" in lines(added)
+        and "s3cret" not in added.text
+    )
     owner.send(ADD, {"url": "ntfy://topic-of-ours", "events": EVENTS})
     owner.send(ADD, form)  # pressed twice
     both = owner.get(TARGETS)
@@ -200,8 +232,18 @@ def test_O2_targets_are_added_and_removed_one_by_one(app, client_as):
         left = owner.send(TARGETS, {"do": "remove", "target": stored(both)[0]}, follow_redirects=True)
         assert stored(left) == stored(both)[1:]
     with app.app_context():
-        told = [row.detail["changes"] for row in db.session.query(AuditEvent).filter_by(action="notifications_changed").order_by(AuditEvent.number)]
-    assert told == ["added: json at 127.0.0.1, inside our network", "added: ntfy", "added: json at 127.0.0.1, inside our network", "removed: json at 127.0.0.1"]
+        told = [
+            row.detail["changes"]
+            for row in db.session.query(AuditEvent)
+            .filter_by(action="notifications_changed")
+            .order_by(AuditEvent.number)
+        ]
+    assert told == [
+        "added: json at 127.0.0.1, inside our network",
+        "added: ntfy",
+        "added: json at 127.0.0.1, inside our network",
+        "removed: json at 127.0.0.1",
+    ]
 
 
 def test_O2_a_target_inside_our_network_is_added_only_when_that_is_checked(client_as, monkeypatch):
@@ -213,7 +255,13 @@ def test_O2_a_target_inside_our_network_is_added_only_when_that_is_checked(clien
         assert stored(owner.get(TARGETS)) == []
     refused = owner.send(ADD, {"url": "json://hooks.example form://10.0.0.1", "events": EVENTS})
     assert refused.status_code == 422 and "has no blanks" in refused.text
-    assert stored(owner.send(ADD, {"url": "json://looks-public.example/s3cret", "is_local": "y", "events": EVENTS}, follow_redirects=True))
+    assert stored(
+        owner.send(
+            ADD,
+            {"url": "json://looks-public.example/s3cret", "is_local": "y", "events": EVENTS},
+            follow_redirects=True,
+        )
+    )
 
 
 def test_O2_a_test_that_fails_says_of_which_target_and_where_to_look(client_as, requests_mock, monkeypatch):
@@ -225,7 +273,9 @@ def test_O2_a_test_that_fails_says_of_which_target_and_where_to_look(client_as, 
         owner.send(ADD, {"url": address, "events": EVENTS})
     page = owner.send(TARGETS, {"do": "test"}).text
     assert "1 of 2 targets took the test." in page
-    assert "Target 2, <bdi>jsons at gone.example</bdi>: The message was not accepted. The log says more." in page
+    assert (
+        "Target 2, <bdi>jsons at gone.example</bdi>: The message was not accepted. The log says more." in page
+    )
     assert "Target 1" not in page and "pa55" not in page and "s3cret" not in page
     requests_mock.post("https://gone.example/s3cret", status_code=200)
     page = owner.send(TARGETS, {"do": "test"}).text

@@ -50,7 +50,15 @@ def fleet(app):
         for n in range(5):
             row = customers.organization(f"C{n}", microsoft=customers.microsoft_tenant(f"M{n}"))
             filters = default_request()["filters"]
-            db.session.add(UserSync(organization_id=row.id, enabled=True, filters=filters, enabled_at=utcnow(), updated_at=utcnow()))
+            db.session.add(
+                UserSync(
+                    organization_id=row.id,
+                    enabled=True,
+                    filters=filters,
+                    enabled_at=utcnow(),
+                    updated_at=utcnow(),
+                )
+            )
             found.append(row.id)
         db.session.commit()
     return found
@@ -88,11 +96,22 @@ def test_M7_settling_conflicts(app, client_as, fleet, two_at_a_time):
     with app.app_context():
         mark_write(db.session())
         for n in range(5):
-            db.session.add(Conflict(organization_id=fleet[0], key=f"k{n}", kind="email", reason="r", object_id=f"o{n}", created_at=utcnow()))
+            db.session.add(
+                Conflict(
+                    organization_id=fleet[0],
+                    key=f"k{n}",
+                    kind="email",
+                    reason="r",
+                    object_id=f"o{n}",
+                    created_at=utcnow(),
+                )
+            )
         db.session.commit()
         ids = list(db.session.scalars(db.select(Conflict.id)))
     form = {"action": "ignore", "sure": "5", "id": ids}
-    assert client_as("technician").send(f"/organizations/{fleet[0]}/conflicts/settle", form).status_code == 303
+    assert (
+        client_as("technician").send(f"/organizations/{fleet[0]}/conflicts/settle", form).status_code == 303
+    )
     assert len(two_at_a_time) == 3
     with app.app_context():
         assert number(Conflict, Conflict.resolution == "ignore") == 5
@@ -110,16 +129,41 @@ def large(app):
         db.session.flush()
         for n in range(3):
             person = customers.end_user(row, f"P{n}", f"p{n}@x.example")
-            asset = Asset(organization_id=row.id, name=f"A{n}", end_user_id=person.id, created_at=utcnow(), updated_at=utcnow())
+            asset = Asset(
+                organization_id=row.id,
+                name=f"A{n}",
+                end_user_id=person.id,
+                created_at=utcnow(),
+                updated_at=utcnow(),
+            )
             asset.macs = [AssetMac(mac=f"00:00:00:00:00:0{n}")]
-            change = Change(run_id=run.id, organization_id=row.id, end_user_id=person.id, object_id=f"o{n}", decision="create", reason="new", at=utcnow())
-            db.session.add_all([asset, change, ImportRow(import_id=load.id, line=n + 2, action="create", object_id=person.id, at=utcnow())])
+            change = Change(
+                run_id=run.id,
+                organization_id=row.id,
+                end_user_id=person.id,
+                object_id=f"o{n}",
+                decision="create",
+                reason="new",
+                at=utcnow(),
+            )
+            db.session.add_all(
+                [
+                    asset,
+                    change,
+                    ImportRow(
+                        import_id=load.id, line=n + 2, action="create", object_id=person.id, at=utcnow()
+                    ),
+                ]
+            )
         db.session.commit()
         return row.id
 
 
 def left():
-    return sum(number(model) for model in (Organization, EndUser, Asset, AssetMac, Change, SyncRun, Import, ImportRow))
+    return sum(
+        number(model)
+        for model in (Organization, EndUser, Asset, AssetMac, Change, SyncRun, Import, ImportRow)
+    )
 
 
 def test_P3_deleting_a_large_organization(app, client_as, large, two_at_a_time):
@@ -127,16 +171,29 @@ def test_P3_deleting_a_large_organization(app, client_as, large, two_at_a_time):
     assert len(two_at_a_time) == 8, "3 people, Assets, MACs, changes and rows of imports"
     with app.app_context():
         assert left() == 0
-        told = [(row.action, row.detail.get("count")) for row in db.session.query(AuditEvent).order_by(AuditEvent.number)]
-        assert told[1:10] == [*[("organization_deleted_in_part", 2)] * 7, ("organization_deleted_in_part", 1), ("organization_deleted", None)]
+        told = [
+            (row.action, row.detail.get("count"))
+            for row in db.session.query(AuditEvent).order_by(AuditEvent.number)
+        ]
+        assert told[1:10] == [
+            *[("organization_deleted_in_part", 2)] * 7,
+            ("organization_deleted_in_part", 1),
+            ("organization_deleted", None),
+        ]
 
 
-def test_R2_deleting_stops_when_its_sync_is_enabled_meanwhile(app, client_as, large, two_at_a_time, monkeypatch):
+def test_R2_deleting_stops_when_its_sync_is_enabled_meanwhile(
+    app, client_as, large, two_at_a_time, monkeypatch
+):
     some = removal.bulk.delete_some
 
     def enabled_after_the_first(session, rows, size):
         done = some(session, rows, size)
-        session.add(UserSync(organization_id=large, enabled=True, filters={}, enabled_at=utcnow(), updated_at=utcnow()))
+        session.add(
+            UserSync(
+                organization_id=large, enabled=True, filters={}, enabled_at=utcnow(), updated_at=utcnow()
+            )
+        )
         return done
 
     monkeypatch.setattr(removal.bulk, "delete_some", enabled_after_the_first)
@@ -153,7 +210,11 @@ def mirrored(app):
         row = customers.microsoft_tenant("Fabrikam")
         for n in range(5):
             user = customers.directory_user(row, f"U{n}", f"u{n}@x.example")
-            db.session.add(GroupMembership(microsoft_tenant_id=row.id, group_object_id="g", user_object_id=user.object_id))
+            db.session.add(
+                GroupMembership(
+                    microsoft_tenant_id=row.id, group_object_id="g", user_object_id=user.object_id
+                )
+            )
         db.session.commit()
         return row.id
 
@@ -165,7 +226,9 @@ def test_R2_removing_a_microsoft_tenant_takes_its_mirror_along(app, client_as, m
         assert number(DirectoryUser) == number(GroupMembership) == 0
 
 
-def test_R2_what_is_left_of_a_mirror_is_not_found_and_goes_with_the_next_round(app, client_as, mirrored, monkeypatch):
+def test_R2_what_is_left_of_a_mirror_is_not_found_and_goes_with_the_next_round(
+    app, client_as, mirrored, monkeypatch
+):
     browser = client_as()
     assert "u0@x.example" in browser.get("/search?q=U0").text
     monkeypatch.setattr(removed, "MODELS", ())  # as if the process had ended there

@@ -21,8 +21,22 @@ def ada(app):
         found = customers.end_user(row, "Ada Obi", user.email, linked_to=user)
         found.applied_hash, found.last_sign_in_at, found.written = "h", utcnow(), {"city": "Delft"}
         db.session.add(SubscribedSku(microsoft_tenant_id=tenant.id, sku_id="own", part_number="HARBOR_APP"))
-        run = SyncRun(id="r", organization_id=row.id, microsoft_tenant_id=tenant.id, trigger="hourly", status="succeeded", created_at=utcnow())
-        own = SyncRun(id="u", organization_id=row.id, kind="undo", trigger="manual", status="running", created_at=utcnow())
+        run = SyncRun(
+            id="r",
+            organization_id=row.id,
+            microsoft_tenant_id=tenant.id,
+            trigger="hourly",
+            status="succeeded",
+            created_at=utcnow(),
+        )
+        own = SyncRun(
+            id="u",
+            organization_id=row.id,
+            kind="undo",
+            trigger="manual",
+            status="running",
+            created_at=utcnow(),
+        )
         db.session.add_all([run, own])
         db.session.commit()
         yield found
@@ -30,7 +44,17 @@ def ada(app):
 
 def record(ada, *fields, undo=None, **values):
     entries = [dict(zip(("field", "old", "new"), one, strict=True)) for one in fields]
-    row = Change(run_id="r", organization_id=ada.organization_id, end_user_id=ada.id, decision="update", reason="fields_differ", fields=entries, undo=undo or {}, at=utcnow(), **{"object_id": ada.object_id, **values})
+    row = Change(
+        run_id="r",
+        organization_id=ada.organization_id,
+        end_user_id=ada.id,
+        decision="update",
+        reason="fields_differ",
+        fields=entries,
+        undo=undo or {},
+        at=utcnow(),
+        **{"object_id": ada.object_id, **values},
+    )
     db.session.add(row)
     db.session.flush()
 
@@ -45,11 +69,21 @@ def test_W7_marks_upn_licenses_and_scope_go_back_and_the_next_run_looks_again(ad
     ada.microsoft_status, ada.in_scope, ada.user_principal_name = "disabled", False, "new@x"
     ada.license_sku_ids, ada.is_licensed, ada.license_names = (), False, ""
     before = ada.updated_at
-    record(ada, ("microsoft_status", "active", "disabled"), ("in_scope", "true", "false"), ("user_principal_name", "old@x", "new@x"), ("licenses", f"{E3} own", ""))
+    record(
+        ada,
+        ("microsoft_status", "active", "disabled"),
+        ("in_scope", "true", "false"),
+        ("user_principal_name", "old@x", "new@x"),
+        ("licenses", f"{E3} own", ""),
+    )
     done = undo(ada)
     assert done.spared == () and done.restored[0]["what"] == "details restored, mark restored"
     assert (ada.microsoft_status, ada.in_scope, ada.user_principal_name) == ("active", True, "old@x")
-    assert (ada.license_sku_ids, ada.is_licensed, ada.license_names) == ((E3, "own"), True, "HARBOR_APP, Microsoft 365 E3")
+    assert (ada.license_sku_ids, ada.is_licensed, ada.license_names) == (
+        (E3, "own"),
+        True,
+        "HARBOR_APP, Microsoft 365 E3",
+    )
     assert (ada.applied_hash, ada.updated_at) == ("", before), "nothing of the person themselves changed"
     assert plan_undo(db.session(), "r").restored == ()
 
@@ -57,7 +91,9 @@ def test_W7_marks_upn_licenses_and_scope_go_back_and_the_next_run_looks_again(ad
 def test_W7_what_is_another_way_by_now_is_spared(ada):
     ada.license_sku_ids = (E5,)
     record(ada, ("licenses", "", E3))
-    assert [one["reason"] for one in undo(ada).spared] == ["licenses was edited since"] and ada.license_sku_ids == (E5,)
+    assert [one["reason"] for one in undo(ada).spared] == [
+        "licenses was edited since"
+    ] and ada.license_sku_ids == (E5,)
 
 
 def test_W7_the_fields_of_a_link_that_moved_on_are_left_alone(ada):

@@ -122,7 +122,17 @@ def snapshot(users=(), people=(), **values):
 NO_HOLDS = HoldRule(percent=100, minimum=10**9, create_minimum=10**9)
 
 
-def planned(users=(), people=(), *, rule=NO_HOLDS, is_initial=False, dismissed=frozenset(), always=None, staying=(), **values):
+def planned(
+    users=(),
+    people=(),
+    *,
+    rule=NO_HOLDS,
+    is_initial=False,
+    dismissed=frozenset(),
+    always=None,
+    staying=(),
+    **values,
+):
     """The plan, everybody told of."""
     everybody = {u.object_id for u in users} | {p.link.object_id for p in people if p.link is not None}
     shot = snapshot(users, people, **values)
@@ -134,7 +144,9 @@ def decided(found, users, people):
     """Every Decision of a plan, by object id."""
     by_id = {user.object_id: hashed(user) for user in users}
     rows = {state.id: state for state in people}
-    return {a.object_id: decide(a, by_id.get(a.object_id), rows.get(a.end_user_id)) for a in found.assignments}
+    return {
+        a.object_id: decide(a, by_id.get(a.object_id), rows.get(a.end_user_id)) for a in found.assignments
+    }
 
 
 def counted(found, users, people):
@@ -165,7 +177,8 @@ def applied(found, users, people):
             object_id=columns.pop("object_id", link.object_id),
             user_principal_name=columns.pop("user_principal_name", link.user_principal_name),
             immutable_id=columns.pop("immutable_id", link.immutable_id),
-            is_disabled=columns.pop("microsoft_status", "disabled" if link.is_disabled else "active") == "disabled",
+            is_disabled=columns.pop("microsoft_status", "disabled" if link.is_disabled else "active")
+            == "disabled",
             is_in_scope=columns.pop("in_scope", link.is_in_scope),
             license_sku_ids=tuple(columns.pop("license_sku_ids", link.license_sku_ids)),
             written=columns.pop("written", link.written),
@@ -187,10 +200,11 @@ def d1(decision):
     return {c.field: c.new for c in decision.changes if c.field in D1_FIELDS}
 
 
-
-
 def adds_up(counts):
     """G8: the counts add up."""
     decided_on = counts.created + counts.linked + counts.updated + counts.unchanged + counts.disabled
     decided_on += counts.enabled + counts.conflicts + counts.held
-    return counts.read == counts.in_scope + counts.out_of_scope + counts.skipped and counts.in_scope == decided_on
+    return (
+        counts.read == counts.in_scope + counts.out_of_scope + counts.skipped
+        and counts.in_scope == decided_on
+    )

@@ -31,7 +31,10 @@ def said(decision):
 def test_D1_a_new_person_is_created_with_every_field():
     found = decisions([remote("a", "a@x.example", city="Utrecht")])["a"]
     assert said(found) == (Action.CREATE, Reason.NEW_IN_SCOPE)
-    assert {(c.field, c.old, c.new) for c in found.changes} >= {("city", "", "Utrecht"), ("email", "", "a@x.example")}
+    assert {(c.field, c.old, c.new) for c in found.changes} >= {
+        ("city", "", "Utrecht"),
+        ("email", "", "a@x.example"),
+    }
 
 
 def test_M1_nobody_without_an_email_is_created():
@@ -46,14 +49,21 @@ def test_M2_the_link_comes_first_even_when_the_email_is_another_persons():
 
 def test_M2_then_the_email():
     found = decisions([remote("a", "A@x.example")], [person("1", "a@X.example")])["a"]
-    assert (said(found), found.end_user_id, found.match) == ((Action.LINK, Reason.MATCHED_BY_EMAIL), "1", MatchedBy.EMAIL)
+    assert (said(found), found.end_user_id, found.match) == (
+        (Action.LINK, Reason.MATCHED_BY_EMAIL),
+        "1",
+        MatchedBy.EMAIL,
+    )
 
 
 def test_M2_then_an_alias_if_exactly_one_person_has_it():
     user = remote("a", "new@x.example", aliases=("old@x.example", "older@x.example"))
     found = decisions([user], [person("1", "old@x.example")])["a"]
     assert (said(found), found.end_user_id) == ((Action.LINK, Reason.MATCHED_BY_ALIAS), "1")
-    assert decisions([user], [person("1", "old@x.example"), person("2", "older@x.example")])["a"].action is Action.CREATE
+    assert (
+        decisions([user], [person("1", "old@x.example"), person("2", "older@x.example")])["a"].action
+        is Action.CREATE
+    )
 
 
 def test_M2_an_alias_that_is_another_microsoft_users_address_matches_nobody():
@@ -63,7 +73,10 @@ def test_M2_an_alias_that_is_another_microsoft_users_address_matches_nobody():
 
 
 def test_M2_the_same_immutable_id_moves_the_link_of_a_gone_object():
-    users = [remote("new", "changed@x.example", immutable_id="im"), remote("old", "a@x.example", immutable_id="im", presence=GONE)]
+    users = [
+        remote("new", "changed@x.example", immutable_id="im"),
+        remote("old", "a@x.example", immutable_id="im", presence=GONE),
+    ]
     found = decisions(users, [person("1", "a@x.example", link=linked("old", immutable_id="im"))])
     assert said(found["new"]) == (Action.LINK, Reason.MATCHED_BY_IMMUTABLE_ID)
     assert (found["new"].end_user_id, found["new"].moves_link_from) == ("1", "old")
@@ -77,7 +90,10 @@ def test_M2_M6_who_is_the_person_of_a_link_wins_over_a_stranger_with_the_address
         remote("other", "a@x.example"),
     ]
     found = decisions(users, [person("1", "a@x.example", link=linked("old", immutable_id="im"))])
-    assert (said(found["back"]), found["back"].end_user_id) == ((Action.LINK, Reason.MATCHED_BY_IMMUTABLE_ID), "1")
+    assert (said(found["back"]), found["back"].end_user_id) == (
+        (Action.LINK, Reason.MATCHED_BY_IMMUTABLE_ID),
+        "1",
+    )
     assert said(found["other"]) == (Action.CONFLICT, Reason.DUPLICATE_REMOTE_EMAIL)
 
 
@@ -90,7 +106,11 @@ def test_M2_M5_an_alias_finds_nobody_for_a_user_whose_own_address_stays_somebody
         remote("old", "gone@x.example", presence=GONE),
     ]
     here = person("3", "here@x.example", link=linked("old"))
-    people = [person("1", "a@x.example", link=linked("ann")), person("2", "b@x.example", link=linked("bo"), pinned=["email"]), here]
+    people = [
+        person("1", "a@x.example", link=linked("ann")),
+        person("2", "b@x.example", link=linked("bo"), pinned=["email"]),
+        here,
+    ]
     found = decisions(users, people)
     assert said(found["ann"]) == (Action.CONFLICT, Reason.EMAIL_CLASH)
     assert said(found["new"]) == (Action.CONFLICT, Reason.EMAIL_LINKED_TO_OTHER)
@@ -110,7 +130,10 @@ def test_M3_people_of_other_organizations_are_not_in_the_snapshot_and_never_name
 
 
 def test_M2_M4_an_address_that_two_users_carry_finds_nobody_for_either():
-    users = [remote("a", "one@x.example", aliases=("p@x.example",)), remote("b", "two@x.example", aliases=("p@x.example",))]
+    users = [
+        remote("a", "one@x.example", aliases=("p@x.example",)),
+        remote("b", "two@x.example", aliases=("p@x.example",)),
+    ]
     found = decisions(users, [person("1", "p@x.example")])
     assert [d.action for d in found.values()] == [Action.CREATE, Action.CREATE]
 
@@ -125,7 +148,11 @@ def test_M4_two_new_users_with_one_address_never_become_two_end_users():
 def test_M5_an_email_linked_to_a_living_object_is_a_conflict():
     users = [remote("a", "a@x.example"), remote("b", "a@x.example")]
     found = decisions(users, [same(users[0], "1")])
-    assert (found["b"].action, found["b"].other_object_id, found["b"].end_user_id) == (Action.CONFLICT, "a", "1")
+    assert (found["b"].action, found["b"].other_object_id, found["b"].end_user_id) == (
+        Action.CONFLICT,
+        "a",
+        "1",
+    )
     assert found["a"].action is Action.LEAVE
 
 
@@ -137,13 +164,19 @@ def test_M5_the_link_moves_when_the_old_object_is_gone():
 
 
 def test_M5_R4_the_link_moves_from_another_microsoft_tenant():
-    found = decisions([remote("b", "a@x.example")], [person("1", "a@x.example", link=linked("x", is_foreign=True))])
+    found = decisions(
+        [remote("b", "a@x.example")], [person("1", "a@x.example", link=linked("x", is_foreign=True))]
+    )
     assert (said(found["b"]), found["b"].end_user_id) == ((Action.LINK, Reason.LINK_MOVED), "1")
 
 
 def test_M5_out_of_scope_but_living_objects_keep_their_link():
     owner = remote("a", "a@x.example", department="Other")
-    found = decisions([owner, remote("b", "a@x.example", department="IT")], [same(owner, "1")], filters=only(department=["IT"]))
+    found = decisions(
+        [owner, remote("b", "a@x.example", department="IT")],
+        [same(owner, "1")],
+        filters=only(department=["IT"]),
+    )
     assert said(found["b"]) == (Action.CONFLICT, Reason.EMAIL_LINKED_TO_OTHER)
 
 
@@ -159,7 +192,9 @@ def test_M5_out_of_scope_but_living_objects_keep_their_link():
 )
 def test_M6_the_enabled_else_the_older_wins_and_the_other_is_a_conflict(first, second, winner):
     filters = FilterSpec(add_disabled_accounts=True)
-    found = decisions([remote("a", "x@x.example", **first), remote("b", "X@x.example", **second)], filters=filters)
+    found = decisions(
+        [remote("a", "x@x.example", **first), remote("b", "X@x.example", **second)], filters=filters
+    )
     loser = found[{"a": "b", "b": "a"}[winner]]
     assert found[winner].action is Action.CREATE
     assert (said(loser), loser.other_object_id) == ((Action.CONFLICT, Reason.DUPLICATE_REMOTE_EMAIL), winner)
@@ -193,11 +228,19 @@ def test_M5_the_address_that_a_settled_one_keeps_is_nobody_elses():
     for aliases in ((), ("alias@x.example",)):
         newcomer = remote("c", "kept@x.example", aliases=aliases)
         found = decisions([*users, newcomer], people, settled_links={"b": "1"})["c"]
-        assert (said(found), found.end_user_id, found.changes) == ((Action.CONFLICT, Reason.EMAIL_LINKED_TO_OTHER), "1", ())
+        assert (said(found), found.end_user_id, found.changes) == (
+            (Action.CONFLICT, Reason.EMAIL_LINKED_TO_OTHER),
+            "1",
+            (),
+        )
 
 
 def test_M8_a_disabled_account_with_a_known_email_is_linked_whatever_the_rules():
-    found = decisions([remote("a", "a@x.example", account_enabled=False)], [person("1", "a@x.example")], filters=FilterSpec(only_licensed=True))
+    found = decisions(
+        [remote("a", "a@x.example", account_enabled=False)],
+        [person("1", "a@x.example")],
+        filters=FilterSpec(only_licensed=True),
+    )
     assert (found["a"].action, marks(found["a"])) == (Action.LINK, ("none", "disabled"))
 
 
@@ -206,33 +249,59 @@ def test_U9_add_rules_decide_creation_only():
     plain = remote("b", "b@x.example")
     assert said(decisions([off])["a"]) == (Action.SKIP, Reason.DISABLED_NOT_ADDED)
     assert decisions([off], filters=FilterSpec(add_disabled_accounts=True))["a"].action is Action.CREATE
-    assert said(decisions([plain], filters=FilterSpec(only_licensed=True))["b"]) == (Action.SKIP, Reason.UNLICENSED_NOT_ADDED)
-    assert decisions([plain], [same(plain, "1")], filters=FilterSpec(only_licensed=True))["b"].action is Action.LEAVE
+    assert said(decisions([plain], filters=FilterSpec(only_licensed=True))["b"]) == (
+        Action.SKIP,
+        Reason.UNLICENSED_NOT_ADDED,
+    )
+    assert (
+        decisions([plain], [same(plain, "1")], filters=FilterSpec(only_licensed=True))["b"].action
+        is Action.LEAVE
+    )
 
 
 def test_W1_a_blank_erases_only_what_the_sync_wrote():
     user = remote("a", "a@x.example")
-    people = [person("1", "a@x.example", link=linked("a", written={"city": "Utrecht"}), city="Utrecht", phone="+31 1", display_name="A")]
+    people = [
+        person(
+            "1",
+            "a@x.example",
+            link=linked("a", written={"city": "Utrecht"}),
+            city="Utrecht",
+            phone="+31 1",
+            display_name="A",
+        )
+    ]
     assert d1(decisions([user], people)["a"]) == {"city": ""}
-    edited = [person("1", "a@x.example", link=linked("a", written={"city": "Utrecht"}), city="Delft", display_name="A")]
+    edited = [
+        person(
+            "1", "a@x.example", link=linked("a", written={"city": "Utrecht"}), city="Delft", display_name="A"
+        )
+    ]
     assert decisions([user], edited)["a"].changes == ()
 
 
 def test_W1_a_lost_email_is_never_erased_and_the_rest_goes_on():
     user = remote("a", "", city="Delft")
-    people = [person("1", "a@x.example", link=linked("a", written={"email": "a@x.example"}), display_name="A")]
+    people = [
+        person("1", "a@x.example", link=linked("a", written={"email": "a@x.example"}), display_name="A")
+    ]
     assert set(d1(decisions([user], people)["a"])) == {"city"}
 
 
 def test_W3_only_fields_that_differ_are_written():
     user = remote("a", "a@x.example", city="Delft", country="NL")
     people = [person("1", "a@x.example", link=linked("a"), city="Utrecht", country="NL", display_name="A")]
-    assert [(c.field, c.old, c.new) for c in decisions([user], people)["a"].changes] == [("city", "Utrecht", "Delft")]
+    assert [(c.field, c.old, c.new) for c in decisions([user], people)["a"].changes] == [
+        ("city", "Utrecht", "Delft")
+    ]
 
 
 def test_W4_two_people_who_swap_addresses_are_no_conflict():
     users = [remote("a", "b@x.example"), remote("b", "a@x.example")]
-    people = [person("1", "a@x.example", link=linked("a"), display_name="A"), person("2", "b@x.example", link=linked("b"), display_name="B")]
+    people = [
+        person("1", "a@x.example", link=linked("a"), display_name="A"),
+        person("2", "b@x.example", link=linked("b"), display_name="B"),
+    ]
     assert {d.action for d in decisions(users, people).values()} == {Action.UPDATE}
 
 
@@ -263,12 +332,17 @@ def test_W4_two_linked_people_who_both_get_one_address():
 
 def test_M7_L1_an_ignored_clash_of_addresses_keeps_nobody_from_being_marked_or_recognized():
     def told(user, *links):
-        people = [person(str(n), f"{n}@x.example", link=link, display_name="A") for n, link in enumerate(links, 1)]
+        people = [
+            person(str(n), f"{n}@x.example", link=link, display_name="A") for n, link in enumerate(links, 1)
+        ]
         people.append(person("9", "taken@x.example"))
         (key,) = {d.conflict_key for d in decisions([user], people).values() if d.action is Action.CONFLICT}
         return decisions([user], people, ignored_conflicts=frozenset({key}))["a"]
 
-    there, off = remote("a", "taken@x.example", display_name="A"), remote("a", "taken@x.example", display_name="A", account_enabled=False)
+    there, off = (
+        remote("a", "taken@x.example", display_name="A"),
+        remote("a", "taken@x.example", display_name="A", account_enabled=False),
+    )
     assert said(told(there, linked("a"))) == (Action.LEAVE, Reason.CONFLICT_IGNORED)
     assert said(told(off, linked("a"))) == (Action.MARK_DISABLED, Reason.ACCOUNT_DISABLED)
     assert said(told(there, linked("a", is_disabled=True))) == (Action.MARK_ENABLED, Reason.ACCOUNT_ENABLED)
@@ -288,9 +362,14 @@ def test_W4_a_chain_that_cannot_move_stops_where_it_must():
 
 def test_W6_a_pinned_field_keeps_our_value_and_never_sync_is_skipped():
     user = remote("a", "new@x.example", city="Delft")
-    people = [person("1", "a@x.example", link=linked("a"), pinned={"city", "email"}, city="Ours", display_name="A")]
+    people = [
+        person("1", "a@x.example", link=linked("a"), pinned={"city", "email"}, city="Ours", display_name="A")
+    ]
     assert decisions([user], people)["a"].changes == ()
-    assert said(decisions([user], never_sync=NeverSync(frozenset({"a"})))["a"]) == (Action.SKIP, Reason.NEVER_SYNC)
+    assert said(decisions([user], never_sync=NeverSync(frozenset({"a"})))["a"]) == (
+        Action.SKIP,
+        Reason.NEVER_SYNC,
+    )
 
 
 def test_L1_disabled_soft_deleted_and_gone_are_marked_and_enabled_unmarked():
@@ -301,7 +380,10 @@ def test_L1_disabled_soft_deleted_and_gone_are_marked_and_enabled_unmarked():
         found = decisions([user], [same(user, "1")])["a"]
         assert (said(found), found.is_absent) == ((Action.MARK_DISABLED, reason), True)
     on = remote("a", "a@x.example")
-    assert said(decisions([on], [same(on, "1", is_disabled=True)])["a"]) == (Action.MARK_ENABLED, Reason.ACCOUNT_ENABLED)
+    assert said(decisions([on], [same(on, "1", is_disabled=True)])["a"]) == (
+        Action.MARK_ENABLED,
+        Reason.ACCOUNT_ENABLED,
+    )
     assert said(decisions([off], [same(off, "1", is_disabled=True)])["a"])[0] is Action.LEAVE
 
 
@@ -313,7 +395,10 @@ def test_L1_unknown_is_not_disabled():
 
 def test_L2_absence_from_an_incomplete_read_concludes_nothing():
     people = [same(remote("a", "a@x.example"), "1")]
-    assert said(decisions([], people, is_complete=False)["a"]) == (Action.LEAVE, Reason.ABSENT_BUT_READ_INCOMPLETE)
+    assert said(decisions([], people, is_complete=False)["a"]) == (
+        Action.LEAVE,
+        Reason.ABSENT_BUT_READ_INCOMPLETE,
+    )
     assert decisions([], people, is_complete=True)["a"].action is Action.MARK_DISABLED
 
 
@@ -321,14 +406,20 @@ def test_L2_an_incomplete_read_marks_nobody_but_updates():
     user = remote("a", "a@x.example", account_enabled=False)
     outside = only(department=["Elsewhere"])
     behind = [person("1", "a@x.example", link=linked("a"))]
-    assert said(decisions([user], [same(user, "1")], is_complete=False)["a"]) == (Action.LEAVE, Reason.DISABLED_BUT_READ_INCOMPLETE)
+    assert said(decisions([user], [same(user, "1")], is_complete=False)["a"]) == (
+        Action.LEAVE,
+        Reason.DISABLED_BUT_READ_INCOMPLETE,
+    )
     left = decisions([user], [same(user, "1")], is_complete=False, filters=outside)["a"]
     assert (said(left), marks(left)) == ((Action.UPDATE, Reason.NO_LONGER_IN_SCOPE), None)
     found = decisions([replace(user, city="Delft")], behind, is_complete=False)["a"]
     assert (found.action, marks(found)) == (Action.UPDATE, None)
     assert marks(decisions([user], [same(user, "1", is_disabled=True)], is_complete=False)["a"]) is None
     gone = replace(user, presence=GONE)
-    assert said(decisions([gone], [same(user, "1")], is_complete=False)["a"]) == (Action.LEAVE, Reason.ABSENT_BUT_READ_INCOMPLETE)
+    assert said(decisions([gone], [same(user, "1")], is_complete=False)["a"]) == (
+        Action.LEAVE,
+        Reason.ABSENT_BUT_READ_INCOMPLETE,
+    )
 
 
 def test_L2_after_an_incomplete_read_nobodys_link_moves_to_another_object():
@@ -344,7 +435,10 @@ def test_L3_outside_the_filters_nothing_is_updated_but_marks_are_facts():
     people = [person("1", "a@x.example", link=linked("a"))]
     found = decisions([user], people, filters=only(department=["IT"]))["a"]
     assert said(found) == (Action.UPDATE, Reason.NO_LONGER_IN_SCOPE)
-    assert (found.changes, dict(found.columns)) == ((FieldChange("in_scope", "true", "false"),), {"in_scope": False})
+    assert (found.changes, dict(found.columns)) == (
+        (FieldChange("in_scope", "true", "false"),),
+        {"in_scope": False},
+    )
     behind = [person("1", "a@x.example", link=linked("a", is_in_scope=False))]
     found = decisions([user], behind, filters=only(department=["IT"]))["a"]
     assert (said(found), found.columns) == ((Action.LEAVE, Reason.NO_LONGER_IN_SCOPE), {})
@@ -374,17 +468,30 @@ def test_S6_members_only_and_nobody_for_a_deleted_group():
     users = [remote("a", "a@x.example"), remote("b", "b@x.example")]
     found = decisions(users, filters=only(group=["g"]), groups_of={"a": frozenset({"g"})})
     assert (found["a"].action, said(found["b"])) == (Action.CREATE, (Action.LEAVE, Reason.OUT_OF_SCOPE))
-    found = decisions(users, filters=only(group=["g"]), groups_of={"a": frozenset({"g"})}, deleted_groups=frozenset({"g"}))
+    found = decisions(
+        users, filters=only(group=["g"]), groups_of={"a": frozenset({"g"})}, deleted_groups=frozenset({"g"})
+    )
     assert {d.action for d in found.values()} == {Action.LEAVE}
 
 
 def test_G8_one_bad_record_is_skipped_and_the_counts_add_up():
-    users = [remote("a", "a@x.example"), remote("b", problem="displayName is not a text"), remote("c"), remote("d", "d@x.example", department="x")]
+    users = [
+        remote("a", "a@x.example"),
+        remote("b", problem="displayName is not a text"),
+        remote("c"),
+        remote("d", "d@x.example", department="x"),
+    ]
     filters = only(department=[""])
     found = decisions(users, filters=filters)
     counts = counted(planned(users, filters=filters, always=()), users, [])
     assert adds_up(counts)
-    assert (counts.read, counts.in_scope, counts.out_of_scope, counts.skipped, counts.created) == (4, 1, 1, 2, 1)
+    assert (counts.read, counts.in_scope, counts.out_of_scope, counts.skipped, counts.created) == (
+        4,
+        1,
+        1,
+        2,
+        1,
+    )
     assert found["b"].note == "displayName is not a text"
 
 
@@ -419,7 +526,9 @@ def test_U12_a_fingerprint_tells_what_a_plan_does_also_when_part_of_it_is_done()
     rest = [same(users[0], "9"), *people]
     assert fingerprint(users, rest) != approved
     assert fingerprint(users, rest, {"a": created}) == approved
-    assert fingerprint([], [same(users[0], "9")], is_complete=False) == fingerprint([], []), "nobody is touched"
+    assert fingerprint([], [same(users[0], "9")], is_complete=False) == fingerprint([], []), (
+        "nobody is touched"
+    )
 
 
 def test_W1_R4_a_blank_never_erases_what_the_sync_with_another_tenant_wrote():
@@ -427,7 +536,9 @@ def test_W1_R4_a_blank_never_erases_what_the_sync_with_another_tenant_wrote():
     user = remote("a", "a@x.example", display_name="A")
     ours = person("1", "a@x.example", display_name="A", phone="+31 1", link=linked("a", **link))
     assert [c.field for c in decisions([user], [ours])["a"].changes] == ["phone"]
-    theirs = person("1", "a@x.example", display_name="A", phone="+31 1", link=linked("z", is_foreign=True, **link))
+    theirs = person(
+        "1", "a@x.example", display_name="A", phone="+31 1", link=linked("z", is_foreign=True, **link)
+    )
     found = decisions([user], [theirs])["a"]
     assert (found.action, found.changes) == (Action.LINK, ())
 
@@ -435,24 +546,43 @@ def test_W1_R4_a_blank_never_erases_what_the_sync_with_another_tenant_wrote():
 def test_M2_M6_who_came_back_as_a_new_object_goes_before_a_twin():
     """The same person is the linked one, whoever else is older and has the address."""
     gone = remote("old", "a@x.example", immutable_id="im", presence=GONE)
-    users = [gone, remote("back", "a@x.example", immutable_id="im", created_at=NEW), remote("twin", "a@x.example", created_at=OLD)]
+    users = [
+        gone,
+        remote("back", "a@x.example", immutable_id="im", created_at=NEW),
+        remote("twin", "a@x.example", created_at=OLD),
+    ]
     found = decisions(users, [same(gone, "1")])
-    assert (said(found["back"]), found["back"].end_user_id) == ((Action.LINK, Reason.MATCHED_BY_IMMUTABLE_ID), "1")
-    assert (said(found["twin"]), found["twin"].other_object_id) == ((Action.CONFLICT, Reason.DUPLICATE_REMOTE_EMAIL), "back")
+    assert (said(found["back"]), found["back"].end_user_id) == (
+        (Action.LINK, Reason.MATCHED_BY_IMMUTABLE_ID),
+        "1",
+    )
+    assert (said(found["twin"]), found["twin"].other_object_id) == (
+        (Action.CONFLICT, Reason.DUPLICATE_REMOTE_EMAIL),
+        "back",
+    )
 
 
 def test_W4_M2_who_came_back_while_somebody_else_has_the_new_address_is_linked_without_it():
     gone = remote("old", "a@x.example", immutable_id="im", presence=GONE)
     back = remote("back", "taken@x.example", immutable_id="im", city="Delft")
     found = decisions([gone, back], [same(gone, "1"), person("2", "taken@x.example")])
-    assert (said(found["back"]), found["back"].moves_link_from) == ((Action.CONFLICT, Reason.EMAIL_CLASH), "old")
+    assert (said(found["back"]), found["back"].moves_link_from) == (
+        (Action.CONFLICT, Reason.EMAIL_CLASH),
+        "old",
+    )
     assert "email" not in set(d1(found["back"])) and "old" not in found
 
 
 def test_W6_M6_a_pinned_address_is_not_in_question():
     first, second = remote("a", "x@x.example", created_at=OLD), remote("b", "x@x.example", created_at=NEW)
     for pinned, others in (("2", "1"), ("1", "2")):
-        people = [replace(same(remote(o, f"{o}@x.example", display_name=o.title()), i), pinned=frozenset({"email"} if i == pinned else ())) for o, i in (("a", "1"), ("b", "2"))]
+        people = [
+            replace(
+                same(remote(o, f"{o}@x.example", display_name=o.title()), i),
+                pinned=frozenset({"email"} if i == pinned else ()),
+            )
+            for o, i in (("a", "1"), ("b", "2"))
+        ]
         found = {d.end_user_id: d for d in decisions([first, second], people).values()}
         assert found[pinned].action is Action.LEAVE
         assert [c.new for c in found[others].changes] == ["x@x.example"]
@@ -463,12 +593,22 @@ def test_W6_M6_a_pinned_address_is_not_in_question():
 def test_W4_M5_an_address_that_its_owner_cannot_leave_is_not_free():
     """Judged on the state after the run: who holds it wants one that somebody else keeps."""
     owner = remote("b", "held@x.example", display_name="B")
-    people = [person("1", "b@x.example", link=linked("b"), display_name="B"), person("2", "held@x.example"), person("3", "alias@x.example")]
+    people = [
+        person("1", "b@x.example", link=linked("b"), display_name="B"),
+        person("2", "held@x.example"),
+        person("3", "alias@x.example"),
+    ]
     newcomer = remote("a", "b@x.example", aliases=("alias@x.example",))
     found = decisions([newcomer, owner], people)
-    assert (said(found["a"]), found["a"].end_user_id, found["a"].changes) == ((Action.CONFLICT, Reason.EMAIL_LINKED_TO_OTHER), "1", ())
+    assert (said(found["a"]), found["a"].end_user_id, found["a"].changes) == (
+        (Action.CONFLICT, Reason.EMAIL_LINKED_TO_OTHER),
+        "1",
+        (),
+    )
     off = replace(newcomer, account_enabled=False, aliases=())
-    assert said(decisions([off, owner], people)["a"]) == (Action.CONFLICT, Reason.EMAIL_LINKED_TO_OTHER), "M8: no question of adding"
+    assert said(decisions([off, owner], people)["a"]) == (Action.CONFLICT, Reason.EMAIL_LINKED_TO_OTHER), (
+        "M8: no question of adding"
+    )
 
 
 def test_M7_what_a_person_linked_stays_settled_while_somebody_else_has_the_address():
@@ -479,6 +619,15 @@ def test_M7_what_a_person_linked_stays_settled_while_somebody_else_has_the_addre
     found = decisions([owner, twin], people, filters=filters, settled_links=chosen)["b"]
     assert (found.action, found.end_user_id, set(d1(found))) == (Action.LINK, "2", {"department"})
     for present in (filters, FilterSpec()):
-        after = [same(owner, "1"), person("2", "other@x.example", display_name="B", department="IT", link=linked("b"))]
-        assert said(decisions([owner, twin], after, filters=present, settled_links=chosen)["b"]) == (Action.LEAVE, Reason.UP_TO_DATE)
-        assert said(decisions([owner, twin], after, filters=filters)["b"]) == (Action.CONFLICT, Reason.EMAIL_CLASH)
+        after = [
+            same(owner, "1"),
+            person("2", "other@x.example", display_name="B", department="IT", link=linked("b")),
+        ]
+        assert said(decisions([owner, twin], after, filters=present, settled_links=chosen)["b"]) == (
+            Action.LEAVE,
+            Reason.UP_TO_DATE,
+        )
+        assert said(decisions([owner, twin], after, filters=filters)["b"]) == (
+            Action.CONFLICT,
+            Reason.EMAIL_CLASH,
+        )

@@ -9,7 +9,10 @@ def test_P6_every_reason_has_words():
 
 
 def test_P6_a_detail_follows_its_reason():
-    assert why(Decision("a", Action.SKIP, Reason.BAD_RECORD, note="no id")) == "Skipped: Microsoft's record cannot be used. (no id)"
+    assert (
+        why(Decision("a", Action.SKIP, Reason.BAD_RECORD, note="no id"))
+        == "Skipped: Microsoft's record cannot be used. (no id)"
+    )
     assert reason_sentence("from a newer version") == "from a newer version"
 
 

@@ -61,27 +61,52 @@ def test_M2_a_successor_who_gets_a_leavers_address_as_an_alias_is_another_person
 
 def test_M2_an_alias_on_two_people_finds_nobody_whoever_they_are():
     stranger = {"b": remote("b", "b@x.example", aliases=("p@x.example",), department="Elsewhere")}
-    for other in (stranger["b"], replace(stranger["b"], problem="broken"), replace(stranger["b"], account_enabled=False)):
+    for other in (
+        stranger["b"],
+        replace(stranger["b"], problem="broken"),
+        replace(stranger["b"], account_enabled=False),
+    ):
         users = [remote("a", "a@x.example", aliases=("p@x.example",), department="IT"), other]
-        assert decisions(users, [person("1", "p@x.example")], filters=only(department=["IT"]))["a"].action is Action.CREATE
+        assert (
+            decisions(users, [person("1", "p@x.example")], filters=only(department=["IT"]))["a"].action
+            is Action.CREATE
+        )
     users[1] = replace(users[1], presence=GONE)
-    assert decisions(users, [person("1", "p@x.example")], filters=only(department=["IT"]))["a"].end_user_id == "1"
+    assert (
+        decisions(users, [person("1", "p@x.example")], filters=only(department=["IT"]))["a"].end_user_id
+        == "1"
+    )
 
 
 def test_M2_a_linked_colleague_with_the_same_alias_is_known_to_be_somebody_else():
-    users = [remote("a", "a@x.example", aliases=("p@x.example",)), remote("b", "b@x.example", aliases=("p@x.example",))]
+    users = [
+        remote("a", "a@x.example", aliases=("p@x.example",)),
+        remote("b", "b@x.example", aliases=("p@x.example",)),
+    ]
     assert decisions(users, [same(users[1], "2"), person("1", "p@x.example")])["a"].match is MatchedBy.ALIAS
 
 
 def test_M2_an_alias_that_is_the_address_of_somebody_outside_the_filters_finds_nobody():
-    users = [remote("a", "a@x.example", aliases=("p@x.example",), department="IT"), remote("b", "p@x.example")]
-    assert decisions(users, [person("1", "p@x.example")], filters=only(department=["IT"]))["a"].action is Action.CREATE
+    users = [
+        remote("a", "a@x.example", aliases=("p@x.example",), department="IT"),
+        remote("b", "p@x.example"),
+    ]
+    assert (
+        decisions(users, [person("1", "p@x.example")], filters=only(department=["IT"]))["a"].action
+        is Action.CREATE
+    )
 
 
 def test_M2_R4_an_alias_finds_who_is_linked_to_another_tenant():
-    foreign = person("1", "p@x.example", link=linked("x", is_foreign=True, written={"city": "Utrecht"}), city="Utrecht")
+    foreign = person(
+        "1", "p@x.example", link=linked("x", is_foreign=True, written={"city": "Utrecht"}), city="Utrecht"
+    )
     found = decisions([remote("a", "a@x.example", aliases=("p@x.example",))], [foreign])["a"]
-    assert (said(found), found.match, found.moves_link_from) == ((Action.LINK, Reason.LINK_MOVED), MatchedBy.ALIAS, "x")
+    assert (said(found), found.match, found.moves_link_from) == (
+        (Action.LINK, Reason.LINK_MOVED),
+        MatchedBy.ALIAS,
+        "x",
+    )
     assert found.columns["written"] == d1(found), "what another tenant's sync wrote is not this one's"
     assert "city" not in found.columns
 
@@ -114,13 +139,22 @@ def test_M6_two_who_would_both_not_be_added_are_no_conflict():
 def test_M6_M8_who_is_found_by_email_competes_also_when_disabled():
     users = [remote("a", "x@x.example", account_enabled=False), remote("b", "x@x.example")]
     found = decisions(users, [person("1", "x@x.example")])
-    assert (found["b"].action, said(found["a"])) == (Action.LINK, (Action.CONFLICT, Reason.DUPLICATE_REMOTE_EMAIL))
+    assert (found["b"].action, said(found["a"])) == (
+        Action.LINK,
+        (Action.CONFLICT, Reason.DUPLICATE_REMOTE_EMAIL),
+    )
 
 
 def test_M6_M8_who_is_found_by_alias_competes_also_when_disabled():
-    users = [remote("a", "x@x.example", account_enabled=False, aliases=("p@x.example",)), remote("b", "x@x.example", account_enabled=False)]
+    users = [
+        remote("a", "x@x.example", account_enabled=False, aliases=("p@x.example",)),
+        remote("b", "x@x.example", account_enabled=False),
+    ]
     found = decisions(users, [person("1", "p@x.example")])
-    assert (said(found["a"]), said(found["b"])) == ((Action.LINK, Reason.MATCHED_BY_ALIAS), (Action.SKIP, Reason.DISABLED_NOT_ADDED))
+    assert (said(found["a"]), said(found["b"])) == (
+        (Action.LINK, Reason.MATCHED_BY_ALIAS),
+        (Action.SKIP, Reason.DISABLED_NOT_ADDED),
+    )
 
 
 def test_M6_an_address_that_becomes_free_finds_nobody():
@@ -157,7 +191,9 @@ def test_M7_who_lost_the_end_user_and_has_another_address_begins_anew():
     users = [remote("a", "a@x.example"), remote("b", "x@x.example")]
     found = decisions(users, [same(users[0], "1")], settled_links={"b": "1"})
     assert (found["b"].end_user_id, found["a"].action) == ("1", Action.CREATE)
-    skipped = decisions([replace(users[0], email=""), users[1]], [same(users[0], "1")], settled_links={"b": "1"})
+    skipped = decisions(
+        [replace(users[0], email=""), users[1]], [same(users[0], "1")], settled_links={"b": "1"}
+    )
     assert said(skipped["a"]) == (Action.SKIP, Reason.NO_EMAIL)
 
 
@@ -177,11 +213,15 @@ def test_M7_of_two_who_were_given_one_end_user_the_first_has_it():
 def test_M7_a_choice_that_cannot_be_carried_out_is_none():
     users = [remote("a", "x@x.example"), remote("b", "x@x.example"), remote("c", "c@x.example")]
     gone = decisions(users, settled_links={"b": "deleted since"})
-    assert [d.action for d in gone.values()] == [Action.CREATE, Action.CONFLICT, Action.CREATE], "not two with one address"
+    assert [d.action for d in gone.values()] == [Action.CREATE, Action.CONFLICT, Action.CREATE], (
+        "not two with one address"
+    )
     both = decisions(users, [same(users[0], "1")], settled_links={"a": "1", "c": "1"})
     assert (both["a"].action, both["c"].action) == (Action.LEAVE, Action.CREATE)
     outside = replace(users[1], department="Elsewhere")
-    kept = decisions([users[0], outside], [same(users[0], "1")], settled_links={"b": "1"}, filters=only(department=[""]))
+    kept = decisions(
+        [users[0], outside], [same(users[0], "1")], settled_links={"b": "1"}, filters=only(department=[""])
+    )
     assert (kept["a"].end_user_id, kept["a"].action) == ("1", Action.LEAVE)
     two = decisions(users[1:], [person("1", "p@x.example")], settled_links={"b": "1", "c": "1"})
     assert (two["b"].end_user_id, two["c"].action) == ("1", Action.CREATE)
@@ -191,7 +231,10 @@ def test_M2_M7_who_was_chosen_once_is_still_recognized_as_a_new_object():
     gone = remote("b", "old@x.example", presence=GONE, immutable_id="im")
     back = remote("back", "new@x.example", immutable_id="im")
     found = decisions([gone, back], [same(gone, "1")], settled_links={"b": "1"})
-    assert (said(found["back"]), found["back"].end_user_id) == ((Action.LINK, Reason.MATCHED_BY_IMMUTABLE_ID), "1")
+    assert (said(found["back"]), found["back"].end_user_id) == (
+        (Action.LINK, Reason.MATCHED_BY_IMMUTABLE_ID),
+        "1",
+    )
 
 
 def test_M2_a_choice_goes_before_an_immutable_id():
@@ -235,9 +278,21 @@ def test_W3_what_nobody_is_told_of_is_kept_all_the_same():
 
 
 def test_W7_a_creation_and_a_link_say_everything_of_the_end_user():
-    user = remote("a", "a@x.example", user_principal_name="a@x.example", license_sku_ids=("sku",), account_enabled=False)
+    user = remote(
+        "a", "a@x.example", user_principal_name="a@x.example", license_sku_ids=("sku",), account_enabled=False
+    )
     made = decisions([user], filters=FilterSpec(add_disabled_accounts=True))["a"]
-    link = {"object_id", "user_principal_name", "immutable_id", "microsoft_status", "in_scope", "license_sku_ids", "is_licensed", "written", "applied_hash"}
+    link = {
+        "object_id",
+        "user_principal_name",
+        "immutable_id",
+        "microsoft_status",
+        "in_scope",
+        "license_sku_ids",
+        "is_licensed",
+        "written",
+        "applied_hash",
+    }
     assert made.makes_link and made.columns.keys() == {*D1_FIELDS, *link}
     assert made.columns["written"] == {"display_name": "A", "email": "a@x.example"}
     assert [c for c in made.changes if c.field not in D1_FIELDS] == [
@@ -267,7 +322,13 @@ def test_W3_who_was_applied_is_looked_at_again_when_the_record_or_the_pins_chang
     unpinned = replace(same(user, "1", pinned=["city"]), pinned=frozenset())
     (told,) = planned([user], [unpinned], always=()).assignments
     assert told.is_changed
-    assert applied_key("h", ["b", "a"]) == applied_key("h", ("a", "b")) != applied_key("h", ("a",)) != applied_key("h", ()) == "h"
+    assert (
+        applied_key("h", ["b", "a"])
+        == applied_key("h", ("a", "b"))
+        != applied_key("h", ("a",))
+        != applied_key("h", ())
+        == "h"
+    )
 
 
 def test_W4_who_did_not_get_the_address_is_looked_at_again():
@@ -303,15 +364,23 @@ def test_W6_a_never_sync_person_who_is_made_again_stays_out():
     never = NeverSync(frozenset({"old"}), frozenset({"im"}), frozenset({"a@x.example"}))
     for again in (remote("new", "b@x.example", immutable_id="im"), remote("new", "a@x.example")):
         assert said(decisions([again], never_sync=never)["new"]) == (Action.SKIP, Reason.NEVER_SYNC)
-    assert decisions([remote("new", "b@x.example", immutable_id="other")], never_sync=never)["new"].action is Action.CREATE
+    assert (
+        decisions([remote("new", "b@x.example", immutable_id="other")], never_sync=never)["new"].action
+        is Action.CREATE
+    )
 
 
 def test_W6_a_colleague_who_takes_over_the_address_of_a_never_sync_person_goes_on():
     never = NeverSync(frozenset({"old"}), frozenset({"im"}), frozenset({"a@x.example"}))
     ann = remote("ann", "ann@x.example")
-    assert d1(decisions([replace(ann, email="a@x.example")], [same(ann, "1")], never_sync=never)["ann"]) == {"email": "a@x.example"}
+    assert d1(decisions([replace(ann, email="a@x.example")], [same(ann, "1")], never_sync=never)["ann"]) == {
+        "email": "a@x.example"
+    }
     same_person = replace(ann, immutable_id="im")
-    assert said(decisions([same_person], [same(same_person, "1")], never_sync=never)["ann"]) == (Action.SKIP, Reason.NEVER_SYNC)
+    assert said(decisions([same_person], [same(same_person, "1")], never_sync=never)["ann"]) == (
+        Action.SKIP,
+        Reason.NEVER_SYNC,
+    )
 
 
 # -- S8, S1 to S6 ----------------------------------------------------------------------------------------------------
@@ -354,7 +423,9 @@ def test_S1_S3_S6_keys_tell_who_is_in_scope(values, spec, accepted):
 
 
 def test_S6_a_deleted_group_accepts_nobody():
-    shot = snapshot(filters=only(group=["g"]), groups_of={"a": frozenset({"g"})}, deleted_groups=frozenset({"g"}))
+    shot = snapshot(
+        filters=only(group=["g"]), groups_of={"a": frozenset({"g"})}, deleted_groups=frozenset({"g"})
+    )
     assert not KeyScope(shot).accepts(person_keys(remote("a")))
 
 
@@ -362,7 +433,11 @@ def test_S6_a_deleted_group_accepts_nobody():
 
 
 def test_G8_who_is_only_counted_can_be_asked_about():
-    users = [remote("a", "a@x.example"), remote("b", "b@x.example", department="Else"), remote("c", department="Else")]
+    users = [
+        remote("a", "a@x.example"),
+        remote("b", "b@x.example", department="Else"),
+        remote("c", department="Else"),
+    ]
     users.append(remote("d", "d@x.example", presence=GONE))
     marked = same(users[3], "4", is_disabled=True)
     people = [same(users[0], "1"), same(users[1], "2", is_in_scope=False), marked]
@@ -397,7 +472,13 @@ def test_G8_who_is_only_counted_can_be_asked_about():
 def test_G8_who_has_anything_new_is_not_only_counted(now, link):
     user = replace(remote("a", "a@x.example"), **{n: v for n, v in now.items() if n.endswith("_id")})
     never = NeverSync(frozenset({"never"}), frozenset({"never"}))
-    (told,) = planned([replace(user, **now)], [same(user, "1", **link)], always=(), filters=only(department=[""]), never_sync=never).assignments
+    (told,) = planned(
+        [replace(user, **now)],
+        [same(user, "1", **link)],
+        always=(),
+        filters=only(department=[""]),
+        never_sync=never,
+    ).assignments
     assert (told.object_id, told.end_user_id) == (user.object_id, "1")
 
 
@@ -421,8 +502,14 @@ def test_G8_held_people_are_counted_as_such():
 
 def test_L1_who_is_enabled_again_outside_the_filters_is_told():
     user = remote("a", "a@x.example")
-    found = decisions([user], [same(user, "1", is_disabled=True, is_in_scope=False)], filters=only(department=["IT"]))["a"]
-    assert (said(found), marks(found), found.is_in_scope) == ((Action.MARK_ENABLED, Reason.ACCOUNT_ENABLED), ("disabled", "active"), False)
+    found = decisions(
+        [user], [same(user, "1", is_disabled=True, is_in_scope=False)], filters=only(department=["IT"])
+    )["a"]
+    assert (said(found), marks(found), found.is_in_scope) == (
+        (Action.MARK_ENABLED, Reason.ACCOUNT_ENABLED),
+        ("disabled", "active"),
+        False,
+    )
 
 
 def test_a_decision_needs_the_records_that_it_is_about():
@@ -438,20 +525,24 @@ def test_a_decision_needs_the_records_that_it_is_about():
     assert decide(skip, None, None).note == ""
 
 
-
-
 def test_W4_M7_the_other_microsoft_user_of_a_clash_is_named_where_it_has_the_address_in_question():
     owner, user = remote("a", "x@x.example"), remote("b", "x@x.example")
     mine = same(remote("b", "b@x.example"), "2")
     for pins, other in (((), "a"), (("email",), None)):
         found = decisions([owner, user], [same(owner, "1", pinned=pins), mine])["b"]
-        assert (found.reason, found.other_end_user_id, found.other_object_id) == (Reason.EMAIL_CLASH, "1", other)
+        assert (found.reason, found.other_end_user_id, found.other_object_id) == (
+            Reason.EMAIL_CLASH,
+            "1",
+            other,
+        )
 
 
 def test_U12_a_link_to_another_end_user_is_another_plan():
     def approved(end_user_id):
         digest = Fingerprint()
-        for decision in decisions([remote("a", "a@x.example")], [person(end_user_id, "a@x.example")]).values():
+        for decision in decisions(
+            [remote("a", "a@x.example")], [person(end_user_id, "a@x.example")]
+        ).values():
             digest.add(decision)
         return digest.hexdigest()
 

@@ -44,14 +44,27 @@ def team(number, off=(), **values):
     return [replace(u, account_enabled=False) if n in off else u for n, u in enumerate(users)], people
 
 
-@pytest.mark.parametrize(("number", "linked", "held"), [(26, 100, True), (25, 100, False), (9, 20, False), (10, 20, True), (10, 40, False), (11, 40, True)])
+@pytest.mark.parametrize(
+    ("number", "linked", "held"),
+    [(26, 100, True), (25, 100, False), (9, 20, False), (10, 20, True), (10, 40, False), (11, 40, True)],
+)
 def test_G1_more_than_a_quarter_and_at_least_ten_disables_are_held(number, linked, held):
     found = guarded(disables(number), linked=linked)
     assert (HoldKind.DISABLE in found.kinds) is held
     assert len(found.held) == (number if held else 0)
 
 
-@pytest.mark.parametrize(("number", "linked", "initial", "held"), [(26, 100, False, True), (25, 100, False, False), (24, 10, False, False), (25, 10, False, True), (500, 0, True, False), (500, 0, False, True)])
+@pytest.mark.parametrize(
+    ("number", "linked", "initial", "held"),
+    [
+        (26, 100, False, True),
+        (25, 100, False, False),
+        (24, 10, False, False),
+        (25, 10, False, True),
+        (500, 0, True, False),
+        (500, 0, False, True),
+    ],
+)
 def test_G1_many_creations_are_held_after_the_initial_sync_only(number, linked, initial, held):
     found = guarded(creates(number), linked=linked, is_initial=initial)
     assert (HoldKind.CREATE in found.kinds) is held
@@ -103,7 +116,9 @@ def test_G1_dismissed_people_are_not_held_again_until_they_change():
 def test_G1_a_creation_with_another_address_is_asked_about_again():
     keys = frozenset(map(hold_key, creates(30)))
     assert not guarded(creates(30), dismissed=keys).held
-    assert guarded([replace(one, email_key=f"other-{one.email_key}") for one in creates(30)], dismissed=keys).held
+    assert guarded(
+        [replace(one, email_key=f"other-{one.email_key}") for one in creates(30)], dismissed=keys
+    ).held
 
 
 def test_G1_dismissed_creations_count_as_skipped():
@@ -120,7 +135,10 @@ def test_G1_what_was_dismissed_is_told_as_what_it_comes_to():
     keys = frozenset(hold_key(a) for a in planned(users, people).assignments if a.object_id in {"u00", "v"})
     found = planned(users, people, dismissed=keys | {"of somebody who changed"}, **HOLD)
     told = decided(found, users, people)
-    assert [(told[i].action, told[i].reason) for i in ("u00", "v")] == [(Action.LEAVE, Reason.DISMISSED), (Action.SKIP, Reason.DISMISSED)]
+    assert [(told[i].action, told[i].reason) for i in ("u00", "v")] == [
+        (Action.LEAVE, Reason.DISMISSED),
+        (Action.SKIP, Reason.DISMISSED),
+    ]
     assert all(a.is_waived for a in found.assignments if a.object_id in {"u00", "v"})
     assert found.over == {"of somebody who changed"}
     assert told["u00"].columns.keys() <= {"applied_hash"}
@@ -153,7 +171,11 @@ def test_G1_a_dismissed_mark_of_somebody_who_leaves_the_filters_or_is_gone_is_no
     keys = frozenset(hold_key(a) for a in planned(users, people, filters=filters).assignments)
     told = decided(planned(users, people, filters=filters, dismissed=keys), users, people)
     assert (told["u00"].action, told["u00"].reason) == (Action.UPDATE, Reason.NO_LONGER_IN_SCOPE)
-    assert (told["u01"].action, told["u01"].reason, told["u01"].columns) == (Action.LEAVE, Reason.DISMISSED, {})
+    assert (told["u01"].action, told["u01"].reason, told["u01"].columns) == (
+        Action.LEAVE,
+        Reason.DISMISSED,
+        {},
+    )
 
 
 def test_G1_W4_who_is_held_keeps_the_address_and_whoever_wants_it_clashes():
@@ -169,12 +191,23 @@ def test_G1_W4_who_is_held_keeps_the_address_and_whoever_wants_it_clashes():
     found = planned(users, people, **HOLD)
     told = decided(found, users, people)
     assert {a.object_id for a in found.assignments if a.is_held} == {f"u{n:02}" for n in range(30)}
-    assert d1(told["u03"]) == {"email": "moved@x.example"}, "told as what is applied once an administrator agrees"
-    assert (told["u35"].action, told["u35"].reason, told["u35"].other_end_user_id) == (Action.CONFLICT, Reason.EMAIL_CLASH, "e03")
+    assert d1(told["u03"]) == {"email": "moved@x.example"}, (
+        "told as what is applied once an administrator agrees"
+    )
+    assert (told["u35"].action, told["u35"].reason, told["u35"].other_end_user_id) == (
+        Action.CONFLICT,
+        Reason.EMAIL_CLASH,
+        "e03",
+    )
     assert d1(told["u35"]) == {"city": "Delft"}
     assert told["u36"].reason is Reason.EMAIL_CLASH, "and who was to follow"
     new = told["new"]
-    assert (new.action, new.reason, new.end_user_id, new.other_object_id) == (Action.CONFLICT, Reason.EMAIL_LINKED_TO_OTHER, "e04", "u04")
+    assert (new.action, new.reason, new.end_user_id, new.other_object_id) == (
+        Action.CONFLICT,
+        Reason.EMAIL_LINKED_TO_OTHER,
+        "e04",
+        "u04",
+    )
     assert adds_up(counted(found, users, people))
 
 
@@ -191,10 +224,16 @@ def test_G1_W4_who_waits_too_clashes_with_nobody():
 def test_G1_W4_a_part_of_a_plan_is_one_in_which_the_others_stay():
     """Of three who pass addresses on the first alone is to be written: the second's address is not free."""
     users, people = team(4)
-    users[:3] = [replace(users[n], email=f"u{n + 1:02}@x.example" if n < 2 else "free@x.example") for n in range(3)]
+    users[:3] = [
+        replace(users[n], email=f"u{n + 1:02}@x.example" if n < 2 else "free@x.example") for n in range(3)
+    ]
     users.append(remote("new", "u02@x.example"))
     found = decided(planned(users, people, staying={"u02"}), users, people)
-    assert [found[i].reason for i in ("u00", "u01", "new")] == [Reason.EMAIL_CLASH, Reason.EMAIL_CLASH, Reason.DUPLICATE_REMOTE_EMAIL]
+    assert [found[i].reason for i in ("u00", "u01", "new")] == [
+        Reason.EMAIL_CLASH,
+        Reason.EMAIL_CLASH,
+        Reason.DUPLICATE_REMOTE_EMAIL,
+    ]
     assert d1(found["u02"]) == {}
     found = decided(planned(users, people, staying={"u00"}), users, people)
     assert d1(found["u01"]) == {"email": "u02@x.example"}

@@ -9,10 +9,27 @@ from portal.graph import queries
     ("raw", "email"),
     [
         ({"mail": " Mila@X.example "}, "Mila@X.example"),
-        ({"mail": "m@x.example", "proxyAddresses": ["SMTP:P@x.example"], "userPrincipalName": "u@x.example"}, "m@x.example"),
-        ({"mail": None, "proxyAddresses": ["smtp:a@x.example", "SMTP:P@x.example"], "userPrincipalName": "u@x.example"}, "P@x.example"),
+        (
+            {
+                "mail": "m@x.example",
+                "proxyAddresses": ["SMTP:P@x.example"],
+                "userPrincipalName": "u@x.example",
+            },
+            "m@x.example",
+        ),
+        (
+            {
+                "mail": None,
+                "proxyAddresses": ["smtp:a@x.example", "SMTP:P@x.example"],
+                "userPrincipalName": "u@x.example",
+            },
+            "P@x.example",
+        ),
         ({"userPrincipalName": "u@x.example", "otherMails": ["o@x.example"]}, "u@x.example"),
-        ({"userPrincipalName": "jo_p.example#EXT#@t.onmicrosoft.com", "otherMails": ["jo@p.example"]}, "jo@p.example"),
+        (
+            {"userPrincipalName": "jo_p.example#EXT#@t.onmicrosoft.com", "otherMails": ["jo@p.example"]},
+            "jo@p.example",
+        ),
         ({"userPrincipalName": "jo#ext#@t.onmicrosoft.com"}, ""),
         ({"mail": "no address"}, ""),
         ({"mail": "", "proxyAddresses": [], "otherMails": []}, ""),
@@ -50,12 +67,22 @@ def test_M1_of_several_addresses_in_a_proxy_address_and_in_otherMails_too():
 
 
 def test_M2_an_alias_that_is_the_email_in_another_form_is_none():
-    raw = {"id": "a", "mail": "m@müller.example", "proxyAddresses": ["SMTP:M@xn--mller-kva.example", "smtp:n@MÜLLER.example"]}
+    raw = {
+        "id": "a",
+        "mail": "m@müller.example",
+        "proxyAddresses": ["SMTP:M@xn--mller-kva.example", "smtp:n@MÜLLER.example"],
+    }
     assert remote_user(raw).aliases == ("n@xn--mller-kva.example",)
 
 
 def test_M2_aliases_are_the_other_smtp_addresses():
-    user = remote_user({"id": "a", "mail": "m@x.example", "proxyAddresses": ["SMTP:M@x.example", "smtp:B@x.example", "SIP:c@x.example", "X500:/o=x"]})
+    user = remote_user(
+        {
+            "id": "a",
+            "mail": "m@x.example",
+            "proxyAddresses": ["SMTP:M@x.example", "smtp:B@x.example", "SIP:c@x.example", "X500:/o=x"],
+        }
+    )
     assert user.aliases == ("b@x.example",)
 
 
@@ -85,7 +112,10 @@ def test_S3_what_shows_nothing_is_blank(text):
 
 
 def test_D3_license_ids_are_read_once_each_and_in_order():
-    raw = {"id": "a", "assignedLicenses": [{"skuId": "B2"}, {"skuId": "a1"}, {"skuId": "b2", "disabledPlans": []}]}
+    raw = {
+        "id": "a",
+        "assignedLicenses": [{"skuId": "B2"}, {"skuId": "a1"}, {"skuId": "b2", "disabledPlans": []}],
+    }
     assert remote_user(raw).license_sku_ids == ("a1", "b2")
 
 
@@ -137,11 +167,39 @@ def test_every_property_that_is_read_is_selected():
 def test_D1_every_field_of_a_person_is_read():
     user = remote_user(
         {
-            "id": "A-1", "displayName": "Mila Brandt", "givenName": "Mila", "surname": "Brandt", "mail": "m@x.example",
-            "businessPhones": ["+31 1"], "mobilePhone": "+31 6", "streetAddress": "Kade 12", "city": "Utrecht", "state": "UT",
-            "postalCode": "3511", "country": "NL", "jobTitle": "Planner", "department": "Workshop", "officeLocation": "Hal 2",
+            "id": "A-1",
+            "displayName": "Mila Brandt",
+            "givenName": "Mila",
+            "surname": "Brandt",
+            "mail": "m@x.example",
+            "businessPhones": ["+31 1"],
+            "mobilePhone": "+31 6",
+            "streetAddress": "Kade 12",
+            "city": "Utrecht",
+            "state": "UT",
+            "postalCode": "3511",
+            "country": "NL",
+            "jobTitle": "Planner",
+            "department": "Workshop",
+            "officeLocation": "Hal 2",
         }
     )
-    assert (user.first_name, user.last_name, user.phone, user.mobile_phone) == ("Mila", "Brandt", "+31 1", "+31 6")
-    assert (user.street_address, user.city, user.state, user.postal_code, user.country) == ("Kade 12", "Utrecht", "UT", "3511", "NL")
-    assert (user.job_title, user.department, user.office_location, user.object_id) == ("Planner", "Workshop", "Hal 2", "a-1")
+    assert (user.first_name, user.last_name, user.phone, user.mobile_phone) == (
+        "Mila",
+        "Brandt",
+        "+31 1",
+        "+31 6",
+    )
+    assert (user.street_address, user.city, user.state, user.postal_code, user.country) == (
+        "Kade 12",
+        "Utrecht",
+        "UT",
+        "3511",
+        "NL",
+    )
+    assert (user.job_title, user.department, user.office_location, user.object_id) == (
+        "Planner",
+        "Workshop",
+        "Hal 2",
+        "a-1",
+    )

@@ -29,13 +29,26 @@ def check(world, random):
 def compare(world):
     users, people = world.users, world.people
     unguarded = planned(users, people, **world.options)
-    dismissed = {a.object_id: hold_key(a) for a in unguarded.assignments if a.object_id in world.dismissed and hold_kind(a)}
+    dismissed = {
+        a.object_id: hold_key(a)
+        for a in unguarded.assignments
+        if a.object_id in world.dismissed and hold_kind(a)
+    }
     found = planned(
-        users, people, rule=world.rule, is_initial=world.is_initial, dismissed=frozenset(dismissed.values()), **world.options
+        users,
+        people,
+        rule=world.rule,
+        is_initial=world.is_initial,
+        dismissed=frozenset(dismissed.values()),
+        **world.options,
     )
     told = decided(found, users, people)
-    shot = Snapshot("org", "mt", users=tuple(users), end_users=tuple(people), **{"filters": None, **world.options})
-    expected, held, kinds = guard(shot, is_initial=world.is_initial, rule=world.rule, dismissed=dismissed.keys())
+    shot = Snapshot(
+        "org", "mt", users=tuple(users), end_users=tuple(people), **{"filters": None, **world.options}
+    )
+    expected, held, kinds = guard(
+        shot, is_initial=world.is_initial, rule=world.rule, dismissed=dismissed.keys()
+    )
     assert {a.object_id for a in found.assignments if a.is_held} == held
     assert found.held == kinds
     mine = {a.object_id: ours(a, told[a.object_id]) for a in found.assignments}

@@ -77,14 +77,20 @@ def test_G1_W3_what_is_held_is_untouched_and_the_rest_is_done(world):
 @every_world
 def test_M2_the_order_of_pages_and_rows_does_not_matter(world):
     random = random_module.Random(len(world.users))
-    shuffled = replace(world, users=random.sample(world.users, len(world.users)), people=random.sample(world.people, len(world.people)))
+    shuffled = replace(
+        world,
+        users=random.sample(world.users, len(world.users)),
+        people=random.sample(world.people, len(world.people)),
+    )
     assert plan_of(shuffled) == plan_of(world)
 
 
 @every_world
 def test_S1_a_tighter_filter_never_adds_anyone(world):
     def accepted(**values):
-        return {a.object_id for a in plan_of(world, **values).assignments if a.is_in_scope or a.kind is Kind.SKIP}
+        return {
+            a.object_id for a in plan_of(world, **values).assignments if a.is_in_scope or a.kind is Kind.SKIP
+        }
 
     tighter = replace(world.options["filters"], domain=SectionFilter(all=False, values=("x.example",)))
     assert accepted(filters=tighter) <= accepted()
@@ -103,7 +109,11 @@ def test_M4_one_decision_an_object_and_one_link_an_end_user(world):
     assert len({a.object_id for a in found}) == len(found)
     takers = [a.end_user_id for a in found if a.end_user_id and a.kind not in {Kind.CONFLICT, Kind.SKIP}]
     assert len(takers) == len(set(takers))
-    after = [s.link.object_id for s in applied(plan_of(world), world.users, world.people) if s.link and not s.link.is_foreign]
+    after = [
+        s.link.object_id
+        for s in applied(plan_of(world), world.users, world.people)
+        if s.link and not s.link.is_foreign
+    ]
     assert len(after) == len(set(after))
 
 
@@ -149,8 +159,13 @@ def test_M7_an_ignored_conflict_stays_ignored_and_nothing_else_changes(world):
 
 def test_W3_a_run_over_people_who_are_up_to_date_tells_of_nobody():
     world = worlds.small(random_module.Random(1))
-    people = [same(user, f"e{n}") for n, user in enumerate({u.email: u for u in world.users if u.email}.values())]
-    users = [replace(u, presence=Presence.PRESENT, problem="", account_enabled=True, is_agent=False) for u in world.users]
+    people = [
+        same(user, f"e{n}") for n, user in enumerate({u.email: u for u in world.users if u.email}.values())
+    ]
+    users = [
+        replace(u, presence=Presence.PRESENT, problem="", account_enabled=True, is_agent=False)
+        for u in world.users
+    ]
     users = [u for u in users if any(state.link.object_id == u.object_id for state in people)]
     people = [same(u, f"e{n}") for n, u in enumerate(users)]
     found = planned(users, people, always=())

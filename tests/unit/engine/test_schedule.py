@@ -57,7 +57,17 @@ def test_G3_a_full_read_comes_before_a_token_runs_out():
     assert not schedule.full_read_due(NOW - timedelta(days=5), NOW)
 
 
-@pytest.mark.parametrize(("counted", "theirs", "complete"), [(100, 100, True), (95, 100, True), (94, 100, False), (990, 1000, True), (989, 1000, False), (5, None, True)])
+@pytest.mark.parametrize(
+    ("counted", "theirs", "complete"),
+    [
+        (100, 100, True),
+        (95, 100, True),
+        (94, 100, False),
+        (990, 1000, True),
+        (989, 1000, False),
+        (5, None, True),
+    ],
+)
 def test_L2_complete_means_to_the_end_and_the_numbers_agree(counted, theirs, complete):
     assert schedule.is_complete(read_to_end=True, counted=counted, microsoft_count=theirs) is complete
     assert not schedule.is_complete(read_to_end=False, counted=counted, microsoft_count=theirs)
@@ -66,7 +76,9 @@ def test_L2_complete_means_to_the_end_and_the_numbers_agree(counted, theirs, com
 def test_T7_who_signed_in_is_asked_for_a_day_before_the_last_pass_and_everybody_weekly():
     day = timedelta(days=1)
     assert schedule.sign_ins_since(None, None, NOW) is None
-    assert schedule.sign_ins_since(NOW - day, None, NOW) is None, "the first pass over everybody never finished"
+    assert schedule.sign_ins_since(NOW - day, None, NOW) is None, (
+        "the first pass over everybody never finished"
+    )
     assert schedule.sign_ins_since(NOW - day, NOW - 2 * day, NOW) == NOW - 2 * day
     assert schedule.sign_ins_since(NOW - day, NOW - 7 * day + timedelta(seconds=1), NOW) is not None
     assert schedule.sign_ins_since(NOW - day, NOW - 7 * day, NOW) is None

@@ -71,7 +71,9 @@ def _world(random, ids, pool, chance, *, rings=False):
                 created_at=random.choice([None, _LONG_AGO + timedelta(days=random.randint(0, 3))]),
                 presence=random.choice(_PRESENCES),
                 license_sku_ids=random.choice([(), ("sku",), ("a", "b")]),
-                immutable_id=rarely(random.choice(["im1", "im2"]) if len(ids) < 50 else f"im{random.randint(0, 99)}", ""),
+                immutable_id=rarely(
+                    random.choice(["im1", "im2"]) if len(ids) < 50 else f"im{random.randint(0, 99)}", ""
+                ),
                 problem=rarely(random.choice(["", "", "broken"]), ""),
                 is_agent=rarely(random.random() < 0.2, False),
             )
@@ -96,11 +98,17 @@ def _people(random, users, pool, chance, *, rings):
     targets = [u for u in users if random.random() < 0.8]
     shift = random.choice([0, 1, len(targets) // 2]) if rings else 0
     for number, user in enumerate(targets):
-        email = targets[(number + shift) % len(targets)].email if random.random() > chance else random.choice(["", *pool])
+        email = (
+            targets[(number + shift) % len(targets)].email
+            if random.random() > chance
+            else random.choice(["", *pool])
+        )
         if email_key(email) in used:
             email = ""
         used |= {email_key(email)} - {""}
-        pinned = {"email"} if random.random() < chance / 3 else {"city"} if random.random() < chance / 3 else set()
+        pinned = (
+            {"email"} if random.random() < chance / 3 else {"city"} if random.random() < chance / 3 else set()
+        )
         end_user_id = f"e{number}"
         link = {
             "is_disabled": random.random() < chance / 2,
@@ -118,7 +126,11 @@ def _people(random, users, pool, chance, *, rings):
             "immutable_id": user.immutable_id,
             "user_principal_name": random.choice(["", user.user_principal_name]),
             "license_sku_ids": random.choice([(), user.license_sku_ids]),
-            "written": {name: random.choice([values.get(name, ""), "else"]) for name in D1_FIELDS if random.random() < 0.3},
+            "written": {
+                name: random.choice([values.get(name, ""), "else"])
+                for name in D1_FIELDS
+                if random.random() < 0.3
+            },
         }
         if kind > 1 - chance / 2:
             target = linked(f"f{number}", is_foreign=True, **link)

@@ -35,7 +35,9 @@ def test_F2_a_pattern_fits_names_as_texts_compare(pattern, name, fits):
 
 def test_F2_groups_are_found_by_name_in_each_tenant():
     wanted = body(filters={"group": {"all": False, "name_patterns": ["Staff*", "Nobody*"]}})
-    found = documents.resolve(wanted, [Group("g2", "Staff – Sales"), Group("g1", "Staff"), Group("g3", "Guests")])
+    found = documents.resolve(
+        wanted, [Group("g2", "Staff – Sales"), Group("g1", "Staff"), Group("g3", "Guests")]
+    )
     assert found.body["filters"]["group"] == {"all": False, "values": ["g1", "g2"]}
     assert found.unmatched == ["Nobody*"] and not found.accepts_nobody
     assert documents.resolve(wanted, []).accepts_nobody
@@ -67,5 +69,7 @@ def test_F2_what_an_organization_departs_in_is_kept_and_nothing_else():
 
 def test_S3_spelling_and_order_are_no_difference():
     one = documents.resolve(body(filters={"department": {"all": False, "values": ["Sales ", "IT"]}}), []).body
-    other = documents.resolve(body(filters={"department": {"all": False, "values": ["it", "sales"]}}), []).body
+    other = documents.resolve(
+        body(filters={"department": {"all": False, "values": ["it", "sales"]}}), []
+    ).body
     assert documents.different_parts(one, other) == []

@@ -78,7 +78,9 @@ def test_every_label_of_the_pages_is_understood():
     assert IMPORTERS["assets"].columns.find("Asset") == "name"
 
 
-@pytest.mark.parametrize("row", ["ann@x.example,Ann", "ann@x.example", "ann@x.example,Ann,Delft,Oops", "a@x.example,b,c,"])
+@pytest.mark.parametrize(
+    "row", ["ann@x.example,Ann", "ann@x.example", "ann@x.example,Ann,Delft,Oops", "a@x.example,b,c,"]
+)
 def test_a_row_of_another_length_is_named_and_not_read(row):
     (found,) = sheet.read(f"email,display_name,city\n{row}\n", COLUMNS)
     assert (found.line, dict(found.cells)) == (2, {})
@@ -117,7 +119,14 @@ def test_a_million_blank_lines_take_no_time():
 
 @pytest.mark.parametrize(
     "header",
-    ["," * 3_000_000, "x," * 1_000_000, "email" + ";" * 200, "email\t" * 201, "email," + "x" * 70_000, 'email,"' + "x\n" * 40_000 + '"'],
+    [
+        "," * 3_000_000,
+        "x," * 1_000_000,
+        "email" + ";" * 200,
+        "email\t" * 201,
+        "email," + "x" * 70_000,
+        'email,"' + "x\n" * 40_000 + '"',
+    ],
 )
 def test_a_first_line_that_names_no_columns_is_refused_before_any_is_looked_up(header, monkeypatch):
     looked_up = []
@@ -126,7 +135,10 @@ def test_a_first_line_that_names_no_columns_is_refused_before_any_is_looked_up(h
     assert len(looked_up) < 5  # one cell, by a separator that is none
 
 
-@pytest.mark.parametrize("word", ["<empty>", "<EMPTY> ", "\u00a0<empty>\u00a0", "<empty>\t", "<empty>\u200b", "\ufeff<Empty>\u3000"])
+@pytest.mark.parametrize(
+    "word",
+    ["<empty>", "<EMPTY> ", "\u00a0<empty>\u00a0", "<empty>\t", "<empty>\u200b", "\ufeff<Empty>\u3000"],
+)
 def test_the_word_that_empties_a_field_is_known_by_its_key(word):
     ((_, found),) = cells(f"email,city\nann@x.example,{word}\n")
     assert found["city"] == ""

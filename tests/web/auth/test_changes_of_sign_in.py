@@ -22,7 +22,11 @@ NEW = "another long pass phrase"
 def enrolling(client, password):
     page = client.get("/account/totp").text
     secret = re.search(r"secret=([A-Z2-7]+)", page)[1]
-    form = {"csrf_token": csrf(client, "/account/totp"), "code": pyotp.TOTP(secret).at(utcnow()), "password": password}
+    form = {
+        "csrf_token": csrf(client, "/account/totp"),
+        "code": pyotp.TOTP(secret).at(utcnow()),
+        "password": password,
+    }
     return client.post("/account/totp", data=form)
 
 
@@ -32,15 +36,21 @@ def changing(client, password):
 
 
 def switching_off(client, password):
-    return client.post("/account/totp/off", data={"csrf_token": csrf(client, "/account"), "password": password})
+    return client.post(
+        "/account/totp/off", data={"csrf_token": csrf(client, "/account"), "password": password}
+    )
 
 
 def connecting(client, password):
-    return client.post("/account/microsoft", data={"csrf_token": csrf(client, "/account"), "password": password})
+    return client.post(
+        "/account/microsoft", data={"csrf_token": csrf(client, "/account"), "password": password}
+    )
 
 
 def disconnecting(client, password):
-    return client.post("/account/microsoft/off", data={"csrf_token": csrf(client, "/account"), "password": password})
+    return client.post(
+        "/account/microsoft/off", data={"csrf_token": csrf(client, "/account"), "password": password}
+    )
 
 
 @pytest.mark.parametrize("change", [enrolling, changing, switching_off])
@@ -89,7 +99,9 @@ def test_an_address_without_an_account_is_answered_and_locked_as_one_with(app, a
         client = app.test_client()
         pages = [sign_in(client, "a guess, one of many", email=email) for _ in range(6)]
         pages.append(sign_in(client, PASSWORD, email=f"  {email.upper()} "))
-        seen.append([re.search(r'role="alert".*?<div>(.*?)</div>', page.text, re.DOTALL)[1] for page in pages])
+        seen.append(
+            [re.search(r'role="alert".*?<div>(.*?)</div>', page.text, re.DOTALL)[1] for page in pages]
+        )
     assert seen[0] == seen[1]
     assert "Too many attempts" in seen[0][5] and "Too many attempts" in seen[0][6]
 
@@ -135,7 +147,10 @@ def test_no_password_is_hashed_within_a_transaction_that_writes(app, ann, client
     assert changing(client, PASSWORD).status_code == 303
     assert enrolling(client, NEW).status_code == 303
     assert switching_off(client, NEW).status_code == 303
-    link = re.search(r"/invitations/[\w-]+", client_as().send("/settings/people", {"email": ANN, "role": "technician"}).text)[0]
+    link = re.search(
+        r"/invitations/[\w-]+",
+        client_as().send("/settings/people", {"email": ANN, "role": "technician"}).text,
+    )[0]
     guest = app.test_client()
     assert guest.post(link, data={"csrf_token": csrf(guest, link), "password": PASSWORD}).status_code == 303
     assert len(open_then) == 7 and not any(open_then)
@@ -173,7 +188,9 @@ def test_who_comes_when_too_many_wait_is_told_to_come_back(app, ann, monkeypatch
 def test_weak_passwords_are_refused_at_every_door(app, client_as, path):
     client, data = client_as(), {"old_password": "", "new_password": "password123", "password": "password123"}
     if path == "/invitations":
-        path = re.search(r"/invitations/[\w-]+", client.send("/settings/people", {"email": ANN, "role": "technician"}).text)[0]
+        path = re.search(
+            r"/invitations/[\w-]+", client.send("/settings/people", {"email": ANN, "role": "technician"}).text
+        )[0]
         data["password"] = "ann-rollcall-ann"
     if path == "/setup":
         with app.app_context():

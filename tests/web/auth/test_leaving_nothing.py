@@ -21,17 +21,30 @@ def left(app, ann):  # noqa: F811
     """What Ann, an administrator, made: a link, and tokens of each role; she is signed in."""
     client = app.test_client()
     assert sign_in(client).status_code == 303
-    made = client.post("/settings/people", data={"csrf_token": csrf(client, "/account"), "email": "mole@rollcall.example", "role": "administrator"})
+    made = client.post(
+        "/settings/people",
+        data={
+            "csrf_token": csrf(client, "/account"),
+            "email": "mole@rollcall.example",
+            "role": "administrator",
+        },
+    )
     link = re.search(r"/invitations/[\w-]+", made.text)[0]
     plain = {}
     for role in ("administrator", "read-only"):
-        page = client.post("/settings/tokens", data={"csrf_token": csrf(client, "/account"), "name": role, "role": role})
+        page = client.post(
+            "/settings/tokens", data={"csrf_token": csrf(client, "/account"), "name": role, "role": role}
+        )
         plain[role] = re.search(r"rc_[\w-]+", page.text)[0]
     return client, link, plain
 
 
 def status_of(app, token):
-    return app.test_client().get("/api/v1/audit-events", headers={"Authorization": f"Bearer {token}"}).status_code
+    return (
+        app.test_client()
+        .get("/api/v1/audit-events", headers={"Authorization": f"Bearer {token}"})
+        .status_code
+    )
 
 
 @pytest.mark.parametrize("how", ["remove", "off", "role"])
@@ -49,7 +62,9 @@ def test_links_tokens_and_sessions_end_with_their_maker(app, ann, left, client_a
     assert len(events(app, "token_revoked")) == {"remove": 2, "off": 0, "role": 1}[how]
     if how == "off":
         owner.send(f"/settings/people/{ann}", {"do": "on"})
-        assert [status_of(app, token) for token in plain.values()] == [200, 200], "they were refused, not revoked"
+        assert [status_of(app, token) for token in plain.values()] == [200, 200], (
+            "they were refused, not revoked"
+        )
         assert app.test_client().get(link).status_code == 404
 
 
@@ -101,7 +116,9 @@ def test_a_token_for_more_than_its_owner_may_is_not_made(app, ann):  # noqa: F81
             tokens.create("x", "administrator", owner=owner)
 
 
-@pytest.mark.parametrize(("email", "life"), [("new@rollcall.example", timedelta(days=7)), (ANN, timedelta(hours=1))])
+@pytest.mark.parametrize(
+    ("email", "life"), [("new@rollcall.example", timedelta(days=7)), (ANN, timedelta(hours=1))]
+)
 def test_a_link_for_a_new_password_lives_an_hour(app, ann, client_as, email, life):  # noqa: F811
     page = client_as().send("/settings/people", {"email": email, "role": "technician"}).text
     assert ("within an hour" in page) == (life == timedelta(hours=1))
@@ -113,9 +130,14 @@ def test_a_link_for_a_new_password_lives_an_hour(app, ann, client_as, email, lif
 
 
 def test_an_invitation_ends_when_the_account_is_made_otherwise(app, client_as):
-    link = re.search(r"/invitations/[\w-]+", client_as().send("/settings/people", {"email": ANN, "role": "technician"}).text)[0]
+    link = re.search(
+        r"/invitations/[\w-]+",
+        client_as().send("/settings/people", {"email": ANN, "role": "technician"}).text,
+    )[0]
     with app.app_context():
         mark_write(db.session())
-        links.accounts.add_account(db.session(), email=ANN, role="technician", now=utcnow(), password=PASSWORD)
+        links.accounts.add_account(
+            db.session(), email=ANN, role="technician", now=utcnow(), password=PASSWORD
+        )
         db.session.commit()
     assert app.test_client().get(link).status_code == 404

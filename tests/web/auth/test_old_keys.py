@@ -25,7 +25,9 @@ TID, OID = "5f6b8e0a-0000-4000-8000-000000000001", "5f6b8e0a-0000-4000-8000-0000
 @pytest.fixture
 def later(app, tmp_path):
     """The same portal, started with another key after ``WEAK``."""
-    found = create_app(Settings(data_dir=tmp_path, secret_key="n" * 40, old_secret_keys=WEAK, scheduler="off"))
+    found = create_app(
+        Settings(data_dir=tmp_path, secret_key="n" * 40, old_secret_keys=WEAK, scheduler="off")
+    )
     found.test_client_class = Browser
     yield found
     with found.app_context():
@@ -59,7 +61,12 @@ def test_a_cookie_that_an_old_key_signed_is_none(later, ann, path):  # noqa: F81
     with later.app_context():
         mark_write(db.session())
         token = signed_in.sessions.start_session(
-            db.session(), db.session.get_one(Account, ann), now=utcnow(), ip="::1", user_agent="", method="password"
+            db.session(),
+            db.session.get_one(Account, ann),
+            now=utcnow(),
+            ip="::1",
+            user_agent="",
+            method="password",
         )
         db.session.commit()
     forged = {"microsoft_code": said_by_microsoft(), "_user_id": token, "_fresh": True}
@@ -75,7 +82,9 @@ def test_nothing_else_that_an_old_key_signed_is_believed(later, ann):  # noqa: F
         assert signed_in.known_accounts() == ()
         assert signed_in.proven(URLSafeTimedSerializer(WEAK, salt="password").dumps("proof")) == ""
         signer = plans._signer()
-        plan = URLSafeSerializer(WEAK, salt="sync-plan", signer_kwargs={"digest_method": signer.signer_kwargs["digest_method"]})
+        plan = URLSafeSerializer(
+            WEAK, salt="sync-plan", signer_kwargs={"digest_method": signer.signer_kwargs["digest_method"]}
+        )
         assert signer.loads_unsafe(plan.dumps(["organization", "fingerprint"]))[0] is False
 
 

@@ -39,7 +39,9 @@ def csrf(client, path="/login"):
 
 
 def sign_in(client, password=PASSWORD, email=ANN, **more):
-    return client.post("/login", data={"csrf_token": csrf(client), "email": email, "password": password, **more})
+    return client.post(
+        "/login", data={"csrf_token": csrf(client), "email": email, "password": password, **more}
+    )
 
 
 def events(app, action):
@@ -90,11 +92,23 @@ def test_P10_time_zones_are_offered_once_each_and_a_choice_made_earlier_is_kept(
     client = client_as()
 
     def offered():
-        return re.findall(r'<option( selected)? value="([^"]*)"', client.get("/account").text.partition('"timezone"')[2])
+        return re.findall(
+            r'<option( selected)? value="([^"]*)"', client.get("/account").text.partition('"timezone"')[2]
+        )
 
     names = [name for _, name in offered()]
     assert {"", "UTC", "Europe/Amsterdam", "America/New_York", "Asia/Kolkata"} <= set(names)
-    odd = {"Factory", "EST5EDT", "GB", "Zulu", "Etc/GMT+5", "US/Eastern", "Asia/Calcutta", "localtime", "posixrules"}
+    odd = {
+        "Factory",
+        "EST5EDT",
+        "GB",
+        "Zulu",
+        "Etc/GMT+5",
+        "US/Eastern",
+        "Asia/Calcutta",
+        "localtime",
+        "posixrules",
+    }
     assert not odd & set(names)
     with app.app_context():
         mark_write(db.session())
@@ -167,7 +181,12 @@ def test_an_open_browser_is_not_enough_to_replace_an_authenticator(app, ann):
     assert sign_in(client).status_code == 303
     with_authenticator(app, ann, utcnow())
     assert client.get("/account/totp").status_code == 409
-    assert client.post("/account/totp", data={"csrf_token": csrf(client, "/account"), "code": "123456"}).status_code == 409
+    assert (
+        client.post(
+            "/account/totp", data={"csrf_token": csrf(client, "/account"), "code": "123456"}
+        ).status_code
+        == 409
+    )
 
 
 def test_a_link_for_a_new_password_does_not_pass_the_second_factor(app, ann, client_as):
@@ -191,7 +210,11 @@ def test_P10_the_second_step_wants_the_code_alone(app, ann):
     totp, _ = with_authenticator(app, ann, now)
     client = app.test_client()
     asked = sign_in(client).text
-    assert f"Signing in as <bdi>{ANN}</bdi>" in asked and 'type="password"' not in asked and PASSWORD not in asked
+    assert (
+        f"Signing in as <bdi>{ANN}</bdi>" in asked
+        and 'type="password"' not in asked
+        and PASSWORD not in asked
+    )
     proof = re.search(r'name="proof" value="([^"]+)"', asked)[1]
     assert second_step(client, code="000000", proof=proof).status_code == 422
     with time_machine.travel(now + timedelta(minutes=1), tick=False):
@@ -205,15 +228,25 @@ def test_P10_a_code_that_is_too_long_is_asked_for_again_at_the_second_step(app, 
     client = app.test_client()
     proof = re.search(r'name="proof" value="([^"]+)"', sign_in(client).text)[1]
     refused = second_step(client, code="0123456789012", proof=proof)
-    assert refused.status_code == 422 and 'type="password"' not in refused.text and "0123456789012" not in refused.text
-    assert re.search(r'aria-describedby="code-note".*<div [^>]*id="code-note">Enter the six digits', refused.text, re.DOTALL)
+    assert (
+        refused.status_code == 422
+        and 'type="password"' not in refused.text
+        and "0123456789012" not in refused.text
+    )
+    assert re.search(
+        r'aria-describedby="code-note".*<div [^>]*id="code-note">Enter the six digits',
+        refused.text,
+        re.DOTALL,
+    )
     proof = re.search(r'name="proof" value="([^"]+)"', refused.text)[1]
     with time_machine.travel(now + timedelta(minutes=1), tick=False):
         assert second_step(client, code=totp.at(utcnow()), proof=proof).status_code == 303
     assert events(app, "sign_in_failed") == []
 
 
-@pytest.mark.parametrize("ends", ["by time", "by another password", "by a forger", "by a reset authenticator"])
+@pytest.mark.parametrize(
+    "ends", ["by time", "by another password", "by a forger", "by a reset authenticator"]
+)
 def test_P10_what_stands_for_the_password_ends(app, ann, ends):
     now = utcnow()
     totp, _ = with_authenticator(app, ann, now)
@@ -267,7 +300,11 @@ def test_an_open_browser_is_not_enough_for_a_link_for_ones_own_new_password(app,
     client = browser_of(app, ann)
     form = {"csrf_token": csrf(client, "/account"), "email": email, "role": "administrator"}
     answer = client.post("/settings/people", data=form)
-    assert answer.status_code == 409 and "/account#password" in answer.text and "/invitations/" not in answer.text
+    assert (
+        answer.status_code == 409
+        and "/account#password" in answer.text
+        and "/invitations/" not in answer.text
+    )
     assert events(app, "invitation_created") == []
 
 
@@ -287,7 +324,9 @@ def browser_of(app, account_id):
 
 
 def invited(owner, email="ben@rollcall.example"):
-    return re.search(r"/invitations/[\w-]+", owner.send("/settings/people", {"email": email, "role": "technician"}).text)[0]
+    return re.search(
+        r"/invitations/[\w-]+", owner.send("/settings/people", {"email": email, "role": "technician"}).text
+    )[0]
 
 
 def test_a_newer_link_ends_the_older_one_and_open_links_can_be_withdrawn(app, client_as):
@@ -296,7 +335,9 @@ def test_a_newer_link_ends_the_older_one_and_open_links_can_be_withdrawn(app, cl
     second = invited(owner)
     assert guest.get(first).status_code == 404
     assert guest.get(second).status_code == 200
-    withdraw = re.search(r'action="(/settings/people/invitations/[^"]+)"', owner.get("/settings/people").text)[1]
+    withdraw = re.search(
+        r'action="(/settings/people/invitations/[^"]+)"', owner.get("/settings/people").text
+    )[1]
     assert owner.send(withdraw).status_code == 303
     assert guest.get(second).status_code == 404
     assert len(events(app, "invitation_withdrawn")) == 1
@@ -320,7 +361,9 @@ def test_the_last_administrator_stays(app, ann, client_as):
         assert answer.status_code == 409 and "last active administrator" in answer.text
 
 
-@pytest.mark.parametrize(("path", "field"), [("/account/password", "old_password"), ("/account/totp/off", "password")])
+@pytest.mark.parametrize(
+    ("path", "field"), [("/account/password", "old_password"), ("/account/totp/off", "password")]
+)
 def test_the_present_password_cannot_be_guessed_without_end_in_an_open_browser(app, ann, path, field):
     moment = utcnow()
     if "totp" in path:
@@ -338,7 +381,11 @@ def test_the_present_password_cannot_be_guessed_without_end_in_an_open_browser(a
     moment = utcnow()  # not before the cookie was signed
 
     def guess(password):
-        form = {"csrf_token": csrf(client, "/account"), field: password, "new_password": "another long pass phrase"}
+        form = {
+            "csrf_token": csrf(client, "/account"),
+            field: password,
+            "new_password": "another long pass phrase",
+        }
         return client.post(path, data=form)
 
     with time_machine.travel(moment, tick=False):
@@ -346,9 +393,15 @@ def test_the_present_password_cannot_be_guessed_without_end_in_an_open_browser(a
             answer = guess("a wrong guess")
             assert answer.status_code == 422 and "not your present password" in answer.text
         answer = guess(PASSWORD)
-        assert answer.status_code == 422 and "Too many attempts" in answer.text, "the right one does not help now"
-    assert {event.detail["reason"] for event in events(app, "sign_in_failed")} == {"present password, known browser"}
+        assert answer.status_code == 422 and "Too many attempts" in answer.text, (
+            "the right one does not help now"
+        )
+    assert {event.detail["reason"] for event in events(app, "sign_in_failed")} == {
+        "present password, known browser"
+    }
     with app.app_context():
-        assert attempts.locked_until(db.session(), attempts.of_address(ANN), moment) is None, "strangers are counted apart"
+        assert attempts.locked_until(db.session(), attempts.of_address(ANN), moment) is None, (
+            "strangers are counted apart"
+        )
     with time_machine.travel(moment + attempts.LOCK_FOR + timedelta(seconds=1), tick=False):
         assert guess(PASSWORD).status_code == 303

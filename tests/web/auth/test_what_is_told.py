@@ -89,7 +89,9 @@ def test_who_guesses_the_present_password_is_told_as_who_guesses_to_sign_in(app,
         "action=sign_in_failed client=127.0.0.1 reason=present_password",
         *["action=sign_in_failed client=127.0.0.1 reason=locked"] * 3,
     ]
-    assert [event.detail["reason"] for event in events(app, "sign_in_failed")] == ["present password, known browser"] * 5
+    assert [event.detail["reason"] for event in events(app, "sign_in_failed")] == [
+        "present password, known browser"
+    ] * 5
     (event,) = events(app, "sign_in_while_locked")
     assert (event.object_id, event.actor, event.detail) == (ann, ANN, {"email": ANN, "count": 1})
 
@@ -113,7 +115,10 @@ def test_an_account_that_is_switched_off_is_told(app, ann, lines):  # noqa: F811
 
 
 def test_used_and_wrong_links_are_told(app, client_as, lines):
-    link = re.search(r"/invitations/[\w-]+", client_as().send("/settings/people", {"email": ANN, "role": "technician"}).text)[0]
+    link = re.search(
+        r"/invitations/[\w-]+",
+        client_as().send("/settings/people", {"email": ANN, "role": "technician"}).text,
+    )[0]
     guest = app.test_client()
     assert guest.post(link, data={"csrf_token": csrf(guest, link), "password": PASSWORD}).status_code == 303
     for _ in range(3):
@@ -129,7 +134,9 @@ def test_used_and_wrong_links_are_told(app, client_as, lines):
 
 def test_refused_tokens_and_roles_are_told(app, client_as, lines):
     for _ in range(3):
-        answer = app.test_client().get("/api/v1/organizations", headers={"Authorization": "Bearer rc_nothing"})
+        answer = app.test_client().get(
+            "/api/v1/organizations", headers={"Authorization": "Bearer rc_nothing"}
+        )
         assert answer.status_code == 401
     reader = client_as(Role.READ_ONLY)
     assert [reader.get("/settings/people").status_code for _ in range(2)] == [403, 403]

@@ -11,8 +11,14 @@ from portal.models import Organization
 @pytest.mark.parametrize(
     ("path", "parents"),
     [
-        ("/organizations/{organization}/end-users/new", ["Organizations", "Harborview Foundation", "End Users"]),
-        ("/organizations/{organization}/end-users/import", ["Organizations", "Harborview Foundation", "End Users"]),
+        (
+            "/organizations/{organization}/end-users/new",
+            ["Organizations", "Harborview Foundation", "End Users"],
+        ),
+        (
+            "/organizations/{organization}/end-users/import",
+            ["Organizations", "Harborview Foundation", "End Users"],
+        ),
         ("/organizations/{organization}/assets/import", ["Organizations", "Harborview Foundation", "Assets"]),
         ("/organizations/{organization}/conflicts", ["Organizations", "Harborview Foundation"]),
         ("/organizations/{organization}/user-sync", ["Microsoft Tenants", "Harborview Foundation"]),

@@ -74,14 +74,21 @@ def test_P14_a_pin_needs_a_reason_and_a_real_day_and_says_so_at_the_field(app, c
 
 def test_P6_W6_why_says_of_a_linked_person_on_the_never_sync_list_that_they_are_linked(app, client_as, ids):
     browser, address = client_as("read-only"), f"/end-users/{ids['person']}/why"
-    assert "linked to an End User" in text_of(browser.get(address)) and "which stays" not in text_of(browser.get(address))
+    assert "linked to an End User" in text_of(browser.get(address)) and "which stays" not in text_of(
+        browser.get(address)
+    )
     with app.app_context():
         organization = db.session.get(Organization, ids["organization"])
         exceptions.never_sync(organization, ids["object"], reason="shared mailbox")
         db.session.commit()
-        assert previews.explain(organization, ids["object"])["match"] == {"end_user_id": ids["person"], "by": "link"}
+        assert previews.explain(organization, ids["object"])["match"] == {
+            "end_user_id": ids["person"],
+            "by": "link",
+        }
     page = text_of(browser.get(address))
-    assert "Skipped: on the never-sync list." in page and "linked to an End User, which stays as it is" in page
+    assert (
+        "Skipped: on the never-sync list." in page and "linked to an End User, which stays as it is" in page
+    )
     with app.app_context():
         db.session.delete(db.session.get(EndUser, ids["person"]))
         db.session.commit()
@@ -123,8 +130,12 @@ def by_hand(app, ids):
 
 def of_form(page):
     """What a browser posts from the form of details, untouched."""
-    posted = dict(re.findall(r'<input[^>]* name="(\w+)"[^>]* value="([^"]*)"', page.partition('id="details"')[2]))
-    return {key: value.replace("\n", "") for key, value in posted.items() if key != "csrf_token"} | {"notes": ""}
+    posted = dict(
+        re.findall(r'<input[^>]* name="(\w+)"[^>]* value="([^"]*)"', page.partition('id="details"')[2])
+    )
+    return {key: value.replace("\n", "") for key, value in posted.items() if key != "csrf_token"} | {
+        "notes": ""
+    }
 
 
 def saved(app, by_hand, name):

@@ -14,7 +14,9 @@ from tests.web import customers
 
 def send(browser, ids, text, kind="end-users"):
     data = {"file": (io.BytesIO(text.encode()), "people.csv")}
-    return browser.send(f"/organizations/{ids['organization']}/{kind}/import", data=data, content_type="multipart/form-data")
+    return browser.send(
+        f"/organizations/{ids['organization']}/{kind}/import", data=data, content_type="multipart/form-data"
+    )
 
 
 def count(app):
@@ -39,7 +41,10 @@ def test_O2_a_file_is_seen_by_name_before_anything_is_written(app, client_as, id
     assert answer.status_code == 303
     path = answer.headers["Location"]
     page = browser.get(path).get_data(as_text=True)
-    assert re.search(r"<b>1</b> <span>new</span> <b>1</b> <span>updated</span> <b>1</b> <span>unchanged</span> <b>1</b> <span>rejected</span>", page)
+    assert re.search(
+        r"<b>1</b> <span>new</span> <b>1</b> <span>updated</span> <b>1</b> <span>unchanged</span> <b>1</b> <span>rejected</span>",
+        page,
+    )
     assert "New &lt;b&gt;One" in page and "Bo Quist" in page and "Cy Quist" in page
     assert "<del>Delft</del> → <ins>Utrecht</ins>" in page
     assert "Line 5" in page and "not an email address" in page
@@ -83,13 +88,18 @@ def test_O2_a_discarded_file_is_forgotten(app, client_as, ids):
 def test_a_file_that_cannot_be_read_is_refused_where_it_was_chosen(client_as, ids):
     browser = client_as("technician")
     data = {"file": (io.BytesIO("email\nJürgen".encode("cp1252")), "x.csv")}
-    answer = browser.send(f"/organizations/{ids['organization']}/assets/import", data=data, content_type="multipart/form-data")
+    answer = browser.send(
+        f"/organizations/{ids['organization']}/assets/import", data=data, content_type="multipart/form-data"
+    )
     assert answer.status_code == 422
     assert "CSV UTF-8" in answer.get_data(as_text=True)
     assert browser.send(f"/organizations/{ids['organization']}/assets/import").status_code == 422
 
 
-@pytest.mark.parametrize(("kind", "header"), [("end-users", b"display_name,first_name"), ("assets", b"id,name,mac_addresses,end_user_email")])
+@pytest.mark.parametrize(
+    ("kind", "header"),
+    [("end-users", b"display_name,first_name"), ("assets", b"id,name,mac_addresses,end_user_email")],
+)
 def test_a_template_can_be_downloaded_and_pages_export_for_excel(client_as, ids, kind, header):
     browser = client_as("read-only")
     template = browser.get(f"/organizations/{ids['organization']}/{kind}/template.csv")

@@ -16,7 +16,9 @@ PREMIUM = "cbdc14ab-d96c-4c30-b9f4-6ada7cdc1d46"
 
 
 def test_P5_a_filter_in_use_is_a_chip_that_says_field_and_value(client_as, ids):
-    page = client_as("read-only").get(f"/organizations/{ids['organization']}/end-users?licensed=false&mfa=true")
+    page = client_as("read-only").get(
+        f"/organizations/{ids['organization']}/end-users?licensed=false&mfa=true"
+    )
     text = page.get_data(as_text=True)
     assert "License: No Microsoft license" in text
     assert "MFA: MFA registered" in text
@@ -27,19 +29,33 @@ def test_P5_names_wrap_and_are_not_clipped_and_products_are_short(app, client_as
         person = db.session.get(EndUser, ids["person"])
         person.license_names, person.license_sku_ids = "An older name", [PREMIUM]
         db.session.commit()
-    text = client_as("read-only").get(f"/organizations/{ids['organization']}/end-users").get_data(as_text=True)
+    text = (
+        client_as("read-only").get(f"/organizations/{ids['organization']}/end-users").get_data(as_text=True)
+    )
     assert ">Business Premium<" in text
     assert 'title="Microsoft 365 Business Premium"' in text
     with app.app_context():
         person = db.session.get(EndUser, ids["person"])
         person.license_sku_ids = [PREMIUM, "visio", "f8a1db68-be16-40ed-86d5-cb42ce701560"]
-        db.session.add(SubscribedSku(microsoft_tenant_id=person.microsoft_tenant_id, sku_id="visio", name="Visio, whole"))
+        db.session.add(
+            SubscribedSku(microsoft_tenant_id=person.microsoft_tenant_id, sku_id="visio", name="Visio, whole")
+        )
         db.session.commit()
-    text = client_as("technician").get(f"/organizations/{ids['organization']}/end-users").get_data(as_text=True)
+    text = (
+        client_as("technician").get(f"/organizations/{ids['organization']}/end-users").get_data(as_text=True)
+    )
     assert ">Business Premium +2<" in text
     assert 'title="Microsoft 365 Business Premium, Power BI Pro, Visio, whole"' in text
-    row = next(csv.DictReader(io.StringIO(client_as("administrator").get(f"/organizations/{ids['organization']}/end-users.csv").text)))
-    assert row["licenses"] == "Microsoft 365 Business Premium, Power BI Pro, Visio, whole", "today's names, not the stored ones (W3)"
+    row = next(
+        csv.DictReader(
+            io.StringIO(
+                client_as("administrator").get(f"/organizations/{ids['organization']}/end-users.csv").text
+            )
+        )
+    )
+    assert row["licenses"] == "Microsoft 365 Business Premium, Power BI Pro, Visio, whole", (
+        "today's names, not the stored ones (W3)"
+    )
     lead = text[text.index("rc-lead") - 60 : text.index("rc-lead") + 60]
     assert "rc-nowrap" not in lead
 
@@ -153,7 +169,9 @@ def test_P5_hiding_who_is_disabled_in_microsoft_hides_nobody_else(app, client_as
         microsoft_tenant_id = organization.tenant.microsoft_tenant_id
         home = db.session.get_one(MicrosoftTenant, microsoft_tenant_id)
         gone = customers.directory_user(home, "Left Last Week", "left@harborview.example")
-        customers.end_user(organization, "Left Last Week", gone.email, linked_to=gone).microsoft_status = "disabled"
+        customers.end_user(
+            organization, "Left Last Week", gone.email, linked_to=gone
+        ).microsoft_status = "disabled"
         db.session.commit()
     browser = client_as("read-only")
     page = browser.get(f"/organizations/{ids['organization']}/end-users").text

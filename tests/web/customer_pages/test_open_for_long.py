@@ -15,7 +15,9 @@ def of_form(page):
     """What a browser posts from the page's form, untouched."""
     form = re.search(r'<form[^>]*method="post"[^>]*>((?:(?!</form>).)*name="was_.*?)</form>', page, re.S)[1]
     posted = dict(re.findall(r'<input[^>]* name="(\w+)"[^>]* value="([^"]*)"', form))
-    posted |= {name: value for value, name in re.findall(r'<input[^>]* value="([^"]*)"[^>]* name="(\w+)"', form)}
+    posted |= {
+        name: value for value, name in re.findall(r'<input[^>]* value="([^"]*)"[^>]* name="(\w+)"', form)
+    }
     for name, options in re.findall(r'<select[^>]* name="(\w+)".*?>(.*?)</select>', form, re.S):
         chosen = re.search(r'<option selected[^>]* value="([^"]*)"', options)
         posted[name] = chosen[1] if chosen else ""

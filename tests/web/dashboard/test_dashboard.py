@@ -36,7 +36,9 @@ def test_P9_a_new_portal_says_where_to_begin(client_as):
 def primary(browser):
     """The one thing that the checklist says is next: (address, label)."""
     page = browser.get("/").text
-    return re.findall(r'<a class="btn btn-primary" href="([^"]+)">([^<]+)</a>', page.partition('id="first-run"')[2])
+    return re.findall(
+        r'<a class="btn btn-primary" href="([^"]+)">([^<]+)</a>', page.partition('id="first-run"')[2]
+    )
 
 
 def test_F6_the_first_run_leads_to_each_step_in_turn_until_the_first_sync(client_as, app, monkeypatch):
@@ -65,7 +67,9 @@ def test_F6_the_first_run_leads_to_each_step_in_turn_until_the_first_sync(client
     assert primary(owner) == [("/attention?kind=not_set_up", "Choose an Organization")]
     with app.app_context():
         mark_write(db.session())
-        db.session.add(UserSync(organization_id=organization_id, enabled=True, filters={}, updated_at=utcnow()))
+        db.session.add(
+            UserSync(organization_id=organization_id, enabled=True, filters={}, updated_at=utcnow())
+        )
         db.session.commit()
     assert primary(owner) == [("/sync-runs", "Follow it")]
     with app.app_context():
@@ -127,7 +131,11 @@ def test_P9_it_never_reassures_while_something_is_not_done(client_as, app):
     owner, technician = client_as(Role.ADMINISTRATOR), client_as(Role.TECHNICIAN)
     page = owner.get("/").text
     assert "Nothing needs attention" not in page and "as it should be" not in page
-    for words in ("1 Organization is not set up", "1 Organization is not mapped", "1 Microsoft tenant is not mapped"):
+    for words in (
+        "1 Organization is not set up",
+        "1 Organization is not mapped",
+        "1 Microsoft tenant is not mapped",
+    ):
         assert words in page.partition('id="page-facts"')[2].partition("</p>")[0]
     assert f'href="/tenants/{tenant_id}">Set up<' in page and "An administrator sets it up." not in page
     page = technician.get("/").text
@@ -141,7 +149,11 @@ def test_P9_only_administrators_are_sent_to_their_settings(client_as, app):
         db.session.commit()
     assert ">Replace<" in client_as(Role.ADMINISTRATOR).get("/").text
     page = client_as(Role.TECHNICIAN).get("/").text
-    assert "client secret expires in" in page and "An administrator replaces it." in page and ">Replace<" not in page
+    assert (
+        "client secret expires in" in page
+        and "An administrator replaces it." in page
+        and ">Replace<" not in page
+    )
 
 
 def test_P9_nobody_sees_it_without_signing_in(app):
@@ -204,7 +216,11 @@ def test_P9_refused_connections_lead_to_the_tenant_or_to_the_list_of_just_those(
     with app.app_context():
         customers.microsoft_tenant("Whole")
         broken = [customers.microsoft_tenant(name) for name in ("Broken", "Lost")]
-        broken[0].state, broken[0].problem, broken[0].problem_code = "needs_attention", "Consent is gone.", "AADSTS7000229"
+        broken[0].state, broken[0].problem, broken[0].problem_code = (
+            "needs_attention",
+            "Consent is gone.",
+            "AADSTS7000229",
+        )
         db.session.commit()
         first = f'href="/microsoft-tenants/{broken[0].id}">Open<'
     browser = client_as(Role.READ_ONLY)
@@ -302,11 +318,18 @@ def test_P9_many_of_one_kind_are_one_row_with_a_link_to_all(client_as, app):
     browser = client_as(Role.READ_ONLY)
     page = browser.get("/").text
     card = page.partition('id="todo"')[2].partition("</section>")[0]
-    assert "88 partner relationships have expired" in card and "The partner relationship with Soon expires in 5 days" in card
+    assert (
+        "88 partner relationships have expired" in card
+        and "The partner relationship with Soon expires in 5 days" in card
+    )
     assert card.count("<li>") == 3 and "Customer 00" in card and "Customer 03" not in card
     assert '<a href="/attention?kind=expired">and 85 more</a>' in card
     listed = browser.get("/attention?kind=expired").text
-    assert "The partner relationship with Customer 00 has expired" in listed and "1–50 of 88" in listed and "Soon" not in listed
+    assert (
+        "The partner relationship with Customer 00 has expired" in listed
+        and "1–50 of 88" in listed
+        and "Soon" not in listed
+    )
     assert "Customer 87" in browser.get("/attention?kind=expired&page=2").text
     assert "None of these" in browser.get("/attention?kind=hold").text
 
@@ -318,7 +341,11 @@ def test_P9_a_hold_says_who_decides(client_as, app):
         run = SyncRun(organization_id=row.id, trigger="hourly", status="held", created_at=utcnow(), held=held)
         db.session.add(run)
         db.session.flush()
-        db.session.add(UserSync(organization_id=row.id, enabled=True, filters={}, updated_at=utcnow(), hold_run_id=run.id))
+        db.session.add(
+            UserSync(
+                organization_id=row.id, enabled=True, filters={}, updated_at=utcnow(), hold_run_id=run.id
+            )
+        )
         db.session.commit()
     assert "It waits for your decision." in client_as(Role.ADMINISTRATOR).get("/").text
     for role in (Role.TECHNICIAN, Role.READ_ONLY):
@@ -398,7 +425,11 @@ def test_P9_a_run_that_only_skips_and_finds_conflicts_changed_nothing(app):
         row = customers.organization("Marula Foods", customers.microsoft_tenant())
         runs = {
             decision: SyncRun(
-                organization_id=row.id, trigger="hourly", status="succeeded", created_at=utcnow(), started_by="schedule"
+                organization_id=row.id,
+                trigger="hourly",
+                status="succeeded",
+                created_at=utcnow(),
+                started_by="schedule",
             )
             for decision in ("skip", "conflict", "update")
         }
@@ -479,7 +510,13 @@ def test_P9_the_numbers_under_the_figures_lead_to_their_runs_and_organizations(c
     with app.app_context():
         row = customers.organization("Marula Foods", customers.microsoft_tenant())
         db.session.add(
-            SyncRun(organization_id=row.id, trigger="hourly", status="failed", created_at=utcnow(), started_by="schedule")
+            SyncRun(
+                organization_id=row.id,
+                trigger="hourly",
+                status="failed",
+                created_at=utcnow(),
+                started_by="schedule",
+            )
         )
         db.session.commit()
     browser = client_as(Role.READ_ONLY)
@@ -497,7 +534,11 @@ def test_P9_a_customer_with_very_many_licenses_is_counted(app):
             microsoft = customers.microsoft_tenant(name)
             db.session.add(
                 SubscribedSku(
-                    microsoft_tenant_id=microsoft.id, sku_id="e3", name="Office 365 E3", assigned=90, bought=bought
+                    microsoft_tenant_id=microsoft.id,
+                    sku_id="e3",
+                    name="Office 365 E3",
+                    assigned=90,
+                    bought=bought,
                 )
             )
         db.session.flush()

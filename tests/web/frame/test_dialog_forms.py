@@ -9,7 +9,9 @@ import pytest
 HTMX = {"HX-Request": "true", "HX-Target": "dialog"}
 
 
-@pytest.mark.parametrize("address", ["/organizations/new", "/tenants/new", "/settings/microsoft/remove?cloud=china"])
+@pytest.mark.parametrize(
+    "address", ["/organizations/new", "/tenants/new", "/settings/microsoft/remove?cloud=china"]
+)
 def test_U13_a_form_is_answered_where_it_stands(client_as, address):
     browser = client_as()
     path = address.partition("?")[0]

@@ -100,7 +100,9 @@ def test_U13_every_page_has_a_title_of_its_own(app, client_as, both):
         for title, pages in titles.items()
         if len({page[1:] for page in pages}) > 1 or len({page[0] for page in pages}) > 1
     }
-    shared = {t: p for t, p in shared.items() if tuple(sorted({x[0] for x in p}, reverse=True)) not in SAME_PAGE}
+    shared = {
+        t: p for t, p in shared.items() if tuple(sorted({x[0] for x in p}, reverse=True)) not in SAME_PAGE
+    }
     assert shared == {}
     assert len(titles) > 60
 

@@ -167,7 +167,15 @@ def test_R3_whom_the_right_tenant_took_over_is_marked_and_keeps_that_link(client
         right = db.session.get(MicrosoftTenant, customer["right"])
         theirs = customers.directory_user(right, "Ann", "ann@kestrel.example")
         ann = db.session.get(EndUser, customer["ann"])
-        run = SyncRun(organization_id=customer["id"], microsoft_tenant_id=customer["wrong"], trigger="initial", lane="hourly", status="succeeded", created_at=utcnow(), started_at=utcnow())
+        run = SyncRun(
+            organization_id=customer["id"],
+            microsoft_tenant_id=customer["wrong"],
+            trigger="initial",
+            lane="hourly",
+            status="succeeded",
+            created_at=utcnow(),
+            started_at=utcnow(),
+        )
         db.session.add(run)
         db.session.flush()
         ann.created_by_run_id = run.id
@@ -176,7 +184,9 @@ def test_R3_whom_the_right_tenant_took_over_is_marked_and_keeps_that_link(client
     client = client_as(Role.TECHNICIAN)
     text = client.get(address(customer, f"?from={customer['wrong']}")).get_data(as_text=True)
     assert "linked to another Microsoft tenant by now" in text
-    assert not re.search(rf'value="{customer["ann"]}"[^>]* checked', text), "nobody deletes them by not looking"
+    assert not re.search(rf'value="{customer["ann"]}"[^>]* checked', text), (
+        "nobody deletes them by not looking"
+    )
     client.send(address(customer), {"from": customer["wrong"], "unlink": "1", "confirmed": "0"})
     with app.app_context():
         linked = db.session.scalars(db.select(EndUser).where(EndUser.object_id.is_not(None)))
@@ -267,7 +277,9 @@ def test_P12_the_question_says_who_is_left_and_leads_back_with_the_choice_kept(c
     assert f'value="{customer["ann"]}" aria-label="Delete Ann">' in back
 
 
-def test_P12_R3_whoever_was_kept_is_not_offered_for_deletion_again_and_the_steps_go_on(client_as, app, customer):
+def test_P12_R3_whoever_was_kept_is_not_offered_for_deletion_again_and_the_steps_go_on(
+    client_as, app, customer
+):
     browser = client_as(Role.TECHNICIAN)
     keep = {"seen": [customer["ann"], customer["bob"]], "unlink": "1"}
     with app.app_context():
@@ -284,7 +296,7 @@ def test_P12_R3_whoever_was_kept_is_not_offered_for_deletion_again_and_the_steps
         for one in ("ann", "bob"):
             db.session.get(EndUser, customer[one]).created_by_run_id = run.id
         db.session.commit()
-    now = "aria-current=\"step\""
+    now = 'aria-current="step"'
     assert "Step 2, now" in browser.get(address(customer)).get_data(as_text=True)
     assert browser.send(address(customer), {**keep, "confirmed": "0"}).status_code == 303
     text = browser.get(address(customer)).get_data(as_text=True)
@@ -315,7 +327,9 @@ def hidden(text, name):
 
 
 @pytest.mark.usefixtures("crowd")
-def test_R3_those_beyond_the_list_go_with_one_box_but_nobody_who_was_edited(client_as, app, customer, monkeypatch):
+def test_R3_those_beyond_the_list_go_with_one_box_but_nobody_who_was_edited(
+    client_as, app, customer, monkeypatch
+):
     monkeypatch.setattr(routes, "SHOWN", 2)  # Ann, who is checked, and Bob, who is not
     browser = client_as(Role.TECHNICIAN)
     text = browser.get(address(customer)).get_data(as_text=True)
@@ -325,7 +339,12 @@ def test_R3_those_beyond_the_list_go_with_one_box_but_nobody_who_was_edited(clie
     assert form["seen"] == [customer["ann"], customer["bob"]]
     text = browser.send(address(customer), form).get_data(as_text=True)
     assert "Delete 5 End Users" in text and "Dan 4" in text and "Dan 1" not in text
-    again = {"id": hidden(text, "id"), "seen": hidden(text, "seen"), "rest": hidden(text, "rest"), "confirmed": hidden(text, "confirmed")}
+    again = {
+        "id": hidden(text, "id"),
+        "seen": hidden(text, "seen"),
+        "rest": hidden(text, "rest"),
+        "confirmed": hidden(text, "confirmed"),
+    }
     assert again["confirmed"] == ["5"]
     assert browser.send(address(customer), again).status_code == 303
     assert names(app) == ["Bob", "Cid", "Dan 1", "Old"]
@@ -337,12 +356,18 @@ def test_R3_who_was_unchecked_stays_unchecked_in_every_view(client_as, app, cust
     browser = client_as(Role.TECHNICIAN)
     form = {"id": [], "seen": [customer["ann"], customer["bob"]], "rest": "1", "look": "all", "q": "dan"}
     text = browser.send(address(customer), form).get_data(as_text=True)
-    assert "Also the 3 people" in text and 'aria-label="Delete Dan 0" checked' in text and 'aria-label="Delete Dan 1">' in text
+    assert (
+        "Also the 3 people" in text
+        and 'aria-label="Delete Dan 0" checked' in text
+        and 'aria-label="Delete Dan 1">' in text
+    )
     assert customer["ann"] in hidden(text, "seen") and customer["ann"] not in hidden(text, "id")
 
 
 @pytest.mark.usefixtures("crowd")
 def test_R3_when_others_would_go_than_were_confirmed_nobody_does(client_as, app, customer):
     answer = client_as().send(address(customer), {"rest": "1", "confirmed": "4"})
-    assert answer.status_code == 422 and "5 would go by now, and not 4. Look again." in answer.get_data(as_text=True)
+    assert answer.status_code == 422 and "5 would go by now, and not 4. Look again." in answer.get_data(
+        as_text=True
+    )
     assert len(names(app)) == 9

@@ -41,7 +41,9 @@ def customer(name, *, people=3, groups=()):
     domain = f"{name.casefold().replace(' ', '-')}.example"
     tenant = customers.microsoft_tenant(name, domains=(domain,))
     users = [
-        customers.directory_user(tenant, f"{name} Person {n}", f"p{n}@{domain}", department="Sales" if n else "IT")
+        customers.directory_user(
+            tenant, f"{name} Person {n}", f"p{n}@{domain}", department="Sales" if n else "IT"
+        )
         for n in range(people)
     ]
     for group in groups:

@@ -24,7 +24,9 @@ def set_up(app, owner, work, ids, template_id):
 
 
 def test_F2_a_template_is_made_in_settings_and_what_is_wrong_stands_at_its_section(app, owner):
-    bad = owner.send("/settings/filter-templates/new", {"name": " ", **FORM, "department": "Sales", "hold_percent": "x"})
+    bad = owner.send(
+        "/settings/filter-templates/new", {"name": " ", **FORM, "department": "Sales", "hold_percent": "x"}
+    )
     assert bad.status_code == 422
     for text in ("Enter a name.", "All and 1 value are both chosen", "Not a valid integer"):
         assert text in bad.text
@@ -47,7 +49,13 @@ def test_F2_F3_one_preview_over_all_the_worst_first_and_only_the_checked_are_ena
         organization = db.session.get(Organization, wrong)
         for number in range(6):
             customers.end_user(organization, f"Old {number}", f"old{number}@elsewhere.example")
-        return right, wrong, grouped, template(filters={"group": {"all": False, "name_patterns": ["Staff*", "Team*"]}}), template("All")
+        return (
+            right,
+            wrong,
+            grouped,
+            template(filters={"group": {"all": False, "name_patterns": ["Staff*", "Team*"]}}),
+            template("All"),
+        )
 
     right, wrong, grouped, staff, everybody = write(build)
     set_up(app, owner, work, [right, grouped], staff)
@@ -83,14 +91,20 @@ def test_U12_what_moved_since_the_preview_is_shown_again_instead_of_enabled(app,
 
     def another():
         tenant = db.session.get(Organization, organization).tenant.microsoft_tenant_id
-        customers.directory_user(db.session.get(customers.MicrosoftTenant, tenant), "Late Comer", "late@moving.example")
+        customers.directory_user(
+            db.session.get(customers.MicrosoftTenant, tenant), "Late Comer", "late@moving.example"
+        )
 
     write(another)
     row = rows(app, rollout)["Moving"]
     owner.send(f"/rollouts/{rollout}/enable", {"id": row.id})
     work()
     row = rows(app, rollout)["Moving"]
-    assert row.status == "previewed" and "changed since this preview" in row.problem and saved(app, organization) is None
+    assert (
+        row.status == "previewed"
+        and "changed since this preview" in row.problem
+        and saved(app, organization) is None
+    )
     assert row.preview["counts"]["created"] == 4
     owner.send(f"/rollouts/{rollout}/enable", {"id": row.id})
     work()
@@ -98,7 +112,9 @@ def test_U12_what_moved_since_the_preview_is_shown_again_instead_of_enabled(app,
 
 
 def test_F2_U11_a_changed_template_shows_who_enters_and_leaves_before_it_is_saved(app, owner, work, write):
-    first, second, third, followed = write(lambda: (customer("One"), customer("Two"), customer("Three"), template()))
+    first, second, third, followed = write(
+        lambda: (customer("One"), customer("Two"), customer("Three"), template())
+    )
     set_up(app, owner, work, [first, second, third], followed)
 
     def link_and_depart():
@@ -114,13 +130,19 @@ def test_F2_U11_a_changed_template_shows_who_enters_and_leaves_before_it_is_save
 
     write(link_and_depart)
     assert "Member" in owner.get(f"/organizations/{second}").text
-    form = {**{k: v for k, v in FORM.items() if k != "department_all"}, "department": "Sales", "name": "Members of Sales"}
+    form = {
+        **{k: v for k, v in FORM.items() if k != "department_all"},
+        "department": "Sales",
+        "name": "Members of Sales",
+    }
     answer = owner.send(f"/settings/filter-templates/{followed}/edit", form)
     rollout = newest(app)
     assert answer.location == f"/rollouts/{rollout}"
     work()
     with app.app_context():
-        assert db.session.get(FilterTemplate, followed).name == "Members", "nothing is saved before it was looked at"
+        assert db.session.get(FilterTemplate, followed).name == "Members", (
+            "nothing is saved before it was looked at"
+        )
     page = owner.get(f"/rollouts/{rollout}").text
     assert page.count("1 leaving") == 3 and "One Person 0" in page and "Keeps its own: User Type." in page
     found = rows(app, rollout)
@@ -152,9 +174,13 @@ def test_F2_U11_a_changed_template_shows_who_enters_and_leaves_before_it_is_save
 def test_F2_a_template_that_was_changed_meanwhile_is_not_overwritten(app, owner, work, write):
     organization, followed = write(lambda: (customer("Raced"), template()))
     set_up(app, owner, work, [organization], followed)
-    owner.send(f"/settings/filter-templates/{followed}/edit", {**FORM, "name": "Members", "only_licensed": "y"})
+    owner.send(
+        f"/settings/filter-templates/{followed}/edit", {**FORM, "name": "Members", "only_licensed": "y"}
+    )
     mine = newest(app)
-    owner.send(f"/settings/filter-templates/{followed}/edit", {**FORM, "name": "Members", "include_agents": "y"})
+    owner.send(
+        f"/settings/filter-templates/{followed}/edit", {**FORM, "name": "Members", "include_agents": "y"}
+    )
     others = newest(app)
     work()
     owner.send(f"/rollouts/{others}/enable", {"id": rows(app, others)["Raced"].id})

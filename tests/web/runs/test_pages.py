@@ -220,7 +220,10 @@ def test_P8_a_run_that_ends_while_it_is_watched_says_so_in_the_head_too(client_a
     text = client_as(Role.READ_ONLY).htmx(f"/sync-runs/{customer['run']}", "run_live").text
     assert 'hx-trigger="load" hx-target="#people"' in text
     head = text.partition('<span id="run-status" hx-swap-oob="innerHTML">')[2]
-    assert "Held" in head.partition("</span></span>")[0] and '<p id="page-facts" hx-swap-oob="innerHTML">' in text
+    assert (
+        "Held" in head.partition("</span></span>")[0]
+        and '<p id="page-facts" hx-swap-oob="innerHTML">' in text
+    )
 
 
 def test_P8_htmx_gets_the_people_only(client_as, customer):
@@ -245,21 +248,29 @@ def test_P8_the_list_filters_and_has_its_empty_states(client_as, customer):
 def test_G5_P8_a_run_that_microsoft_keeps_waiting_says_until_when(client_as, app, customer):
     sentence = "Microsoft asks us to wait until <time datetime="
     with app.app_context():
-        organization, microsoft = db.session.get(Organization, customer["organization"]), db.session.scalars(db.select(MicrosoftTenant)).one()
+        organization, microsoft = (
+            db.session.get(Organization, customer["organization"]),
+            db.session.scalars(db.select(MicrosoftTenant)).one(),
+        )
         run = run_of(organization, microsoft, trigger="manual", status="queued", started_at=None)
         microsoft.throttled_until = utcnow() + timedelta(minutes=20)
         db.session.commit()
         pages = [f"/sync-runs/{run.id}", "/sync-runs", f"/organizations/{organization.id}/user-sync/status"]
     browser = client_as(Role.READ_ONLY)
     assert [browser.get(page).text.count(sentence) for page in pages] == [1, 2, 1]
-    assert not [words for words in ("waits for its turn:", "not throttled") if words in browser.get(pages[0]).text]
+    assert not [
+        words for words in ("waits for its turn:", "not throttled") if words in browser.get(pages[0]).text
+    ]
     assert "Waits for its turn" not in browser.get(pages[1]).text
     with app.app_context():
         microsoft = db.session.scalars(db.select(MicrosoftTenant)).one()
         microsoft.throttled_until = utcnow() - timedelta(seconds=1)
         db.session.commit()
     assert [browser.get(page).text.count(sentence) for page in pages] == [0, 0, 0]
-    assert "waits for its turn:" in browser.get(pages[0]).text and "Waits for its turn" in browser.get(pages[1]).text
+    assert (
+        "waits for its turn:" in browser.get(pages[0]).text
+        and "Waits for its turn" in browser.get(pages[1]).text
+    )
 
 
 def test_P8_the_first_time_says_what_this_is_for(client_as):
@@ -310,7 +321,10 @@ def test_G1_an_applied_hold_is_told_as_done_by_whom_and_when_and_not_as_a_warnin
         db.session.commit()
     hold = browser.get(address).text.partition('id="hold"')[2].partition("</section>")[0]
     assert "alert-success" in hold and "alert-warning" not in hold and "that was applied in part" in hold
-    assert "Applied to 1 person." in hold and "Last decided by administrator@rollcall.example, <time datetime=" in hold
+    assert (
+        "Applied to 1 person." in hold
+        and "Last decided by administrator@rollcall.example, <time datetime=" in hold
+    )
     assert "1 person had changed since, here or in Microsoft, and was left out." in hold
 
 
@@ -404,7 +418,10 @@ def test_M7_a_conflict_is_settled_with_link_or_ignore(client_as, app, customer):
     address = f"/organizations/{customer['organization']}/conflicts"
     reader = client_as(Role.READ_ONLY)
     told = reader.get(address).text
-    assert "Two Microsoft users have this email." in told and "A technician or an administrator settles it." in told
+    assert (
+        "Two Microsoft users have this email." in told
+        and "A technician or an administrator settles it." in told
+    )
     browser = client_as(Role.TECHNICIAN)
     assert customer["person"] in browser.get(address).get_data(as_text=True)
     resolve = f"/conflicts/{customer['conflict']}/resolve"
@@ -414,12 +431,18 @@ def test_M7_a_conflict_is_settled_with_link_or_ignore(client_as, app, customer):
         assert db.session.get(Conflict, customer["conflict"]).resolution == "ignore"
     assert "No open conflicts" in browser.get(address).get_data(as_text=True)
     settled, reopen = address + "?state=resolved", f"/conflicts/{customer['conflict']}/reopen"
-    assert "Ignored until one side changes" in browser.get(settled).text and f'action="{reopen}"' in browser.get(settled).text
+    assert (
+        "Ignored until one side changes" in browser.get(settled).text
+        and f'action="{reopen}"' in browser.get(settled).text
+    )
     assert reopen not in reader.get(settled).text
 
 
 def test_M7_an_ignored_conflict_can_be_opened_again(client_as, app, customer):
-    address, reopen = f"/organizations/{customer['organization']}/conflicts", f"/conflicts/{customer['conflict']}/reopen"
+    address, reopen = (
+        f"/organizations/{customer['organization']}/conflicts",
+        f"/conflicts/{customer['conflict']}/reopen",
+    )
     browser = client_as(Role.TECHNICIAN)
     refused = browser.send(reopen)
     assert refused.status_code == 409 and "Only a conflict that somebody settled" in refused.text
@@ -430,7 +453,9 @@ def test_M7_an_ignored_conflict_can_be_opened_again(client_as, app, customer):
     with app.app_context():
         row = db.session.get(Conflict, customer["conflict"])
         assert (row.resolution, row.resolved_at, row.resolved_by) == (None, None, "")
-        assert db.session.query(AuditEvent).filter_by(action="conflict_reopened").one().detail == {"kind": row.kind}
+        assert db.session.query(AuditEvent).filter_by(action="conflict_reopened").one().detail == {
+            "kind": row.kind
+        }
 
 
 def test_M7_a_settled_conflict_says_who_was_chosen(client_as, app, customer):
@@ -439,7 +464,9 @@ def test_M7_a_settled_conflict_says_who_was_chosen(client_as, app, customer):
         organization = db.session.get(Organization, customer["organization"])
         chosen = customers.end_user(organization, "Bo Obi", "bo@harborview.example").id
         db.session.commit()
-    answer = browser.send(f"/conflicts/{customer['conflict']}/resolve", {"action": "link", "end_user_id": chosen})
+    answer = browser.send(
+        f"/conflicts/{customer['conflict']}/resolve", {"action": "link", "end_user_id": chosen}
+    )
     assert answer.status_code == 303
     settled = f"/organizations/{customer['organization']}/conflicts?state=resolved"
     assert f'<a href="/end-users/{chosen}"><bdi>Bo Obi</bdi></a>, who is meant' in browser.get(settled).text
@@ -463,8 +490,12 @@ def clash(app, customer, **values):
         return kim
 
 
-def test_M7_W4_in_a_clash_of_addresses_nobody_is_chosen_beforehand_and_the_own_link_comes_first(client_as, app, customer):
-    kim = clash(app, customer, kind="email_clash", email="kim@harborview.example", end_user_id=customer["person"])
+def test_M7_W4_in_a_clash_of_addresses_nobody_is_chosen_beforehand_and_the_own_link_comes_first(
+    client_as, app, customer
+):
+    kim = clash(
+        app, customer, kind="email_clash", email="kim@harborview.example", end_user_id=customer["person"]
+    )
     with app.app_context():
         person = db.session.get(customers.EndUser, customer["person"])
         db.session.get(Conflict, customer["conflict"]).object_id = person.object_id
@@ -486,7 +517,9 @@ def test_M7_W4_in_a_clash_of_addresses_nobody_is_chosen_beforehand_and_the_own_l
 def links(app):
     """object id → name of who is linked to it."""
     with app.app_context():
-        rows = db.session.scalars(db.select(customers.EndUser).where(customers.EndUser.object_id.is_not(None)))
+        rows = db.session.scalars(
+            db.select(customers.EndUser).where(customers.EndUser.object_id.is_not(None))
+        )
         return {row.object_id: row.display_name for row in rows}
 
 
@@ -516,11 +549,21 @@ def twin(app, customer):
 
 def test_M7_the_page_and_the_api_say_of_both_sides_what_it_takes_to_decide(client_as, app, customer, twin):
     page = client_as().get(f"/organizations/{customer['organization']}/conflicts").get_data(as_text=True)
-    this, other = page.partition("<bdi>Twin</bdi>")[2].partition("</article>")[0].split('<div class="rc-side')[2:]
-    assert "<dd>No: disabled in Microsoft</dd>" in this and "<dd>Visio, whole</dd>" in this and "Nobody here" in this
+    this, other = (
+        page.partition("<bdi>Twin</bdi>")[2].partition("</article>")[0].split('<div class="rc-side')[2:]
+    )
+    assert (
+        "<dd>No: disabled in Microsoft</dd>" in this
+        and "<dd>Visio, whole</dd>" in this
+        and "Nobody here" in this
+    )
     assert "ada@harborview.example" in other and "<dd>Yes</dd>" in other and "<dd>None</dd>" in other
     assert f'<a href="/end-users/{customer["person"]}"><bdi>Ada Obi</bdi></a>' in other
-    assert "Taken by the sync" in other and "takes this one, because it is linked already" in other and "Taken by" not in this
+    assert (
+        "Taken by the sync" in other
+        and "takes this one, because it is linked already" in other
+        and "Taken by" not in this
+    )
     with app.app_context():
         found = conflicts.documents([db.session.get(Conflict, customer["conflict"])])[0]["sides"]
     assert [(side["object_id"], side["enabled"], side["end_user_id"]) for side in found] == [
@@ -530,14 +573,18 @@ def test_M7_the_page_and_the_api_say_of_both_sides_what_it_takes_to_decide(clien
     assert found[0]["licenses"] == [{"sku_id": "visio", "name": "Visio, whole"}] and found[0]["created_at"]
 
 
-def test_M7_link_moves_the_link_from_the_other_side_in_one_step_and_both_can_be_taken_back(client_as, app, customer, twin):
+def test_M7_link_moves_the_link_from_the_other_side_in_one_step_and_both_can_be_taken_back(
+    client_as, app, customer, twin
+):
     browser = client_as(Role.TECHNICIAN)
     page = browser.get(f"/organizations/{customer['organization']}/conflicts").text
     assert "Ada Obi leaves ada@harborview.example." in page
     resolve, reopen = (f"/conflicts/{customer['conflict']}/{verb}" for verb in ("resolve", "reopen"))
     assert browser.send(resolve, {"action": "link", "end_user_id": customer["person"]}).status_code == 303
     with app.app_context():
-        assert db.session.get(Conflict, twin["other"]).resolution == "ignore", "the other side's own is settled with it"
+        assert db.session.get(Conflict, twin["other"]).resolution == "ignore", (
+            "the other side's own is settled with it"
+        )
         assert db.session.get(customers.EndUser, customer["person"]).object_id is None
     assert browser.send(reopen).status_code == 303
     with app.app_context():
@@ -556,7 +603,9 @@ def test_M7_the_side_that_the_sync_takes_is_the_plans_own_answer(client_as, app,
     text = browser.get(address).text
     assert "because the other one is disabled" in text.partition('<div class="rc-side rc-side-taken">')[2]
     with app.app_context():
-        for user in db.session.scalars(db.select(DirectoryUser).where(DirectoryUser.object_id.in_([twin["object"], twin["ada"]]))):
+        for user in db.session.scalars(
+            db.select(DirectoryUser).where(DirectoryUser.object_id.in_([twin["object"], twin["ada"]]))
+        ):
             user.account_enabled = True
             user.created_at = utcnow() - timedelta(days=10 if user.object_id == twin["object"] else 20)
         db.session.commit()
@@ -566,11 +615,15 @@ def test_M7_the_side_that_the_sync_takes_is_the_plans_own_answer(client_as, app,
 def test_M7_many_of_one_kind_settle_together_after_a_question_that_names_them(client_as, app, customer):
     with app.app_context():
         for number in range(40):
-            row = Conflict(organization_id=customer["organization"], key=f"k{number}", kind="duplicate_remote_email")
+            row = Conflict(
+                organization_id=customer["organization"], key=f"k{number}", kind="duplicate_remote_email"
+            )
             row.reason, row.object_id, row.created_at = "r", f"twin-{number:02}", utcnow()
             row.display_name = f"Twin {number:02}"
             db.session.add(row)
-        clash = Conflict(organization_id=customer["organization"], key="c", kind="email_clash", reason="r", object_id="c")
+        clash = Conflict(
+            organization_id=customer["organization"], key="c", kind="email_clash", reason="r", object_id="c"
+        )
         clash.created_at = utcnow()
         db.session.add(clash)
         db.session.commit()
@@ -591,20 +644,33 @@ def test_M7_many_of_one_kind_settle_together_after_a_question_that_names_them(cl
         assert db.session.query(AuditEvent).filter_by(action="conflict_resolved").count() == 41
     assert browser.send(f"{address}/settle", {"action": "ignore"}).status_code == 422
     assert browser.send(f"{address}/settle", {"action": "destroy", "id": [clash_id]}).status_code == 422
-    assert client_as(Role.READ_ONLY).send(f"{address}/settle", {"action": "ignore", "id": [clash_id]}).status_code == 403
+    assert (
+        client_as(Role.READ_ONLY)
+        .send(f"{address}/settle", {"action": "ignore", "id": [clash_id]})
+        .status_code
+        == 403
+    )
 
 
 def test_M7_linking_many_leaves_out_who_is_not_clear(client_as, app, customer, twin):
     with app.app_context():
-        unclear = Conflict(organization_id=customer["organization"], key="u", kind="duplicate_remote_email", reason="r")
+        unclear = Conflict(
+            organization_id=customer["organization"], key="u", kind="duplicate_remote_email", reason="r"
+        )
         unclear.object_id, unclear.created_at = "nobody", utcnow()
         db.session.add(unclear)
         db.session.commit()
         ids = [customer["conflict"], unclear.id]
     browser, address = client_as(Role.TECHNICIAN), f"/organizations/{customer['organization']}/conflicts"
     asked = browser.send(f"{address}/settle", {"action": "link", "id": ids}).text
-    assert "Link 1 conflict?" in asked and "linked to Ada Obi" in asked and "1 conflict is left out" in " ".join(asked.split())
-    assert browser.send(f"{address}/settle", {"action": "link", "id": ids, "sure": "2"}).status_code == 200, "asked anew"
+    assert (
+        "Link 1 conflict?" in asked
+        and "linked to Ada Obi" in asked
+        and "1 conflict is left out" in " ".join(asked.split())
+    )
+    assert browser.send(f"{address}/settle", {"action": "link", "id": ids, "sure": "2"}).status_code == 200, (
+        "asked anew"
+    )
     assert browser.send(f"{address}/settle", {"action": "link", "id": ids, "sure": "1"}).status_code == 303
     with app.app_context():
         found = {row.id: row.resolution for row in db.session.query(Conflict)}
@@ -613,7 +679,9 @@ def test_M7_linking_many_leaves_out_who_is_not_clear(client_as, app, customer, t
 
 def test_M7_a_link_that_somebody_else_has_by_now_is_not_given_back(client_as, app, customer, twin):
     browser = client_as(Role.TECHNICIAN)
-    browser.send(f"/conflicts/{customer['conflict']}/resolve", {"action": "link", "end_user_id": customer["person"]})
+    browser.send(
+        f"/conflicts/{customer['conflict']}/resolve", {"action": "link", "end_user_id": customer["person"]}
+    )
     with app.app_context():
         organization = db.session.get(Organization, customer["organization"])
         ada = db.session.scalar(db.select(DirectoryUser).where(DirectoryUser.object_id == twin["ada"]))
@@ -638,7 +706,9 @@ def test_P8_people_of_a_run_are_found_by_email(client_as, app, customer):
     with app.app_context():
         run = db.session.get(SyncRun, customer["run"])
         person = db.session.scalar(db.select(DirectoryUser).where(DirectoryUser.display_name == "Ada Obi"))
-        db.session.scalar(db.select(Change).where(Change.display_name == "Ada Obi")).object_id = person.object_id
+        db.session.scalar(
+            db.select(Change).where(Change.display_name == "Ada Obi")
+        ).object_id = person.object_id
         assert run.microsoft_tenant_id == person.microsoft_tenant_id
         db.session.commit()
     page = client_as().get(f"/sync-runs/{customer['run']}?q=ADA@harborview").get_data(as_text=True)
@@ -667,9 +737,7 @@ def test_P8_each_state_of_a_run_says_what_to_do_next(
     with app.app_context():
         microsoft = customers.microsoft_tenant()
         row = customers.organization("Harborview Imaging", microsoft)
-        db.session.add(
-            UserSync(organization_id=row.id, enabled=is_enabled, filters={}, updated_at=utcnow())
-        )
+        db.session.add(UserSync(organization_id=row.id, enabled=is_enabled, filters={}, updated_at=utcnow()))
         run = run_of(row, microsoft, status=status, kind=kind, counts=counts)
         due = views.next_step(run, row.tenant_id, is_enabled=is_enabled, at=utcnow()).at
         assert (due is not None) is (is_enabled and status not in ("queued", "running"))
@@ -685,12 +753,17 @@ def test_G1_a_hold_of_both_kinds_tells_the_marks_from_the_new_people(client_as, 
         run = db.session.get_one(SyncRun, customer["run"])
         run.held = {**run.held, "count": 5}
         for number in range(3):
-            change_of(run, f"New {number}", "create", reason="new_in_scope", state="held", hold_key=f"n{number}")
+            change_of(
+                run, f"New {number}", "create", reason="new_in_scope", state="held", hold_key=f"n{number}"
+            )
         db.session.commit()
     page = client_as().get(f"/sync-runs/{customer['run']}").text
     words = " ".join(re.sub("<[^>]*>", "", page.partition('id="hold"')[2].partition("</section>")[0]).split())
     assert "2 of 1 linked people would be marked Disabled in Microsoft, and 3 new End Users added." in words
-    assert "2 End Users get the mark Disabled in Microsoft, and the changes that wait with it. None is deleted. 3 End Users are created." in words
+    assert (
+        "2 End Users get the mark Disabled in Microsoft, and the changes that wait with it. None is deleted. 3 End Users are created."
+        in words
+    )
     assert "The 2 keep their present status and details and nobody is added." in words
     assert "Apply all 5…" in words and "Dismiss all 5…" in words
 
@@ -706,7 +779,12 @@ def test_G1_G8_people_held_beside_the_sums_are_not_counted_as_nobody_held(client
     assert "beside these sums" not in browser.get(address).get_data(as_text=True)
     with app.app_context():
         run = db.session.get(SyncRun, customer["run"])
-        run.counts = {**run.counts, "held": 0, "in_scope": run.counts["in_scope"] - 2, "read": run.counts["read"] - 2}
+        run.counts = {
+            **run.counts,
+            "held": 0,
+            "in_scope": run.counts["in_scope"] - 2,
+            "read": run.counts["read"] - 2,
+        }
         db.session.commit()
     text = browser.get(address).get_data(as_text=True)
     assert f'href="{address}?state=held#people">2 held</a>, beside these sums' in text

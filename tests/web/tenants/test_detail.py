@@ -19,7 +19,9 @@ def ids(app):
         microsoft = customers.microsoft_tenant("Marula", domains=("marula.example",))
         microsoft.users_count = 1234
         db.session.add(
-            SubscribedSku(microsoft_tenant_id=microsoft.id, sku_id="e3", name="Microsoft 365 E3", assigned=9, bought=10)
+            SubscribedSku(
+                microsoft_tenant_id=microsoft.id, sku_id="e3", name="Microsoft 365 E3", assigned=9, bought=10
+            )
         )
         syncing = customers.organization("Marula Foods", microsoft)
         fresh = customers.organization("Marula Farms", tenant=syncing.tenant)
@@ -70,8 +72,12 @@ def test_P2_five_ways_lead_to_the_tenant(client_as, ids):
         "P1": browser.get("/microsoft-tenants").text,
         "P3": browser.get("/organizations").text,
         "P4": information.partition("INFORMATION")[2] or information.partition("Information")[2],
-        "P5 Set Up": browser.get(f"/organizations/{ids['fresh']}/end-users").text.partition('id="users_table"')[2],
-        "P5 Manage": browser.get(f"/organizations/{ids['syncing']}/end-users").text.partition('id="users_table"')[2],
+        "P5 Set Up": browser.get(f"/organizations/{ids['fresh']}/end-users").text.partition(
+            'id="users_table"'
+        )[2],
+        "P5 Manage": browser.get(f"/organizations/{ids['syncing']}/end-users").text.partition(
+            'id="users_table"'
+        )[2],
     }
     assert [way for way, text in ways.items() if goal not in text] == []
     assert "Set Up Microsoft Entra ID User Sync" in ways["P5 Set Up"] and "Manage" in ways["P5 Manage"]
@@ -116,7 +122,9 @@ def test_P12_recovery_is_offered_where_a_sync_has_run(client_as, app, ids):
     pages = [f"/tenants/{ids['tenant']}", *(f"/organizations/{ids[name]}" for name in ("syncing", "fresh"))]
 
     def offered():
-        return [re.findall(r'href="/organizations/([^"/]+)/recovery"', browser.get(page).text) for page in pages]
+        return [
+            re.findall(r'href="/organizations/([^"/]+)/recovery"', browser.get(page).text) for page in pages
+        ]
 
     assert offered() == [[], [], []]
     with app.app_context():

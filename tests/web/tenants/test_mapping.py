@@ -109,13 +109,21 @@ def test_C6_U10_no_choice_begins_with_whoever_comes_first(app, client_as, named)
         here = customers.organization("Kestrel Couriers")
         db.session.commit()
         tenant_id = here.tenant_id
-        pages = (f"/microsoft-tenants/{there.id}/map", here.tenant_id), (f"/tenants/{here.tenant_id}/map", there.id)
+        pages = (
+            (f"/microsoft-tenants/{there.id}/map", here.tenant_id),
+            (f"/tenants/{here.tenant_id}/map", there.id),
+        )
     browser = client_as("technician")
     for page, other in pages:
         select = browser.get(page).text.partition("<select")[2].partition("</select>")[0]
-        assert re.search(r'<option (selected )?value="">Choose', select) and " required" in select.partition(">")[0]
+        assert (
+            re.search(r'<option (selected )?value="">Choose', select)
+            and " required" in select.partition(">")[0]
+        )
         likely = re.findall(r'<option selected value="([^"]*)"|<option value="([^"]*)" selected', select)
-        assert [one or two for one, two in likely if one or two] == ([other] if named == "Kestrel Couriers" else [])
+        assert [one or two for one, two in likely if one or two] == (
+            [other] if named == "Kestrel Couriers" else []
+        )
     assert browser.send(f"/tenants/{tenant_id}/map", {"microsoft_tenant_id": ""}).status_code == 422
 
 
@@ -132,27 +140,41 @@ def two(app):
 
 def mapped(app, two):
     with app.app_context():
-        return {name: db.session.get(Tenant, two[name]).microsoft_tenant_id for name in ("reef", "kelp", "loose")}
+        return {
+            name: db.session.get(Tenant, two[name]).microsoft_tenant_id for name in ("reef", "kelp", "loose")
+        }
 
 
 def told(app):
     with app.app_context():
-        events = db.session.query(AuditEvent).filter(AuditEvent.action.startswith("tenant_")).order_by(AuditEvent.number)
+        events = (
+            db.session.query(AuditEvent)
+            .filter(AuditEvent.action.startswith("tenant_"))
+            .order_by(AuditEvent.number)
+        )
         return [(e.action, e.detail["name"], e.detail["microsoft_tenant"]) for e in events]
 
 
-def test_C6_remapping_to_one_that_is_mapped_elsewhere_offers_to_unmap_or_swap_and_says_what_that_does(app, client_as, two):
+def test_C6_remapping_to_one_that_is_mapped_elsewhere_offers_to_unmap_or_swap_and_says_what_that_does(
+    app, client_as, two
+):
     client, page = client_as("technician"), f"/tenants/{two['reef']}/map"
     assert "Kelp (harborview.example), mapped to Kelp" in client.get(page).text
     asked = client.send(page, {"microsoft_tenant_id": two["KELP"]})
     text = " ".join(re.sub(r"<[^>]+>", "", asked.text).split())
     assert asked.status_code == 200 and "Kelp has no Microsoft tenant then." in text
     assert "Kelp gets Reef, which Reef has now." in text and "keep their details and Links" in text
-    assert mapped(app, two) == {"reef": two["REEF"], "kelp": two["KELP"], "loose": None}, "asking changes nothing"
+    assert mapped(app, two) == {"reef": two["REEF"], "kelp": two["KELP"], "loose": None}, (
+        "asking changes nothing"
+    )
     answer = client.send(page, {"microsoft_tenant_id": two["KELP"], "holder_id": two["kelp"], "how": "swap"})
     assert answer.status_code == 303
     assert mapped(app, two) == {"reef": two["KELP"], "kelp": two["REEF"], "loose": None}
-    assert told(app) == [("tenant_unmapped", "Kelp", "Kelp"), ("tenant_mapped", "Reef", "Kelp"), ("tenant_mapped", "Kelp", "Reef")]
+    assert told(app) == [
+        ("tenant_unmapped", "Kelp", "Kelp"),
+        ("tenant_mapped", "Reef", "Kelp"),
+        ("tenant_mapped", "Kelp", "Reef"),
+    ]
 
 
 def test_C6_unmapping_there_and_mapping_here_is_one_step(app, client_as, two):
@@ -189,9 +211,16 @@ def test_F6_map_tenant_makes_the_organization(app, client_as, two):
     with app.app_context():
         new = customers.microsoft_tenant("Harbor & Sons").id
         db.session.commit()
-    owner, technician, page = client_as("administrator"), client_as("technician"), f"/microsoft-tenants/{new}/map"
+    owner, technician, page = (
+        client_as("administrator"),
+        client_as("technician"),
+        f"/microsoft-tenants/{new}/map",
+    )
     shown = owner.get(page).text
-    assert re.search(r'<option selected value="new">New Organization', shown) and 'value="Harbor &amp; Sons"' in shown
+    assert (
+        re.search(r'<option selected value="new">New Organization', shown)
+        and 'value="Harbor &amp; Sons"' in shown
+    )
     assert 'value="new"' not in technician.get(page).text
     assert technician.send(page, {"tenant_id": "new", "name": "Harbor"}).status_code == 403
     refused = owner.send(page, {"tenant_id": "new", "name": "Reef"})

@@ -132,9 +132,7 @@ def test_U7_save_does_not_switch_on_again_what_was_disabled_meanwhile(client_as,
     seen = opened_on(text)
     browser.send(url(customer, "/disable"))
     if way:
-        seen = opened_on(
-            browser.send(url(customer, way), everything(opened_on=seen)).get_data(as_text=True)
-        )
+        seen = opened_on(browser.send(url(customer, way), everything(opened_on=seen)).get_data(as_text=True))
     answer = browser.send(url(customer), everything(opened_on=seen))
     text = answer.get_data(as_text=True)
     assert answer.status_code == 422 and "Meanwhile somebody disabled this sync" in text
@@ -204,7 +202,13 @@ def test_U11_thousands_who_leave_are_counted_and_not_all_named(client_as, custom
     choice = everything(department_all=None, department="Legal")
     text = browser.htmx(url(customer, "/recount"), "match", choice, method="POST").get_data(as_text=True)
     leaves = text[text.index("Leaves") :]
-    assert "Ada Obi" in leaves and "Bo Lind" not in leaves and ">2<" in leaves and "and 1 more</button>" in leaves and "/user-sync/preview" in leaves
+    assert (
+        "Ada Obi" in leaves
+        and "Bo Lind" not in leaves
+        and ">2<" in leaves
+        and "and 1 more</button>" in leaves
+        and "/user-sync/preview" in leaves
+    )
 
 
 @pytest.mark.usefixtures("linked")
@@ -324,7 +328,9 @@ def test_U6_the_heading_of_the_dialog_stops_saying_progress_when_the_run_is_over
 def test_U6_the_page_of_a_run_in_progress_asks_for_no_heading_of_a_dialog(client_as, app, customer):
     browser = client_as()
     browser.send(url(customer), everything())
-    poll = re.search(r'hx-get="([^"]+/status[^"]*)"', browser.get(url(customer, "/status")).get_data(as_text=True))[1]
+    poll = re.search(
+        r'hx-get="([^"]+/status[^"]*)"', browser.get(url(customer, "/status")).get_data(as_text=True)
+    )[1]
     with app.app_context():
         mark_write(db.session())
         run = db.session.scalars(db.select(SyncRun)).one()

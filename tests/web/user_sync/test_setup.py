@@ -136,7 +136,9 @@ def test_S6_checking_an_uncounted_group_has_its_members_read(client_as, app, cus
     with app.app_context():
         row = db.session.scalar(db.select(MicrosoftTenant))
         assert row.read_requested_at is None
-        row.read_requested_at = earlier = utcnow() - timedelta(minutes=1)  # that read goes on, past the groups already
+        row.read_requested_at = earlier = utcnow() - timedelta(
+            minutes=1
+        )  # that read goes on, past the groups already
         db.session.commit()
     administrator = client_as()
     administrator.htmx(url(customer, "/recount"), "match", form, method="POST")
@@ -272,7 +274,9 @@ def test_U10_people_whom_the_wrong_tenant_brought_do_not_speak_for_it(client_as,
     with app.app_context():
         row = db.session.get(customers.Organization, customer)
         microsoft_id = db.session.get(customers.Tenant, row.tenant_id).microsoft_tenant_id
-        wrong = customers.organization("Kestrel Couriers", tenant=db.session.get(customers.Tenant, row.tenant_id))
+        wrong = customers.organization(
+            "Kestrel Couriers", tenant=db.session.get(customers.Tenant, row.tenant_id)
+        )
         run = SyncRun(
             organization_id=wrong.id,
             microsoft_tenant_id=microsoft_id,
@@ -284,7 +288,9 @@ def test_U10_people_whom_the_wrong_tenant_brought_do_not_speak_for_it(client_as,
         db.session.flush()
         for number in range(5):
             customers.end_user(wrong, f"K{number}", f"k{number}@kestrel.example")
-            customers.end_user(wrong, f"H{number}", f"h{number}@harborview.example", source="sync", run_id=run.id)
+            customers.end_user(
+                wrong, f"H{number}", f"h{number}@harborview.example", source="sync", run_id=run.id
+            )
         db.session.commit()
         wrong_id = wrong.id
     browser = client_as()
@@ -294,13 +300,17 @@ def test_U10_people_whom_the_wrong_tenant_brought_do_not_speak_for_it(client_as,
     assert "Now 0 of 5 known addresses" in recovery and "0 of 5 known addresses fit" in recovery
 
 
-def test_U3_it_opens_at_once_and_the_sums_follow_but_no_change_of_the_choice_takes_them_away(client_as, customer, monkeypatch):
+def test_U3_it_opens_at_once_and_the_sums_follow_but_no_change_of_the_choice_takes_them_away(
+    client_as, customer, monkeypatch
+):
     monkeypatch.setattr(previews, "OPENING_LIMIT", 3)
     browser = client_as()
     opened = browser.htmx(url(customer), "dialog").get_data(as_text=True)
     assert "4 of 4 Microsoft users match" in opened and "New End Users" not in opened
     assert f'hx-post="{url(customer, "/recount?sums=1")}" hx-trigger="load"' in opened
-    changed = browser.htmx(url(customer, "/recount"), "match", everything(), method="POST").get_data(as_text=True)
+    changed = browser.htmx(url(customer, "/recount"), "match", everything(), method="POST").get_data(
+        as_text=True
+    )
     assert "New End Users" in changed
 
 
@@ -369,14 +379,17 @@ def test_U2_all_together_with_values_is_refused_where_it_was_entered(client_as, 
     form = everything(department=["Fundraising", "Legal"], tenant_confirmed="1")
     answer = client_as().send(url(customer, door), form)
     assert answer.status_code == 422
-    assert "All and 2 values are checked. Uncheck All to take only what is checked, or uncheck the rest." in answer.text
+    assert (
+        "All and 2 values are checked. Uncheck All to take only what is checked, or uncheck the rest."
+        in answer.text
+    )
     assert answer.text.count("rc-section-bad") == 1
     with app.app_context():
         assert db.session.scalar(db.select(UserSync)) is None
 
 
 def test_U2_values_that_the_api_keeps_behind_all_are_not_shown_as_checked(client_as, app, customer):
-    """"All" is what counts then (interfaces.md): saving the form as it is has to work."""
+    """ "All" is what counts then (interfaces.md): saving the form as it is has to work."""
     browser = client_as()
     browser.send(url(customer), everything(tenant_confirmed="1"))
     with app.app_context():

@@ -169,7 +169,11 @@ class _Work:
         return (
             user.object_id in never.object_ids
             or bool(user.immutable_id and user.immutable_id in never.immutable_ids)
-            or (user.object_id not in self.by_link and bool(user.email) and email_key(user.email) in never.email_keys)
+            or (
+                user.object_id not in self.by_link
+                and bool(user.email)
+                and email_key(user.email) in never.email_keys
+            )
         )
 
     def _is_present(self, object_id: str) -> bool:
@@ -196,7 +200,9 @@ class _Work:
 
     def recognize(self) -> None:
         """M2 ★: who came back as a new object is the same person, thus linked when an address is in question (M6)."""
-        for claim in self.claims.values():  # M7 (changed): who was chosen counts as linked from the first run on
+        for (
+            claim
+        ) in self.claims.values():  # M7 (changed): who was chosen counts as linked from the first run on
             if claim.user.object_id in self.settled:
                 row = self.end_users[self.settled[claim.user.object_id]]
                 self._take(claim, row, MatchedBy.EMAIL, Reason.MATCHED_BY_EMAIL)
@@ -553,7 +559,9 @@ class _Work:
         )
         key = conflict_key(decision)
         decision = replace(decision, conflict_key=key)
-        is_settled_too = user.object_id in self.released and other in self.settled and reason is not Reason.EMAIL_CLASH
+        is_settled_too = (
+            user.object_id in self.released and other in self.settled and reason is not Reason.EMAIL_CLASH
+        )
         if key in self.snapshot.ignored_conflicts or is_settled_too:  # M7 (changed)
             action, reason = ignored
             decision = replace(decision, action=action, reason=reason)
@@ -595,5 +603,6 @@ def _precedence(claim: _Claim, owner: EndUserState | None) -> tuple[bool, bool, 
 def _link_differs(user: RemoteUser, row: EndUserState) -> bool:
     link = row.link
     return link is not None and (
-        link.user_principal_name != user.user_principal_name or set(link.license_sku_ids) != set(user.license_sku_ids)
+        link.user_principal_name != user.user_principal_name
+        or set(link.license_sku_ids) != set(user.license_sku_ids)
     )

@@ -14,7 +14,9 @@ def guard(
     snapshot: Snapshot, *, is_initial: bool, rule: HoldRule, dismissed: AbstractSet[str] = frozenset()
 ) -> tuple[dict[str, Decision], frozenset[str], frozenset[HoldKind]]:
     """Every decision by object id, who is held, and what is. dismissed: object ids that an administrator dismissed."""
-    links = {r.link.object_id: r.link for r in snapshot.end_users if r.link is not None and not r.link.is_foreign}
+    links = {
+        r.link.object_id: r.link for r in snapshot.end_users if r.link is not None and not r.link.is_foreign
+    }
     first = {d.object_id: d for d in decide_all(snapshot).decisions}
     marks = {i for i, d in first.items() if is_mark(d, links)} - dismissed
     creates = {i for i, d in first.items() if d.action is Action.CREATE} - dismissed
@@ -23,7 +25,11 @@ def guard(
     if len(marks) >= rule.minimum and len(marks) * 100 > rule.percent * len(links):
         kinds.add(HoldKind.DISABLE)
         held |= marks
-    if not is_initial and len(creates) >= rule.create_minimum and len(creates) * 100 > rule.percent * len(links):
+    if (
+        not is_initial
+        and len(creates) >= rule.create_minimum
+        and len(creates) * 100 > rule.percent * len(links)
+    ):
         kinds.add(HoldKind.CREATE)
         held |= creates
     found = first
