@@ -1,82 +1,210 @@
-"""Tells people once about each new thing that needs them (O2, G2, C5): what the dashboard lists, and what is about to expire."""
+"""Tells people of each thing that needs them (O2, G2, C5): once for all it has befallen, again while it grows, and when it is over.
+
+What is told of is what the dashboard lists, and what is about to expire. Twelve customers whom the same thing befell are one
+message that counts and names them. A message that a target did not take is kept, and tried again for a day.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from portal.alerts import delivery
 from portal.alerts.delivery import Notice
+from portal.alerts.targets import Target
 from portal.clock import utcnow
-from portal.dashboard.attention import attention
-from portal.dashboard.todo import detail, title
+from portal.dashboard.attention import Cause, attention
+from portal.dashboard.todo import detail, title, together
 from portal.extensions import mark_write
 from portal.microsoft import expiry
 from portal.models import StoredSetting
 from portal.runtime import Runtime
 
-KEY = "alerts_sent"
+KEY, LEFT_KEY = "alerts_sent", "alerts_left"
+SOON, LATER = timedelta(hours=1), timedelta(days=1)
+"""When a cause that has grown is told again: the first time soon, as most of an outage comes within the hour; then daily."""
+LASTING = frozenset({"connection", "failing", "overdue"})
+"""Kinds that are told daily while they last, and once more when they are over. The others wait for somebody's decision."""
+NAMED = 20
+WAITS = [timedelta(minutes=m) for m in (1, 5, 15, 60, 240, 720)]
+"""How long after each try a message that was not taken is tried again; it is given up after the last."""
+MOST_LEFT = 200
+
+
+@dataclass(frozen=True)
+class Need:
+    """One cause and all whom it befell. names: of Organizations or Microsoft tenants, in order."""
+
+    notice: Notice
+    names: tuple[str, ...] = ()
 
 
 def announce(runtime: Runtime) -> int:
-    """Deliver what is new since the last call and give its number. What is settled is forgotten, so it may come again.
+    """Deliver what is to be told by now, and give its number. What is settled is forgotten, so it may come again.
 
-    Noted before it is delivered: an alert is sent at most once, also with several processes.
+    Noted before it is delivered: a message is sent at most once to a target that takes it, also with several processes.
     """
     now = utcnow()
     with runtime.sessions() as session:
-        targets = list(delivery.stored_targets(session, runtime.box).values())
+        targets = delivery.stored_targets(session, runtime.box)
         present = {**needs(session), **expiring(session, runtime, now)} if targets else {}
-        if not present and not _sent(session):
-            return 0
+        known = _value(session, KEY)
+        is_due = any(_is_over(one["at"], now) for one in _value(session, LEFT_KEY).get("messages", ()))
+    new = _note(runtime, present, now) if present or known else []
+    failed: list[dict[str, Any]] = []
+    for notice in new:
+        for target_id, target in targets.items():
+            if notice.kind in target.events and not _is_taken(target, notice):
+                failed.append({"target": target_id, "tries": 0, **asdict(notice)})
+    if failed or is_due:
+        _try_again(runtime, targets, failed, now)
+    return len(new)
+
+
+def needs(session: Session) -> dict[str, Need]:
+    """What needs a person now, by its cause. The key changes with the cause, so that a new cause is told.
+
+    Each hourly run takes the place of the hold before it (G1): the same people held back are no news.
+    """
+    found: dict[str, list[Cause]] = {}
+    for cause in attention(session):
+        about = cause.cause or (title(cause) if cause.kind == "hold" else cause.link)
+        found.setdefault(_key(cause.kind, about, cause.code), []).append(cause)
+    return {key: _need(those) for key, those in found.items()}
+
+
+def expiring(session: Session, runtime: Runtime, now: datetime) -> dict[str, Need]:
+    """Secrets, certificates and partner relationships that end within 60, 30 or 7 days, each step told once (C5)."""
+    found: dict[str, Need] = {}
+    for one in expiry.radar(session, runtime.settings):
+        step = one.step(now)
+        if step is None or one.at is None:
+            continue
+        key = _key("expiring", one.key, f"{one.at:%Y%m%d}", str(step))
+        found[key] = Need(Notice("expiring", one.sentence(now), one.advice))
+    return found
+
+
+def _key(*parts: str) -> str:
+    return sha256("\x1f".join(parts).encode()).hexdigest()[:24]
+
+
+def _need(found: Sequence[Cause]) -> Need:
+    first, names = found[0], tuple(one.name for one in found)
+    who_decides = " An administrator decides." if first.kind == "hold" else ""
+    if len(found) == 1:
+        return Need(Notice(first.kind, title(first), detail(first) + who_decides), names)
+    words, advice = together(found)
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return Need(Notice(first.kind, words, f"{', '.join(names[:NAMED])}{more}. {advice}{who_decides}"), names)
+
+
+def _note(runtime: Runtime, present: Mapping[str, Need], now: datetime) -> list[Notice]:
+    """Keep what is told of, and give the messages that follow from it."""
     with runtime.sessions() as session:
         mark_write(session)
         row = session.get(StoredSetting, KEY, with_for_update=True)
-        sent = _keys(row)
-        new = [notice for key, notice in present.items() if key not in sent]
-        if set(present) != sent:
+        known: dict[str, dict[str, Any]] = {} if row is None else row.value.get("causes", {})
+        kept, new = dict[str, dict[str, Any]](), list[Notice]()
+        for key, need in present.items():
+            before = known.get(key)
+            if before is None or _is_due(before, need, now):
+                new.append(need.notice)
+                times = 1 if before is None else before["times"] + 1
+                kept[key] = _kept(need, now, times)
+            else:
+                kept[key] = before
+        for key, before in known.items():
+            if key not in present and before["kind"] in LASTING:
+                new.append(Notice(before["kind"], f"Over: {before['title']}", "Nothing is left to do."))
+        if kept != known:
             if (
                 row is None
             ):  # of two processes that come to this, the second fails at its key and delivers nothing
                 row = StoredSetting(key=KEY, updated_at=now)
                 session.add(row)
-            row.value, row.updated_at = {"keys": sorted(present)}, now
+            row.value, row.updated_at = {"causes": kept}, now
             session.commit()
-    for notice in new:
-        delivery.deliver([one for one in targets if notice.kind in one.events], notice)
-    return len(new)
+    return new
 
 
-def needs(session: Session) -> dict[str, Notice]:
-    """What needs a person now: key -> notice. The key changes with the cause, so that a new cause is told.
-
-    Each hourly run takes the place of the hold before it (G1): the same people held back are no news.
-    """
-    found = {}
-    for cause in attention(session):
-        told = " An administrator decides." if cause.kind == "hold" else ""
-        about = title(cause) if cause.kind == "hold" else cause.link
-        found[f"{cause.kind}:{about}:{cause.code}"] = Notice(cause.kind, title(cause), detail(cause) + told)
-    return found
+def _kept(need: Need, now: datetime, times: int) -> dict[str, Any]:
+    return {
+        "kind": need.notice.kind,
+        "title": need.notice.title,
+        "names": list(need.names),
+        "at": now.isoformat(),
+        "times": times,
+    }
 
 
-def expiring(session: Session, runtime: Runtime, now: datetime) -> dict[str, Notice]:
-    """Secrets, certificates and partner relationships that end within 60, 30 or 7 days, each step told once (C5)."""
-    found: dict[str, Notice] = {}
-    for one in expiry.radar(session, runtime.settings):
-        step = one.step(now)
-        if step is None or one.at is None:
-            continue
-        found[f"expiring:{one.key}:{one.at:%Y%m%d}:{step}"] = Notice(
-            "expiring", one.sentence(now), one.advice
-        )
-    return found
+def _is_due(before: Mapping[str, Any], need: Need, now: datetime) -> bool:
+    """Whether a cause that was told is told again."""
+    age = now - datetime.fromisoformat(before["at"])
+    has_grown = not set(need.names) <= set(before["names"])
+    if has_grown:
+        return age >= (SOON if before["times"] == 1 else LATER)
+    return before["kind"] in LASTING and age >= LATER
 
 
-def _sent(session: Session) -> set[str]:
-    return _keys(session.get(StoredSetting, KEY))
+def _is_taken(target: Target, notice: Notice) -> bool:
+    told = delivery.deliver([target], notice)
+    return not any(one.problem for one in told)
 
 
-def _keys(row: StoredSetting | None) -> set[str]:
-    return set() if row is None else set(row.value.get("keys", ()))
+def _try_again(
+    runtime: Runtime,
+    targets: Mapping[str, Target],
+    failed: Iterable[Mapping[str, Any]],
+    now: datetime,
+) -> None:
+    """Keep what was not taken just now, and send what is due again; one process takes each message."""
+    with runtime.sessions() as session:
+        row = _left(session, now)
+        waiting = [one for one in row.value.get("messages", ()) if one["target"] in targets]
+        due = [one for one in waiting if _is_over(one["at"], now)]
+        again = [
+            {**one, "tries": one["tries"] + 1, "at": (now + WAITS[one["tries"]]).isoformat()}
+            for one in (*failed, *due)
+            if one["tries"] < len(WAITS)
+        ]
+        kept = [*(one for one in waiting if one not in due), *again][-MOST_LEFT:]
+        row.value, row.updated_at = {"messages": kept} if kept else {}, now
+        session.commit()
+    taken = [_message(one) for one in due if _is_taken(targets[one["target"]], _notice(one))]
+    if not taken:
+        return
+    with runtime.sessions() as session:
+        row = _left(session, now)
+        kept = [one for one in row.value.get("messages", ()) if _message(one) not in taken]
+        row.value, row.updated_at = {"messages": kept} if kept else {}, now
+        session.commit()
+
+
+def _left(session: Session, now: datetime) -> StoredSetting:
+    """The messages that were not taken, to be changed."""
+    mark_write(session)
+    row = session.get(StoredSetting, LEFT_KEY, with_for_update=True)
+    return StoredSetting.obtain(session, LEFT_KEY, now) if row is None else row
+
+
+def _message(kept: Mapping[str, Any]) -> tuple[str, str, str]:
+    return kept["target"], kept["title"], kept["body"]
+
+
+def _is_over(at: str, now: datetime) -> bool:
+    return datetime.fromisoformat(at) <= now
+
+
+def _notice(kept: Mapping[str, Any]) -> Notice:
+    return Notice(kept["kind"], kept["title"], kept["body"])
+
+
+def _value(session: Session, key: str) -> dict[str, Any]:
+    row = session.get(StoredSetting, key)
+    return {} if row is None else row.value

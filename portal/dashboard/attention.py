@@ -148,6 +148,7 @@ def _failing(session: Session) -> list[Cause]:
             _CODES.get(sync.attention_code, "failing"),
             name,
             f"/sync-runs?organization_id={organization_id}",
+            cause=sync.attention or "",
             told=sync.attention or "",
             since=sync.updated_at,
         )

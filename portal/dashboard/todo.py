@@ -288,10 +288,9 @@ _MANY: Mapping[str, tuple[str, str]] = {
 }
 
 
-def _many(found: Sequence[Cause], role: Role) -> Todo:
-    """Many of one kind as one row, with a count, the first names, and a link to all."""
+def together(found: Sequence[Cause]) -> tuple[str, str]:
+    """What several of one kind are, counted, and what to do: for alerts and pages."""
     kind, number = found[0].kind, len(found)
-    everything = f"/attention?kind={kind}"
     if kind == "conflicts":
         total = sum(one.number for one in found)
         words = f"{total:,} conflicts in {number:,} Organizations"
@@ -302,6 +301,14 @@ def _many(found: Sequence[Cause], role: Role) -> Todo:
     told = {one.told for one in found}
     if kind in {"connection", "failing", "left", "overdue"} and len(told) == 1 and found[0].told:
         advice = found[0].told
+    return words, advice
+
+
+def _many(found: Sequence[Cause], role: Role) -> Todo:
+    """Many of one kind as one row, with a count, the first names, and a link to all."""
+    kind, number = found[0].kind, len(found)
+    everything = f"/attention?kind={kind}"
+    words, advice = together(found)
     since = [one.since for one in found if one.since is not None and kind not in UNFINISHED]
     code = found[0].code if len({one.code for one in found}) == 1 and found[0].code not in advice else ""
     return Todo(

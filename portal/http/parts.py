@@ -27,8 +27,8 @@ def in_parts(
 ) -> None:
     """Do ``work`` for whole groups at a time, and commit; what it did before it is interrupted stays done.
 
-    Each part decides anew on what is there by then. first: how many to begin with, where each takes long. Raises RetryLater when a lock or the database cannot be had in between,
-    which says how far it came: "1,200 of 40,000 are <done_word>".
+    Each part decides anew on what is there by then. first: how many to begin with, where each takes long. Raises RetryLater
+    when a lock or the database cannot be had in between, which says how far it came: "1,200 of 40,000 are <done_word>".
     """
     pace, at, done, total = Pace(first), 0, 0, sum(map(len, groups))
     while at < len(groups):

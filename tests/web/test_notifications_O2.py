@@ -135,9 +135,12 @@ def test_O2_the_events_of_a_target_can_be_changed(app, client_as):
 def test_O2_each_target_is_told_of_its_events_only(app, monkeypatch):
     runtime = app.extensions["rollcall"]
     sent = []
-    monkeypatch.setattr(
-        delivery, "deliver", lambda wanted, notice: sent.extend((one.name, notice.kind) for one in wanted)
-    )
+
+    def deliver(wanted, notice):
+        sent.extend((one.name, notice.kind) for one in wanted)
+        return []
+
+    monkeypatch.setattr(delivery, "deliver", deliver)
     with app.app_context():
         session = db.session()
         for host, chosen in (
