@@ -23,7 +23,6 @@ from portal.models import Conflict, EndUser, MicrosoftTenant, Organization, Sync
 from portal.models.customers import no_link
 from portal.text import email_key
 
-UNLINKED = "unlinked already"
 """Somebody chose to keep them: a Link never goes by itself."""
 
 
@@ -69,7 +68,7 @@ class RecoveryPage:
     @property
     def is_settled(self) -> bool:
         """Nobody is linked to this tenant any more, and whoever it created and is here still was kept by choice."""
-        return not self.linked and all(UNLINKED in one.warnings for one in self.created)
+        return not self.linked and not any(one.end_user.is_linked for one in self.created)
 
     @property
     def restored(self) -> list[Restoration]:
@@ -259,7 +258,7 @@ def unlinking_parts(found: RecoveryPage, delete_ids: Collection[str]) -> list[li
 def _warnings(row: EndUser, microsoft_tenant_id: str) -> tuple[str, ...]:
     found = []
     if not row.is_linked:
-        found.append(UNLINKED)
+        found.append("unlinked already")
     elif row.microsoft_tenant_id != microsoft_tenant_id:
         found.append("linked to another Microsoft tenant by now")
     if row.edited_at is not None:
