@@ -18,9 +18,17 @@ def tell(*words: object) -> None:
     os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
+told_to_stop = threading.Event()
+
+
+def stop(wait: float = 0.0) -> None:
+    tell("stop", wait)
+    told_to_stop.set()
+
+
 fake = ModuleType("portal.worker.scheduler")
 fake.start = lambda app: tell("start", app.name)
-fake.stop = lambda wait=0.0: tell("stop", wait)
+fake.stop = stop
 sys.modules["portal.worker.scheduler"] = fake
 
 from portal.operations import server  # noqa: E402  the fake comes first
@@ -40,10 +48,15 @@ def length() -> str:
 
 @app.get("/slow")
 def slow() -> str:
-    """Longer than a signal takes to arrive."""
+    """Until the signal has arrived, and a moment more."""
     tell("asked")
-    threading.Event().wait(1)
+    told_to_stop.wait(30)
     tell("answered")
+    return large()
+
+
+@app.get("/large")
+def large() -> str:
     return "done" * 500_000
 
 

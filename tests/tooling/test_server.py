@@ -131,7 +131,7 @@ def test_one_byte_now_and_then_does_not_keep_a_connection_open(start) -> None:
 
 def test_a_client_that_takes_nothing_of_its_answer_holds_no_thread(start) -> None:
     trial = start()
-    held = [trial.connect(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n" * 3) for _ in range(MANY)]
+    held = [trial.connect(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n" * 3) for _ in range(MANY)]
     try:
         assert trial.get("/healthz") == b"ok"
     finally:
