@@ -12,6 +12,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from portal import clock
 from portal.engine import failures, holds, leaving
 from portal.engine.account_activity import catch_up
 from portal.engine.apply import writer
@@ -23,6 +24,7 @@ from portal.engine.bulk import ReadyRows, insert_ready, ready_rows
 from portal.engine.in_question import in_question
 from portal.engine.one_person import of_one
 from portal.engine.organization_context import OrganizationContext
+from portal.engine.pace import Pace
 from portal.engine.plan import hold_key, plan
 from portal.engine.plan.counts import WRITTEN, count, tally
 from portal.engine.records import Action, Assignment, Decision, HoldKind, Plan, Snapshot
@@ -140,16 +142,19 @@ class SyncRunExecution(RunState):
 
     def _apply(self, work: Work) -> None:
         """T2: chunk by chunk, each visible when it is committed."""
-        done, total = 0, len(work.assignments)
-        for chunk in chunks(work):
+        done, total, pace = 0, len(work.assignments), Pace()
+        for chunk in chunks(work, pace):
             with self.around.lease.sessions() as session:
                 prepared = prepare(session, chunk, work, self.around.now())
+            pace.wait()
             with self.around.lease.transaction() as session:
+                began = clock.monotonic()
                 self._check_switch(session)
                 decisions = write_chunk(session, chunk, work, prepared, self.applied, self.around.now())
                 done += len(chunk)
                 written = self._added(decisions)
                 self._note(session, "Applying", done, total, written)
+            pace.ended(clock.monotonic() - began)
             self._keep(decisions, written)
             self.around.stop_check()
 

@@ -764,7 +764,7 @@ def test_G1_W4_who_is_held_is_held_whole_and_keeps_the_address(world):
     with world.sessions() as session:
         assert session.query(EndUser).filter_by(object_id="u39").one().job_title == "Chief"
         told = announcements.needs(session)
-    assert "Reef: 20 people held back" in [notice.title for notice in told.values()]
+    assert "Reef: 20 people held back" in [need.notice.title for need in told.values()]
     second = world.sync()
     with world.sessions() as session:
         assert announcements.needs(session).keys() == told.keys(), (

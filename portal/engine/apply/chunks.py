@@ -1,4 +1,4 @@
-"""Assignments become decisions and rows, a chunk at a time: few enough that SQLite's write lock is held for less than 100 ms."""
+"""Assignments become decisions and rows, a chunk at a time: so many that SQLite's write lock is held for less than 100 ms."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from portal.engine.apply.target import Target, has_figures, part_numbers
 from portal.engine.apply.writer import NewPeople
 from portal.engine.batches import batches
 from portal.engine.organization_context import OrganizationContext, is_as_settled
+from portal.engine.pace import Pace
 from portal.engine.plan import decide
 from portal.engine.records import Assignment, Decision, EndUserKeys, Kind, Snapshot
 from portal.engine.snapshot import load_end_users, load_people, lock_end_user_keys
@@ -76,9 +77,8 @@ def work_of(
     )
 
 
-def chunks(work: Work, size: int = 0) -> Iterator[Sequence[Assignment]]:
-    """Cut into transactions. Those who pass addresses or Links among each other stay together, in the first one (W4, M7)."""
-    size = size or CHUNK
+def chunks(work: Work, pace: Pace | None = None) -> Iterator[Sequence[Assignment]]:
+    """Cut into transactions, as long as ``pace`` says. Those who pass addresses or Links among each other stay together, in the first one (W4, M7)."""
     takers = [a for a in work.assignments if a.email_key and not a.keeps_email and a.kind in _OWN_ADDRESS]
     wanted = {a.email_key for a in takers}
     freed = {old for a in takers if (old := _old_key(a, work)) not in {"", a.email_key} and old in wanted}
@@ -95,7 +95,11 @@ def chunks(work: Work, size: int = 0) -> Iterator[Sequence[Assignment]]:
     # In the order of addresses, which is about that of names: what lies together in the indexes is written together. Cut
     # at random each transaction would write nearly every page of each index anew.
     rest.sort(key=attrgetter("email_key"))
-    yield from batches(rest, size)
+    at = 0
+    while at < len(rest):
+        size = CHUNK if pace is None else min(CHUNK, pace.size)
+        yield rest[at : at + size]
+        at += size
 
 
 def _old_key(assignment: Assignment, work: Work) -> str:
