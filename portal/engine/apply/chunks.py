@@ -78,7 +78,10 @@ def work_of(
 
 
 def chunks(work: Work, pace: Pace | None = None) -> Iterator[Sequence[Assignment]]:
-    """Cut into transactions, as long as ``pace`` says. Those who pass addresses or Links among each other stay together, in the first one (W4, M7)."""
+    """Cut into transactions, as long as ``pace`` says.
+
+    Those who pass addresses or Links among each other stay together, in the first one (W4, M7).
+    """
     takers = [a for a in work.assignments if a.email_key and not a.keeps_email and a.kind in _OWN_ADDRESS]
     wanted = {a.email_key for a in takers}
     freed = {old for a in takers if (old := _old_key(a, work)) not in {"", a.email_key} and old in wanted}
