@@ -53,14 +53,18 @@ def announce(runtime: Runtime) -> int:
     with runtime.sessions() as session:
         targets = delivery.stored_targets(session, runtime.box)
         present = {**needs(session), **expiring(session, runtime, now)} if targets else {}
-        known = _value(session, KEY)
+        known = _value(session, KEY).get("causes", {})
         is_due = any(_is_over(one["at"], now) for one in _value(session, LEFT_KEY).get("messages", ()))
-    new = _note(runtime, present, now) if present or known else []
+    is_news = (
+        _told(known, present, now)[0] != known
+    )  # most often it is not, and nobody waits for the write lock
+    new = _note(runtime, present, now) if is_news else []
     failed: list[dict[str, Any]] = []
     for notice in new:
-        for target_id, target in targets.items():
-            if notice.kind in target.events and not _is_taken(target, notice):
-                failed.append({"target": target_id, "tries": 0, **asdict(notice)})
+        wanted = {key: one for key, one in targets.items() if notice.kind in one.events}
+        for key, told in zip(wanted, delivery.deliver(list(wanted.values()), notice), strict=False):
+            if told.problem:
+                failed.append({"target": key, "tries": 0, **asdict(notice)})
     if failed or is_due:
         _try_again(runtime, targets, failed, now)
     return len(new)
@@ -107,30 +111,31 @@ def _need(found: Sequence[Cause]) -> Need:
 def _note(runtime: Runtime, present: Mapping[str, Need], now: datetime) -> list[Notice]:
     """Keep what is told of, and give the messages that follow from it."""
     with runtime.sessions() as session:
-        mark_write(session)
-        row = session.get(StoredSetting, KEY, with_for_update=True)
-        known: dict[str, dict[str, Any]] = {} if row is None else row.value.get("causes", {})
-        kept, new = dict[str, dict[str, Any]](), list[Notice]()
-        for key, need in present.items():
-            before = known.get(key)
-            if before is None or _is_due(before, need, now):
-                new.append(need.notice)
-                times = 1 if before is None else before["times"] + 1
-                kept[key] = _kept(need, now, times)
-            else:
-                kept[key] = before
-        for key, before in known.items():
-            if key not in present and before["kind"] in LASTING:
-                new.append(Notice(before["kind"], f"Over: {before['title']}", "Nothing is left to do."))
-        if kept != known:
-            if (
-                row is None
-            ):  # of two processes that come to this, the second fails at its key and delivers nothing
-                row = StoredSetting(key=KEY, updated_at=now)
-                session.add(row)
-            row.value, row.updated_at = {"causes": kept}, now
-            session.commit()
+        # Of two processes that make the row, the second fails at its key and delivers nothing.
+        row = _locked(session, KEY, now)
+        kept, new = _told(row.value.get("causes", {}), present, now)
+        row.value, row.updated_at = {"causes": kept}, now
+        session.commit()
     return new
+
+
+def _told(
+    known: Mapping[str, dict[str, Any]], present: Mapping[str, Need], now: datetime
+) -> tuple[dict[str, dict[str, Any]], list[Notice]]:
+    """What is remembered from now on, and the messages that follow from it."""
+    kept, new = dict[str, dict[str, Any]](), list[Notice]()
+    for key, need in present.items():
+        before = known.get(key)
+        if before is None or _is_due(before, need, now):
+            new.append(need.notice)
+            times = 1 if before is None else before["times"] + 1
+            kept[key] = _kept(need, now, times)
+        else:
+            kept[key] = before
+    for key, before in known.items():
+        if key not in present and before["kind"] in LASTING:
+            new.append(Notice(before["kind"], f"Over: {before['title']}", "Nothing is left to do."))
+    return kept, new
 
 
 def _kept(need: Need, now: datetime, times: int) -> dict[str, Any]:
@@ -152,11 +157,6 @@ def _is_due(before: Mapping[str, Any], need: Need, now: datetime) -> bool:
     return before["kind"] in LASTING and age >= LATER
 
 
-def _is_taken(target: Target, notice: Notice) -> bool:
-    told = delivery.deliver([target], notice)
-    return not any(one.problem for one in told)
-
-
 def _try_again(
     runtime: Runtime,
     targets: Mapping[str, Target],
@@ -165,7 +165,7 @@ def _try_again(
 ) -> None:
     """Keep what was not taken just now, and send what is due again; one process takes each message."""
     with runtime.sessions() as session:
-        row = _left(session, now)
+        row = _locked(session, LEFT_KEY, now)
         waiting = [one for one in row.value.get("messages", ()) if one["target"] in targets]
         due = [one for one in waiting if _is_over(one["at"], now)]
         again = [
@@ -176,21 +176,26 @@ def _try_again(
         kept = [*(one for one in waiting if one not in due), *again][-MOST_LEFT:]
         row.value, row.updated_at = {"messages": kept} if kept else {}, now
         session.commit()
-    taken = [_message(one) for one in due if _is_taken(targets[one["target"]], _notice(one))]
+    taken = [
+        _message(one)
+        for one in due
+        for told in delivery.deliver([targets[one["target"]]], _notice(one))
+        if not told.problem
+    ]
     if not taken:
         return
     with runtime.sessions() as session:
-        row = _left(session, now)
+        row = _locked(session, LEFT_KEY, now)
         kept = [one for one in row.value.get("messages", ()) if _message(one) not in taken]
         row.value, row.updated_at = {"messages": kept} if kept else {}, now
         session.commit()
 
 
-def _left(session: Session, now: datetime) -> StoredSetting:
-    """The messages that were not taken, to be changed."""
+def _locked(session: Session, key: str, now: datetime) -> StoredSetting:
+    """What is remembered, to be changed by this process alone."""
     mark_write(session)
-    row = session.get(StoredSetting, LEFT_KEY, with_for_update=True)
-    return StoredSetting.obtain(session, LEFT_KEY, now) if row is None else row
+    row = session.get(StoredSetting, key, with_for_update=True)
+    return StoredSetting.obtain(session, key, now) if row is None else row
 
 
 def _message(kept: Mapping[str, Any]) -> tuple[str, str, str]:

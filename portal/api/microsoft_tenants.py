@@ -105,9 +105,10 @@ def check_customers(microsoft_tenant_id: str) -> Response:
 
     502 with Microsoft's reason when the tenant may not list any: it is no partner, or a permission is missing.
     """
-    discover.look(load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant"))
+    partner = load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant")
+    discover.look(partner)
     db.session.commit()
-    return answer(discover.counts(load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant")))
+    return answer(discover.counts(partner))
 
 
 @bp.get("/microsoft-tenants/<microsoft_tenant_id>/coverage")
