@@ -13,7 +13,7 @@ from portal.errors import Invalid
 from portal.extensions import db
 from portal.http import access, listing, responses
 from portal.http.formatting import plural
-from portal.http.parts import in_parts
+from portal.http.parts import one_by_one
 from portal.models import Conflict, Organization, Role
 
 bp = Blueprint("conflicts", __name__)
@@ -97,7 +97,7 @@ def _settle_together(organization: Organization, action: str, ids: list[str]) ->
         row = access.load(Organization, organization_id, "Organization")
         done += service.settle_together(row, action, part)
 
-    in_parts(db.session(), [[one] for one in ids], settle, "settled", first=FEWEST_ROWS)
+    one_by_one(db.session(), ids, settle, "settled", first=FEWEST_ROWS)
     word = "settled. The next run acts on them" if action == "link" else "ignored until one side changes"
     return responses.respond(
         redirect=url_for(".index", organization_id=organization_id),

@@ -48,3 +48,15 @@ def in_parts(
             raise RetryLater(told, seconds=later.seconds) from error
         pace.ended(clock.monotonic() - began)
         at, done = after, done + len(part)
+
+
+def one_by_one(
+    session: Session,
+    items: Sequence[T],
+    work: Callable[[list[T]], None],
+    done_word: str,
+    *,
+    first: int | None = None,
+) -> None:
+    """``in_parts`` of items none of which has to go with another."""
+    in_parts(session, [[one] for one in items], work, done_word, first=first)

@@ -6,7 +6,7 @@ from portal.engine import bulk
 from portal.engine.mirror import removed
 from portal.extensions import db
 from portal.http.access import load
-from portal.http.parts import in_parts
+from portal.http.parts import one_by_one
 from portal.microsoft import service
 from portal.models import MicrosoftTenant
 from portal.transactions import begin_write
@@ -19,7 +19,7 @@ def remove(row: MicrosoftTenant) -> None:
     service.remove(load(MicrosoftTenant, tenant_id, "Microsoft tenant"))
     session.commit()
     left = range(bulk.number_of(session, removed.mirror_of(tenant_id)))
-    in_parts(session, [[place] for place in left], lambda part: _forget(tenant_id, len(part)), "deleted")
+    one_by_one(session, left, lambda part: _forget(tenant_id, len(part)), "deleted")
 
 
 def _forget(tenant_id: str, number: int) -> None:

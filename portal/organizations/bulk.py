@@ -17,7 +17,7 @@ from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
 from portal.http.formatting import plural
 from portal.http.listing import Listing, ListSpec, parse
-from portal.http.parts import in_parts
+from portal.http.parts import one_by_one
 from portal.models import Organization, UserSync
 from portal.organizations import tags
 from portal.user_sync import service as user_sync
@@ -158,7 +158,7 @@ def _each(
 
 
 def _in_parts(ids: Sequence[str], work: Callable[[list[str]], None], done_word: str) -> None:
-    in_parts(db.session(), [[one] for one in ids], work, done_word, first=FEWEST_ROWS)
+    one_by_one(db.session(), ids, work, done_word, first=FEWEST_ROWS)
 
 
 def left_out(others: Mapping[str, Sequence[str]]) -> list[str]:

@@ -7,7 +7,7 @@ from portal.engine import bulk
 from portal.engine.pace import FIRST_ROWS
 from portal.extensions import db
 from portal.http.access import load
-from portal.http.parts import in_parts
+from portal.http.parts import one_by_one
 from portal.locks import lock
 from portal.models import Organization
 from portal.organizations import service
@@ -38,7 +38,7 @@ def remove(row: Organization) -> None:
 
     number = bulk.number_of(session, belongings)
     if number > FIRST_ROWS:
-        in_parts(session, [[place] for place in range(number)], delete, "deleted")
+        one_by_one(session, range(number), delete, "deleted")
     begin_write(session)
     service.remove(load(Organization, organization_id, "Organization"))
     session.commit()

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from portal.errors import Invalid, NotFound
 from portal.extensions import db
 from portal.http import access, responses
-from portal.http.parts import in_parts
+from portal.http.parts import in_parts, one_by_one
 from portal.microsoft import service as microsoft
 from portal.models import EndUser, MicrosoftTenant, Organization, Role, Tenant
 from portal.models.microsoft import IS_CONNECTED
@@ -103,7 +103,7 @@ def _clean_up(
         done += service.clean_up(session, organization, wrong_id, delete_ids=(), unlink=True, only=part)
 
     service.refuse_others(session, organization, wrong_id, wanted)
-    in_parts(session, [[one] for one in wanted], delete, "deleted")
+    one_by_one(session, wanted, delete, "deleted")
     if unlink:
         found = service.candidates(session, organization, wrong_id)
         in_parts(session, service.unlinking_parts(found, ()), take_links, "unlinked")

@@ -16,7 +16,7 @@ from portal.extensions import db
 from portal.http import csv_download, responses
 from portal.http.access import load, reads_first, requires
 from portal.http.listing import MAX_PER_PAGE, Listing, parse
-from portal.http.parts import in_parts
+from portal.http.parts import one_by_one
 from portal.models import EndUser, Organization, Role
 from portal.organizations import service as organizations
 from portal.user_sync import service as user_sync
@@ -98,9 +98,9 @@ def delete_many(organization_id: str) -> Response:
         ids = _checked()
     if request.form.get("confirmed"):
         went: list[int] = []
-        in_parts(
+        one_by_one(
             db.session(),
-            [[one] for one in ids],
+            ids,
             lambda part: went.append(service.remove_many(organization, part)),
             "deleted",
         )
