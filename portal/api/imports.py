@@ -72,7 +72,7 @@ def undo_import(import_id: str) -> Response:
     """Undo an import, except what was edited since."""
     row = load(Import, import_id, "import")
     if body(UndoImport).dry_run:
-        found = service.plan_undo(db.session(), row)
+        found = service.undo_document(service.plan_undo(db.session(), row))
         db.session.rollback()
         return answer(found)
     owner = None if _is_later() else processes.own_name()

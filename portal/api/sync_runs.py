@@ -98,7 +98,7 @@ def undo_sync_run(run_id: str) -> Response:
     if body(Undo).dry_run:
         found = service.plan_undo(run)
         db.session.rollback()
-        return answer(found, 200)
+        return answer(service.undo_document(found), 200)
     earlier = service.earlier_undo(run)
     begin_write(db.session())
     row = service.request_undo(run, earlier)

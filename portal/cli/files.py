@@ -62,7 +62,7 @@ def undo_import(import_id: str, *, dry_run: bool, as_json: bool) -> None:
     with portal_app(writes=False):
         row = service.load(db.session(), import_id)
         if dry_run:
-            plan = service.plan_undo(db.session(), row)
+            plan = service.undo_document(service.plan_undo(db.session(), row))
             lines = [f"{one['name']}: {one['what']}" for one in plan["restored"]]
             lines += [f"{one['name']}: not restored, {one['reason']}" for one in plan["spared"]]
             answer(plan, "\n".join(lines) or "There is nothing to undo.", as_json=as_json)

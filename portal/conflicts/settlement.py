@@ -13,8 +13,8 @@ from portal.clock import utcnow
 from portal.end_users.documents import product_names
 from portal.engine.licenses import product_name
 from portal.engine.records import Presence
-from portal.engine.undo import account_of, link_before, put_link_back
-from portal.engine.uniqueness import taken_accounts
+from portal.engine.undo import link_before, put_link_back
+from portal.engine.uniqueness import account_of, taken_accounts
 from portal.models import Conflict, DirectoryUser, EndUser, Organization
 from portal.text import email_key
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.engine.explain import note_words
 from portal.models import AuditEvent, Change, EndUser, Import, ImportRow, SyncException, SyncRun
 
 LIMIT = 50
@@ -58,7 +59,7 @@ def _by_runs(session: Session, row: EndUser, limit: int) -> list[Entry]:
         Entry(
             change.at,
             change.fields,
-            note=change.note or "",
+            note=note_words(change.reason, change.note),
             change=change,
             run=runs.get(change.run_id),
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from portal.engine.records import Decision, Reason
+from collections.abc import Iterable
+
+from portal.engine.records import Decision, Reason, Spared, Undone
 
 SECTION_LABELS = {
     "user_type": "User Type",
@@ -44,6 +46,37 @@ SENTENCES: dict[Reason, str] = {
     Reason.UNDONE: "Restored by undoing a run.",
     Reason.CONFLICT_IGNORED: "A conflict that was settled with Ignore, and neither side has changed since.",
 }
+
+UNDONE: dict[Undone, str] = {
+    Undone.DELETED: "deleted again, as the run had created them",
+    Undone.DETAILS: "details restored",
+    Undone.UNLINKED: "unlinked",
+    Undone.LINKED: "linked as before",
+    Undone.MARK: "mark restored",
+}
+SPARED: dict[Spared, str] = {
+    Spared.EDITED: "edited since",
+    Spared.DELETED: "deleted since",
+    Spared.HAS_NOTES: "has notes",
+    Spared.OWNS_ASSETS: "owns Assets that were assigned by hand",
+    Spared.ADDRESS_TAKEN: "another End User has the former email by now",
+    Spared.ACCOUNT_TAKEN: "another End User is linked to the former Microsoft account by now",
+}
+
+
+def undone_words(what: Iterable[Undone]) -> str:
+    """What an undo did to somebody, to go on with after a colon."""
+    return ", ".join(UNDONE[one] for one in what)
+
+
+def spared_words(reason: Spared, field: str = "") -> str:
+    """Why an undo leaves somebody alone, or ``field`` of theirs: ``edited since``, ``city was edited since``."""
+    return f"{field} was {SPARED[reason]}" if field else SPARED[reason]
+
+
+def note_words(reason: str, note: str) -> str:
+    """The note of a change record in words: what an undo took back is kept as codes."""
+    return undone_words(Undone(one) for one in note.split()) if reason == Reason.UNDONE else note
 
 
 def reason_sentence(reason: Reason | str, note: str = "") -> str:

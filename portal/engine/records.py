@@ -103,6 +103,27 @@ class Reason(StrEnum):
     CONFLICT_IGNORED = "conflict_ignored"  # M7: settled by "ignore", not raised again until a side changes
 
 
+class Undone(StrEnum):
+    """What an undo did to somebody, one or several of these; kept with its change record in this order (R5)."""
+
+    DELETED = "deleted"
+    DETAILS = "details"
+    UNLINKED = "unlinked"
+    LINKED = "linked"
+    MARK = "mark"
+
+
+class Spared(StrEnum):
+    """Why an undo leaves something as it is (R5)."""
+
+    EDITED = "edited"
+    DELETED = "deleted"
+    HAS_NOTES = "has_notes"
+    OWNS_ASSETS = "owns_assets"
+    ADDRESS_TAKEN = "address_taken"
+    ACCOUNT_TAKEN = "account_taken"
+
+
 class MatchedBy(StrEnum):
     """How an End User was found for a Microsoft user (M2)."""
 

@@ -16,11 +16,10 @@ from sqlalchemy.orm import Session
 
 from portal.engine.batches import batches
 from portal.engine.fields import is_link_field
-from portal.engine.undo import account_of, former_time, put_link_back, take_assets_back
-from portal.engine.uniqueness import taken_accounts, taken_addresses
+from portal.engine.undo import former_time, put_link_back, take_assets_back
+from portal.engine.uniqueness import taken
 from portal.models import Change, EndUser, SyncRun
 from portal.models.customers import refresh_search
-from portal.text import email_key
 
 
 @dataclass
@@ -116,11 +115,15 @@ def _restoration(row: EndUser, changes: Sequence[Change]) -> Restoration:
 def _spare_taken(session: Session, organization_id: str, plans: Sequence[Restoration]) -> None:
     """An address or a Microsoft account that somebody else has by now stays theirs."""
     by_id = {plan.end_user.id: plan for plan in plans}
-    addresses = {i: email_key(plan.fields["email"][1]) for i, plan in by_id.items() if "email" in plan.fields}
-    for end_user_id in taken_addresses(session, organization_id, addresses):
+    addresses, accounts = taken(
+        session,
+        organization_id,
+        {i: plan.fields for i, plan in by_id.items()},
+        {i: plan.former_link for i, plan in by_id.items()},
+    )
+    for end_user_id in addresses:
         plan = by_id[end_user_id]
         del plan.fields["email"]
         plan.spared = (*plan.spared, "email")
-    accounts = {i: account_of(plan.former_link) for i, plan in by_id.items() if plan.former_link is not None}
-    for end_user_id in taken_accounts(session, organization_id, accounts):
+    for end_user_id in accounts:
         by_id[end_user_id].former_link = None

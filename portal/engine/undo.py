@@ -12,17 +12,12 @@ from sqlalchemy.orm import Session, selectinload
 
 from portal.engine.batches import batches, together
 from portal.engine.fields import field_text, is_link_field, put_field
-from portal.engine.uniqueness import taken_accounts, taken_addresses
+from portal.engine.records import Reason, Spared, Undone
+from portal.engine.uniqueness import account_of, taken
 from portal.models import Asset, Change, EndUser, new_id
 from portal.models.base import UtcDateTime
 from portal.models.customers import LINK_COLUMNS, no_link, refresh_search
 from portal.text import email_key
-
-DELETED = "deleted again, as the run had created them"
-EDITED = "edited since"
-GONE = "deleted since"
-ADDRESS_TAKEN = "another End User has the former email by now"
-ACCOUNT_TAKEN = "another End User is linked to the former Microsoft account by now"
 
 
 def link_before(end_user: EndUser) -> dict[str, Any] | None:
@@ -54,11 +49,6 @@ def take_assets_back(session: Session, end_user_id: str, since: datetime | None)
     session.execute(update(Asset).where(*given).values(end_user_id=None, assigned_by=None))
 
 
-def account_of(link: Mapping[str, Any]) -> tuple[str, str]:
-    """(Microsoft Tenant id, object id) of a Link as ``link_before`` keeps it."""
-    return str(link["microsoft_tenant_id"]), str(link["object_id"])
-
-
 def former_time(text: str) -> datetime:
     """A time out of a change record."""
     return datetime.fromisoformat(text)
@@ -83,11 +73,37 @@ class _Step:
 
 
 @dataclass(frozen=True)
-class UndoPlan:
-    """restored and spared: ``{"end_user_id","display_name","what"|"reason","fields"}`` by name."""
+class RestoredPerson:
+    """Whom an undo gives what back. fields: ``{"field","old","new"}``, ``new`` being what comes back."""
 
-    restored: tuple[dict[str, Any], ...]
-    spared: tuple[dict[str, Any], ...]
+    end_user_id: str
+    display_name: str
+    what: tuple[Undone, ...]
+    fields: tuple[dict[str, Any], ...]
+
+    @property
+    def is_deleted(self) -> bool:
+        """The run had created them."""
+        return Undone.DELETED in self.what
+
+
+@dataclass(frozen=True)
+class SparedPerson:
+    """Somebody whom an undo leaves as they are, or one ``field`` of theirs. fields: what the run had changed."""
+
+    end_user_id: str | None
+    display_name: str
+    reason: Spared
+    field: str
+    fields: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class UndoPlan:
+    """restored and spared: by name; somebody may be spared for several reasons."""
+
+    restored: tuple[RestoredPerson, ...]
+    spared: tuple[SparedPerson, ...]
     steps: tuple[_Step, ...] = ()
 
 
@@ -100,17 +116,17 @@ def plan_undo(session: Session, run_id: str, only: Sequence[str] | None = None) 
     )
     changes = session.scalars(wanted if only is None else wanted.where(Change.id.in_(only))).all()
     people = _people(session, [c.end_user_id for c in changes if c.end_user_id])
-    spared: list[dict[str, Any]] = []
+    spared: list[SparedPerson] = []
     steps: list[_Step] = []
     for change in changes:
         if not change.undo and not change.fields:
             continue  # skips and conflicts changed nothing
         end_user = people.get(change.end_user_id or "")
         if end_user is None:
-            spared.append(_spared(change, GONE))
+            spared.append(_spared(change, Spared.DELETED))
             continue
         step, kept = _step(change, end_user)
-        spared.extend(_spared(change, reason) for reason in kept)
+        spared.extend(kept)
         if step is not None:
             steps.append(step)
     spared.extend(_spare_taken(session, steps))
@@ -163,12 +179,12 @@ def apply_undo(
     return plan
 
 
-def _step(change: Change, end_user: EndUser) -> tuple[_Step | None, list[str]]:
+def _step(change: Change, end_user: EndUser) -> tuple[_Step | None, list[SparedPerson]]:
     step, kept = _Step(change, end_user), []
     if change.undo.get("created"):
         reasons = _worth_keeping(change, end_user)
         if reasons:
-            return None, reasons
+            return None, [_spared(change, reason) for reason in reasons]
         step.delete = True
         return step, []
     is_same_link = end_user.object_id == change.object_id
@@ -179,45 +195,49 @@ def _step(change: Change, end_user: EndUser) -> tuple[_Step | None, list[str]]:
         if present == entry["new"]:
             step.fields[entry["field"]] = (entry["new"], entry["old"])
         elif present != entry["old"]:
-            kept.append(f"{entry['field']} was {EDITED}")
+            kept.append(_spared(change, Spared.EDITED, entry["field"]))
             step.is_partly = True
     if "link" in change.undo and is_same_link:
         step.link, step.unlink = change.undo["link"], change.undo["link"] is None
     return (step if step.does_something else None), kept
 
 
-def _spare_taken(session: Session, steps: Sequence[_Step]) -> list[dict[str, Any]]:
+def _spare_taken(session: Session, steps: Sequence[_Step]) -> list[SparedPerson]:
     """What cannot go back because somebody else has it by now stays as it is, and is listed (M4, M5)."""
     if not steps:
         return []
     by_id = {step.end_user.id: step for step in steps}
-    leaving = {step.end_user.id for step in steps if step.delete}
-    organization_id = steps[0].change.organization_id
-    addresses = {i: email_key(step.fields["email"][1]) for i, step in by_id.items() if "email" in step.fields}
-    accounts = {i: account_of(step.link) for i, step in by_id.items() if step.link is not None}
-    leaving_links = leaving | {step.end_user.id for step in steps if step.unlink}
+    leaving = {i for i, step in by_id.items() if step.delete}
+    addresses, accounts = taken(
+        session,
+        steps[0].change.organization_id,
+        {i: step.fields for i, step in by_id.items()},
+        {i: step.link for i, step in by_id.items()},
+        leaving,
+        leaving | {i for i, step in by_id.items() if step.unlink},
+    )
     spared = []
-    for end_user_id in sorted(taken_addresses(session, organization_id, addresses, leaving)):
+    for end_user_id in addresses:
         step = by_id[end_user_id]
         del step.fields["email"]
         step.is_partly = True
-        spared.append(_spared(step.change, ADDRESS_TAKEN))
-    for end_user_id in sorted(taken_accounts(session, organization_id, accounts, leaving_links)):
+        spared.append(_spared(step.change, Spared.ADDRESS_TAKEN))
+    for end_user_id in accounts:
         step = by_id[end_user_id]
         step.link = None
-        spared.append(_spared(step.change, ACCOUNT_TAKEN))
+        spared.append(_spared(step.change, Spared.ACCOUNT_TAKEN))
     return spared
 
 
-def _worth_keeping(change: Change, end_user: EndUser) -> list[str]:
+def _worth_keeping(change: Change, end_user: EndUser) -> list[Spared]:
     """Why somebody that the run created is not deleted again."""
     reasons = []
     if end_user.edited_at is not None and end_user.edited_at > change.at:
-        reasons.append(EDITED)
+        reasons.append(Spared.EDITED)
     if end_user.notes:
-        reasons.append("has notes")
+        reasons.append(Spared.HAS_NOTES)
     if any(asset.assigned_by == "manual" for asset in end_user.assets):
-        reasons.append("owns Assets that were assigned by hand")
+        reasons.append(Spared.OWNS_ASSETS)
     return reasons
 
 
@@ -262,8 +282,8 @@ def _record(step: _Step, run_id: str, organization_id: str, now: datetime) -> Ch
         object_id=step.change.object_id,
         display_name=step.end_user.display_name,
         decision="update",
-        reason="undone",
-        note=_what(step),
+        reason=Reason.UNDONE,
+        note=" ".join(_what(step)),
         state="applied",
         fields=[{"field": name, "old": now_, "new": back} for name, (now_, back) in step.fields.items()],
         undo={},
@@ -272,39 +292,25 @@ def _record(step: _Step, run_id: str, organization_id: str, now: datetime) -> Ch
     )
 
 
-def _what(step: _Step) -> str:
+def _what(step: _Step) -> tuple[Undone, ...]:
     if step.delete:
-        return DELETED
-    parts = []
-    if step.fields.keys() - {"microsoft_status"}:
-        parts.append("details restored")
-    if step.unlink:
-        parts.append("unlinked")
-    elif step.link is not None:
-        parts.append("linked as before")
-    if "microsoft_status" in step.fields:
-        parts.append("mark restored")
-    return ", ".join(parts)
-
-
-def _restored(step: _Step) -> dict[str, Any]:
-    return {
-        "end_user_id": step.end_user.id,
-        "display_name": step.end_user.display_name,
-        "what": _what(step),
-        "fields": [
-            {"field": name, "old": present, "new": back} for name, (present, back) in step.fields.items()
-        ],
+        return (Undone.DELETED,)
+    done = {
+        Undone.DETAILS: bool(step.fields.keys() - {"microsoft_status"}),
+        Undone.UNLINKED: step.unlink,
+        Undone.LINKED: step.link is not None,
+        Undone.MARK: "microsoft_status" in step.fields,
     }
+    return tuple(what for what, is_so in done.items() if is_so)
 
 
-def _spared(change: Change, reason: str) -> dict[str, Any]:
-    return {
-        "end_user_id": change.end_user_id,
-        "display_name": change.display_name,
-        "reason": reason,
-        "fields": change.fields,
-    }
+def _restored(step: _Step) -> RestoredPerson:
+    fields = ({"field": name, "old": present, "new": back} for name, (present, back) in step.fields.items())
+    return RestoredPerson(step.end_user.id, step.end_user.display_name, _what(step), tuple(fields))
+
+
+def _spared(change: Change, reason: Spared, field: str = "") -> SparedPerson:
+    return SparedPerson(change.end_user_id, change.display_name, reason, field, tuple(change.fields))
 
 
 def _people(session: Session, ids: list[str]) -> dict[str, EndUser]:

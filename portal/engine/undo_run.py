@@ -5,9 +5,8 @@ A process that ends in between loses nothing: whoever takes the run over plans a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -15,8 +14,9 @@ from sqlalchemy.orm import Session
 from portal import clock
 from portal.engine import undo
 from portal.engine.batches import fill
+from portal.engine.explain import spared_words
 from portal.engine.pace import Pace
-from portal.engine.records import Counts
+from portal.engine.records import Counts, Spared
 from portal.engine.run_state import Surroundings
 from portal.models import Change, SyncRun
 
@@ -52,12 +52,12 @@ def undo_run(around: Surroundings, run_id: str) -> None:
         around.finished(session, run)
 
 
-def finish(run: SyncRun, number: int, spared: Iterable[Mapping[str, Any]]) -> None:
+def finish(run: SyncRun, number: int, spared: Iterable[undo.SparedPerson]) -> None:
     """What an undo run says in the end: ``number`` End Users went back, and who was spared why, each reason once."""
     run.status, run.phase, run.error = "succeeded", "Done", None
     run.done = run.total = number
     run.counts = {**asdict(Counts()), "read": number, "in_scope": number, "updated": number}
-    told = (f"{item['display_name']} was spared: {item['reason']}." for item in spared)
+    told = (f"{one.display_name} was spared: {spared_words(one.reason, one.field)}." for one in spared)
     run.warnings = list(dict.fromkeys(told))
 
 
@@ -65,7 +65,7 @@ def _number(session: Session, run_id: str) -> int:
     return session.scalar(select(func.count()).select_from(Change).where(Change.run_id == run_id)) or 0
 
 
-def _not_ours(session: Session, run_id: str, spared: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _not_ours(session: Session, run_id: str, spared: Iterable[undo.SparedPerson]) -> list[undo.SparedPerson]:
     """Without those whom this very run has deleted again before it was interrupted."""
     gone = set(session.scalars(select(Change.end_user_id).where(Change.run_id == run_id)))
-    return [one for one in spared if one["reason"] != undo.GONE or one["end_user_id"] not in gone]
+    return [one for one in spared if one.reason != Spared.DELETED or one.end_user_id not in gone]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -10,18 +11,43 @@ from sqlalchemy.orm import Session
 from portal.engine.batches import batches
 from portal.engine.plan.addresses import settle
 from portal.models import EndUser
+from portal.text import email_key
 
 Account = tuple[str, str]
 """(Microsoft Tenant id, object id)"""
+Link = Mapping[str, Any]
+"""A Link as a change record keeps it."""
 
 
-def taken_addresses(
-    session: Session, organization_id: str, wanted: Mapping[str, str], leaving: Collection[str] = ()
-) -> set[str]:
-    """Of the End Users in ``wanted`` (id → the ``email_key`` they get back) those who cannot have it.
+def account_of(link: Link) -> Account:
+    """Which account a Link is to."""
+    return str(link["microsoft_tenant_id"]), str(link["object_id"])
 
-    ``leaving``: ids that are about to be deleted. Judged on the state after all others got theirs, so people may swap.
+
+def taken(
+    session: Session,
+    organization_id: str,
+    fields: Mapping[str, Mapping[str, tuple[str, str]]],
+    links: Mapping[str, Link | None],
+    leaving: Collection[str] = (),
+    unlinked: Collection[str] = (),
+) -> tuple[list[str], list[str]]:
+    """The ids of those who cannot have their email back, and of those who cannot have their account.
+
+    fields, links: by End User id what each gets back, fields as (now, back to). leaving, unlinked: ids that are about to give
+    up their address and their account. Judged on the state after all others got theirs, so people may swap.
     """
+    emails = {i: email_key(of["email"][1]) for i, of in fields.items() if "email" in of}
+    accounts = {i: account_of(link) for i, link in links.items() if link is not None}
+    return (
+        sorted(_taken_addresses(session, organization_id, emails, leaving)),
+        sorted(taken_accounts(session, organization_id, accounts, unlinked)),
+    )
+
+
+def _taken_addresses(
+    session: Session, organization_id: str, wanted: Mapping[str, str], leaving: Collection[str]
+) -> set[str]:
     holders: dict[str, str] = {}
     for part in batches(list(wanted.values())):
         rows = session.execute(
@@ -34,9 +60,9 @@ def taken_addresses(
 
 
 def taken_accounts(
-    session: Session, organization_id: str, wanted: Mapping[str, Account], leaving: Collection[str] = ()
+    session: Session, organization_id: str, wanted: Mapping[str, Account], unlinked: Collection[str]
 ) -> set[str]:
-    """The same for Microsoft accounts: End User id → the account that their Link goes back to."""
+    """The accounts' part of ``taken``. wanted: End User id → the account that their Link goes back to."""
     holders: dict[Account, str] = {}
     tenants = sorted({tenant_id for tenant_id, _ in wanted.values()})
     for part in batches([object_id for _, object_id in wanted.values()]):
@@ -50,4 +76,4 @@ def taken_accounts(
         holders.update(
             ((str(tenant_id), str(object_id)), end_user_id) for tenant_id, object_id, end_user_id in rows
         )
-    return set(settle(wanted, holders, leaving))
+    return set(settle(wanted, holders, unlinked))

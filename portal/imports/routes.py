@@ -133,15 +133,16 @@ def undo(import_id: str) -> Response:
         db.session.commit()
         runtime().wake()
         return responses.respond(redirect=url_for(".detail", import_id=import_id))
-    plan = service.plan_undo(db.session(), row)
+    kind = views.KINDS[row.kind]
     return responses.render(
         "imports/undo.html",
         blocks={"dialog": "dialog"},
-        row=row,
         organization=load(Organization, row.organization_id, "Organization"),
-        kind=views.KINDS[row.kind],
-        plan=plan,
-        deleted=[one for one in plan["restored"] if not one["fields"]],
-        restored=[one for one in plan["restored"] if one["fields"]],
-        label=views.label,
+        kind=kind,
+        view=views.undo_view(
+            service.plan_undo(db.session(), row),
+            kind.word,
+            action=url_for(".undo", import_id=import_id),
+            back=url_for(".detail", import_id=import_id),
+        ),
     )

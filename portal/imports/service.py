@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,12 @@ from sqlalchemy.orm import Session
 
 from portal import audit
 from portal.clock import utcnow
+from portal.engine.batches import batches
 from portal.errors import NotFound, Refused
 from portal.http import csv_cells
 from portal.imports import runner, sheet
 from portal.imports.kinds import IMPORTERS
-from portal.imports.records import Action, Candidate, Planned
+from portal.imports.records import Action, Candidate, Planned, UndoStep
 from portal.models import UNDER_WAY, Import, ImportRow
 from portal.worker import dispatch
 
@@ -120,19 +121,26 @@ def discard(session: Session, row: Import) -> None:
         raise Refused("This file is being imported already. Undo the import instead.")
 
 
-def plan_undo(session: Session, row: Import) -> dict[str, Any]:
-    """What an undo would restore and what it would spare, by name; changes nothing (R5)."""
+def plan_undo(session: Session, row: Import) -> list[UndoStep]:
+    """What an undo would restore and what it would spare, row by row; changes nothing (R5). Raises Refused as it runs."""
     _undoable(row)
     importer = IMPORTERS[row.kind]
+    return [
+        step
+        for part in batches(session.scalars(runner.written(row.id)).all(), CHUNK)
+        for step in importer.plan_undo(session, row.organization_id, part)
+    ]
+
+
+def undo_document(steps: Iterable[UndoStep]) -> dict[str, Any]:
+    """An undo's plan as the API and the command line tell it."""
     restored, spared = [], []
-    records = session.scalars(runner.written(row.id)).all()
-    for start in range(0, len(records), CHUNK):
-        for step in importer.plan_undo(session, row.organization_id, records[start : start + CHUNK]):
-            one = {"id": step.object_id, "name": step.name, "line": step.line}
-            if step.does_something:
-                what = "deleted again, as the import had created it" if step.delete else "details restored"
-                restored.append({**one, "what": what, "fields": list(step.fields)})
-            spared += [{**one, "reason": reason} for reason in step.kept]
+    for step in steps:
+        one = {"id": step.object_id, "name": step.name, "line": step.line}
+        if step.does_something:
+            what = "deleted again, as the import had created it" if step.delete else "details restored"
+            restored.append({**one, "what": what, "fields": list(step.fields)})
+        spared += [{**one, "reason": reason} for reason in step.kept]
     return {"restored": restored, "spared": spared}
 
 

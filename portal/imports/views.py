@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from portal.imports.records import Action, Planned
+from portal.http import undo_view as undo
+from portal.imports.records import Action, Planned, UndoStep
 from portal.imports.service import SHOWN, Preview
 from portal.models import Import, ImportRow
 from portal.runs.views import FIELD_LABELS
@@ -146,6 +147,38 @@ def kept_group(part: Part, rows: Iterable[ImportRow]) -> Group:
     """The first rows of a part."""
     lines = [Line(row.line, row.name, row.object_id or "", _fields(row.fields), row.note) for row in rows]
     return Group(part.title, lines, part.number)
+
+
+def undo_view(steps: Sequence[UndoStep], word: str, *, action: str, back: str) -> undo.UndoView:
+    """What an undo of an import deletes, restores and spares. word: of one row."""
+    spared = [undo.Line(step.name, details=[reason]) for step in steps for reason in step.kept]
+    deleted, restored = "Deleted, as this import created them", "Restored"
+    kept = "Not restored: edited since"
+    return undo.undo_view(
+        "import",
+        (word, word, None),
+        (
+            undo.Group(deleted, deleted, [undo.Line(step.name) for step in steps if step.delete], "None"),
+            undo.Group(
+                restored,
+                restored,
+                [
+                    undo.Line(step.name, details=[_back(entry) for entry in step.fields])
+                    for step in steps
+                    if step.does_something and not step.delete
+                ],
+                "None",
+            ),
+            undo.Group(kept, kept, spared, "None"),
+        ),
+        action=action,
+        back=back,
+        nothing=": everything has changed since",
+    )
+
+
+def _back(entry: Mapping[str, str]) -> str:
+    return f"{label(entry['field'])}: {entry['new'] or 'blank'}"
 
 
 def label(name: str) -> str:

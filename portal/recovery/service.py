@@ -16,7 +16,7 @@ from portal.clock import utcnow
 from portal.end_users import service as end_users
 from portal.engine.batches import batches, together
 from portal.engine.restore import Restoration, apply_restore, plan_restore
-from portal.engine.undo import account_of
+from portal.engine.uniqueness import account_of
 from portal.errors import Invalid, Refused
 from portal.locks import lock
 from portal.models import Conflict, EndUser, MicrosoftTenant, Organization, SyncRun, UserSync

@@ -10,7 +10,6 @@ from werkzeug.wrappers import Response
 
 from portal.clock import utcnow
 from portal.end_users.documents import product_names
-from portal.engine.undo import DELETED
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.holds.views import card
@@ -149,19 +148,14 @@ def undo(run_id: str) -> Answer:
         db.session.commit()
         runtime().wake()
         return responses.respond(redirect=url_for(".detail", run_id=queued.id))
-    plan = service.plan_undo(run)
-    return responses.render(
-        "runs/undo.html",
-        blocks={"dialog": "dialog"},
-        run=run,
-        organization=organization,
-        plan=plan,
-        products=product_names([run.microsoft_tenant_id or ""]),
-        deleted=[row for row in plan["restored"] if row["what"] == DELETED],
-        restored=[row for row in plan["restored"] if row["what"] != DELETED],
-        spared=views.spared(plan["spared"]),
-        views=views,
+    view = views.undo_view(
+        service.plan_undo(run),
+        product_names([run.microsoft_tenant_id or ""]),
+        action=url_for(".undo", run_id=run_id),
+        back=url_for(".detail", run_id=run_id),
     )
+    name = views.title(run, organization.name)
+    return responses.render("runs/undo.html", blocks={"dialog": "dialog"}, run=run, name=name, view=view)
 
 
 def _undone_at(run: SyncRun) -> str:

@@ -12,7 +12,7 @@ from portal import audit
 from portal.clock import utcnow
 from portal.end_users.documents import product_names
 from portal.engine import explain, undo
-from portal.engine.records import Action, Reason
+from portal.engine.records import Action, Reason, Undone
 from portal.engine.undo_run import finish
 from portal.errors import NotFound, Refused
 from portal.extensions import db
@@ -108,7 +108,7 @@ def only_person(run: SyncRun) -> DirectoryUser | None:
 
 def undone(run: SyncRun) -> dict[str, int]:
     """What an undo did (R5): how many End Users it deleted, and how many it put back."""
-    is_deleted = Change.note == undo.DELETED
+    is_deleted = Change.note == Undone.DELETED
     rows = db.session.execute(
         select(is_deleted, func.count()).where(Change.run_id == run.id).group_by(is_deleted)
     )
@@ -165,16 +165,39 @@ def change_document(row: Change) -> dict[str, Any]:
 
 def sentence_of(row: Change) -> str:
     """Why, in words; an undo's own changes say what was taken back."""
-    if row.reason == "undone":
-        return f"Undone: {row.note}."
+    if row.reason == Reason.UNDONE:
+        return f"Undone: {explain.note_words(row.reason, row.note)}."
     return explain.reason_sentence(row.reason, row.note)
 
 
-def plan_undo(run: SyncRun) -> dict[str, Any]:
-    """What an undo of ``run`` would restore and what it would spare, by name; changes nothing (R5)."""
+def plan_undo(run: SyncRun) -> undo.UndoPlan:
+    """What an undo of ``run`` would restore and what it would spare; changes nothing (R5). Raises Refused while it runs."""
     _undoable(run)
-    plan = undo.plan_undo(db.session(), run.id)
-    return {"restored": list(plan.restored), "spared": list(plan.spared)}
+    return undo.plan_undo(db.session(), run.id)
+
+
+def undo_document(plan: undo.UndoPlan) -> dict[str, Any]:
+    """An undo's plan as the API tells it, ``what`` and ``reason`` in words."""
+    return {
+        "restored": [
+            {
+                "end_user_id": one.end_user_id,
+                "display_name": one.display_name,
+                "what": explain.undone_words(one.what),
+                "fields": one.fields,
+            }
+            for one in plan.restored
+        ],
+        "spared": [
+            {
+                "end_user_id": one.end_user_id,
+                "display_name": one.display_name,
+                "reason": explain.spared_words(one.reason, one.field),
+                "fields": one.fields,
+            }
+            for one in plan.spared
+        ],
+    }
 
 
 def earlier_undo(run: SyncRun) -> str | None:

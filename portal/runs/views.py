@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from portal.engine.explain import spared_words, undone_words
 from portal.engine.licenses import product_name
 from portal.engine.schedule import DELAYED_LIMIT
-from portal.http.formatting import plural
+from portal.engine.undo import RestoredPerson, SparedPerson, UndoPlan
+from portal.http import undo_view as undo
+from portal.http.formatting import or_dash, plural
 from portal.models import ACTIVE, SyncRun
 
 TRIGGERS = {"initial": "Initial sync", "hourly": "Hourly run", "manual": "Sync Now"}
@@ -281,16 +284,57 @@ def _pace(run: SyncRun, now: datetime) -> str:
     )
 
 
-def spared(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Whom an undo leaves alone, each once, with all reasons."""
-    found: dict[Any, dict[str, Any]] = {}
-    for row in rows:
-        one = found.setdefault(row["end_user_id"] or len(found), {**row, "reasons": []})
-        one["reasons"].append(spared_reason(row["reason"]))
-    return list(found.values())
+def undo_view(plan: UndoPlan, products: Mapping[str, str], *, action: str, back: str) -> undo.UndoView:
+    """Whom an undo deletes, whom it restores, and whom it spares, each once with all reasons. products: sku id → name."""
+    spared: dict[Any, list[str]] = {}
+    names: dict[Any, str] = {}
+    for one in plan.spared:
+        who = one.end_user_id or len(names)
+        names.setdefault(who, one.display_name)
+        spared.setdefault(who, []).append(_spared_words(one))
+    return undo.undo_view(
+        "run",
+        ("End User", "person", "people"),
+        (
+            undo.Group(
+                "Deleted, as this run created them",
+                "Deleted",
+                [
+                    undo.Line(one.display_name, f"/end-users/{one.end_user_id}")
+                    for one in plan.restored
+                    if one.is_deleted
+                ],
+                "Nobody",
+            ),
+            undo.Group(
+                "Restored",
+                "Restored",
+                [_restored_line(one, products) for one in plan.restored if not one.is_deleted],
+                "Nobody",
+            ),
+            undo.Group(
+                "Not restored: edited since",
+                "Not restored",
+                [undo.Line(names[who], details=["; ".join(reasons)]) for who, reasons in spared.items()],
+                "Nobody",
+            ),
+        ),
+        action=action,
+        back=back,
+        nothing=": everything was edited since",
+    )
 
 
-def spared_reason(reason: str) -> str:
-    """Why an undo leaves something alone, with the field's name as pages say it."""
-    field, was, rest = reason.partition(" was ")
-    return f"{CHANGE_LABELS.get(field, field)} was {rest}" if was else reason[:1].upper() + reason[1:]
+def _restored_line(one: RestoredPerson, products: Mapping[str, str]) -> undo.Line:
+    values = [
+        f"{CHANGE_LABELS.get(entry['field'], entry['field'])}: "
+        f"{or_dash(shown_value(entry['field'], entry['new'], products))}"
+        for entry in one.fields
+    ]
+    details = "; ".join([undone_words(one.what), *values])
+    return undo.Line(one.display_name, f"/end-users/{one.end_user_id}", [details])
+
+
+def _spared_words(one: SparedPerson) -> str:
+    words = spared_words(one.reason, CHANGE_LABELS.get(one.field, one.field))
+    return words[:1].upper() + words[1:]

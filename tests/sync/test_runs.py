@@ -8,6 +8,7 @@ from portal.alerts import announcements
 from portal.engine import execution
 from portal.engine.apply import chunks
 from portal.engine.apply.chunks import CHUNK
+from portal.engine.explain import spared_words
 from portal.engine.holds import apply_held as apply_ready
 from portal.engine.holds import dismiss_held, prepare_held
 from portal.engine.organization_context import spec_of
@@ -1144,4 +1145,7 @@ def test_R5_an_edited_person_is_spared_and_listed(world):
     world.edit("u01@x.example", edited_at=world.now + timedelta(minutes=1), notes="keep")
     with world.sessions() as session:
         plan = plan_undo(session, run.id)
-    assert len(plan.restored) == 2 and {s["reason"] for s in plan.spared} == {"edited since", "has notes"}
+    assert len(plan.restored) == 2 and {spared_words(s.reason) for s in plan.spared} == {
+        "edited since",
+        "has notes",
+    }

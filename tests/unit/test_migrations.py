@@ -9,6 +9,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from portal.clock import utcnow
 from portal.extensions import tune_engine
 from portal.models import Base
 from portal.operations import job_tables, schema
@@ -81,3 +82,32 @@ def test_the_tables_of_the_queue_are_what_the_pinned_library_has_and_go_without_
         assert set(map(tuple, connection.execute(everything))) == ours
         job_tables.drop(connection)
     engine.dispose()
+
+
+def test_R5_what_an_undo_did_becomes_codes_and_words_again(tmp_path):
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/x.db")
+    kept = {
+        "undone": [
+            "deleted again, as the run had created them",
+            "details restored, linked as before, mark restored",
+        ],
+        "bad_record": ["details restored"],
+    }
+    settings = schema.config()
+    with engine.begin() as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "0005")
+        changes = sa.Table("sync_changes", sa.MetaData(), autoload_with=connection)
+        blank = {column.name: "" for column in changes.c if not column.nullable}
+        blank["at"] = utcnow()
+        for reason, notes in kept.items():
+            rows = [
+                {**blank, "id": note, "object_id": note, "reason": reason, "note": note} for note in notes
+            ]
+            connection.execute(changes.insert(), rows)
+        notes = sa.select(changes.c.note).order_by(changes.c.reason, changes.c.id)
+        before = connection.scalars(notes).all()
+        command.upgrade(settings, "0006")
+        assert connection.scalars(notes).all() == ["details restored", "deleted", "details linked mark"]
+        command.downgrade(settings, "0005")
+        assert connection.scalars(notes).all() == before

@@ -3,6 +3,7 @@
 import pytest
 
 from portal.clock import utcnow
+from portal.engine.explain import spared_words, undone_words
 from portal.engine.undo import apply_undo, link_before, plan_undo, put_link_back
 from portal.extensions import db
 from portal.models import Change, EndUser, SubscribedSku, SyncRun
@@ -77,7 +78,7 @@ def test_W7_marks_upn_licenses_and_scope_go_back_and_the_next_run_looks_again(ad
         ("licenses", f"{E3} own", ""),
     )
     done = undo(ada)
-    assert done.spared == () and done.restored[0]["what"] == "details restored, mark restored"
+    assert done.spared == () and undone_words(done.restored[0].what) == "details restored, mark restored"
     assert (ada.microsoft_status, ada.in_scope, ada.user_principal_name) == ("active", True, "old@x")
     assert (ada.license_sku_ids, ada.is_licensed, ada.license_names) == (
         (E3, "own"),
@@ -91,7 +92,7 @@ def test_W7_marks_upn_licenses_and_scope_go_back_and_the_next_run_looks_again(ad
 def test_W7_what_is_another_way_by_now_is_spared(ada):
     ada.license_sku_ids = (E5,)
     record(ada, ("licenses", "", E3))
-    assert [one["reason"] for one in undo(ada).spared] == [
+    assert [spared_words(one.reason, one.field) for one in undo(ada).spared] == [
         "licenses was edited since"
     ] and ada.license_sku_ids == (E5,)
 

@@ -1,11 +1,12 @@
 from portal.engine import licenses
-from portal.engine.explain import SENTENCES, reason_sentence, why
-from portal.engine.records import Action, Decision, Reason
+from portal.engine.explain import SENTENCES, SPARED, UNDONE, reason_sentence, why
+from portal.engine.records import Action, Decision, Reason, Spared, Undone
 
 
 def test_P6_every_reason_has_words():
     assert set(SENTENCES) == set(Reason)
     assert all(text.endswith(".") for text in SENTENCES.values())
+    assert (set(UNDONE), set(SPARED)) == (set(Undone), set(Spared))
 
 
 def test_P6_a_detail_follows_its_reason():
