@@ -109,12 +109,16 @@ class Actor:
     name: str
     source: str
     ip: str = ""
+    is_known: bool = True
 
 
 SYNC = Actor("Rollcall", "sync")
-NOBODY = "not signed in"
-"""The actor of events before a sign-in, failed ones above all: from where is known, who is not."""
 _actor: ContextVar[Actor] = ContextVar("actor", default=SYNC)
+
+
+def nobody(source: str, ip: str = "") -> Actor:
+    """The actor of events before a sign-in, failed ones above all: from where is known, who is not."""
+    return Actor("not signed in", source, ip, is_known=False)
 
 
 def current_actor() -> Actor:
@@ -157,7 +161,7 @@ def record(
             "action": action,
             "object_type": object_type,
             "object_id": object_id,
-            "detail": _without_typed_secrets(detail) if actor.name == NOBODY and not object_id else detail,
+            "detail": _without_typed_secrets(detail) if not (actor.is_known or object_id) else detail,
             "ip": actor.ip,
         },
     )

@@ -40,7 +40,7 @@ def name_principal() -> None:
 
 def _refuse(found: tokens.Bearer) -> None:
     """Tell both logs of a token that opens nothing; the answer is that of no token at all."""
-    audit.set_actor(audit.Actor(audit.NOBODY, "api", request.remote_addr or ""))
+    audit.set_actor(audit.nobody("api", request.remote_addr or ""))
     row = found.token
     name, token_id = ("", "") if row is None else (row.name, row.id)
     db.session.rollback()

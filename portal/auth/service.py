@@ -38,11 +38,11 @@ class SignInRefused(PortalError):
 
 
 class CodeNeeded(SignInRefused):
-    """The password is right, the six-digit code of ``account`` is missing or wrong."""
+    """The password is right, the six-digit code of ``account`` is missing or wrong; ``is_missing``: nobody has tried one."""
 
-    def __init__(self, advice: str, account: Account, *, reason: str) -> None:
-        super().__init__(advice, reason=reason, account_id=account.id)
-        self.account = account
+    def __init__(self, advice: str, account: Account, *, is_missing: bool) -> None:
+        super().__init__(advice, reason="code", account_id=account.id)
+        self.account, self.is_missing = account, is_missing
 
 
 class SignInLocked(SignInRefused):
@@ -215,7 +215,7 @@ def pass_second_factor(
         )
     if account.totp_secret is not None:
         if not code.strip():
-            raise CodeNeeded("Enter the six-digit code of your authenticator app.", account, reason="no code")
+            raise CodeNeeded("Enter the six-digit code of your authenticator app.", account, is_missing=True)
         if not authenticator.use_code(session, account, code, now=now, box=box):
             fail(
                 session,
@@ -229,7 +229,7 @@ def pass_second_factor(
             raise CodeNeeded(
                 "This code is not right, or was used already. Wait for the next one and try again.",
                 account,
-                reason="code",
+                is_missing=False,
             )
     until = attempts.clear(session, key, now)
     if until is not None:

@@ -82,7 +82,7 @@ def renew_session(account: Account, session_id: str) -> None:
 
 def note_refusal(error: PortalError, *, email: str = "") -> None:
     """Commit what a refused sign-in counted, and tell the logs of it. A wrong link is one too."""
-    if isinstance(error, service.CodeNeeded) and error.reason == "no code":
+    if isinstance(error, service.CodeNeeded) and error.is_missing:
         db.session.commit()
         return
     noted = runtime().refusals

@@ -138,8 +138,8 @@ def charts(days: Sequence[Day]) -> list[ChartCard]:
     """Changes, runs and trouble of the last fourteen days; [] while nothing has happened."""
     if not any(day.runs or any(day.changes.values()) for day in days):
         return []
-    kinds = {"Updated": "updated", "New": "created or linked", "Marked": "disabled or enabled"}
-    changes = {words: [day.changes[kind] for day in days] for kind, words in kinds.items()}
+    kinds = ("updated", "new", "marked")
+    changes = {views.WORDS[kind]: [day.changes[kind] for day in days] for kind in kinds}
     trouble = {
         "failed": [day.failures for day in days],
         "partial": [day.partial for day in days],
@@ -152,7 +152,7 @@ def charts(days: Sequence[Day]) -> list[ChartCard]:
             views.columns(days, changes, ("b", "a", "c")),
             views.changes_sentence(days),
             ("Created or linked", "Updated", "Disabled or enabled"),
-            _rows(days, lambda day: (day.changes["New"], day.changes["Updated"], day.changes["Marked"])),
+            _rows(days, lambda day: (day.changes["new"], day.changes["updated"], day.changes["marked"])),
             (("a", "Created or linked"), ("b", "Updated"), ("c", "Disabled or enabled")),
         ),
         ChartCard(

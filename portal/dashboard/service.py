@@ -24,9 +24,9 @@ from portal.models.microsoft import IS_CONNECTED
 
 DAYS = 14
 KINDS: Mapping[str, tuple[str, ...]] = {
-    "New": ("create", "link"),
-    "Updated": ("update",),
-    "Marked": ("mark_disabled", "mark_enabled"),
+    "new": ("create", "link"),
+    "updated": ("update",),
+    "marked": ("mark_disabled", "mark_enabled"),
 }
 
 

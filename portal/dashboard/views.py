@@ -12,8 +12,8 @@ PLOT = 100  # height of the tallest column
 
 Numbers = Callable[[Day], Sequence[int]]
 """A row of a chart's table."""
-WORDS: Mapping[str, str] = {"New": "created or linked", "Marked": "disabled or enabled"}
-"""What those in a part of a column became, where its name does not say it."""
+WORDS: Mapping[str, str] = {"new": "created or linked", "updated": "updated", "marked": "disabled or enabled"}
+"""What became of those of a kind."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Chart:
 
 
 def columns(days: Sequence[Day], series: Mapping[str, Sequence[int]], fills: Sequence[str]) -> Chart:
-    """Columns of ``series`` (per kind a number per day), zero at the base line, nothing rounded away."""
+    """Columns of ``series`` (in words, a number per day), zero at the base line, nothing rounded away."""
     totals = [sum(values) for values in zip(*series.values(), strict=True)]
     top = _round_up(max(totals, default=0))
     step = (WIDTH - LEFT) / max(1, len(days))
@@ -49,10 +49,10 @@ def columns(days: Sequence[Day], series: Mapping[str, Sequence[int]], fills: Seq
     peak = max(totals, default=0)
     for place, total in enumerate(totals):
         x, y = LEFT + place * step + step * 0.12, float(BASE)
-        for (kind, values), fill in zip(series.items(), fills, strict=True):
+        for (words, values), fill in zip(series.items(), fills, strict=True):
             if values[place]:
                 height = PLOT * values[place] / top
-                title = f"{_named(days[place])}: {values[place]:,} {_in_words(kind)}"
+                title = f"{_named(days[place])}: {values[place]:,} {words}"
                 bars.append(Bar(x, y - height, step * 0.76, max(height - 1, 0.5), fill, title))
                 y -= height
         if total and total == peak:
@@ -73,11 +73,7 @@ def changes_sentence(days: Sequence[Day]) -> str:
         return "Nobody was changed in these 14 days."
     kind = max(peak.changes, key=lambda name: peak.changes[name])
     total = sum(peak.changes.values())
-    return f"The most was {_named(peak)}: {total:,}, of which {peak.changes[kind]:,} {_in_words(kind)}."
-
-
-def _in_words(kind: str) -> str:
-    return WORDS.get(kind, kind.lower())
+    return f"The most was {_named(peak)}: {total:,}, of which {peak.changes[kind]:,} {WORDS[kind]}."
 
 
 def runs_sentence(days: Sequence[Day]) -> str:

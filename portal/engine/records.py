@@ -124,6 +124,20 @@ class Spared(StrEnum):
     ACCOUNT_TAKEN = "account_taken"
 
 
+class Phase(StrEnum):
+    """What a run is doing. The API answers these values, and they are kept with the run."""
+
+    READING_PEOPLE = "Reading people"
+    READING_GROUPS = "Reading groups"
+    READING_LICENSES = "Reading licenses"
+    DECIDING = "Deciding"
+    APPLYING = "Applying"
+    STAGING = "Staging"
+    PUBLISHING = "Publishing"
+    UNDOING = "Undoing"
+    DONE = "Done"
+
+
 class MatchedBy(StrEnum):
     """How an End User was found for a Microsoft user (M2)."""
 

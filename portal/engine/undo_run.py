@@ -16,11 +16,9 @@ from portal.engine import undo
 from portal.engine.batches import fill
 from portal.engine.explain import spared_words
 from portal.engine.pace import Pace
-from portal.engine.records import Counts, Spared
+from portal.engine.records import Counts, Phase, Spared
 from portal.engine.run_state import Surroundings
 from portal.models import Change, SyncRun
-
-PHASE = "Undoing"
 
 
 def undo_run(around: Surroundings, run_id: str) -> None:
@@ -42,7 +40,7 @@ def undo_run(around: Surroundings, run_id: str) -> None:
             done = undo.apply_undo(session, run_id, undone_run_id, organization_id, now, only)
             number += len(done.restored)
             run = session.get_one(SyncRun, run_id)
-            run.phase, run.total, run.done, run.heartbeat_at = PHASE, total, number, now
+            run.phase, run.total, run.done, run.heartbeat_at = Phase.UNDOING, total, number, now
         pace.ended(clock.monotonic() - began)
         spared += done.spared
     with around.lease.transaction() as session:
@@ -54,7 +52,7 @@ def undo_run(around: Surroundings, run_id: str) -> None:
 
 def finish(run: SyncRun, number: int, spared: Iterable[undo.SparedPerson]) -> None:
     """What an undo run says in the end: ``number`` End Users went back, and who was spared why, each reason once."""
-    run.status, run.phase, run.error = "succeeded", "Done", None
+    run.status, run.phase, run.error = "succeeded", Phase.DONE, None
     run.done = run.total = number
     run.counts = {**asdict(Counts()), "read": number, "in_scope": number, "updated": number}
     told = (f"{one.display_name} was spared: {spared_words(one.reason, one.field)}." for one in spared)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from portal.errors import (
@@ -39,11 +40,27 @@ class Page:
     delta_link: str | None = None
 
 
+class Checked(StrEnum):
+    """What Check connection asks for: the names of its lines, in their order."""
+
+    TOKEN = "Token"  # noqa: S105
+    ORGANIZATION = "Organization"
+    PEOPLE = "People"
+    CHANGES = "People, changes only"
+    GROUPS = "Groups"
+    DOMAINS = "Domains"
+    LICENSES = "Licenses"
+    DELETED_PEOPLE = "Deleted people"
+    LAST_SIGN_IN = "Last sign-in"
+    MFA = "MFA registration"
+    DEVICES = "Managed devices"
+
+
 @dataclass(frozen=True)
 class CheckResult:
     """One line of Check connection (C4). state: ok | missing_permission | missing_license | error."""
 
-    name: str
+    name: Checked
     state: str
     detail: str
     permission: str = ""
@@ -198,35 +215,35 @@ class GraphDirectory:
     def check(self) -> list[CheckResult]:
         """Every call the sync needs, with a fresh token (C4, graph-facts 1.4). Raises only when no token can be had."""
         roles = roles_of(self._client.tokens.fresh())
-        results = [CheckResult("Token", "ok", "Microsoft gave the portal a token.")]
+        results = [CheckResult(Checked.TOKEN, "ok", "Microsoft gave the portal a token.")]
         if roles is not None and not roles:
             results = [
                 CheckResult(
-                    "Token",
+                    Checked.TOKEN,
                     "missing_permission",
                     "The token carries no permission at all: nothing was consented. Press Reconnect and let their administrator accept the permissions.",
                 )
             ]
         return results + [self._checked(*line) for line in self._lines(roles or ())]
 
-    def _lines(self, roles: Collection[str]) -> list[tuple[str, str, Callable[[], object]]]:
+    def _lines(self, roles: Collection[str]) -> list[tuple[Checked, str, Callable[[], object]]]:
         first = self._client.get
         return [
-            ("Organization", "Organization.Read.All", self.organization),
-            ("People", "User.Read.All", lambda: first("/users?$top=1&$select=id")),
-            ("People, changes only", "User.Read.All", lambda: first("/users/delta?$select=id")),
-            ("Groups", "GroupMember.Read.All", lambda: first("/groups?$top=1&$select=id")),
-            ("Domains", "Domain.Read.All", lambda: first(queries.DOMAINS)),
-            ("Licenses", "Organization.Read.All", lambda: first(queries.SKUS)),
+            (Checked.ORGANIZATION, "Organization.Read.All", self.organization),
+            (Checked.PEOPLE, "User.Read.All", lambda: first("/users?$top=1&$select=id")),
+            (Checked.CHANGES, "User.Read.All", lambda: first("/users/delta?$select=id")),
+            (Checked.GROUPS, "GroupMember.Read.All", lambda: first("/groups?$top=1&$select=id")),
+            (Checked.DOMAINS, "Domain.Read.All", lambda: first(queries.DOMAINS)),
+            (Checked.LICENSES, "Organization.Read.All", lambda: first(queries.SKUS)),
             (
-                "Deleted people",
+                Checked.DELETED_PEOPLE,
                 "User.Read.All",
                 lambda: first("/directory/deletedItems/microsoft.graph.user?$select=id&$top=1"),
             ),
-            ("Last sign-in", "AuditLog.Read.All", lambda: self._one_sign_in(roles)),
-            ("MFA registration", "AuditLog.Read.All", lambda: first(queries.REGISTRATIONS_BARE)),
+            (Checked.LAST_SIGN_IN, "AuditLog.Read.All", lambda: self._one_sign_in(roles)),
+            (Checked.MFA, "AuditLog.Read.All", lambda: first(queries.REGISTRATIONS_BARE)),
             (
-                "Managed devices",
+                Checked.DEVICES,
                 "DeviceManagementManagedDevices.Read.All",
                 lambda: first("/deviceManagement/managedDevices?$top=1&$select=id"),
             ),
@@ -241,7 +258,7 @@ class GraphDirectory:
                     raise
                 return None  # all turns are taken by slow passes, which is no fault of this connection
 
-    def _checked(self, name: str, permission: str, call: Callable[[], object]) -> CheckResult:
+    def _checked(self, name: Checked, permission: str, call: Callable[[], object]) -> CheckResult:
         try:
             call()
         except SourcePermissionMissing as error:
@@ -249,7 +266,7 @@ class GraphDirectory:
         except SourceLicenseMissing as error:
             return CheckResult(name, "missing_license", error.advice, permission)
         except SourceRejected as error:
-            if name == "Managed devices" and error.status == 400:
+            if name is Checked.DEVICES and error.status == 400:
                 return CheckResult(
                     name,
                     "missing_license",

@@ -100,9 +100,11 @@ def enforce(app: Flask) -> None:
     if needed is None:
         raise RuntimeError(f"route {request.endpoint} names no permission: add @requires(...) or @public")
     who = principal()
-    source = "api" if is_for_programs() else "page"
-    name, source = (who.name, who.source) if who is not None else (audit.NOBODY, source)
-    audit.set_actor(audit.Actor(name, source, request.remote_addr or ""))
+    ip = request.remote_addr or ""
+    if who is None:
+        audit.set_actor(audit.nobody("api" if is_for_programs() else "page", ip))
+    else:
+        audit.set_actor(audit.Actor(who.name, who.source, ip))
     if needed == PUBLIC:
         return
     if who is None:

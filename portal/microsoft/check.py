@@ -16,6 +16,7 @@ from portal.config import Settings
 from portal.errors import Invalid, NeedsAdmin, NotFound, SourceAuthError, SourceError
 from portal.extensions import db
 from portal.graph.explain import is_credential
+from portal.graph.source import Checked
 from portal.microsoft import credentials, gateway, service
 from portal.microsoft.credentials import AppRegistration
 from portal.models import MicrosoftTenant
@@ -33,7 +34,7 @@ LOSSES = {
 }
 """Permission -> what is lost without it (graph-facts 0.1, D3)."""
 
-CORE = frozenset({"Token", "People", "People, changes only"})
+CORE = frozenset({Checked.TOKEN, Checked.PEOPLE, Checked.CHANGES})
 """Lines of the table without which nothing can be synced at all."""
 
 LOOKS = 3

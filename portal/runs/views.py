@@ -9,6 +9,7 @@ from typing import Any
 
 from portal.engine.explain import spared_words, undone_words
 from portal.engine.licenses import product_name
+from portal.engine.records import Phase as RunPhase
 from portal.engine.schedule import DELAYED_LIMIT
 from portal.engine.undo import RestoredPerson, SparedPerson, UndoPlan
 from portal.http import undo_view as undo
@@ -17,17 +18,19 @@ from portal.models import ACTIVE, SyncRun
 
 TRIGGERS = {"initial": "Initial sync", "hourly": "Hourly run", "manual": "Sync Now"}
 PHASES: Mapping[str, str] = {
-    "Reading people": "Read people from Microsoft",
-    "Reading groups": "Read the members of the chosen groups",
-    "Reading licenses": "Read licenses",
-    "Deciding": "Decide about each person",
-    "Applying": "Write End Users",
-    "Staging": "Prepare End Users",
-    "Publishing": "Show them all at once",
+    RunPhase.READING_PEOPLE: "Read people from Microsoft",
+    RunPhase.READING_GROUPS: "Read the members of the chosen groups",
+    RunPhase.READING_LICENSES: "Read licenses",
+    RunPhase.DECIDING: "Decide about each person",
+    RunPhase.APPLYING: "Write End Users",
+    RunPhase.STAGING: "Prepare End Users",
+    RunPhase.PUBLISHING: "Show them all at once",
+    RunPhase.UNDOING: "Put End Users back",
 }
-HOURLY = ("Reading people", "Reading groups", "Reading licenses", "Deciding", "Applying")
-DELAYED = ("Reading people", "Reading groups", "Reading licenses", "Deciding", "Staging", "Publishing")
-UNDO = ("Deciding", "Applying")
+_READING = (RunPhase.READING_PEOPLE, RunPhase.READING_GROUPS, RunPhase.READING_LICENSES, RunPhase.DECIDING)
+HOURLY: Sequence[str] = (*_READING, RunPhase.APPLYING)
+DELAYED: Sequence[str] = (*_READING, RunPhase.STAGING, RunPhase.PUBLISHING)
+UNDO: Sequence[str] = (RunPhase.DECIDING, RunPhase.UNDOING)
 
 # count -> (decision filter, state filter, word, fill, icon); the order of the bar
 PARTS: tuple[tuple[str, str, str, str, str], ...] = (
@@ -178,8 +181,8 @@ def title(run: SyncRun, organization: str, undone: str = "") -> str:
         return f"Undo of the {undone} run of {organization}" if undone else f"Undo of a run of {organization}"
     if run.only_object_id is not None:
         return f"Sync of one person in {organization}"
-    kind = TRIGGERS.get(run.trigger, "Run")
-    return f"{kind} of {organization}" if kind != "Sync Now" else f"Sync Now for {organization}"
+    preposition = "for" if run.trigger == "manual" else "of"
+    return f"{TRIGGERS.get(run.trigger, 'Run')} {preposition} {organization}"
 
 
 def short_title(run: SyncRun) -> str:

@@ -68,14 +68,14 @@ def test_O4_every_event_of_the_set_is_recorded_somewhere():
     ],
 )
 def test_what_a_stranger_typed_is_kept_only_when_it_is_an_address(session, typed, kept):
-    with audit.acting_as(audit.Actor(audit.NOBODY, "page", "192.0.2.7")):
+    with audit.acting_as(audit.nobody("page", "192.0.2.7")):
         audit.record(session, "sign_in_failed", email=typed, reason="password")
     session.commit()
     assert session.scalars(select(AuditEvent)).one().detail["email"] == (typed if kept else "")
 
 
 def test_the_address_of_a_known_account_is_kept_whatever_it_looks_like(session):
-    with audit.acting_as(audit.Actor(audit.NOBODY, "page")):
+    with audit.acting_as(audit.nobody("page")):
         audit.record(
             session,
             "sign_in_failed",

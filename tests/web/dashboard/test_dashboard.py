@@ -283,13 +283,13 @@ def test_columns_stand_on_zero_and_keep_their_proportions(numbers):
 
 
 def test_the_sentences_of_quiet_days():
-    quiet = [Day(date(2026, 11, 1), {"New": 0}, 0, 4)]
+    quiet = [Day(date(2026, 11, 1), {"new": 0}, 0, 4)]
     assert views.changes_sentence(quiet) == "Nobody was changed in these 14 days."
     assert views.trouble_sentence(quiet) == "All 4 runs of these 14 days went through."
 
 
 def test_P9_who_was_linked_is_not_called_new():
-    days = [Day(date(2026, 11, 24), {"New": 382, "Updated": 1, "Marked": 0}, 0, 1)]
+    days = [Day(date(2026, 11, 24), {"new": 382, "updated": 1, "marked": 0}, 0, 1)]
     assert views.changes_sentence(days).endswith(": 383, of which 382 created or linked.")
 
 

@@ -832,3 +832,12 @@ def test_P8_only_what_needs_a_person_is_red_in_the_bar(app, customer):
         run = db.session.get(SyncRun, customer["run"])
         fills = {part["name"]: part["fill"] for part in views.parts(run)}
     assert "d" not in fills.values() and fills["linked"] != fills["updated"]
+
+
+def test_P8_an_undo_shows_how_far_it_is():
+    now = utcnow()
+    run = SyncRun(
+        kind="undo", status="running", phase="Undoing", done=3, total=9, created_at=now, started_at=now
+    )
+    assert [phase.state for phase in views.progress(run, now).phases] == ["did", "now"]
+    assert views.changes_in_words(run) == "Put End Users back: 3 of 9"
