@@ -143,6 +143,14 @@ def mark_write(session: Session) -> Session:
     return session
 
 
+@contextmanager
+def write_session(sessions: SessionFactory) -> Iterator[Session]:
+    """A transaction that writes, in a session of its own; commits at the end of the block."""
+    with sessions() as session:
+        yield mark_write(session)
+        session.commit()
+
+
 def roll_back(session: Session) -> None:
     """End the transaction after an error, also when its connection broke: what is wrong is known already."""
     try:

@@ -15,12 +15,13 @@ from portal.cli.context import answer, json_option, portal_app
 from portal.cli.sync import find_organization
 from portal.end_users import listing as end_user_list
 from portal.errors import PortalError
-from portal.extensions import db, mark_write
+from portal.extensions import db
 from portal.http import csv_download, listing
 from portal.http.csv_cells import BOM
 from portal.imports import runner, service
 from portal.models import Organization
 from portal.runtime import runtime
+from portal.transactions import write_session
 from portal.worker import processes
 
 KIND = click.argument("kind", type=click.Choice(["end-users", "assets"]))
@@ -69,10 +70,8 @@ def undo_import(import_id: str, *, dry_run: bool, as_json: bool) -> None:
             return
         owner = processes.own_name()
         db.session.rollback()
-        with runtime().sessions() as session:
-            mark_write(session)
+        with write_session(runtime().sessions) as session:
             service.request_undo(session, service.load(session, import_id), owner)
-            session.commit()
         runner.undo(runtime().sessions, import_id, owner)
         document = _document(import_id)
     text = f"{document['restored']:,} rows taken back, {document['spared']:,} not, as they were edited since."

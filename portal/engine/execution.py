@@ -12,7 +12,6 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from portal import clock
 from portal.engine import failures, holds, leaving
 from portal.engine.account_activity import catch_up
 from portal.engine.apply import writer
@@ -146,15 +145,12 @@ class SyncRunExecution(RunState):
         for chunk in chunks(work, pace):
             with self.around.lease.sessions() as session:
                 prepared = prepare(session, chunk, work, self.around.now())
-            pace.wait()
-            with self.around.lease.transaction() as session:
-                began = clock.monotonic()
+            with pace.over(self.around.lease.transaction()) as session:
                 self._check_switch(session)
                 decisions = write_chunk(session, chunk, work, prepared, self.applied, self.around.now())
                 done += len(chunk)
                 written = self._added(decisions)
                 self._note(session, "Applying", done, total, written)
-            pace.ended(clock.monotonic() - began)
             self._keep(decisions, written)
             self.around.stop_check()
 

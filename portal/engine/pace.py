@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from sqlalchemy.orm import Session
 
 from portal import clock
 
@@ -20,15 +24,16 @@ class Pace:
         self.size = size or FIRST_ROWS
         self._ended: float | None = None
 
-    def wait(self) -> None:
-        """Wait until the last transaction is ``PAUSE_SECONDS`` ago. Call it before each."""
+    @contextmanager
+    def over(self, transaction: AbstractContextManager[Session]) -> Iterator[Session]:
+        """Do one ``transaction``, of ``size`` rows, when it may begin. What it takes from when it has its lock to its commit counts."""
         if self._ended is not None:
             time.sleep(max(0.0, self._ended + PAUSE_SECONDS - clock.monotonic()))
-
-    def ended(self, seconds: float) -> None:
-        """A transaction of ``size`` rows took so long."""
-        self.size = next_size(self.size, seconds)
+        with transaction as session:
+            began = clock.monotonic()
+            yield session
         self._ended = clock.monotonic()
+        self.size = next_size(self.size, self._ended - began)
 
 
 def next_size(size: int, seconds: float) -> int:

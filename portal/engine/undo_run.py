@@ -11,7 +11,6 @@ from dataclasses import asdict
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from portal import clock
 from portal.engine import undo
 from portal.engine.batches import fill
 from portal.engine.explain import spared_words
@@ -33,15 +32,12 @@ def undo_run(around: Surroundings, run_id: str) -> None:
     while at < len(groups):
         around.stop_check()
         only, at = fill(groups, at, pace.size)
-        pace.wait()
         now = around.now()
-        with around.lease.transaction() as session:
-            began = clock.monotonic()
+        with pace.over(around.lease.transaction()) as session:
             done = undo.apply_undo(session, run_id, undone_run_id, organization_id, now, only)
             number += len(done.restored)
             run = session.get_one(SyncRun, run_id)
             run.phase, run.total, run.done, run.heartbeat_at = Phase.UNDOING, total, number, now
-        pace.ended(clock.monotonic() - began)
         spared += done.spared
     with around.lease.transaction() as session:
         run = session.get_one(SyncRun, run_id)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from portal import clock
 from portal.engine.batches import fill
 from portal.engine.pace import Pace
 from portal.errors import RetryLater
@@ -33,12 +33,9 @@ def in_parts(
     pace, at, done, total = Pace(first), 0, 0, sum(map(len, groups))
     while at < len(groups):
         part, after = fill(groups, at, pace.size)
-        pace.wait()
         try:
-            begin_write(session)
-            began = clock.monotonic()
-            work(part)
-            session.commit()
+            with pace.over(_transaction(session)):
+                work(part)
         except SQLAlchemyError as error:
             later = trouble(error)
             if later is None or not done:
@@ -46,8 +43,13 @@ def in_parts(
             roll_back(session)
             told = f"{done:,} of {total:,} are {done_word}; another change takes long. Send it again in a moment for the rest."
             raise RetryLater(told, seconds=later.seconds) from error
-        pace.ended(clock.monotonic() - began)
         at, done = after, done + len(part)
+
+
+@contextmanager
+def _transaction(session: Session) -> Iterator[Session]:
+    yield begin_write(session)
+    session.commit()
 
 
 def one_by_one(

@@ -19,7 +19,7 @@ from sqlalchemy import Result, Update, and_, bindparam, delete, insert, or_, sel
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from portal import audit, clock
+from portal import audit
 from portal.clock import utcnow
 from portal.engine.bulk import insert_rows, update_rows
 from portal.engine.pace import Pace
@@ -29,7 +29,7 @@ from portal.imports import sheet
 from portal.imports.kinds import EVENTS, IMPORTERS
 from portal.imports.records import Action, Candidate, Planned, UndoStep
 from portal.models import UNDER_WAY, Import, ImportPart, ImportRow, new_id
-from portal.transactions import note, trouble
+from portal.transactions import note, trouble, write_session
 from portal.worker import dispatch
 
 log = logging.getLogger(__name__)
@@ -98,12 +98,10 @@ def keep(
         part = {"import_id": import_id, "number": number, "text": text[start : start + PART]}
         _write(sessions, insert(ImportPart).values(part))
     ready = {"status": status, "owner": owner, "renewed_at": now if owner else None}
-    with sessions() as session:
-        mark_write(session)
+    with write_session(sessions) as session:
         session.execute(update(Import).where(Import.id == import_id).values(ready))
         if status == "queued" and owner is None:
             dispatch.enqueue(session, "import", import_id)
-        session.commit()
     return import_id
 
 
@@ -211,8 +209,7 @@ def _import(sessions: SessionFactory, import_id: str, owner: str, should_stop: C
     while chunk := list(islice(found, pace.size)):  # checked here, while nobody waits for it
         if should_stop():
             raise Stopped
-        pace.wait()
-        pace.ended(_retried(lambda part=chunk: _write_chunk(sessions, row, part, owner)))  # type: ignore[misc]
+        _retried(lambda part=chunk: _write_chunk(sessions, row, part, owner, pace))  # type: ignore[misc]
     with sessions() as session:
         over = _own(session, import_id, owner)
         over.status, over.finished_at, over.owner = "succeeded", utcnow(), None
@@ -231,11 +228,11 @@ def _import(sessions: SessionFactory, import_id: str, owner: str, should_stop: C
     _tidy(sessions, import_id)
 
 
-def _write_chunk(sessions: SessionFactory, row: Import, chunk: Sequence[Candidate], owner: str) -> float:
+def _write_chunk(
+    sessions: SessionFactory, row: Import, chunk: Sequence[Candidate], owner: str, pace: Pace
+) -> None:
     importer, now = IMPORTERS[row.kind], utcnow()
-    with sessions() as session:
-        mark_write(session)
-        began = clock.monotonic()
+    with pace.over(write_session(sessions)) as session:
         planned = importer.plan(session, row.organization_id, chunk, lock=True)
         importer.write(session, row.organization_id, planned, now)
         told = [_record(row.id, one, now) for one in planned if one.action is not Action.UNCHANGED]
@@ -248,8 +245,6 @@ def _write_chunk(sessions: SessionFactory, row: Import, chunk: Sequence[Candidat
             "rejected": _number(planned, Action.REJECT),
         }
         _advance(session, row.id, owner, counted, now)
-        session.commit()
-        return clock.monotonic() - began
 
 
 def _undo(sessions: SessionFactory, import_id: str, owner: str, should_stop: Callable[[], bool]) -> None:
@@ -259,28 +254,21 @@ def _undo(sessions: SessionFactory, import_id: str, owner: str, should_stop: Cal
     while line >= 0:
         if should_stop():
             raise Stopped
-        pace.wait()
-        line, seconds = _retried(lambda at=line: _undo_chunk(sessions, row, at, pace.size, owner))  # type: ignore[misc]
-        pace.ended(seconds)
+        line = _retried(lambda at=line: _undo_chunk(sessions, row, at, owner, pace))  # type: ignore[misc]
     with sessions() as session:
         over = _own(session, import_id, owner)
         over.status, over.undone_at, over.owner = "undone", utcnow(), None
         session.commit()
 
 
-def _undo_chunk(
-    sessions: SessionFactory, row: Import, after: int, most: int, owner: str
-) -> tuple[int, float]:
-    """Undo up to ``most`` rows beyond the line ``after``; gives the last one's line, -1 when there was none, and the seconds."""
+def _undo_chunk(sessions: SessionFactory, row: Import, after: int, owner: str, pace: Pace) -> int:
+    """Undo the next rows beyond the line ``after``; gives the last one's line, -1 when there was none."""
     importer, now = IMPORTERS[row.kind], utcnow()
-    with sessions() as session:
-        mark_write(session)
-        began = clock.monotonic()
-        records = session.scalars(written(row.id).where(ImportRow.line > after).limit(most)).all()
+    with pace.over(write_session(sessions)) as session:
+        records = session.scalars(written(row.id).where(ImportRow.line > after).limit(pace.size)).all()
         if not records:
-            session.rollback()
-            return -1, clock.monotonic() - began
-        last = records[-1].line
+            return -1
+        last: int = records[-1].line
         steps = importer.plan_undo(session, row.organization_id, records, lock=True)
         marks = [_mark(row.id, step) for step in steps]
         importer.undo(session, steps, now)
@@ -290,8 +278,7 @@ def _undo_chunk(
             "spared": sum(bool(step.kept) for step in steps),
         }
         _advance(session, row.id, owner, counted, now)
-        session.commit()
-        return last, clock.monotonic() - began
+        return last
 
 
 def written(import_id: str) -> Any:
@@ -351,15 +338,13 @@ def _claim(
     now = utcnow()
     free = or_(Import.owner == owner, _is_free(now))
     values: dict[str, Any] = {"owner": owner, "renewed_at": now, "status": status}
-    with sessions() as session:
-        mark_write(session)
+    with write_session(sessions) as session:
         found = session.execute(
             update(Import).where(Import.id == import_id, Import.status.in_(statuses), free).values(values)
         )
         session.execute(
             update(Import).where(Import.id == import_id, Import.started_at.is_(None)).values(started_at=now)
         )
-        session.commit()
         return _rows(found) == 1
 
 
@@ -473,8 +458,6 @@ def _rows(result: Result[Any]) -> int:
 
 def _write(sessions: SessionFactory, statement: Any) -> int:
     """One statement in a transaction of its own; gives the number of rows."""
-    with sessions() as session:
-        mark_write(session)
+    with write_session(sessions) as session:
         found = session.execute(statement)
-        session.commit()
         return _rows(found)

@@ -18,7 +18,7 @@ from portal.models import DirectoryUser, EndUser
 from portal.models import words as tables
 from portal.search import words
 from portal.text import text_key
-from portal.transactions import SessionFactory, mark_write
+from portal.transactions import SessionFactory, write_session
 
 BATCH = 500
 DEPARTMENT = "\x1f"
@@ -66,13 +66,11 @@ def start_anew_if_worn(sessions: SessionFactory) -> bool:
             )
             if made <= 2 * (meant or 0) + SPARE:
                 continue
-        with sessions() as session:
-            mark_write(session)
+        with write_session(sessions) as session:
             session.execute(
                 update(kind.model).values(search_row=None).execution_options(synchronize_session=False)
             )
             session.execute(text(f"INSERT INTO {kind.table}({kind.table}) VALUES ('delete-all')"))  # noqa: S608
-            session.commit()
         was_worn = True
     return was_worn
 
@@ -87,11 +85,8 @@ def _index(sessions: SessionFactory, kind: _Kind) -> int:
     with sessions() as session:  # usually nobody waits: then nothing is locked
         if not words.are_there(session) or not session.execute(waiting).first():
             return 0
-    with sessions() as session:
-        mark_write(session)
-        written = _write(session, kind)
-        session.commit()
-    return written
+    with write_session(sessions) as session:
+        return _write(session, kind)
 
 
 def _write(session: Session, kind: _Kind) -> int:
