@@ -111,7 +111,7 @@ def preview_user_sync(organization_id: str) -> Response:
     page, per_page = paging()
     found = previews.preview(organization, _request(given), page=page, per_page=per_page)
     db.session.rollback()
-    return answer(found)
+    return answer(found.document())
 
 
 @bp.get("/organizations/<organization_id>/user-sync/explain")

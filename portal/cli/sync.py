@@ -52,7 +52,7 @@ def preview(organization: str, *, as_json: bool) -> None:
     """Say what the next run would do, from the mirror as it is. Writes nothing."""
     with portal_app(writes=False):
         found = find_organization(organization)
-        document = previews.preview(found, _saved(found), page=1, per_page=200)
+        document = previews.preview(found, _saved(found), per_page=200).document()
         db.session.rollback()
     answer(document, _preview_text(document), as_json=as_json)
 

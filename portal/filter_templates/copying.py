@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from portal.engine.preview import PreviewResult
 from portal.errors import Refused, RetryLater
 from portal.extensions import db
 from portal.filter_templates import documents, service
@@ -101,8 +102,8 @@ def preview(
             f"The members of {len(match.uncounted)} groups of {microsoft_tenant.name} are being read.",
             seconds=3,
         )
-    found = previews.preview(organization, wanted.request, page=1, per_page=1)
-    return Previewed(wanted, found["plan_id"], _document(organization, wanted, found, match))
+    found = previews.preview(organization, wanted.request)
+    return Previewed(wanted, found.plan_id, _document(organization, wanted, found.found, match))
 
 
 def uncounted_groups(organization: Organization, body: Mapping[str, Any]) -> list[str]:
@@ -155,16 +156,16 @@ def _mapped(organization: Organization) -> MicrosoftTenant:
 
 
 def _document(
-    organization: Organization, wanted: Target, found: Mapping[str, Any], match: matching.Match
+    organization: Organization, wanted: Target, found: PreviewResult, match: matching.Match
 ) -> dict[str, Any]:
-    asked, change = guard(organization), found["scope_change"]
+    asked, change = guard(organization), found.scope_change
     sync = user_sync.find(organization)
     return {
-        "counts": found["counts"],
+        "counts": found.counts_document(),
         "matching": match.matching,
         "total": match.total,
-        "held": found["held"],
-        "warnings": found["warnings"],
+        "held": found.held,
+        "warnings": list(found.warnings),
         "guard": None
         if asked is None
         else {"tone": asked.tone, "known": asked.known, "matching": asked.matching, "endings": asked.endings},

@@ -101,8 +101,9 @@ def detail(run_id: str) -> Answer:
             is_enabled=sync is not None and sync.enabled,
             at=user_sync.next_run_at(sync, microsoft.mapped_to(organization)),
         ),
-        progress=views.progress(run, utcnow()),
-        waits_until=queue.throttled_until(db.session(), [run], utcnow()).get(run.id),
+        progress=views.progress(
+            run, utcnow(), queue.throttled_until(db.session(), [run], utcnow()).get(run.id)
+        ),
         views=views,
         parts=views.parts(run),
         found=found,

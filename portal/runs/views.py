@@ -93,16 +93,21 @@ class Phase:
 
 @dataclass(frozen=True)
 class Progress:
-    """A run as the progress block shows it. wait: seconds until the next look, None when the run is over."""
+    """A run as the progress block shows it. wait: seconds until the next look, None when the run is over.
+
+    waits_until: a queued run begins then, as Microsoft asks to wait (G5).
+    """
 
     phases: Sequence[Phase]
     is_active: bool
+    is_queued: bool
+    waits_until: datetime | None
     wait: int | None
     pace: str
     bound: datetime | None
 
 
-def progress(run: SyncRun, now: datetime) -> Progress:
+def progress(run: SyncRun, now: datetime, waits_until: datetime | None = None) -> Progress:
     """The phases of a run, and how soon to look again: 2, 5 or 15 seconds, by the run's age (style-anchors 5)."""
     names = UNDO if run.kind == "undo" else DELAYED if run.lane == "delayed" else HOURLY
     is_active = run.status in ACTIVE
@@ -122,6 +127,8 @@ def progress(run: SyncRun, now: datetime) -> Progress:
     return Progress(
         phases,
         is_active,
+        run.status == "queued",
+        waits_until,
         wait if is_active else None,
         _pace(run, now) if is_active else "",
         run.created_at + DELAYED_LIMIT if is_delayed else None,

@@ -15,13 +15,17 @@ from portal.runtime import runtime
 from portal.user_sync.documents import SyncRequest
 
 
+class PlanMoved(Refused):
+    """An approved plan is not what would be done any more (U12)."""
+
+
 def previewed(organization: Organization, request: SyncRequest) -> engine_preview.PreviewResult:
     """What a run with these filters and this threshold would do now."""
     return engine_preview.preview(db.session(), organization.id, request.filters, request.hold, utcnow())
 
 
 def approved(organization: Organization, request: SyncRequest, plan_id: str) -> str:
-    """The fingerprint of an approved plan, when it is still what would be done (U12). Raises Refused otherwise."""
+    """The fingerprint of an approved plan, when it is still what would be done (U12). Raises PlanMoved, and Invalid for none."""
     try:
         owner, fingerprint = _signer().loads(plan_id)
     except (BadSignature, TypeError, ValueError):
@@ -30,7 +34,7 @@ def approved(organization: Organization, request: SyncRequest, plan_id: str) -> 
         raise Invalid({"plan_id": ["This plan was made for another Organization."]})
     now = previewed(organization, request)
     if now.fingerprint != fingerprint:
-        raise Refused(
+        raise PlanMoved(
             "Microsoft or the filters have changed since this preview. Nothing was applied. Review the preview again."
         )
     return str(fingerprint)

@@ -5,7 +5,6 @@ Previews look at the mirror as it is and write nothing.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +15,7 @@ from sqlalchemy import update
 from portal.clock import utcnow
 from portal.engine import options as engine_options
 from portal.engine import preview as engine_preview
-from portal.engine.records import SECTIONS
+from portal.engine.records import SECTIONS, Decision
 from portal.errors import Invalid, Refused
 from portal.extensions import db
 from portal.microsoft import service as microsoft
@@ -66,52 +65,60 @@ def want_group_members(organization: Organization, group_ids: list[str]) -> None
         microsoft.request_read(microsoft_tenant)
 
 
-def preview(
-    organization: Organization, body: Mapping[str, Any], *, page: int, per_page: int
-) -> dict[str, Any]:
-    """What the next run would do with these filters, from the mirror as it is; writes nothing (U5, U10, U11, U12).
-
-    Raises Invalid, Refused and RetryLater as ``put`` does.
-    """
-    found = _would_do(organization, body)
-    start = (page - 1) * per_page
-    return {
-        "plan_id": plan_id(organization, found.fingerprint),
-        "counts": found.counts_document(),
-        "total": len(found.decisions),
-        "page": page,
-        "per_page": per_page,
-        "decisions": [engine_preview.decision_document(d) for d in found.decisions[start : start + per_page]],
-        "domain_overlap": found.domain_overlap,
-        "scope_change": found.scope_change,
-        "held": found.held,
-        "warnings": list(found.warnings),
-    }
-
-
 @dataclass(frozen=True)
-class PreviewPage:
-    """Some decisions of a preview and how many there are per kind; what the pop-up's Preview shows (U5).
-
-    total: decisions that fit what was asked. kinds: decision word -> number, of all of them. warnings: as the run would say.
-    """
+class Preview:
+    """What the next run would do, and which ``page`` of it is looked at. fitting: the decisions that were asked for."""
 
     plan_id: str
-    counts: Mapping[str, int]
-    kinds: Mapping[str, int]
-    decisions: list[dict[str, Any]]
-    total: int
+    found: engine_preview.PreviewResult
+    fitting: Sequence[Decision]
     page: int
-    pages: int
-    held: Mapping[str, Any] | None
-    warnings: Sequence[str]
+    per_page: int
+
+    @property
+    def pages(self) -> int:
+        """How many there are, one at least."""
+        return max(1, -(-len(self.fitting) // self.per_page))
+
+    @property
+    def decisions(self) -> list[dict[str, Any]]:
+        """Those of the page, as the API answers them."""
+        start = (self.page - 1) * self.per_page
+        return [engine_preview.decision_document(one) for one in self.fitting[start : start + self.per_page]]
+
+    def document(self) -> dict[str, Any]:
+        """The answer of the API and the command line (U5, U10, U11, U12)."""
+        return {
+            "plan_id": self.plan_id,
+            "counts": self.found.counts_document(),
+            "total": len(self.fitting),
+            "page": self.page,
+            "per_page": self.per_page,
+            "decisions": self.decisions,
+            "domain_overlap": self.found.domain_overlap,
+            "scope_change": self.found.scope_change,
+            "held": self.found.held,
+            "warnings": list(self.found.warnings),
+        }
 
 
-def preview_page(
-    organization: Organization, body: Mapping[str, Any], *, decision: str = "", q: str = "", page: int = 1
-) -> PreviewPage:
-    """One page of a preview, narrowed to one kind of decision or to names and addresses. Raises as ``preview`` does."""
-    found = _would_do(organization, body)
+def preview(
+    organization: Organization,
+    body: Mapping[str, Any],
+    *,
+    decision: str = "",
+    q: str = "",
+    page: int = 1,
+    per_page: int = PREVIEW_ROWS,
+) -> Preview:
+    """What the next run would do with these filters, from the mirror as it is; writes nothing (U5, U10, U11, U12).
+
+    Narrowed to one kind of decision, or to names and addresses. Raises Invalid, Refused and RetryLater as ``put`` does.
+    """
+    microsoft_tenant = _read(organization)
+    request = documents.parse(body)
+    check_groups(request, microsoft_tenant, find(organization))
+    found = previewed(organization, request)
     needle = text_key(q)
     fitting = [
         one
@@ -119,20 +126,7 @@ def preview_page(
         if (not decision or one.action.value == decision)
         and (not needle or needle in text_key(f"{one.display_name} {one.email} {one.user_principal_name}"))
     ]
-    pages = max(1, -(-len(fitting) // PREVIEW_ROWS))
-    page = min(max(page, 1), pages)
-    window = fitting[(page - 1) * PREVIEW_ROWS : page * PREVIEW_ROWS]
-    return PreviewPage(
-        plan_id=plan_id(organization, found.fingerprint),
-        counts=found.counts_document(),
-        kinds=Counter(one.action.value for one in found.decisions),
-        decisions=[engine_preview.decision_document(one) for one in window],
-        total=len(fitting),
-        page=page,
-        pages=pages,
-        held=found.held,
-        warnings=found.warnings,
-    )
+    return Preview(plan_id(organization, found.fingerprint), found, fitting, page, per_page)
 
 
 @dataclass(frozen=True)
@@ -173,10 +167,3 @@ def _read(organization: Organization) -> MicrosoftTenant:
     found = mapped(organization)
     microsoft.require_read(found)
     return found
-
-
-def _would_do(organization: Organization, body: Mapping[str, Any]) -> engine_preview.PreviewResult:
-    microsoft_tenant = _read(organization)
-    request = documents.parse(body)
-    check_groups(request, microsoft_tenant, find(organization))
-    return previewed(organization, request)

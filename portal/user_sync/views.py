@@ -253,16 +253,15 @@ def summary(
     if counts is not None and not match.uncounted:
         ignored = int(scope_change["ignored"]) if scope_change is not None else 0
         linked_before = sum(counts.get(key, 0) for key in ("updated", "unchanged", "disabled", "enabled"))
-        found = [
-            ("user-plus", "New End Users", counts.get("created", 0)),
-            ("link", "Linked to an existing End User", counts.get("linked", 0)),
-            ("check", "Linked already", linked_before - ignored),
-            ("minus", "In an ignored conflict", ignored),
-            ("hand-stop", "Held until an administrator decides", counts.get("held", 0)),
-            ("arrows-split", "Conflicts to settle", counts.get("conflicts", 0)),
+        found = [  # icon, words, number, and whether a 0 is shown
+            ("user-plus", "New End Users", counts.get("created", 0), True),
+            ("link", "Linked to an existing End User", counts.get("linked", 0), True),
+            ("check", "Linked already", linked_before - ignored, False),
+            ("minus", "In an ignored conflict", ignored, False),
+            ("hand-stop", "Held until an administrator decides", counts.get("held", 0), False),
+            ("arrows-split", "Conflicts to settle", counts.get("conflicts", 0), True),
         ]
-        always = {"New End Users", "Linked to an existing End User", "Conflicts to settle"}
-        rows = [row for row in found if row[2] or row[1] in always]
+        rows = [(icon, words, number) for icon, words, number, always in found if number or always]
         skipped = max(0, match.matching - sum(row[2] for row in rows))
         unusable = max(0, counts.get("skipped", 0) - skipped)
     return Summary(

@@ -20,6 +20,8 @@ from portal.runtime import runtime
 from portal.transactions import begin_write
 from portal.user_sync import documents, edits, known_domains, previews, service, views
 from portal.user_sync.forms import SetupForm
+from portal.user_sync.plans import PlanMoved
+from portal.user_sync.preview_view import preview_view
 from portal.user_sync.routes.blueprint import DIALOG, Answer, bp, find_organization, is_enabled
 from portal.user_sync.routes.switch import show_progress
 
@@ -67,7 +69,7 @@ def save(organization_id: str) -> Answer:
         if plan_id is None:
             raise
         db.session.rollback()
-        return _preview_page(find_organization(organization_id), form, stale=error.advice)
+        return _preview_page(find_organization(organization_id), form, refused=error)
     except RetryLater as error:
         db.session.rollback()
         return _waiting_page(find_organization(organization_id), error)
@@ -262,13 +264,13 @@ def _summary(counted: previews.Recount, spec: FilterSpec, *, is_edit: bool) -> v
     )
 
 
-def _preview_page(organization: Organization, form: SetupForm, *, stale: str = "") -> Answer:
+def _preview_page(organization: Organization, form: SetupForm, *, refused: Refused | None = None) -> Answer:
     """Names and reasons for the posted choice; the choice itself goes along in hidden fields."""
     body = form.body(_saved(organization))
     show, q = request.form.get("show", ""), request.form.get("q", "").strip()[:200]
     page = request.form.get("page", "1")
     try:
-        found = previews.preview_page(
+        found = previews.preview(
             organization,
             body,
             decision=show,
@@ -285,12 +287,12 @@ def _preview_page(organization: Organization, form: SetupForm, *, stale: str = "
         "form": form,
         "opened_on": _opened_on(organization, form),
         "is_edit": is_enabled(organization),
-        "found": found,
-        "show": show,
-        "q": q,
-        "stale": stale,
+        "view": preview_view(found, show, q),
+        "has_moved": refused is not None,
+        "refused": "" if refused is None or isinstance(refused, PlanMoved) else refused.advice,
     }
-    return responses.render("user_sync/preview.html", blocks=DIALOG, status=422 if stale else 200, **context)
+    status = 200 if refused is None else 422
+    return responses.render("user_sync/preview.html", blocks=DIALOG, status=status, **context)
 
 
 def _waiting_page(organization: Organization, error: RetryLater) -> Answer:

@@ -91,7 +91,11 @@ def _status_context(organization: Organization) -> dict[str, Any]:
         "sync": row,
         "state": documents.status_of(row, tenant),
         "run": run,
-        "progress": None if run is None else run_views.progress(run, utcnow()),
+        "progress": None
+        if run is None
+        else run_views.progress(
+            run, utcnow(), queue.throttled_until(db.session(), [run], utcnow()).get(run.id)
+        ),
         "next_step": run_views.next_step(
             run,
             organization.tenant_id,
@@ -100,7 +104,4 @@ def _status_context(organization: Organization) -> dict[str, Any]:
         )
         if run is not None and run.status in ("cancelled", "failed", "partial")
         else None,
-        "waits_until": None
-        if run is None
-        else queue.throttled_until(db.session(), [run], utcnow()).get(run.id),
     }
