@@ -15,7 +15,7 @@ from portal.recovery.service import Candidate
 
 @dataclass(frozen=True)
 class RecoverySelection:
-    """ids: checked by name. seen: shown with a check box so far. rest: those never shown go too, unless there is a warning."""
+    """ids: checked by name. seen: shown with a check box so far. rest: those never shown go too, unless there is a doubt."""
 
     ids: frozenset[str] = frozenset()
     seen: frozenset[str] = frozenset()
@@ -28,11 +28,11 @@ class RecoverySelection:
         return cls(ids, ids | frozenset(form.getlist("seen")), bool(form.get("rest")))
 
     def has(self, one: Candidate) -> bool:
-        """Whether they are to be deleted. What has a warning is never taken unseen."""
+        """Whether they are to be deleted. Who should be looked at is never taken unseen."""
         if one.end_user.id in self.seen:
             return one.end_user.id in self.ids
-        return self.rest and not one.warnings
+        return self.rest and not one.doubts
 
     def unseen(self, candidates: Iterable[Candidate]) -> int:
         """How many ``rest`` stands for among these."""
-        return sum(one.end_user.id not in self.seen and not one.warnings for one in candidates)
+        return sum(one.end_user.id not in self.seen and not one.doubts for one in candidates)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from flask import Blueprint, request, url_for
 from sqlalchemy import select
@@ -14,20 +13,16 @@ from portal.extensions import db
 from portal.http import access, responses
 from portal.http.parts import in_parts, one_by_one
 from portal.microsoft import service as microsoft
-from portal.models import EndUser, MicrosoftTenant, Organization, Role, Tenant
+from portal.models import MicrosoftTenant, Organization, Role, Tenant
 from portal.models.microsoft import IS_CONNECTED
 from portal.organizations import service as organizations
-from portal.recovery import service
+from portal.recovery import service, views
 from portal.recovery.choice import RecoverySelection
 from portal.tenants import service as tenants
-from portal.text import search_forms, text_key
 from portal.user_sync import known_domains
 from portal.user_sync import service as user_sync
 
 bp = Blueprint("recovery", __name__, url_prefix="/organizations/<organization_id>/recovery")
-
-SHOWN = 50  # check boxes on one page; one more stands for all others
-NAMED = 500  # names in the question whether these shall go
 
 
 @bp.get("")
@@ -54,8 +49,7 @@ def clean_up(organization_id: str) -> Response:
         return _page(organization)
     choice, unlink = RecoverySelection.of(request.form), bool(request.form.get("unlink"))
     found = service.candidates(db.session(), organization, wrong_id)
-    chosen = [one for one in found.created if choice.has(one)]
-    wanted = choice.ids | {one.end_user.id for one in chosen}
+    wanted = choice.ids | {one.end_user.id for one in found.created if choice.has(one)}
     if not wanted and not unlink:
         return _page(organization, problem="Check at least one person, or the box that unlinks the others.")
     if confirmed and confirmed != str(len(wanted)):
@@ -66,15 +60,7 @@ def clean_up(organization_id: str) -> Response:
         return responses.render(
             "recovery/confirm.html",
             blocks={"dialog": "dialog"},
-            organization=organization,
-            chosen=chosen,
-            choice=choice,
-            named=NAMED,
-            wrong=wrong,
-            found=found,
-            unlinked=len(found.linked) + len(found.kept(wanted)) if unlink else 0,
-            assets=sum(len(one.end_user.assets) for one in chosen),
-            unlink=unlink,
+            view=views.confirm(organization, wrong, found, choice, unlink=unlink),
         )
     try:
         done = _clean_up(organization, wrong_id, sorted(wanted), unlink=unlink)
@@ -164,11 +150,6 @@ def _wrong(
     return found, wrong
 
 
-def _fits(row: EndUser, q: str) -> bool:
-    shown = f"{text_key(row.display_name)} {text_key(row.email)} {row.email_key}"
-    return all(any(form in shown for form in search_forms(word)) for word in text_key(q).split())
-
-
 def _free() -> Sequence[MicrosoftTenant]:
     """The connected Microsoft tenants that no Tenant is mapped to."""
     mapped = select(Tenant.microsoft_tenant_id).where(Tenant.microsoft_tenant_id.is_not(None))
@@ -187,43 +168,38 @@ def _page(organization: Organization, problem: str = "") -> Response:
     is_on = sync is not None and sync.enabled
     present = microsoft.mapped_to(organization)
     is_right = present is not None and wrong is not None and present.id != wrong.id
-    look, q = request.values.get("look", ""), request.values.get("q", "").strip()[:200]
-    fitting = [one for one in found.created if (look != "careful" or one.warnings) and _fits(one.end_user, q)]
-    choice = RecoverySelection.of(request.form) if request.method == "POST" else RecoverySelection()
-    shown = fitting[:SHOWN]
-    listed = {one.end_user.id for one in shown}
-    elsewhere = [one for one in found.created if one.end_user.id in choice.seen - listed]
-    seen = replace(choice, seen=choice.seen | listed)
+    is_posted = request.method == "POST"
     skipped = request.args.get("step") == "3"
-    step = 1 if is_on else 2 if not found.is_settled and not skipped else 4 if is_right else 3
-    return responses.render(
-        "recovery/index.html",
-        status=422 if problem else 200,
+    siblings, more_siblings = views.first_siblings(organization)
+    view = views.RecoveryView(
+        step=1 if is_on else 2 if not found.is_settled and not skipped else 4 if is_right else 3,
+        problem=problem,
         organization=organization,
-        microsoft_tenant=present,
-        found=found,
-        synced=synced,
-        wrong=wrong,
-        look=look,
-        q=q,
-        careful=sum(bool(one.warnings) for one in found.created),
-        fitting=len(fitting),
-        shown=shown,
-        choice=choice,
-        elsewhere=elsewhere,
-        unseen=seen.unseen(found.created),
-        unlink=request.method != "POST" or bool(request.form.get("unlink")),
+        mapped=present,
         sync=sync,
         is_on=is_on,
-        step=step,
-        problem=problem,
-        overlap=known_domains.domain_overlap(organization),
+        synced=synced,
+        wrong=wrong,
+        created=views.created(
+            found,
+            RecoverySelection.of(request.form) if is_posted else RecoverySelection(),
+            request.values.get("look", ""),
+            request.values.get("q", "").strip()[:200],
+        ),
+        linked=views.linked(found),
+        untouched=found.untouched,
+        unlink=not is_posted or bool(request.form.get("unlink")),
+        siblings=siblings,
+        more_siblings=more_siblings,
+        free=views.microsoft_options(_free()),
+        others=views.options(
+            session.scalars(
+                select(Tenant)
+                .where(Tenant.id != organization.tenant_id, Tenant.microsoft_tenant_id.is_not(None))
+                .order_by(Tenant.name)
+            )
+        ),
+        fit=views.fit(known_domains.domain_overlap(organization)),
         first_run=service.first_run(session, organization),
-        siblings=[row for row in organization.tenant.organizations if row.id != organization.id],
-        free=_free(),
-        others=session.scalars(
-            select(Tenant)
-            .where(Tenant.id != organization.tenant_id, Tenant.microsoft_tenant_id.is_not(None))
-            .order_by(Tenant.name)
-        ).all(),
     )
+    return responses.render("recovery/index.html", status=422 if problem else 200, view=view)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from sqlalchemy import Select, and_, exists, or_, select, update
 from sqlalchemy.orm import Session, selectinload
@@ -23,7 +24,15 @@ from portal.models import Conflict, EndUser, MicrosoftTenant, Organization, Sync
 from portal.models.customers import no_link
 from portal.text import email_key
 
-"""Somebody chose to keep them: a Link never goes by itself."""
+
+class Doubt(StrEnum):
+    """Why to look twice before somebody is deleted."""
+
+    UNLINKED = "unlinked"
+    ELSEWHERE = "elsewhere"
+    EDITED = "edited"
+    NOTES = "notes"
+    ASSETS = "assets"
 
 
 @dataclass(frozen=True)
@@ -37,10 +46,10 @@ class SyncedTenant:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One End User the recovery page lists. ``warnings`` says why to look twice, in words."""
+    """One End User the recovery page lists."""
 
     end_user: EndUser
-    warnings: tuple[str, ...]
+    doubts: tuple[Doubt, ...]
 
 
 @dataclass(frozen=True)
@@ -132,10 +141,10 @@ def candidates(
         .order_by(EndUser.sort_name, EndUser.id)
     ).all()
     theirs = set(session.scalars(_created_by(organization, microsoft_tenant_id)))
-    created = [Candidate(row, _warnings(row, microsoft_tenant_id)) for row in rows if row.id in theirs]
+    created = [Candidate(row, _doubts(row, microsoft_tenant_id)) for row in rows if row.id in theirs]
     older = [row for row in rows if row.id not in theirs and row.microsoft_tenant_id == microsoft_tenant_id]
     plans = plan_restore(session, organization.id, microsoft_tenant_id, older)
-    linked = [Candidate(row, _warnings(row, microsoft_tenant_id)) for row in older]
+    linked = [Candidate(row, _doubts(row, microsoft_tenant_id)) for row in older]
     return RecoveryPage(microsoft_tenant_id, created, linked, plans, len(rows) - len(created) - len(linked))
 
 
@@ -255,16 +264,12 @@ def unlinking_parts(found: RecoveryPage, delete_ids: Collection[str]) -> list[li
     return [*parts, *([row.id] for row in found.kept(delete_ids))] or [[]]
 
 
-def _warnings(row: EndUser, microsoft_tenant_id: str) -> tuple[str, ...]:
-    found = []
-    if not row.is_linked:
-        found.append("unlinked already")
-    elif row.microsoft_tenant_id != microsoft_tenant_id:
-        found.append("linked to another Microsoft tenant by now")
-    if row.edited_at is not None:
-        found.append("edited by hand")
-    if row.notes:
-        found.append("has notes")
-    if row.assets:
-        found.append("owns 1 Asset" if len(row.assets) == 1 else f"owns {len(row.assets)} Assets")
-    return tuple(found)
+def _doubts(row: EndUser, microsoft_tenant_id: str) -> tuple[Doubt, ...]:
+    found = {
+        Doubt.UNLINKED: not row.is_linked,
+        Doubt.ELSEWHERE: row.is_linked and row.microsoft_tenant_id != microsoft_tenant_id,
+        Doubt.EDITED: row.edited_at is not None,
+        Doubt.NOTES: bool(row.notes),
+        Doubt.ASSETS: bool(row.assets),
+    }
+    return tuple(doubt for doubt, is_so in found.items() if is_so)

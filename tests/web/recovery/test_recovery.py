@@ -17,7 +17,7 @@ from portal.models import (
     Tenant,
     UserSync,
 )
-from portal.recovery import routes
+from portal.recovery import views
 from tests.web import customers
 
 
@@ -330,7 +330,7 @@ def hidden(text, name):
 def test_R3_those_beyond_the_list_go_with_one_box_but_nobody_who_was_edited(
     client_as, app, customer, monkeypatch
 ):
-    monkeypatch.setattr(routes, "SHOWN", 2)  # Ann, who is checked, and Bob, who is not
+    monkeypatch.setattr(views, "SHOWN", 2)  # Ann, who is checked, and Bob, who is not
     browser = client_as(Role.TECHNICIAN)
     text = browser.get(address(customer)).get_data(as_text=True)
     assert "Also the 4 people not listed so far to whom nothing was added since" in text
@@ -352,7 +352,7 @@ def test_R3_those_beyond_the_list_go_with_one_box_but_nobody_who_was_edited(
 
 @pytest.mark.usefixtures("crowd")
 def test_R3_who_was_unchecked_stays_unchecked_in_every_view(client_as, app, customer, monkeypatch):
-    monkeypatch.setattr(routes, "SHOWN", 2)
+    monkeypatch.setattr(views, "SHOWN", 2)
     browser = client_as(Role.TECHNICIAN)
     form = {"id": [], "seen": [customer["ann"], customer["bob"]], "rest": "1", "look": "all", "q": "dan"}
     text = browser.send(address(customer), form).get_data(as_text=True)

@@ -1,0 +1,295 @@
+"""What the recovery pages show: whom a sync created and whom it linked, and why to look twice (R3). No queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from portal.engine.restore import Restoration
+from portal.http.formatting import number, plural
+from portal.models import EndUser, MicrosoftTenant, Organization, SyncRun, Tenant, UserSync
+from portal.recovery.choice import RecoverySelection
+from portal.recovery.service import Candidate, Doubt, RecoveryPage, SyncedTenant
+from portal.text import search_forms, text_key
+
+SHOWN = 50  # check boxes on one page; one more stands for all others
+NAMED = 500  # names in the question whether these shall go
+FIRST = 5  # names in a line
+LINKED = 100
+SEARCH_FROM = 10
+
+DOUBTS: Mapping[Doubt, str] = {
+    Doubt.UNLINKED: "unlinked already",
+    Doubt.ELSEWHERE: "linked to another Microsoft tenant by now",
+    Doubt.EDITED: "edited by hand",
+    Doubt.NOTES: "has notes",
+    Doubt.ASSETS: "owns Assets",
+}
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody a sync created. doubt: why to look twice, the first reason; details: all of them; "" for none."""
+
+    id: str
+    name: str
+    email: str
+    created_at: datetime
+    is_chosen: bool
+    doubt: str
+    details: str
+
+
+@dataclass(frozen=True)
+class Created:
+    """Whom the syncs created. number: of all; careful: of those to look at twice; fitting: of those that were asked for.
+
+    people: the first of these. elsewhere: (id, is chosen) of those who were listed before and are not now. unseen: how many never
+    were, and with ``takes_rest`` go too.
+    """
+
+    number: int
+    careful: int
+    fitting: int
+    people: Sequence[Person]
+    elsewhere: Sequence[tuple[str, bool]]
+    unseen: int
+    takes_rest: bool
+    look: str
+    q: str
+
+    @property
+    def is_careful(self) -> bool:
+        """Those to look at twice are asked for."""
+        return self.look == "careful"
+
+    @property
+    def has_search(self) -> bool:
+        """There is something to search in, or a search to leave."""
+        return self.number > SEARCH_FROM or bool(self.q or self.look)
+
+    @property
+    def is_cut(self) -> bool:
+        """Some that fit are not listed."""
+        return self.fitting > len(self.people)
+
+    @property
+    def chosen_elsewhere(self) -> int:
+        """How many are checked and not listed."""
+        return sum(is_chosen for _, is_chosen in self.elsewhere)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What comes back for one person, as (field, now, back to), or what stays as it was edited since."""
+
+    name: str
+    fields: Sequence[tuple[str, str, str]]
+    spared: str
+
+
+@dataclass(frozen=True)
+class Linked:
+    """Whom the syncs only linked: the first as (id, name), how many more, what comes back and what stays."""
+
+    number: int
+    first: Sequence[tuple[str, str]]
+    more: int
+    restored: Sequence[Effect]
+    spared: Sequence[Effect]
+
+
+@dataclass(frozen=True)
+class RecoveryView:
+    """The four steps. mapped: the Microsoft tenant now; wrong: the one this is about, of those ever ``synced`` with.
+
+    unlink: the box for it is checked. siblings: other Organizations of the Tenant, the first. free, others: what can be mapped
+    to, and the Tenants to move to, as (id, label). fit: the check of addresses in words, "" when there is none.
+    """
+
+    step: int
+    problem: str
+    organization: Organization
+    mapped: MicrosoftTenant | None
+    sync: UserSync | None
+    is_on: bool
+    synced: Sequence[SyncedTenant]
+    wrong: SyncedTenant | None
+    created: Created
+    linked: Linked
+    untouched: int
+    unlink: bool
+    siblings: Sequence[Organization]
+    more_siblings: int
+    free: Sequence[tuple[str, str]]
+    others: Sequence[tuple[str, str]]
+    fit: str
+    first_run: SyncRun | None
+
+
+@dataclass(frozen=True)
+class ConfirmView:
+    """What is asked before people are deleted. going, staying: how many whom a sync created; unlinked: how many lose the Link.
+
+    first: names for one line; people: (name, why to look twice). fields: hidden inputs of the form, (name, value).
+    """
+
+    organization: Organization
+    wrong: SyncedTenant | None
+    going: int
+    staying: int
+    assets: int
+    unlinked: int
+    first: str
+    people: Sequence[tuple[str, str]]
+    fields: Sequence[tuple[str, str]]
+    linked: Linked
+
+    @property
+    def more(self) -> int:
+        """How many are not named."""
+        return self.going - len(self.people)
+
+    @property
+    def button(self) -> str:
+        """What is done, in words."""
+        if not self.going:
+            return f"Unlink {number(self.unlinked)}"
+        return f"Delete {number(self.going)}" + (
+            f" and unlink {number(self.unlinked)}" if self.unlinked else ""
+        )
+
+
+def created(found: RecoveryPage, choice: RecoverySelection, look: str, q: str) -> Created:
+    """The list of the second step, with what was checked before."""
+    fitting = [one for one in found.created if (look != "careful" or one.doubts) and _fits(one.end_user, q)]
+    shown = fitting[:SHOWN]
+    listed = {one.end_user.id for one in shown}
+    return Created(
+        number=len(found.created),
+        careful=sum(bool(one.doubts) for one in found.created),
+        fitting=len(fitting),
+        people=[_person(one, is_chosen=choice.has(one)) for one in shown],
+        elsewhere=[
+            (one.end_user.id, choice.has(one))
+            for one in found.created
+            if one.end_user.id in choice.seen - listed
+        ],
+        unseen=replace(choice, seen=choice.seen | listed).unseen(found.created),
+        takes_rest=choice.rest,
+        look=look,
+        q=q,
+    )
+
+
+def linked(found: RecoveryPage) -> Linked:
+    """Whom the syncs linked, and what goes back for them."""
+    first = [(one.end_user.id, one.end_user.display_name) for one in found.linked[:LINKED]]
+    return Linked(
+        number=len(found.linked),
+        first=first,
+        more=len(found.linked) - len(first),
+        restored=[_effect(plan) for plan in found.restored],
+        spared=[_effect(plan) for plan in found.spared],
+    )
+
+
+def confirm(
+    organization: Organization,
+    wrong: SyncedTenant | None,
+    found: RecoveryPage,
+    choice: RecoverySelection,
+    *,
+    unlink: bool,
+) -> ConfirmView:
+    """The question about those whom ``choice`` has."""
+    chosen = [one for one in found.created if choice.has(one)]
+    wanted = choice.ids | {one.end_user.id for one in chosen}
+    names = [one.end_user.display_name for one in chosen[:FIRST]]
+    more = f" and {number(len(chosen) - FIRST)} more" if len(chosen) > FIRST else ""
+    carried = {"from": wrong.id if wrong else "", "unlink": unlink and "1", "rest": choice.rest and "1"}
+    return ConfirmView(
+        organization=organization,
+        wrong=wrong,
+        going=len(chosen),
+        staying=len(found.created) - len(chosen),
+        assets=sum(len(one.end_user.assets) for one in chosen),
+        unlinked=len(found.linked) + len(found.kept(wanted)) if unlink else 0,
+        first=", ".join(names) + more,
+        people=[
+            (one.end_user.display_name, ", ".join(_words(doubt, one) for doubt in one.doubts))
+            for one in chosen[:NAMED]
+        ],
+        fields=[
+            ("confirmed", str(len(chosen))),
+            *((name, value) for name, value in carried.items() if value),
+            *(("id" if id_ in choice.ids else "seen", id_) for id_ in sorted(choice.seen)),
+        ],
+        linked=linked(found) if unlink else Linked(0, (), 0, (), ()),
+    )
+
+
+def first_siblings(organization: Organization) -> tuple[list[Organization], int]:
+    """The first of the other Organizations of its Tenant, and how many more there are."""
+    found = [row for row in organization.tenant.organizations if row.id != organization.id]
+    return found[:FIRST], max(0, len(found) - FIRST)
+
+
+def options(rows: Iterable[Tenant]) -> list[tuple[str, str]]:
+    """Tenants to choose from."""
+    return [(row.id, row.name) for row in rows]
+
+
+def microsoft_options(rows: Iterable[MicrosoftTenant]) -> list[tuple[str, str]]:
+    """Microsoft tenants to choose from, each with its main domain."""
+    found = []
+    for row in rows:
+        domains = "".join(f" ({one['name']})" for one in row.domains if one.get("is_default"))
+        found.append((row.id, f"{row.name}{domains}"))
+    return found
+
+
+def fit(overlap: Mapping[str, Any] | None) -> str:
+    """How many known addresses belong to the mapped tenant's domains."""
+    if not overlap or not overlap["known"]:
+        return ""
+    return f"{number(overlap['matching'])} of {number(overlap['known'])} known addresses"
+
+
+def _person(one: Candidate, *, is_chosen: bool) -> Person:
+    row, details = one.end_user, ", ".join(_words(doubt, one) for doubt in one.doubts)
+    first = DOUBTS[one.doubts[0]] if one.doubts else ""
+    if row.assets:
+        details += f": {', '.join(asset.name for asset in row.assets)}"
+    return Person(
+        id=row.id,
+        name=row.display_name,
+        email=row.email,
+        created_at=row.created_at,
+        is_chosen=is_chosen,
+        doubt=first[:1].upper() + first[1:],
+        details=details,
+    )
+
+
+def _words(doubt: Doubt, one: Candidate) -> str:
+    return f"owns {plural(len(one.end_user.assets), 'Asset')}" if doubt is Doubt.ASSETS else DOUBTS[doubt]
+
+
+def _effect(plan: Restoration) -> Effect:
+    return Effect(
+        plan.end_user.display_name,
+        [(_label(name), now, back) for name, (now, back) in plan.fields.items()],
+        _label(", ".join(plan.spared)),
+    )
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _fits(row: EndUser, q: str) -> bool:
+    shown = f"{text_key(row.display_name)} {text_key(row.email)} {row.email_key}"
+    return all(any(form in shown for form in search_forms(word)) for word in text_key(q).split())
