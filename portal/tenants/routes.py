@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Blueprint, request, url_for
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response
@@ -21,8 +19,7 @@ from portal.models import DirectoryUser, MicrosoftTenant, Role, SubscribedSku, T
 from portal.models.microsoft import IS_CONNECTED
 from portal.organizations import listing as organizations
 from portal.runtime import runtime
-from portal.tenants import mapping, service
-from portal.user_sync import documents
+from portal.tenants import mapping, service, views
 from portal.user_sync import service as user_sync
 
 bp = Blueprint("tenants", __name__)
@@ -55,17 +52,18 @@ def detail(tenant_id: str) -> Response:
     """Tenant Details (P2)."""
     row = load(Tenant, tenant_id, "Tenant")
     found = db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
-    below = organizations.rows(row.organizations)
+    details = None
+    if found is not None:
+        details = views.microsoft_details(
+            found,
+            members=_members(found),
+            coverage=coverages.counts(found) if found.last_synced_at is not None else None,
+            licenses=_licenses(found),
+        )
     return responses.render(
         "tenants/detail.html",
         blocks={"organizations_table": "organizations_update", "microsoft_details": "microsoft_details"},
-        tenant=row,
-        microsoft_tenant=found,
-        rows=below,
-        syncs={row.id: _sync_document(row) for row in below},
-        licenses=_licenses(found),
-        members=_members(found),
-        coverage=coverages.counts(found) if found is not None and found.last_synced_at is not None else None,
+        view=views.tenant_view(row, details, organizations.rows(row.organizations)),
     )
 
 
@@ -231,15 +229,7 @@ def _name_page(form: NameForm, row: Tenant | None) -> Response:
     )
 
 
-def _sync_document(row: organizations.Row) -> dict[str, Any]:
-    """The User Sync of a row, from what the table has loaded for all of them."""
-    last = None if row.last_run is None else documents.run_document(row.last_run)
-    return documents.to_document(row.sync, row.microsoft_tenant, last, None)
-
-
-def _licenses(found: MicrosoftTenant | None) -> list[SubscribedSku]:
-    if found is None:
-        return []
+def _licenses(found: MicrosoftTenant) -> list[SubscribedSku]:
     rows = db.session.scalars(
         select(SubscribedSku).where(
             SubscribedSku.microsoft_tenant_id == found.id, SubscribedSku.applies_to == "User"
@@ -248,9 +238,7 @@ def _licenses(found: MicrosoftTenant | None) -> list[SubscribedSku]:
     return sorted(rows, key=lambda sku: (-sku.assigned, sku.name))
 
 
-def _members(found: MicrosoftTenant | None) -> dict[str, int]:
-    if found is None:
-        return {}
+def _members(found: MicrosoftTenant) -> dict[str, int]:
     rows = db.session.execute(
         select(DirectoryUser.user_type, func.count())
         .where(DirectoryUser.microsoft_tenant_id == found.id, DirectoryUser.presence == "present")
