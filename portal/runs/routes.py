@@ -19,7 +19,7 @@ from portal.http.listing import Listing, parse
 from portal.microsoft import service as microsoft
 from portal.models import MicrosoftTenant, Organization, Role, SyncRun
 from portal.organizations import tags
-from portal.runs import list_views, listing, service, views
+from portal.runs import list_views, listing, run_view, service, views
 from portal.runtime import runtime
 from portal.transactions import begin_write
 from portal.user_sync import service as user_sync
@@ -88,33 +88,39 @@ def detail(run_id: str) -> Answer:
     found = service.changes(run, asked)
     kinds = service.kinds(run)
     sync = user_sync.find(organization)
-    return responses.render(
-        "runs/detail.html",
-        blocks={"run_live": "run_live", "people": "people"},
-        run=run,
+    progress = views.progress(run, utcnow(), queue.throttled_until(db.session(), [run], utcnow()).get(run.id))
+    only = service.only_person(run)
+    view = run_view.run_view(
+        run,
         title=views.title(run, organization.name, _undone_at(run)),
         organization=organization,
         microsoft_tenant=_named(MicrosoftTenant, run.microsoft_tenant_id),
+        progress=progress,
         next_step=views.next_step(
             run,
             organization.tenant_id,
             is_enabled=sync is not None and sync.enabled,
             at=user_sync.next_run_at(sync, microsoft.mapped_to(organization)),
         ),
-        progress=views.progress(
-            run, utcnow(), queue.throttled_until(db.session(), [run], utcnow()).get(run.id)
-        ),
-        views=views,
-        parts=views.parts(run),
-        found=found,
-        products=product_names([run.microsoft_tenant_id or ""]),
-        rows=[service.change_document(row) for row in found.items],
-        emails=service.emails(found.items),
         kinds=kinds,
-        undone=service.undone(run) if run.kind == "undo" else None,
-        total=sum(kinds.values()),
+        undone=service.undone(run) if run.kind == "undo" else {},
+        only="" if only is None else only.display_name,
+        people=run_view.run_people(
+            run,
+            found,
+            [service.change_document(row) for row in found.items],
+            kinds=kinds,
+            emails=service.emails(found.items),
+            products=product_names([run.microsoft_tenant_id or ""]),
+            is_active=progress.is_active,
+        ),
+    )
+    return responses.render(
+        "runs/detail.html",
+        blocks={"run_live": "run_live", "people": "people"},
+        run=run,
+        view=view,
         **card(run),
-        only=service.only_person(run),
     )
 
 

@@ -226,22 +226,6 @@ def held_in_words(kind: str) -> str:
     return "marked more people as Disabled in Microsoft" if kind == "disable" else "added more people"
 
 
-def parts(run: SyncRun) -> list[dict[str, Any]]:
-    """The in-scope people kind by kind, with what each number links to."""
-    counts = run.counts or {}
-    return [
-        {
-            "name": name,
-            "number": counts.get(name, 0),
-            "word": word,
-            "fill": fill,
-            "icon": icon,
-            "decision": decision,
-        }
-        for name, decision, word, fill, icon in PARTS
-    ]
-
-
 def finished_phases(run: SyncRun) -> list[tuple[str, str, bool]]:
     """(phase, what came of it, waits) of a run that is over, for its inline list."""
     counts = run.counts or {}

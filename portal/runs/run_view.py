@@ -1,0 +1,325 @@
+"""What the page of one run shows: its facts, everybody it read as a sum, and what it did with each person (P8, G8). No queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from portal.http.formatting import number, plural
+from portal.http.list_view import Chip
+from portal.http.listing import Listing
+from portal.models import MicrosoftTenant, Organization, SyncRun
+from portal.runs.views import (
+    CHANGE_LABELS,
+    PARTS,
+    NextStep,
+    Progress,
+    duration,
+    finished_phases,
+    shown_value,
+)
+
+Kinds = Mapping[tuple[str, str], int]
+"""(decision, state) -> how many people of a run."""
+FieldChange = tuple[str, str, str]
+"""A field's name, the old and the new value."""
+WRITES = ("create", "link", "update", "mark_disabled", "mark_enabled", "conflict")
+STATES = (("held", "Held", "hand-stop"), ("dismissed", "Dismissed", "ban"))
+DECISIONS = (
+    ("create", "Created", "user-plus"),
+    ("link", "Linked", "link"),
+    ("update", "Updated", "pencil"),
+    ("mark_disabled", "Marked disabled", "user-off"),
+    ("mark_enabled", "Marked enabled", "user-check"),
+    ("conflict", "Conflict", "arrows-split"),
+    ("skip", "Skipped", "player-skip-forward"),
+)
+NARROWED = {"reason": "Reason", "end_user_id": "One End User", "object_id": "One Microsoft user"}
+MARKS: Mapping[str, FieldChange] = {
+    "mark_disabled": ("Status", "Active", "Disabled in Microsoft"),
+    "mark_enabled": ("Status", "Disabled in Microsoft", "Active"),
+}
+DEEDS = {"create": "New End User", "link": "Linked to Microsoft"}
+FIELDS = 3  # of a person stand in the row; the others fold away
+WIDE, GAP = 1000, 2  # of the bar of everybody
+
+
+@dataclass(frozen=True)
+class Key:
+    """One kind of people in the key of the bar; fill: its colour, "" for none. beside: what is said after the link."""
+
+    words: str
+    href: str
+    fill: str = ""
+    beside: str = ""
+
+
+@dataclass(frozen=True)
+class Everybody:
+    """G8: everybody a run read. Four numbers that add up, each with what it links to; bars: (fill, x, width) of ``told``.
+
+    none_of: the kinds that nobody is of, in words.
+    """
+
+    read: int
+    in_scope: int
+    out_of_scope: int
+    skipped: int
+    told: str
+    bars: Sequence[tuple[str, str, str]]
+    keys: Sequence[Key]
+    none_of: str
+    beside: Sequence[Key]
+
+
+@dataclass(frozen=True)
+class PersonRow:
+    """One person of a run. href: their page, "" when they are gone. deed: what happened, where no field says it."""
+
+    name: str
+    href: str
+    email: str
+    decision: str
+    state: str
+    deed: str
+    changes: Sequence[FieldChange]
+    fold: str
+    folded: Sequence[FieldChange]
+    reason: str
+
+    @property
+    def is_blank(self) -> bool:
+        """Nothing is said of what changed."""
+        return not (self.deed or self.changes or self.folded)
+
+
+@dataclass(frozen=True)
+class RunPeople:
+    """The list of a run's people. narrowed: other filters that are in use, each with the address without it."""
+
+    found: Listing
+    total: int
+    chips: Sequence[Chip]
+    narrowed: Sequence[tuple[str, str]]
+    rows: Sequence[PersonRow]
+    nobody: str
+    why_nobody: str
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run. code: Microsoft's, "" when the error says it already; told: what came of it, where nobody was counted.
+
+    inline: (phase, what came of it, waits) of a run that is over.
+    """
+
+    run: SyncRun
+    title: str
+    organization: Organization
+    microsoft_tenant: MicrosoftTenant | None
+    began: datetime
+    duration: str
+    requests: str
+    can_undo: bool
+    alone: str
+    code: str
+    progress: Progress
+    next_step: NextStep
+    inline: Sequence[tuple[str, str, bool]]
+    everybody: Everybody | None
+    told: str
+    people: RunPeople
+
+
+def run_view(
+    run: SyncRun,
+    *,
+    title: str,
+    organization: Organization,
+    microsoft_tenant: MicrosoftTenant | None,
+    progress: Progress,
+    next_step: NextStep,
+    kinds: Kinds,
+    undone: Mapping[str, int],
+    only: str,
+    people: RunPeople,
+) -> RunView:
+    """The record of a run. undone: how many an undo deleted and restored; only: the name of the one it is for."""
+    is_counted = "read" in (run.counts or {})
+    return RunView(
+        run=run,
+        title=title,
+        organization=organization,
+        microsoft_tenant=microsoft_tenant,
+        began=run.started_at or run.created_at,
+        duration=duration(run) or "not started",
+        requests="" if run.status == "queued" else _requests(run),
+        can_undo=not progress.is_active
+        and run.kind == "sync"
+        and any(decision in WRITES for decision, _ in kinds),
+        alone=only if run.only_object_id else "",
+        code=run.error_code if run.error_code and run.error_code not in (run.error or "") else "",
+        progress=progress,
+        next_step=next_step,
+        inline=finished_phases(run) if is_counted else (),
+        everybody=everybody(run, kinds) if is_counted and run.kind != "undo" else None,
+        told=_undone(undone) if is_counted else _uncounted(run),
+        people=people,
+    )
+
+
+def everybody(run: SyncRun, kinds: Kinds) -> Everybody:
+    """Everybody that a run read, as a sum, a bar and its key."""
+    counts = run.counts
+    parts = [(name, decision, word, fill, counts.get(name, 0)) for name, decision, word, fill, _ in PARTS]
+    present = [part for part in parts if part[4]]
+    told = ", ".join(f"{number(count)} {word}" for _, _, word, _, count in present)
+    gone, held = counts.get("gone", 0), _in_state(kinds, "held") - counts.get("held", 0)
+    # Who is absent or outside the filters is in no sum (G8): said beside them, so that no 0 speaks against it.
+    said = {"held": held > 0, "disabled": bool(gone)}
+    beside = []
+    if gone:
+        href = f"{_page(run)}?decision=mark_disabled#people"
+        beside.append(Key(f"{number(gone)} gone from Microsoft", href, beside=", beside these sums"))
+    if held > 0:
+        outside = ", beside these sums: gone from Microsoft or outside the filters"
+        beside.append(Key(f"{number(held)} held", f"{_page(run)}?state=held#people", beside=outside))
+    return Everybody(
+        read=counts["read"],
+        in_scope=counts.get("in_scope", 0),
+        out_of_scope=counts.get("out_of_scope", 0),
+        skipped=counts.get("skipped", 0),
+        told=f"Of {number(counts.get('in_scope', 0))} in scope: {told}",
+        bars=_bars([(fill, count) for _, _, _, fill, count in present], counts.get("in_scope", 0)),
+        keys=[
+            Key(f"{number(count)} {word}", _shows(run, name, decision), fill)
+            for name, decision, word, fill, count in present
+        ],
+        none_of=", ".join(word for name, _, word, _, count in parts if not count and not said.get(name)),
+        beside=beside,
+    )
+
+
+def run_people(
+    run: SyncRun,
+    found: Listing,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    kinds: Kinds,
+    emails: Mapping[str, str],
+    products: Mapping[str, str],
+    is_active: bool,
+) -> RunPeople:
+    """The list of a run's people. rows: their documents; emails: of the End Users who are here; products: sku id → name."""
+    succeeded = "Everybody in scope was up to date already." if run.status == "succeeded" else ""
+    return RunPeople(
+        found=found,
+        total=sum(kinds.values()),
+        chips=_chips(run, found, kinds),
+        narrowed=[
+            (label, found.query(**{name: None}))
+            for name, label in NARROWED.items()
+            if found.filters.get(name)
+        ],
+        rows=[_row(row, emails, products) for row in rows],
+        nobody="Nobody yet" if is_active else "Nobody was changed",
+        why_nobody="People show here as they are written." if is_active else succeeded,
+    )
+
+
+def _chips(run: SyncRun, found: Listing, kinds: Kinds) -> list[Chip]:
+    here, shown = _page(run), found.filters
+    chips = [Chip("All", f"{here}#people", sum(kinds.values()), not shown)]
+    for state, label, icon in STATES:
+        if count := _in_state(kinds, state):
+            address = f"{here}?state={state}#people"
+            chips.append(Chip(label, address, count, shown.get("state") == state, icon))
+    for decision, label, icon in DECISIONS:
+        if count := kinds.get((decision, "applied"), 0):
+            is_on = shown.get("decision") == decision and shown.get("state") != "held"
+            address = f"{here}?decision={decision}&state=applied#people"
+            chips.append(Chip(label, address, count, is_on, icon))
+    return chips
+
+
+def _row(row: Mapping[str, Any], emails: Mapping[str, str], products: Mapping[str, str]) -> PersonRow:
+    decision, is_new = row["decision"], row["decision"] == "create"
+    changes = [
+        (
+            CHANGE_LABELS.get(entry["field"], entry["field"]),
+            shown_value(entry["field"], entry["old"], products),
+            shown_value(entry["field"], entry["new"], products),
+        )
+        for entry in row["fields"]
+    ]
+    shown, folded = ([], changes) if is_new else (changes[:FIELDS], changes[FIELDS:])
+    if not changes and decision in MARKS:
+        shown = [MARKS[decision]]
+    fold = f"Its {plural(len(folded), 'value')}" if is_new else plural(len(folded), "more field")
+    is_here = row["end_user_id"] in emails
+    return PersonRow(
+        name=row["display_name"] or row["object_id"],
+        href=f"/end-users/{row['end_user_id']}" if is_here else "",
+        email=emails[row["end_user_id"]] if is_here else "",
+        decision=decision,
+        state=row["state"],
+        deed=DEEDS.get(decision, ""),
+        changes=shown,
+        fold=fold,
+        folded=folded,
+        reason=row["reason"],
+    )
+
+
+def _bars(parts: Sequence[tuple[str, int]], whole: int) -> list[tuple[str, str, str]]:
+    bars, x = [], 0.0
+    for place, (fill, count) in enumerate(parts, start=1):
+        width = WIDE * count / whole if whole else 0.0
+        gap = 0 if place == len(parts) else GAP
+        bars.append((fill, f"{x:.1f}", f"{max(width - gap, 1):.1f}"))
+        x += width
+    return bars
+
+
+def _shows(run: SyncRun, name: str, decision: str) -> str:
+    if name == "held":
+        return f"{_page(run)}?state=held#people"
+    if decision:
+        return f"{_page(run)}?decision={decision}#people"
+    return f"/organizations/{run.organization_id}/end-users"
+
+
+def _requests(run: SyncRun) -> str:
+    slowed = plural(round(run.throttled_seconds), "second") if run.throttled_seconds else ""
+    throttled = f"slowed down by Microsoft for {slowed}" if slowed else "not throttled"
+    return f"{plural(run.graph_requests, 'request')}, {throttled}"
+
+
+def _undone(found: Mapping[str, int]) -> str:
+    """What an undo did: it read nothing from Microsoft, so there is no sum of everybody."""
+    if not found:
+        return ""
+    deleted, restored = found["deleted"], found["restored"]
+    return (
+        f"{plural(deleted, 'End User')} that the run had created {_were(deleted)} deleted; "
+        f"{plural(restored, 'other')} {_were(restored)} put back to what they were."
+    )
+
+
+def _uncounted(run: SyncRun) -> str:
+    is_broken = run.status in {"failed", "cancelled"}
+    return "The run ended before anything was decided." if is_broken else "Nothing was counted."
+
+
+def _in_state(kinds: Kinds, state: str) -> int:
+    return sum(count for (_, its), count in kinds.items() if its == state)
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _page(run: SyncRun) -> str:
+    return f"/sync-runs/{run.id}"
