@@ -19,6 +19,7 @@ from portal.engine import people_version
 from portal.extensions import csrf, db
 from portal.graph.clouds import CLOUDS
 from portal.http import access, frame, request_body
+from portal.http.decision_words import decision_words
 from portal.http.proxies import behind_proxies
 from portal.http.throttle import limiter
 from portal.locks import is_lost_race
@@ -123,7 +124,7 @@ def build(settings: Settings | None = None, *, worker_connections: int | None = 
     app.before_request(lambda: access.enforce(app))
     app.before_request(request_body.refuse_nul)
     app.before_request(_begin_writing)
-    app.jinja_env.globals["may"] = access.may
+    app.jinja_env.globals.update(may=access.may, decision_words=decision_words)
     app.wsgi_app = behind_proxies(app.wsgi_app, settings.proxy_count)  # type: ignore[method-assign, assignment]
     return app
 

@@ -14,18 +14,12 @@ from portal.extensions import db
 from portal.holds import service
 from portal.holds.service import Chosen, HoldFacts
 from portal.http import access
+from portal.http.decision_words import decision_words
 from portal.http.formatting import number, percent, plural
 from portal.models import Change, DirectoryUser, Role, SyncRun
 from portal.runs import service as runs
 from portal.runs.views import CHANGE_LABELS, shown_value
 
-_WAITS: Mapping[str, tuple[str, str]] = {
-    "create": ("user-plus", "Create"),
-    "link": ("link", "Link"),
-    "update": ("pencil", "Update"),
-    "mark_disabled": ("user-off", "Mark disabled"),
-    "mark_enabled": ("user-check", "Mark enabled"),
-}
 _APPLIED = (
     ("created", "created"),
     ("linked", "linked"),
@@ -262,14 +256,14 @@ def _row(
     shown = 0 if row.decision == "create" else 1
     more = max(0, len(changes) - shown)
     fold = f"Its {plural(more, 'value')}" if row.decision == "create" else plural(more, "more field")
-    symbol, label = _WAITS.get(row.decision, ("help", row.decision))
+    words = decision_words(row.decision)
     return HeldRow(
         row.object_id,
         row.display_name or row.object_id,
         f"/end-users/{row.end_user_id}" if row.end_user_id else "",
         emails.get(row.object_id, ""),
-        symbol,
-        label,
+        words.icon,
+        words.label,
         changes,
         shown,
         fold if more else "",

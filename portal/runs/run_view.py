@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from portal.http.decision_words import decision_words
 from portal.http.formatting import number, plural
 from portal.http.list_view import Chip
 from portal.http.listing import Listing
@@ -26,16 +27,8 @@ Kinds = Mapping[tuple[str, str], int]
 FieldChange = tuple[str, str, str]
 """A field's name, the old and the new value."""
 WRITES = ("create", "link", "update", "mark_disabled", "mark_enabled", "conflict")
+SHOWN = (*WRITES, "skip")
 STATES = (("held", "Held", "hand-stop"), ("dismissed", "Dismissed", "ban"))
-DECISIONS = (
-    ("create", "Created", "user-plus"),
-    ("link", "Linked", "link"),
-    ("update", "Updated", "pencil"),
-    ("mark_disabled", "Marked disabled", "user-off"),
-    ("mark_enabled", "Marked enabled", "user-check"),
-    ("conflict", "Conflict", "arrows-split"),
-    ("skip", "Skipped", "player-skip-forward"),
-)
 NARROWED = {"reason": "Reason", "end_user_id": "One End User", "object_id": "One Microsoft user"}
 MARKS: Mapping[str, FieldChange] = {
     "mark_disabled": ("Status", "Active", "Disabled in Microsoft"),
@@ -236,11 +229,12 @@ def _chips(run: SyncRun, found: Listing, kinds: Kinds) -> list[Chip]:
         if count := _in_state(kinds, state):
             address = f"{here}?state={state}#people"
             chips.append(Chip(label, address, count, shown.get("state") == state, icon))
-    for decision, label, icon in DECISIONS:
+    for decision in SHOWN:
         if count := kinds.get((decision, "applied"), 0):
+            words = decision_words(decision)
             is_on = shown.get("decision") == decision and shown.get("state") != "held"
             address = f"{here}?decision={decision}&state=applied#people"
-            chips.append(Chip(label, address, count, is_on, icon))
+            chips.append(Chip(words.done, address, count, is_on, words.icon))
     return chips
 
 
