@@ -5,8 +5,7 @@ from __future__ import annotations
 from flask import request, url_for
 from werkzeug.wrappers import Response
 
-from portal.assets.service import shown_mac
-from portal.end_users import documents, history, service
+from portal.end_users import documents, history, person_view, service
 from portal.end_users.forms import EndUserForm, PinForm
 from portal.end_users.routes.blueprint import bp
 from portal.errors import Forbidden, Invalid, PortalError
@@ -45,28 +44,38 @@ def detail(end_user_id: str) -> Response:
         row = load(EndUser, end_user_id, "End User")
         for name in service.left_alone(form.values(), opened_on):
             form[name].data = getattr(row, name)
-    organization = load(Organization, row.organization_id, "Organization")
-    tenant = db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
-    pins = service.pins(row)
     return responses.render(
         "end_users/detail.html",
         status=422 if form.errors else 200,
-        person=row,
-        organization=organization,
         form=form,
         opened_on=service.fingerprints(row),
-        locked=service.locked_fields(row),
-        pins=pins,
-        theirs=service.microsoft_values(row, pins),
-        linked_by=_run(row.linked_by_run_id),
-        shown_mac=shown_mac,
-        runs=run_views,
-        products=documents.product_names([row.microsoft_tenant_id] if row.microsoft_tenant_id else []),
-        document=documents.to_documents([row])[0],
-        microsoft_tenant=tenant,
+        view=_person_view(row, form),
+    )
+
+
+def _person_view(row: EndUser, form: EndUserForm) -> person_view.PersonView:
+    organization = load(Organization, row.organization_id, "Organization")
+    tenant = db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
+    pins, locked = service.pins(row), service.locked_fields(row)
+    sync = user_sync.document(organization)
+    microsoft = None
+    if row.is_linked:
+        microsoft = person_view.microsoft_facts(
+            row,
+            documents.to_documents([row])[0]["microsoft"],
+            tenant,
+            linked_by=_run(row.linked_by_run_id),
+            latest_run_id=sync["last_run"]["id"] if sync["last_run"] else "",
+        )
+    return person_view.person_view(
+        row,
+        organization,
+        microsoft=microsoft,
+        is_synced=sync["status"] != "not_set_up",
+        locked=locked,
+        fields=person_view.field_views(form, locked, pins, service.microsoft_values(row, pins)),
         history=history.of(db.session(), row),
-        history_limit=history.LIMIT,
-        sync=user_sync.document(organization),
+        products=documents.product_names([row.microsoft_tenant_id] if row.microsoft_tenant_id else []),
     )
 
 
