@@ -47,8 +47,7 @@ def index(organization_id: str) -> Response:
             url_for(".index", organization_id=organization.id),
             service.listing(organization, parse(request.args, service.SPEC, strict=False)),
         ),
-        reports=service.reports(organization),
-        shown_mac=service.shown_mac,
+        reports=views.report_rows(service.reports(organization)),
         sync=user_sync.document(organization),
         tab="assets",
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from wtforms import Field
 
-from portal.assets.service import shown_mac
+from portal.assets.views import macs_in_words
 from portal.end_users.forms import EndUserForm
 from portal.end_users.history import LIMIT, Entry
 from portal.http.access import may
@@ -140,7 +140,7 @@ def person_view(
             AssetRow(
                 asset.id,
                 asset.name,
-                ", ".join(shown_mac(one.mac) for one in asset.macs) or "–",
+                macs_in_words(asset),
                 ASSIGNED.get(asset.assigned_by or "", "By hand"),
             )
             for asset in person.assets

@@ -8,15 +8,14 @@ from wtforms import StringField
 from wtforms.validators import InputRequired, Length
 
 from portal.errors import Invalid
-from portal.exceptions import service
+from portal.exceptions import service, views
 from portal.extensions import db
 from portal.http import responses
 from portal.http.access import load, requires
 from portal.http.forms import DayField, Form, text
 from portal.http.listing import parse
-from portal.models import EndUser, Organization, Role, SyncException
+from portal.models import Organization, Role, SyncException
 from portal.organizations import service as organizations
-from portal.runs.views import FIELD_LABELS
 from portal.user_sync import service as user_sync
 
 bp = Blueprint("exceptions", __name__)
@@ -78,21 +77,15 @@ def end(exception_id: str) -> Response:
 
 def _page(organization: Organization, form: NeverSyncForm) -> Response:
     found = service.listing(organization, parse(request.args, service.SPEC, strict=False))
-    people = {
-        row.end_user_id: db.session.get(EndUser, row.end_user_id)
-        for row in found.items
-        if row.end_user_id is not None
-    }
+    rows = views.exception_rows(found.items, service.people_of(found), service.names_of(organization, found))
     return responses.render(
         "exceptions/list.html",
         status=422 if form.errors else 200,
         organization=organization,
         counts=organizations.TabCounts(organization),
         listing=found,
-        people=people,
-        names=service.names_of(organization, found),
+        rows=rows,
         sync=user_sync.document(organization),
         form=form,
-        FIELD_LABELS=FIELD_LABELS,
         tab="exceptions",
     )

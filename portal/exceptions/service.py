@@ -55,6 +55,13 @@ def names_of(organization: Organization, found: Listing) -> dict[str, tuple[str,
     return {object_id: (name, email) for object_id, name, email in rows}
 
 
+def people_of(found: Listing) -> dict[str, str]:
+    """End User id → name of those on one page of whom a field is pinned."""
+    asked = [row.end_user_id for row in found.items if row.end_user_id]
+    rows = db.session.execute(select(EndUser.id, EndUser.display_name).where(EndUser.id.in_(asked)))
+    return {end_user_id: name for end_user_id, name in rows}
+
+
 def in_force(now: datetime) -> Any:
     """The condition that an exception has not ended."""
     return or_(SyncException.expires_at.is_(None), SyncException.expires_at > now)

@@ -11,17 +11,19 @@ from portal.extensions import db
 from portal.filter_templates import panel as filter_templates
 from portal.http import access, csv_download, responses
 from portal.http.access import load, may, reads_first, requires
+from portal.http.formatting import plural
 from portal.http.forms import choices, text
 from portal.http.listing import Listing, parse
 from portal.microsoft import service as microsoft
 from portal.models import Organization, Role, SyncRun, Tenant
 from portal.organizations import bulk, bulk_page, listing, removal, service, tags, views
 from portal.organizations.forms import OrganizationForm
-from portal.runs import views as run_views
+from portal.runs import list_views
 from portal.user_sync import service as user_sync
 
 bp = Blueprint("organizations", __name__)
 OWN = ""
+HISTORY = 50
 
 
 @bp.get("/organizations")
@@ -89,14 +91,17 @@ def history(organization_id: str) -> Response:
     """Its latest runs."""
     row = load(Organization, organization_id, "Organization")
     runs = db.session.scalars(
-        select(SyncRun).where(SyncRun.organization_id == row.id).order_by(SyncRun.created_at.desc()).limit(50)
+        select(SyncRun)
+        .where(SyncRun.organization_id == row.id)
+        .order_by(SyncRun.created_at.desc())
+        .limit(HISTORY)
     ).all()
     return responses.render(
         "organizations/history.html",
         organization=row,
         counts=service.TabCounts(row),
-        runs=runs,
-        views=run_views,
+        runs=list_views.history_rows(runs),
+        told=f"The latest {HISTORY} runs" if len(runs) == HISTORY else plural(len(runs), "run"),
         sync=user_sync.document(row),
         tab="history",
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from portal.http.formatting import plural
 from portal.http.list_view import Chip, Column, Empty, Filter, ListView, in_use
 from portal.http.listing import Listing
 from portal.models import SyncRun
@@ -52,6 +54,81 @@ class RunRow:
     def took(self) -> str:
         """How long."""
         return views.duration(self.run)
+
+
+@dataclass(frozen=True)
+class UrgentRow:
+    """A run that waits for a decision or is under way. held: how many people it holds back, "" for none; told: how far it is."""
+
+    id: str
+    name: str
+    title: str
+    status: str
+    held: str
+    held_since: datetime | None
+    waits_until: datetime | None
+    told: str
+    created_at: datetime
+    action: str
+
+
+def urgent_rows(
+    runs: Iterable[SyncRun], names: Mapping[str, str], waits: Mapping[str, datetime]
+) -> list[UrgentRow]:
+    """What stands above the list. names: by Organization id; waits: run id → until when Microsoft asks to wait (G5)."""
+    return [
+        UrgentRow(
+            id=run.id,
+            name=names.get(run.organization_id, ""),
+            title=views.short_title(run),
+            status=run.status,
+            held=plural((run.held or {}).get("count", 0), "person", "people") if run.status == "held" else "",
+            held_since=run.finished_at,
+            waits_until=waits.get(run.id),
+            told=views.changes_in_words(run),
+            created_at=run.created_at,
+            action="Review" if run.status == "held" else "Follow",
+        )
+        for run in runs
+    ]
+
+
+@dataclass(frozen=True)
+class HistoryRow:
+    """A run in an Organization's history. started_by: "" for the schedule; marked: disabled, enabled again or gone."""
+
+    id: str
+    began: datetime
+    title: str
+    started_by: str
+    status: str
+    error: str
+    created: int
+    linked: int
+    updated: int
+    marked: int
+
+
+def history_rows(runs: Iterable[SyncRun]) -> list[HistoryRow]:
+    """An Organization's latest runs."""
+    rows = []
+    for run in runs:
+        counts = Counter(run.counts or {})
+        rows.append(
+            HistoryRow(
+                id=run.id,
+                began=run.started_at or run.created_at,
+                title=views.short_title(run),
+                started_by=run.started_by or "" if run.trigger != "hourly" else "",
+                status=run.status,
+                error=run.error or "",
+                created=counts["created"],
+                linked=counts["linked"],
+                updated=counts["updated"],
+                marked=counts["disabled"] + counts["enabled"] + counts["gone"],
+            )
+        )
+    return rows
 
 
 def runs_list(

@@ -53,12 +53,9 @@ def index() -> Answer:
             about={"organization_id": organization, "microsoft_tenant_id": microsoft_tenant},
             has_runs=bool(found.items) or service.has_runs(),
         ),
-        urgent=now_there,
-        names=names,
-        throttled_until=waits,
+        urgent=list_views.urgent_rows(now_there, names, waits),
         organization=organization,
         microsoft_tenant=microsoft_tenant,
-        views=views,
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from flask import Response
@@ -30,6 +31,7 @@ SPEC = ListSpec(
         "object_id": None,
     },
 )
+SOURCES = {"page": "Page", "api": "API", "cli": "Command line", "sync": "Sync"}
 # Our own words for events and their keys, where dropping the underscores is not enough (design, section 8).
 _WORDS = {
     "api": "API",
@@ -74,6 +76,26 @@ def download(asked: Listing, kind: csv_download.Kind, *, bom: bool = False) -> R
     response = csv_download.as_file(text, "audit-log", str(found.head.number), bom=bom, kind=kind)
     csv_download.record_export("audit_log", found.rows, len(response.data))
     return response
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """An event as the page shows it. lines: its detail; source: the door it came through, in words."""
+
+    at: datetime
+    actor: str
+    what: str
+    lines: Sequence[str]
+    source: str
+    ip: str
+
+
+def event_rows(rows: Iterable[AuditEvent]) -> list[EventRow]:
+    """One page of events."""
+    return [
+        EventRow(row.at, row.actor, words(row.action), told(row), SOURCES.get(row.source, row.source), row.ip)
+        for row in rows
+    ]
 
 
 def words(name: str) -> str:

@@ -39,17 +39,16 @@ def keep_audit_events() -> Response:
 
 
 def _audit_page(form: RetentionForm) -> Response:
-    asked = parse(request.args, audit_log.SPEC, strict=False)
+    found = audit_log.listing(parse(request.args, audit_log.SPEC, strict=False))
     return responses.render(
         "settings/audit.html",
         status=422 if form.errors else 200,
         blocks={"audit_table": "audit_table"},
         section="audit",
         form=form,
-        listing=audit_log.listing(asked),
-        actions=sorted(audit.EVENTS),
-        words=audit_log.words,
-        told=audit_log.told,
+        listing=found,
+        rows=audit_log.event_rows(found.items),
+        actions=[(name, audit_log.words(name)) for name in sorted(audit.EVENTS)],
         chain=audit_log.chain_document(),
     )
 
