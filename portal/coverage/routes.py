@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, request
 from werkzeug.wrappers import Response
 
-from portal.coverage import service
+from portal.coverage import service, views
 from portal.extensions import db
 from portal.http import access, listing, responses
 from portal.models import MicrosoftTenant, Organization, Role, Tenant
@@ -24,10 +24,12 @@ def index(microsoft_tenant_id: str) -> Response:
     return responses.render(
         "coverage/index.html",
         blocks={"coverage_table": "coverage_table"},
-        microsoft_tenant=row,
-        tenant=db.session.scalar(db.select(Tenant).where(Tenant.microsoft_tenant_id == row.id)),
-        found=found,
-        rows=service.documents(row, list(found.items)),
-        counts=service.counts(row),
-        not_in=db.session.get(Organization, not_in) if not_in else None,
+        view=views.coverage_view(
+            row,
+            db.session.scalar(db.select(Tenant).where(Tenant.microsoft_tenant_id == row.id)),
+            found,
+            service.documents(row, list(found.items)),
+            service.counts(row),
+            db.session.get(Organization, not_in) if not_in else None,
+        ),
     )

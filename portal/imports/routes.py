@@ -92,13 +92,14 @@ def detail(import_id: str) -> Response:
         blocks={"import_live": "import_live"},
         row=row,
         organization=organization,
-        is_active=service.is_under_way(row),
         kind=views.KINDS[row.kind],
-        state=views.STATUSES[row.status],
-        groups=[
-            views.kept_group(part, service.kept_rows(session, row, action=part.action, state=part.state))
-            for part in views.parts(row)
-        ],
+        view=views.import_view(
+            row,
+            (
+                views.kept_group(part, service.kept_rows(session, row, action=part.action, state=part.state))
+                for part in views.parts(row)
+            ),
+        ),
     )
 
 

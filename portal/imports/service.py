@@ -17,7 +17,7 @@ from portal.http import csv_cells
 from portal.imports import runner, sheet
 from portal.imports.kinds import IMPORTERS
 from portal.imports.records import Action, Candidate, Planned, UndoStep
-from portal.models import UNDER_WAY, Import, ImportRow
+from portal.models import Import, ImportRow
 from portal.worker import dispatch
 
 CHUNK = 1000
@@ -205,11 +205,6 @@ def earlier(session: Session, organization_id: str, kind: str) -> Sequence[Impor
 def template(kind: str) -> Iterator[str]:
     """A CSV of nothing but the header, to be filled in."""
     return csv_cells.write(IMPORTERS[kind].columns.fields, ())
-
-
-def is_under_way(row: Import) -> bool:
-    """True while something works, or is about to work, on it."""
-    return row.status in UNDER_WAY
 
 
 def _preview(session: Session, organization_id: str, kind: str, candidates: Sequence[Candidate]) -> Preview:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from portal.http import undo_view as undo
+from portal.http.formatting import number, plural
 from portal.imports.records import Action, Planned, UndoStep
 from portal.imports.service import SHOWN, Preview
-from portal.models import Import, ImportRow
+from portal.models import UNDER_WAY, Import, ImportRow
 from portal.runs.views import FIELD_LABELS
 
 CUT = 120  # characters of a value
@@ -141,6 +142,45 @@ def parts(row: Import) -> list[Part]:
         Part("Updated", row.updated, action=Action.UPDATE),
     ]
     return [Part("Not restored", row.spared, state="spared"), *found] if row.spared else found
+
+
+@dataclass(frozen=True)
+class ImportView:
+    """An import that was begun. state: where it is; so_far: how far, to go on with after that, "" for nothing.
+
+    done: rows of ``total``, None while that is not counted. groups: those with rows, once it is over.
+    """
+
+    state: str
+    so_far: str
+    is_active: bool
+    done: int | None
+    total: int
+    can_undo: bool
+    groups: Sequence[Group]
+
+
+def import_view(row: Import, groups: Iterable[Group]) -> ImportView:
+    """What an import has done so far."""
+    is_active = row.status in UNDER_WAY
+    return ImportView(
+        state=STATUSES[row.status],
+        so_far=_so_far(row),
+        is_active=is_active,
+        done=row.done if row.status in {"queued", "running"} else None,
+        total=row.total or 1,
+        can_undo=not is_active and row.status in {"succeeded", "failed"} and bool(row.created or row.updated),
+        groups=[] if is_active else [group for group in groups if group.number],
+    )
+
+
+def _so_far(row: Import) -> str:
+    if row.status == "running":
+        return f": {number(row.done)} of {plural(row.total, 'row')}"
+    if row.status == "undone":
+        spared = f", {number(row.spared)} not, as they were edited since" if row.spared else ""
+        return f": {plural(row.restored, 'row')} undone{spared}"
+    return ""
 
 
 def kept_group(part: Part, rows: Iterable[ImportRow]) -> Group:

@@ -24,6 +24,7 @@ from portal.user_sync.plans import PlanMoved
 from portal.user_sync.preview_view import preview_view
 from portal.user_sync.routes.blueprint import DIALOG, Answer, bp, find_organization, is_enabled
 from portal.user_sync.routes.switch import show_progress
+from portal.user_sync.setup_view import setup_view
 
 TENANT_ASKED = "This may be the wrong Microsoft tenant. Confirm that it is the right one"
 
@@ -227,15 +228,14 @@ def _form_page(
     queries = {name: form.query(name) for name in SECTIONS}
     first_look = request.method == "GET" and not is_edit
     overlap = known_domains.domain_overlap(organization)
-    context: dict[str, Any] = {
-        "organization": organization,
-        "microsoft_tenant": microsoft.mapped_to(organization),
-        "people": end_users.count(organization),
-        "form": form,
-        "opened_on": _opened_on(organization, form, anew="moved" in problems),
-        "is_edit": is_edit,
-        "problems": problems,
-        "sections": views.sections(
+    view = setup_view(
+        organization,
+        service.mapped(organization),
+        form,
+        people=end_users.count(organization),
+        is_edit=is_edit,
+        opened_on=_opened_on(organization, form, anew="moved" in problems),
+        sections=views.sections(
             offered,
             spec,
             counted.match,
@@ -243,12 +243,12 @@ def _form_page(
             opened=[*opened, *(["user_type"] if first_look else [])],
             problems=problems,
         ),
-        "summary": _summary(counted, spec, is_edit=is_edit),
-        "guard": None if is_edit else views.guard(overlap, known_domains.known_endings(organization)),
-        "next_run_at": service.next_run_at(service.find(organization), microsoft.mapped_to(organization)),
-    }
+        summary=_summary(counted, spec, is_edit=is_edit),
+        guard=None if is_edit else views.guard(overlap, known_domains.known_endings(organization)),
+        problems=problems,
+    )
     return responses.render(
-        "user_sync/setup.html", blocks=blocks or DIALOG, status=422 if problems else 200, **context
+        "user_sync/setup.html", blocks=blocks or DIALOG, status=422 if problems else 200, view=view
     )
 
 
