@@ -19,6 +19,7 @@ from portal.runs.views import (
     Progress,
     duration,
     finished_phases,
+    said_code,
     shown_value,
 )
 
@@ -153,7 +154,7 @@ def run_view(
         and run.kind == "sync"
         and any(decision in WRITES for decision, _ in kinds),
         alone=only if run.only_object_id else "",
-        code=run.error_code if run.error_code and run.error_code not in (run.error or "") else "",
+        code=said_code(run),
         progress=progress,
         next_step=next_step,
         inline=finished_phases(run) if is_counted else (),

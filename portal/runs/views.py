@@ -245,6 +245,12 @@ def finished_phases(run: SyncRun) -> list[tuple[str, str, bool]]:
     ]
 
 
+def said_code(run: SyncRun) -> str:
+    """Microsoft's code of what went wrong, "" when the sentence says it already."""
+    code = run.error_code or ""
+    return "" if code in (run.error or "") else code
+
+
 def duration(run: SyncRun) -> str:
     """How long it took; blank while it runs."""
     if run.started_at is None or run.finished_at is None:

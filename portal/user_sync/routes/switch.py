@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import request, url_for
 
 from portal.clock import utcnow
@@ -15,8 +13,9 @@ from portal.microsoft import service as microsoft
 from portal.models import Organization, Role
 from portal.runs import views as run_views
 from portal.runtime import runtime
-from portal.user_sync import documents, service
+from portal.user_sync import service
 from portal.user_sync.routes.blueprint import DIALOG, Answer, bp, find_organization, is_enabled
+from portal.user_sync.status_view import StatusView, status_view
 from portal.worker import queue
 
 
@@ -55,7 +54,7 @@ def status(organization_id: str) -> Answer:
     return responses.render(
         "user_sync/status.html",
         blocks={"dialog": "dialog", "sync_status": "sync_status"},
-        **_status_context(organization),
+        view=_status_view(organization),
     )
 
 
@@ -77,31 +76,29 @@ def sync_now(organization_id: str) -> Answer:
 def show_progress(organization: Organization) -> Answer:
     """U6: the progress, in the dialog or as a page."""
     if responses.is_partial():
-        return responses.render("user_sync/status.html", blocks=DIALOG, **_status_context(organization))
+        return responses.render("user_sync/status.html", blocks=DIALOG, view=_status_view(organization))
     return responses.respond(redirect=url_for(".status", organization_id=organization.id))
 
 
-def _status_context(organization: Organization) -> dict[str, Any]:
+def _status_view(organization: Organization) -> StatusView:
     row = service.find(organization)
-    tenant = microsoft.mapped_to(organization)
     run = service.active_run(organization) or service.last_run(organization)
-    return {
-        "organization": organization,
-        "microsoft_tenant": tenant,
-        "sync": row,
-        "state": documents.status_of(row, tenant),
-        "run": run,
-        "progress": None
-        if run is None
-        else run_views.progress(
-            run, utcnow(), queue.throttled_until(db.session(), [run], utcnow()).get(run.id)
-        ),
-        "next_step": run_views.next_step(
+    progress = next_step = None
+    if run is not None:
+        waits = queue.throttled_until(db.session(), [run], utcnow()).get(run.id)
+        progress = run_views.progress(run, utcnow(), waits)
+    if run is not None and run.status in {"cancelled", "failed", "partial"}:
+        next_step = run_views.next_step(
             run,
             organization.tenant_id,
             is_enabled=row is not None and row.enabled,
-            at=service.next_run_at(row, tenant),
+            at=service.next_run_at(row, microsoft.mapped_to(organization)),
         )
-        if run is not None and run.status in ("cancelled", "failed", "partial")
-        else None,
-    }
+    return status_view(
+        organization,
+        run,
+        progress,
+        next_step,
+        in_dialog=responses.is_partial() and request.args.get("in", "dialog") == "dialog",
+        is_told_where="in" in request.args,
+    )
