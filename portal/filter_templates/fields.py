@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wtforms import BooleanField, IntegerField, SelectMultipleField, TextAreaField
-from wtforms.validators import Length, NumberRange, Optional
+from wtforms import BooleanField, SelectMultipleField, TextAreaField
+from wtforms.validators import Length
 
 from portal.engine.explain import SECTION_LABELS
 from portal.engine.records import NONE_VALUE
 from portal.errors import Invalid
-from portal.http.forms import Form, choices, text
+from portal.http.forms import choices, text
+from portal.user_sync.rules_form import RulesForm
 
 NONE_LABEL = "(none)"
 TEXTS = ("domain", "office_location", "department")
@@ -19,7 +20,7 @@ USER_TYPES = ("Member", "Guest")
 BOTH = "All and {} are both chosen. Uncheck All to take only these, or take them away."
 
 
-class FiltersForm(Form):
+class FiltersForm(RulesForm):
     """The five sections, add rules and the hold's threshold of a template."""
 
     sections = SECTION_LABELS
@@ -35,26 +36,13 @@ class FiltersForm(Form):
     department = TextAreaField("Departments, one a line", validators=[Length(max=100_000)])
     group_all = BooleanField("All", default=True)
     group = TextAreaField("Names of groups, one a line", validators=[Length(max=30_000)])
-    add_disabled_accounts = BooleanField("Also add accounts that are disabled in Microsoft")
-    only_licensed = BooleanField("Only add users who have a Microsoft license")
-    include_agents = BooleanField("Also include AI agents, which Microsoft lists among its users")
-    hold_percent = IntegerField(
-        "Hold if more than … percent",
-        validators=[Optional(), NumberRange(0, 100, "A whole number from 0 to 100.")],
-    )
-    hold_minimum = IntegerField(
-        "and at least … people",
-        validators=[Optional(), NumberRange(0, 1_000_000, "A whole number from 0 to 1,000,000.")],
-    )
 
     @classmethod
     def data_of(cls, body: Mapping[str, Any]) -> dict[str, Any]:
         """What the fields show for a template's body."""
         filters = body["filters"]
         data: dict[str, Any] = {
-            "hold_percent": body["hold"]["percent"],
-            "hold_minimum": body["hold"]["minimum"],
-            **{name: body[name] for name in ("add_disabled_accounts", "only_licensed", "include_agents")},
+            **cls.rules_data(body),
             **{f"{name}_all": filters[name]["all"] for name in filters},
         }
         data["user_type"] = [] if filters["user_type"]["all"] else list(filters["user_type"]["values"])
@@ -66,7 +54,6 @@ class FiltersForm(Form):
 
     def body(self, saved: Mapping[str, Any]) -> dict[str, Any]:
         """What was entered, in the shape of a template; a threshold left blank stays as ``saved``."""
-        hold = saved["hold"]
         filters: dict[str, Any] = {
             "user_type": {"all": bool(self.user_type_all.data), "values": list(self.user_type.data or ())}
         }
@@ -76,13 +63,7 @@ class FiltersForm(Form):
         filters["group"] = {"all": bool(self.group_all.data), "name_patterns": _lines(self.group)}
         return {
             "filters": filters,
-            "add_disabled_accounts": bool(self.add_disabled_accounts.data),
-            "only_licensed": bool(self.only_licensed.data),
-            "include_agents": bool(self.include_agents.data),
-            "hold": {
-                "percent": hold["percent"] if self.hold_percent.data is None else self.hold_percent.data,
-                "minimum": hold["minimum"] if self.hold_minimum.data is None else self.hold_minimum.data,
-            },
+            **self.rules(saved),
         }
 
     def contradicts(self) -> bool:

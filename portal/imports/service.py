@@ -210,8 +210,8 @@ def template(kind: str) -> Iterator[str]:
 def _preview(session: Session, organization_id: str, kind: str, candidates: Sequence[Candidate]) -> Preview:
     importer = IMPORTERS[kind]
     planned: list[Planned] = []
-    for start in range(0, len(candidates), CHUNK):
-        planned += importer.plan(session, organization_id, candidates[start : start + CHUNK])
+    for part in batches(candidates, CHUNK):
+        planned += importer.plan(session, organization_id, part)
     return Preview(planned)
 
 

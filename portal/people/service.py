@@ -67,7 +67,7 @@ def people(rows: Sequence[EndUser]) -> list[Person]:
     """The rows with their Organizations and products, in three queries."""
     organizations = listing.organization_names(db.session(), rows)
     products = end_user_documents.license_names(rows)
-    return [Person(row, organizations[row.organization_id], products.get(row.id, ())) for row in rows]
+    return [Person(row, products.get(row.id, ()), organizations[row.organization_id]) for row in rows]
 
 
 def export(asked: Listing, ids: Sequence[str] | None = None) -> Iterator[str]:

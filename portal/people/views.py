@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from portal.end_users.views import PersonRow
 from portal.end_users.words import CHIPS
 from portal.http.list_view import BulkAction, Chip, Column, Empty, Filter, ListView, in_use
 from portal.http.listing import Listing
-from portal.models import EndUser, Organization
+from portal.models import Organization
 from portal.organizations.tags import TagCount
 from portal.organizations.views import shown_tags, tag_chips, tag_filter
 from portal.people.listing import CAP, WALKED
@@ -45,22 +46,10 @@ SOURCES = {"manual": "By hand", "import": "Imported", "sync": "From Microsoft"}
 
 
 @dataclass(frozen=True)
-class Person:
-    """A row: the End User, where they belong, and their products by name."""
+class Person(PersonRow):
+    """A row of an Organization's list, and where they belong."""
 
-    user: EndUser
     organization: Organization
-    products: Sequence[str]
-
-    @property
-    def id(self) -> str:
-        """What the check box stands for."""
-        return self.user.id
-
-    @property
-    def name(self) -> str:
-        """Of the person."""
-        return self.user.display_name
 
     @property
     def source(self) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wtforms import BooleanField, IntegerField, SelectMultipleField, StringField
-from wtforms.validators import NumberRange, Optional
+from wtforms import BooleanField, SelectMultipleField, StringField
 
 from portal.engine.records import SECTIONS
 from portal.http.formatting import plural
-from portal.http.forms import Form
+from portal.user_sync.rules_form import RulesForm
 
 ALL_AND_VALUES = "All and {} checked. Uncheck All to take only what is checked, or uncheck the rest."
 
@@ -20,17 +19,10 @@ def _values() -> SelectMultipleField:
     return SelectMultipleField(choices=[], validate_choice=False)
 
 
-class SetupForm(Form):
+class SetupForm(RulesForm):
     """Five sections with an All box, values and a search each; add rules; the hold's threshold; U10's one more click."""
 
     sections = SECTIONS
-    add_disabled_accounts = BooleanField()
-    only_licensed = BooleanField()
-    include_agents = BooleanField()
-    hold_percent = IntegerField(validators=[Optional(), NumberRange(0, 100, "A whole number from 0 to 100.")])
-    hold_minimum = IntegerField(
-        validators=[Optional(), NumberRange(0, 1_000_000, "A whole number from 0 to 1,000,000.")]
-    )
     tenant_confirmed = BooleanField()
     plan_id = StringField()
     opened_on = StringField()  # what it showed when it was opened: service.edit_version
@@ -38,13 +30,7 @@ class SetupForm(Form):
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> SetupForm:
         """The form showing ``body`` (the shape of PUT's), whatever the request brought."""
-        data: dict[str, Any] = {
-            "add_disabled_accounts": body["add_disabled_accounts"],
-            "only_licensed": body["only_licensed"],
-            "include_agents": body["include_agents"],
-            "hold_percent": body["hold"]["percent"],
-            "hold_minimum": body["hold"]["minimum"],
-        }
+        data = cls.rules_data(body)
         for section in SECTIONS:
             data[f"{section}_all"] = body["filters"][section]["all"]
             # the API may keep values behind All; shown as checked they would say that All is not meant
@@ -53,19 +39,12 @@ class SetupForm(Form):
 
     def body(self, saved: Mapping[str, Any]) -> dict[str, Any]:
         """What was entered, in the shape of PUT's body; a threshold left blank stays as ``saved``."""
-        hold = saved["hold"]
         return {
             "filters": {
                 section: {"all": bool(self[f"{section}_all"].data), "values": list(self[section].data or ())}
                 for section in SECTIONS
             },
-            "add_disabled_accounts": bool(self.add_disabled_accounts.data),
-            "only_licensed": bool(self.only_licensed.data),
-            "include_agents": bool(self.include_agents.data),
-            "hold": {
-                "percent": hold["percent"] if self.hold_percent.data is None else self.hold_percent.data,
-                "minimum": hold["minimum"] if self.hold_minimum.data is None else self.hold_minimum.data,
-            },
+            **self.rules(saved),
         }
 
     def contradictions(self) -> dict[str, list[str]]:
