@@ -1,4 +1,4 @@
-"""Sentences are never data (CONTRIBUTING.md): what is compared is a code, and its words are made where they are shown."""
+"""Sentences are never data (docs/pages.md, "View records"): what is compared is a code, and its words are made where they are shown."""
 
 from __future__ import annotations
 
