@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response
 
-from portal.end_users.documents import product_names
 from portal.engine import holds
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.holds import service
 from portal.holds import views as hold_views
-from portal.holds.views import card
 from portal.http import access, listing, responses
 from portal.http.formatting import plural
 from portal.models import Organization, Role, SyncRun
@@ -114,11 +112,9 @@ def _page(
         status=422 if problem else 200,
         blocks={"hold": "hold"},
         run=run,
-        organization=access.load(Organization, run.organization_id, "Organization"),
-        views=views,
+        title=_title(run),
         problem=problem,
-        products=product_names([run.microsoft_tenant_id or ""]),
-        **card(run, service.people(run, q, page, selection)),
+        card=hold_views.card(run, service.people(run, q, page, selection)),
     )
 
 
@@ -130,14 +126,15 @@ def _ask(
         status=422 if problem else 200,
         blocks={"dialog": "dialog"},
         run=run,
-        organization=access.load(Organization, run.organization_id, "Organization"),
-        views=views,
-        question=hold_views.question(word, chosen),
+        title=_title(run),
+        question=hold_views.question(word, chosen, selection),
         action=url_for(f".{word}", run_id=run.id),
-        selection=selection,
-        chosen=chosen,
         problem=problem,
     )
+
+
+def _title(run: SyncRun) -> str:
+    return views.title(run, access.load(Organization, run.organization_id, "Organization").name)
 
 
 def _decide(run: SyncRun, word: str) -> Answer:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import select
 
@@ -12,7 +11,7 @@ from portal.end_users.documents import product_names
 from portal.engine.explain import reason_sentence
 from portal.extensions import db
 from portal.holds import service
-from portal.holds.service import Chosen, HoldFacts
+from portal.holds.service import Chosen, HoldFacts, Selection
 from portal.http import access
 from portal.http.decision_words import decision_words
 from portal.http.formatting import number, percent, plural
@@ -32,7 +31,7 @@ _APPLIED = (
 
 @dataclass(frozen=True)
 class HeldRow:
-    """One person who waits. changes: (field, old, new), the first of which stands in the row; the others fold away."""
+    """One person who waits. changes: (field, old, new), which stand in the row; ``folded`` fold away."""
 
     object_id: str
     name: str
@@ -41,8 +40,8 @@ class HeldRow:
     icon: str
     label: str
     changes: Sequence[tuple[str, str, str]]
-    shown: int
     fold: str
+    folded: Sequence[tuple[str, str, str]]
     reason: str
     is_checked: bool
 
@@ -61,26 +60,57 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class NameList:
+    """Names of people. title: shown where there are several lists; more: how many are not named."""
+
+    label: str
+    title: str
+    names: Sequence[str]
+    more: int
+
+
+@dataclass(frozen=True)
 class Question:
-    """What is asked before something is decided. lists: (label, names, how many they are of)."""
+    """What is asked before something is decided. values: what the form carries."""
 
     act: str
     sentences: Sequence[str]
-    lists: Sequence[tuple[str, Sequence[str], int]]
+    lists: Sequence[NameList]
+    values: Mapping[str, object]
 
 
-def card(run: SyncRun, people: service.HeldPeople | None = None) -> dict[str, Any]:
-    """What the card of a hold shows; nothing when nobody was held back."""
+@dataclass(frozen=True)
+class Ended:
+    """A hold that is over: ``detail``, who decided, ``verb``, when, and ``rest``."""
+
+    title: str
+    detail: str
+    is_applied: bool
+    verb: str = ""
+    rest: str = ""
+
+
+@dataclass(frozen=True)
+class HoldCard:
+    """The card of a hold: one that waits, with its people, or one that is over."""
+
+    hold: HoldFacts
+    waiting: Waiting | None = None
+    held: service.HeldPeople | None = None
+    rows: Sequence[HeldRow] = ()
+    ended: Ended | None = None
+
+
+def card(run: SyncRun, people: service.HeldPeople | None = None) -> HoldCard | None:
+    """What the card of a hold shows; None when nobody was held back."""
     facts = service.facts(run)
-    if facts is None or facts.state != "waiting":
-        return {"hold": facts, "ended": None if facts is None else _ended(facts)}
+    if facts is None:
+        return None
+    if facts.state != "waiting":
+        return HoldCard(facts, ended=_ended(facts))
     people = people or service.people(run)
-    return {
-        "hold": facts,
-        "waiting": waiting(facts, run.counts or {}, decides=access.may(Role.ADMINISTRATOR)),
-        "held": people,
-        "held_rows": _rows(run, people),
-    }
+    told = waiting(facts, run.counts or {}, decides=access.may(Role.ADMINISTRATOR))
+    return HoldCard(facts, told, people, _rows(run, people))
 
 
 def waiting(hold: HoldFacts, counts: Mapping[str, int], *, decides: bool) -> Waiting:
@@ -151,17 +181,6 @@ def _left_out(hold: HoldFacts) -> str:
     return f"{plural(hold.left_out, 'person', 'people')} had changed since, here or in Microsoft, and {were} left out."
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A hold that is over: ``detail``, who decided, ``verb``, when, and ``rest``."""
-
-    title: str
-    detail: str
-    is_applied: bool
-    verb: str = ""
-    rest: str = ""
-
-
 def _ended(hold: HoldFacts) -> Ended:
     is_applied = hold.state == "applied"
     is_mixed = bool(hold.applied and (hold.dismissed or hold.left_out or hold.waiting))
@@ -193,7 +212,7 @@ def _ended(hold: HoldFacts) -> Ended:
 NONE_APPLIED = "Nothing of it was applied."
 
 
-def question(word: str, chosen: Chosen) -> Question:
+def question(word: str, chosen: Chosen, selection: Selection) -> Question:
     """What is asked before ``word`` (apply, dismiss or both) is done to those who are chosen."""
     many = plural(chosen.number, "person", "people")
     act = {
@@ -219,7 +238,20 @@ def question(word: str, chosen: Chosen) -> Question:
     lists = [(label, chosen.names, chosen.number)]
     if word == "both" and chosen.left:
         lists.append(("To be dismissed", chosen.others, chosen.left))
-    return Question(act, (does, after), lists)
+    is_plural = len(lists) > 1
+    return Question(
+        act,
+        (does, after),
+        [
+            NameList(label, label if is_plural else "", names, max(0, count - len(names)))
+            for label, names, count in lists
+        ],
+        {
+            "everybody": "1" if selection.is_all else "",
+            "others": " ".join(sorted(selection.others)),
+            "count": chosen.number,
+        },
+    )
 
 
 def _kept(chosen: Chosen) -> str:
@@ -264,9 +296,9 @@ def _row(
         emails.get(row.object_id, ""),
         words.icon,
         words.label,
-        changes,
-        shown,
+        changes[:shown],
         fold if more else "",
+        changes[shown:],
         reason_sentence(row.reason, row.note),
         people.selection.has(row.object_id),
     )

@@ -117,7 +117,7 @@ def detail(run_id: str) -> Answer:
         blocks={"run_live": "run_live", "people": "people"},
         run=run,
         view=view,
-        **card(run),
+        card=card(run),
     )
 
 
