@@ -115,17 +115,14 @@ def _page(organization: Organization, problem: tuple[str, Invalid] | None = None
     kinds = service.kinds(organization)
     is_settled = found.filters.get("state") == "resolved"
     preferred = None if is_settled else service.preferred(organization, found.items)
+    rows = views.conflicts(
+        found.items, service.questions(organization, found.items), service.choices(found.items), preferred
+    )
     return responses.render(
         "conflicts/index.html",
         status=422 if problem else 200,
         organization=organization,
-        found=found,
-        rows=views.conflicts(
-            found.items, service.questions(organization, found.items), service.choices(found.items), preferred
-        ),
-        kinds=[(kind, views.KINDS.get(kind, kind), number) for kind, number in sorted(kinds.items())],
-        open_number=sum(kinds.values()),
-        is_settled=is_settled,
+        view=views.conflicts_page(url_for(".index", organization_id=organization.id), found, rows, kinds),
         problem_at=problem[0] if problem else "",
         problem=problem[1].sentences() if problem else "",
     )

@@ -9,6 +9,8 @@ from datetime import datetime
 from portal.conflicts.settlement import CandidateEndUser, Question, Side
 from portal.engine.explain import reason_sentence
 from portal.engine.plan.preference import Preference, Why
+from portal.http.list_view import Chip
+from portal.http.listing import Listing
 from portal.models import Conflict, EndUser
 
 KINDS: Mapping[str, str] = {
@@ -81,6 +83,36 @@ class ConflictView:
     can_reopen: bool
     can_name: bool
     told: str = ""
+
+
+@dataclass(frozen=True)
+class ConflictsPage:
+    """The list. chips: by what they are about, the settled ones last, whose number is not said."""
+
+    found: Listing
+    rows: Sequence[ConflictView]
+    chips: Sequence[Chip]
+    is_settled: bool
+    nothing: tuple[str, str]
+
+
+def conflicts_page(
+    address: str, found: Listing, rows: Sequence[ConflictView], kinds: Mapping[str, int]
+) -> ConflictsPage:
+    """The record of the page. kinds: of the open ones, how many."""
+    kind, is_settled = found.filters.get("kind"), found.filters.get("state") == "resolved"
+    chips = [Chip("Open", address, sum(kinds.values()), not (is_settled or kind))]
+    if len(kinds) > 1:
+        chips += [
+            Chip(KINDS.get(one, one), f"{address}?kind={one}", count, kind == one)
+            for one, count in sorted(kinds.items())
+        ]
+    chips.append(Chip("Settled", f"{address}?state=resolved", None, is_settled))
+    title = "No settled conflicts" if is_settled else "No open conflicts"
+    text = "Nothing has been settled yet." if is_settled else "Every Microsoft user in scope is matched."
+    return ConflictsPage(
+        found, rows, chips, is_settled, (title, "Nothing matches the search." if found.q else text)
+    )
 
 
 def conflicts(

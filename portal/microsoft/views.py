@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+from portal.http.formatting import DASH
 from portal.http.list_view import BulkAction, Chip, Column, Empty, ListView, in_use
 from portal.http.listing import Listing
 from portal.microsoft.listing import NEEDS_ATTENTION, SYNCS, TableRow
@@ -34,6 +36,31 @@ BULK: list[BulkAction] = [
     BulkAction("disable", "Disable syncs", "player-stop", "/microsoft-tenants/bulk", Role.TECHNICIAN),
     BulkAction("export", "Export", "download", "/microsoft-tenants.csv", is_download=True),
 ]
+
+
+@dataclass(frozen=True)
+class CheckRow:
+    """A line of Check connection. loss: what is lost without the permission; to_do: Microsoft's answer and what follows."""
+
+    name: str
+    state: str
+    permission: str
+    loss: str
+    to_do: str
+
+
+def check_rows(lines: Iterable[Mapping[str, str]], losses: Mapping[str, str]) -> list[CheckRow]:
+    """The last check's table. losses: permission → what is lost without it."""
+    return [
+        CheckRow(
+            line["name"],
+            line["state"],
+            line["permission"] or DASH,
+            losses.get(line["permission"], ""),
+            line["detail"] or DASH,
+        )
+        for line in lines
+    ]
 
 
 def tenants_list(

@@ -173,5 +173,5 @@ def _check_page(row: MicrosoftTenant) -> Response:
         row=row,
         tenant=db.session.scalar(select(Tenant).where(Tenant.microsoft_tenant_id == row.id)),
         cloud=CLOUDS[row.cloud].label,
-        losses=check.LOSSES,
+        checks=views.check_rows(row.checks, check.LOSSES),
     )

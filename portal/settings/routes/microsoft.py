@@ -17,7 +17,7 @@ from portal.microsoft import check, consent, credentials, expiry
 from portal.microsoft import service as microsoft_tenants
 from portal.models import Role
 from portal.runtime import runtime
-from portal.settings import permissions, registration
+from portal.settings import permissions, registration, views
 from portal.settings.forms import EndForm, MicrosoftForm
 from portal.settings.routes.blueprint import bp, page
 from portal.text import text_key
@@ -89,7 +89,7 @@ def remove_registration() -> Response:
         label=REGISTRATIONS[cloud],
         action=url_for(".remove_registration", cloud=cloud),
         back=_microsoft_url(cloud),
-        served=credentials.served_by(db.session(), cloud),
+        served=views.in_the_way(credentials.served_by(db.session(), cloud)),
     )
 
 

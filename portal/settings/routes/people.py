@@ -18,7 +18,7 @@ from portal.http.forms import text
 from portal.http.proxies import NO_ADDRESS, public_address, public_address_or_none
 from portal.microsoft_sign_in import service as microsoft_sign_in
 from portal.models import Account, Invitation, Role
-from portal.settings import people
+from portal.settings import people, views
 from portal.settings.forms import ROLES, InviteForm, SignInForm
 from portal.settings.routes.blueprint import ask, bp, page
 
@@ -96,7 +96,7 @@ def _people(
         sign_in if sign_in.errors else form,
         invite=form,
         sign_in=sign_in,
-        people=people.people(),
+        people=views.account_rows(people.people(), g.principal.account_id),
         invitations=links.open_links(db.session(), utcnow()),
         roles=ROLES,
         link=link,

@@ -13,6 +13,7 @@ from portal.http import responses
 from portal.http.access import load, requires
 from portal.http.forms import text
 from portal.models import Account, ApiToken, Role
+from portal.settings import views
 from portal.settings.forms import TokenForm
 from portal.settings.routes.blueprint import ask, bp, page
 
@@ -36,7 +37,7 @@ def list_tokens() -> Response:
         else:
             db.session.commit()
             form = TokenForm(formdata=None)  # a second press is a second token only if it was meant
-    return page("tokens", form, tokens=tokens.tokens(), plain=plain, now=utcnow())
+    return page("tokens", form, tokens=views.token_rows(tokens.tokens(), utcnow()), plain=plain)
 
 
 @bp.route("/tokens/<token_id>/revoke", methods=["GET", "POST"])
