@@ -134,6 +134,17 @@ class Summary:
     held: Mapping[str, Any] | None = None
 
     @property
+    def awaited(self) -> int:
+        """How many groups have members that are being read."""
+        return self.uncounted - len(self.hidden)
+
+    @property
+    def blockers(self) -> str:
+        """Which sections let nobody through, as a sentence; "" when none does."""
+        verb = "lets" if len(self.culprits) == 1 else "let"
+        return f"{' and '.join(self.culprits)} {verb} nobody through." if self.culprits else ""
+
+    @property
     def in_scope(self) -> int:
         """How many of those that match the sync goes on to decide about."""
         return self.matching - self.skipped

@@ -119,6 +119,7 @@ def delete_many(organization_id: str) -> Response:
         organization=organization,
         ids=ids,
         people=names,
+        more=len(ids) - len(names),
         effects=service.deletion_effects(organization, ids),
     )
 
