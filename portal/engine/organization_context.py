@@ -92,7 +92,9 @@ def load_context(
     tenant_id = str(found[0])
     sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization_id))
     is_enabled = sync is not None and sync.enabled
-    spec = filters or stored_filters(session, organization_id)
+    spec = filters if sync is None else filters or spec_of(sync)
+    if spec is None:
+        raise LookupError("the Organization has no User Sync")
     rule = hold or (hold_rule(sync) if sync is not None else HoldRule())
     pins, never = _exceptions(session, organization_id, tenant_id, now)
     ignored, settled = _settlements(session, organization_id)
@@ -145,14 +147,6 @@ def is_as_settled(session: Session, context: OrganizationContext, now: datetime)
         context.ignored_conflicts,
         context.settled_links,
     )
-
-
-def stored_filters(session: Session, organization_id: str) -> FilterSpec:
-    """The saved filters and add rules. Raises LookupError when the sync was never set up."""
-    row = session.scalar(select(UserSync).where(UserSync.organization_id == organization_id))
-    if row is None:
-        raise LookupError("the Organization has no User Sync")
-    return spec_of(row)
 
 
 def spec_of(row: UserSync) -> FilterSpec:

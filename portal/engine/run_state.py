@@ -122,8 +122,7 @@ class RunState:
                 select(Change.object_id).where(Change.run_id == self.run_id, Change.state == "applied")
             )
             self.applied = set(done)
-            run = session.get(SyncRun, self.run_id)
-            if self.applied and run is not None:
+            if self.applied and (run := session.get(SyncRun, self.run_id)) is not None:
                 self.written.update({name: run.counts.get(name, 0) for name in WRITTEN})
 
     def _hourly_waits(self) -> bool:

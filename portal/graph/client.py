@@ -29,6 +29,7 @@ from portal.graph.answers import (
     json_or_empty,
     object_of,
 )
+from portal.graph.connections import graph_session
 from portal.graph.retry import BUDGET_SECONDS, RetryAction, decide
 from portal.graph.tokens import TokenProvider
 
@@ -61,6 +62,7 @@ class GraphClient:
     before_request: Callable[[], None] | None = None
     on_throttled: Callable[[float], None] | None = None
     _session: requests.Session | None = None
+    _had_trouble: bool = False
 
     def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
         """One JSON object. ``path`` starts with ``/`` or is a link that Graph gave. Raises Source errors."""
@@ -248,7 +250,7 @@ class GraphClient:
     ) -> tuple[requests.Response | None, int | None]:
         self.meter.requests += 1
         if self._session is None:
-            self._session = requests.Session()
+            self._session = requests.Session() if self._had_trouble else graph_session()
         try:
             answer = self._session.request(
                 method,
@@ -276,10 +278,10 @@ class GraphClient:
         return answer, answer.status_code
 
     def close(self) -> None:
-        """Drop the connection; the next request opens a new one."""
-        if self._session is not None:
+        """Drop the connection; the next request opens one of this client's own, which nobody else has used."""
+        if self._session is not None and self._had_trouble:
             self._session.close()
-            self._session = None
+        self._session, self._had_trouble = None, True
 
     def _url(self, path: str) -> str:
         return f"{self.base_url}{VERSION}{path}" if path.startswith("/") else self.check_link(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import jwt
@@ -14,6 +15,7 @@ from msal.exceptions import MsalServiceError
 
 from portal.errors import SourceAuthError, SourceError, SourceTransient
 from portal.graph.clouds import Cloud
+from portal.graph.connections import login_session
 from portal.graph.explain import aadsts, token_error
 
 TIMEOUT_SECONDS = 20
@@ -78,7 +80,7 @@ class TokenProvider:
                 authority=f"{self._cloud.login_url}/{self._directory_id}",
                 client_credential=self._credential,
                 instance_discovery=None if self._cloud.is_known else False,
-                timeout=TIMEOUT_SECONDS,
+                http_client=_login(),
             )
         except requests.RequestException as error:
             raise _unreachable() from error
@@ -91,6 +93,12 @@ class TokenProvider:
         except Exception as error:
             raise _unreachable() from error
         return self._app
+
+
+def _login() -> requests.Session:
+    session = login_session()
+    session.request = partial(session.request, timeout=TIMEOUT_SECONDS)  # type: ignore[method-assign]
+    return session
 
 
 def roles_of(token: str) -> frozenset[str] | None:

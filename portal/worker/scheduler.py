@@ -29,12 +29,13 @@ from portal.worker.queue import QueuedTask
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2  # how soon work queued by another process is seen; our own wakes us at once
+LULL_SECONDS = 0.1  # between two looks: what comes meanwhile is seen together
 SCHEDULE_SECONDS = 5
 CHECK_SECONDS = 600
 INDEX_SECONDS = 2
 THREADS = {"hourly": 64, "delayed": 16, "slow": 6, "check": 1, "import": 1, "rollout": 4}
 """Slow passes mostly wait for their turns: side by side, so that a large tenant and small ones take theirs page by page (T7)."""
-SLOTS = {"hourly": 8, "delayed": 2}
+SLOTS = {"hourly": 24, "delayed": 2}
 """How many of a lane's threads work at once; the others wait for Microsoft, which throttles them, or for a slot (G5)."""
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(hours=1)
 AWAY_PAUSE = timedelta(seconds=2)
@@ -128,6 +129,7 @@ class Scheduler:
             self._look.clear()
             if not self._stopping.is_set():
                 safely(self._hand_out)
+                self._stopping.wait(LULL_SECONDS)
 
     def _hand_out(self) -> None:
         now = utcnow()

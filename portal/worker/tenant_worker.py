@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session
 from portal.engine import failures, schedule
 from portal.engine.execution import SyncRunExecution
 from portal.engine.mirror.context import RefreshContext, RefreshResult
-from portal.engine.mirror.refresh import refresh
+from portal.engine.mirror.refresh import conclude, refresh
 from portal.engine.organization_context import spec_of
-from portal.engine.ports import SourceFactory
+from portal.engine.ports import DirectorySource, SourceFactory
 from portal.engine.run_state import Cancelled, GiveWay, GroupsUnread, Surroundings
 from portal.engine.undo_run import undo_run
 from portal.errors import LeaseLost, SourceAuthError, SourceError, SourcePermissionMissing, Stopped
@@ -108,10 +108,10 @@ class LeasedTenant:
         """Read once for all runs that wait, then run them one by one; new ones that came in meanwhile too."""
         while True:
             self.around.stop_check()
-            if "hourly" in self.lanes:
-                self._undo_runs()
-            runs = self._queued()
-            wants_read = "hourly" in self.lanes and self._read_requested()
+            undos, runs, wants_read = self._waiting()
+            if undos:
+                self._undo(undos)
+                continue  # others may have come in meanwhile
             if not runs and not wants_read:
                 return
             failure = self._refresh(runs)
@@ -134,22 +134,18 @@ class LeasedTenant:
         self._start(runs)
         try:
             source = self.worker.source_factory(self.lease)
-            context = RefreshContext(
+            context = RefreshContext.begin(
                 self.lease,
                 source,
                 self.worker.now,
                 lambda phase, done, total: self._progress(runs, phase, done, total),
-                registration=source.registration,
             )
             found = refresh(context, groups=self._wanted_groups())
-            self.around = replace(self.around, refreshed=found)
         except SourceError as error:
-            self._refresh_failed(error)
+            self._refresh_failed(error, runs, source)
             return error
-        finally:
-            if source is not None and runs:
-                self._meter(runs[0], source.meter.requests, source.meter.throttled_seconds)
-        self._connected(found)
+        self._refreshed(found, runs, source)
+        self.around = replace(self.around, refreshed=found)
         return None
 
     def _wanted_groups(self) -> frozenset[str]:
@@ -165,11 +161,14 @@ class LeasedTenant:
             }
         return frozenset(groups)
 
-    def _refresh_failed(self, error: SourceError) -> None:
+    def _refresh_failed(
+        self, error: SourceError, runs: Sequence[str], source: DirectorySource | None
+    ) -> None:
         """A lost connection is shown as one, once, not by each run below it (G2, C4)."""
         now = self.worker.now()
         is_lost = isinstance(error, (SourceAuthError, SourcePermissionMissing))
         with self.lease.transaction() as session:
+            _meter(session, runs, source)
             tenant = session.get_one(MicrosoftTenant, self.lease.tenant_id)
             tenant.failures_in_row += 1
             tenant.throttled_until = error.retry_at
@@ -190,11 +189,13 @@ class LeasedTenant:
             else:
                 tenant.read_requested_at = None
 
-    def _connected(self, found: RefreshResult) -> None:
+    def _refreshed(self, found: RefreshResult, runs: Sequence[str], source: DirectorySource) -> None:
         """A read that worked puts the connection right (G2)."""
-        del found
+        now = self.worker.now()
         with self.lease.transaction() as session:
+            _meter(session, runs, source)
             tenant = session.get_one(MicrosoftTenant, self.lease.tenant_id)
+            conclude(tenant, found, now)
             if tenant.failures_in_row:
                 failures.reset_backoff(session, tenant.id)
             tenant.failures_in_row = 0
@@ -204,23 +205,13 @@ class LeasedTenant:
                 None,
                 None,
             )
-            tenant.next_run_at = schedule.next_run(self.worker.now(), tenant.id, self.worker.interval_minutes)
+            tenant.next_run_at = schedule.next_run(now, tenant.id, self.worker.interval_minutes)
 
     # -- runs ----------------------------------------------------------------------------------------------------
 
-    def _undo_runs(self) -> None:
+    def _undo(self, runs: Sequence[str]) -> None:
         """Undo runs read nothing from Microsoft (R5)."""
-        with self.lease.sessions() as session:
-            waiting = session.scalars(
-                select(SyncRun.id)
-                .where(
-                    SyncRun.microsoft_tenant_id == self.lease.tenant_id,
-                    SyncRun.kind == "undo",
-                    SyncRun.status.in_(ACTIVE),
-                )
-                .order_by(SyncRun.created_at)
-            ).all()
-        for run_id in waiting:
+        for run_id in runs:
             self.around.stop_check()
             self._start([run_id])
             undo_run(self.around, run_id)
@@ -253,25 +244,21 @@ class LeasedTenant:
 
     # -- helpers -------------------------------------------------------------------------------------------------
 
-    def _queued(self) -> list[str]:
+    def _waiting(self) -> tuple[list[str], list[str], bool]:
+        """(undo runs, sync runs, whether somebody asks for a read), in the order in which they are to be done."""
+        has_hourly = "hourly" in self.lanes
         with self.lease.sessions() as session:
-            return list(
-                session.scalars(
-                    select(SyncRun.id)
-                    .where(
-                        SyncRun.microsoft_tenant_id == self.lease.tenant_id,
-                        SyncRun.kind == "sync",
-                        SyncRun.status.in_(ACTIVE),
-                        SyncRun.lane.in_(self.lanes),
-                    )
-                    .order_by(SyncRun.lane.desc(), SyncRun.created_at, SyncRun.id)
-                )
+            waiting = session.execute(
+                select(SyncRun.id, SyncRun.kind, SyncRun.lane)
+                .where(SyncRun.microsoft_tenant_id == self.lease.tenant_id, SyncRun.status.in_(ACTIVE))
+                .order_by(SyncRun.lane.desc(), SyncRun.created_at, SyncRun.id)
+            ).all()
+            asked_at = session.scalar(
+                select(MicrosoftTenant.read_requested_at).where(MicrosoftTenant.id == self.lease.tenant_id)
             )
-
-    def _read_requested(self) -> bool:
-        with self.lease.sessions() as session:
-            tenant = session.get(MicrosoftTenant, self.lease.tenant_id)
-            return tenant is not None and tenant.read_requested_at is not None
+        undos = [run_id for run_id, kind, _ in waiting if kind == "undo" and has_hourly]
+        runs = [run_id for run_id, kind, lane in waiting if kind == "sync" and lane in self.lanes]
+        return undos, runs, has_hourly and asked_at is not None
 
     def _start(self, runs: Sequence[str]) -> None:
         if not runs:
@@ -298,13 +285,16 @@ class LeasedTenant:
                     .values(phase=phase, done=done, total=total, heartbeat_at=now)
                 )
 
-    def _meter(self, run_id: str, requests: int, throttled: float) -> None:
-        with self.lease.transaction() as session:
-            session.execute(
-                update(SyncRun)
-                .where(SyncRun.id == run_id)
-                .values(
-                    graph_requests=SyncRun.graph_requests + requests,
-                    throttled_seconds=SyncRun.throttled_seconds + throttled,
-                )
-            )
+
+def _meter(session: Session, runs: Sequence[str], source: DirectorySource | None) -> None:
+    """Count what the read has cost with the first of the runs that asked for it."""
+    if not runs or source is None:
+        return
+    session.execute(
+        update(SyncRun)
+        .where(SyncRun.id == runs[0])
+        .values(
+            graph_requests=SyncRun.graph_requests + source.meter.requests,
+            throttled_seconds=SyncRun.throttled_seconds + source.meter.throttled_seconds,
+        )
+    )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Self
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from portal.engine.normalize import SELECT
@@ -25,6 +26,7 @@ class RefreshResult:
     changed: something that decides of people is not what it was: a row of theirs, members of a group, a group that is gone.
     groups: lower-case ids of those whose members were asked for. group_error: syncs with a Group filter must not run.
     group_errors: by lower-case id, groups whose members are unknown: syncs that name one must not run (S6).
+    answers: the request to read that this read answers; one that came in while it went on wants a read of its own.
     """
 
     is_complete: bool = False
@@ -35,22 +37,41 @@ class RefreshResult:
     warnings: list[str] = field(default_factory=list)
     group_error: SourceError | None = None
     group_errors: dict[str, SourceError] = field(default_factory=dict)
+    answers: datetime | None = None
 
 
 @dataclass(frozen=True)
 class RefreshContext:
     """One read of one leased Microsoft Tenant. progress: told (phase, done, total or None); it may raise to end the read.
 
-    version: what rows that this read changes are marked with, one more than the mirror's. registration: names the app and cloud
-    that the read is made with; stored links are bound to it.
+    tenant: its row when the read began. links: the stored delta link of each resource that was made by the same questions.
+    Of both only what nobody but a read writes is looked at, and one read goes on at a time.
     """
 
     lease: Lease
     source: DirectorySource
     now: Callable[[], datetime]
     progress: Callable[[str, int, int | None], None]
-    version: int = 1
-    registration: str = ""
+    tenant: MicrosoftTenant
+    links: Mapping[str, str]
+
+    @classmethod
+    def begin(
+        cls,
+        lease: Lease,
+        source: DirectorySource,
+        now: Callable[[], datetime],
+        progress: Callable[[str, int, int | None], None],
+    ) -> Self:
+        """The read that begins now."""
+        with lease.sessions() as session:
+            tenant = session.get_one(MicrosoftTenant, lease.tenant_id)
+            stored = select(DeltaCursor.resource, DeltaCursor.link).where(
+                DeltaCursor.microsoft_tenant_id == lease.tenant_id,
+                DeltaCursor.fingerprint == _fingerprint(source),
+            )
+            links = {resource: link for resource, link in session.execute(stored) if link}
+        return cls(lease, source, now, progress, tenant, links)
 
     @property
     def tenant_id(self) -> str:
@@ -58,9 +79,9 @@ class RefreshContext:
         return self.lease.tenant_id
 
     @property
-    def fingerprint(self) -> str:
-        """Binds stored links to the select list, the cloud and the app (graph-facts 3): another one reads from the start."""
-        return hashlib.sha256("\n".join((*SELECT, self.registration)).encode()).hexdigest()[:40]
+    def version(self) -> int:
+        """What rows that this read changes are marked with."""
+        return self.tenant.mirror_version + 1
 
     def mark_changed(self, session: Session) -> None:
         """Say, in the transaction that changes it, that the mirror is not what runs decided on before."""
@@ -84,14 +105,6 @@ class RefreshContext:
             .execution_options(synchronize_session=False)
         )
 
-    def stored_link(self, resource: str) -> str | None:
-        """The delta link of ``users`` or ``groups``; None when there is none that fits."""
-        with self.lease.sessions() as session:
-            cursor = session.get(DeltaCursor, (self.tenant_id, resource))
-            if cursor is None or cursor.fingerprint != self.fingerprint:
-                return None
-            return cursor.link or None
-
     def keep_link(self, session: Session, resource: str, link: str) -> None:
         """Store a link in the transaction of the rows that it covers (G3); an empty one forgets the stored one."""
         cursor = session.get(DeltaCursor, (self.tenant_id, resource))
@@ -102,16 +115,19 @@ class RefreshContext:
         if cursor is None:
             cursor = DeltaCursor(microsoft_tenant_id=self.tenant_id, resource=resource)
             session.add(cursor)
-        cursor.link, cursor.fingerprint, cursor.obtained_at = link, self.fingerprint, self.now()
+        cursor.link, cursor.fingerprint, cursor.obtained_at = link, _fingerprint(self.source), self.now()
 
     def remember(self, part: str, error: SourceError | None) -> None:
         """D3: a part that Microsoft does not give is remembered and shown, never an error of the run. Writes when that is news."""
-        with self.lease.sessions() as session:
-            tenant = session.get_one(MicrosoftTenant, self.tenant_id)
-            if tenant.capabilities == _capabilities(tenant, part, error, self.now()):
-                return
+        if self.tenant.capabilities == _capabilities(self.tenant, part, error, self.now()):
+            return
         with self.lease.transaction() as session:
             remember_capability(session.get_one(MicrosoftTenant, self.tenant_id), part, error, self.now())
+
+
+def _fingerprint(source: DirectorySource) -> str:
+    """Binds stored links to the select list, the cloud and the app (graph-facts 3): another one reads from the start."""
+    return hashlib.sha256("\n".join((*SELECT, source.registration)).encode()).hexdigest()[:40]
 
 
 def remember_capability(tenant: MicrosoftTenant, part: str, error: SourceError | None, now: datetime) -> None:

@@ -38,7 +38,7 @@ def read_groups(context: RefreshContext, result: RefreshResult, wanted: frozense
     context.progress("Reading groups", 0, None)
     result.groups = wanted
     try:
-        link = None if result.is_full else context.stored_link("groups")
+        link = None if result.is_full else context.links.get("groups")
         changed, following = _group_changes(context, link)
         if changed or _is_hidden(context, wanted):
             _read_list(context, result)

@@ -54,7 +54,7 @@ class _Round:
 
 def read_people(context: RefreshContext, result: RefreshResult, *, full: bool) -> None:
     """Read what changed since the stored link, or everybody; a refused link means everybody (G3). Raises Source errors."""
-    link = None if full else context.stored_link("users")
+    link = None if full else context.links.get("users")
     agents = _agents(context)
     try:
         _read_round(context, result, agents, link)
@@ -75,14 +75,13 @@ def _agents(context: RefreshContext) -> frozenset[str]:
             )
         )
         before = frozenset(known)
-        was_told = session.get_one(MicrosoftTenant, context.tenant_id).agents_known
     try:
         found, is_told = context.source.agents(), True
     except SourceError as error:
         if not is_lacking(error):  # throttled, or away: to be asked again, not an answer
             raise
         found, is_told = before, False
-    if is_told == was_told and found == before:
+    if is_told == context.tenant.agents_known and found == before:
         return found
     with context.lease.transaction() as session:
         session.get_one(MicrosoftTenant, context.tenant_id).agents_known = is_told
@@ -109,7 +108,7 @@ def _read_round(
     context: RefreshContext, result: RefreshResult, agents: Collection[str], link: str | None
 ) -> None:
     one = _Round(context, link is None, agents)
-    before = _present(context)
+    before = context.tenant.users_count
     final: str | None = None
     last: dict[str, RawObject] = {}
     context.progress("Reading people", 0, before or None)
@@ -161,7 +160,7 @@ def _finish(one: _Round, result: RefreshResult, last: dict[str, RawObject], link
     context = one.context
     absent = _absent(one) if one.is_full and result.is_complete else []
     soft = _soft_deleted(context) if absent else _NOBODY
-    cursor = context.stored_link("users")
+    cursor = context.links.get("users")
     kept = link if result.is_complete else ""
     with context.lease.transaction() as session:
         _write(one, session, last)
@@ -321,11 +320,6 @@ def _stored(one: _Round, session: Session, object_ids: list[str]) -> dict[str, _
         for object_id, *row in read_rows(session, DirectoryUser, names, fixed, "object_id", part):
             found[object_id] = _Stored(*row)
     return found
-
-
-def _present(context: RefreshContext) -> int:
-    with context.lease.sessions() as session:
-        return session.get_one(MicrosoftTenant, context.tenant_id).users_count
 
 
 def _count_present(session: Session, tenant_id: str) -> int:

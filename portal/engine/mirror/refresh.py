@@ -6,7 +6,6 @@ conclusions from absence (G3, L2). A read that fails anywhere leaves rows, but n
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -25,22 +24,18 @@ def refresh(
     context: RefreshContext, *, full: bool = False, groups: frozenset[str] = frozenset()
 ) -> RefreshResult:
     """Read people, groups and licenses. ``groups``: lower-case ids whose members are needed. Raises Source errors."""
-    result = RefreshResult()
-    with context.lease.sessions() as session:
-        tenant = session.get_one(MicrosoftTenant, context.tenant_id)
-        last_full, asked_at = tenant.last_full_read_at, tenant.read_requested_at
-    context = replace(context, version=tenant.mirror_version + 1)
-    _check_tenant(context, tenant)
+    result = RefreshResult(answers=context.tenant.read_requested_at)
+    _check_tenant(context)
+    last_full = context.tenant.last_full_read_at
     read_people(context, result, full=full or schedule.full_read_due(last_full, context.now()))
     read_groups(context, result, groups)
     read_licenses(context, result)
-    _finish(context, asked_at)
     return result
 
 
-def _check_tenant(context: RefreshContext, stored: MicrosoftTenant) -> None:
+def _check_tenant(context: RefreshContext) -> None:
     """The token must open the tenant that is stored, or another customer's people would land here."""
-    found = context.source.organization()
+    stored, found = context.tenant, context.source.organization()
     if str(found.get("id", "")).lower() != stored.directory_id:
         raise SourceAuthError(
             "Microsoft answered for another tenant than the one that is connected. Nothing was read. Check the connection."
@@ -53,16 +48,13 @@ def _check_tenant(context: RefreshContext, stored: MicrosoftTenant) -> None:
             tenant.domains, tenant.name = domains, name
 
 
-def _finish(context: RefreshContext, asked_at: datetime | None) -> None:
-    """``asked_at``: the request that this read answers; one that came in while it went on wants a read of its own."""
-    now = context.now()
-    with context.lease.transaction() as session:
-        tenant = session.get_one(MicrosoftTenant, context.tenant_id)
-        tenant.last_synced_at = now
-        if tenant.read_requested_at == asked_at:
-            tenant.read_requested_at = None
-        tenant.throttled_until = None
-        tenant.slow_due_at = schedule.slow_pass_after_read(now, tenant.slow_problems)
+def conclude(tenant: MicrosoftTenant, result: RefreshResult, now: datetime) -> None:
+    """Note with its tenant that a read came to its end."""
+    tenant.last_synced_at = now
+    if tenant.read_requested_at == result.answers:
+        tenant.read_requested_at = None
+    tenant.throttled_until = None
+    tenant.slow_due_at = schedule.slow_pass_after_read(now, tenant.slow_problems)
 
 
 def verified_domains(organization: RawObject) -> list[dict[str, Any]]:
