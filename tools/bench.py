@@ -165,7 +165,7 @@ class Api:
                 if run["status"] != "succeeded":
                     raise RuntimeError(f"the run is {run['status']}: {run['error']}")
                 return run
-            time.sleep(max(0.02, waited / 100))  # an answer costs the portal something too
+            time.sleep(max(0.02, waited / 25))  # an answer costs the portal something too
         raise RuntimeError(f"the run has not ended within {PATIENCE} seconds")
 
 

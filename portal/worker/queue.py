@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Select, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, Exists, Select, and_, exists, or_, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -212,23 +212,27 @@ def throttled_until(session: Session, runs: Iterable[SyncRun], now: datetime) ->
     return {run_id: until[tenant_id] for run_id, tenant_id in queued.items() if tenant_id in until}
 
 
+def has_first_sync(session: Session) -> bool:
+    """Whether somebody looks at a first sync that waits or goes on, and what nobody looks at had better wait."""
+    return bool(session.scalar(select(_first_sync())))
+
+
+def _first_sync(*which: ColumnElement[bool]) -> Exists:
+    return exists().where(
+        *which,
+        SyncRun.status.in_(ACTIVE),
+        SyncRun.kind == "sync",
+        UserSync.organization_id == SyncRun.organization_id,
+        UserSync.enabled.is_(True),
+        UserSync.initial_done_at.is_(None),
+    )
+
+
 def slow_waiting(session: Session, now: datetime, owner: str = "") -> list[QueuedTask]:
     """Tenants whose slow pass is due (T7), the longest waiting first. owner: as of ``waiting``.
 
     It does not begin while a first sync waits or goes on: somebody looks at that one, and both want the same processor.
     """
-    first_sync = (
-        exists()
-        .where(
-            SyncRun.microsoft_tenant_id == MicrosoftTenant.id,
-            SyncRun.status.in_(ACTIVE),
-            SyncRun.kind == "sync",
-            UserSync.organization_id == SyncRun.organization_id,
-            UserSync.enabled.is_(True),
-            UserSync.initial_done_at.is_(None),
-        )
-        .correlate(MicrosoftTenant)
-    )
     statement = (
         select(MicrosoftTenant.id, MicrosoftTenant.slow_due_at)
         .where(
@@ -238,7 +242,7 @@ def slow_waiting(session: Session, now: datetime, owner: str = "") -> list[Queue
                 MicrosoftTenant.slow_lease_owner == owner,
                 MicrosoftTenant.slow_lease_expires_at <= now,
             ),
-            ~first_sync,
+            ~_first_sync(SyncRun.microsoft_tenant_id == MicrosoftTenant.id).correlate(MicrosoftTenant),
         )
         .order_by(MicrosoftTenant.slow_due_at)
     )
