@@ -42,6 +42,8 @@ REQUEST_PATIENCE = 10.0
 """Seconds that a request waits for a lock before it answers 503: somebody is looking at it."""
 NOTE_PATIENCE = 0.2
 """Seconds that ``note`` waits: what it writes is worth no more."""
+MOST_PASSED = 4
+"""Requests in a row that are let in before a sync or a command that waits."""
 IDLE_WRITER, IDLE_READER = 15.0, 900.0
 """Seconds after which PostgreSQL ends a transaction that asks nothing: a process that was stopped in one that writes holds rows
 that others wait for. Only reading holds none, and a run reads in one transaction for as long as it plans."""
@@ -83,7 +85,7 @@ _SQLITE_AWAY = frozenset(
 
 
 class WriteQueue:
-    """Who waits in this process for SQLite's write lock: first come, first served.
+    """Who waits in this process for SQLite's write lock: whom somebody looks at before long work, else first come, first served.
 
     SQLite lets each try again every now and then, so that whoever asks seldom starves beside a sync and an import that ask at
     once again. Other processes are not in the queue; among them SQLite's own way decides.
@@ -91,17 +93,20 @@ class WriteQueue:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: deque[threading.Event] = deque()
+        self._requests: deque[threading.Event] = deque()
+        self._work: deque[threading.Event] = deque()
+        self._passed = 0  # requests that went before work which waits
         self._is_taken = False
 
     def enter(self, seconds: float) -> bool:
         """Wait for one's turn, up to ``seconds``. False when it did not come."""
+        waiting = self._requests if seconds < WORK_PATIENCE else self._work
         with self._lock:
             if not self._is_taken:
                 self._is_taken = True
                 return True
             called = threading.Event()
-            self._waiting.append(called)
+            waiting.append(called)
         had_slot = slots.give_back()
         is_mine = called.wait(seconds)
         if had_slot:
@@ -109,14 +114,16 @@ class WriteQueue:
         with self._lock:
             if is_mine or called.is_set():  # at the last moment
                 return True
-            self._waiting.remove(called)
+            waiting.remove(called)
         return False
 
     def leave(self) -> None:
         """Let the next one in."""
         with self._lock:
-            if self._waiting:
-                self._waiting.popleft().set()
+            is_works_turn = bool(self._work) and (self._passed >= MOST_PASSED or not self._requests)
+            self._passed = 0 if is_works_turn or not self._work else self._passed + 1
+            if is_works_turn or self._requests:
+                (self._work if is_works_turn else self._requests).popleft().set()
             else:
                 self._is_taken = False
 

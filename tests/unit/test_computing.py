@@ -96,7 +96,7 @@ def test_who_waits_for_the_write_lock_lends_its_slot_and_goes_on_at_once(monkeyp
 
     thread = threading.Thread(target=write)
     thread.start()
-    while not queue._waiting:  # noqa: SLF001
+    while not queue._work:  # noqa: SLF001
         pass
     reader = Client(slots)
     assert reader.has_it.wait(30)

@@ -6,7 +6,15 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import sessionmaker
 
-from portal.transactions import WriteQueue, mark_write, trouble, tune_engine, waiting_for_locks
+from portal.transactions import (
+    REQUEST_PATIENCE,
+    WORK_PATIENCE,
+    WriteQueue,
+    mark_write,
+    trouble,
+    tune_engine,
+    waiting_for_locks,
+)
 
 
 @pytest.fixture
@@ -25,28 +33,37 @@ def write(sessions, name):
         session.commit()
 
 
-def test_who_asked_first_writes_first():
+def let_in(waits):
+    """The order in which those who wait so many seconds each are let in; they ask in the order given."""
     queue, order, threads = WriteQueue(), [], []
     assert queue.enter(1)
-    for n in range(5):
-        entered = threading.Event()
+    for n, seconds in enumerate(waits):
 
-        def work(n=n, entered=entered):
-            entered.set()
-            assert queue.enter(30)
+        def work(n=n, seconds=seconds):
+            assert queue.enter(seconds)
             order.append(n)
             queue.leave()
 
         thread = threading.Thread(target=work)
         thread.start()
         threads.append(thread)
-        entered.wait()
-        while len(queue._waiting) < n + 1:  # noqa: SLF001
+        while len(queue._requests) + len(queue._work) < n + 1:  # noqa: SLF001
             pass
     queue.leave()
     for thread in threads:
         thread.join()
-    assert order == [0, 1, 2, 3, 4]
+    assert queue.enter(0.01)  # nobody holds it any more
+    return order
+
+
+@pytest.mark.parametrize("seconds", [REQUEST_PATIENCE, WORK_PATIENCE])
+def test_who_asked_first_writes_first(seconds):
+    assert let_in([seconds] * 5) == [0, 1, 2, 3, 4]
+
+
+def test_requests_go_before_long_work_which_gets_its_turn_though():
+    waits = [WORK_PATIENCE, WORK_PATIENCE, *[REQUEST_PATIENCE] * 6]
+    assert let_in(waits) == [2, 3, 4, 5, 0, 6, 7, 1]
 
 
 def test_who_gives_up_waiting_is_told_as_sqlite_would_and_holds_nothing_up(sessions):
