@@ -105,17 +105,16 @@ class Trial:
             self.asleep.append((time.monotonic() + self.rng.uniform(5, 40), worker))
             self.workers.append(self.one.worker())
 
-    def leases(self) -> list[tuple[str, int]]:
-        return [
-            (i, f)
-            for i, f in self.one.sql("SELECT id, fence FROM microsoft_tenants WHERE lease_owner IS NOT NULL")
-        ]
+    def leases(self) -> set[tuple[object, ...]]:
+        """Who is being synced, and until when that is promised: a worker that lives says so again and again."""
+        held = "SELECT id, fence, lease_expires_at FROM microsoft_tenants WHERE lease_owner IS NOT NULL"
+        return {tuple(row) for row in self.one.sql(held)}
 
-    def freed(self, before: list[tuple[str, int]], began: float) -> None:
-        """Wait until whoever was being synced is free, or somebody else's."""
+    def freed(self, before: set[tuple[object, ...]], began: float) -> None:
+        """Wait until whoever was being synced is free, or somebody works on them."""
 
         def held() -> bool:
-            return not set(before) & set(self.leases())
+            return not before & self.leases()
 
         try:
             wait_until(held, "a killed worker's tenants are free again", RECOVERED)
