@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import sessionmaker
 
 from portal.engine.apply import chunks
+from portal.engine.mirror import groups
 from portal.extensions import tune_engine
 from tests.sync import scenario
 
@@ -36,6 +37,7 @@ def run(path, kind, boundary=0, statement=0):
 
 def _work(path, kind, boundary, statement):
     chunks.CHUNK = 12
+    groups.MOST_ROWS = 10
     engine = tune_engine(sa.create_engine(f"sqlite:///{path}"))
     world = scenario.reopen(sessionmaker(engine, expire_on_commit=False), kind)
     passed = {"commits": 0, "statements": 0}

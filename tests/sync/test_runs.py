@@ -2,15 +2,17 @@ from datetime import timedelta
 from random import Random
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from portal.alerts import announcements
 from portal.engine import execution
 from portal.engine.apply import chunks
 from portal.engine.apply.chunks import CHUNK
+from portal.engine.bulk import insert_rows
 from portal.engine.explain import spared_words
 from portal.engine.holds import apply_held as apply_ready
 from portal.engine.holds import dismiss_held, prepare_held
+from portal.engine.mirror import groups
 from portal.engine.organization_context import spec_of
 from portal.engine.preview import explain, preview
 from portal.engine.records import Action, Counts, FilterSpec, HoldRule
@@ -31,6 +33,7 @@ from portal.models import (
     DirectoryGroup,
     DirectoryUser,
     EndUser,
+    GroupMembership,
     MicrosoftTenant,
     Organization,
     SyncRun,
@@ -537,6 +540,35 @@ def test_S6_members_of_a_group_that_is_filtered_by_again_are_not_those_of_long_a
     run = world.sync()
     assert (run.counts["created"], run.counts["in_scope"]) == (1, 1)
     assert world.people()["u03@x.example"][4] and not world.people()["u01@x.example"][4]
+
+
+def test_S6_a_huge_group_whose_members_were_written_in_part_counts_as_not_read(world, monkeypatch):
+    world.directory.put(*staff(30))
+    world.directory.group("g1", "u01", "u02")
+    world.enable(only(group=["g1"]))
+    world.sync("initial", lane="delayed")
+    world.directory.group("g1", *[f"u{n:02}" for n in range(2, 30)])
+    monkeypatch.setattr(groups, "MOST_ROWS", 20)
+    written = iter([insert_rows])
+
+    def stopped_in_the_second(*given):
+        try:
+            next(written)(*given)
+        except StopIteration:
+            raise Stopped from None
+
+    with monkeypatch.context() as broken:
+        broken.setattr(groups, "insert_rows", stopped_in_the_second)
+        run_id = world.queue()
+        with pytest.raises(Stopped):
+            world.work()
+    with world.sessions() as session:
+        [stale] = session.scalars(select(DirectoryGroup.members_stale))
+        assert stale and session.query(GroupMembership).count() not in {2, 28}
+    assert world.work()
+    assert world.count(GroupMembership) == 28
+    with world.sessions() as session:
+        assert session.get_one(SyncRun, run_id).counts["in_scope"] == 28
 
 
 def test_S6_members_that_cannot_be_read_change_nothing(world):

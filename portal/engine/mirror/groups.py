@@ -11,6 +11,7 @@ from portal.engine.batches import batches
 from portal.engine.bulk import insert_rows
 from portal.engine.mirror.context import RefreshContext, RefreshResult, is_lacking
 from portal.engine.normalize import clean
+from portal.engine.pace import MOST_ROWS, Pace
 from portal.engine.ports import RawObject
 from portal.errors import (
     SourceAuthError,
@@ -144,8 +145,7 @@ def _read_members(
         elif group_id in hidden and users is not None and not users:
             result.group_errors[group_id] = SourcePermissionMissing(HIDDEN, permission="Member.Read.Hidden")
         else:
-            with context.lease.transaction() as session:
-                result.changed |= _write_members(context, session, group_id, users)
+            result.changed |= _write_members(context, group_id, users)
             context.progress("Reading groups", number, len(answers))
 
 
@@ -172,39 +172,57 @@ def _walk(context: RefreshContext, link: str) -> tuple[bool, str]:
     return changed, final
 
 
-def _write_members(
-    context: RefreshContext, session: Session, group_id: str, users: frozenset[str] | None
-) -> bool:
-    """Store who is in a group now, None for a group that is gone. True when that differs from before."""
+def _write_members(context: RefreshContext, group_id: str, users: frozenset[str] | None) -> bool:
+    """Store who is in a group now, None for a group that is gone. True when that differs from before.
+
+    A huge group takes several transactions; until the last one its members count as not read (S6, G4).
+    """
     here = (
         GroupMembership.microsoft_tenant_id == context.tenant_id,
         GroupMembership.group_object_id == group_id,
     )
-    old = set(session.scalars(select(GroupMembership.user_object_id).where(*here)))
+    with context.lease.sessions() as session:
+        old = set(session.scalars(select(GroupMembership.user_object_id).where(*here)))
     new = users or frozenset()
-    for part in batches(sorted(old - new)):
-        session.execute(delete(GroupMembership).where(*here, GroupMembership.user_object_id.in_(part)))
-    rows = [
-        {"microsoft_tenant_id": context.tenant_id, "group_object_id": group_id, "user_object_id": user}
-        for user in sorted(new - old)
-    ]
-    insert_rows(session, GroupMembership, rows)
-    values: dict[str, Any] = {
+    changes = [*((user, False) for user in sorted(old - new)), *((user, True) for user in sorted(new - old))]
+    read: dict[str, Any] = {
         "members_read_at": context.now(),
         "members_stale": False,
         "member_count": len(new),
     }
     if users is None:
-        values = {"is_deleted": True, "members_read_at": None, "member_count": None}
-    session.execute(
-        update(DirectoryGroup)
-        .where(DirectoryGroup.microsoft_tenant_id == context.tenant_id, DirectoryGroup.object_id == group_id)
-        .values(**values)
-    )
-    if old == new and users is not None:
-        return False
-    context.mark_changed(session)
-    return True
+        read = {"is_deleted": True, "members_read_at": None, "member_count": None}
+    pace, at, is_over = Pace(MOST_ROWS), 0, False
+    while not is_over:
+        part = changes[at : at + pace.size]
+        at += len(part)
+        is_over = at == len(changes)
+        with pace.over(context.lease.transaction()) as session:
+            for gone in batches([user for user, is_new in part if not is_new]):
+                session.execute(
+                    delete(GroupMembership).where(*here, GroupMembership.user_object_id.in_(gone))
+                )
+            rows = [
+                {
+                    "microsoft_tenant_id": context.tenant_id,
+                    "group_object_id": group_id,
+                    "user_object_id": user,
+                }
+                for user, is_new in part
+                if is_new
+            ]
+            insert_rows(session, GroupMembership, rows)
+            session.execute(
+                update(DirectoryGroup)
+                .where(
+                    DirectoryGroup.microsoft_tenant_id == context.tenant_id,
+                    DirectoryGroup.object_id == group_id,
+                )
+                .values(**read if is_over else {"members_stale": True})
+            )
+            if is_over and (changes or users is None):
+                context.mark_changed(session)
+    return bool(changes) or users is None
 
 
 def group_kind(item: RawObject) -> str:
