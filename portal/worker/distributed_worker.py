@@ -47,8 +47,8 @@ GRACE_SECONDS = 10.0
 """How long a lane that ends waits before it asks its jobs to stop. When the process ends they are asked at once."""
 AGAIN_SECONDS, LONGEST_SECONDS, AWAY_SECONDS = 2.0, 600.0, 2.0
 """Between the tries of a job that fails: twice as long each time, but for a lock or a database that cannot be had."""
-ROUNDS, SLOW_ROUNDS = "*/5 * * * * *", "*/10 * * * *"
-"""How often what is due is queued and what is stalled recovered: every 5 seconds; and the rest looked after: every 10 minutes."""
+ROUNDS, SLOW_ROUNDS = "* * * * * */5", "*/10 * * * *"
+"""How often what is due is queued and what is stalled recovered: every 5 seconds, which come last; the rest: every 10 minutes."""
 WAITING = 2
 """Jobs that a lane takes for each that works: the others wait for Microsoft, which throttles them (G5)."""
 SLOW, OTHERS, UPKEEP = 3, 2, 5

@@ -25,7 +25,7 @@ def hurry() -> None:
     attendance.HEARTBEAT_SECONDS, attendance.STALLED_SECONDS = STALLED / 5, STALLED
     transactions.IDLE_WRITER = float(os.environ.get("IDLE", IDLE))
     distributed_worker.POLL_SECONDS = distributed_worker.AWAY_SECONDS = 0.5
-    distributed_worker.ROUNDS, distributed_worker.SLOW_ROUNDS = "* * * * * *", "*/2 * * * * *"
+    distributed_worker.ROUNDS, distributed_worker.SLOW_ROUNDS = "* * * * * *", "* * * * * */2"
 
 
 class Hold:
