@@ -48,6 +48,9 @@ IDLE_WRITER, IDLE_READER = 15.0, 900.0
 """Seconds after which PostgreSQL ends a transaction that asks nothing: a process that was stopped in one that writes holds rows
 that others wait for. Only reading holds none, and a run reads in one transaction for as long as it plans."""
 
+LOG_PAGES = 4_000
+"""Pages of SQLite's log, 64 MB, at which a commit itself brings them into the file; ``checkpoint`` is there before."""
+
 WRITES = "sqlite_write"
 """The execution option of a connection whose next transaction writes."""
 
@@ -284,6 +287,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         "page_size=16384",  # of a new file only, so before WAL: a search reads its index in two thirds of the time
         f"busy_timeout={int(WORK_PATIENCE * 1000)}",  # before WAL too: several processes may start at once
         "journal_mode=WAL",
+        f"wal_autocheckpoint={LOG_PAGES}",
         "synchronous=NORMAL",
         "foreign_keys=ON",
         "cache_size=-65536",
@@ -305,6 +309,19 @@ def _begin_sqlite(queue: WriteQueue, connection: Connection) -> None:
         raise OperationalError("BEGIN IMMEDIATE", None, _locked())
     connection.info[_QUEUE] = queue
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def checkpoint(sessions: SessionFactory) -> None:
+    """Bring what was committed from SQLite's log into the file, so that no commit waits for the disk; others read and write meanwhile."""
+    with sessions() as session:
+        engine = session.get_bind().engine
+    if engine.dialect.name != "sqlite":
+        return
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
+    finally:
+        connection.close()
 
 
 def _leave(_connection: Any, record: Any, *_error: Any) -> None:

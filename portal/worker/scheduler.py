@@ -10,6 +10,7 @@ import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from flask import Flask
@@ -21,7 +22,7 @@ from portal.imports import runner as imports
 from portal.rollouts import claims
 from portal.rollouts import worker as rollouts
 from portal.runtime import Runtime
-from portal.transactions import trouble
+from portal.transactions import checkpoint, trouble
 from portal.worker import leases, processes, queue, upkeep
 from portal.worker.lanes import Lanes, safely
 from portal.worker.queue import QueuedTask
@@ -33,6 +34,7 @@ LULL_SECONDS = 0.1  # between two looks: what comes meanwhile is seen together
 SCHEDULE_SECONDS = 5
 CHECK_SECONDS = 600
 INDEX_SECONDS = 2
+CHECKPOINT_SECONDS = 1
 THREADS = {"hourly": 64, "delayed": 16, "slow": 6, "check": 1, "import": 1, "rollout": 4}
 """Slow passes mostly wait for their turns: side by side, so that a large tenant and small ones take theirs page by page (T7)."""
 SLOTS = {"hourly": 24, "delayed": 2}
@@ -108,6 +110,9 @@ class Scheduler:
                 jobs.add_job(safely, "interval", [self.queue_due], seconds=SCHEDULE_SECONDS)
             jobs.add_job(safely, "interval", [self.look_after], seconds=CHECK_SECONDS)
             jobs.add_job(safely, "interval", [self.index_words], seconds=INDEX_SECONDS)
+            jobs.add_job(
+                safely, "interval", [partial(checkpoint, self._runtime.sessions)], seconds=CHECKPOINT_SECONDS
+            )
         return jobs
 
     def queue_due(self) -> None:

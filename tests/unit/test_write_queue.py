@@ -1,6 +1,7 @@
 """SQLite's write lock is had in the order of asking, within a process."""
 
 import threading
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from portal.transactions import (
     REQUEST_PATIENCE,
     WORK_PATIENCE,
     WriteQueue,
+    checkpoint,
     mark_write,
     trouble,
     tune_engine,
@@ -94,3 +96,18 @@ def test_reading_waits_for_nobody(sessions):
     with sessions() as writer, sessions() as reader:
         mark_write(writer)
         assert reader.scalar(sa.text("SELECT count(*) FROM notes")) == 0
+
+
+def test_a_commit_leaves_the_log_for_the_checkpoint_which_empties_it(sessions):
+    log = Path(sessions.kw["bind"].url.database + "-wal")
+    for n in range(3):
+        write(sessions, str(n))
+    with sessions() as reader:
+        file = Path(reader.get_bind().url.database)
+        before = file.read_bytes()
+        checkpoint(sessions)
+        assert file.read_bytes() != before and log.stat().st_size
+    write(sessions, "from its beginning")
+    size = log.stat().st_size
+    write(sessions, "and on")
+    assert log.stat().st_size == size
