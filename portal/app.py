@@ -30,6 +30,7 @@ from portal.transactions import (
     JSON_COLUMNS,
     REQUEST_PATIENCE,
     WORK_PATIENCE,
+    close,
     connection_arguments,
     forget_writing,
     set_patience,
@@ -115,6 +116,9 @@ def build(settings: Settings | None = None, *, worker_connections: int | None = 
     app.extensions["rollcall"] = Runtime(settings=settings, sessions=sessions, box=SecretBox(keys))
     gateway.start_afresh(sessions)
     app.teardown_request(_end)
+    app.teardown_appcontext(
+        _close
+    )  # after db's own, so before it: that one lets a broken connection take the answer
     init_login(app)
     sign_in_urls = {cloud.login_url for cloud in CLOUDS.values()} | ({settings.login_url} - {""})
     frame.init_web(app, sign_in_urls=frozenset(sign_in_urls))
@@ -199,3 +203,8 @@ def _end(_error: BaseException | None) -> None:
     writing.set(False)
     set_patience(WORK_PATIENCE)
     audit.set_actor(audit.SYNC)
+
+
+def _close(_error: BaseException | None) -> None:
+    if db.session.registry.has():
+        close(db.session())

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -31,7 +29,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 from portal.errors import RetryLater
-from portal.operations.computing import slots
+from portal.operations.write_queue import WriteQueue
 from portal.text import text_key
 
 SessionFactory = sessionmaker[Session]
@@ -42,8 +40,6 @@ REQUEST_PATIENCE = 10.0
 """Seconds that a request waits for a lock before it answers 503: somebody is looking at it."""
 NOTE_PATIENCE = 0.2
 """Seconds that ``note`` waits: what it writes is worth no more."""
-MOST_PASSED = 4
-"""Requests in a row that are let in before a sync or a command that waits."""
 IDLE_WRITER, IDLE_READER = 15.0, 900.0
 """Seconds after which PostgreSQL ends a transaction that asks nothing: a process that was stopped in one that writes holds rows
 that others wait for. Only reading holds none, and a run reads in one transaction for as long as it plans."""
@@ -87,50 +83,6 @@ _SQLITE_AWAY = frozenset(
 )
 
 
-class WriteQueue:
-    """Who waits in this process for SQLite's write lock: whom somebody looks at before long work, else first come, first served.
-
-    SQLite lets each try again every now and then, so that whoever asks seldom starves beside a sync and an import that ask at
-    once again. Other processes are not in the queue; among them SQLite's own way decides.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._requests: deque[threading.Event] = deque()
-        self._work: deque[threading.Event] = deque()
-        self._passed = 0  # requests that went before work which waits
-        self._is_taken = False
-
-    def enter(self, seconds: float) -> bool:
-        """Wait for one's turn, up to ``seconds``. False when it did not come."""
-        waiting = self._requests if seconds < WORK_PATIENCE else self._work
-        with self._lock:
-            if not self._is_taken:
-                self._is_taken = True
-                return True
-            called = threading.Event()
-            waiting.append(called)
-        had_slot = slots.give_back()
-        is_mine = called.wait(seconds)
-        if had_slot:
-            slots.take_at_once()  # everybody behind waits for who has the lock
-        with self._lock:
-            if is_mine or called.is_set():  # at the last moment
-                return True
-            waiting.remove(called)
-        return False
-
-    def leave(self) -> None:
-        """Let the next one in."""
-        with self._lock:
-            is_works_turn = bool(self._work) and (self._passed >= MOST_PASSED or not self._requests)
-            self._passed = 0 if is_works_turn or not self._work else self._passed + 1
-            if is_works_turn or self._requests:
-                (self._work if is_works_turn else self._requests).popleft().set()
-            else:
-                self._is_taken = False
-
-
 _QUEUE, _PATIENCE = "write_queue", "patience"
 
 
@@ -165,6 +117,14 @@ def roll_back(session: Session) -> None:
     """End the transaction after an error, also when its connection broke: what is wrong is known already."""
     try:
         session.rollback()
+    except SQLAlchemyError:
+        session.invalidate()
+
+
+def close(session: Session) -> None:
+    """End a session of which nothing is wanted any more: a connection that breaks now takes nothing from the answer."""
+    try:
+        session.close()
     except SQLAlchemyError:
         session.invalidate()
 
@@ -305,7 +265,7 @@ def _begin_sqlite(queue: WriteQueue, connection: Connection) -> None:
     if not _writes(connection):
         connection.exec_driver_sql("BEGIN")
         return
-    if not queue.enter(patience):
+    if not queue.enter(patience, is_request=patience < WORK_PATIENCE):
         raise OperationalError("BEGIN IMMEDIATE", None, _locked())
     connection.info[_QUEUE] = queue
     connection.exec_driver_sql("BEGIN IMMEDIATE")

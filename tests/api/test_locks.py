@@ -337,3 +337,16 @@ def held_run(app, organization):
         sync.hold_run_id = run.id
         db.session.commit()
         return run.id
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_connection_that_breaks_once_the_answer_is_there_takes_nothing_from_it(app, api):
+    @app.after_request
+    def break_connection(answer):
+        backend = db.session.scalar(sa.text("SELECT pg_backend_pid()"))
+        with db.engine.connect() as other:
+            other.execute(sa.text("SELECT pg_terminate_backend(:backend, 5000)"), {"backend": backend})
+        return answer
+
+    assert api("POST", "/organizations", {"name": "Reef"})[0] == 201
+    assert api("GET", "/organizations")[1]["total"] == 1

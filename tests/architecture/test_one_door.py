@@ -80,7 +80,7 @@ def test_only_the_gateway_constructs_a_session_of_requests() -> None:
         for _line, name in module.attributes()
         if name == "requests.Session"
     ]
-    assert set(makers) <= {"portal/graph/client.py", "portal/graph/tokens.py"}
+    assert set(makers) <= {"portal/graph/client.py", "portal/graph/connections.py", "portal/graph/tokens.py"}
 
 
 def test_nothing_switches_certificate_checks_off() -> None:

@@ -5,7 +5,7 @@ import threading
 from portal import clock
 from portal.operations import computing
 from portal.operations.computing import Slots, one_of_few
-from portal.transactions import WriteQueue
+from portal.operations.write_queue import WriteQueue
 
 
 class Client:
@@ -88,12 +88,12 @@ def test_who_waits_lends_its_slot():
 
 def test_who_waits_for_the_write_lock_lends_its_slot_and_goes_on_at_once(monkeypatch):
     slots, queue, wrote = Slots(1, seconds=1000), WriteQueue(), threading.Event()
-    monkeypatch.setattr("portal.transactions.slots", slots)
-    assert queue.enter(1)
+    monkeypatch.setattr("portal.operations.write_queue.slots", slots)
+    assert queue.enter(1, is_request=False)
 
     def write():
         with slots.held():
-            assert queue.enter(30)
+            assert queue.enter(30, is_request=False)
             wrote.set()
             queue.leave()
 

@@ -7,10 +7,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import sessionmaker
 
+from portal.operations.write_queue import WriteQueue
 from portal.transactions import (
-    REQUEST_PATIENCE,
-    WORK_PATIENCE,
-    WriteQueue,
     checkpoint,
     mark_write,
     trouble,
@@ -35,14 +33,14 @@ def write(sessions, name):
         session.commit()
 
 
-def let_in(waits):
-    """The order in which those who wait so many seconds each are let in; they ask in the order given."""
+def let_in(asking):
+    """The order in which those who ask are let in; of each whether it is a request."""
     queue, order, threads = WriteQueue(), [], []
-    assert queue.enter(1)
-    for n, seconds in enumerate(waits):
+    assert queue.enter(1, is_request=True)
+    for n, is_request in enumerate(asking):
 
-        def work(n=n, seconds=seconds):
-            assert queue.enter(seconds)
+        def work(n=n, is_request=is_request):
+            assert queue.enter(30, is_request=is_request)
             order.append(n)
             queue.leave()
 
@@ -54,18 +52,17 @@ def let_in(waits):
     queue.leave()
     for thread in threads:
         thread.join()
-    assert queue.enter(0.01)  # nobody holds it any more
+    assert queue.enter(0.01, is_request=True)  # nobody holds it any more
     return order
 
 
-@pytest.mark.parametrize("seconds", [REQUEST_PATIENCE, WORK_PATIENCE])
-def test_who_asked_first_writes_first(seconds):
-    assert let_in([seconds] * 5) == [0, 1, 2, 3, 4]
+@pytest.mark.parametrize("is_request", [True, False])
+def test_who_asked_first_writes_first(is_request):
+    assert let_in([is_request] * 5) == [0, 1, 2, 3, 4]
 
 
 def test_requests_go_before_long_work_which_gets_its_turn_though():
-    waits = [WORK_PATIENCE, WORK_PATIENCE, *[REQUEST_PATIENCE] * 6]
-    assert let_in(waits) == [2, 3, 4, 5, 0, 6, 7, 1]
+    assert let_in([False, False, *[True] * 6]) == [2, 3, 4, 5, 0, 6, 7, 1]
 
 
 def test_who_gives_up_waiting_is_told_as_sqlite_would_and_holds_nothing_up(sessions):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
@@ -202,27 +203,21 @@ def _write_members(context: RefreshContext, group_id: str, users: frozenset[str]
                 session.execute(
                     delete(GroupMembership).where(*here, GroupMembership.user_object_id.in_(gone))
                 )
-            rows = [
-                {
-                    "microsoft_tenant_id": context.tenant_id,
-                    "group_object_id": group_id,
-                    "user_object_id": user,
-                }
-                for user, is_new in part
-                if is_new
-            ]
+            ids = {"microsoft_tenant_id": context.tenant_id, "group_object_id": group_id}
+            rows = [{**ids, "user_object_id": user} for user, is_new in part if is_new]
             insert_rows(session, GroupMembership, rows)
-            session.execute(
-                update(DirectoryGroup)
-                .where(
-                    DirectoryGroup.microsoft_tenant_id == context.tenant_id,
-                    DirectoryGroup.object_id == group_id,
-                )
-                .values(**read if is_over else {"members_stale": True})
-            )
+            _set(context, session, group_id, read if is_over else {"members_stale": True})
             if is_over and (changes or users is None):
                 context.mark_changed(session)
     return bool(changes) or users is None
+
+
+def _set(context: RefreshContext, session: Session, group_id: str, values: Mapping[str, Any]) -> None:
+    session.execute(
+        update(DirectoryGroup)
+        .where(DirectoryGroup.microsoft_tenant_id == context.tenant_id, DirectoryGroup.object_id == group_id)
+        .values(**values)
+    )
 
 
 def group_kind(item: RawObject) -> str:
