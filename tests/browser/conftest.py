@@ -6,6 +6,7 @@ Chromium is found as ``make test`` finds it. A missing one fails the tests, it n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from tools import browser as chromium
 
+from tests.browser.contexts import Contexts
 from tests.browser.guard import Guard
 from tests.browser.running_portal import PASSWORD, PEOPLE, AtWork, running_portal
 
@@ -44,11 +46,19 @@ def guard() -> Iterator[Guard]:
     watching.verdict()
 
 
+@pytest.fixture(scope="module")
+def contexts(browser: Browser, browser_context_args: dict[str, Any]) -> Iterator[Contexts]:
+    """What the tests of a file look at pages with."""
+    found = Contexts(browser, browser_context_args)
+    yield found
+    found.close()
+
+
 @pytest.fixture
-def context(context: BrowserContext, guard: Guard) -> BrowserContext:
-    """pytest-playwright's own, watched: what its ``page`` belongs to."""
-    guard.watch(context)
-    return context
+def context(contexts: Contexts, guard: Guard) -> Iterator[BrowserContext]:
+    """What pytest-playwright's ``page`` belongs to, watched."""
+    with contexts.one(guard) as context:
+        yield context
 
 
 @pytest.fixture(scope="module")
@@ -59,32 +69,28 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AtWork]:
 
 
 @pytest.fixture
-def visit(
-    browser: Browser, browser_context_args: dict[str, Any], guard: Guard, portal: AtWork
-) -> Iterator[Callable[..., Page]]:
+def visit(contexts: Contexts, guard: Guard, portal: AtWork) -> Iterator[Callable[..., Page]]:
     """Open a browser for somebody who is signed in, as wide and as dark as told, with script or without."""
-    contexts: list[BrowserContext] = []
     guard.home(portal.base)
 
     def sign_in(role: str = "administrator", **options: Any) -> Page:
-        known = {"storage_state": portal.signed_in[role]} if role in portal.signed_in else {}
-        context = browser.new_context(**{**browser_context_args, "base_url": portal.base, **known, **options})
-        contexts.append(context)
+        context = stack.enter_context(contexts.one(guard, base_url=portal.base, **options))
         context.set_default_timeout(20_000)
-        guard.watch(context)
         page = context.new_page()
-        page.goto("/" if known else "/login")
-        if not known:
+        if role in portal.signed_in:
+            context.add_cookies(portal.signed_in[role])
+            page.goto("/")
+        else:
+            page.goto("/login")
             page.get_by_label("Email").fill(PEOPLE[role])
             page.get_by_label("Password").fill(PASSWORD)
             page.get_by_role("button", name="Sign in", exact=True).click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Dashboard")
-        portal.signed_in[role] = context.storage_state()
+        portal.signed_in[role] = context.cookies()
         return page
 
-    yield sign_in
-    for context in contexts:
-        context.close()
+    with ExitStack() as stack:
+        yield sign_in
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

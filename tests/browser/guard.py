@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Request, Response, WebError
@@ -23,13 +25,21 @@ class Guard:
         """This journey leads to an error on purpose: ``status`` for an address whose path ends in ``path``."""
         self._expected.setdefault((status, path), 0)
 
-    def watch(self, context: BrowserContext) -> None:
-        """Hear of everything that the pages of a context do."""
-        context.on("console", self._on_console)
-        context.on("weberror", self._on_web_error)
-        context.on("request", self._on_request)
-        context.on("requestfailed", self._on_failure)
-        context.on("response", self._on_response)
+    @contextmanager
+    def watching(self, context: BrowserContext) -> Iterator[None]:
+        """Hear of everything that the pages of a context do within the block."""
+        listeners: dict[str, Callable[..., None]] = {
+            "console": self._on_console,
+            "weberror": self._on_web_error,
+            "request": self._on_request,
+            "requestfailed": self._on_failure,
+            "response": self._on_response,
+        }
+        for event, listener in listeners.items():
+            context.on(event, listener)  # type: ignore[call-overload]
+        yield
+        for event, listener in listeners.items():
+            context.remove_listener(event, listener)
 
     def verdict(self) -> None:
         """Fail for all trouble seen, and for an expected error that never came."""

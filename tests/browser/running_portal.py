@@ -9,18 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
+from flask.sessions import SecureCookieSessionInterface
+from playwright.sync_api import Page
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import make_server
 
 from portal.auth import service as auth
+from portal.auth import sessions as auth_sessions
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
 from portal.http import access
 from portal.microsoft import service as microsoft
-from portal.models import MicrosoftTenant, Role
+from portal.models import Account, MicrosoftTenant, Role
 from portal.runtime import runtime
 from simulator.server import SimulatorServer
 from simulator.world import World
+from tests.browser.guard import Guard
 from tests.system.conftest import Api, running, settings_for, wait_until
 
 BOTH = pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
@@ -141,7 +146,8 @@ def running_portal(folder: Path) -> Iterator[AtWork]:
 def serving(app: Any) -> Iterator[str]:
     """The application at an address of this machine."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    # The default notices half a second later that it is to end.
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
@@ -149,3 +155,26 @@ def serving(app: Any) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def looking(app: Flask, page: Page, guard: Guard) -> Iterator[str]:
+    """The address of an application, for a page where an administrator is signed in; there was no account before."""
+    with app.app_context():
+        mark_write(db.session())
+        account = Account(
+            email="a@rollcall.example", name="Ada", role=Role.ADMINISTRATOR.value, created_at=utcnow()
+        )
+        db.session.add(account)
+        db.session.flush()
+        seen: dict[str, Any] = {"now": utcnow(), "ip": "", "user_agent": "", "method": "password"}
+        token = auth_sessions.start_session(db.session(), account, **seen)
+        db.session.commit()
+    signer = SecureCookieSessionInterface().get_signing_serializer(app)
+    assert signer is not None
+    with serving(app) as base:
+        guard.home(base)
+        value = signer.dumps({"_user_id": token, "_fresh": True})
+        page.context.add_cookies([{"name": "rollcall", "value": str(value), "url": base}])
+        yield base
+        page.close()

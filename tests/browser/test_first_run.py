@@ -6,28 +6,28 @@ import re
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from portal import create_app
 from portal.auth import first_administrator
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db, mark_write
-from portal.models import Base
+from tests import templates
+from tests.browser.contexts import Contexts
 from tests.browser.guard import Guard
 from tests.browser.running_portal import BOTH, serving
 
 
 @pytest.fixture
-def new(tmp_path: Path) -> Iterator[tuple[Flask, str]]:
+def new(tmp_path: Path, sqlite_template: Path) -> Iterator[tuple[Flask, str]]:
     """A portal where nobody can sign in yet, and the token that its log shows."""
+    templates.copy(sqlite_template, tmp_path / "rollcall.db")
     app = create_app(Settings(data_dir=tmp_path, secret_key="k" * 40, scheduler="off"))
     with app.app_context():
-        Base.metadata.create_all(db.engine)
         mark_write(db.session())
         token = first_administrator.new_setup_token(db.session(), utcnow())
         db.session.commit()
@@ -39,16 +39,12 @@ def new(tmp_path: Path) -> Iterator[tuple[Flask, str]]:
 
 @BOTH
 def test_P11_the_token_from_the_log_makes_the_administrator_once(
-    browser: Browser, browser_context_args: dict[str, Any], guard: Guard, new: tuple[Flask, str], script: bool
+    contexts: Contexts, guard: Guard, new: tuple[Flask, str], script: bool
 ) -> None:
     app, token = new
-    with serving(app) as base:
+    with serving(app) as base, contexts.one(guard, base_url=base, java_script_enabled=script) as context:
         guard.home(base)
         guard.expect(422, "/setup")
-        context = browser.new_context(
-            **{**browser_context_args, "base_url": base, "java_script_enabled": script}
-        )
-        guard.watch(context)
         page = context.new_page()
         page.goto("/organizations")
         expect(page.get_by_text("creates the first administrator")).to_be_visible()
@@ -78,4 +74,3 @@ def test_P11_the_token_from_the_log_makes_the_administrator_once(
         page.get_by_label("Password").fill("correct horse battery")
         page.get_by_role("button", name="Sign in", exact=True).click()
         expect(page.get_by_role("heading", level=1)).to_have_text("Dashboard")
-        context.close()

@@ -2,13 +2,10 @@
 
 import re
 
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from tests.browser.accessibility import violations
 from tests.browser.running_portal import BOTH
-
-AXE = Axe()
-ONLY_VIOLATIONS = {"resultTypes": ["violations"]}
 
 
 @BOTH
@@ -115,11 +112,7 @@ def test_U13_dialogs_are_accessible_in_both_themes_and_widths(visit, portal):
             page.set_viewport_size({"width": width, "height": 900})
             for scheme in ("light", "dark"):
                 page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-                where = f"{opener} at {width} {scheme}"
-                found += [
-                    (where, v["id"], v["nodes"][0]["html"][:160])
-                    for v in AXE.run(page, options=ONLY_VIOLATIONS).response["violations"]
-                ]
+                found += [(f"{opener} at {width} {scheme}", *one) for one in violations(page)]
         page.set_viewport_size({"width": 1280, "height": 900})
     page.goto("about:blank")
     assert found == []

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from flask import Flask
-from flask.sessions import SecureCookieSessionInterface
 from playwright.sync_api import Page, expect
-from werkzeug.serving import make_server
 
 from portal import create_app
-from portal.auth import sessions as auth_sessions
-from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db, mark_write
-from portal.models import Account, Base, Role
+from tests import templates
+from tests.browser.accessibility import violations
 from tests.browser.guard import Guard
+from tests.browser.running_portal import looking
 from tests.web import customers
 from tests.web.frame.conftest import with_trial_pages
 
@@ -29,39 +25,29 @@ PLACES = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[Flask]:
+def app(tmp_path: Path, sqlite_template: Path) -> Iterator[Flask]:
     """The real app with the trial pages, one customer, and a person whose name is long."""
+    templates.copy(sqlite_template, tmp_path / "rollcall.db")
     app = with_trial_pages(create_app(Settings(data_dir=tmp_path, secret_key="k" * 40, scheduler="off")))
     with app.app_context():
-        Base.metadata.create_all(db.engine)
         mark_write(db.session())
         microsoft = customers.microsoft_tenant()
         row = customers.organization(LONG, microsoft=microsoft)
         customers.directory_user(microsoft, "Ada", "ada@harborview.example")
         customers.end_user(row, LONG, "somebody-with-a-long-address@harborview.example")
         customers.end_user(row, "نورة الحربي", "noura@harborview.example")
-        account = Account(
-            email="a@rollcall.example", name="Ada", role=Role.ADMINISTRATOR.value, created_at=utcnow()
+        app.config["PAGES"] = (
+            "/trial/kitchen-sink",
+            "/",
+            "/organizations",
+            f"/organizations/{row.id}/end-users",
+            "/microsoft-tenants",
+            f"/tenants/{row.tenant_id}",
+            "/sync-runs",
+            "/settings/people",
+            "/account",
+            "/nowhere",
         )
-        db.session.add(account)
-        db.session.flush()
-        app.config["TRIAL"] = {
-            "token": auth_sessions.start_session(
-                db.session(), account, now=utcnow(), ip="", user_agent="", method="password"
-            ),
-            "pages": (
-                "/trial/kitchen-sink",
-                "/",
-                "/organizations",
-                f"/organizations/{row.id}/end-users",
-                "/microsoft-tenants",
-                f"/tenants/{row.tenant_id}",
-                "/sync-runs",
-                "/settings/people",
-                "/account",
-                "/nowhere",
-            ),
-        }
         db.session.commit()
     yield app
     with app.app_context():
@@ -71,20 +57,8 @@ def app(tmp_path: Path) -> Iterator[Flask]:
 @pytest.fixture
 def base(app: Flask, page: Page, guard: Guard) -> Iterator[str]:
     """Where the app answers, in a browser that is signed in."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    guard.home(address)
-    signer = SecureCookieSessionInterface().get_signing_serializer(app)
-    assert signer is not None
-    cookie = {"_user_id": app.config["TRIAL"]["token"], "_fresh": True}
-    page.context.add_cookies([{"name": "rollcall", "value": signer.dumps(cookie), "url": address}])  # type: ignore[list-item]
-    yield address
-    page.close()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with looking(app, page, guard) as address:
+        yield address
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -94,17 +68,15 @@ def test_U13_axe_finds_nothing_and_nothing_scrolls_sideways(
     guard.expect(404, "/nowhere")
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
     found = []
-    for path in app.config["TRIAL"]["pages"]:
+    for path in app.config["PAGES"]:
         page.goto(base + path)
         expect(page.locator("html")).to_have_attribute("data-bs-theme", theme)
         for place in PLACES:
             page.set_viewport_size(place)  # type: ignore[arg-type]
             where = f"{path} at {place['width']}"
-            found += [
-                f"{where}: {v['id']} {v['nodes'][0]['html']}" for v in Axe().run(page).response["violations"]
-            ]
+            found += [(where, *one) for one in violations(page)]
             if page.evaluate("document.documentElement.scrollWidth") > place["width"]:
-                found.append(f"{where}: scrolls sideways")
+                found.append((where, "scrolls sideways"))
     assert found == []
 
 

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from flask.sessions import SecureCookieSessionInterface
 from playwright.sync_api import Page, Route, expect
-from werkzeug.serving import make_server
 
 from portal import create_app
-from portal.auth import sessions as auth_sessions
-from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db, mark_write
-from portal.models import Account, Base, Organization, Role
+from portal.models import Organization
+from tests import templates
 from tests.browser.guard import Guard
+from tests.browser.running_portal import looking
 from tests.web import customers
 
 
 @pytest.fixture
-def tenant_page(tmp_path: Path, page: Page, guard: Guard) -> Iterator[str]:
+def tenant_page(tmp_path: Path, sqlite_template: Path, page: Page, guard: Guard) -> Iterator[str]:
     """The address of a Tenant with one Organization, in a browser that is signed in as an administrator."""
+    templates.copy(sqlite_template, tmp_path / "rollcall.db")
     app = create_app(Settings(data_dir=tmp_path, secret_key="k" * 40, scheduler="off"))
     with app.app_context():
-        Base.metadata.create_all(db.engine)
         mark_write(db.session())
         microsoft = customers.microsoft_tenant()
         row = customers.organization(microsoft=microsoft)
@@ -39,30 +36,10 @@ def tenant_page(tmp_path: Path, page: Page, guard: Guard) -> Iterator[str]:
             customers.directory_user(
                 microsoft, f"Dee {number}", f"dee{number}@harborview.example", office=f"Hall {number}"
             )
-        account = Account(
-            email="a@rollcall.example", name="Ada", role=Role.ADMINISTRATOR.value, created_at=utcnow()
-        )
-        db.session.add(account)
-        db.session.flush()
-        token = auth_sessions.start_session(
-            db.session(), account, now=utcnow(), ip="", user_agent="", method="password"
-        )
         db.session.commit()
         path = f"/tenants/{db.session.get_one(Organization, row.id).tenant_id}"
-    signer = SecureCookieSessionInterface().get_signing_serializer(app)
-    assert signer is not None
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    base = f"http://127.0.0.1:{server.server_port}"
-    guard.home(base)
-    cookie = {"name": "rollcall", "value": signer.dumps({"_user_id": token, "_fresh": True}), "url": base}
-    page.context.add_cookies([cookie])  # type: ignore[list-item]
-    yield base + path
-    page.close()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with looking(app, page, guard) as base:
+        yield base + path
     with app.app_context():
         db.engine.dispose()
 

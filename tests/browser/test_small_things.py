@@ -1,30 +1,29 @@
 """What a trial stumbled over: panels that stay open, toasts over dialogs, Enter, and what is out of view on a phone."""
 
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from flask.sessions import SecureCookieSessionInterface
 from playwright.sync_api import Page, expect
-from werkzeug.serving import make_server
 
 from portal import create_app
-from portal.auth import sessions as auth_sessions
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db, mark_write
-from portal.models import Account, Base, Conflict, Role
+from portal.models import Conflict
+from tests import templates
 from tests.browser.guard import Guard
+from tests.browser.running_portal import looking
 from tests.web import customers
 
 PHONE = {"width": 390, "height": 700}
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> Iterator[Flask]:
+def app(tmp_path: Path, sqlite_template: Path) -> Iterator[Flask]:
+    templates.copy(sqlite_template, tmp_path / "rollcall.db")
     app = create_app(
         Settings(
             data_dir=tmp_path,
@@ -35,7 +34,6 @@ def app(tmp_path: Path) -> Iterator[Flask]:
         )
     )
     with app.app_context():
-        Base.metadata.create_all(db.engine)
         mark_write(db.session())
         microsoft = customers.microsoft_tenant()
         row = customers.organization("Harborview", microsoft=microsoft)
@@ -53,15 +51,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
                 utcnow(),
             )
             db.session.add(conflict)
-        account = Account(
-            email="a@rollcall.example", name="Ada", role=Role.ADMINISTRATOR.value, created_at=utcnow()
-        )
-        db.session.add(account)
-        db.session.flush()
-        seen = {"now": utcnow(), "ip": "", "user_agent": "", "method": "password"}
-        token = auth_sessions.start_session(db.session(), account, **seen)
         app.config["TRIAL"] = {
-            "token": token,
             "own": f"/organizations/{row.id}",
             "tenant": f"/tenants/{row.tenant_id}",
         }
@@ -73,19 +63,8 @@ def app(tmp_path: Path) -> Iterator[Flask]:
 
 @pytest.fixture
 def base(app: Flask, page: Page, guard: Guard) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    guard.home(address)
-    signer = SecureCookieSessionInterface().get_signing_serializer(app)
-    cookie = {"_user_id": app.config["TRIAL"]["token"], "_fresh": True}
-    page.context.add_cookies([{"name": "rollcall", "value": signer.dumps(cookie), "url": address}])
-    yield address
-    page.close()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with looking(app, page, guard) as address:
+        yield address
 
 
 def test_P5_the_filter_panel_closes_by_escape_outside_and_after_apply(
