@@ -112,6 +112,7 @@ def test_U13_dialogs_are_accessible_in_both_themes_and_widths(visit, portal):
             page.set_viewport_size({"width": width, "height": 900})
             for scheme in ("light", "dark"):
                 page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+                expect(page.locator("html")).to_have_attribute("data-bs-theme", scheme)
                 found += [(f"{opener} at {width} {scheme}", *one) for one in violations(page)]
         page.set_viewport_size({"width": 1280, "height": 900})
     page.goto("about:blank")

@@ -17,7 +17,13 @@ from typing import Any
 
 import psycopg
 import requests
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
+from portal.clock import utcnow
+from portal.crypto import hash_token
+from portal.models import ApiToken, Base
+from portal.operations import schema
 from simulator.server import SimulatorServer
 from tests.postgres import PostgresServer
 from tests.system.conftest import Api, wait_until
@@ -127,7 +133,7 @@ class Installation:
         self.token = ""
 
     def start(self, webs: int = 1, workers: int = 0) -> Installation:
-        """Start processes, the first web process before all others: it makes the tables."""
+        """Start processes, the first web process before all others: it makes tables that are missing."""
         for _ in range(webs):
             self.web()
         for _ in range(workers):
@@ -144,9 +150,18 @@ class Installation:
         assert process.lives(), process.log.read_text()
         self.bases.append(base)
         if not self.token:
-            said = self.command("token", "create", "system", "--role", "administrator")
-            self.token = said.splitlines()[-1]
+            self.token = "the-token"
+            given = {"role": "administrator", "token_hash": hash_token(self.token), "created_at": utcnow()}
+            self.add(ApiToken(name="system", **given))
         return process
+
+    def add(self, row: Base) -> None:
+        """Add a row: in a tenth of the time that a command takes."""
+        engine = sa.create_engine(self.url)
+        with Session(engine) as session:
+            session.add(row)
+            session.commit()
+        engine.dispose()
 
     def worker(self, *arguments: str, **environment: str) -> Process:
         return self.run("worker", *arguments, **environment)
@@ -238,15 +253,22 @@ class Installation:
         ]
 
 
+def migrate(url: str) -> None:
+    """What the first web process would do, once for all installations of a session."""
+    engine = sa.create_engine(url)
+    schema.upgrade(engine)
+    engine.dispose()
+
+
 @contextmanager
 def installed(
     simulator: SimulatorServer,
-    server: PostgresServer,
+    server: PostgresServer | None,
     folder: Path,
     url: str | None = None,
     **environment: str,
 ) -> Iterator[Installation]:
-    """An installation on a database of its own, whose processes all end with the block."""
-    database = url or server.create_database()
+    """An installation on ``url``, or a database of its own with all tables. Its processes all end with the block."""
+    database = url or server.create_database(template="installation", build=migrate)
     with ExitStack() as stack:
         yield Installation(stack, simulator, server, database, folder, **environment)

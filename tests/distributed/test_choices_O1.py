@@ -143,7 +143,7 @@ def test_two_servers_on_one_sqlite_file_share_the_work(simulator, tmp_path):
     """Leases are in the file: each tenant is synced by one of them at a time."""
     database = f"sqlite:///{tmp_path}/rollcall.db"
     settings = {"ROLLCALL_SCHEDULER": "embedded"}
-    with installed(simulator, None, tmp_path, url=database, **settings) as one:  # type: ignore[arg-type]
+    with installed(simulator, None, tmp_path, url=database, **settings) as one:
         one.start(webs=2)
         found = customers.connect(one, simulator, 2)
         for number in (0, 1, 0):

@@ -5,100 +5,46 @@ A fixed number of requests and no measured time: what they answer, and that ever
 
 from __future__ import annotations
 
-import os
 import re
-import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from portal.clock import utcnow
+from portal.models import Account
 from simulator.server import SimulatorServer
-from tests.system.conftest import Api, wait_until
-from tests.system.test_processes_O1 import PROGRAM, Http
+from tests.distributed.installation import Installation, installed
 
 READERS, WRITERS, IMPORTERS, GUESSERS = 4, 4, 2, 2
 ROUNDS, ROWS = 5, 60
-PASSWORD = "lamp orchid fjord seventeen"
-
-
-class Portal:
-    """``rollcall serve`` as a process, with its scheduler."""
-
-    def __init__(self, stack: ExitStack, environment: dict[str, str], folder: Path) -> None:
-        self._environment = environment
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.base = f"http://127.0.0.1:{port}"
-        log = stack.enter_context((folder / "serve.log").open("ab"))
-        command = [*PROGRAM, "serve", "--port", str(port)]
-        self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        stack.callback(self.process.wait, timeout=60)
-        stack.callback(self.process.terminate)
-        wait_until(self._is_ready, "the portal is ready")
-        self.run(
-            "people",
-            "add",
-            "ada@x.example",
-            "--role",
-            "administrator",
-            "--password-stdin",
-            text=f"{PASSWORD}\n",
-        )
-        self.token = self.run("token", "create", "mixed", "--role", "administrator").splitlines()[-1]
-        self.api = Api(Http(self.base), self.token)  # type: ignore[arg-type]
-
-    def run(self, *arguments: str, text: str = "") -> str:
-        command = [*PROGRAM, *arguments]
-        done = subprocess.run(
-            command, env=self._environment, capture_output=True, text=True, timeout=60, input=text
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def _is_ready(self) -> bool:
-        try:
-            return requests.get(f"{self.base}/readyz", timeout=5).status_code == 200
-        except requests.RequestException:
-            return False
 
 
 @pytest.fixture
-def portal(simulator: SimulatorServer, any_database: str, tmp_path: Path) -> Iterator[Portal]:
-    environment = {
-        **os.environ,
-        "ROLLCALL_DATA_DIR": str(tmp_path),
-        "ROLLCALL_DATABASE_URL": any_database,
-        "ROLLCALL_SECRET_KEY": "a secret key, long enough, for tests only",
-        "MICROSOFT_CLIENT_ID": simulator.client_id,
-        "MICROSOFT_CLIENT_SECRET": simulator.client_secret,
-        "MICROSOFT_LOGIN_URL": simulator.base_url,
-        "MICROSOFT_GRAPH_URL": simulator.base_url,
-        "REQUESTS_CA_BUNDLE": simulator.ca_file,
-        "PYTHONPATH": os.pathsep.join(sys.path),
-    }
-    with ExitStack() as stack:
-        yield Portal(stack, environment, tmp_path)
+def portal(simulator: SimulatorServer, any_database: str, tmp_path: Path) -> Iterator[Installation]:
+    """``rollcall serve`` as a process, with its scheduler."""
+    settings = {"ROLLCALL_SCHEDULER": "embedded"}
+    with installed(simulator, None, tmp_path, url=any_database, **settings) as found:
+        found.start().add(
+            Account(email="ada@x.example", name="Ada", role="administrator", created_at=utcnow())
+        )
+        yield found
 
 
 class Crowd:
     """What everybody was answered: (method, path, status)."""
 
-    def __init__(self, portal: Portal) -> None:
+    def __init__(self, portal: Installation) -> None:
         self._portal = portal
         self.answers: list[tuple[str, str, int]] = []
         self.wrong: list[BaseException] = []
 
     def ask(self, method: str, path: str, **more: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {self._portal.token}", **more.pop("headers", {})}
-        answer = requests.request(method, self._portal.base + path, headers=headers, timeout=120, **more)
+        answer = requests.request(method, self._portal.bases[0] + path, headers=headers, timeout=120, **more)
         self.answers.append((method, path, answer.status_code))
         return answer
 
@@ -118,7 +64,7 @@ class Crowd:
 
 
 def test_nobody_gets_an_error_of_ours_while_everybody_works(
-    portal: Portal, simulator: SimulatorServer
+    portal: Installation, simulator: SimulatorServer
 ) -> None:
     api, crowd = portal.api, Crowd(portal)
     microsoft = api.connected(simulator.tenant_ids[0])
@@ -164,11 +110,11 @@ def test_nobody_gets_an_error_of_ours_while_everybody_works(
     def guess() -> None:
         for n in range(2):
             browser = requests.Session()
-            page = browser.get(f"{portal.base}/login", timeout=60)
+            page = browser.get(f"{portal.bases[0]}/login", timeout=60)
             csrf = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page.text)
             assert csrf is not None
             form = {"csrf_token": csrf[1], "email": f"somebody{n}@x.example", "password": "a wrong guess"}
-            answer = browser.post(f"{portal.base}/login", data=form, timeout=60, allow_redirects=False)
+            answer = browser.post(f"{portal.bases[0]}/login", data=form, timeout=60, allow_redirects=False)
             crowd.answers.append(("POST", "/login", answer.status_code))
 
     runs: list[dict[str, Any]] = []
@@ -182,6 +128,7 @@ def test_nobody_gets_an_error_of_ours_while_everybody_works(
     works += [lambda n=n: bring(n) for n in range(IMPORTERS)]  # type: ignore[misc]
     crowd.at_once(*works)
     assert [answer for answer in crowd.answers if answer[2] >= 500] == []
+    assert [answer for answer in portal.answers if answer[1] >= 500] == []
     assert (
         len(crowd.answers) == READERS * ROUNDS * 6 + WRITERS * (2 * ROUNDS + 1) + IMPORTERS * 3 + GUESSERS * 2
     )
@@ -193,4 +140,4 @@ def test_nobody_gets_an_error_of_ours_while_everybody_works(
     assert [run["status"] for run in runs] == ["succeeded", "succeeded"]
     assert len(api.people(synced)) == runs[0]["counts"]["created"] > 50
     assert runs[1]["counts"]["created"] == 0
-    portal.run("audit", "verify")
+    portal.command("audit", "verify")
