@@ -10,11 +10,10 @@ import pytest
 
 from simulator.server import SimulatorServer
 from simulator.world import World
+from tests.distributed import quick_worker
 from tests.distributed.installation import Installation, Process, installed
 from tests.postgres import PostgresServer
 from tests.system.conftest import wait_until
-
-QUICK = [sys.executable, "-m", "tests.distributed.quick_worker"]
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def worker(one: Installation) -> Callable[..., Process]:
     def start(hold: str = "", idle: str = "", concurrency: int = 2) -> Process:
         before = set(known(one))
         given = {"HOLD": hold} | ({"IDLE": idle} if idle else {})
-        process = one.run("worker", "--concurrency", str(concurrency), program=QUICK, **given)
+        process = one.run("worker", "--concurrency", str(concurrency), program=quick_worker.main, **given)
         if not hold:
             wait_until(
                 lambda: len(set(known(one)) - before) >= 5 or not process.lives(), "the worker is there", 120

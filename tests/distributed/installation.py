@@ -5,12 +5,13 @@ Nothing sleeps for a fixed time: whoever waits asks for a state, with a deadline
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import requests
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from portal.cli.app import main
 from portal.clock import utcnow
 from portal.crypto import hash_token
 from portal.models import ApiToken, Base
@@ -28,10 +30,10 @@ from simulator.server import SimulatorServer
 from tests.postgres import PostgresServer
 from tests.system.conftest import Api, wait_until
 
-PROGRAM = [sys.executable, "-m", "portal.cli"]
+LOADED = multiprocessing.get_context("forkserver")
+"""Forks processes from one that has imported the portal already: that takes a process of its own most of its start."""
+LOADED.set_forkserver_preload(["portal.cli.app", "portal.worker.distributed_worker"])
 ROOT = Path(__file__).resolve().parents[2]
-HELD = "HELD"
-"""What a process prints on its standard output when it stops where ``hold`` said."""
 
 
 class Http:
@@ -60,44 +62,63 @@ class Http:
 
 
 class Process:
-    """One of ours. Its log is a file; ``at`` a line that it prints when it stops itself."""
+    """One of ours, running a program that takes its arguments from ``sys.argv``. Its log is a file."""
 
-    def __init__(self, arguments: list[str], environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, program: Callable[[], None], arguments: list[str], environment: dict[str, str], log: Path
+    ) -> None:
         self.log = log
-        with log.open("ab") as file:
-            self.popen = subprocess.Popen(arguments, env=environment, stdout=file, stderr=file, cwd=ROOT)
+        self._process = LOADED.Process(target=become, args=(program, arguments, environment, log))
+        self._process.start()
 
     @property
     def pid(self) -> int:
-        return self.popen.pid
+        assert self._process.pid is not None
+        return self._process.pid
 
     def stop(self) -> None:
-        self.popen.send_signal(signal.SIGSTOP)
+        os.kill(self.pid, signal.SIGSTOP)
         wait_until(self.is_stopped, "the process is stopped")
 
     def go_on(self) -> None:
-        self.popen.send_signal(signal.SIGCONT)
+        os.kill(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        self.popen.kill()
-        self.popen.wait(timeout=30)
+        self._process.kill()
+        self.wait(30)
 
     def end(self, seconds: float = 60) -> int:
-        self.popen.terminate()
-        return self.popen.wait(timeout=seconds)
+        self._process.terminate()
+        return self.wait(seconds)
+
+    def wait(self, seconds: float) -> int:
+        self._process.join(seconds)
+        assert self._process.exitcode is not None, f"it does not end: {self.log.read_text()}"
+        return self._process.exitcode
 
     def is_stopped(self) -> bool:
         """True while SIGSTOP holds it."""
         return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
     def lives(self) -> bool:
-        return self.popen.poll() is None
+        return self._process.is_alive()
 
     def close(self) -> None:
         with suppress(ProcessLookupError):
-            self.popen.send_signal(signal.SIGCONT)
-            self.popen.kill()
-        self.popen.wait(timeout=30)
+            self.go_on()
+        self.kill()
+
+
+def become(program: Callable[[], None], arguments: list[str], environment: dict[str, str], log: Path) -> None:
+    """What a process does that was forked for a program: as if it had been called so."""
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    os.chdir(ROOT)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["rollcall", *arguments]
+    program()
 
 
 class Installation:
@@ -166,24 +187,18 @@ class Installation:
     def worker(self, *arguments: str, **environment: str) -> Process:
         return self.run("worker", *arguments, **environment)
 
-    def run(self, *arguments: str, program: list[str] | None = None, **environment: str) -> Process:
+    def run(self, *arguments: str, program: Callable[[], None] = main, **environment: str) -> Process:
         log = self.folder / f"{len(self.processes):03}-{arguments[0]}.log"
-        process = Process([*(program or PROGRAM), *arguments], {**self.environment, **environment}, log)
+        process = Process(program, list(arguments), {**self.environment, **environment}, log)
         self.processes.append(process)
         self._stack.callback(process.close)
         return process
 
     def command(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [*PROGRAM, *arguments],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            cwd=ROOT,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        """What a command says that succeeds."""
+        process = self.run(*arguments)
+        assert process.wait(120) == 0, process.log.read_text()
+        return process.log.read_text()
 
     @property
     def api(self) -> Api:

@@ -1,7 +1,5 @@
 """``rollcall worker`` with short deadlines, which can stop itself at one place.
 
-    python -m tests.distributed.quick_worker worker [--concurrency N]
-
 HOLD="<where> <part> <number>" in its environment: at the number-th transaction of a lease of that part (run or slow), SIGSTOP
 itself: ``before`` it begins, which is a commit boundary, or ``inside``, with everything written and nothing committed; or
 ``check``: between Microsoft's answer and keeping it. Whoever waits sees the process stopped. IDLE: seconds, instead of 2, after
@@ -14,6 +12,7 @@ import threading
 from contextlib import contextmanager
 
 from portal import transactions
+from portal.cli import app
 from portal.microsoft import check
 from portal.worker import attendance, distributed_worker, leases
 
@@ -72,10 +71,9 @@ class Hold:
         check_daily, check.check_daily, check.look = check.check_daily, daily, looked
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """``rollcall``, in a hurry."""
     hurry()
     if os.environ.get("HOLD"):
         Hold(os.environ["HOLD"]).install()
-    from portal.cli.app import main
-
-    main()
+    app.main()

@@ -1,31 +1,32 @@
 """O1: choices that cannot work are refused at the start in one line, and a queue that nobody works on is seen."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from portal.cli.app import main
 from portal.config import ConfigError, load
 from portal.operations import choices
 from tests.distributed import customers
 from tests.distributed.customers import differences, finished, press
-from tests.distributed.installation import PROGRAM, ROOT, installed
+from tests.distributed.installation import ROOT, Process, installed
 from tests.system.conftest import wait_until
 
 
-def said(tmp_path, *arguments, code="", **environment):
-    """(exit code, lines on standard error) of a command that is to fail."""
-    program = ["-c", f"{code}; from portal.cli.app import main; main()"] if code else ["-m", "portal.cli"]
-    done = subprocess.run(
-        [sys.executable, *program, *arguments],
-        env={"PATH": "/usr/bin", "ROLLCALL_DATA_DIR": str(tmp_path), **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=ROOT,
-    )
-    return done.returncode, done.stderr.splitlines()
+def said(tmp_path, *arguments, program=main, **environment):
+    """(exit code, lines) of a command that is to fail."""
+    given = {"PATH": "/usr/bin", "ROLLCALL_DATA_DIR": str(tmp_path), **environment}
+    process = Process(program, list(arguments), given, tmp_path / f"{arguments[0]}.log")
+    return process.wait(120), process.log.read_text().splitlines()
+
+
+def main_without_procrastinate():
+    find = importlib.util.find_spec
+    importlib.util.find_spec = lambda name, *more: None if name == "procrastinate" else find(name, *more)
+    main()
 
 
 def test_distributed_on_sqlite_is_refused(tmp_path):
@@ -36,12 +37,11 @@ def test_distributed_on_sqlite_is_refused(tmp_path):
 
 
 def test_distributed_without_procrastinate_is_refused(tmp_path):
-    hide = "import importlib.util as u; find = u.find_spec; u.find_spec = lambda n, *a: None if n == 'procrastinate' else find(n, *a)"
     given = {
         "ROLLCALL_SCHEDULER": "distributed",
         "ROLLCALL_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x",
     }
-    code, (line,) = said(tmp_path, "serve", "--port", "0", code=hide, **given)
+    code, (line,) = said(tmp_path, "serve", "--port", "0", program=main_without_procrastinate, **given)
     assert code == 1
     assert "rollcall[scale]" in line
 
@@ -125,12 +125,10 @@ def test_a_queue_that_nobody_works_on_is_seen(one, worker, simulator):
     metrics = one.api.call.__self__._client._session.get(f"{one.bases[0]}/metrics", timeout=30).text  # type: ignore[attr-defined]
     assert "rollcall_workers 0.0" in metrics
     assert 'rollcall_jobs_waiting{lane="hourly"} 1.0' in metrics
-    doctor = subprocess.run(
-        [*PROGRAM, "doctor"], env=one.environment, capture_output=True, text=True, timeout=60, cwd=ROOT
-    )
-    assert "Jobs waiting: 1; workers: 0." in doctor.stdout and "Start `rollcall worker`." in doctor.stdout, (
-        doctor.stdout
-    )
+    doctor = one.run("doctor")
+    doctor.wait(60)
+    told = doctor.log.read_text()
+    assert "Jobs waiting: 1; workers: 0." in told and "Start `rollcall worker`." in told, told
     worker()
     wait_until(
         lambda: one.api.get(f"/microsoft-tenants/{tenant['id']}")["last_synced_at"], "the first read", 120

@@ -5,8 +5,7 @@ import threading
 import pytest
 import requests
 
-from tests.distributed import customers
-from tests.distributed.conftest import QUICK
+from tests.distributed import customers, quick_worker
 from tests.distributed.customers import change, differences, finished, press
 from tests.distributed.installation import installed
 from tests.postgres import running_server
@@ -51,7 +50,7 @@ class Visitors:
 def test_G4_postgres_restarts_under_load(simulator, tmp_path):
     with running_server() as server, installed(simulator, server, tmp_path) as one:
         one.start()
-        workers = [one.run("worker", "--concurrency", "2", program=QUICK) for _ in range(2)]
+        workers = [one.run("worker", "--concurrency", "2", program=quick_worker.main) for _ in range(2)]
         found = customers.connect(one, simulator, 3)
         visitors = Visitors(one)
         for number, mode in enumerate(("fast", "immediate", "fast")):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from simulator.server import SimulatorServer
-from tests.distributed.conftest import QUICK
+from tests.distributed import quick_worker
 from tests.distributed.installation import installed
 from tests.postgres import PostgresServer
 from tests.system.conftest import FINISHED, request, wait_until
@@ -38,7 +38,7 @@ def test_O1_G4_two_workers_share_the_tenants_and_others_finish_what_killed_ones_
             worker.kill()
         assert {api.get(f"/sync-runs/{run}")["status"] for run in runs}.isdisjoint(FINISHED)
         simulator.control.clear_faults()
-        one.run("worker", program=QUICK)  # which takes them for dead sooner than others would
+        one.run("worker", program=quick_worker.main)  # which takes them for dead sooner than others would
         ended = [api.finished(run, 180) for run in runs]
         assert [run["status"] for run in ended] == ["succeeded", "succeeded"], ended
         for organization, run in zip(organizations, ended, strict=True):
