@@ -182,6 +182,7 @@ def pages(portal):
     ]
 
 
+@pytest.mark.timeout(400)  # four looks at each of some eighty pages
 def test_U13_every_page_is_accessible_and_fits_wide_and_on_a_phone(visit, guard, pages):
     guard.expect(404, "/nowhere")
     page = visit()
