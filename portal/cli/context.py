@@ -46,6 +46,8 @@ def portal_app(
             raise _unusable(error) from error
         finally:
             writing.set(False)
+            db.session.remove()
+            db.engine.dispose()  # what serves from here on opens connections of its own
 
 
 def _unusable(error: DatabaseError) -> PortalError:

@@ -54,7 +54,6 @@ def worker(concurrency: int) -> None:
             raise PortalError(
                 "A worker has nothing to do here: set ROLLCALL_SCHEDULER=distributed for it and for `rollcall serve`."
             )
-        db.engine.dispose()
     server.keep_loaded_code()
     from portal.worker import distributed_worker
 

@@ -1,8 +1,6 @@
 """``rollcall apply FILE`` as an operator uses it: a plan, a question, just that, and nothing the second time (F5)."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -35,10 +33,9 @@ def simulator():
         yield server
 
 
-@pytest.fixture
-def rollcall(simulator, tmp_path, monkeypatch):
+@pytest.fixture(autouse=True)
+def microsoft(simulator, data_dir, monkeypatch):
     for name, value in {
-        "ROLLCALL_DATA_DIR": str(tmp_path / "data"),
         "MICROSOFT_CLIENT_ID": simulator.client_id,
         "MICROSOFT_CLIENT_SECRET": simulator.client_secret,
         "MICROSOFT_LOGIN_URL": simulator.base_url,
@@ -46,15 +43,6 @@ def rollcall(simulator, tmp_path, monkeypatch):
         "REQUESTS_CA_BUNDLE": simulator.ca_file,
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("ROLLCALL_DATABASE_URL", raising=False)
-
-    def run(*arguments, stdin=""):
-        return subprocess.run(
-            [sys.executable, "-m", "portal.cli", *arguments],
-            input=stdin, capture_output=True, text=True, timeout=150, check=False,
-        )  # fmt: skip
-
-    return run
 
 
 def test_F5_a_fleet_from_one_file_and_the_second_time_nothing_to_do(rollcall, simulator, tmp_path):

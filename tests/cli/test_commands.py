@@ -1,4 +1,4 @@
-"""The command line as an operator uses it: real processes, real exit codes (interfaces.md)."""
+"""The command line as an operator uses it, and what its exit codes are (interfaces.md)."""
 
 import gzip
 import json
@@ -8,43 +8,16 @@ import sqlite3
 import subprocess
 import sys
 
-import pytest
-
 from simulator.server import SimulatorServer
 from simulator.world import World
 
 
-@pytest.fixture
-def rollcall(tmp_path, monkeypatch):
-    monkeypatch.setenv("ROLLCALL_DATA_DIR", str(tmp_path / "data"))
-    for name in (
-        "MICROSOFT_CLIENT_ID",
-        "MICROSOFT_CLIENT_SECRET",
-        "MICROSOFT_LOGIN_URL",
-        "MICROSOFT_GRAPH_URL",
-        "ROLLCALL_DATABASE_URL",
-    ):
-        monkeypatch.delenv(name, raising=False)
-
-    def run(*arguments, stdin=""):
-        return subprocess.run(
-            [sys.executable, "-m", "portal.cli", *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    return run
-
-
-def test_wrong_usage_is_2_and_a_failure_is_1_with_one_line(rollcall, monkeypatch):
-    assert rollcall("no-such-command").returncode == 2
-    assert rollcall("people", "add", "a@x.example", "--role", "king").returncode == 2
-    assert rollcall("--help").returncode == 0
+def test_wrong_usage_is_2_and_a_failure_is_1_with_one_line(program, monkeypatch):
+    assert program("no-such-command").returncode == 2
+    assert program("people", "add", "a@x.example", "--role", "king").returncode == 2
+    assert program("--help").returncode == 0
     monkeypatch.setenv("ROLLCALL_SYNC_INTERVAL_MINUTES", "0")
-    bad = rollcall("db", "upgrade")
+    bad = program("db", "upgrade")
     assert (
         bad.returncode == 1
         and bad.stderr.startswith("ROLLCALL_SYNC_INTERVAL_MINUTES: ")
@@ -70,7 +43,7 @@ def test_an_unreachable_database_is_one_clear_line(rollcall, monkeypatch):
     )
 
 
-def test_a_database_that_is_none_or_newer_is_one_clear_line(rollcall, tmp_path):
+def test_a_database_that_is_none_or_newer_is_one_clear_line(rollcall, program, tmp_path):
     file = tmp_path / "data" / "rollcall.db"
     file.parent.mkdir()
     file.write_text("this is no database, but a text that is long enough to be taken for one " * 20)
@@ -80,8 +53,7 @@ def test_a_database_that_is_none_or_newer_is_one_clear_line(rollcall, tmp_path):
     rollcall("db", "upgrade")
     with sqlite3.connect(file) as database:
         database.execute("UPDATE alembic_version SET version_num = 'ffff'")
-    for command in (("db", "upgrade"), ("worker",)):
-        found = rollcall(*command)
+    for found in (rollcall("db", "upgrade"), program("worker")):
         assert (found.returncode, found.stderr.count("\n")) == (1, 1) and "newer Rollcall" in found.stderr
 
 
@@ -139,9 +111,9 @@ def test_O3_a_file_that_only_looks_like_a_backup_changes_nothing(rollcall, tmp_p
     assert made == ["backup_made"]
 
 
-def test_people_and_tokens(rollcall):
+def test_people_and_tokens(rollcall, program):
     assert json.loads(rollcall("db", "upgrade", "--json").stdout) == {"up_to_date": True}
-    added = rollcall(
+    added = program(
         "people",
         "add",
         "Ada@corp.local",
@@ -245,7 +217,7 @@ def test_O3_backup_and_restore_bring_everything_back(rollcall, tmp_path):
         assert database.execute("SELECT count(*) FROM accounts").fetchall() == [(1,)]
 
 
-def test_sync_run_preview_and_explain_do_what_the_pages_do(rollcall, monkeypatch, tmp_path):
+def test_sync_run_preview_and_explain_do_what_the_pages_do(rollcall, program, monkeypatch, tmp_path):
     with SimulatorServer(World(tenants=1, users=[40], seed=5)) as simulator:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", simulator.ca_file)
         monkeypatch.setenv("MICROSOFT_LOGIN_URL", simulator.base_url)
@@ -259,7 +231,7 @@ def test_sync_run_preview_and_explain_do_what_the_pages_do(rollcall, monkeypatch
         assert "no Microsoft User Sync" in rollcall("sync", "preview", name).stderr
         assert rollcall("sync", "run", "Nobody Ltd").returncode == 1
         _enable(tmp_path / "data" / "rollcall.db", name)
-        done = rollcall("sync", "run", name, "--json")
+        done = program("sync", "run", name, "--json")
         assert done.returncode == 0, done.stderr
         run = json.loads(done.stdout)
         assert run["status"] == "succeeded" and run["counts"]["created"] > 20

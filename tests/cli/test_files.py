@@ -2,19 +2,17 @@
 
 import json
 
-from tests.cli.test_commands import rollcall  # noqa: F401
+from portal import create_app
+from portal.extensions import db
+from portal.organizations import service
 
 
-def test_O2_a_file_goes_in_comes_out_and_is_taken_back(rollcall, tmp_path):  # noqa: F811
-    plan = tmp_path / "seed.py"
-    plan.write_text(
-        "from portal import create_app\nfrom portal.operations import schema\nfrom portal.extensions import db\nfrom portal.organizations import service\n"
-        "app = create_app()\nwith app.app_context():\n    schema.upgrade(db.engine)\n    service.create('Reef')\n    db.session.commit()\n"
-    )
-    import subprocess
-    import sys
-
-    subprocess.run([sys.executable, str(plan)], check=True, timeout=60)
+def test_O2_a_file_goes_in_comes_out_and_is_taken_back(rollcall, program, tmp_path):
+    assert rollcall("db", "upgrade").returncode == 0
+    with create_app().app_context():
+        service.create("Reef")
+        db.session.commit()
+        db.engine.dispose()
     sheet = tmp_path / "people.csv"
     sheet.write_text("Email;Name\nann@x.example;Ann\nbad;Bad\n")
     dry = rollcall("import", "end-users", "Reef", str(sheet), "--dry-run", "--json")
@@ -23,7 +21,7 @@ def test_O2_a_file_goes_in_comes_out_and_is_taken_back(rollcall, tmp_path):  # n
     done = rollcall("import", "end-users", "Reef", str(sheet))
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("1 created, 0 updated, 0 unchanged, 1 rejected.\nLine 3: ")
-    found = rollcall("export", "end-users", "Reef", "--bom").stdout
+    found = program("export", "end-users", "Reef", "--bom").stdout
     assert found.startswith("\ufeffdisplay_name") and "ann@x.example" in found
     again = json.loads(rollcall("import", "end-users", "Reef", str(sheet), "--json").stdout)
     assert (again["unchanged"], again["status"]) == (1, "succeeded")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pyotp
 import pytest
@@ -59,12 +57,15 @@ def kept(tmp_path):
     return [CLIENT_SECRET, "webhook-token-of-the-msp", PASSWORD, totp, cookie, invitation.token, api_token]
 
 
-def rotate(tmp_path, monkeypatch, *, key, old=""):
-    monkeypatch.setenv("ROLLCALL_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("ROLLCALL_SECRET_KEY", key)
-    monkeypatch.setenv("ROLLCALL_OLD_SECRET_KEYS", old)
-    command = [sys.executable, "-m", "portal.cli", "secrets", "rotate", "--json"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+@pytest.fixture
+def rotate(rollcall, tmp_path, monkeypatch):
+    def run(*, key, old=""):
+        monkeypatch.setenv("ROLLCALL_DATA_DIR", str(tmp_path))
+        monkeypatch.setenv("ROLLCALL_SECRET_KEY", key)
+        monkeypatch.setenv("ROLLCALL_OLD_SECRET_KEYS", old)
+        return rollcall("secrets", "rotate", "--json")
+
+    return run
 
 
 def reading(tmp_path):
@@ -79,8 +80,8 @@ def test_C1_a_stolen_database_file_reveals_no_secret(kept, tmp_path):
     assert OLD.encode() not in stolen
 
 
-def test_C1_rotation_seals_everything_with_the_new_key(kept, tmp_path, monkeypatch):
-    done = rotate(tmp_path, monkeypatch, key=NEW, old=OLD)
+def test_C1_rotation_seals_everything_with_the_new_key(kept, tmp_path, rotate):
+    done = rotate(key=NEW, old=OLD)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"rotated": 3}
     with reading(tmp_path).app_context():
@@ -93,14 +94,14 @@ def test_C1_rotation_seals_everything_with_the_new_key(kept, tmp_path, monkeypat
         event = db.session.query(AuditEvent).filter_by(action="secrets_rotated").one()
         assert event.detail == {"count": 3} and event.source == "cli"
         db.engine.dispose()
-    again = rotate(tmp_path, monkeypatch, key=NEW)
+    again = rotate(key=NEW)
     assert json.loads(again.stdout) == {"rotated": 0}
 
 
 def test_C1_rotation_without_the_old_key_changes_nothing_and_names_what_does_not_open(
-    kept, tmp_path, monkeypatch
+    kept, tmp_path, rotate
 ):
-    refused = rotate(tmp_path, monkeypatch, key=NEW)
+    refused = rotate(key=NEW)
     assert refused.returncode == 1 and refused.stderr.count("\n") == 1
     assert "ROLLCALL_OLD_SECRET_KEYS" in refused.stderr
     for name in ("Settings, microsoft", "Settings, notifications", "ada@corp.local"):
