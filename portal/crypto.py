@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import secrets
 from collections.abc import Sequence
+from functools import cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -27,9 +28,7 @@ class SecretBox:
     def __init__(self, keys: Sequence[str]) -> None:
         if not keys or not keys[0]:
             raise ValueError("at least one key is needed")
-        derived = [
-            hashlib.scrypt(k.encode(), salt=b"rollcall/secrets", n=2**12, r=8, p=1, dklen=32) for k in keys
-        ]
+        derived = [_derived(key) for key in keys]
         self._keys = {hashlib.sha256(key).hexdigest()[:8]: AESGCM(key) for key in derived}
         self._current = hashlib.sha256(derived[0]).hexdigest()[:8]
 
@@ -56,6 +55,11 @@ class SecretBox:
     def is_current(self, sealed: str) -> bool:
         """False when ``sealed`` was made with an old key and ought to be encrypted anew (key rotation)."""
         return sealed.startswith(f"v1:{self._current}:")
+
+
+@cache
+def _derived(key: str) -> bytes:
+    return hashlib.scrypt(key.encode(), salt=b"rollcall/secrets", n=2**12, r=8, p=1, dklen=32)
 
 
 def hash_token(token: str) -> str:

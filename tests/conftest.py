@@ -1,10 +1,23 @@
 """What every test may ask for. Fixtures of one folder live in that folder's own conftest.py."""
 
-import pytest
+import gc
+import os
 
+import pytest
+from argon2 import PasswordHasher
+
+from portal.auth import passwords
 from portal.http import refusals
 
 pytest_plugins = ["tests.postgres", "tests.templates", "tests.write_guard"]
+
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process that tests start compiles the portal anew
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: looking through it again and again for garbage takes a tenth of all time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -12,4 +25,14 @@ def no_afterthoughts():
     """A minute after a test its portal is gone: what was only counted by then is recorded with ``Refusals.flush``."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(refusals, "_later", lambda delay, call: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_hashes():
+    """Passwords are hashed as always, though in a thousandth of the time (test_passwords.py holds the real strength)."""
+    quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", quick)
+        patch.setattr(passwords, "_NOBODY", quick.hash("nobody's"))
         yield

@@ -1,4 +1,4 @@
-"""What every test would make anew and may share: compiled templates, and a SQLite file with all tables."""
+"""What every test would make anew and may share: compiled templates and statements, and a SQLite file with all tables."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from typing import ClassVar
 import jinja2
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
 
 from portal.app import Portal
@@ -77,3 +81,15 @@ class RememberedRule(Rule):
 COMPILED = ("_parts", "_trace", "_converters", "_build", "_build_unknown", "arguments")
 """All that ``Rule.compile`` sets."""
 Portal.url_rule_class = RememberedRule
+
+
+def _kind(dialect: DefaultDialect) -> tuple[object, ...]:
+    return type(dialect), dialect._json_serializer, dialect._json_deserializer
+
+
+# SQLAlchemy compiles a statement once for an engine and its dialect: every test has its own, which are all of two kinds.
+STATEMENTS: LRUCache[object, object] = LRUCache(20_000)
+sa.Engine._compiled_cache = property(lambda _engine: STATEMENTS, lambda _engine, _own: None)
+for dialect in (PGDialect_psycopg, SQLiteDialect_pysqlite):
+    dialect.__eq__ = lambda self, other: isinstance(other, DefaultDialect) and _kind(self) == _kind(other)
+    dialect.__hash__ = lambda self: hash(_kind(self))

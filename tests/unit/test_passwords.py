@@ -1,8 +1,10 @@
 """P10: which passwords are refused, and how many hashes run at once."""
 
+import runpy
 import threading
 
 import pytest
+from argon2 import extract_parameters, profiles
 
 from portal.auth import passwords
 from portal.auth.passwords import Gate
@@ -42,6 +44,13 @@ def test_P10_what_is_easily_guessed_is_refused(password):
 )
 def test_P10_what_is_not_is_taken(password):
     assert passwords.problem_with(password, email="ann@rollcall.example", name="Ann") is None
+
+
+def test_hashes_are_as_strong_as_advised_and_nobodys_as_all_others():
+    real = runpy.run_path(passwords.__file__)  # the other tests' hashes are quick (conftest.py)
+    stored = real["hash_password"]("correct horse battery staple")
+    assert extract_parameters(stored) == extract_parameters(real["_NOBODY"]) == profiles.RFC_9106_LOW_MEMORY
+    assert real["verify"](stored, "correct horse battery staple") and not real["verify"](None, "x")
 
 
 def test_at_most_two_are_inside_and_a_few_wait():
