@@ -4,12 +4,13 @@ Loaded as a pytest plugin by ``tests/conftest.py``. What a test can ask for:
 
 ``postgres_url``
     A fresh, empty database as a SQLAlchemy URL (``postgresql+psycopg://...``), dropped after the test.
+``postgres_copy``
+    ``postgres_copy("migrated", migrate)``: the URL of a prepared database without rows, for this test alone. ``migrate(url)``
+    runs once per session.
 ``postgres_databases``
-    The session's :class:`PostgresServer`, for several databases or a prepared one::
+    The session's :class:`PostgresServer`, for several databases, or one that outlives a test::
 
         url = postgres_databases.create_database(template="migrated", build=migrate)
-
-    ``build(url)`` runs once per session; every further call copies its result, which takes some 20 ms.
 
 Each pytest process (each xdist worker) has a cluster of its own under ``/tmp``: unix socket only, no TCP port, no
 fsync: what was committed outlives the server being killed, though not the machine. It goes away with the process, also when that is killed. Outside pytest: ``with running_server() as server:``.
@@ -39,6 +40,23 @@ INSTALL_ADVICE = (
 )
 USER = "rollcall"
 
+# Who has rows, or had some since it was vacuumed. The rows go without regard to keys and triggers, and sequences start anew.
+FILLED = """
+SELECT oid::regclass FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+AND relname <> 'alembic_version' AND pg_relation_size(oid) > 0
+"""
+EMPTY = f"""
+DO $$ DECLARE name regclass; BEGIN
+SET LOCAL session_replication_role = replica;
+FOR name IN {FILLED} LOOP EXECUTE format('DELETE FROM %s', name); END LOOP;
+FOR name IN SELECT oid FROM pg_class WHERE relkind = 'S' LOOP PERFORM setval(name, 1, false); END LOOP;
+END $$
+"""
+SHAPE = """
+SELECT (SELECT (count(*), max(oid)) FROM pg_class), (SELECT count(*) FROM pg_attribute), (SELECT count(*) FROM pg_trigger)
+"""
+ALONE = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
 # The server's life hangs on this script's standard input: when the pipe closes, because we close it or because we were
 # killed, the server stops and its folder goes. Its own session keeps Ctrl-C in the terminal away from it.
 # C.UTF-8 of the built-in provider: byte order for sorting, and lower() that knows letters beyond ASCII.
@@ -62,6 +80,7 @@ class PostgresServer:
     def __init__(self, home: Path) -> None:
         self.home = home
         self._templates: set[str] = set()
+        self._free: dict[str, list[str]] = {}
         self._created = 0
 
     def url(self, database: str = "postgres") -> str:
@@ -89,15 +108,49 @@ class PostgresServer:
 
     def drop_database(self, url: str) -> None:
         """Drop a database made by :meth:`create_database`, ending connections that a test left open."""
-        self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", url.rsplit("/", 1)[-1].partition("?")[0])
+        self._run("DROP DATABASE IF EXISTS {} WITH (FORCE)", _name(url))
+
+    @contextlib.contextmanager
+    def lend(self, template: str, build: Callable[[str], object]) -> Iterator[str]:
+        """A copy of a template without rows, for one test; the next one gets the same, emptied and under a new name.
+
+        That takes a tenth of the time of a new database. One whose tables were changed is dropped.
+        """
+        free = self._free.setdefault(template, [])
+        if free:
+            self._created += 1
+            name = f"test_{self._created}"
+            self._run("ALTER DATABASE {} RENAME TO {}", free.pop(), name)
+        else:
+            name = _name(self.create_database(template=template, build=build))
+        with self._connect(name) as connection:
+            shape = connection.execute(SHAPE).fetchone()
+        yield self.url(name)
+        with self._connect(name) as connection:
+            connection.execute(ALONE)
+            is_same = connection.execute(SHAPE).fetchone() == shape
+            if is_same and (filled := [row[0] for row in connection.execute(FILLED)]):
+                connection.execute(EMPTY)
+                connection.execute(f"VACUUM (INDEX_CLEANUP ON) {', '.join(filled)}")
+        if is_same:
+            free.append(name)
+        else:
+            self.drop_database(self.url(name))
 
     def _create(self, name: str, *, template: str = "template1") -> str:
         self._run("CREATE DATABASE {} TEMPLATE {}", name, template)
         return self.url(name)
 
     def _run(self, statement: str, *names: str) -> None:
-        with psycopg.connect(self.url().replace("+psycopg", ""), autocommit=True) as connection:
+        with self._connect() as connection:
             connection.execute(sql.SQL(statement).format(*(sql.Identifier(name) for name in names)))
+
+    def _connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
+        return psycopg.connect(self.url(database).replace("+psycopg", ""), autocommit=True)
+
+
+def _name(url: str) -> str:
+    return url.rsplit("/", 1)[-1].partition("?")[0]
 
 
 @contextlib.contextmanager
@@ -202,6 +255,13 @@ def postgres_databases() -> Iterator[PostgresServer]:
         except RuntimeError as problem:
             pytest.fail(str(problem), pytrace=False)
         yield server
+
+
+@pytest.fixture
+def postgres_copy(postgres_databases: PostgresServer) -> Iterator[Callable[[str, Callable[[str], object]], str]]:
+    """``postgres_copy(name, build)``: the URL of a database as ``build(url)`` makes it, for this test alone."""
+    with contextlib.ExitStack() as stack:
+        yield lambda name, build: stack.enter_context(postgres_databases.lend(name, build))
 
 
 @pytest.fixture

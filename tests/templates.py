@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,7 +17,7 @@ from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
 
 from portal.app import Portal
-from portal.models import Base
+from portal.operations import schema
 
 
 class Remembered(jinja2.BytecodeCache):
@@ -39,16 +39,18 @@ class Remembered(jinja2.BytecodeCache):
 Portal.jinja_options = {**Portal.jinja_options, "bytecode_cache": Remembered()}
 
 
+def migrate(url: str) -> None:
+    """Bring an empty database to the newest schema."""
+    engine = sa.create_engine(url)
+    schema.upgrade(engine)
+    engine.dispose()
+
+
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with every table and nothing in them, to be copied."""
     path = tmp_path_factory.mktemp("template") / "rollcall.db"
-    engine = sa.create_engine(f"sqlite:///{path}")
-    Base.metadata.create_all(engine)
-    engine.dispose()
-    with sqlite3.connect(path) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.close()
+    migrate(f"sqlite:///{path}")
     return path
 
 
@@ -56,6 +58,20 @@ def copy(template: Path, path: Path) -> None:
     """Put a copy of the template where an app will open it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(template, path)
+
+
+@pytest.fixture
+def prepared(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
+    """``prepared("sqlite")`` or ``prepared("postgresql")``: the URL of a database of this test's own with the tables, empty."""
+
+    def url(kind: str) -> str:
+        if kind == "postgresql":
+            found: str = request.getfixturevalue("postgres_copy")("prepared", migrate)
+            return found
+        copy(request.getfixturevalue("sqlite_template"), tmp_path / "rollcall.db")
+        return f"sqlite:///{tmp_path}/rollcall.db"
+
+    return url
 
 
 class RememberedRule(Rule):

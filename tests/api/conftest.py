@@ -1,5 +1,4 @@
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -13,9 +12,7 @@ from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db, mark_write
 from portal.models import Account, MicrosoftTenant, UserSync
-from portal.operations import schema
 from portal.user_sync.documents import default_request
-from tests import templates
 from tests.api.conformance import conforms
 
 
@@ -43,16 +40,8 @@ class Api:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request, tmp_path):
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/api.db"
-    return request.getfixturevalue("postgres_databases").create_database(template="api", build=migrate)
-
-
-def migrate(url):
-    engine = sa.create_engine(url)
-    schema.upgrade(engine)
-    engine.dispose()
+def database_url(request, prepared):
+    return prepared(request.param)
 
 
 class Reader(FlaskClient):
@@ -63,9 +52,7 @@ class Reader(FlaskClient):
 
 
 @pytest.fixture
-def app(database_url, tmp_path, sqlite_template):
-    if database_url.startswith("sqlite"):
-        templates.copy(sqlite_template, Path(database_url.removeprefix("sqlite:///")))
+def app(database_url, tmp_path):
     found = create_app(Settings(data_dir=tmp_path, database_url=database_url, secret_key="test"))
     found.test_client_class = Reader
     yield found

@@ -13,8 +13,8 @@ LIMIT = 64 * 1024
 
 
 @pytest.fixture(params=["sqlite"])
-def database_url(request, tmp_path):
-    return f"sqlite:///{tmp_path}/api.db"
+def database_url(request, prepared):
+    return prepared(request.param)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from portal import create_app
 from portal.api import tokens
 from portal.config import Settings
 from portal.extensions import db
-from tests.api.conftest import migrate
+from tests.templates import migrate
 
 CALLS = 4
 """Generated calls for each of some fifty operations."""
@@ -36,7 +36,7 @@ def schema(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("fuzzing")
     url = f"sqlite:///{folder}/rollcall.db"
     if request.param == "postgresql":  # which takes no NUL, no half surrogate, and no number beyond 64 bits
-        url = request.getfixturevalue("postgres_databases").create_database(template="api", build=migrate)
+        url = request.getfixturevalue("postgres_databases").create_database(template="prepared", build=migrate)
     app = create_app(
         Settings(
             data_dir=folder,

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 import portal
-from tests.api.conftest import migrate
+from tests.templates import migrate
 
 NOWHERE = "00000000-0000-0000-0000-000000000000"
 HUGE = "9" * 40
@@ -40,9 +40,9 @@ def filled(path, organization_id, value=""):
 
 
 @pytest.fixture
-def database_url(postgres_databases):
+def database_url(postgres_copy):
     """The stricter of the two; test_fuzzing.py asks both."""
-    return postgres_databases.create_database(template="api", build=migrate)
+    return postgres_copy("prepared", migrate)
 
 
 @pytest.fixture

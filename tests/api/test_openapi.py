@@ -16,8 +16,8 @@ def document(app):
 
 
 @pytest.fixture
-def database_url(tmp_path):
-    return f"sqlite:///{tmp_path}/api.db"  # nothing here asks a database for more
+def database_url(prepared):
+    return prepared("sqlite")  # nothing here asks a database for more
 
 
 class Fish(schema.Request):

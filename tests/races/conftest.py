@@ -20,7 +20,6 @@ from portal.config import Settings
 from portal.crypto import hash_token
 from portal.extensions import db, mark_write
 from portal.models import Account, ApiToken
-from tests.postgres import PostgresServer
 
 TIMES = 20
 RAW_TOKEN = "0" * 40
@@ -98,44 +97,27 @@ class Crowd:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def crowd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Crowd]:
-    url, server = "", None
-    if request.param == "postgresql":
-        server = request.getfixturevalue("postgres_databases")
-        assert isinstance(server, PostgresServer)
-        url = server.create_database(template="races", build=_build_schema(tmp_path / "schema"))
-    app = create_app(_settings(tmp_path, url))
+def crowd(
+    request: pytest.FixtureRequest, tmp_path: Path, prepared: Callable[[str], str]
+) -> Iterator[Crowd]:
+    app = create_app(_settings(tmp_path, prepared(request.param)))
     with app.app_context():
-        if server is None:
-            db.create_all()
         sessions = _people()
     yield Crowd(app, sessions)
     with app.app_context():
         db.session.remove()
         db.engine.dispose()
-    if server is not None:
-        server.drop_database(url)
 
 
 def _settings(folder: Path, url: str) -> Settings:
     return Settings(
         data_dir=folder,
-        database_url=url or f"sqlite:///{folder / 'rollcall.db'}",
+        database_url=url,
         secret_key="a secret key for tests only, long enough",
         client_id="client",
         client_secret="secret",
         scheduler="off",
     )
-
-
-def _build_schema(folder: Path) -> Callable[[str], None]:
-    def build(url: str) -> None:
-        app = create_app(_settings(folder, url))
-        with app.app_context():
-            db.create_all()
-            db.engine.dispose()
-
-    return build
 
 
 def _people() -> list[str]:

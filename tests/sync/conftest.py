@@ -4,33 +4,22 @@ from sqlalchemy.orm import sessionmaker
 
 from portal.engine import people_version
 from portal.extensions import tune_engine
-from portal.models import Base
 from tests.sync.world import World
-
-
-def _build(url):
-    engine = sa.create_engine(url)
-    Base.metadata.create_all(engine)
-    engine.dispose()
+from tests.templates import migrate
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def sessions(request, tmp_path):
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/sync.db"
-        _build(url)
-    else:
-        url = request.getfixturevalue("postgres_databases").create_database(template="sync", build=_build)
-    engine = tune_engine(sa.create_engine(url))
+def sessions(request, prepared):
+    engine = tune_engine(sa.create_engine(prepared(request.param)))
     people_version.watch()
     yield sessionmaker(engine, expire_on_commit=False)
     engine.dispose()
 
 
 @pytest.fixture
-def postgres_sessions(postgres_databases):
+def postgres_sessions(postgres_copy):
     """For what only happens where several write at once."""
-    engine = tune_engine(sa.create_engine(postgres_databases.create_database(template="sync", build=_build)))
+    engine = tune_engine(sa.create_engine(postgres_copy("prepared", migrate)))
     people_version.watch()
     yield sessionmaker(engine, expire_on_commit=False)
     engine.dispose()

@@ -50,3 +50,39 @@ def test_dropping_ends_connections_that_were_left_open(postgres_databases: Postg
     connection.invalidate()
     connection.close()
     engine.dispose()
+
+
+def test_a_lent_database_comes_back_empty_under_another_name_or_not_at_all(
+    postgres_databases: PostgresServer,
+) -> None:
+    built = []
+
+    def build(url: str) -> None:
+        built.append(url)
+        execute(url, "CREATE TABLE place (id integer)")
+        execute(url, "CREATE TABLE person (id serial, place serial)")
+
+    lent = []
+    for change in ("INSERT INTO person DEFAULT VALUES", "CREATE INDEX one ON person (id)", "SELECT 1"):
+        with postgres_databases.lend("people", build) as url:
+            lent.append(url)
+            engine = sa.create_engine(url)
+            left_open = engine.connect()
+            left_open.execute(sa.text("LOCK TABLE person"))
+            assert left_open.scalar(sa.text("SELECT count(*) FROM person")) == 0
+            assert left_open.scalar(sa.text("SELECT nextval('person_id_seq')")) == 1
+            assert sa.inspect(left_open).get_indexes("person") == []
+            left_open.rollback()
+            execute(url, change)
+            left_open.execute(sa.text("LOCK TABLE person"))
+        left_open.invalidate()
+        left_open.close()
+        engine.dispose()
+    assert (len(set(lent)), len(built)) == (3, 1)
+
+
+def execute(url: str, statement: str) -> None:
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text(statement))
+    engine.dispose()

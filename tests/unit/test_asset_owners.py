@@ -12,7 +12,6 @@ from portal.models import (
     Asset,
     AssetMac,
     AssetReport,
-    Base,
     DirectoryUser,
     EndUser,
     ManagedDevice,
@@ -26,12 +25,8 @@ OWN, DOCK = "A87EEABC6AC9", "A87EEABC6ACA"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def session(request, tmp_path):
-    url = (
-        f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    )
-    engine = tune_engine(sa.create_engine(url))
-    Base.metadata.create_all(engine)
+def session(request, prepared):
+    engine = tune_engine(sa.create_engine(prepared(request.param)))
     with Session(engine) as session:
         for row in (
             MicrosoftTenant(id="m", directory_id="d", name="M", connected_at=NOW),

@@ -21,12 +21,8 @@ WRITERS, EACH = 20, 5
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request, tmp_path):
-    url = (
-        f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    )
-    found = tune_engine(sa.create_engine(url, pool_size=WRITERS))
-    schema.upgrade(found)
+def engine(request, prepared):
+    found = tune_engine(sa.create_engine(prepared(request.param), pool_size=WRITERS))
     yield found
     found.dispose()
 

@@ -11,19 +11,15 @@ from portal.end_users.listing import SPEC, conditions
 from portal.extensions import tune_engine
 from portal.http import listing
 from portal.http.listing import fetch_by_id, parse
-from portal.models import Base, EndUser, MicrosoftTenant, Organization, Tenant
+from portal.models import EndUser, MicrosoftTenant, Organization, Tenant
 from portal.models.customers import refresh_search
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def session(request, tmp_path):
-    url = (
-        f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    )
-    engine = tune_engine(sa.create_engine(url))
-    Base.metadata.create_all(engine)
+def session(request, prepared):
+    engine = tune_engine(sa.create_engine(prepared(request.param)))
     with Session(engine) as session:
         session.add(MicrosoftTenant(id="m", directory_id="d", name="M", connected_at=NOW))
         session.flush()

@@ -69,11 +69,9 @@ def test_pages_are_counted_and_past_the_end_people_see_the_last_and_programs_not
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_P5_text_is_found_in_capitals_of_any_script_and_signs_stand_for_themselves(
-    request, tmp_path, now, database
+    prepared, now, database
 ):
-    url = f"sqlite:///{tmp_path}/x.db" if database == "sqlite" else request.getfixturevalue("postgres_url")
-    engine = tune_engine(create_engine(url))
-    Base.metadata.create_all(engine)
+    engine = tune_engine(create_engine(prepared(database)))
     with Session(engine) as session:
         session.add_all(
             StoredSetting(key=key, value={}, updated_at=now) for key in ("Ärzte", "ΩMEGA", "5% more", "a_b")
