@@ -12,10 +12,10 @@ from simulator.server import SimulatorServer
 from simulator.world import World
 
 
-def test_wrong_usage_is_2_and_a_failure_is_1_with_one_line(program, monkeypatch):
+def test_wrong_usage_is_2_and_a_failure_is_1_with_one_line(rollcall, program, monkeypatch):
     assert program("no-such-command").returncode == 2
-    assert program("people", "add", "a@x.example", "--role", "king").returncode == 2
-    assert program("--help").returncode == 0
+    assert rollcall("people", "add", "a@x.example", "--role", "king").returncode == 2
+    assert rollcall("--help").returncode == 0
     monkeypatch.setenv("ROLLCALL_SYNC_INTERVAL_MINUTES", "0")
     bad = program("db", "upgrade")
     assert (
