@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 
 import pytest
 from argon2 import PasswordHasher
@@ -11,7 +12,9 @@ from portal.http import refusals
 
 pytest_plugins = ["tests.postgres", "tests.templates", "tests.write_guard"]
 
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process that tests start compiles the portal anew
+# Containers like to forbid it: each worker, and each process that a test starts, would compile everything anew.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_collection_finish() -> None:
