@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import CodeType
 from typing import ClassVar
 
 import jinja2
@@ -24,16 +25,15 @@ class Remembered(jinja2.BytecodeCache):
     """Templates compiled once in a process, whichever app asks: they are files, and no test changes one."""
 
     def __init__(self) -> None:
-        self._code: dict[str, bytes] = {}
+        self._code: dict[str, CodeType | None] = {}
 
     def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
         """Give what an earlier app compiled."""
-        if bucket.key in self._code:
-            bucket.bytecode_from_string(self._code[bucket.key])
+        bucket.code = self._code.get(bucket.key)
 
     def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
         """Keep it for the next one."""
-        self._code[bucket.key] = bucket.bytecode_to_string()
+        self._code[bucket.key] = bucket.code
 
 
 Portal.jinja_options = {**Portal.jinja_options, "bytecode_cache": Remembered()}
