@@ -258,7 +258,9 @@ def postgres_databases() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def postgres_copy(postgres_databases: PostgresServer) -> Iterator[Callable[[str, Callable[[str], object]], str]]:
+def postgres_copy(
+    postgres_databases: PostgresServer,
+) -> Iterator[Callable[[str, Callable[[str], object]], str]]:
     """``postgres_copy(name, build)``: the URL of a database as ``build(url)`` makes it, for this test alone."""
     with contextlib.ExitStack() as stack:
         yield lambda name, build: stack.enter_context(postgres_databases.lend(name, build))

@@ -36,7 +36,9 @@ def schema(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("fuzzing")
     url = f"sqlite:///{folder}/rollcall.db"
     if request.param == "postgresql":  # which takes no NUL, no half surrogate, and no number beyond 64 bits
-        url = request.getfixturevalue("postgres_databases").create_database(template="prepared", build=migrate)
+        url = request.getfixturevalue("postgres_databases").create_database(
+            template="prepared", build=migrate
+        )
     app = create_app(
         Settings(
             data_dir=folder,

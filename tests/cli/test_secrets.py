@@ -98,9 +98,7 @@ def test_C1_rotation_seals_everything_with_the_new_key(kept, tmp_path, rotate):
     assert json.loads(again.stdout) == {"rotated": 0}
 
 
-def test_C1_rotation_without_the_old_key_changes_nothing_and_names_what_does_not_open(
-    kept, tmp_path, rotate
-):
+def test_C1_rotation_without_the_old_key_changes_nothing_and_names_what_does_not_open(kept, tmp_path, rotate):
     refused = rotate(key=NEW)
     assert refused.returncode == 1 and refused.stderr.count("\n") == 1
     assert "ROLLCALL_OLD_SECRET_KEYS" in refused.stderr

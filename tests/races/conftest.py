@@ -97,9 +97,7 @@ class Crowd:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def crowd(
-    request: pytest.FixtureRequest, tmp_path: Path, prepared: Callable[[str], str]
-) -> Iterator[Crowd]:
+def crowd(request: pytest.FixtureRequest, tmp_path: Path, prepared: Callable[[str], str]) -> Iterator[Crowd]:
     app = create_app(_settings(tmp_path, prepared(request.param)))
     with app.app_context():
         sessions = _people()

@@ -68,9 +68,7 @@ def test_pages_are_counted_and_past_the_end_people_see_the_last_and_programs_not
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-def test_P5_text_is_found_in_capitals_of_any_script_and_signs_stand_for_themselves(
-    prepared, now, database
-):
+def test_P5_text_is_found_in_capitals_of_any_script_and_signs_stand_for_themselves(prepared, now, database):
     engine = tune_engine(create_engine(prepared(database)))
     with Session(engine) as session:
         session.add_all(
