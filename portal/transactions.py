@@ -66,6 +66,7 @@ JSON_COLUMNS: dict[str, Any] = {"json_serializer": to_json, "json_deserializer":
 """Options of an engine."""
 
 _patience: ContextVar[float] = ContextVar("patience", default=WORK_PATIENCE)
+_is_work: ContextVar[bool] = ContextVar("is_work", default=False)
 
 LOCKED = "Another change takes longer than usual, so nothing was saved. Try again in a few seconds."
 AWAY = "The database does not answer, so nothing was changed. Try again in a minute; if it stays, tell whoever runs this portal."
@@ -137,6 +138,16 @@ def waiting_for_locks(seconds: float) -> Iterator[None]:
         yield
     finally:
         _patience.reset(token)
+
+
+@contextmanager
+def letting_others_first() -> Iterator[None]:
+    """Within the block, transactions that write are part of long work: requests get SQLite's lock before (``WriteQueue``)."""
+    token = _is_work.set(True)
+    try:
+        yield
+    finally:
+        _is_work.reset(token)
 
 
 def set_patience(seconds: float) -> None:
@@ -265,7 +276,7 @@ def _begin_sqlite(queue: WriteQueue, connection: Connection) -> None:
     if not _writes(connection):
         connection.exec_driver_sql("BEGIN")
         return
-    if not queue.enter(patience, is_request=patience < WORK_PATIENCE):
+    if not queue.enter(patience, is_request=patience < WORK_PATIENCE and not _is_work.get()):
         raise OperationalError("BEGIN IMMEDIATE", None, _locked())
     connection.info[_QUEUE] = queue
     connection.exec_driver_sql("BEGIN IMMEDIATE")

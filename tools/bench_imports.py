@@ -21,11 +21,14 @@ from sqlalchemy import func, select, update
 from portal import create_app
 from portal.clock import utcnow
 from portal.config import Settings
-from portal.engine.pace import Pace
+from portal.engine import pace
 from portal.extensions import SessionFactory, db, mark_write
 from portal.imports import runner
 from portal.models import Asset, EndUser, Import, Organization, Tenant
 from portal.operations import schema
+from portal.operations.server import keep_loaded_code
+from portal.transactions import checkpoint
+from portal.worker import scheduler
 
 BAR_ROWS, BAR_TRANSACTION, BAR_WAIT = 5000, 0.1, 0.5
 HEADER = (
@@ -69,17 +72,21 @@ class Bench:
             session.add(organization)
             session.commit()
             self.organization_id, self.tenant_id = organization.id, tenant.id
-        ended = Pace.ended
+        following = pace.next_size
 
-        def measured(pace: Pace, seconds: float) -> None:
+        def measured(size: int, seconds: float) -> int:
             self.transactions.append(seconds)
-            ended(pace, seconds)
+            return following(size, seconds)
 
-        Pace.ended = measured  # type: ignore[method-assign]
+        pace.next_size = measured
 
     def write_beside(self) -> None:
-        """Write one row again and again, and note how long each time takes."""
+        """Write one row again and again, and note how long each time takes; now and then what the scheduler does every second."""
+        looked = began = time.monotonic()
         while not self.over.wait(0.02):
+            if began > looked + scheduler.CHECKPOINT_SECONDS:
+                checkpoint(self.sessions)
+                looked = began
             began = time.monotonic()
             with self.sessions() as session:
                 mark_write(session)
@@ -147,6 +154,7 @@ def measure(rows: int, url: str) -> None:
         app = create_app(Settings(data_dir=Path(folder), secret_key="b" * 40, scheduler="off", **found))
         with app.app_context():
             schema.upgrade(db.engine)
+            keep_loaded_code()  # as the server does
             bench = Bench(app.extensions["rollcall"].sessions)
             done: list[str] = []
             first, second, assets = people(rows, "Engineer"), people(rows, "Manager"), devices(rows)

@@ -14,16 +14,15 @@ from typing import Any
 from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
+from portal.engine.pace import Pace
 from portal.models import DirectoryUser, EndUser
 from portal.models import words as tables
 from portal.search import words
 from portal.text import text_key
 from portal.transactions import SessionFactory, write_session
 
-BATCH = 500
 DEPARTMENT = "\x1f"
 """On both sides of a department, so that "sales" is told from "sales support"; no text key has it."""
-"""Rows a transaction writes: some 20 ms of the write lock."""
 SPARE = 100_000
 """Rows that may mean nothing before it is worth making all anew, beside as many as mean something."""
 CODE = 8
@@ -39,15 +38,15 @@ class _Kind:
     words_of: Callable[[Any], str]
 
 
-def index_some(sessions: SessionFactory, batches: int) -> int:
-    """Index up to ``batches`` batches of each kind; gives how many rows it wrote. 0: everybody is in."""
+def index_some(sessions: SessionFactory, most: int) -> int:
+    """Index about ``most`` rows of each kind; gives how many it wrote. 0: everybody is in."""
     number = 0
     for kind in _KINDS:
-        for _ in range(batches):
-            written = _index(sessions, kind)
-            number += written
-            if written < BATCH:
-                break
+        pace, done, written = Pace(), 0, 1
+        while written and done < most:
+            written = _index(sessions, kind, pace)
+            done += written
+        number += done
     return number
 
 
@@ -80,17 +79,17 @@ def sku_code(sku_id: str) -> str:
     return sku_id[:CODE].lower()
 
 
-def _index(sessions: SessionFactory, kind: _Kind) -> int:
+def _index(sessions: SessionFactory, kind: _Kind, pace: Pace) -> int:
     waiting = select(kind.model.search_row).where(kind.model.search_row.is_(None)).limit(1)
     with sessions() as session:  # usually nobody waits: then nothing is locked
         if not words.are_there(session) or not session.execute(waiting).first():
             return 0
-    with write_session(sessions) as session:
-        return _write(session, kind)
+    with pace.over(write_session(sessions)) as session:
+        return _write(session, kind, pace.size)
 
 
-def _write(session: Session, kind: _Kind) -> int:
-    waiting = select(*kind.columns).where(kind.model.search_row.is_(None)).limit(BATCH)
+def _write(session: Session, kind: _Kind, most: int) -> int:
+    waiting = select(*kind.columns).where(kind.model.search_row.is_(None)).limit(most)
     found = session.execute(waiting).all()
     if not found:
         return 0

@@ -34,7 +34,7 @@ LULL_SECONDS = 0.1  # between two looks: what comes meanwhile is seen together
 SCHEDULE_SECONDS = 5
 CHECK_SECONDS = 600
 INDEX_SECONDS = 2
-CHECKPOINT_SECONDS = 1
+CHECKPOINT_SECONDS = 0.5  # what it brings to the disk at once keeps others from it as long
 THREADS = {"hourly": 64, "delayed": 16, "slow": 6, "check": 1, "import": 1, "rollout": 4}
 """Slow passes mostly wait for their turns: side by side, so that a large tenant and small ones take theirs page by page (T7)."""
 SLOTS = {"hourly": 24, "delayed": 2}

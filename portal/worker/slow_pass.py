@@ -17,10 +17,11 @@ from sqlalchemy import func, insert, select, update
 
 from portal.engine import account_activity, schedule
 from portal.engine.asset_owners import assign_assets
-from portal.engine.batches import batches
+from portal.engine.batches import BATCH, batches
 from portal.engine.devices import normalize_mac
 from portal.engine.mirror.context import lacking_state, remember_capability
 from portal.engine.normalize import clean, parse_time
+from portal.engine.pace import Pace
 from portal.engine.ports import DirectorySource, RawObject, SourceFactory
 from portal.errors import (
     LeaseLost,
@@ -251,9 +252,11 @@ class _Pass:
     # -- storing -------------------------------------------------------------------------------------------------
 
     def _store(self, values: Mapping[str, Mapping[str, Any]]) -> None:
-        ids = list(values)
-        for part in batches(ids):
-            with self.lease.transaction() as session:
+        ids, at, pace = list(values), 0, Pace(BATCH)
+        while at < len(ids):
+            part = ids[at : at + min(pace.size, BATCH)]
+            at += len(part)
+            with pace.over(self.lease.transaction()) as session:
                 account_activity.store(session, self.tenant_id, {i: values[i] for i in part})
 
     def _done(self, part: str, ages: Mapping[str, datetime]) -> None:

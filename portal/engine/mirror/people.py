@@ -20,6 +20,7 @@ from portal.engine.bulk import insert_rows, read_rows, update_rows
 from portal.engine.mirror.columns import as_json, columns
 from portal.engine.mirror.context import RefreshContext, RefreshResult, is_lacking
 from portal.engine.normalize import merge, remote_user
+from portal.engine.pace import MOST_ROWS, Pace
 from portal.engine.ports import DeltaPage, RawObject
 from portal.engine.records import Presence
 from portal.errors import SourceAuthError, SourceBadAnswer, SourceError, SourceGone, SourceRejected
@@ -48,6 +49,7 @@ class _Round:
     agents: Collection[str]
     seen: set[str] = field(default_factory=set)
     removed: set[str] = field(default_factory=set)
+    pace: Pace = field(default_factory=lambda: Pace(MOST_ROWS))
     without_id: int = 0
     changed: bool = False
 
@@ -122,9 +124,7 @@ def _read_round(
         _note(one, page, items)
         final = page.delta_link
         if final is None:
-            if items:
-                with context.lease.transaction() as session:
-                    _write(one, session, items)
+            _write_page(one, items)
             seen = len(one.seen)
             context.progress("Reading people", seen, max(before, seen) if link is None else None)
         else:
@@ -231,6 +231,16 @@ def _absent(one: _Round) -> list[str]:
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
+def _write_page(one: _Round, items: Mapping[str, RawObject]) -> None:
+    """A page that others follow, in as many transactions as it takes: nothing is concluded before the last page."""
+    ids, at = list(items), 0
+    while at < len(ids):
+        with one.pace.over(one.context.lease.transaction()) as session:
+            part = ids[at : at + one.pace.size]
+            _write(one, session, {object_id: items[object_id] for object_id in part})
+        at += len(part)
+
+
 def _write(one: _Round, session: Session, items: Mapping[str, RawObject]) -> None:
     """Store what a page says and the mirror does not hold."""
     stored = _stored(one, session, list(items))
@@ -323,17 +333,11 @@ def _stored(one: _Round, session: Session, object_ids: list[str]) -> dict[str, _
 
 
 def _count_present(session: Session, tenant_id: str) -> int:
-    return (
-        session.scalar(
-            select(func.count())
-            .select_from(DirectoryUser)
-            .where(
-                DirectoryUser.microsoft_tenant_id == tenant_id,
-                DirectoryUser.presence == Presence.PRESENT.value,
-            )
-        )
-        or 0
+    is_present = (
+        DirectoryUser.microsoft_tenant_id == tenant_id,
+        DirectoryUser.presence == Presence.PRESENT.value,
     )
+    return session.scalar(select(func.count()).select_from(DirectoryUser).where(*is_present)) or 0
 
 
 def _by_id(items: Iterable[RawObject]) -> dict[str, RawObject]:
