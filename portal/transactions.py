@@ -150,6 +150,12 @@ def letting_others_first() -> Iterator[None]:
         _is_work.reset(token)
 
 
+def is_wanted(session: Session) -> bool:
+    """Whether a request of this process waits for SQLite's lock, which ``session`` has."""
+    queue = session.connection().info.get(_QUEUE)
+    return queue is not None and queue.has_requests()
+
+
 def set_patience(seconds: float) -> None:
     """The same for the rest of this context: one request."""
     _patience.set(seconds)

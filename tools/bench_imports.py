@@ -27,7 +27,7 @@ from portal.imports import runner
 from portal.models import Asset, EndUser, Import, Organization, Tenant
 from portal.operations import schema
 from portal.operations.server import keep_loaded_code
-from portal.transactions import checkpoint
+from portal.transactions import REQUEST_PATIENCE, checkpoint, waiting_for_locks
 from portal.worker import scheduler
 
 BAR_ROWS, BAR_TRANSACTION, BAR_WAIT = 5000, 0.1, 0.5
@@ -74,9 +74,9 @@ class Bench:
             self.organization_id, self.tenant_id = organization.id, tenant.id
         following = pace.next_size
 
-        def measured(size: int, seconds: float) -> int:
+        def measured(size: int, seconds: float, target: float) -> int:
             self.transactions.append(seconds)
-            return following(size, seconds)
+            return following(size, seconds, target)
 
         pace.next_size = measured
 
@@ -88,7 +88,7 @@ class Bench:
                 checkpoint(self.sessions)
                 looked = began
             began = time.monotonic()
-            with self.sessions() as session:
+            with waiting_for_locks(REQUEST_PATIENCE), self.sessions() as session:
                 mark_write(session)
                 session.execute(update(Tenant).where(Tenant.id == self.tenant_id).values(name="Bench"))
                 session.commit()

@@ -9,11 +9,11 @@ from contextlib import AbstractContextManager, contextmanager
 from sqlalchemy.orm import Session
 
 from portal import clock
-from portal.transactions import letting_others_first
+from portal.transactions import is_wanted, letting_others_first
 
 FIRST_ROWS, FEWEST_ROWS, MOST_ROWS = 100, 20, 1000
-TARGET_SECONDS = 0.03
-"""For one transaction: 100 ms at most is promised."""
+ALONE_SECONDS, WANTED_SECONDS = 0.07, 0.03
+"""For one transaction, 100 ms at most being promised: while nobody else wants to write, since many rows cost less together, and else."""
 PAUSE_SECONDS = 0.01
 """Between two, at least: another process is in no queue, and whoever asks again right away would have the lock for ever."""
 
@@ -33,11 +33,12 @@ class Pace:
         with letting_others_first(), transaction as session:
             began = clock.monotonic()
             yield session
+            target = WANTED_SECONDS if is_wanted(session) else ALONE_SECONDS
         self._ended = clock.monotonic()
-        self.size = next_size(self.size, self._ended - began)
+        self.size = next_size(self.size, self._ended - began, target)
 
 
-def next_size(size: int, seconds: float) -> int:
-    """So many rows that the next transaction takes about ``TARGET_SECONDS``, when ``size`` took ``seconds``."""
-    wanted = int(size * TARGET_SECONDS / max(seconds, 0.001))
+def next_size(size: int, seconds: float, target: float) -> int:
+    """So many rows that the next transaction takes about ``target`` seconds, when ``size`` took ``seconds``."""
+    wanted = int(size * target / max(seconds, 0.001))
     return max(FEWEST_ROWS, min(MOST_ROWS, size * 2, wanted))

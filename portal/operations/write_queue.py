@@ -44,6 +44,10 @@ class WriteQueue:
             waiting.remove(called)
         return False
 
+    def has_requests(self) -> bool:
+        """Whether somebody waits whom somebody looks at."""
+        return bool(self._requests)
+
     def leave(self) -> None:
         """Let the next one in."""
         with self._lock:

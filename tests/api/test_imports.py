@@ -358,7 +358,7 @@ def test_the_file_of_an_import_that_is_over_does_not_stay(app, api, reef, status
 
 def test_another_process_goes_on_where_one_stopped(app, api, reef, monkeypatch):
     monkeypatch.setattr(pace, "FIRST_ROWS", 10)
-    monkeypatch.setattr(pace, "next_size", lambda size, seconds: size)
+    monkeypatch.setattr(pace, "next_size", lambda size, *_told: size)
     text = "email,display_name\n" + "".join(f"p{n}@x.example,P{n}\n" for n in range(35))
     report = upload(api, reef, text, Prefer="respond-async")
     with app.app_context():
@@ -384,7 +384,7 @@ def test_another_process_goes_on_where_one_stopped(app, api, reef, monkeypatch):
 def test_an_import_that_goes_on_takes_the_rows_that_a_whole_one_takes(app, api, reef, monkeypatch):
     """What it made before the stop is not taken for what was here before the file came."""
     monkeypatch.setattr(pace, "FIRST_ROWS", 1)
-    monkeypatch.setattr(pace, "next_size", lambda size, seconds: size)
+    monkeypatch.setattr(pace, "next_size", lambda size, *_told: size)
     present = api.made(f"/organizations/{reef['id']}/assets", {"name": "Old name"})
     text = f"id,name,mac_addresses\n{present['id']},Dock,\n,iPhone,\n,iPhone,\n,Dock,\n,iPhone,A87EEABC6AC1\n"
     report = upload(api, reef, text, "assets", Prefer="respond-async")
@@ -406,7 +406,7 @@ class Elsewhere:
         self._engine = sa.create_engine(url, poolclass=sa.NullPool)
         self._other = None
 
-    def take(self, size, _seconds):
+    def take(self, size, *_told):
         if self._other is None:
             self._other = self._engine.connect()
             is_sqlite = self._engine.dialect.name == "sqlite"
@@ -425,7 +425,7 @@ def test_an_import_that_meets_a_lock_answers_503_and_goes_on_later(
     app, api, reef, impatient, monkeypatch, database_url, is_undo
 ):
     monkeypatch.setattr(pace, "FIRST_ROWS", 10)
-    monkeypatch.setattr(pace, "next_size", lambda size, seconds: size)
+    monkeypatch.setattr(pace, "next_size", lambda size, *_told: size)
     sheet = "email,display_name\n" + "".join(f"p{n}@x.example,P{n}\n" for n in range(25))
     path = f"/organizations/{reef['id']}/end-users/import"
     if is_undo:
@@ -461,7 +461,7 @@ def test_an_import_that_meets_a_lock_answers_503_and_goes_on_later(
 
 def test_whoever_lost_an_import_writes_nothing_more(app, api, reef, monkeypatch):
     monkeypatch.setattr(pace, "FIRST_ROWS", 10)
-    monkeypatch.setattr(pace, "next_size", lambda size, seconds: size)
+    monkeypatch.setattr(pace, "next_size", lambda size, *_told: size)
     text = "email,display_name\n" + "".join(f"p{n}@x.example,P{n}\n" for n in range(25))
     report = upload(api, reef, text, Prefer="respond-async")
     sessions = app.extensions["rollcall"].sessions
@@ -480,7 +480,7 @@ def test_whoever_lost_an_import_writes_nothing_more(app, api, reef, monkeypatch)
 
 def test_a_fault_says_how_far_it_came(app, api, reef, monkeypatch):
     monkeypatch.setattr(pace, "FIRST_ROWS", 10)
-    monkeypatch.setattr(pace, "next_size", lambda size, seconds: size)
+    monkeypatch.setattr(pace, "next_size", lambda size, *_told: size)
     importer = runner.IMPORTERS["end_users"]
     write, calls = importer.write, []
 
@@ -622,7 +622,7 @@ def test_of_twenty_who_undo_at_once_one_is_heard(app, reef, api):
 
 def test_an_undo_goes_on_where_it_stopped(app, api, reef, monkeypatch):
     monkeypatch.setattr(pace, "FIRST_ROWS", 10)
-    monkeypatch.setattr(pace, "next_size", lambda size, seconds: size)
+    monkeypatch.setattr(pace, "next_size", lambda size, *_told: size)
     text = "email,display_name\n" + "".join(f"p{n}@x.example,P{n}\n" for n in range(25))
     report = upload(api, reef, text)
     assert undone(api, report, 202, Prefer="respond-async")["status"] == "undoing"
@@ -643,7 +643,7 @@ def test_an_undo_goes_on_where_it_stopped(app, api, reef, monkeypatch):
 def test_an_import_lets_others_write_between_its_transactions(app, api, reef, monkeypatch):
     """Another client writes while the file is read and between any two transactions, without waiting at all."""
     monkeypatch.setattr(pace, "FIRST_ROWS", 10)
-    monkeypatch.setattr(pace, "next_size", lambda size, seconds: size)
+    monkeypatch.setattr(pace, "next_size", lambda size, *_told: size)
     sessions, written = app.extensions["rollcall"].sessions, []
 
     def other(*_arguments):

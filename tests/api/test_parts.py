@@ -36,7 +36,7 @@ def counted(app):
 
 def test_many_are_deleted_part_by_part(app, person, reef, monkeypatch):
     monkeypatch.setattr(pace, "FIRST_ROWS", 4)
-    monkeypatch.setattr(pace, "next_size", lambda size, _seconds: size)
+    monkeypatch.setattr(pace, "next_size", lambda size, *_told: size)
     answer = person.post(
         f"/organizations/{reef['id']}/end-users/delete", data={"all_filtered": "1", "confirmed": "1"}
     )

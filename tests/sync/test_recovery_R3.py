@@ -181,7 +181,7 @@ def test_R3_R5_D2_an_asset_that_the_former_link_gave_stays_where_the_link_goes_b
 def test_R5_an_undo_writes_in_short_transactions_and_goes_on_after_a_stop(wrong, monkeypatch):
     world, before, (run, later) = wrong
     monkeypatch.setattr(pace, "FIRST_ROWS", 7)
-    monkeypatch.setattr(pace, "next_size", lambda size, _seconds: size)
+    monkeypatch.setattr(pace, "next_size", lambda size, *_told: size)
     monkeypatch.setattr(pace, "PAUSE_SECONDS", 0)
     world.disable()
     world.queue("manual", kind="undo", undoes_run_id=later.id)

@@ -7,9 +7,12 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import sessionmaker
 
+from portal.engine.pace import FEWEST_ROWS, MOST_ROWS, next_size
 from portal.operations.write_queue import WriteQueue
 from portal.transactions import (
+    REQUEST_PATIENCE,
     checkpoint,
+    is_wanted,
     mark_write,
     trouble,
     tune_engine,
@@ -108,3 +111,33 @@ def test_a_commit_leaves_the_log_for_the_checkpoint_which_empties_it(sessions):
     size = log.stat().st_size
     write(sessions, "and on")
     assert log.stat().st_size == size
+
+
+def test_whether_a_request_waits_is_known_to_who_has_the_lock(sessions):
+    def request():
+        with waiting_for_locks(REQUEST_PATIENCE):
+            write(sessions, "looked at")
+
+    with sessions() as work:
+        mark_write(work)
+        assert not is_wanted(work)
+        other = threading.Thread(target=request)
+        other.start()
+        while not is_wanted(work):
+            pass
+        work.rollback()
+    other.join()
+    with sessions() as work:
+        mark_write(work)
+        assert not is_wanted(work)
+
+
+def test_so_many_rows_as_the_last_ones_say_and_at_most_twice_as_many():
+    assert [next_size(100, seconds, 0.07) for seconds in (0.007, 0.05, 0.14, 7)] == [
+        200,
+        140,
+        50,
+        FEWEST_ROWS,
+    ]
+    assert next_size(100, 0.05, 0.03) == 60
+    assert next_size(MOST_ROWS, 0.001, 0.07) == MOST_ROWS

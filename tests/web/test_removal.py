@@ -161,7 +161,7 @@ def test_R5_a_run_of_a_removed_tenant_is_undone_by_its_worker_in_short_transacti
     apply = undo.apply_undo
     monkeypatch.setattr(undo, "apply_undo", lambda *given: (sizes.append(len(given[-1])), apply(*given))[1])
     monkeypatch.setattr(pace, "FIRST_ROWS", 3)
-    monkeypatch.setattr(pace, "next_size", lambda size, _seconds: size)
+    monkeypatch.setattr(pace, "next_size", lambda size, *_told: size)
     with app.app_context():
         assert db.session.query(SyncRun).filter_by(kind="undo").one().status == "queued", (
             "the request only queues it (T6)"

@@ -36,7 +36,7 @@ def two_at_a_time(monkeypatch):
     begin = parts.begin_write
     monkeypatch.setattr(parts, "begin_write", lambda session: (begun.append(1), begin(session))[1])
     monkeypatch.setattr(parts, "Pace", lambda _first=None: pace.Pace(2))
-    monkeypatch.setattr(pace, "next_size", lambda size, _seconds: size)
+    monkeypatch.setattr(pace, "next_size", lambda size, *_told: size)
     monkeypatch.setattr(removal, "FIRST_ROWS", 2)
     return begun
 
