@@ -116,9 +116,7 @@ def build(settings: Settings | None = None, *, worker_connections: int | None = 
     app.extensions["rollcall"] = Runtime(settings=settings, sessions=sessions, box=SecretBox(keys))
     gateway.start_afresh(sessions)
     app.teardown_request(_end)
-    app.teardown_appcontext(
-        _close
-    )  # after db's own, so before it: that one lets a broken connection take the answer
+    app.teardown_appcontext(_end_reading)  # registered after the one of ``db``, so called before it
     init_login(app)
     sign_in_urls = {cloud.login_url for cloud in CLOUDS.values()} | ({settings.login_url} - {""})
     frame.init_web(app, sign_in_urls=frozenset(sign_in_urls))
@@ -205,6 +203,7 @@ def _end(_error: BaseException | None) -> None:
     audit.set_actor(audit.SYNC)
 
 
-def _close(_error: BaseException | None) -> None:
+def _end_reading(_error: BaseException | None) -> None:
+    """The answer is there: a connection that breaks when its transaction ends takes nothing from it."""
     if db.session.registry.has():
         close(db.session())

@@ -123,7 +123,7 @@ def roll_back(session: Session) -> None:
 
 
 def close(session: Session) -> None:
-    """End a session of which nothing is wanted any more: a connection that breaks now takes nothing from the answer."""
+    """End a session whose answer is there: a connection that breaks now takes nothing from it. What was loaded stays usable."""
     try:
         session.close()
     except SQLAlchemyError:
@@ -167,10 +167,8 @@ def note(sessions: SessionFactory, statement: Executable) -> bool:
     For what nobody depends on, such as when something was last used: reading it waits for nobody.
     """
     try:
-        with waiting_for_locks(NOTE_PATIENCE), sessions() as session:
-            mark_write(session)
+        with waiting_for_locks(NOTE_PATIENCE), write_session(sessions) as session:
             session.execute(statement)
-            session.commit()
     except SQLAlchemyError as error:
         if trouble(error) is None:
             raise

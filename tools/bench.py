@@ -46,7 +46,6 @@ SECTIONS = ("user_type", "domain", "office_location", "department", "group")
 EVERYBODY: dict[str, Any] = {name: {"all": True, "values": []} for name in SECTIONS}
 PATIENCE = 3600  # seconds for one run
 NESTED_GROUPS = 20
-ALL_IN = {"filters": EVERYBODY, "add_disabled_accounts": True, "only_licensed": False}
 SWEPT_USERS, SWEEP_LATENCY = 200, 0.1
 BARS = {
     "first_to_floor": 4.0,
@@ -255,10 +254,14 @@ class Bench:
         self.api.call("PUT", f"/tenants/{organization['tenant_id']}/microsoft-tenant", mapping)
         return f"/organizations/{organization['id']}"
 
+    def switch_on(self, path: str, filters: dict[str, Any]) -> str:
+        """Enable a User Sync; gives the id of its first run, which goes on."""
+        body = {"filters": filters, "add_disabled_accounts": True, "only_licensed": False}
+        return str(self.api.call("PUT", f"{path}/user-sync", body)["last_run"]["id"])
+
     def enable(self, path: str, filters: dict[str, Any]) -> dict[str, Any]:
         """Enable a User Sync; gives its first run once it is over."""
-        body = {**ALL_IN, "filters": filters}
-        return self.api.finished_run(self.api.call("PUT", f"{path}/user-sync", body)["last_run"]["id"])
+        return self.api.finished_run(self.switch_on(path, filters))
 
     def sync_now(self, path: str) -> tuple[dict[str, Any], float, float]:
         """One more run; gives it, its seconds and the portal's CPU seconds."""
@@ -413,8 +416,7 @@ def sweep(database_url: str, tenants: int, workers: int = 0) -> dict[str, float]
         url = database_url or f"sqlite:///{folder}/sweep.db"
         bench = Bench(SWEPT_USERS, url, stack, tenants=tenants, workers=workers, is_hourly=True).start()
         paths = [bench.connect(one, f"Customer {n}") for n, one in enumerate(bench.facts["tenant_ids"])]
-        first = [bench.api.call("PUT", f"{path}/user-sync", ALL_IN)["last_run"]["id"] for path in paths]
-        for run in first:
+        for run in [bench.switch_on(path, EVERYBODY) for path in paths]:
             bench.api.finished_run(run)
         engine = stack.enter_context(closing_engine(url))
         hour(engine, tenants)  # who reads again what the first one left open

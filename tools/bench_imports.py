@@ -27,7 +27,7 @@ from portal.imports import runner
 from portal.models import Asset, EndUser, Import, Organization, Tenant
 from portal.operations import schema
 from portal.operations.server import keep_loaded_code
-from portal.transactions import REQUEST_PATIENCE, checkpoint, waiting_for_locks
+from portal.transactions import REQUEST_PATIENCE, checkpoint, waiting_for_locks, write_session
 from portal.worker import scheduler
 
 BAR_ROWS, BAR_TRANSACTION, BAR_WAIT = 5000, 0.1, 0.5
@@ -81,17 +81,15 @@ class Bench:
         pace.next_size = measured
 
     def write_beside(self) -> None:
-        """Write one row again and again, and note how long each time takes; now and then what the scheduler does every second."""
+        """Write one row again and again, and note how long each time takes; now and then what the scheduler does."""
         looked = began = time.monotonic()
         while not self.over.wait(0.02):
             if began > looked + scheduler.CHECKPOINT_SECONDS:
                 checkpoint(self.sessions)
                 looked = began
             began = time.monotonic()
-            with waiting_for_locks(REQUEST_PATIENCE), self.sessions() as session:
-                mark_write(session)
+            with waiting_for_locks(REQUEST_PATIENCE), write_session(self.sessions) as session:
                 session.execute(update(Tenant).where(Tenant.id == self.tenant_id).values(name="Bench"))
-                session.commit()
             self.waits.append(time.monotonic() - began)
 
     def timed(self, name: str, rows: int, work: Callable[[], object]) -> None:

@@ -26,7 +26,7 @@ from portal.engine.organization_context import OrganizationContext
 from portal.engine.pace import Pace
 from portal.engine.plan import hold_key, plan
 from portal.engine.plan.counts import WRITTEN, count, tally
-from portal.engine.records import Action, Assignment, Decision, HoldKind, Plan, Snapshot
+from portal.engine.records import Action, Assignment, Decision, HoldKind, Phase, Plan, Snapshot
 from portal.engine.run_state import GiveWay, RunState
 from portal.errors import SourceError
 from portal.models import Change, SyncRun, UserSync
@@ -73,7 +73,7 @@ class SyncRunExecution(RunState):
             if self._is_unchanged(context, sync):
                 self._end_unchanged(sync.settled_counts)
                 return
-            self._show("Deciding", 0, None)
+            self._show(Phase.DECIDING, 0, None)
             shot = self._shot(session, context)
             found = plan(
                 shot,
@@ -150,7 +150,7 @@ class SyncRunExecution(RunState):
                 decisions = write_chunk(session, chunk, work, prepared, self.applied, self.around.now())
                 done += len(chunk)
                 written = self._added(decisions)
-                self._note(session, "Applying", done, total, written)
+                self._note(session, Phase.APPLYING, done, total, written)
             self._keep(decisions, written)
             self.around.stop_check()
 
@@ -159,7 +159,7 @@ class SyncRunExecution(RunState):
         if self._hourly_waits():
             raise GiveWay
         total = len(work.assignments)
-        self._show("Publishing", 0, total)
+        self._show(Phase.PUBLISHING, 0, total)
         written, done = dict(self.written), set(self.applied)
         with self.around.lease.transaction() as session:
             self._check_switch(session)
@@ -168,7 +168,7 @@ class SyncRunExecution(RunState):
                 decisions = write_chunk(session, chunk, work, prepared, done, self.around.now())
                 written = _sum(written, tally(decisions))
                 done.update(d.object_id for d in decisions if d.action is not Action.LEAVE)
-            self._note(session, "Publishing", total, total, written)
+            self._note(session, Phase.PUBLISHING, total, total, written)
         self.written, self.applied = written, done
 
     def _added(self, decisions: Sequence[Decision]) -> dict[str, int]:
@@ -217,7 +217,7 @@ class SyncRunExecution(RunState):
             partial = self.around.refreshed is not None and not self.around.refreshed.is_complete
             run.counts, run.warnings = counts, self.warnings
             run.done = run.total = counts["read"]
-            run.phase, run.finished_at = "Done", now
+            run.phase, run.finished_at = Phase.DONE, now
             run.status = "held" if held else "partial" if partial else "succeeded"
             if held:
                 kind = HoldKind.DISABLE if HoldKind.DISABLE in found.held else HoldKind.CREATE
@@ -265,7 +265,7 @@ class SyncRunExecution(RunState):
             run = session.get_one(SyncRun, self.run_id)
             run.counts, run.warnings = counts, self.warnings
             run.done = run.total = counts["read"]
-            run.status, run.phase, run.finished_at = "succeeded", "Done", self.around.now()
+            run.status, run.phase, run.finished_at = "succeeded", Phase.DONE, self.around.now()
             self.around.finished(session, run)
         log.info("action=run_finished run=%s status=succeeded only=1", self.run_id)
 
@@ -277,7 +277,7 @@ class SyncRunExecution(RunState):
             run = session.get_one(SyncRun, self.run_id)
             run.counts, run.warnings = dict(counts), self.warnings
             run.done = run.total = counts.get("read", 0)
-            run.status, run.phase, run.finished_at = "succeeded", "Done", now
+            run.status, run.phase, run.finished_at = "succeeded", Phase.DONE, now
             sync = self._sync(session)
             sync.failures_in_row, sync.initial_done_at = 0, sync.initial_done_at or now
             if sync.attention_code not in {"left", "group_gone"}:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from portal.errors import LeaseLost
 from portal.models import MicrosoftTenant
-from portal.transactions import SessionFactory, mark_write
+from portal.transactions import SessionFactory, mark_write, write_session
 
 TTL = timedelta(seconds=150)
 """How long a lease lives without being renewed. Chunks and pages renew far more often; one request may take 2 minutes (G5)."""
@@ -66,12 +66,10 @@ class Lease:
 
         Raises LeaseLost, before anything is written, when somebody else took over. An error in the block rolls back.
         """
-        with self.sessions() as session:
-            mark_write(session)
+        with write_session(self.sessions) as session:
             if not self._renew_in(session):
                 raise LeaseLost
             yield session
-            session.commit()
 
     def renew(self) -> None:
         """Keep the lease while nothing is written, for instance while Microsoft asks to wait (G5). Raises LeaseLost."""
@@ -81,10 +79,8 @@ class Lease:
     def release(self) -> None:
         """Give the lease back; not ours any more is fine."""
         columns = _PARTS[self.part]
-        with self.sessions() as session:
-            mark_write(session)
+        with write_session(self.sessions) as session:
             session.execute(self._statement().values({columns.owner.key: None, columns.expires_at.key: None}))
-            session.commit()
 
     def _renew_in(self, session: Session) -> bool:
         columns = _PARTS[self.part]
@@ -151,8 +147,7 @@ def release_orphaned(sessions: SessionFactory, is_dead: Callable[[str], bool]) -
         for tenant_id, owner in held:
             if not is_dead(owner):
                 continue
-            with sessions() as session:
-                mark_write(session)
+            with write_session(sessions) as session:
                 row = select(MicrosoftTenant.id).where(MicrosoftTenant.id == tenant_id)
                 if session.scalar(row.with_for_update(key_share=True, skip_locked=True)) is None:
                     continue  # its worker was stopped in a transaction, which PostgreSQL ends soon
@@ -162,6 +157,5 @@ def release_orphaned(sessions: SessionFactory, is_dead: Callable[[str], bool]) -
                     .values({columns.owner.key: None, columns.expires_at.key: None})
                     .execution_options(synchronize_session=False)
                 )
-                session.commit()
                 freed += result.rowcount  # type: ignore[attr-defined]
     return freed

@@ -16,10 +16,11 @@ from sqlalchemy.orm import Session
 
 from portal.engine import failures, schedule
 from portal.engine.execution import SyncRunExecution
-from portal.engine.mirror.context import RefreshContext, RefreshResult
+from portal.engine.mirror.context import RefreshContext
 from portal.engine.mirror.refresh import conclude, refresh
 from portal.engine.organization_context import spec_of
 from portal.engine.ports import DirectorySource, SourceFactory
+from portal.engine.records import Phase
 from portal.engine.run_state import Cancelled, GiveWay, GroupsUnread, Surroundings
 from portal.engine.undo_run import undo_run
 from portal.errors import LeaseLost, SourceAuthError, SourceError, SourcePermissionMissing, Stopped
@@ -144,7 +145,7 @@ class LeasedTenant:
         except SourceError as error:
             self._refresh_failed(error, runs, source)
             return error
-        self._refreshed(found, runs, source)
+        self._refreshed(context, runs)
         self.around = replace(self.around, refreshed=found)
         return None
 
@@ -189,13 +190,13 @@ class LeasedTenant:
             else:
                 tenant.read_requested_at = None
 
-    def _refreshed(self, found: RefreshResult, runs: Sequence[str], source: DirectorySource) -> None:
+    def _refreshed(self, context: RefreshContext, runs: Sequence[str]) -> None:
         """A read that worked puts the connection right (G2)."""
         now = self.worker.now()
         with self.lease.transaction() as session:
-            _meter(session, runs, source)
+            _meter(session, runs, context.source)
             tenant = session.get_one(MicrosoftTenant, self.lease.tenant_id)
-            conclude(tenant, found, now)
+            conclude(context, tenant, now)
             if tenant.failures_in_row:
                 failures.reset_backoff(session, tenant.id)
             tenant.failures_in_row = 0
@@ -268,7 +269,7 @@ class LeasedTenant:
             session.execute(
                 update(SyncRun)
                 .where(SyncRun.id.in_(runs), SyncRun.status == "queued")
-                .values(status="running", started_at=now, heartbeat_at=now, phase="Reading people")
+                .values(status="running", started_at=now, heartbeat_at=now, phase=Phase.READING_PEOPLE)
             )
 
     def _progress(self, runs: Sequence[str], phase: str, done: int, total: int | None) -> None:

@@ -26,7 +26,6 @@ class RefreshResult:
     changed: something that decides of people is not what it was: a row of theirs, members of a group, a group that is gone.
     groups: lower-case ids of those whose members were asked for. group_error: syncs with a Group filter must not run.
     group_errors: by lower-case id, groups whose members are unknown: syncs that name one must not run (S6).
-    answers: the request to read that this read answers; one that came in while it went on wants a read of its own.
     """
 
     is_complete: bool = False
@@ -37,7 +36,6 @@ class RefreshResult:
     warnings: list[str] = field(default_factory=list)
     group_error: SourceError | None = None
     group_errors: dict[str, SourceError] = field(default_factory=dict)
-    answers: datetime | None = None
 
 
 @dataclass(frozen=True)

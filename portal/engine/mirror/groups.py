@@ -14,6 +14,7 @@ from portal.engine.mirror.context import RefreshContext, RefreshResult, is_lacki
 from portal.engine.normalize import clean
 from portal.engine.pace import MOST_ROWS, Pace
 from portal.engine.ports import RawObject
+from portal.engine.records import Phase
 from portal.errors import (
     SourceAuthError,
     SourceError,
@@ -37,7 +38,7 @@ def read_groups(context: RefreshContext, result: RefreshResult, wanted: frozense
     The list is read again only when Microsoft says that some group changed, and with each full read.
     Raises SourceAuthError: then nothing else will work either.
     """
-    context.progress("Reading groups", 0, None)
+    context.progress(Phase.READING_GROUPS, 0, None)
     result.groups = wanted
     try:
         link = None if result.is_full else context.links.get("groups")
@@ -147,7 +148,7 @@ def _read_members(
             result.group_errors[group_id] = SourcePermissionMissing(HIDDEN, permission="Member.Read.Hidden")
         else:
             result.changed |= _write_members(context, group_id, users)
-            context.progress("Reading groups", number, len(answers))
+            context.progress(Phase.READING_GROUPS, number, len(answers))
 
 
 def _group_changes(context: RefreshContext, link: str | None) -> tuple[bool, str]:

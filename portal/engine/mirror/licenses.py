@@ -10,13 +10,14 @@ from portal.engine.licenses import product_name
 from portal.engine.mirror.context import RefreshContext, RefreshResult, is_lacking
 from portal.engine.normalize import clean
 from portal.engine.ports import RawObject
+from portal.engine.records import Phase
 from portal.errors import SourceAuthError, SourceError
 from portal.models import SubscribedSku
 
 
 def read_licenses(context: RefreshContext, result: RefreshResult) -> None:
     """Read the products; what fails is a warning of the run. Raises SourceAuthError."""
-    context.progress("Reading licenses", 0, None)
+    context.progress(Phase.READING_LICENSES, 0, None)
     try:
         listed = context.source.subscribed_skus()
     except SourceAuthError:

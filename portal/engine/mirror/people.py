@@ -22,7 +22,7 @@ from portal.engine.mirror.context import RefreshContext, RefreshResult, is_lacki
 from portal.engine.normalize import merge, remote_user
 from portal.engine.pace import MOST_ROWS, Pace
 from portal.engine.ports import DeltaPage, RawObject
-from portal.engine.records import Presence
+from portal.engine.records import Phase, Presence
 from portal.errors import SourceAuthError, SourceBadAnswer, SourceError, SourceGone, SourceRejected
 from portal.models import DirectoryUser, MicrosoftTenant
 
@@ -113,7 +113,7 @@ def _read_round(
     before = context.tenant.users_count
     final: str | None = None
     last: dict[str, RawObject] = {}
-    context.progress("Reading people", 0, before or None)
+    context.progress(Phase.READING_PEOPLE, 0, before or None)
     for page in _pages(context, link):
         if final is not None:
             raise SourceBadAnswer(
@@ -126,7 +126,7 @@ def _read_round(
         if final is None:
             _write_page(one, items)
             seen = len(one.seen)
-            context.progress("Reading people", seen, max(before, seen) if link is None else None)
+            context.progress(Phase.READING_PEOPLE, seen, max(before, seen) if link is None else None)
         else:
             last = items
     if final is None:
@@ -177,7 +177,7 @@ def _finish(one: _Round, result: RefreshResult, last: dict[str, RawObject], link
             context.keep_link(session, "users", kept)
         result.people = tenant.users_count
     result.changed = result.changed or one.changed
-    context.progress("Reading people", result.people, result.people)
+    context.progress(Phase.READING_PEOPLE, result.people, result.people)
 
 
 def _pages(context: RefreshContext, link: str | None) -> Iterator[DeltaPage]:

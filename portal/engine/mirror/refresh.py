@@ -24,7 +24,7 @@ def refresh(
     context: RefreshContext, *, full: bool = False, groups: frozenset[str] = frozenset()
 ) -> RefreshResult:
     """Read people, groups and licenses. ``groups``: lower-case ids whose members are needed. Raises Source errors."""
-    result = RefreshResult(answers=context.tenant.read_requested_at)
+    result = RefreshResult()
     _check_tenant(context)
     last_full = context.tenant.last_full_read_at
     read_people(context, result, full=full or schedule.full_read_due(last_full, context.now()))
@@ -48,10 +48,10 @@ def _check_tenant(context: RefreshContext) -> None:
             tenant.domains, tenant.name = domains, name
 
 
-def conclude(tenant: MicrosoftTenant, result: RefreshResult, now: datetime) -> None:
-    """Note with its tenant that a read came to its end."""
+def conclude(context: RefreshContext, tenant: MicrosoftTenant, now: datetime) -> None:
+    """Note with ``tenant``, as it is by now, that a read came to its end; one asked for meanwhile wants a read of its own."""
     tenant.last_synced_at = now
-    if tenant.read_requested_at == result.answers:
+    if tenant.read_requested_at == context.tenant.read_requested_at:
         tenant.read_requested_at = None
     tenant.throttled_until = None
     tenant.slow_due_at = schedule.slow_pass_after_read(now, tenant.slow_problems)
