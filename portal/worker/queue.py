@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Exists, Select, and_, exists, or_, select, update
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from portal.engine import failures, schedule
 from portal.engine.scope import spec_from_json
@@ -20,6 +20,8 @@ from portal.transactions import begin_write, roll_back, trouble, waiting_for_loc
 log = logging.getLogger(__name__)
 
 CHECK_EVERY = timedelta(hours=24)
+SLOW_PATIENCE = timedelta(hours=1)
+"""How long a slow pass lets hourly runs go first, so that it comes to its turn where runs never stop waiting."""
 ROUND_PATIENCE = 0.5
 """Seconds that the schedule waits for what one tenant's rows depend on; the next round comes soon."""
 
@@ -231,7 +233,8 @@ def _first_sync(*which: ColumnElement[bool]) -> Exists:
 def slow_waiting(session: Session, now: datetime, owner: str = "") -> list[QueuedTask]:
     """Tenants whose slow pass is due (T7), the longest waiting first. owner: as of ``waiting``.
 
-    It does not begin while a first sync waits or goes on: somebody looks at that one, and both want the same processor.
+    It does not begin while its tenant's first sync waits or goes on: somebody looks at that one, and both want the same processor.
+    Nor, for an hour, while hourly runs of whichever tenant wait for their turn: people come before what is told of them.
     """
     statement = (
         select(MicrosoftTenant.id, MicrosoftTenant.slow_due_at)
@@ -243,10 +246,22 @@ def slow_waiting(session: Session, now: datetime, owner: str = "") -> list[Queue
                 MicrosoftTenant.slow_lease_expires_at <= now,
             ),
             ~_first_sync(SyncRun.microsoft_tenant_id == MicrosoftTenant.id).correlate(MicrosoftTenant),
+            or_(MicrosoftTenant.slow_due_at <= now - SLOW_PATIENCE, ~_is_behind(now)),
         )
         .order_by(MicrosoftTenant.slow_due_at)
     )
     return [QueuedTask(tenant_id, "slow", str(due_at)) for tenant_id, due_at in session.execute(statement)]
+
+
+def _is_behind(now: datetime) -> Exists:
+    """Whether runs of the hourly lane wait for nothing but a worker."""
+    tenant = aliased(MicrosoftTenant)
+    return exists().where(
+        SyncRun.status == "queued",
+        SyncRun.lane == "hourly",
+        tenant.id == SyncRun.microsoft_tenant_id,
+        or_(tenant.throttled_until.is_(None), tenant.throttled_until <= now),
+    )
 
 
 def checks_waiting(session: Session, now: datetime) -> list[QueuedTask]:

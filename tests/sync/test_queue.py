@@ -304,8 +304,23 @@ def test_T7_the_slow_pass_waits_until_a_first_sync_is_over(world):
     assert slow_ones(world) == []
     world.work()
     assert slow_ones(world) == [world.tenant_id]
-    world.queue("manual")
+
+
+def test_T7_the_slow_pass_lets_runs_that_wait_go_first_for_an_hour(world):
+    """Of any tenant; but not those that Microsoft asked to wait, and not for ever."""
+    ready(world)
+    with write_session(world.sessions) as session:
+        session.execute(update(MicrosoftTenant).values(slow_due_at=world.now))
+        session.commit()
     assert slow_ones(world) == [world.tenant_id]
+    world.queue("manual")
+    assert slow_ones(world) == []
+    with write_session(world.sessions) as session:
+        session.execute(update(MicrosoftTenant).values(throttled_until=world.now + timedelta(minutes=1)))
+        session.commit()
+    assert slow_ones(world) == [world.tenant_id]
+    world.now += queue.SLOW_PATIENCE
+    assert slow_ones(world) == [world.tenant_id], "whoever waits"
 
 
 @pytest.mark.parametrize("held", [MicrosoftTenant, Organization])
