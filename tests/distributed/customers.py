@@ -31,7 +31,8 @@ def connect(one: Installation, simulator: SimulatorServer, number: int) -> list[
         path = f"/microsoft-tenants/{customer.tenant_id}"
         wait_until(lambda path=path: api.get(path)["last_synced_at"], "the first read", 180)
         customer.organization_id = api.organization(api.get(path)["name"], customer.tenant_id)
-        body = request(hold=NOBODY_HELD)
+        # Who is disabled before the first sync that sees them is to be there too: all can be compared with all.
+        body = request(hold=NOBODY_HELD, add_disabled_accounts=True)
         runs.append(api.put(f"/organizations/{customer.organization_id}/user-sync", body)["last_run"]["id"])
     for run in runs:
         assert finished(one, run)["status"] == "succeeded"
@@ -110,4 +111,6 @@ def differences(one: Installation, customer: Customer) -> list[str]:
             found.append(f"mismarked {user}: {link['status']}")
         if person["job_title"] != title:
             found.append(f"stale {user}: {person['job_title']} instead of {title}")
-    return found + [f"lost {user}" for user in customer.truth.keys() - seen]
+    mirrored = "SELECT presence, version FROM directory_users WHERE object_id = %s"
+    lost = customer.truth.keys() - seen
+    return found + [f"lost {user}, in the mirror as {one.sql(mirrored, user)}" for user in sorted(lost)]

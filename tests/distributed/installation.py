@@ -97,8 +97,14 @@ class Process:
         return self._process.exitcode
 
     def is_stopped(self) -> bool:
-        """True while SIGSTOP holds it."""
-        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+        """True while SIGSTOP holds it. Raises ProcessLookupError once it has ended."""
+        try:
+            state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError as error:
+            raise ProcessLookupError from error
+        if state in "ZX":
+            raise ProcessLookupError
+        return state == "T"
 
     def lives(self) -> bool:
         return self._process.is_alive()

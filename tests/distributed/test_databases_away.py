@@ -31,8 +31,12 @@ class Visitors:
         session.headers["Authorization"] = f"Bearer {self.one.token}"
         while not self.over.is_set():
             path = PAGES[(self.asked + number) % len(PAGES)]
-            answer = session.get(self.one.bases[0] + path, timeout=60, allow_redirects=False)
             self.asked += 1
+            try:
+                answer = session.get(self.one.bases[0] + path, timeout=60, allow_redirects=False)
+            except requests.RequestException as error:
+                self.bad.append((path, error))
+                continue
             if answer.status_code == 503:
                 self.unavailable += 1
                 if path != "/readyz" and "Retry-After" not in answer.headers:

@@ -31,6 +31,7 @@ from tests.system.conftest import wait_until
 
 FAULTS = ("kill", "kill", "stop", "stop inside", "restart", "end")
 RECOVERED = 30.0
+REFUSED = 1  # how a worker ends that was started while PostgreSQL was away
 
 
 class Trial:
@@ -57,7 +58,11 @@ class Trial:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.change(found)
-            self.fault()
+            self.replace_refused()
+            try:
+                self.fault()
+            except ProcessLookupError:  # refused to start, just now
+                continue
             self.wake()
             self.connections = max(self.connections, self.count_connections())
         self.wake(everybody=True)
@@ -81,6 +86,15 @@ class Trial:
                 add(self.simulator, customer, f"new{self.rng.randrange(10**9)}")
             press(self.one, customer)
 
+    def replace_refused(self) -> None:
+        """A worker that is started while PostgreSQL is away says so in one line and ends; whoever keeps it starts it again."""
+        for worker in [w for w in self.workers if not w.lives()]:
+            if worker.wait(0) != REFUSED:
+                self.wrong.append(f"a worker ended by itself: {worker.log}")
+            self.workers.remove(worker)
+            self.workers.append(self.one.worker())
+            self.seen["refused"] += 1
+
     def fault(self) -> None:
         kind = self.rng.choice(FAULTS)
         self.seen[kind] += 1
@@ -88,21 +102,23 @@ class Trial:
             self.one.restart(self.rng.choice(("fast", "immediate")))
             return
         worker = self.rng.choice(self.workers)
-        self.workers.remove(worker)
         if kind == "kill":
             mine = self.leases()
             worker.kill()
+            self.workers.remove(worker)
             began = time.monotonic()
             self.workers.append(self.one.worker())
             self.freed(mine, began)
         elif kind == "end":
-            if worker.end() not in {0, -signal.SIGTERM}:  # the second: it had not begun yet
-                self.wrong.append("a worker did not end well")
+            if worker.end() not in {0, -signal.SIGTERM, REFUSED}:  # the second: it had not begun yet
+                self.wrong.append(f"a worker did not end well: {worker.log}")
+            self.workers.remove(worker)
             self.workers.append(self.one.worker())
         else:
             if kind == "stop inside":
                 threading.Event().wait(self.rng.random() / 50)  # wherever it happens to be
             worker.stop()
+            self.workers.remove(worker)
             self.asleep.append((time.monotonic() + self.rng.uniform(5, 40), worker))
             self.workers.append(self.one.worker())
 
