@@ -161,7 +161,8 @@ def _engine_options(settings: Settings, worker_connections: int | None) -> dict[
     # A statement that fails goes to the log; its parameters are people's names and addresses, or sealed secrets.
     options: dict[str, Any] = {"hide_parameters": True, **JSON_COLUMNS, "pool_timeout": 10}
     if settings.is_sqlite:
-        return {**options, "pool_size": 20, "max_overflow": 20}
+        # The last one given back first: its pages are the ones in its cache, and caches of others stay small.
+        return {**options, "pool_size": 20, "max_overflow": 20, "pool_use_lifo": True}
     most = worker_connections or (
         WEB_CONNECTIONS if settings.scheduler == "distributed" else EMBEDDED_CONNECTIONS
     )
