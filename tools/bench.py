@@ -33,7 +33,7 @@ from typing import Any
 
 import orjson
 import requests
-from sqlalchemy import Engine, create_engine, or_, select, update
+from sqlalchemy import Engine, create_engine, select, update
 from sqlalchemy.orm import Session
 
 from portal.models import MicrosoftTenant, SyncRun
@@ -420,7 +420,6 @@ def sweep(database_url: str, tenants: int, workers: int = 0) -> dict[str, float]
             bench.api.finished_run(run)
         engine = stack.enter_context(closing_engine(url))
         hour(engine, tenants)  # who reads again what the first one left open
-        slow_passes(engine)
         bench.control("fault", kind="slow", times=None, options={"seconds": SWEEP_LATENCY})
         before = bench.cpu_seconds()
         seconds = hour(engine, tenants)
@@ -430,19 +429,6 @@ def sweep(database_url: str, tenants: int, workers: int = 0) -> dict[str, float]
             "sweep_seconds": seconds,
             "sweep_cpu_seconds": bench.cpu_seconds() - before,
         }
-
-
-def slow_passes(engine: Engine) -> None:
-    """Wait until none is due or goes on: what follows them is not to be measured with them."""
-    is_held = MicrosoftTenant.slow_lease_owner.is_not(None)
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        with Session(engine) as session:
-            is_due = MicrosoftTenant.slow_due_at <= datetime.now(UTC)
-            if session.scalar(select(MicrosoftTenant.id).where(or_(is_due, is_held)).limit(1)) is None:
-                return
-        time.sleep(0.25)
-    raise RuntimeError(f"slow passes have not ended within {PATIENCE} seconds")
 
 
 def hour(engine: Engine, tenants: int) -> float:
@@ -517,20 +503,27 @@ def report(title: str, figures: dict[str, float], bars: dict[str, float] | None 
         print(f"  {name:32} {value:12,.3f}{told}", flush=True)
 
 
+def numbers(given: str) -> list[int]:
+    """Of a text with commas between; none of an empty one."""
+    return [int(number) for number in given.split(",") if number]
+
+
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description="Measure the engine against a floor of the same run.")
-    parser.add_argument("--sizes", default="1000,10000,100000")
+    parser.add_argument(
+        "--sizes", type=numbers, default=[1000, 10_000, 100_000], help="how many people; empty for none"
+    )
     parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
     parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench.json")
     parser.add_argument(
         "--sweeps",
-        type=lambda given: [int(number) for number in given.split(",") if number],
+        type=numbers,
         default=[100, 500],
         help="of how many tenants; empty for none",
     )
     asked = parser.parse_args()
-    sizes = [int(size) for size in asked.sizes.split(",")]
+    sizes = [*asked.sizes]
     if os.environ.get("BENCH") == "full":
         sizes.append(500_000)
     found: dict[str, Any] = {"machine": {"cores": os.cpu_count(), "python": sys.version.split()[0]}}

@@ -14,11 +14,12 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Dialect, Table, bindparam, func, select
+from sqlalchemy import Boolean, ColumnElement, Dialect, Table, bindparam, func, select, text
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeEngine
 
 from portal.models.base import FieldChanges, UtcDateTime, Words
+from portal.transactions import SessionFactory, note
 
 Row = dict[str, Any]
 _Processor = Callable[[Any], Any]
@@ -81,6 +82,17 @@ def read_rows(
         for n, read in readers:
             values[n] = read(values[n])
         yield values
+
+
+def count_anew(sessions: SessionFactory, *models: type[DeclarativeBase]) -> None:
+    """Have PostgreSQL look at tables that were just filled: without statistics it walks them the wrong way until its autovacuum comes.
+
+    Whoever looks at one of them already is not waited for. SQLite goes by its indexes alone.
+    """
+    with sessions() as session:
+        if session.get_bind().dialect.name != "postgresql":
+            return
+    note(sessions, text(f"ANALYZE (SKIP_LOCKED) {', '.join(_table(model).name for model in models)}"))
 
 
 def _names(row: Row) -> tuple[str, ...]:

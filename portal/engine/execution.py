@@ -19,7 +19,7 @@ from portal.engine.apply.chunks import Stale, Work, chunks, decide_all, prepare,
 from portal.engine.approved_plan import fingerprint
 from portal.engine.asset_owners import assign_assets
 from portal.engine.batches import batches
-from portal.engine.bulk import ReadyRows, insert_ready, ready_rows
+from portal.engine.bulk import ReadyRows, count_anew, insert_ready, ready_rows
 from portal.engine.in_question import in_question
 from portal.engine.one_person import of_one
 from portal.engine.organization_context import OrganizationContext
@@ -29,7 +29,7 @@ from portal.engine.plan.counts import WRITTEN, count, tally
 from portal.engine.records import Action, Assignment, Decision, HoldKind, Phase, Plan, Snapshot
 from portal.engine.run_state import GiveWay, RunState
 from portal.errors import SourceError
-from portal.models import Change, SyncRun, UserSync
+from portal.models import Change, DirectoryUser, EndUser, SyncRun, UserSync
 
 log = logging.getLogger(__name__)
 
@@ -228,6 +228,8 @@ class SyncRunExecution(RunState):
             self.around.finished(session, run)
         numbers = " ".join(f"{name}={number}" for name, number in counts.items())
         log.info("action=run_finished run=%s status=%s %s", self.run_id, run.status, numbers)
+        if self.written["created"] > FEW:
+            count_anew(self.around.lease.sessions, DirectoryUser, EndUser)
 
     def _settle(
         self,

@@ -14,7 +14,7 @@ from portal.worker import queue
 from portal.worker.queue import QueuedTask
 
 INDEX_ROWS = 2_000
-"""At most 1,000 people a second, on a tenth of a core; a quarter of that while somebody waits for a first sync."""
+"""At most 1,000 people a second, on a tenth of a core; a twentieth of that while somebody waits for a first sync."""
 
 
 def queue_due(runtime: Runtime) -> int:
@@ -45,4 +45,4 @@ def index_words(runtime: Runtime) -> None:
     """Put who is new or was changed into the indexes of words, a little at a time: searches look at the others one by one."""
     with runtime.sessions() as session:
         is_busy = queue.has_first_sync(session)
-    search_index.index_some(runtime.sessions, INDEX_ROWS // 4 if is_busy else INDEX_ROWS)
+    search_index.index_some(runtime.sessions, INDEX_ROWS // 20 if is_busy else INDEX_ROWS)
