@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select
 
 from portal.engine import account_activity, schedule
 from portal.engine.asset_owners import assign_assets
 from portal.engine.batches import BATCH, batches
+from portal.engine.bulk import update_rows
 from portal.engine.devices import normalize_mac
 from portal.engine.mirror.context import lacking_state, remember_capability
 from portal.engine.normalize import clean, parse_time
@@ -223,16 +224,17 @@ class _Pass:
             self._check()
             part = stale[start : start + 100]
             macs = source.ethernet_macs(part)
+            found = [
+                {
+                    "microsoft_tenant_id": self.tenant_id,
+                    "device_id": device_id,
+                    "ethernet_mac": normalize_mac(macs.get(device_id)),
+                    "ethernet_read_at": now,
+                }
+                for device_id in part
+            ]
             with self.lease.transaction() as session:
-                for device_id in part:
-                    session.execute(
-                        update(ManagedDevice)
-                        .where(
-                            ManagedDevice.microsoft_tenant_id == self.tenant_id,
-                            ManagedDevice.device_id == device_id,
-                        )
-                        .values(ethernet_mac=normalize_mac(macs.get(device_id)), ethernet_read_at=now)
-                    )
+                update_rows(session, ManagedDevice, found, keys=("microsoft_tenant_id", "device_id"))
             self._progress("Devices", start + len(part))
 
     # -- Assets --------------------------------------------------------------------------------------------------
