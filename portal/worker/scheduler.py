@@ -30,7 +30,7 @@ from portal.worker.queue import QueuedTask
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2  # how soon work queued by another process is seen; our own wakes us at once
-LULL_SECONDS = 0.1  # between two looks: what comes meanwhile is seen together
+LULL_SECONDS = 0.25  # between two looks: what comes meanwhile is seen together
 SCHEDULE_SECONDS = 5
 CHECK_SECONDS = 600
 INDEX_SECONDS = 2
