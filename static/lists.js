@@ -1,4 +1,6 @@
-// Lists: what is checked in them, and what somebody is at while one is renewed. Uses what portal.js has.
+// Lists: what is checked in them, and what somebody is at while one is renewed.
+import { dialog, left, nameOf, shownFor } from "./portal.js";
+
 let kept = {}; // what is typed and chosen in the toolbar, an open menu, where the focus was
 
 document.addEventListener("htmx:beforeSwap", ({ detail }) => {
@@ -31,7 +33,7 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
 
 document.addEventListener("htmx:afterSettle", ({ detail: { target } }) => {
   // by now what was swapped in listens
-  const { fields = [], menu, place = leftFrom } = kept;
+  const { fields = [], menu, place = left.from } = kept;
   kept = {};
   target.querySelectorAll("form:has([data-selected])").forEach(count);
   fields.forEach(({ name, value }) => {
@@ -46,7 +48,7 @@ document.addEventListener("htmx:afterSettle", ({ detail: { target } }) => {
   if (place && target !== dialog && (button || document.activeElement === document.body)) {
     const found = document.querySelector(place) ?? document.getElementById("content");
     (button ? found : shownFor(found)).focus({ preventScroll: true });
-    leftFrom = null;
+    left.from = null;
   }
 });
 

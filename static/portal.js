@@ -1,15 +1,15 @@
 // What works without script, a little faster: requests, dialogs, toasts, polls. Hooks are data attributes.
-const dialog = document.getElementById("dialog");
+export const dialog = document.getElementById("dialog");
 const toasts = document.getElementById("toasts"); // behind an open dialog nobody could read or press them: they move into it
 const told = new Set(); // what polls have said on this page: once is enough
 let asked = null; // the last request for the dialog
-let opener = null,
-  leftFrom = null; // what the dialog was opened from; the list behind is fetched anew: then it is another element, or gone
+let opener = null;
+export const left = { from: null }; // what the dialog was opened from: the list behind is fetched anew, so it is another element, or gone
 
 const isPoll = (triggeringEvent, element) => triggeringEvent === undefined || element.hasAttribute("data-poll");
 const isRepeated = ({ requestConfig: { triggeringEvent, elt } }, text) =>
   isPoll(triggeringEvent, elt) && (told.has(text) || !told.add(text));
-const shownFor = (link) => document.querySelector(`[popovertarget="${link.closest("[popover]")?.id}"]`) ?? link; // its menu closes
+export const shownFor = (link) => document.querySelector(`[popovertarget="${link.closest("[popover]")?.id}"]`) ?? link; // its menu closes
 const lookBehind = () => document.body.dispatchEvent(new Event("dialog-closed"));
 const fade = (toast) => setTimeout(() => toast.remove(), 6000, (toast.dataset.seen = "1"));
 
@@ -85,7 +85,7 @@ dialog?.addEventListener("close", () => {
   dialog.replaceChildren();
   asked = null;
   opener?.focus();
-  leftFrom = nameOf(opener);
+  left.from = nameOf(opener);
   lookBehind();
 });
 
@@ -95,7 +95,7 @@ function close(event) {
   dialog?.replaceChildren(); // before the swap that follows could find something to show again
   dialog?.close();
 }
-function nameOf(element) {
+export function nameOf(element) {
   // how to find what takes its place
   if (element?.id) return `#${element.id}`;
   return element?.form

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response
 from portal.http import access
 from portal.http.formatting import init_formatting
 from portal.http.responses import init_errors, is_partial, take_flashes
-from portal.http.static import asset_url, icon
+from portal.http.static import VERSIONED, asset_url, icon, serve_versions
 
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
@@ -50,6 +50,7 @@ def init_web(app: Flask, *, sign_in_urls: frozenset[str]) -> None:
     policy = CSP.format(login=" ".join(sorted(sign_in_urls)))
     app.after_request(functools.partial(_secure, policy))
     app.context_processor(_context)
+    serve_versions(app)
     app.jinja_env.globals.update(icon=icon, asset_url=asset_url, HTMX_CONFIG=HTMX_CONFIG)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
@@ -77,8 +78,8 @@ def _secure(policy: str, response: Response) -> Response:
     headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
     if request.is_secure:
         headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-    if request.endpoint == "static":
-        if request.args.get("v") or "/vendor/" in request.path:
+    if request.endpoint in {"static", VERSIONED}:
+        if request.endpoint == VERSIONED or "/vendor/" in request.path:
             headers["Cache-Control"] = "public, max-age=31536000, immutable"
     elif "Cache-Control" not in headers:
         headers["Cache-Control"] = "no-store"

@@ -8,8 +8,19 @@ import json
 import re
 from pathlib import Path
 
-from flask import current_app, url_for
+from flask import Flask, Response, current_app, url_for
 from markupsafe import Markup
+
+VERSIONED = "versioned.static"
+
+
+def serve_versions(app: Flask) -> None:
+    """Serve ``static/`` at addresses that begin with a version, too: whoever has one may keep it for ever."""
+
+    def send(filename: str, **_version: str) -> Response:
+        return app.send_static_file(filename)
+
+    app.add_url_rule("/static/version/<version>/<path:filename>", VERSIONED, send)
 
 
 def icon(name: str, class_: str = "", **attributes: str) -> Markup:
@@ -22,7 +33,7 @@ def asset_url(name: str) -> str:
     built = _manifest().get(name)
     if built is not None:
         return url_for("static", filename=f"vendor/{built}")
-    return url_for("static", filename=name, v=_fingerprint(name))
+    return url_for(VERSIONED, version=_version(), filename=name)
 
 
 @functools.cache
@@ -54,8 +65,10 @@ def _manifest() -> dict[str, str]:
 
 
 @functools.cache
-def _fingerprint(name: str) -> str:
-    return hashlib.sha256((_static() / name).read_bytes()).hexdigest()[:12]
+def _version() -> str:
+    """Of all files of our own: what a script imports from beside itself is of the same version."""
+    own = sorted(path for path in _static().iterdir() if path.is_file())
+    return hashlib.sha256(b"".join(path.read_bytes() for path in own)).hexdigest()[:12]
 
 
 def _static() -> Path:
