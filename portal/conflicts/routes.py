@@ -120,9 +120,10 @@ def _page(organization: Organization, problem: tuple[str, Invalid] | None = None
     )
     return responses.render(
         "conflicts/index.html",
+        blocks={"conflicts_table": "conflicts_table"},
         status=422 if problem else 200,
         organization=organization,
-        view=views.conflicts_page(url_for(".index", organization_id=organization.id), found, rows, kinds),
+        view=views.conflicts_list(url_for(".index", organization_id=organization.id), found, rows, kinds),
         problem_at=problem[0] if problem else "",
         problem=problem[1].sentences() if problem else "",
     )

@@ -77,14 +77,15 @@ def end(exception_id: str) -> Response:
 
 def _page(organization: Organization, form: NeverSyncForm) -> Response:
     found = service.listing(organization, parse(request.args, service.SPEC, strict=False))
-    rows = views.exception_rows(found.items, service.people_of(found), service.names_of(organization, found))
+    address = url_for(".index", organization_id=organization.id)
+    people, names = service.people_of(found), service.names_of(organization, found)
     return responses.render(
         "exceptions/list.html",
+        blocks={"exceptions_table": "exceptions_table"},
         status=422 if form.errors else 200,
         organization=organization,
         counts=organizations.TabCounts(organization),
-        listing=found,
-        rows=rows,
+        view=views.exceptions_list(address, found, people, names),
         sync=user_sync.document(organization),
         form=form,
         tab="exceptions",

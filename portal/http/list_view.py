@@ -82,6 +82,12 @@ class Empty:
     icon: str = "filter-off"
 
 
+def none_matches(address: str, listing: Listing, title: str) -> Empty:
+    """What is said when search and filters leave nothing."""
+    text = f"Looked for “{listing.q}”." if listing.q else "Take a filter out to see more."
+    return Empty(title, text, address, "Clear search and filters")
+
+
 @dataclass(frozen=True)
 class ListView:
     """One list. block: the id of its card and the block of the template that htmx swaps; noun: of one row.
