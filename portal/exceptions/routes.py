@@ -15,8 +15,7 @@ from portal.http.access import load, requires
 from portal.http.forms import DayField, Form, text
 from portal.http.listing import parse
 from portal.models import Organization, Role, SyncException
-from portal.organizations import service as organizations
-from portal.user_sync import service as user_sync
+from portal.organizations.frame import frame
 
 bp = Blueprint("exceptions", __name__)
 
@@ -84,9 +83,7 @@ def _page(organization: Organization, form: NeverSyncForm) -> Response:
         blocks={"exceptions_table": "exceptions_table"},
         status=422 if form.errors else 200,
         organization=organization,
-        counts=organizations.TabCounts(organization),
         view=views.exceptions_list(address, found, people, names),
-        sync=user_sync.document(organization),
+        frame=frame(organization, "exceptions"),
         form=form,
-        tab="exceptions",
     )
