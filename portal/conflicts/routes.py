@@ -81,9 +81,7 @@ def settle(organization_id: str) -> Answer:
             "conflicts/settle.html",
             blocks={"dialog": "dialog"},
             organization=organization,
-            action=action,
-            found=found,
-            is_changed="sure" in request.form,
+            view=views.settle_view(action, found, is_changed="sure" in request.form),
         )
     return _settle_together(organization, action, [row.id for row in found.rows])
 

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from portal.conflicts.service import Bulk
 from portal.conflicts.settlement import CandidateEndUser, Question, Side
 from portal.engine.explain import reason_sentence
 from portal.engine.plan.preference import Preference, Why
+from portal.http.formatting import plural
 from portal.http.list_view import BulkAction, Chip, Empty, ListView
 from portal.http.listing import Listing
 from portal.models import Conflict, EndUser, Role
@@ -83,6 +85,31 @@ class ConflictView:
     can_reopen: bool
     can_name: bool
     told: str = ""
+
+
+@dataclass(frozen=True)
+class SettleView:
+    """The question before many are settled. act: with their number; names: (name, what becomes of it); left_out: how many are not clear."""
+
+    action: str
+    act: str
+    ids: Sequence[str]
+    names: Sequence[tuple[str, str]]
+    left_out: int
+    is_changed: bool
+
+
+def settle_view(action: str, found: Bulk, *, is_changed: bool) -> SettleView:
+    """The record of the question. is_changed: it was answered already, for others than these."""
+    verb = "Link" if action == "link" else "Ignore"
+    return SettleView(
+        action=action,
+        act=f"{verb} {plural(len(found.rows), 'conflict')}",
+        ids=[row.id for row in found.rows],
+        names=found.names,
+        left_out=found.left_out,
+        is_changed=is_changed,
+    )
 
 
 def conflicts_list(

@@ -50,8 +50,9 @@ def index() -> Response:
         charts=cards.charts(service.days(session, now, viewer_zone())),
         mfa=mfa,
         mfa_sentence=cards.mfa_sentence(len(mfa), service.mfa_total(session)),
-        products=cards.products(service.licenses(session)),
-        products_shown=None if request.args.get("licenses") == "all" else cards.PRODUCTS,
+        products=cards.products(
+            service.licenses(session), None if request.args.get("licenses") == "all" else cards.PRODUCTS
+        ),
         people=people,
         people_sentence=cards.people_sentence(people, figures),
         recent=cards.recent(service.recent_runs(session)),

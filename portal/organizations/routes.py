@@ -191,6 +191,6 @@ def _form_page(form: OrganizationForm, row: Organization | None) -> Response:
         blocks={"dialog": "dialog"},
         status=422 if form.errors else 200,
         form=form,
-        organization=row,
+        view=views.form_view(url_for(".index"), row),
         known_tags=[tag.name for tag in tags.all_tags()],
     )

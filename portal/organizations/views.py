@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from portal.http.formatting import plural
 from portal.http.list_view import BulkAction, Chip, Column, Empty, Filter, ListView, in_use
 from portal.http.listing import Listing
-from portal.models import Role
+from portal.models import Organization, Role
 from portal.organizations.listing import Row
 from portal.organizations.tags import TagCount
 from portal.text import text_key
@@ -146,6 +146,25 @@ def _empty(address: str, listing: Listing, *, may_add: bool) -> Empty:
         "Add Organization",
         "building",
     )
+
+
+@dataclass(frozen=True)
+class FormView:
+    """The form of one Organization."""
+
+    title: str
+    action: str
+    back: str
+    button: str
+    is_edit: bool
+
+
+def form_view(address: str, row: Organization | None) -> FormView:
+    """Add an Organization, or edit one. address: of the list."""
+    if row is None:
+        return FormView("Add Organization", f"{address}/new", address, "Add Organization", is_edit=False)
+    own = f"{address}/{row.id}"
+    return FormView(f"Edit {row.name}", f"{own}/edit", own, "Save", is_edit=True)
 
 
 @dataclass(frozen=True)
