@@ -53,7 +53,7 @@ def exceptions_list(
         label="Exceptions",
         address=address,
         noun="exception",
-        search="Reason",
+        search="",
         listing=listing,
         rows=[_row(row, people.get(row.end_user_id or ""), names) for row in listing.items],
         columns=COLUMNS,
