@@ -149,5 +149,5 @@ def _page(organization: Organization, form: AssetForm, row: Asset | None) -> Res
         status=422 if form.errors else 200,
         organization=organization,
         form=form,
-        asset=row,
+        view=views.form_view(url_for(".index", organization_id=organization.id), row),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from portal.http.form_view import FormView
 from portal.http.formatting import plural
 from portal.http.list_view import BulkAction, Chip, Column, Empty, Filter, ListView, in_use
 from portal.http.listing import Listing
@@ -148,23 +149,12 @@ def _empty(address: str, listing: Listing, *, may_add: bool) -> Empty:
     )
 
 
-@dataclass(frozen=True)
-class FormView:
-    """The form of one Organization."""
-
-    title: str
-    action: str
-    back: str
-    button: str
-    is_edit: bool
-
-
 def form_view(address: str, row: Organization | None) -> FormView:
     """Add an Organization, or edit one. address: of the list."""
     if row is None:
-        return FormView("Add Organization", f"{address}/new", address, "Add Organization", is_edit=False)
+        return FormView("Add Organization", f"{address}/new", address, "Add Organization")
     own = f"{address}/{row.id}"
-    return FormView(f"Edit {row.name}", f"{own}/edit", own, "Save", is_edit=True)
+    return FormView(f"Edit {row.name}", f"{own}/edit", own, is_edit=True)
 
 
 @dataclass(frozen=True)
