@@ -16,8 +16,7 @@ from portal.http.access import load, requires
 from portal.http.forms import Form, choices, text
 from portal.http.listing import parse
 from portal.models import Asset, EndUser, Organization, Role
-from portal.organizations import service as organizations
-from portal.user_sync import service as user_sync
+from portal.organizations.frame import frame
 
 bp = Blueprint("assets", __name__)
 MOST_PEOPLE = 1000
@@ -42,14 +41,12 @@ def index(organization_id: str) -> Response:
         "assets/list.html",
         blocks={"assets_table": "assets_table"},
         organization=organization,
-        counts=organizations.TabCounts(organization),
         view=views.assets_list(
             url_for(".index", organization_id=organization.id),
             service.listing(organization, parse(request.args, service.SPEC, strict=False)),
         ),
         reports=views.report_rows(service.reports(organization)),
-        sync=user_sync.document(organization),
-        tab="assets",
+        frame=frame(organization, "assets"),
     )
 
 
@@ -152,5 +149,5 @@ def _page(organization: Organization, form: AssetForm, row: Asset | None) -> Res
         status=422 if form.errors else 200,
         organization=organization,
         form=form,
-        asset=row,
+        view=views.form_view(url_for(".index", organization_id=organization.id), row),
     )

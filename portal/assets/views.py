@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from portal.assets.service import shown_mac
+from portal.http.form_view import FormView
 from portal.http.formatting import DASH
 from portal.http.list_view import Column, Empty, ListView
 from portal.http.listing import Listing
@@ -54,6 +55,13 @@ def report_rows(rows: Iterable[AssetReport]) -> list[ReportRow]:
 def macs_in_words(row: Asset) -> str:
     """Its MAC addresses as they are shown, a dash for none."""
     return ", ".join(shown_mac(one.mac) for one in row.macs) or DASH
+
+
+def form_view(address: str, row: Asset | None) -> FormView:
+    """Add an Asset, or edit one. address: of the list."""
+    if row is None:
+        return FormView("Add Asset", f"{address}/new", address)
+    return FormView(f"Edit {row.name}", f"/assets/{row.id}", address, is_edit=True)
 
 
 def assets_list(address: str, listing: Listing) -> ListView:

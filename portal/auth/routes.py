@@ -10,7 +10,7 @@ from flask_login import current_user, logout_user
 from werkzeug.wrappers import Response
 
 from portal import audit, clock
-from portal.auth import authenticator, confirmation, first_administrator, links, service, sessions
+from portal.auth import authenticator, confirmation, first_administrator, links, service, sessions, views
 from portal.auth.forms import (
     AccountForm,
     ConfirmForm,
@@ -328,9 +328,11 @@ def _account_page(account_form: AccountForm | None = None, password_form: Passwo
         "auth/account.html",
         account_form=account_form,
         password_form=password_form or PasswordForm(formdata=None),
-        account=current_user.account,
-        sessions=sessions.open_sessions(db.session(), current_user.id, clock.utcnow()),
-        own_session_id=g.principal.session_id,
+        view=views.account_view(
+            current_user.account,
+            sessions.open_sessions(db.session(), current_user.id, clock.utcnow()),
+            g.principal.session_id,
+        ),
     )
 
 

@@ -33,6 +33,7 @@ class SignedInUser(UserMixin):  # type: ignore[misc]
         self.account, self.session, self._token = account, session, token
         self.id, self.name, self.email, self.role = account.id, account.name, account.email, account.role
         self.theme, self.timezone = account.theme, account.timezone
+        self.initials = account.name[:2].upper()
 
     def get_id(self) -> str:
         """The session token: Flask-Login keeps it in the signed cookie."""

@@ -81,9 +81,7 @@ def settle(organization_id: str) -> Answer:
             "conflicts/settle.html",
             blocks={"dialog": "dialog"},
             organization=organization,
-            action=action,
-            found=found,
-            is_changed="sure" in request.form,
+            view=views.settle_view(action, found, is_changed="sure" in request.form),
         )
     return _settle_together(organization, action, [row.id for row in found.rows])
 
@@ -120,9 +118,10 @@ def _page(organization: Organization, problem: tuple[str, Invalid] | None = None
     )
     return responses.render(
         "conflicts/index.html",
+        blocks={"conflicts_table": "conflicts_table"},
         status=422 if problem else 200,
         organization=organization,
-        view=views.conflicts_page(url_for(".index", organization_id=organization.id), found, rows, kinds),
+        view=views.conflicts_list(url_for(".index", organization_id=organization.id), found, rows, kinds),
         problem_at=problem[0] if problem else "",
         problem=problem[1].sentences() if problem else "",
     )

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from portal.conflicts.service import Bulk
 from portal.conflicts.settlement import CandidateEndUser, Question, Side
 from portal.engine.explain import reason_sentence
 from portal.engine.plan.preference import Preference, Why
-from portal.http.list_view import Chip
+from portal.http.formatting import plural
+from portal.http.list_view import BulkAction, Chip, Empty, ListView
 from portal.http.listing import Listing
-from portal.models import Conflict, EndUser
+from portal.models import Conflict, EndUser, Role
 
 KINDS: Mapping[str, str] = {
     "duplicate_remote_email": "Two Microsoft users, one address",
@@ -86,21 +88,35 @@ class ConflictView:
 
 
 @dataclass(frozen=True)
-class ConflictsPage:
-    """The list. chips: by what they are about, the settled ones last, whose number is not said."""
+class SettleView:
+    """The question before many are settled. act: with their number; names: (name, what becomes of it); left_out: how many are not clear."""
 
-    found: Listing
-    rows: Sequence[ConflictView]
-    chips: Sequence[Chip]
-    is_settled: bool
-    nothing: tuple[str, str]
+    action: str
+    act: str
+    ids: Sequence[str]
+    names: Sequence[tuple[str, str]]
+    left_out: int
+    is_changed: bool
 
 
-def conflicts_page(
-    address: str, found: Listing, rows: Sequence[ConflictView], kinds: Mapping[str, int]
-) -> ConflictsPage:
-    """The record of the page. kinds: of the open ones, how many."""
-    kind, is_settled = found.filters.get("kind"), found.filters.get("state") == "resolved"
+def settle_view(action: str, found: Bulk, *, is_changed: bool) -> SettleView:
+    """The record of the question. is_changed: it was answered already, for others than these."""
+    verb = "Link" if action == "link" else "Ignore"
+    return SettleView(
+        action=action,
+        act=f"{verb} {plural(len(found.rows), 'conflict')}",
+        ids=[row.id for row in found.rows],
+        names=found.names,
+        left_out=found.left_out,
+        is_changed=is_changed,
+    )
+
+
+def conflicts_list(
+    address: str, listing: Listing, rows: Sequence[ConflictView], kinds: Mapping[str, int]
+) -> ListView:
+    """An Organization's conflicts. kinds: of the open ones, how many; the number of the settled ones is not said."""
+    kind, is_settled = listing.filters.get("kind"), listing.filters.get("state") == "resolved"
     chips = [Chip("Open", address, sum(kinds.values()), not (is_settled or kind))]
     if len(kinds) > 1:
         chips += [
@@ -110,8 +126,24 @@ def conflicts_page(
     chips.append(Chip("Settled", f"{address}?state=resolved", None, is_settled))
     title = "No settled conflicts" if is_settled else "No open conflicts"
     text = "Nothing has been settled yet." if is_settled else "Every Microsoft user in scope is matched."
-    return ConflictsPage(
-        found, rows, chips, is_settled, (title, "Nothing matches the search." if found.q else text)
+    settle = f"{address}/settle"
+    return ListView(
+        block="conflicts_table",
+        label="Conflicts",
+        address=address,
+        noun="conflict",
+        search="Name or email",
+        listing=listing,
+        rows=rows,
+        columns=(),
+        views=chips,
+        bulk=()
+        if is_settled
+        else (
+            BulkAction("link", "Link selected…", "link", settle, Role.TECHNICIAN),
+            BulkAction("ignore", "Ignore selected…", "ban", settle, Role.TECHNICIAN),
+        ),
+        empty=Empty(title, "Nothing matches the search." if listing.q else text, icon="circle-check"),
     )
 
 

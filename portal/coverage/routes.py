@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, request
+from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response
 
 from portal.coverage import service, views
@@ -25,6 +25,7 @@ def index(microsoft_tenant_id: str) -> Response:
         "coverage/index.html",
         blocks={"coverage_table": "coverage_table"},
         view=views.coverage_view(
+            url_for(".index", microsoft_tenant_id=row.id),
             row,
             db.session.scalar(db.select(Tenant).where(Tenant.microsoft_tenant_id == row.id)),
             found,

@@ -7,11 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from portal.http.list_view import Chip
+from portal.http.formatting import plural
+from portal.http.list_view import Chip, Column, Empty, ListView, in_use, none_matches
 from portal.http.listing import Listing
 from portal.models import MicrosoftTenant, Organization, Tenant
 
 WORDS = {"none": "Unassigned", "one": "In one", "several": "In several"}
+COLUMNS = (
+    Column("Microsoft user", "display_name"),
+    Column("UPN", "user_principal_name"),
+    Column("Type"),
+    Column("Organizations"),
+)
 
 
 @dataclass(frozen=True)
@@ -29,19 +36,16 @@ class UserRow:
 
 @dataclass(frozen=True)
 class CoverageView:
-    """total: of all users of the tenant; not_in: the Organization that is asked about, removable: (label, address) of that filter."""
+    """The page. not_in: the Organization that is asked about, "" for none."""
 
     microsoft_tenant: MicrosoftTenant
     tenant: Tenant | None
-    found: Listing
-    total: int
-    chips: Sequence[Chip]
-    removable: tuple[str, str] | None
-    rows: Sequence[UserRow]
+    users: ListView
     not_in: str
 
 
 def coverage_view(
+    address: str,
     microsoft_tenant: MicrosoftTenant,
     tenant: Tenant | None,
     found: Listing,
@@ -52,22 +56,35 @@ def coverage_view(
     """The record of the page. counts: users taken by none, one and several Organizations."""
     total, taken = sum(counts.values()), found.filters.get("taken")
     name = "a deleted Organization" if not_in is None else not_in.name
-    return CoverageView(
-        microsoft_tenant=microsoft_tenant,
-        tenant=tenant,
-        found=found,
-        total=total,
-        chips=[
+    users = ListView(
+        block="coverage_table",
+        label="Coverage",
+        address=address,
+        noun="user",
+        search="Name, email or UPN",
+        listing=found,
+        rows=[_row(one, not_in) for one in documents],
+        columns=COLUMNS,
+        views=[
             Chip("All", found.query(taken=None, not_in=None), total, not found.filters),
             *(
                 Chip(label, found.query(taken=word, not_in=None), counts[word], taken == word)
                 for word, label in WORDS.items()
             ),
         ],
-        removable=(f"Not in {name}", found.query(not_in=None)) if "not_in" in found.filters else None,
-        rows=[_row(one, not_in) for one in documents],
-        not_in="" if not_in is None else not_in.name,
+        in_use=in_use(found, {"not_in": f"Not in {name}"}),
+        empty=_empty(address, microsoft_tenant, found, total),
     )
+    return CoverageView(microsoft_tenant, tenant, users, "" if not_in is None else not_in.name)
+
+
+def _empty(address: str, microsoft_tenant: MicrosoftTenant, found: Listing, total: int) -> Empty:
+    if total:
+        return none_matches(address, found, f"None of {plural(total, 'user')} matches")
+    if microsoft_tenant.last_synced_at is None:
+        under_way = "The first read of this Microsoft tenant is under way."
+        return Empty("Not read yet", microsoft_tenant.problem or under_way, address, "Refresh", "clock")
+    return Empty("This Microsoft tenant has no users", "It had none when it was last read.", icon="users")
 
 
 def _row(one: Mapping[str, Any], not_in: Organization | None) -> UserRow:

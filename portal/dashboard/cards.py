@@ -53,6 +53,11 @@ class Bar:
     note: str = ""
     tone: str = ""
 
+    @property
+    def share(self) -> int:
+        """How full it is, in percent."""
+        return _share(self.part, self.whole)
+
 
 @dataclass(frozen=True)
 class Product:
@@ -63,6 +68,19 @@ class Product:
     bought: int
     left: str
     tone: str
+
+    @property
+    def share(self) -> int:
+        """How much of it is assigned, in percent, 100 at most."""
+        return _share(self.used, self.bought)
+
+
+@dataclass(frozen=True)
+class Products:
+    """License use, the fullest first. more: how many are not shown."""
+
+    shown: Sequence[Product]
+    more: int
 
 
 @dataclass(frozen=True)
@@ -207,15 +225,19 @@ def mfa_sentence(shown: int, total: service.MfaTotal) -> str:
     return f"{first}All Organizations together: {share}. Active, linked people whose MFA state is known{unknown}."
 
 
-def products(found: Sequence[tuple[str, int, int]]) -> list[Product]:
-    """License use, the fullest first."""
+def products(found: Sequence[tuple[str, int, int]], most: int | None) -> Products:
+    """License use, of ``most`` products at most."""
     rows = []
     for name, used, bought in found:
         left = "none left" if used == bought else f"{number(bought - used)} free"
         if used > bought:
             left = f"{number(used - bought)} too many"
         rows.append(Product(name, used, bought, left, "rc-meter-full" if used >= bought else ""))
-    return rows
+    return Products(rows[:most], len(rows[most:]) if most is not None else 0)
+
+
+def _share(part: int, whole: int) -> int:
+    return min(100, round(100 * part / whole)) if whole else 0
 
 
 def people(largest: Sequence[tuple[Organization, int]]) -> list[Bar]:

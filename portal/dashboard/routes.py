@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from flask import Blueprint, g, request
+from flask import Blueprint, g, request, url_for
 from werkzeug.wrappers import Response
 
 from portal.clock import utcnow
-from portal.dashboard import attention, cards, first_run, service, todo
+from portal.dashboard import attention, attention_view, cards, first_run, service, todo
 from portal.extensions import db
 from portal.http import access, responses
 from portal.http.formatting import plural, viewer_zone
@@ -50,8 +50,9 @@ def index() -> Response:
         charts=cards.charts(service.days(session, now, viewer_zone())),
         mfa=mfa,
         mfa_sentence=cards.mfa_sentence(len(mfa), service.mfa_total(session)),
-        products=cards.products(service.licenses(session)),
-        products_shown=None if request.args.get("licenses") == "all" else cards.PRODUCTS,
+        products=cards.products(
+            service.licenses(session), None if request.args.get("licenses") == "all" else cards.PRODUCTS
+        ),
         people=people,
         people_sentence=cards.people_sentence(people, figures),
         recent=cards.recent(service.recent_runs(session)),
@@ -70,14 +71,14 @@ def all_attention() -> Response:
     found = replace(asked, total=len(fitting))
     found = replace(found, page=min(found.page, found.pages))
     start = (found.page - 1) * found.per_page
-    counts = Counter(one.kind for one in causes)
     return responses.render(
         "dashboard/attention.html",
-        found=found,
-        rows=todo.rows(fitting[start : start + found.per_page], g.principal.role, now),
-        kinds=[(one, todo.LABELS[one], counts[one]) for one in attention.KINDS if counts[one] or one == kind],
-        kind=kind,
-        total=len(causes),
+        view=attention_view.attention_list(
+            url_for(".all_attention"),
+            found,
+            todo.rows(fitting[start : start + found.per_page], g.principal.role, now),
+            Counter(one.kind for one in causes),
+        ),
     )
 
 

@@ -33,20 +33,6 @@ TONES: Mapping[str, tuple[str, str, str]] = {
     "not_mapped": ("secondary", "unlink", "Not mapped"),
     "unmapped": ("secondary", "unlink", "Not mapped"),
 }
-LABELS: Mapping[str, str] = {
-    "connection": "Connections refused",
-    "hold": "Held",
-    "failing": "Syncs in trouble",
-    "overdue": "Overdue",
-    "left": "Many no longer match",
-    "expired": "Expired",
-    "expiring_soon": "Expires within 7 days",
-    "conflicts": "Conflicts",
-    "expiring": "Expires within 60 days",
-    "not_set_up": "Not set up",
-    "not_mapped": "Organizations not mapped",
-    "unmapped": "Microsoft tenants not mapped",
-}
 DECIDERS: Mapping[str, Role] = {
     "connection": Role.ADMINISTRATOR,
     "hold": Role.ADMINISTRATOR,

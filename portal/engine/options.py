@@ -100,6 +100,7 @@ def _groups(session: Session, microsoft_tenant_id: str, chosen: SectionFilter) -
             DirectoryGroup.object_id,
             DirectoryGroup.display_name,
             DirectoryGroup.kind,
+            DirectoryGroup.hides_members,
             DirectoryGroup.mail,
             DirectoryGroup.member_count,
             DirectoryGroup.members_read_at,
@@ -108,14 +109,14 @@ def _groups(session: Session, microsoft_tenant_id: str, chosen: SectionFilter) -
     )
     wanted = {value for value in chosen.values if value}
     found = []
-    for object_id, name, kind, mail, members, read_at, is_deleted in rows:
+    for object_id, name, kind, hides_members, mail, members, read_at, is_deleted in rows:
         if is_deleted and object_id not in wanted:
             continue
         count = members if read_at is not None and not is_deleted else None
         found.append(
             {
                 **_option(object_id, name or object_id, count, present=not is_deleted),
-                "kind": kind,
+                "kind": f"{kind}, hidden members" if hides_members else kind,
                 "mail": mail,
             }
         )

@@ -132,7 +132,6 @@ class Phase(StrEnum):
     READING_LICENSES = "Reading licenses"
     DECIDING = "Deciding"
     APPLYING = "Applying"
-    STAGING = "Staging"
     PUBLISHING = "Publishing"
     UNDOING = "Undoing"
     DONE = "Done"

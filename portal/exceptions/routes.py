@@ -15,8 +15,7 @@ from portal.http.access import load, requires
 from portal.http.forms import DayField, Form, text
 from portal.http.listing import parse
 from portal.models import Organization, Role, SyncException
-from portal.organizations import service as organizations
-from portal.user_sync import service as user_sync
+from portal.organizations.frame import frame
 
 bp = Blueprint("exceptions", __name__)
 
@@ -77,15 +76,14 @@ def end(exception_id: str) -> Response:
 
 def _page(organization: Organization, form: NeverSyncForm) -> Response:
     found = service.listing(organization, parse(request.args, service.SPEC, strict=False))
-    rows = views.exception_rows(found.items, service.people_of(found), service.names_of(organization, found))
+    address = url_for(".index", organization_id=organization.id)
+    people, names = service.people_of(found), service.names_of(organization, found)
     return responses.render(
         "exceptions/list.html",
+        blocks={"exceptions_table": "exceptions_table"},
         status=422 if form.errors else 200,
         organization=organization,
-        counts=organizations.TabCounts(organization),
-        listing=found,
-        rows=rows,
-        sync=user_sync.document(organization),
+        view=views.exceptions_list(address, found, people, names),
+        frame=frame(organization, "exceptions"),
         form=form,
-        tab="exceptions",
     )

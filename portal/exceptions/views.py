@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from portal.exceptions.service import NEVER_SYNC
+from portal.http.list_view import Column, Empty, ListView, in_use, none_matches
+from portal.http.listing import Listing
 from portal.models import SyncException
 from portal.runs.views import FIELD_LABELS
+
+COLUMNS = (
+    Column("What", "kind"),
+    Column("Who"),
+    Column("Reason"),
+    Column("By", "created_at", descending_first=True),
+    Column("Ends", "expires_at"),
+    Column("Actions", is_hidden=True),
+)
+NARROWED = {"kind": "One kind", "object_id": "One Microsoft user", "end_user_id": "One End User"}
+NONE = Empty(
+    "No exceptions.",
+    "People on the never-sync list are skipped; pinned fields keep our value. Fields are pinned on a person’s page.",
+    icon="lock",
+)
 
 
 @dataclass(frozen=True)
@@ -27,11 +44,22 @@ class ExceptionRow:
     expires_at: datetime | None
 
 
-def exception_rows(
-    rows: Iterable[SyncException], people: Mapping[str, str], names: Mapping[str, tuple[str, str]]
-) -> list[ExceptionRow]:
-    """One page of them. people: End User id → name; names: object id → (name, e-mail) as Microsoft has them."""
-    return [_row(row, people.get(row.end_user_id or ""), names) for row in rows]
+def exceptions_list(
+    address: str, listing: Listing, people: Mapping[str, str], names: Mapping[str, tuple[str, str]]
+) -> ListView:
+    """The list of an Organization's exceptions. people: End User id → name; names: object id → (name, e-mail) in Microsoft."""
+    return ListView(
+        block="exceptions_table",
+        label="Exceptions",
+        address=address,
+        noun="exception",
+        search="",
+        listing=listing,
+        rows=[_row(row, people.get(row.end_user_id or ""), names) for row in listing.items],
+        columns=COLUMNS,
+        in_use=in_use(listing, NARROWED),
+        empty=none_matches(address, listing, "No exception fits") if listing.q or listing.filters else NONE,
+    )
 
 
 def _row(row: SyncException, person: str | None, names: Mapping[str, tuple[str, str]]) -> ExceptionRow:

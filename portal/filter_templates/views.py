@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from portal.filter_templates import documents
+from portal.http.form_view import FormView
 from portal.models import FilterTemplate, Organization
 
 HINTS: Mapping[str, str] = {
@@ -37,6 +38,15 @@ class TemplateLine:
     organizations: int
     updated_at: datetime
     updated_by: str
+
+
+def form_view(address: str, shown: TemplateLine | None) -> FormView:
+    """A new template, or an edit, which those who follow it see first. address: of the list."""
+    if shown is None:
+        return FormView("New filter template", f"{address}/new", address)
+    own = f"{address}/{shown.id}"
+    button = "Preview and save" if shown.organizations else "Save"
+    return FormView(f"Edit {shown.name}", f"{own}/edit", own, button, is_edit=True)
 
 
 @dataclass(frozen=True)

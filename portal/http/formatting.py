@@ -159,7 +159,6 @@ def init_formatting(app: Flask) -> None:
         bdi=bdi,
         mfa_methods=mfa_methods,
         products=products,
-        browser=browser,
         ago=_timed(relative),
         clock_time=_timed(clock_text),
         moment=moment,

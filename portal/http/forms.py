@@ -9,6 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from flask import request
 from flask_wtf import FlaskForm
+from markupsafe import Markup
 from wtforms import Field, StringField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]  # newer than its stubs
 
@@ -21,8 +22,30 @@ from portal.models import Base
 M = TypeVar("M", bound=Base)
 
 
+ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
+    "email": {"autocomplete": "username", "inputmode": "email", "spellcheck": "false"},
+    "code": {"autocomplete": "one-time-code", "inputmode": "numeric"},
+    "password": {"autocomplete": "current-password"},
+    "old_password": {"autocomplete": "current-password"},
+}
+"""What a browser is told of a field, by its name; of another password, that it is a new one."""
+
+
 class Form(FlaskForm):
     """A form with a CSRF token. ``formdata=None`` leaves out what the request brought."""
+
+    class Meta(FlaskForm.Meta):
+        """How fields are drawn."""
+
+        def render_field(self, field: Field, render_kw: Any) -> Markup:
+            """The field's tag, marked while it is wrong."""
+            told = {"class": "form-select" if field.type == "SelectField" else "form-control"}
+            if field.type == "PasswordField":
+                told["autocomplete"] = "new-password"
+            told.update(ATTRIBUTES.get(field.name, {}))
+            if field.errors:
+                told |= {"class": f"{told['class']} is-invalid", "aria-invalid": "true"}
+            return super().render_field(field, {**told, **render_kw})
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]

@@ -82,9 +82,17 @@ class Empty:
     icon: str = "filter-off"
 
 
+def none_matches(address: str, listing: Listing, title: str) -> Empty:
+    """What is said when search and filters leave nothing."""
+    text = f"Looked for “{listing.q}”." if listing.q else "Take a filter out to see more."
+    return Empty(title, text, address, "Clear search and filters")
+
+
 @dataclass(frozen=True)
 class ListView:
     """One list. block: the id of its card and the block of the template that htmx swaps; noun: of one row.
+
+    search: what the field of the search says, "" for a list without one.
 
     total: the number of rows in words, where it is not known to the last one ("10,000+"); note: said after it; export: the address of its CSV.
     """
@@ -107,6 +115,11 @@ class ListView:
     css: str = ""
     total: str = ""
     note: str = ""
+
+    @property
+    def has_toolbar(self) -> bool:
+        """Whether there is something to search or to choose."""
+        return bool(self.search or self.views or self.more or self.filters or self.in_use)
 
     @property
     def is_narrowed(self) -> bool:

@@ -60,10 +60,23 @@ class Listing:
         return max(1, -(-self.total // self.per_page))
 
     @property
-    def near_pages(self) -> list[int]:
-        """The page numbers to offer: the first, the last, and two on each side of this one."""
-        near = range(max(1, self.page - 2), min(self.pages, self.page + 2) + 1)
-        return sorted({1, *near, self.pages})
+    def previous_page(self) -> int | None:
+        """The number of the page before, None on the first."""
+        return self.page - 1 if self.page > 1 else None
+
+    @property
+    def next_page(self) -> int | None:
+        """The number of the page after, None on the last."""
+        return self.page + 1 if self.page < self.pages else None
+
+    @property
+    def near_pages(self) -> list[int | None]:
+        """The page numbers to offer: the first, the last, and two on each side of this one. None: some are left out there."""
+        near = sorted({1, *range(max(1, self.page - 2), min(self.pages, self.page + 2) + 1), self.pages})
+        found: list[int | None] = []
+        for before, number in zip([0, *near], near, strict=False):
+            found += [number] if number == before + 1 else [None, number]
+        return found
 
     @property
     def first(self) -> int:
@@ -74,6 +87,18 @@ class Listing:
     def last(self) -> int:
         """Number of the last row shown."""
         return min(self.total, self.page * self.per_page)
+
+    def direction(self, name: str) -> str:
+        """How the rows stand by ``name``: ascending | descending | "" when they are sorted by something else."""
+        if self.sort.removeprefix("-") != name:
+            return ""
+        return "descending" if self.sort.startswith("-") else "ascending"
+
+    def sorted_by(self, name: str, *, descending_first: bool = False) -> str:
+        """The query string that a press on a column's head leads to: sorted by it, the other way round when it is already."""
+        now = self.direction(name)
+        is_down = now == "ascending" or (not now and descending_first)
+        return self.query(sort=f"-{name}" if is_down else name)
 
     def query(self, **changes: Any) -> str:
         """The query string of this state with ``changes``; a change to None leaves the parameter out. Starts with ``?``."""

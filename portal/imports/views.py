@@ -86,6 +86,11 @@ class Group:
     lines: Sequence[Line]
     number: int
 
+    @property
+    def is_cut(self) -> bool:
+        """Not all are listed."""
+        return self.number > len(self.lines)
+
 
 @dataclass(frozen=True)
 class Review:

@@ -235,36 +235,6 @@ def counts(partner: MicrosoftTenant) -> dict[str, int]:
     }
 
 
-@dataclass(frozen=True)
-class Chip:
-    """A view above the table. state: "" for all."""
-
-    label: str
-    state: str
-    count: int
-    is_current: bool
-
-
-CHIPS = (
-    ("All", ""),
-    ("To connect", "offered"),
-    ("Connected, not mapped", "connected"),
-    ("Mapped", "mapped"),
-    ("Ending within 60 days", "ending"),
-    ("Ended", "ended"),
-)
-
-
-def chips(counted: Mapping[str, int], asked: Listing) -> list[Chip]:
-    """The views that anybody is in, each with its number."""
-    current = asked.filters.get("state", "")
-    return [
-        Chip(label, state, counted[state or "all"], is_current=state == current)
-        for label, state in CHIPS
-        if not state or counted[state] or state == current
-    ]
-
-
 def chosen(
     partner: MicrosoftTenant, directory_ids: Sequence[str], *, filtered: Listing | None = None
 ) -> list[Customer]:

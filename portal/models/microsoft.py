@@ -194,6 +194,7 @@ class DirectoryGroup(Base):
     display_name: Mapped[str] = mapped_column(String(1024), default="")
     mail: Mapped[str] = mapped_column(String(1024), default="")
     kind: Mapped[str] = mapped_column(String(40), default="")  # Security, Microsoft 365, …, in words
+    hides_members: Mapped[bool] = mapped_column(default=False)
     is_deleted: Mapped[bool] = mapped_column(default=False)  # S6
     members_wanted_at: Mapped[datetime | None]  # somebody asked for its members (pop-up), filters aside
     members_read_at: Mapped[datetime | None]

@@ -18,8 +18,8 @@ from portal.microsoft import service as microsoft
 from portal.models import Organization, Role, SyncRun, Tenant
 from portal.organizations import bulk, bulk_page, listing, removal, service, tags, views
 from portal.organizations.forms import OrganizationForm
+from portal.organizations.frame import frame
 from portal.runs import list_views
-from portal.user_sync import service as user_sync
 
 bp = Blueprint("organizations", __name__)
 OWN = ""
@@ -78,10 +78,8 @@ def detail(organization_id: str) -> Response:
         "organizations/detail.html",
         organization=row,
         following=filter_templates.following_panel(row),
-        counts=service.TabCounts(row),
         microsoft_tenant=microsoft.mapped_to(row),
-        sync=user_sync.document(row),
-        tab="information",
+        frame=frame(row, "information"),
     )
 
 
@@ -99,11 +97,9 @@ def history(organization_id: str) -> Response:
     return responses.render(
         "organizations/history.html",
         organization=row,
-        counts=service.TabCounts(row),
+        frame=frame(row, "history"),
         runs=list_views.history_rows(runs),
         told=f"The latest {HISTORY} runs" if len(runs) == HISTORY else plural(len(runs), "run"),
-        sync=user_sync.document(row),
-        tab="history",
     )
 
 
@@ -195,6 +191,6 @@ def _form_page(form: OrganizationForm, row: Organization | None) -> Response:
         blocks={"dialog": "dialog"},
         status=422 if form.errors else 200,
         form=form,
-        organization=row,
+        view=views.form_view(url_for(".index"), row),
         known_tags=[tag.name for tag in tags.all_tags()],
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from portal.http.form_view import FormView
 from portal.http.formatting import plural
 from portal.http.list_view import BulkAction, Chip, Column, Empty, Filter, ListView, in_use
 from portal.http.listing import Listing
-from portal.models import Role
+from portal.models import Organization, Role
 from portal.organizations.listing import Row
 from portal.organizations.tags import TagCount
 from portal.text import text_key
@@ -146,6 +147,14 @@ def _empty(address: str, listing: Listing, *, may_add: bool) -> Empty:
         "Add Organization",
         "building",
     )
+
+
+def form_view(address: str, row: Organization | None) -> FormView:
+    """Add an Organization, or edit one. address: of the list."""
+    if row is None:
+        return FormView("Add Organization", f"{address}/new", address, "Add Organization")
+    own = f"{address}/{row.id}"
+    return FormView(f"Edit {row.name}", f"{own}/edit", own, is_edit=True)
 
 
 @dataclass(frozen=True)

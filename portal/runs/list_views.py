@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from portal.http.formatting import plural
-from portal.http.list_view import Chip, Column, Empty, Filter, ListView, in_use
+from portal.http.list_view import Chip, Column, Empty, Filter, ListView, in_use, none_matches
 from portal.http.listing import Listing
 from portal.models import SyncRun
 from portal.organizations.tags import TagCount
@@ -211,8 +211,7 @@ def _empty(address: str, listing: Listing, *, has_runs: bool) -> Empty:
     is_narrowed = listing.q or set(listing.filters) - {"show"}
     everything = f"{address}?show=all"
     if is_narrowed:
-        text = f"Looked for “{listing.q}”." if listing.q else "Take a filter out to see more."
-        return Empty("No run fits", text, address, "Clear search and filters")
+        return none_matches(address, listing, "No run fits")
     if "view" in listing.extra and has_runs:
         return Empty(
             "Every run succeeded",

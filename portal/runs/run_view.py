@@ -9,7 +9,7 @@ from typing import Any
 
 from portal.http.decision_words import decision_words
 from portal.http.formatting import number, plural
-from portal.http.list_view import Chip
+from portal.http.list_view import Chip, Column, Empty, ListView, in_use, none_matches
 from portal.http.listing import Listing
 from portal.models import MicrosoftTenant, Organization, SyncRun
 from portal.runs.views import (
@@ -29,6 +29,12 @@ FieldChange = tuple[str, str, str]
 """A field's name, the old and the new value."""
 WRITES = ("create", "link", "update", "mark_disabled", "mark_enabled", "conflict")
 SHOWN = (*WRITES, "skip")
+COLUMNS = (
+    Column("Person", "display_name"),
+    Column("Decision", "decision"),
+    Column("Change"),
+    Column("Why"),
+)
 STATES = (("held", "Held", "hand-stop"), ("dismissed", "Dismissed", "ban"))
 NARROWED = {"reason": "Reason", "end_user_id": "One End User", "object_id": "One Microsoft user"}
 MARKS: Mapping[str, FieldChange] = {
@@ -90,19 +96,6 @@ class PersonRow:
 
 
 @dataclass(frozen=True)
-class RunPeople:
-    """The list of a run's people. narrowed: other filters that are in use, each with the address without it."""
-
-    found: Listing
-    total: int
-    chips: Sequence[Chip]
-    narrowed: Sequence[tuple[str, str]]
-    rows: Sequence[PersonRow]
-    nobody: str
-    why_nobody: str
-
-
-@dataclass(frozen=True)
 class RunView:
     """One run. code: Microsoft's, "" when the error says it already; told: what came of it, where nobody was counted.
 
@@ -124,7 +117,7 @@ class RunView:
     inline: Sequence[tuple[str, str, bool]]
     everybody: Everybody | None
     told: str
-    people: RunPeople
+    people: ListView
 
 
 def run_view(
@@ -138,7 +131,7 @@ def run_view(
     kinds: Kinds,
     undone: Mapping[str, int],
     only: str,
-    people: RunPeople,
+    people: ListView,
 ) -> RunView:
     """The record of a run. undone: how many an undo deleted and restored; only: the name of the one it is for."""
     is_counted = "read" in (run.counts or {})
@@ -205,22 +198,31 @@ def run_people(
     emails: Mapping[str, str],
     products: Mapping[str, str],
     is_active: bool,
-) -> RunPeople:
+) -> ListView:
     """The list of a run's people. rows: their documents; emails: of the End Users who are here; products: sku id → name."""
-    succeeded = "Everybody in scope was up to date already." if run.status == "succeeded" else ""
-    return RunPeople(
-        found=found,
-        total=sum(kinds.values()),
-        chips=_chips(run, found, kinds),
-        narrowed=[
-            (label, found.query(**{name: None}))
-            for name, label in NARROWED.items()
-            if found.filters.get(name)
-        ],
+    return ListView(
+        block="people",
+        label="People",
+        address=_page(run),
+        noun="person",
+        search="Name or email",
+        listing=found,
         rows=[_row(row, emails, products) for row in rows],
-        nobody="Nobody yet" if is_active else "Nobody was changed",
-        why_nobody="People show here as they are written." if is_active else succeeded,
+        columns=COLUMNS,
+        views=_chips(run, found, kinds),
+        in_use=in_use(found, NARROWED),
+        export=f"{_page(run)}/changes.csv{found.query(page=None)}",
+        empty=_nobody(run, found, sum(kinds.values()), is_active=is_active),
     )
+
+
+def _nobody(run: SyncRun, found: Listing, total: int, *, is_active: bool) -> Empty:
+    if found.q or found.filters:
+        return none_matches(_page(run), found, f"None of {plural(total, 'person', 'people')} matches")
+    if is_active:
+        return Empty("Nobody yet", "People show here as they are written.", icon="circle-check")
+    succeeded = "Everybody in scope was up to date already." if run.status == "succeeded" else ""
+    return Empty("Nobody was changed", succeeded, icon="circle-check")
 
 
 def _chips(run: SyncRun, found: Listing, kinds: Kinds) -> list[Chip]:

@@ -23,13 +23,12 @@ PHASES: Mapping[str, str] = {
     RunPhase.READING_LICENSES: "Read licenses",
     RunPhase.DECIDING: "Decide about each person",
     RunPhase.APPLYING: "Write End Users",
-    RunPhase.STAGING: "Prepare End Users",
     RunPhase.PUBLISHING: "Show them all at once",
     RunPhase.UNDOING: "Put End Users back",
 }
 _READING = (RunPhase.READING_PEOPLE, RunPhase.READING_GROUPS, RunPhase.READING_LICENSES, RunPhase.DECIDING)
 HOURLY: Sequence[str] = (*_READING, RunPhase.APPLYING)
-DELAYED: Sequence[str] = (*_READING, RunPhase.STAGING, RunPhase.PUBLISHING)
+DELAYED: Sequence[str] = (*_READING, RunPhase.PUBLISHING)
 UNDO: Sequence[str] = (RunPhase.DECIDING, RunPhase.UNDOING)
 
 # count -> (decision filter, state filter, word, fill, icon); the order of the bar

@@ -17,6 +17,11 @@ class Permission:
     use: str
     is_optional: bool = False
 
+    @property
+    def needed(self) -> str:
+        """Whether the portal needs it, in a word."""
+        return "Optional" if self.is_optional else "Yes"
+
 
 PERMISSIONS = (
     Permission(

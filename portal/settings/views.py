@@ -1,4 +1,4 @@
-"""What the pages of people and tokens show. No queries."""
+"""What the pages of people, tokens and the audit log show. No queries."""
 
 from __future__ import annotations
 
@@ -6,10 +6,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from portal import audit
+from portal.http.list_view import Column, Filter, ListView, in_use, none_matches
+from portal.http.listing import Listing
 from portal.models import Account, ApiToken, MicrosoftTenant
+from portal.settings import audit_log
 
 NAMED = 5
 """So many Microsoft tenants that stand in the way are named."""
+EVENT_COLUMNS = (
+    Column("When", "at", descending_first=True),
+    Column("Who", "actor"),
+    Column("What", "action"),
+    Column("Detail"),
+    Column("From"),
+)
 
 
 @dataclass(frozen=True)
@@ -91,3 +102,30 @@ class InTheWay:
 def in_the_way(rows: Sequence[MicrosoftTenant]) -> InTheWay:
     """What keeps an app registration from going."""
     return InTheWay([row.name for row in rows[:NAMED]], max(0, len(rows) - NAMED))
+
+
+def events_list(address: str, export: str, listing: Listing) -> ListView:
+    """The audit log. export: the address of its CSV."""
+    chosen = listing.filters.get
+    events = [(name, audit_log.words(name)) for name in sorted(audit.EVENTS)]
+    words = {
+        "action": "Event: " + audit_log.words(chosen("action", "")),
+        "actor": "Who: " + chosen("actor", ""),
+        "source": "From: " + audit_log.SOURCES.get(chosen("source", ""), ""),
+        "object_type": "About: " + audit_log.words(chosen("object_type", "")),
+        "object_id": "About one",
+    }
+    return ListView(
+        block="audit_table",
+        label="Audit log",
+        address=address,
+        noun="event",
+        search="Who or what",
+        listing=listing,
+        rows=audit_log.event_rows(listing.items),
+        columns=EVENT_COLUMNS,
+        filters=[Filter("action", "Event", chosen("action", ""), events)],
+        in_use=in_use(listing, words),
+        export=export,
+        empty=none_matches(address, listing, "No event matches."),
+    )

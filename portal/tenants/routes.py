@@ -19,7 +19,7 @@ from portal.models import DirectoryUser, MicrosoftTenant, Role, SubscribedSku, T
 from portal.models.microsoft import IS_CONNECTED
 from portal.organizations import listing as organizations
 from portal.runtime import runtime
-from portal.tenants import mapping, service, views
+from portal.tenants import dialog_view, mapping, service, views
 from portal.user_sync import service as user_sync
 
 bp = Blueprint("tenants", __name__)
@@ -51,7 +51,7 @@ def index() -> Response:
 def detail(tenant_id: str) -> Response:
     """Tenant Details (P2)."""
     row = load(Tenant, tenant_id, "Tenant")
-    found = db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
+    found = _present(row)
     details = None
     if found is not None:
         details = views.microsoft_details(
@@ -123,7 +123,9 @@ def delete(tenant_id: str) -> Response:
         service.remove(row)
         db.session.commit()
         return responses.respond(redirect=url_for("microsoft.index"), toast=f"{name} is deleted.")
-    return responses.render("tenants/delete.html", blocks={"dialog": "dialog"}, tenant=row)
+    return responses.render(
+        "tenants/delete.html", blocks={"dialog": "dialog"}, view=dialog_view.deleting(row)
+    )
 
 
 @bp.route("/tenants/<tenant_id>/map", methods=["GET", "POST"])
@@ -147,16 +149,13 @@ def map_tenant(tenant_id: str) -> Response:
             return answer
         service.map_microsoft_tenant(row, chosen)
         return _mapped(row, chosen)
-    present = db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
     return responses.render(
         "tenants/map.html",
         blocks={"dialog": "dialog"},
         status=422 if form.errors else 200,
-        tenant=row,
+        view=dialog_view.mapping(row, _present(row), service.syncing_below(row)),
         form=form,
-        present=present,
         has_choice=bool(offered),
-        syncing=service.syncing_below(row),
     )
 
 
@@ -188,7 +187,9 @@ def _ask_or_take(row: Tenant, chosen: MicrosoftTenant) -> Response | None:
     taken = mapping.takeover(row, chosen)
     if taken is None or service.syncing_below(row):
         return None
-    return responses.render("tenants/taken.html", blocks={"dialog": "dialog"}, tenant=row, taken=taken)
+    return responses.render(
+        "tenants/taken.html", blocks={"dialog": "dialog"}, view=dialog_view.taking(taken), taken=taken
+    )
 
 
 def _mapped(row: Tenant, chosen: MicrosoftTenant) -> Response:
@@ -209,13 +210,10 @@ def unmap(tenant_id: str) -> Response:
         return responses.respond(
             redirect=url_for(".detail", tenant_id=row.id), toast=f"{row.name} is not mapped any more."
         )
-    present = db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
     return responses.render(
         "tenants/unmap.html",
         blocks={"dialog": "dialog"},
-        tenant=row,
-        present=present,
-        syncing=service.syncing_below(row),
+        view=dialog_view.unmapping(row, _present(row), service.syncing_below(row)),
     )
 
 
@@ -225,8 +223,13 @@ def _name_page(form: NameForm, row: Tenant | None) -> Response:
         blocks={"dialog": "dialog"},
         status=422 if form.errors else 200,
         form=form,
-        tenant=row,
+        view=dialog_view.naming(row),
     )
+
+
+def _present(row: Tenant) -> MicrosoftTenant | None:
+    """What the Tenant is mapped to."""
+    return db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
 
 
 def _licenses(found: MicrosoftTenant) -> list[SubscribedSku]:

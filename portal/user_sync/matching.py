@@ -15,7 +15,6 @@ from portal.engine.section_columns import COLUMNS
 from portal.engine.snapshot import groups_by_user
 from portal.models import DirectoryGroup, DirectoryUser, MicrosoftTenant
 
-HIDDEN_MEMBERS = "hidden members"  # how the mirror ends the kind of such a group
 JUDGED: Mapping[str, InstrumentedAttribute[str]] = {
     # section: the column of the mirror that it judges
     **{section: shown for section, (_, shown) in COLUMNS.items()},
@@ -86,4 +85,4 @@ def _is_hidden(row: DirectoryGroup, microsoft_tenant: MicrosoftTenant) -> bool:
     """Whether a read that wanted the members of a group which hides them came back without."""
     read_at, wanted_at = microsoft_tenant.last_synced_at, row.members_wanted_at
     is_read = wanted_at is not None and read_at is not None and read_at > wanted_at
-    return is_read and row.kind.endswith(HIDDEN_MEMBERS)
+    return is_read and row.hides_members

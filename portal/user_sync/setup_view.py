@@ -49,6 +49,16 @@ class SetupView:
         return "Edit User Sync Filters" if self.is_edit else "Set Up Microsoft Entra ID User Sync"
 
     @property
+    def button(self) -> str:
+        """What the button of the form says."""
+        return "Save" if self.is_edit else "Enable Sync"
+
+    @property
+    def deed(self) -> str:
+        """What an administrator is asked to do."""
+        return "change the filters" if self.is_edit else "enable the sync"
+
+    @property
     def has_add_rules(self) -> bool:
         """One of them is chosen, so they are unfolded."""
         return self.add_disabled_accounts or self.only_licensed or self.include_agents

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from portal.engine.explain import SECTION_LABELS
-from portal.engine.records import NONE_VALUE, SECTIONS, FilterSpec, SectionFilter
+from portal.engine.records import SECTIONS, FilterSpec, SectionFilter
 from portal.engine.scope import value_key
+from portal.http.formatting import plural
 from portal.text import text_key
 from portal.user_sync.matching import Match
 
@@ -72,9 +73,15 @@ class Section:
         return self.offered > SEARCH_FROM
 
     @property
-    def shown(self) -> int:
-        """How many values that fit the search are on the page."""
-        return len(self.choices)
+    def is_long(self) -> bool:
+        """So many values are on the page that they scroll by themselves."""
+        return len(self.choices) > SEARCH_FROM
+
+    @property
+    def fitting(self) -> str:
+        """How many values fit the search, as the beginning of a sentence that ends with it."""
+        offered = f"of {plural(self.offered, self.words[0])}"
+        return plural(self.found, f"{offered} matches", f"{offered} match")
 
     @property
     def hidden(self) -> int:
@@ -137,6 +144,11 @@ class Summary:
     def awaited(self) -> int:
         """How many groups have members that are being read."""
         return self.uncounted - len(self.hidden)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Nobody has been counted while members are being read: that is not 0."""
+        return bool(self.uncounted) and not self.matching
 
     @property
     def blockers(self) -> str:
@@ -327,17 +339,3 @@ def _note(option: Mapping[str, Any], is_ambiguous: bool) -> str:
         return ""
     parts = (option.get("kind", ""), option.get("mail", "") or str(option["value"]))
     return " · ".join(str(part) for part in parts if part)
-
-
-__all__ = [
-    "NONE_VALUE",
-    "SHOWN",
-    "FilterOption",
-    "Guard",
-    "Section",
-    "Summary",
-    "guard",
-    "section",
-    "sections",
-    "summary",
-]

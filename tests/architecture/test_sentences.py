@@ -12,10 +12,6 @@ from tests.architecture.source import ROOT, Module, dotted, portal_modules
 OTHERS = {
     "portal/api/schema.py": {"Value error, "},  # pydantic's
     "portal/config.py": {"Value error, "},
-    "portal/user_sync/matching.py": {
-        "hidden members"
-    },  # the end of DirectoryGroup.kind, as the mirror keeps it
-    "portal/engine/mirror/groups.py": {", hidden members"},
 }
 COLUMNS = {"portal/imports/assets.py", "portal/imports/end_users.py"}  # heads of a file's columns
 WORDS = {"portal/settings/audit_log.py"}  # spelled as pages do

@@ -84,6 +84,40 @@ def test_the_tables_of_the_queue_are_what_the_pinned_library_has_and_go_without_
     engine.dispose()
 
 
+def test_S6_a_group_that_hides_its_members_keeps_that_in_a_column(engine):
+    settings = schema.config()
+    kinds = {"a": "Security", "b": "Microsoft 365, dynamic, hidden members"}
+    with engine.begin() as connection:
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "0006")
+        metadata, rows = sa.MetaData(), []
+        tenants = sa.Table("microsoft_tenants", metadata, autoload_with=connection)
+        groups = sa.Table("directory_groups", metadata, autoload_with=connection)
+        connection.execute(tenants.insert(), {**blank(tenants), "id": "m"})
+        for object_id, kind in kinds.items():
+            ids = {"id": object_id, "object_id": object_id, "microsoft_tenant_id": "m"}
+            rows.append({**blank(groups), **ids, "kind": kind})
+        connection.execute(groups.insert(), rows)
+        command.upgrade(settings, "0007")
+        found = connection.execute(
+            sa.text("SELECT kind, hides_members FROM directory_groups ORDER BY object_id")
+        )
+        assert found.all() == [("Security", False), ("Microsoft 365, dynamic", True)]
+        command.downgrade(settings, "0006")
+        found = connection.scalars(sa.select(groups.c.kind).order_by(groups.c.object_id))
+        assert found.all() == list(kinds.values())
+
+
+def blank(table):
+    """A value for each column that needs one."""
+    kinds = {sa.DateTime: utcnow(), sa.Boolean: False, sa.Integer: 0, sa.JSON: {}}
+    return {
+        column.name: next((value for kind, value in kinds.items() if isinstance(column.type, kind)), "")
+        for column in table.c
+        if not column.nullable
+    }
+
+
 def test_R5_what_an_undo_did_becomes_codes_and_words_again(tmp_path):
     engine = sa.create_engine(f"sqlite:///{tmp_path}/x.db")
     kept = {
@@ -98,11 +132,10 @@ def test_R5_what_an_undo_did_becomes_codes_and_words_again(tmp_path):
         settings.attributes["connection"] = connection
         command.upgrade(settings, "0005")
         changes = sa.Table("sync_changes", sa.MetaData(), autoload_with=connection)
-        blank = {column.name: "" for column in changes.c if not column.nullable}
-        blank["at"] = utcnow()
         for reason, notes in kept.items():
             rows = [
-                {**blank, "id": note, "object_id": note, "reason": reason, "note": note} for note in notes
+                {**blank(changes), "id": note, "object_id": note, "reason": reason, "note": note}
+                for note in notes
             ]
             connection.execute(changes.insert(), rows)
         notes = sa.select(changes.c.note).order_by(changes.c.reason, changes.c.id)

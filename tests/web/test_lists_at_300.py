@@ -8,7 +8,7 @@ from sqlalchemy import event
 
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
-from portal.models import Asset, AssetMac, Conflict, Organization, SyncRun, UserSync
+from portal.models import Asset, AssetMac, Conflict, Organization, SyncException, SyncRun, UserSync
 from portal.organizations import tags
 from portal.user_sync import documents
 from tests.web import customers
@@ -275,6 +275,7 @@ def test_P8_activity_shows_changes_and_trouble_by_day(app, client_as, fleet):
         "/tenants/{tenant}",
         "/organizations/{home}/end-users",
         "/organizations/{home}/assets",
+        "/organizations/{home}/exceptions",
     ],
 )
 def test_F3_no_page_asks_once_per_row(app, client_as, path):
@@ -301,6 +302,9 @@ def test_F3_no_page_asks_once_per_row(app, client_as, path):
                 owner = customers.end_user(
                     home, person.display_name, person.email, linked_to=person, license_sku_ids=("x",)
                 )
+                pin = SyncException(organization_id=home.id, kind="pin", end_user_id=owner.id, field="phone")
+                pin.created_at = utcnow()
+                db.session.add(pin)
                 asset = Asset(
                     organization_id=home.id,
                     name=f"Customer-{number}",

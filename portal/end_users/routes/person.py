@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import request, url_for
 from werkzeug.wrappers import Response
 
-from portal.end_users import documents, history, person_view, service
+from portal.end_users import documents, history, person_view, service, why_view
 from portal.end_users.forms import EndUserForm, PinForm
 from portal.end_users.routes.blueprint import bp
 from portal.errors import Forbidden, Invalid, PortalError
@@ -99,7 +99,7 @@ def why_not(organization_id: str) -> Response:
 
 
 def _why_page(organization: Organization, row: EndUser | None, asked: str, name: str) -> Response:
-    found, problem, any_group = None, None, False
+    found, problem, any_group = None, "", False
     try:
         found = previews.explain(organization, asked)
         any_group = user_sync.document(organization)["filters"]["group"]["all"]
@@ -108,13 +108,7 @@ def _why_page(organization: Organization, row: EndUser | None, asked: str, name:
     return responses.render(
         "end_users/why.html",
         blocks={"dialog": "dialog"},
-        person=row,
-        name=name,
-        organization=organization,
-        found=found,
-        any_group=any_group,  # then nobody's groups are read: none are known, which is not "(none)"
-        problem=problem,
-        asked=asked,
+        view=why_view.why_view(organization, row, name, found, any_group=any_group, problem=problem),
     )
 
 

@@ -18,8 +18,7 @@ from portal.http.access import load, reads_first, requires
 from portal.http.listing import MAX_PER_PAGE, Listing, parse
 from portal.http.parts import one_by_one
 from portal.models import EndUser, Organization, Role
-from portal.organizations import service as organizations
-from portal.user_sync import service as user_sync
+from portal.organizations.frame import frame
 
 
 @bp.get("/organizations/<organization_id>/end-users")
@@ -28,21 +27,19 @@ def index(organization_id: str) -> Response:
     """The End Users subtab (P5)."""
     organization = load(Organization, organization_id, "Organization")
     found = listing.listing(organization, _asked())
-    sync = user_sync.document(organization)
+    around = frame(organization, "end_users", end_users=found.unfiltered_total)
     return responses.render(
         "end_users/list.html",
         blocks={"users_table": "users_table"},
         organization=organization,
-        counts=organizations.TabCounts(organization, found.unfiltered_total),
         view=views.end_users_list(
             url_for(".index", organization_id=organization.id),
             found,
             documents.license_names(found.items),
-            sync,
+            around.sync,
             url_for("tenants.detail", tenant_id=organization.tenant_id),
         ),
-        sync=sync,
-        tab="end_users",
+        frame=around,
     )
 
 

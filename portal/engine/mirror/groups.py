@@ -24,7 +24,6 @@ from portal.errors import (
 )
 from portal.models import DirectoryGroup, GroupMembership, new_id
 
-HIDDEN_KIND = ", hidden members"
 HIDDEN = (
     "A group in the filters hides its members, so nothing was changed. Choose another group, or add the optional permission "
     "Member.Read.Hidden to the app registration and let the customer's administrator consent again."
@@ -68,7 +67,7 @@ def _is_hidden(context: RefreshContext, wanted: frozenset[str]) -> bool:
                     DirectoryGroup.microsoft_tenant_id == context.tenant_id,
                     DirectoryGroup.object_id.in_(wanted),
                     DirectoryGroup.members_stale.is_(True),
-                    DirectoryGroup.kind.endswith(HIDDEN_KIND),
+                    DirectoryGroup.hides_members.is_(True),
                 )
                 .limit(1)
             )
@@ -96,6 +95,7 @@ def _write_groups(context: RefreshContext, session: Session, listed: dict[str, R
             "display_name": clean(str(item.get("displayName") or ""))[:256],
             "mail": clean(str(item.get("mail") or ""))[:320],
             "kind": group_kind(item),
+            "hides_members": item.get("visibility") == "HiddenMembership",
         }
         row = rows.get(object_id)
         if row is None:
@@ -128,7 +128,7 @@ def _read_members(
                 DirectoryGroup.object_id,
                 DirectoryGroup.members_read_at,
                 DirectoryGroup.members_stale,
-                DirectoryGroup.kind,
+                DirectoryGroup.hides_members,
             ).where(
                 DirectoryGroup.microsoft_tenant_id == context.tenant_id,
                 DirectoryGroup.is_deleted.is_(False),
@@ -139,7 +139,7 @@ def _read_members(
         with context.lease.transaction() as session:  # first: a read that breaks off leaves them old
             context.mark_members_old(session)
     stale = [row.object_id for row in rows if changed or row.members_stale or row.members_read_at is None]
-    hidden = {row.object_id for row in rows if row.kind.endswith(HIDDEN_KIND)}
+    hidden = {row.object_id for row in rows if row.hides_members}
     answers = context.source.transitive_members(stale) if stale else {}
     for number, (group_id, users) in enumerate(answers.items(), start=1):
         if isinstance(users, SourceError):
@@ -231,6 +231,4 @@ def group_kind(item: RawObject) -> str:
         kind = "Mail-enabled security" if item.get("securityEnabled") else "Distribution"
     else:
         kind = "Security"
-    if "DynamicMembership" in types:
-        kind += ", dynamic"
-    return f"{kind}{HIDDEN_KIND}"[:40] if item.get("visibility") == "HiddenMembership" else kind
+    return f"{kind}, dynamic" if "DynamicMembership" in types else kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from flask import request, url_for
@@ -13,7 +14,7 @@ from portal.extensions import db
 from portal.http import responses
 from portal.http.access import load, reads_first, requires
 from portal.http.listing import Listing, parse
-from portal.microsoft import discover
+from portal.microsoft import discover, discover_view
 from portal.microsoft.routes.blueprint import bp
 from portal.models import MicrosoftTenant, Role
 from portal.rollouts import beginnings
@@ -48,7 +49,7 @@ def discover_customers() -> Response:
 def _discover_page(partner_id: str, *, problem: str = "") -> Response:
     """What Microsoft listed last; it is asked again on request. A refusal stands beside the choice: it may be no partner."""
     status, asked = 422 if problem else 200, _customers_asked(request.query_string.decode("utf-8", "replace"))
-    found = counts = seen_at = None
+    customers = seen_at = None
     if partner_id:
         partner = load(MicrosoftTenant, partner_id, "Microsoft tenant")
         seen_at = discover.seen_at(partner)
@@ -61,19 +62,25 @@ def _discover_page(partner_id: str, *, problem: str = "") -> Response:
                 db.session.rollback()
                 problem, status = error.advice, 502
         if seen_at is not None:
-            found, counts = discover.listing(partner, asked), discover.counts(partner)
+            asked = replace(asked, filters={**asked.filters, "partner": partner_id})
+            customers = discover_view.customers_list(
+                url_for(".discover_customers"),
+                url_for(".connect"),
+                discover.listing(partner, asked),
+                discover.counts(partner),
+            )
     return responses.render(
         "microsoft/discover.html",
         blocks={"customers_table": "customers_table"},
         status=status,
-        partners=discover.partners(),
-        partner_id=partner_id,
-        listing=found,
-        can_choose=found is not None and any(one.is_offered for one in found.items),
-        chips=discover.chips(counts, asked) if counts is not None else (),
-        seen_at=seen_at,
-        problem=problem,
-        is_refused=status == 502,
+        view=discover_view.discover_view(
+            discover.partners(),
+            partner_id,
+            problem=problem,
+            is_refused=status == 502,
+            seen_at=seen_at,
+            customers=customers,
+        ),
         unfinished=rollout_views.unfinished(rollouts.unfinished()),
     )
 

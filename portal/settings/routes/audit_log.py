@@ -5,7 +5,6 @@ from __future__ import annotations
 from flask import request, url_for
 from werkzeug.wrappers import Response
 
-from portal import audit
 from portal.clock import utcnow
 from portal.evidence import retention
 from portal.extensions import db
@@ -14,7 +13,7 @@ from portal.http.access import requires
 from portal.http.forms import text
 from portal.http.listing import parse
 from portal.models import Role
-from portal.settings import audit_log
+from portal.settings import audit_log, views
 from portal.settings.forms import RetentionForm
 from portal.settings.routes.blueprint import bp
 
@@ -46,9 +45,7 @@ def _audit_page(form: RetentionForm) -> Response:
         blocks={"audit_table": "audit_table"},
         section="audit",
         form=form,
-        listing=found,
-        rows=audit_log.event_rows(found.items),
-        actions=[(name, audit_log.words(name)) for name in sorted(audit.EVENTS)],
+        view=views.events_list(url_for(".audit_events"), url_for(".export_audit") + found.query(), found),
         chain=audit_log.chain_document(),
     )
 

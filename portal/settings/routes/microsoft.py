@@ -17,8 +17,9 @@ from portal.microsoft import check, consent, credentials, expiry
 from portal.microsoft import service as microsoft_tenants
 from portal.models import Role
 from portal.runtime import runtime
-from portal.settings import permissions, registration, views
+from portal.settings import views
 from portal.settings.forms import EndForm, MicrosoftForm
+from portal.settings.microsoft_view import microsoft_view
 from portal.settings.routes.blueprint import bp, page
 from portal.text import text_key
 from portal.transactions import begin_write
@@ -119,27 +120,18 @@ def _environment(shown: credentials.Overview, form: EndForm) -> Response:
 
 def _microsoft_page(form: Form, shown: credentials.Overview, cloud: str) -> Response:
     callback = public_address_or_none("microsoft.consent_answer")
-    return page(
-        "microsoft",
-        form,
-        shown=shown,
-        action=_microsoft_url(cloud),
-        removal=url_for(".remove_registration", cloud=cloud) if shown.source == "settings" else None,
-        is_default=cloud == DEFAULT,
-        label=REGISTRATIONS[cloud],
-        clouds=[
-            (_microsoft_url(home), REGISTRATIONS[home], one, home == cloud)
-            for home, one in credentials.overviews(db.session(), runtime().settings).items()
-        ],
+    overviews = credentials.overviews(db.session(), runtime().settings)
+    link = consent.link_to_send(shown.client_id, callback, cloud) if shown.client_id and callback else ""
+    view = microsoft_view(
+        shown,
+        cloud,
+        addresses={home: _microsoft_url(home) for home in overviews},
+        overviews=overviews,
+        removal=url_for(".remove_registration", cloud=cloud),
         is_tried=bool(credentials.served_by(db.session(), cloud)),
-        permissions=permissions.PERMISSIONS + permissions.PARTNER_PERMISSIONS,
-        manifest=permissions.manifest(),
-        guide=registration.steps(shown.client_id, cloud),
         callback=callback,
-        no_address=NO_ADDRESS,
-        consent_link=consent.link_to_send(shown.client_id, callback, cloud)
-        if shown.client_id and callback
-        else None,
-        radar=expiry.radar(db.session(), runtime().settings),
+        consent_link=link,
+        ends=expiry.radar(db.session(), runtime().settings),
         now=utcnow(),
     )
+    return page("microsoft", form, view=view, no_address=NO_ADDRESS)

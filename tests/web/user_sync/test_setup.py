@@ -352,7 +352,8 @@ def test_U5_skipped_people_and_unusable_records_add_up_as_in_the_preview(client_
 def test_S6_a_group_that_hides_its_members_says_so_once_a_read_went_by_it(client_as, app, customer):
     with app.app_context():
         microsoft = db.session.scalar(db.select(MicrosoftTenant))
-        group = customers.group(microsoft, "Board", kind="Security, hidden members")
+        group = customers.group(microsoft, "Board")
+        group.hides_members = True
         key, group.members_wanted_at = group.object_id, utcnow()
         microsoft.last_synced_at = group.members_wanted_at - timedelta(hours=1)
         db.session.commit()

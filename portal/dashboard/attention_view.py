@@ -1,0 +1,55 @@
+"""The page of all that needs attention or is not done yet (P9). No queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from portal.dashboard.attention import KINDS
+from portal.dashboard.todo import Todo
+from portal.http.list_view import Chip, Empty, ListView
+from portal.http.listing import Listing
+
+LABELS: Mapping[str, str] = {
+    "connection": "Connections refused",
+    "hold": "Held",
+    "failing": "Syncs in trouble",
+    "overdue": "Overdue",
+    "left": "Many no longer match",
+    "expired": "Expired",
+    "expiring_soon": "Expires within 7 days",
+    "conflicts": "Conflicts",
+    "expiring": "Expires within 60 days",
+    "not_set_up": "Not set up",
+    "not_mapped": "Organizations not mapped",
+    "unmapped": "Microsoft tenants not mapped",
+}
+
+
+def attention_list(
+    address: str, listing: Listing, rows: Sequence[Todo], counts: Mapping[str, int]
+) -> ListView:
+    """The record of the page. counts: how many of each kind there are."""
+    kind, everything = listing.filters.get("kind"), sum(counts.values())
+    nothing = Empty(
+        "Nothing needs attention",
+        "Every Organization is set up, and no sync is in trouble.",
+        icon="circle-check",
+    )
+    return ListView(
+        block="attention",
+        label="Needs attention",
+        address=address,
+        noun="thing",
+        listing=listing,
+        rows=rows,
+        columns=(),
+        views=[
+            Chip("All", address, everything, kind is None),
+            *(
+                Chip(LABELS[one], f"{address}?kind={one}", counts[one], one == kind)
+                for one in KINDS
+                if counts[one] or one == kind
+            ),
+        ],
+        empty=Empty("None of these", "It is settled by now.", icon="circle-check") if kind else nothing,
+    )
