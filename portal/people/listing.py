@@ -2,7 +2,8 @@
 
 How a page is found. Texts, a product and a department are looked up in the index of words; other filters walk the indexes that each
 Organization has of them, one after the other. Up to ``CAP`` who fit are counted to the last and sorted; of more, the page is found by
-walking all people in the order of their names, which soon meets fifty.
+walking all people in the order of their names, which soon meets fifty. Whom the index of words names must be looked at, row by row:
+more than ``FEW`` of them are not counted, and the walk looks at those alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, func, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Select, Text, func, literal_column, or_, select, type_coerce
 from sqlalchemy.orm import Session, selectinload
 
 from portal.clock import utcnow
@@ -25,11 +26,15 @@ from portal.models import words as tables
 from portal.models.keys import KeyOf
 from portal.organizations import tags
 from portal.search import words
-from portal.search.index import DEPARTMENT, sku_code
+from portal.search.index import department_code, sku_code
 from portal.text import search_forms, text_key
 
 CAP = 10_000
 """So many are counted and sorted; of more, pages say "10,000+" and go as far."""
+FEW = 1_000
+"""The same for whom the index of words names, in the order of names: "1,000+"."""
+WALKED_TO_FETCHED = 20
+"""Entries of the index of names that are passed while a row is fetched and looked at."""
 MOST_DAYS = 3_650
 _OBJECT_ID = re.compile(r"[0-9a-f][0-9a-f-]{7,35}")
 _IN_WORDS = frozenset({"department", "sku_id"})
@@ -51,13 +56,13 @@ WALKED = frozenset({"name", "display_name"})
 
 
 def listing(session: Session, asked: Listing, *, assets: bool = False) -> Listing:
-    """One page. For pages of the portal ``total`` ends at ``CAP`` + 1; an exact listing (the API's) counts and sorts them all."""
+    """One page. Pages of the portal count no further than ``CAP`` or ``FEW``; an exact listing (the API's) counts and sorts them all."""
     found = _Search(session, asked)
-    total = found.total(None if asked.is_exact else CAP + 1)
-    is_many = total > CAP
+    total = found.total(None if asked.is_exact else found.most + 1)
+    is_many = total > found.most
     current = replace(asked, total=total)
     if not asked.is_exact:
-        current = replace(current, total=min(total, CAP))
+        current = replace(current, total=min(total, found.most), has_more=is_many)
         current = replace(current, page=min(current.page, current.pages))
         if is_many and current.sort.removeprefix("-") not in WALKED:
             current = replace(current, sort=SPEC.default_sort)
@@ -67,7 +72,7 @@ def listing(session: Session, asked: Listing, *, assets: bool = False) -> Listin
         rows = rows.options(selectinload(EndUser.assets))
     place = {row_id: number for number, row_id in enumerate(ids)}
     items = sorted(session.scalars(rows).unique(), key=lambda row: place[row.id])
-    return replace(current, items=items, total=total if asked.is_exact else min(total, CAP + 1))
+    return replace(current, items=items)
 
 
 def ids(session: Session, asked: Listing, most: int) -> list[str]:
@@ -85,9 +90,10 @@ class _Search:
         self.is_sqlite = session.get_bind().dialect.name == "sqlite"
         self.conditions = conditions(asked, is_sqlite=self.is_sqlite)
         self.query = words.query(_texts(asked)) if words.are_there(session) else ""
-        self.is_in_words = False
-        if self.query:
-            self.is_in_words = words.number(session, tables.PEOPLE, self.query, CAP + 1) <= CAP
+        self.named = words.number(session, tables.PEOPLE, self.query, CAP + 1) if self.query else CAP + 1
+        self.is_in_words = self.named <= CAP
+        is_few = self.is_in_words and self.named > FEW and asked.sort.removeprefix("-") in WALKED
+        self.most = FEW if is_few else CAP
         self.hint: list[ColumnElement[bool]] = []
         self.found: list[str] | None = None
         if self.is_in_words:
@@ -101,10 +107,16 @@ class _Search:
 
     def total(self, most: int | None) -> int:
         """How many fit, counted up to ``most``."""
-        if self.is_in_words and not self.asked.is_exact:  # few: all of them at once, in order
-            self.found = list(self.session.scalars(self._ordered(is_many=False).limit(CAP + 1)))
+        if self.is_in_words and most == CAP + 1:  # few: all of them at once, in order
+            self.found = list(self.session.scalars(self._ordered(walks=False).limit(most)))
             return len(self.found)
-        if most is not None and self.query and not set(self.asked.filters) - _IN_WORDS:
+        if self.is_in_words and most == FEW + 1:
+            names = select(EndUser.sort_name, EndUser.id).where(*self.hint, *self.conditions).limit(most)
+            rows = self.session.execute(names).all()
+            if len(rows) < most:  # not so many after all
+                self.found = [row_id for _, row_id in sorted(rows, reverse=self.asked.sort.startswith("-"))]
+            return len(rows)
+        if not self.is_in_words and most and self.query and not set(self.asked.filters) - _IN_WORDS:
             return most  # the index of words has counted them
         statement = select(EndUser.id).where(*self.hint, *self.conditions)
         if most is not None:
@@ -117,18 +129,34 @@ class _Search:
         if self.found is not None and asked.sort == self.asked.sort and not is_many:
             return self.found[start : start + asked.per_page]
         self.asked = replace(self.asked, sort=asked.sort)
-        ordered = self._ordered(is_many=is_many)
-        return list(self.session.scalars(ordered.limit(asked.per_page).offset(start)))
+        walks = (
+            is_many and asked.sort.removeprefix("-") in WALKED and self._is_soon_met(start + asked.per_page)
+        )
+        return list(self.session.scalars(self._ordered(walks=walks).limit(asked.per_page).offset(start)))
 
-    def _ordered(self, *, is_many: bool) -> Select[str]:
+    def _is_soon_met(self, number: int) -> bool:
+        """Whether the walk meets so many sooner than all whom the index of words names are fetched and sorted."""
+        if not self.is_in_words:
+            return True
+        everybody = self.session.scalar(select(func.count()).select_from(EndUser)) or 0
+        return number * everybody < WALKED_TO_FETCHED * self.named**2
+
+    def _ordered(self, *, walks: bool) -> Select[str]:
+        """The ids in order. walks: along everybody by name, else those that the hint leads to, sorted."""
         name = self.asked.sort.removeprefix("-")
         columns: list[Any] = list(SPEC.sorts[name])
-        statement: Select[str] = select(EndUser.id).where(*self.conditions)
-        if not (is_many and name in WALKED):
-            statement = statement.where(*self.hint)
+        asked = self.conditions
+        if not walks:
+            asked = [*self.hint, *asked]
             if name in WALKED:  # they are few: not along everybody
                 columns = [func.coalesce(EndUser.sort_name, "")]
+        elif self.is_sqlite:
+            asked = conditions(self.asked, is_sqlite=True, walks=True)
+            if self.is_in_words:
+                named: Select[Any] = select(literal_column("end_users.rowid")).select_from(EndUser).where(*self.hint)
+                asked = [literal_column("+end_users.rowid").in_(named.correlate(None)), *asked]
         down = self.asked.sort.startswith("-")
+        statement: Select[str] = select(EndUser.id).where(*asked)
         return statement.order_by(*(c.desc() if down else c.asc() for c in (*columns, EndUser.id)))
 
 
@@ -136,14 +164,17 @@ def _texts(asked: Listing) -> list[str]:
     """What the index of words is asked for."""
     found = [search_forms(word)[-1] for word in text_key(asked.q).split()]
     if "department" in asked.filters:
-        found.append(f"{DEPARTMENT}{text_key(asked.filters['department'])}{DEPARTMENT}")
+        found.append(department_code(asked.filters["department"]))
     if "sku_id" in asked.filters:
         found.append(sku_code(asked.filters["sku_id"]))
     return found
 
 
-def conditions(asked: Listing, *, is_sqlite: bool) -> list[ColumnElement[bool]]:
-    """What search and filters ask of an End User. Raises Invalid for a number of days that is none."""
+def conditions(asked: Listing, *, is_sqlite: bool, walks: bool = False) -> list[ColumnElement[bool]]:
+    """What search and filters ask of an End User; with ``walks`` so that SQLite does not go by the Organizations of a tag.
+
+    Raises Invalid for a number of days that is none.
+    """
     filters = asked.filters
     found = [_has_word(word, is_sqlite=is_sqlite) for word in text_key(asked.q).split()]
     own = {name: value for name, value in filters.items() if name in end_user_list.SPEC.filters}
@@ -151,7 +182,8 @@ def conditions(asked: Listing, *, is_sqlite: bool) -> list[ColumnElement[bool]]:
     if "organization_id" in filters:
         found.append(EndUser.organization_id == filters["organization_id"])
     if "tag" in filters:
-        found.append(EndUser.organization_id.in_(tags.organization_ids(filters["tag"])))
+        own_id = func.coalesce(EndUser.organization_id, "") if walks else EndUser.organization_id
+        found.append(own_id.in_(tags.organization_ids(filters["tag"])))
     if "sku_id" in filters:
         found.append(type_coerce(EndUser.license_sku_ids, Text).contains(filters["sku_id"], autoescape=True))
     if "inactive_days" in filters:
