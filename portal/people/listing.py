@@ -153,7 +153,9 @@ class _Search:
         elif self.is_sqlite:
             asked = conditions(self.asked, is_sqlite=True, walks=True)
             if self.is_in_words:
-                named: Select[Any] = select(literal_column("end_users.rowid")).select_from(EndUser).where(*self.hint)
+                named: Select[Any] = (
+                    select(literal_column("end_users.rowid")).select_from(EndUser).where(*self.hint)
+                )
                 asked = [literal_column("+end_users.rowid").in_(named.correlate(None)), *asked]
         down = self.asked.sort.startswith("-")
         statement: Select[str] = select(EndUser.id).where(*asked)
