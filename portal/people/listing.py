@@ -97,10 +97,7 @@ class _Search:
         self.hint: list[ColumnElement[bool]] = []
         self.found: list[str] | None = None
         if self.is_in_words:
-            named = [
-                EndUser.id.in_(_with_object_id(one)) for one in _texts(asked) if _OBJECT_ID.fullmatch(one)
-            ]
-            self.hint = [or_(words.rows(tables.PEOPLE, self.query), EndUser.search_row.is_(None), *named)]
+            self.hint = [self._named(CAP)]
         elif self.conditions and not {"organization_id", "tag"} & set(asked.filters):
             # Each Organization has its indexes: going from one to the next, a rare value is found at once.
             self.hint = [EndUser.organization_id.in_(select(Organization.id))]
@@ -111,17 +108,30 @@ class _Search:
             self.found = list(self.session.scalars(self._ordered(walks=False).limit(most)))
             return len(self.found)
         if self.is_in_words and most == FEW + 1:
-            names = select(EndUser.sort_name, EndUser.id).where(*self.hint, *self.conditions).limit(most)
-            rows = self.session.execute(names).all()
-            if len(rows) < most:  # not so many after all
-                self.found = [row_id for _, row_id in sorted(rows, reverse=self.asked.sort.startswith("-"))]
-            return len(rows)
+            return self._number_of_few()
         if not self.is_in_words and most and self.query and not set(self.asked.filters) - _IN_WORDS:
             return most  # the index of words has counted them
         statement = select(EndUser.id).where(*self.hint, *self.conditions)
         if most is not None:
             statement = statement.limit(most)
         return self.session.scalar(select(func.count()).select_from(statement.subquery())) or 0
+
+    def _number_of_few(self) -> int:
+        """How many fit, up to one more than ``FEW``: nearly all whom the index of words names do, so some of them will do."""
+        names = select(EndUser.sort_name, EndUser.id).where(*self.conditions).limit(FEW + 1)
+        for looked_at in (2 * FEW, CAP):
+            rows = self.session.execute(names.where(self._named(looked_at))).all()
+            if len(rows) > FEW:
+                return len(rows)
+        self.found = [row_id for _, row_id in sorted(rows, reverse=self.asked.sort.startswith("-"))]
+        return len(rows)
+
+    def _named(self, most: int) -> ColumnElement[bool]:
+        """Who may have the texts: ``most`` of those whom the index of words names, whom it does not have yet, and object ids."""
+        ids = [
+            EndUser.id.in_(_with_object_id(one)) for one in _texts(self.asked) if _OBJECT_ID.fullmatch(one)
+        ]
+        return or_(words.rows(tables.PEOPLE, self.query, most), EndUser.search_row.is_(None), *ids)
 
     def page(self, asked: Listing, *, is_many: bool) -> list[str]:
         """The ids of a page, in order."""
