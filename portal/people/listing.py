@@ -9,7 +9,7 @@ more than ``FEW`` of them are not counted, and the walk looks at those alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -38,6 +38,8 @@ WALKED_TO_FETCHED = 20
 MOST_DAYS = 3_650
 _OBJECT_ID = re.compile(r"[0-9a-f][0-9a-f-]{7,35}")
 _IN_WORDS = frozenset({"department", "sku_id"})
+_IN_NAMES = frozenset({"mfa", "microsoft_status", "licensed", "source", "inactive_days"})
+"""Filters by what the index of names holds."""
 
 SPEC = ListSpec(
     sorts={**end_user_list.SPEC.sorts, "department": (EndUser.department,)},
@@ -92,8 +94,10 @@ class _Search:
         self.query = words.query(_texts(asked)) if words.are_there(session) else ""
         self.named = words.number(session, tables.PEOPLE, self.query, CAP + 1) if self.query else CAP + 1
         self.is_in_words = self.named <= CAP
-        is_few = self.is_in_words and self.named > FEW and asked.sort.removeprefix("-") in WALKED
-        self.most = FEW if is_few else CAP
+        self.is_by_name = asked.sort.removeprefix("-") in WALKED
+        narrows = set(asked.filters) - _IN_WORDS
+        is_looked_at = self.is_in_words or (narrows and not narrows - _IN_NAMES)
+        self.most = FEW if self.query and self.named > FEW and is_looked_at and self.is_by_name else CAP
         self.hint: list[ColumnElement[bool]] = []
         self.found: list[str] | None = None
         if self.is_in_words:
@@ -105,24 +109,40 @@ class _Search:
     def total(self, most: int | None) -> int:
         """How many fit, counted up to ``most``."""
         if self.is_in_words and most == CAP + 1:  # few: all of them at once, in order
-            self.found = list(self.session.scalars(self._ordered(walks=False).limit(most)))
+            self.found = list(self.session.scalars(self._ordered(self.asked.sort, walks=False).limit(most)))
             return len(self.found)
-        if self.is_in_words and most == FEW + 1:
-            return self._number_of_few()
+        if self.query and most == FEW + 1:
+            number = self._number_of_few()
+            if number is not None:
+                return number
         if not self.is_in_words and most and self.query and not set(self.asked.filters) - _IN_WORDS:
             return most  # the index of words has counted them
+        if most and self.is_sqlite and not self.asked.q and _are_in_names(self.asked.filters):
+            sort = self.asked.sort if self.is_by_name else SPEC.default_sort
+            found = list(self.session.scalars(self._ordered(sort, walks=True).limit(most)))
+            if self.is_by_name:
+                self.found = found
+            elif len(found) < most:
+                self.hint = [EndUser.id.in_(found)]
+            return len(found)
         statement = select(EndUser.id).where(*self.hint, *self.conditions)
         if most is not None:
             statement = statement.limit(most)
         return self.session.scalar(select(func.count()).select_from(statement.subquery())) or 0
 
-    def _number_of_few(self) -> int:
-        """How many fit, up to one more than ``FEW``: nearly all whom the index of words names do, so some of them will do."""
+    def _number_of_few(self) -> int | None:
+        """How many fit, up to one more than ``FEW``; None when that is not soon found out.
+
+        Most of whom the index of words names fit, and of them enough fit the filters: so some will do.
+        """
         names = select(EndUser.sort_name, EndUser.id).where(*self.conditions).limit(FEW + 1)
-        for looked_at in (2 * FEW, CAP):
+        some = 20 * FEW if set(self.asked.filters) - _IN_WORDS else 2 * FEW
+        for looked_at in (some, CAP) if self.is_in_words else (some,):
             rows = self.session.execute(names.where(self._named(looked_at))).all()
             if len(rows) > FEW:
                 return len(rows)
+        if not self.is_in_words:
+            return None
         self.found = [row_id for _, row_id in sorted(rows, reverse=self.asked.sort.startswith("-"))]
         return len(rows)
 
@@ -138,11 +158,11 @@ class _Search:
         start = (asked.page - 1) * asked.per_page
         if self.found is not None and asked.sort == self.asked.sort and not is_many:
             return self.found[start : start + asked.per_page]
-        self.asked = replace(self.asked, sort=asked.sort)
         walks = (
             is_many and asked.sort.removeprefix("-") in WALKED and self._is_soon_met(start + asked.per_page)
         )
-        return list(self.session.scalars(self._ordered(walks=walks).limit(asked.per_page).offset(start)))
+        ordered = self._ordered(asked.sort, walks=walks)
+        return list(self.session.scalars(ordered.limit(asked.per_page).offset(start)))
 
     def _is_soon_met(self, number: int) -> bool:
         """Whether the walk meets so many sooner than all whom the index of words names are fetched and sorted."""
@@ -151,9 +171,9 @@ class _Search:
         everybody = self.session.scalar(select(func.count()).select_from(EndUser)) or 0
         return number * everybody < WALKED_TO_FETCHED * self.named**2
 
-    def _ordered(self, *, walks: bool) -> Select[str]:
+    def _ordered(self, sort: str, *, walks: bool) -> Select[str]:
         """The ids in order. walks: along everybody by name, else those that the hint leads to, sorted."""
-        name = self.asked.sort.removeprefix("-")
+        name = sort.removeprefix("-")
         columns: list[Any] = list(SPEC.sorts[name])
         asked = self.conditions
         if not walks:
@@ -167,9 +187,14 @@ class _Search:
                     select(literal_column("end_users.rowid")).select_from(EndUser).where(*self.hint)
                 )
                 asked = [literal_column("+end_users.rowid").in_(named.correlate(None)), *asked]
-        down = self.asked.sort.startswith("-")
+        down = sort.startswith("-")
         statement: Select[str] = select(EndUser.id).where(*asked)
         return statement.order_by(*(c.desc() if down else c.asc() for c in (*columns, EndUser.id)))
+
+
+def _are_in_names(filters: Mapping[str, str]) -> bool:
+    """Whether several filters are told by the index of names alone; of one the Organizations' indexes know more."""
+    return len(filters) > 1 and not set(filters) - _IN_NAMES
 
 
 def _texts(asked: Listing) -> list[str]:
