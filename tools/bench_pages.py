@@ -259,7 +259,7 @@ def queries() -> Iterator[str]:
 def sign_in(app: Any) -> Any:
     """A browser of an administrator."""
     now = utcnow()
-    account = Account(email="bench@rollcall.example", role=Role.ADMINISTRATOR.value, created_at=now)
+    account = Account(email=f"{new_id()}@rollcall.example", role=Role.ADMINISTRATOR.value, created_at=now)
     db.session.add(account)
     db.session.flush()
     token = auth_sessions.start_session(

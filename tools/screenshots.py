@@ -3,7 +3,7 @@
     python tools/screenshots.py [FOLDER]
 
 First the set-up pop-up, its preview and its progress, as an administrator enables the first sync; then every page with
-people on it. Pages are found by following links from fixed addresses, as a person would; one that is not found, or that
+people on it; at last a roll-out, from the customers of the demo's partner to enabled syncs. Pages are found by following links from fixed addresses, as a person would; one that is not found, or that
 answers with an error, ends it with exit code 1. Only the light pictures are kept in the repository.
 """
 
@@ -25,6 +25,9 @@ from demo_pages import (  # a neighbor in this folder
 from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parent.parent
+PARTNER = "Harbor Bridge IT"  # the simulator's
+TEMPLATE = "Standard"
+SOON = 120_000  # ms
 VIEWS = (("", 1280, "light"), ("dark", 1280, "dark"), ("390", 390, "light"))
 
 
@@ -36,7 +39,9 @@ class Photographer:
         self._base, self._folder, self._width = base, folder / name, width
         self._folder.mkdir(parents=True, exist_ok=True)
         context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme="dark" if scheme == "dark" else "light"
+            viewport={"width": width, "height": 900},
+            color_scheme="dark" if scheme == "dark" else "light",
+            ignore_https_errors=True,  # the simulator asks for consent under a certificate of its own
         )
         self.page = context.new_page()
         self.page.goto(f"{base}/login")
@@ -81,6 +86,78 @@ class Photographer:
             self.page.locator("#sums[hx-trigger]").wait_for(state="detached")
             self.shot(title)
 
+    def save_template(self) -> None:
+        """A filter template, for the roll-out to choose."""
+        self.page.goto(f"{self._base}/settings/filter-templates/new")
+        self.page.get_by_label("Name", exact=True).fill(TEMPLATE)
+        self.page.get_by_role("button", name="Save").click()
+        self.page.wait_for_url(re.compile(f"{ID}$"))
+
+    def connect_partner(self) -> None:
+        """Consent for the simulator's partner, and look for its customers."""
+        self.page.goto(f"{self._base}/microsoft-tenants/connect")
+        self.page.get_by_role("button", name="Ask for consent").click()
+        self._consent(PARTNER)
+        self.page.goto(f"{self._base}/microsoft-tenants/discover")
+        self.page.get_by_role("combobox", name="Partner tenant").select_option(label=PARTNER)
+        self.page.get_by_role("button", name="Look for customers").click()
+        self.page.get_by_role("button", name="Connect the selected").wait_for()
+
+    def begin(self) -> None:
+        """Connect all of the customers; consent for those whose administrators have not given it, as they would."""
+        self.page.get_by_role("checkbox", name="Select all").first.check()
+        self.page.get_by_role("button", name="Connect the selected").click()
+        asks = self.page.get_by_role("button", name=re.compile("^Ask for consent of"))
+        asks.first.wait_for(timeout=SOON)
+        rollout = self.page.url
+        for number in range(asks.count()):
+            asks.nth(number).click()
+            self._consent()
+            self.page.goto(rollout)
+        self.press("^Try all again", "Create or match Organizations")
+        asks.first.wait_for(state="detached", timeout=SOON)
+
+    def press(self, name: str, then: str) -> None:
+        """Press a button of the roll-out, and wait for what comes next."""
+        self.page.get_by_role("button", name=re.compile(name)).click()
+        self.page.get_by_role("heading", name=then, exact=True).wait_for(timeout=SOON)
+
+    def show(self, address: str, title: str) -> None:
+        """What stands at an address."""
+        self.page.goto(address)
+        self.shot(title)
+
+    def _consent(self, tenant: str = "") -> None:
+        if tenant:
+            self.page.get_by_label("Organization").select_option(label=tenant)
+        self.page.get_by_role("button", name="Accept").click()
+        self.page.wait_for_url(lambda url: url.startswith(self._base))
+
+
+def roll_out(views: list[Photographer], base: str) -> None:
+    """From Discover customers to enabled syncs: the first view does it, and each shows how it looks there."""
+    first, *_ = views
+    first.save_template()
+
+    def show(title: str) -> None:
+        for view in views:
+            view.show(first.page.url, title)
+
+    show("filter-template")
+    first.connect_partner()
+    show("discover")
+    first.begin()
+    show("rollout-match")
+    first.press("^Create and map", "Choose who becomes an End User")
+    show("rollout-filters")
+    first.page.get_by_role("radio", name=TEMPLATE).check()
+    first.press("^Preview", f"Preview: {TEMPLATE}")
+    show("rollout-preview")
+    first.press("^Enable the selected", "Enabled")
+    show("rollout-progress")
+    follow(first.page, base, "/settings/filter-templates")
+    show("filter-templates")
+
 
 def photograph(browser: Browser, base: str, who: tuple[str, str], folder: Path) -> None:
     """Take every page in every view."""
@@ -91,6 +168,7 @@ def photograph(browser: Browser, base: str, who: tuple[str, str], folder: Path) 
     views[0].enable(name)
     for view in views:
         view.pages(name)
+    roll_out(views, base)
 
 
 def main() -> int:

@@ -3,69 +3,82 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from flask import Blueprint, g, request, url_for
 from werkzeug.wrappers import Response
 
 from portal.clock import utcnow
-from portal.dashboard import attention, attention_view, cards, first_run, service, todo
+from portal.dashboard import attention, attention_view, cards, first_run, narrowing, service, todo
 from portal.extensions import db
 from portal.http import access, responses
 from portal.http.formatting import plural, viewer_zone
-from portal.http.listing import ListSpec, parse
+from portal.http.listing import Listing, ListSpec, parse
 from portal.microsoft import service as microsoft_tenants
 from portal.models import Role
+from portal.organizations import tags
 from portal.runtime import runtime
 
 bp = Blueprint("dashboard", __name__)
-ATTENTION = ListSpec(sorts={"urgency": ()}, default_sort="urgency", filters={"kind": attention.KINDS})
+ATTENTION = ListSpec(
+    sorts={"urgency": ()}, default_sort="urgency", filters={"kind": attention.KINDS, "tag": None}
+)
 
 
 @bp.get("/")
 @access.requires(Role.READ_ONLY)
 def index() -> Response:
-    """Everything that needs a person, most urgent first, each with its one next action."""
+    """Everything that needs a person, most urgent first, each with its one next action; of the Organizations with a ``tag`` if one is given."""
     session, now, role = db.session(), utcnow(), g.principal.role
-    found = todo.overview(attention.causes(session, runtime().settings, now), role, now)
-    figures = service.figures(session)
     steps = first_run.checklist(session, role, is_registered=bool(microsoft_tenants.usable_clouds()))
-    is_new = not (figures["microsoft_tenants"] or figures["organizations"])
-    people = cards.people(service.people_per_organization(session))
-    mfa = cards.mfa(service.lowest_mfa(session))
+    known, asked = tags.all_tags(), _asked()
+    tag = asked.filters.get("tag", "")
+    with narrowing.narrowed(session, tag):
+        found = todo.overview(_causes(tag), role, now)
+        figures = service.figures(session)
+        is_new = not tag and not (figures["microsoft_tenants"] or figures["organizations"])
+        people = cards.people(service.people_per_organization(session))
+        mfa = cards.mfa(service.lowest_mfa(session))
+        shown: dict[str, Any] = {
+            "figures": cards.figures(
+                figures,
+                service.sync_states(session),
+                service.last_day(session, now),
+                figures["organizations"] - figures["syncing"],
+            ),
+            "charts": cards.charts(service.days(session, now, viewer_zone())),
+            "mfa": mfa,
+            "mfa_sentence": cards.mfa_sentence(len(mfa), service.mfa_total(session)),
+            "products": cards.products(
+                service.licenses(session), None if request.args.get("licenses") == "all" else cards.PRODUCTS
+            ),
+            "recent": cards.recent(service.recent_runs(session)),
+        }
     return responses.render(
         "dashboard/index.html",
+        **shown,
+        **_tagged(asked, known),
         size=_size(figures),
         state="" if is_new else found.fact(),
         todo=found,
-        checklist=steps,
+        checklist=None if tag else steps,
         is_new=is_new,
         syncing=figures["syncing"],
-        figures=cards.figures(
-            figures,
-            service.sync_states(session),
-            service.last_day(session, now),
-            figures["organizations"] - figures["syncing"],
-        ),
-        charts=cards.charts(service.days(session, now, viewer_zone())),
-        mfa=mfa,
-        mfa_sentence=cards.mfa_sentence(len(mfa), service.mfa_total(session)),
-        products=cards.products(
-            service.licenses(session), None if request.args.get("licenses") == "all" else cards.PRODUCTS
-        ),
         people=people,
         people_sentence=cards.people_sentence(people, figures),
-        recent=cards.recent(service.recent_runs(session)),
     )
 
 
 @bp.get("/attention")
 @access.requires(Role.READ_ONLY)
 def all_attention() -> Response:
-    """All that needs attention or is not done yet, one by one, of one kind when ``kind`` says so."""
-    now = utcnow()
-    causes = attention.causes(db.session(), runtime().settings, now)
-    asked = parse(request.args, ATTENTION, strict=False)
+    """All that needs attention or is not done yet, one by one, of one kind when ``kind`` says so, of those with ``tag`` alone."""
+    asked, known, now = _asked(), tags.all_tags(), utcnow()
+    with narrowing.narrowed(db.session(), asked.filters.get("tag", "")):
+        causes = _causes(asked.filters.get("tag", ""))
     kind = asked.filters.get("kind")
     fitting = [one for one in causes if kind in {None, one.kind}]
     found = replace(asked, total=len(fitting))
@@ -79,7 +92,28 @@ def all_attention() -> Response:
             todo.rows(fitting[start : start + found.per_page], g.principal.role, now),
             Counter(one.kind for one in causes),
         ),
+        **_tagged(asked, known),
     )
+
+
+def _asked() -> Listing:
+    return replace(parse(request.args, ATTENTION, strict=False), sort="")
+
+
+def _causes(tag: str) -> list[attention.Cause]:
+    """What is the portal's own concerns no tag."""
+    found = attention.causes(db.session(), runtime().settings, utcnow())
+    return [one for one in found if not (tag and one.is_ours)]
+
+
+def _tagged(asked: Listing, known: Sequence[tags.TagCount]) -> dict[str, Any]:
+    """What a page needs to choose a tag, and to lead on with it: ``to`` makes each link."""
+    tag = asked.filters.get("tag", "")
+    return {
+        "tag": tag or None,
+        "tag_chips": narrowing.chips(asked, known),
+        "to": partial(narrowing.with_tag, tag=tag),
+    }
 
 
 def _size(figures: dict[str, int]) -> str:

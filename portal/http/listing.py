@@ -39,6 +39,7 @@ class Listing:
     """The state of one list: what was asked, and once ``fetch`` ran, the rows and the totals.
 
     total: those that fit search and filters. unfiltered_total: all there are, known after ``fetch_by_id``.
+    has_more: more than ``total`` fit; they were not counted, and no page shows them.
     is_exact: a page past the end is empty, for programs that read until there is nothing; people see the last one.
     extra: further parameters that its links carry along.
     """
@@ -51,6 +52,7 @@ class Listing:
     total: int = 0
     unfiltered_total: int = 0
     items: Sequence[Any] = ()
+    has_more: bool = False
     is_exact: bool = False
     extra: Mapping[str, str] = field(default_factory=dict)
 
@@ -194,11 +196,11 @@ def fetch(
 
     most: pages count no further and go no further; ``total`` is then ``most``.
     """
-    counted = statement.order_by(None)
+    fitting = statement.order_by(None)
     if most is not None and not listing.is_exact:
-        counted = counted.limit(most)
-    total = session.scalar(select(func.count()).select_from(counted.subquery())) or 0
-    current = _counted(listing, total)
+        fitting = fitting.limit(most)
+    total = session.scalar(select(func.count()).select_from(fitting.subquery())) or 0
+    current = counted(listing, total)
     window = (
         order(statement, current, spec, tiebreaker=tiebreaker)
         .limit(current.per_page)
@@ -234,7 +236,7 @@ def fetch_by_id(
             total = session.scalar(fitting) or 0
         else:
             total, names = session.execute(fitting.add_columns(key.joined())).one()
-    current = replace(_counted(listing, total), unfiltered_total=of)
+    current = replace(counted(listing, total), unfiltered_total=of)
     first = (current.page - 1) * current.per_page
     size = min(current.per_page, total - first)
     if size <= 0:
@@ -254,6 +256,12 @@ def fetch_by_id(
     place = {row_id: -number if is_far else number for number, row_id in enumerate(shown)}
     loaded = session.scalars(rows.where(tiebreaker.in_(shown))).unique().all()
     return replace(current, items=sorted(loaded, key=lambda row: place[row.id]))
+
+
+def counted(listing: Listing, total: int) -> Listing:
+    """With the total known: past the end people see the last page; an exact listing stays where it is."""
+    found = replace(listing, total=total)
+    return found if listing.is_exact else replace(found, page=min(listing.page, found.pages))
 
 
 def _reversed(listing: Listing) -> Listing:
@@ -310,11 +318,6 @@ def _is_soon_found(
     sample = in_order.with_only_columns(fits).limit(SAMPLE).subquery()
     share = (session.scalar(select(func.sum(sample.c.fits))) or 0) / SAMPLE
     return WALKED_TO_SORTED * listing.page * listing.per_page <= share * share * of
-
-
-def _counted(listing: Listing, total: int) -> Listing:
-    found = replace(listing, total=total)
-    return found if listing.is_exact else replace(found, page=min(listing.page, found.pages))
 
 
 def _positive(args: Mapping[str, str], name: str, default: int, errors: dict[str, list[str]]) -> int:

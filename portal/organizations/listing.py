@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased, contains_eager, selectinload
 
 from portal.extensions import db
 from portal.http import csv_cells
-from portal.http.listing import Listing, ListSpec, fetch, order
+from portal.http.listing import Listing, ListSpec, counted, fetch, order
 from portal.models import (
     Asset,
     Conflict,
@@ -24,6 +24,7 @@ from portal.models import (
     UserSync,
 )
 from portal.organizations import tags
+from portal.organizations.people_counts import people_counts
 from portal.text import text_key
 from portal.user_sync import states
 from portal.user_sync.documents import status_of
@@ -106,7 +107,14 @@ class Row:
 def listing(asked: Listing) -> Listing:
     """One page of Organizations, with their Tenants and tags."""
     statement = filtered(asked).options(contains_eager(Organization.tenant), selectinload(Organization.tags))
-    return fetch(db.session(), statement, asked, SPEC, tiebreaker=Organization.id)
+    if asked.sort.removeprefix("-") != "end_users":
+        return fetch(db.session(), statement, asked, SPEC, tiebreaker=Organization.id)
+    numbers, ids = people_counts(db.session()), ids_of(asked)
+    ids.sort(key=lambda one: (numbers.get(one, 0), one), reverse=asked.sort.startswith("-"))
+    current = counted(asked, len(ids))
+    shown = ids[(current.page - 1) * current.per_page :][: current.per_page]
+    loaded = {row.id: row for row in db.session.scalars(statement.where(Organization.id.in_(shown)))}
+    return replace(current, items=[loaded[one] for one in shown])
 
 
 def filtered(asked: Listing) -> Select[Organization]:
@@ -138,7 +146,7 @@ def state_counts(asked: Listing) -> dict[str, int]:
 def rows(organizations: Sequence[Organization]) -> list[Row]:
     """What a table shows beside each Organization, in a handful of queries."""
     ids = [row.id for row in organizations]
-    people, assets = counts(EndUser, ids), counts(Asset, ids)
+    people, assets = people_counts(db.session(), ids), counts(Asset, ids)
     conflicts = counts(Conflict, ids, Conflict.resolved_at.is_(None))
     syncs = {
         sync.organization_id: sync

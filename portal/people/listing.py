@@ -2,18 +2,19 @@
 
 How a page is found. Texts, a product and a department are looked up in the index of words; other filters walk the indexes that each
 Organization has of them, one after the other. Up to ``CAP`` who fit are counted to the last and sorted; of more, the page is found by
-walking all people in the order of their names, which soon meets fifty.
+walking all people in the order of their names, which soon meets fifty. Whom the index of words names must be looked at, row by row:
+more than ``FEW`` of them are not counted, and the walk looks at those alone.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, func, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Select, Text, func, literal_column, or_, select, type_coerce
 from sqlalchemy.orm import Session, selectinload
 
 from portal.clock import utcnow
@@ -25,14 +26,20 @@ from portal.models import words as tables
 from portal.models.keys import KeyOf
 from portal.organizations import tags
 from portal.search import words
-from portal.search.index import DEPARTMENT, sku_code
+from portal.search.index import department_code, sku_code
 from portal.text import search_forms, text_key
 
 CAP = 10_000
 """So many are counted and sorted; of more, pages say "10,000+" and go as far."""
+FEW = 1_000
+"""The same for whom the index of words names, in the order of names: "1,000+"."""
+WALKED_TO_FETCHED = 20
+"""Entries of the index of names that are passed while a row is fetched and looked at."""
 MOST_DAYS = 3_650
 _OBJECT_ID = re.compile(r"[0-9a-f][0-9a-f-]{7,35}")
 _IN_WORDS = frozenset({"department", "sku_id"})
+_IN_NAMES = frozenset({"mfa", "microsoft_status", "licensed", "source", "inactive_days"})
+"""Filters by what the index of names holds."""
 
 SPEC = ListSpec(
     sorts={**end_user_list.SPEC.sorts, "department": (EndUser.department,)},
@@ -51,13 +58,13 @@ WALKED = frozenset({"name", "display_name"})
 
 
 def listing(session: Session, asked: Listing, *, assets: bool = False) -> Listing:
-    """One page. For pages of the portal ``total`` ends at ``CAP`` + 1; an exact listing (the API's) counts and sorts them all."""
+    """One page. Pages of the portal count no further than ``CAP`` or ``FEW``; an exact listing (the API's) counts and sorts them all."""
     found = _Search(session, asked)
-    total = found.total(None if asked.is_exact else CAP + 1)
-    is_many = total > CAP
+    total = found.total(None if asked.is_exact else found.most + 1)
+    is_many = total > found.most
     current = replace(asked, total=total)
     if not asked.is_exact:
-        current = replace(current, total=min(total, CAP))
+        current = replace(current, total=min(total, found.most), has_more=is_many)
         current = replace(current, page=min(current.page, current.pages))
         if is_many and current.sort.removeprefix("-") not in WALKED:
             current = replace(current, sort=SPEC.default_sort)
@@ -67,7 +74,7 @@ def listing(session: Session, asked: Listing, *, assets: bool = False) -> Listin
         rows = rows.options(selectinload(EndUser.assets))
     place = {row_id: number for number, row_id in enumerate(ids)}
     items = sorted(session.scalars(rows).unique(), key=lambda row: place[row.id])
-    return replace(current, items=items, total=total if asked.is_exact else min(total, CAP + 1))
+    return replace(current, items=items)
 
 
 def ids(session: Session, asked: Listing, most: int) -> list[str]:
@@ -85,65 +92,126 @@ class _Search:
         self.is_sqlite = session.get_bind().dialect.name == "sqlite"
         self.conditions = conditions(asked, is_sqlite=self.is_sqlite)
         self.query = words.query(_texts(asked)) if words.are_there(session) else ""
-        self.is_in_words = False
-        if self.query:
-            self.is_in_words = words.number(session, tables.PEOPLE, self.query, CAP + 1) <= CAP
+        self.named = words.number(session, tables.PEOPLE, self.query, CAP + 1) if self.query else CAP + 1
+        self.is_in_words = self.named <= CAP
+        self.is_by_name = asked.sort.removeprefix("-") in WALKED
+        narrows = set(asked.filters) - _IN_WORDS
+        is_looked_at = self.is_in_words or (narrows and not narrows - _IN_NAMES)
+        self.most = FEW if self.query and self.named > FEW and is_looked_at and self.is_by_name else CAP
         self.hint: list[ColumnElement[bool]] = []
         self.found: list[str] | None = None
         if self.is_in_words:
-            named = [
-                EndUser.id.in_(_with_object_id(one)) for one in _texts(asked) if _OBJECT_ID.fullmatch(one)
-            ]
-            self.hint = [or_(words.rows(tables.PEOPLE, self.query), EndUser.search_row.is_(None), *named)]
+            self.hint = [self._named(CAP)]
         elif self.conditions and not {"organization_id", "tag"} & set(asked.filters):
             # Each Organization has its indexes: going from one to the next, a rare value is found at once.
             self.hint = [EndUser.organization_id.in_(select(Organization.id))]
 
     def total(self, most: int | None) -> int:
         """How many fit, counted up to ``most``."""
-        if self.is_in_words and not self.asked.is_exact:  # few: all of them at once, in order
-            self.found = list(self.session.scalars(self._ordered(is_many=False).limit(CAP + 1)))
+        if self.is_in_words and most == CAP + 1:  # few: all of them at once, in order
+            self.found = list(self.session.scalars(self._ordered(self.asked.sort, walks=False).limit(most)))
             return len(self.found)
-        if most is not None and self.query and not set(self.asked.filters) - _IN_WORDS:
+        if self.query and most == FEW + 1:
+            number = self._number_of_few()
+            if number is not None:
+                return number
+        if not self.is_in_words and most and self.query and not set(self.asked.filters) - _IN_WORDS:
             return most  # the index of words has counted them
+        if most and self.is_sqlite and not self.asked.q and _are_in_names(self.asked.filters):
+            sort = self.asked.sort if self.is_by_name else SPEC.default_sort
+            found = list(self.session.scalars(self._ordered(sort, walks=True).limit(most)))
+            if self.is_by_name:
+                self.found = found
+            elif len(found) < most:
+                self.hint = [EndUser.id.in_(found)]
+            return len(found)
         statement = select(EndUser.id).where(*self.hint, *self.conditions)
         if most is not None:
             statement = statement.limit(most)
         return self.session.scalar(select(func.count()).select_from(statement.subquery())) or 0
+
+    def _number_of_few(self) -> int | None:
+        """How many fit, up to one more than ``FEW``; None when that is not soon found out.
+
+        Most of whom the index of words names fit, and of them enough fit the filters: so some will do.
+        """
+        names = select(EndUser.sort_name, EndUser.id).where(*self.conditions).limit(FEW + 1)
+        some = 20 * FEW if set(self.asked.filters) - _IN_WORDS else 2 * FEW
+        for looked_at in (some, CAP) if self.is_in_words else (some,):
+            rows = self.session.execute(names.where(self._named(looked_at))).all()
+            if len(rows) > FEW:
+                return len(rows)
+        if not self.is_in_words:
+            return None
+        self.found = [row_id for _, row_id in sorted(rows, reverse=self.asked.sort.startswith("-"))]
+        return len(rows)
+
+    def _named(self, most: int) -> ColumnElement[bool]:
+        """Who may have the texts: ``most`` of those whom the index of words names, whom it does not have yet, and object ids."""
+        ids = [
+            EndUser.id.in_(_with_object_id(one)) for one in _texts(self.asked) if _OBJECT_ID.fullmatch(one)
+        ]
+        return or_(words.rows(tables.PEOPLE, self.query, most), EndUser.search_row.is_(None), *ids)
 
     def page(self, asked: Listing, *, is_many: bool) -> list[str]:
         """The ids of a page, in order."""
         start = (asked.page - 1) * asked.per_page
         if self.found is not None and asked.sort == self.asked.sort and not is_many:
             return self.found[start : start + asked.per_page]
-        self.asked = replace(self.asked, sort=asked.sort)
-        ordered = self._ordered(is_many=is_many)
+        walks = (
+            is_many and asked.sort.removeprefix("-") in WALKED and self._is_soon_met(start + asked.per_page)
+        )
+        ordered = self._ordered(asked.sort, walks=walks)
         return list(self.session.scalars(ordered.limit(asked.per_page).offset(start)))
 
-    def _ordered(self, *, is_many: bool) -> Select[str]:
-        name = self.asked.sort.removeprefix("-")
+    def _is_soon_met(self, number: int) -> bool:
+        """Whether the walk meets so many sooner than all whom the index of words names are fetched and sorted."""
+        if not self.is_in_words:
+            return True
+        everybody = self.session.scalar(select(func.count()).select_from(EndUser)) or 0
+        return number * everybody < WALKED_TO_FETCHED * self.named**2
+
+    def _ordered(self, sort: str, *, walks: bool) -> Select[str]:
+        """The ids in order. walks: along everybody by name, else those that the hint leads to, sorted."""
+        name = sort.removeprefix("-")
         columns: list[Any] = list(SPEC.sorts[name])
-        statement: Select[str] = select(EndUser.id).where(*self.conditions)
-        if not (is_many and name in WALKED):
-            statement = statement.where(*self.hint)
+        asked = self.conditions
+        if not walks:
+            asked = [*self.hint, *asked]
             if name in WALKED:  # they are few: not along everybody
                 columns = [func.coalesce(EndUser.sort_name, "")]
-        down = self.asked.sort.startswith("-")
+        elif self.is_sqlite:
+            asked = conditions(self.asked, is_sqlite=True, walks=True)
+            if self.is_in_words:
+                named: Select[Any] = (
+                    select(literal_column("end_users.rowid")).select_from(EndUser).where(*self.hint)
+                )
+                asked = [literal_column("+end_users.rowid").in_(named.correlate(None)), *asked]
+        down = sort.startswith("-")
+        statement: Select[str] = select(EndUser.id).where(*asked)
         return statement.order_by(*(c.desc() if down else c.asc() for c in (*columns, EndUser.id)))
+
+
+def _are_in_names(filters: Mapping[str, str]) -> bool:
+    """Whether several filters are told by the index of names alone; of one the Organizations' indexes know more."""
+    return len(filters) > 1 and not set(filters) - _IN_NAMES
 
 
 def _texts(asked: Listing) -> list[str]:
     """What the index of words is asked for."""
     found = [search_forms(word)[-1] for word in text_key(asked.q).split()]
     if "department" in asked.filters:
-        found.append(f"{DEPARTMENT}{text_key(asked.filters['department'])}{DEPARTMENT}")
+        found.append(department_code(asked.filters["department"]))
     if "sku_id" in asked.filters:
         found.append(sku_code(asked.filters["sku_id"]))
     return found
 
 
-def conditions(asked: Listing, *, is_sqlite: bool) -> list[ColumnElement[bool]]:
-    """What search and filters ask of an End User. Raises Invalid for a number of days that is none."""
+def conditions(asked: Listing, *, is_sqlite: bool, walks: bool = False) -> list[ColumnElement[bool]]:
+    """What search and filters ask of an End User; with ``walks`` so that SQLite does not go by the Organizations of a tag.
+
+    Raises Invalid for a number of days that is none.
+    """
     filters = asked.filters
     found = [_has_word(word, is_sqlite=is_sqlite) for word in text_key(asked.q).split()]
     own = {name: value for name, value in filters.items() if name in end_user_list.SPEC.filters}
@@ -151,7 +219,8 @@ def conditions(asked: Listing, *, is_sqlite: bool) -> list[ColumnElement[bool]]:
     if "organization_id" in filters:
         found.append(EndUser.organization_id == filters["organization_id"])
     if "tag" in filters:
-        found.append(EndUser.organization_id.in_(tags.organization_ids(filters["tag"])))
+        own_id = func.coalesce(EndUser.organization_id, "") if walks else EndUser.organization_id
+        found.append(own_id.in_(tags.organization_ids(filters["tag"])))
     if "sku_id" in filters:
         found.append(type_coerce(EndUser.license_sku_ids, Text).contains(filters["sku_id"], autoescape=True))
     if "inactive_days" in filters:

@@ -138,9 +138,10 @@ def _list(
     offered: Offered,
     columns: Sequence[str],
 ) -> ListView:
-    is_many = listing.total > CAP
     heads = [Column("Name", "name", "rc-w-name"), *(OPTIONAL[name] for name in columns)]
-    if is_many:  # sorting very many by anything but the name would take too long
+    if (
+        listing.has_more and listing.total == CAP
+    ):  # sorting very many by anything but the name would take too long
         heads = [one if one.sort in WALKED else Column(one.label, css=one.css) for one in heads]
     return ListView(
         block="people_table",
@@ -160,7 +161,7 @@ def _list(
         bulk=BULK,
         export=f"{ADDRESS}.csv{listing.query()}",
         css="rc-people",
-        total=f"{CAP:,}+" if is_many else "",
+        total=f"{listing.total:,}+" if listing.has_more else "",
         empty=_empty(listing),
     )
 

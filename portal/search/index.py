@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 from sqlalchemy import bindparam, func, select, text, update
@@ -21,12 +22,12 @@ from portal.search import words
 from portal.text import text_key
 from portal.transactions import SessionFactory, write_session
 
-DEPARTMENT = "\x1f"
-"""On both sides of a department, so that "sales" is told from "sales support"; no text key has it."""
 SPARE = 100_000
 """Rows that may mean nothing before it is worth making all anew, beside as many as mean something."""
 CODE = 8
 """Characters of a product's id that stand for it among the words."""
+_PRIVATE, _SIGNS = 0xE000, 6_400
+"""Where Unicode has signs that mean nothing to anybody, and how many."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,13 @@ def start_anew_if_worn(sessions: SessionFactory) -> bool:
     return was_worn
 
 
+def department_code(department: str) -> str:
+    """What stands for a whole department among the words: three signs, so that one list holds exactly those who are in it."""
+    digest = blake2b(text_key(department).encode(errors="replace"), digest_size=2 * words.SIZE).digest()
+    numbers = (int.from_bytes(digest[at : at + 2]) for at in range(0, len(digest), 2))
+    return "".join(chr(_PRIVATE + number % _SIGNS) for number in numbers)
+
+
 def sku_code(sku_id: str) -> str:
     """What stands for a product among the words."""
     return sku_id[:CODE].lower()
@@ -113,10 +121,10 @@ def _write(session: Session, kind: _Kind, most: int) -> int:
 
 
 def _persons(row: Any) -> str:
-    sign_in_name, department = text_key(row.user_principal_name), text_key(row.department)
+    sign_in_name = text_key(row.user_principal_name)
     own = [sign_in_name] if sign_in_name not in row.search_text else []
     codes = (sku_code(sku) for sku in row.license_sku_ids)
-    return "\n".join([row.search_text, f"{DEPARTMENT}{department}{DEPARTMENT}", *own, *codes])
+    return "\n".join([row.search_text, department_code(row.department), *own, *codes])
 
 
 def mirror_words(row: Any) -> str:

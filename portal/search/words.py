@@ -47,10 +47,10 @@ def _places(length: int) -> Iterable[int]:
     return (*range(0, last, SIZE), last) if last >= 0 else ()
 
 
-def rows(table: str, asked: str) -> ColumnElement[bool]:
-    """The condition that ``search_row`` of the statement's table is among the rows that have what was ``asked``."""
-    found = f"search_row IN (SELECT rowid FROM {table} WHERE {table} MATCH :words)"  # noqa: S608 - our own names
-    return text(found).bindparams(words=asked)  # type: ignore[return-value]
+def rows(table: str, asked: str, most: int) -> ColumnElement[bool]:
+    """The condition that ``search_row`` of the statement's table is among the first ``most`` that have what was ``asked``."""
+    found = f"search_row IN (SELECT rowid FROM {table} WHERE {table} MATCH :words LIMIT :rows)"  # noqa: S608 - our own names
+    return text(found).bindparams(words=asked, rows=most)  # type: ignore[return-value]
 
 
 def number(session: Session, table: str, asked: str, most: int) -> int:

@@ -33,6 +33,19 @@ def test_F1_tags_are_set_replaced_filtered_and_kept_as_written(api, fleet):
     assert event["detail"] == {"name": "Customer 2", "added": [], "removed": ["Gold", "pod 9", "pod 10"]}
 
 
+def test_F3_organizations_sort_by_how_many_people_they_have_now(api, fleet):
+    def shown(query="?sort=-end_users"):
+        return [o["name"] for o in api("GET", f"/organizations{query}")[1]["items"]]
+
+    assert shown() == ["Customer 10", "Customer 2"]
+    for name in "abc":
+        person = {"display_name": name, "email": f"{name}@people.example"}
+        api.made(f"/organizations/{fleet[1]['id']}/end-users", person)
+    assert shown() == ["Customer 2", "Customer 10"]
+    assert shown("?sort=end_users&per_page=1&page=2") == ["Customer 2"]
+    assert shown("?sort=end_users&page=9") == []
+
+
 @pytest.mark.parametrize(
     "tags", ["Gold", [1], [""], ["a,b"], ["x" * 51], [f"t{n}" for n in range(21)], ["\u200b"], None]
 )

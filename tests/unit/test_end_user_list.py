@@ -1,18 +1,21 @@
 """The End Users table (P5): what it filters and sorts by is what the Link says, and its pages are the whole list in order."""
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from portal.end_users.listing import SPEC, conditions
 from portal.extensions import tune_engine
 from portal.http import listing
 from portal.http.listing import fetch_by_id, parse
-from portal.models import EndUser, MicrosoftTenant, Organization, Tenant
+from portal.models import EndUser, MicrosoftTenant, Organization, OrganizationTag, Tag, Tenant
 from portal.models.customers import refresh_search
+from portal.people import listing as all_people
+from portal.search import index
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 
@@ -130,3 +133,54 @@ def test_P5_a_page_past_the_end_shows_the_last_and_an_empty_list_has_one(people)
     assert (last.page, last.first, last.last, len(last.items)) == (2, 51, 60, 10)
     none = page(people, q="nobody")
     assert (none.page, none.pages, none.total, list(none.items)) == (1, 1, 0, [])
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"CAP": 5}, {"FEW": 5, "WALKED_TO_FETCHED": 0}, {"FEW": 5, "WALKED_TO_FETCHED": 1e9}, {"FEW": 29}],
+)
+@pytest.mark.parametrize("is_indexed", [False, True])
+def test_F4_pages_of_all_people_are_who_fits_in_order_however_many_are_counted(
+    people, monkeypatch, limits, is_indexed
+):
+    people.add(Organization(id="other", name="B", name_key="b", tenant_id="t", created_at=NOW))
+    people.add(Tag(id="g", name="Gold", created_at=NOW))
+    people.flush()
+    people.add(OrganizationTag(organization_id="o", tag_id="g"))
+    row = add(people, 60, department="Night  Shift")
+    row.organization_id, row.department = "other", "night shift"
+    people.get_one(EndUser, "0007").department = "Night Shift"
+    people.commit()
+    if is_indexed:
+        index.index_some(sessionmaker(people.get_bind()), 100)
+    people.get_one(EndUser, "0011").display_name = "Person 0011 b"
+    refresh_search(people.get_one(EndUser, "0011"))  # and is not indexed yet
+    people.commit()
+    asked = [
+        {"q": text, **more}
+        for text in ("", "person", "person 001", "nurse")
+        for more in (
+            {},
+            {"tag": "gold"},
+            {"mfa": "false"},
+            {"mfa": "false", "tag": "gold"},
+            {"mfa": "false", "source": "sync"},
+        )
+    ]
+    for query in (*asked, {"department": "NIGHT shift"}, {"q": "person", "department": "night shift"}):
+        for sort in ("name", "-name", "email"):
+            state = parse({**query, "sort": sort, "per_page": "100"}, all_people.SPEC, strict=True)
+            exact = [row.id for row in all_people.listing(people, state).items]
+            with monkeypatch.context() as patch:
+                for name, number in limits.items():
+                    patch.setattr(all_people, name, number)
+                shown = all_people.listing(people, replace(state, is_exact=False))
+                second = all_people.listing(people, replace(state, is_exact=False, page=2, per_page=3))
+                assert all_people.ids(people, state, 100) == exact
+            if sort == "email" and shown.has_more:
+                continue  # so many are sorted by name alone
+            assert sort == "email" or exact == sorted(exact, reverse=sort == "-name")
+            assert [row.id for row in shown.items] == exact[: len(shown.items)], (query, sort)
+            assert len(shown.items) == len(exact) and shown.has_more == (len(exact) > shown.total)
+            assert [row.id for row in second.items] == exact[(second.page - 1) * 3 :][:3]
+            assert second.page == 2 or len(exact) <= 3

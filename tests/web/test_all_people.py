@@ -10,6 +10,7 @@ from portal.clock import utcnow
 from portal.extensions import db, mark_write
 from portal.models import SavedView
 from portal.organizations import tags
+from portal.people import listing
 from portal.runtime import runtime
 from portal.search import index
 from tests.web import customers
@@ -87,6 +88,42 @@ def test_F4_everybody_is_found_by_search_and_filters(client_as, people, query, n
     ]
 
 
+@pytest.mark.parametrize(
+    "limits",
+    [{"FEW": 0, "WALKED_TO_FETCHED": 0}, {"FEW": 0, "WALKED_TO_FETCHED": 10**9}, {"CAP": 0}],
+    ids=["fetched", "walked", "walked by everybody"],
+)
+@pytest.mark.parametrize(
+    "query",
+    ["q=ada", "q=lovelace ada", "q=ada&tag=gold&sort=-name", "q=0101", "tag=gold", "tag=gold&mfa=false"]
+    + ["department=LABOR %26 delivery", "q=7c1f2a90-1111"],
+)
+def test_F4_more_than_are_counted_are_the_same_in_the_same_order(
+    client_as, people, monkeypatch, query, limits
+):
+    browser = client_as("read-only")
+    asked = browser.get(f"/people?{query}").text
+    for name, number in limits.items():
+        monkeypatch.setattr(listing, name, number)
+    found = browser.get(f"/people?{query}").text
+    assert names(found) == names(asked) != []
+
+
+def test_F4_a_search_that_many_fit_says_so_and_sorts_by_what_is_asked_for(
+    client_as, people, monkeypatch, request
+):
+    monkeypatch.setattr(listing, "FEW", 1)
+    browser = client_as("read-only")
+    page = browser.get("/people?q=ada").text
+    assert names(page) == ["Ada Lovelace", "Ada Other"] and "sort=-email" not in page and "sort=email" in page
+    assert ("of 1+" if request.node.callspec.params["people"] else "of 2") in page
+    page = browser.get("/people?q=ada&sort=-email").text
+    assert names(page) == ["Ada Other", "Ada Lovelace"] and "of 2" in page
+    assert names(browser.get("/people?q=ada&mfa=false").text) == ["Ada Lovelace"]
+    exported = browser.get("/people.csv?q=ada").text
+    assert exported.index("Ada Lovelace") < exported.index("Ada Other")
+
+
 def test_F4_without_mfa_at_customers_tagged_gold_is_three_clicks(client_as, people):
     browser = client_as("read-only")
     assert 'href="/people"' in browser.get("/").text  # the first
@@ -162,6 +199,11 @@ def test_F4_checked_people_are_exported(client_as, people):
         "Gold, pod A"
     ] * 2
     assert browser.send("/people.csv", {"filtered": ""}).status_code == 422
+
+
+def names(page):
+    """The people that a page shows, in its order."""
+    return re.findall(r"<bdi>([^<]*)</bdi></a></th>", page)
 
 
 def _link(page, label):

@@ -2,13 +2,25 @@
 
 import csv
 import io
+import re
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, insert
 
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
-from portal.models import Asset, AssetMac, Conflict, Organization, SyncException, SyncRun, UserSync
+from portal.models import (
+    Asset,
+    AssetMac,
+    Conflict,
+    EndUser,
+    MicrosoftTenant,
+    Organization,
+    SyncException,
+    SyncRun,
+    UserSync,
+)
+from portal.models.customers import SEARCHED_IN, no_link, search_columns
 from portal.organizations import tags
 from portal.user_sync import documents
 from tests.web import customers
@@ -115,6 +127,39 @@ def test_F3_every_column_sorts_both_ways(client_as, fleet, sort):
     browser = client_as("read-only")
     up, down = exported(browser, f"sort={sort}"), exported(browser, f"sort=-{sort}")
     assert sorted(up) == sorted(down) and len(up) == 6 and up == down[::-1]
+
+
+def test_F3_numbers_of_people_stand_in_their_order_as_soon_as_they_change(app, client_as, fleet):
+    browser = client_as("technician")
+
+    def shown():
+        page = browser.get("/organizations?sort=-end_users").text
+        found = re.findall(r'href="/organizations/([-0-9a-f]{36})/end-users">([1-9][0-9]*)</a>', page)
+        places = {row_id: place for place, row_id in fleet.items()}
+        return [(places[row_id], int(number)) for row_id, number in found]
+
+    assert shown() == []
+    with app.app_context():
+        mark_write(db.session())
+        rows = [db.session.get_one(Organization, fleet[name]) for name in ("held", "off")]
+        first, *_ = [customers.end_user(rows[0], f"P {n}", f"p{n}@one.example") for n in range(3)]
+        customers.end_user(rows[1], "Q 1", "q@two.example")
+        first_id = first.id
+        db.session.commit()
+    assert shown() == [("held", 3), ("off", 1)]
+    assert browser.send(f"/end-users/{first_id}/delete").status_code == 303
+    with app.app_context():  # a sync writes past the ORM, under the lease of the Microsoft Tenant
+        mark_write(db.session())
+        off = db.session.get_one(Organization, fleet["off"])
+        for n in range(4):
+            values = {"email": f"s{n}@two.example", "display_name": f"S {n}"}
+            row = {"id": f"s{n}", "organization_id": off.id, "created_at": utcnow(), "updated_at": utcnow()}
+            text = dict.fromkeys(SEARCHED_IN + ("notes",), "") | values
+            db.session.execute(insert(EndUser).values({**row, **text, **no_link(), **search_columns(values)}))
+        tenant = db.session.get_one(MicrosoftTenant, off.tenant.microsoft_tenant_id)
+        tenant.lease_expires_at = utcnow()
+        db.session.commit()
+    assert shown() == [("off", 5), ("held", 2)]
 
 
 @pytest.mark.parametrize("sort", ["name", "mapped", "organizations", "users", "last_synced_at", "state"])

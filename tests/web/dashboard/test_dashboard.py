@@ -1,5 +1,6 @@
 """P9: the dashboard."""
 
+import html
 import re
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -23,6 +24,7 @@ from portal.models import (
     Tenant,
     UserSync,
 )
+from portal.organizations import tags
 from portal.runtime import runtime
 from tests.web import customers
 
@@ -526,6 +528,55 @@ def test_P9_the_numbers_under_the_figures_lead_to_their_runs_and_organizations(c
     text = browser.get("/organizations?sync=none").get_data(as_text=True)
     assert "Marula Foods" in text and 'aria-label="Filters in use"' in text
     assert "No Organization fits" in browser.get("/organizations?sync=enabled").get_data(as_text=True)
+
+
+def test_P9_the_dashboard_of_a_tag_counts_its_organizations_and_leads_on_with_it(client_as, app):
+    with app.app_context():
+        for number, name in enumerate(("gold", "silver", "silver")):
+            microsoft = customers.microsoft_tenant(f"{name} {number}")
+            row = customers.organization(f"{name} {number}", microsoft)
+            tags.replace(row, [f"{name} & co"])
+            db.session.add(
+                SyncRun(organization_id=row.id, trigger="hourly", status="failed", created_at=utcnow())
+            )
+            for person in range(number + 2):
+                customers.end_user(row, f"P {person}", f"p{person}@{number}.example").mfa_registered = False
+            sku = {
+                "sku_id": "s",
+                "name": f"Plan {number}",
+                "applies_to": "User",
+                "bought": 9,
+                "assigned": number,
+            }
+            db.session.add(SubscribedSku(microsoft_tenant_id=microsoft.id, **sku))
+        customers.organization("Alone")
+        db.session.commit()
+    browser = client_as(Role.ADMINISTRATOR)
+    everything = browser.get("/").text
+    assert "4 Organizations, 3 Microsoft tenants." in everything and 'href="?tag=gold+%26+co"' in everything
+    assert "Organizations are not set up" in everything and ">9</a>" not in everything
+    for tag, number, names, others in (
+        ("gold+%26+co", 1, ["gold 0"], ["silver", "Alone", "Plan 1", "not mapped"]),
+        ("SILVER & co", 2, ["silver 1", "silver 2", "Plan 1", "Plan 2"], ["gold 0", "Alone", "Plan 0"]),
+        ("nobody", 0, [], ["gold 0", "silver 1", "Alone", "Plan"]),
+    ):
+        page = browser.get("/", query_string=f"tag={tag.replace(' & ', '+%26+')}").text
+        asked = html.escape(f"tag={tag.replace(' & ', '+%26+').replace(' ', '+')}")
+        assert f"{number} Organization" in page and all(name in page for name in names)
+        content = page[page.index("<main") :]
+        assert not [
+            name for name in others if name in re.sub('<ul class="rc-chips.*?</ul>', "", content, flags=re.S)
+        ]
+        assert f'href="/organizations?sync=enabled&amp;{asked}"' in page
+        if number:
+            assert f'<a href="/sync-runs?status=failed&amp;{asked}">{number} failed</a>' in page
+            assert f'<a href="/organizations?sync=none&amp;{asked}">{number} not syncing</a>' in page
+            assert (
+                browser.get(f"/sync-runs?status=failed&{html.unescape(asked)}").text.count("<tr")
+                == number + 1
+            )
+        listed = browser.get(f"/attention?kind=not_set_up&{html.unescape(asked)}").text
+        assert listed.count("is not set up</p>") == number and "Alone" not in listed
 
 
 def test_P9_a_customer_with_very_many_licenses_is_counted(app):
