@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from jinja2 import Environment, nodes
 
 from tests.architecture.source import ROOT
@@ -30,5 +32,17 @@ def test_no_template_computes() -> None:
         for path in sorted((ROOT / "templates").rglob("*.html"))
         for node in Environment().parse(path.read_text(encoding="utf-8")).find_all(nodes.Node)
         if is_computing(node)
+    ]
+    assert found == []
+
+
+def test_no_template_spells_an_address_of_ours() -> None:
+    """A route that moves takes its links along."""
+    found = [
+        f"{path.relative_to(ROOT)}: {address}"
+        for path in sorted((ROOT / "templates").rglob("*.html"))
+        for address in re.findall(
+            r'(?:href|src|action|hx-get|hx-post)="(/[^"]*)', path.read_text(encoding="utf-8")
+        )
     ]
     assert found == []
