@@ -18,6 +18,9 @@ from tests.browser.contexts import Contexts
 from tests.browser.guard import Guard
 from tests.browser.running_portal import PASSWORD, PEOPLE, AtWork, running_portal
 
+# Enough for a machine that is busy with other tests too: nothing that comes as it should waits for it.
+expect.set_options(timeout=20_000)
+
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
