@@ -35,7 +35,7 @@ serve: $(STAMPS)/app assets ## The production server (PORT=8000); data in instan
 	@exec $(BIN)/rollcall serve --port $(PORT)
 
 test: check browser ## Everything: lint, types, import contracts, all tests on SQLite and PostgreSQL, browser
-	$(BIN)/pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 check: lint ## Lint, types and import contracts only
 	$(BIN)/mypy --strict portal simulator

@@ -103,3 +103,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    # The longest first, so that nobody waits for it at the end.
+    items.sort(key=lambda item: item.path.stem != "test_every_page")
