@@ -1,6 +1,7 @@
 """U13: axe and the width of every page, with something on it, in light and dark, wide and on a phone."""
 
 import pytest
+from axe_playwright_python.base import AXE_SCRIPT
 
 from portal import audit
 from portal.extensions import db
@@ -185,6 +186,7 @@ def pages(portal):
 def test_U13_every_page_is_accessible_and_fits_wide_and_on_a_phone(visit, guard, pages):
     guard.expect(404, "/nowhere")
     page = visit()
+    page.add_init_script(AXE_SCRIPT)  # with the page: afterwards it takes twice as long
     found = []
     for path in pages:
         page.goto(path)
