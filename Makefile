@@ -9,6 +9,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps
 STAMPS := .venv/stamps
 PORT ?= 8000
+# Tests wait half of their time, for processes, databases and the browser: four workers keep two cores busy.
+JOBS ?= 4
 UPGRADE ?=
 
 .PHONY: help setup demo dev serve test check hooks lint bench screenshots assets lock images clean browser ready
@@ -33,7 +35,7 @@ serve: $(STAMPS)/app assets ## The production server (PORT=8000); data in instan
 	@exec $(BIN)/rollcall serve --port $(PORT)
 
 test: check browser ## Everything: lint, types, import contracts, all tests on SQLite and PostgreSQL, browser
-	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 check: lint ## Lint, types and import contracts only
 	$(BIN)/mypy --strict portal simulator

@@ -80,8 +80,14 @@ class PostgresServer:
     def __init__(self, home: Path) -> None:
         self.home = home
         self._templates: set[str] = set()
-        self._free: dict[str, list[str]] = {}
+        self._free: dict[str, list[tuple[str, Any]]] = {}
         self._created = 0
+        self._administering: psycopg.Connection[Any] | None = None
+
+    def close(self) -> None:
+        """End our own connection."""
+        if self._administering is not None:
+            self._administering.close()
 
     def url(self, database: str = "postgres") -> str:
         """Return the SQLAlchemy URL of a database; strip ``+psycopg`` for libpq."""
@@ -120,11 +126,12 @@ class PostgresServer:
         if free:
             self._created += 1
             name = f"test_{self._created}"
-            self._run("ALTER DATABASE {} RENAME TO {}", free.pop(), name)
+            before, shape = free.pop()
+            self._run("ALTER DATABASE {} RENAME TO {}", before, name)
         else:
             name = _name(self.create_database(template=template, build=build))
-        with self._connect(name) as connection:
-            shape = connection.execute(SHAPE).fetchone()
+            with self._connect(name) as connection:
+                shape = connection.execute(SHAPE).fetchone()
         yield self.url(name)
         with self._connect(name) as connection:
             connection.execute(ALONE)
@@ -133,7 +140,7 @@ class PostgresServer:
                 connection.execute(EMPTY)
                 connection.execute(f"VACUUM (INDEX_CLEANUP ON) {', '.join(filled)}")
         if is_same:
-            free.append(name)
+            free.append((name, shape))
         else:
             self.drop_database(self.url(name))
 
@@ -142,8 +149,9 @@ class PostgresServer:
         return self.url(name)
 
     def _run(self, statement: str, *names: str) -> None:
-        with self._connect() as connection:
-            connection.execute(sql.SQL(statement).format(*(sql.Identifier(name) for name in names)))
+        if self._administering is None or self._administering.closed:
+            self._administering = self._connect()
+        self._administering.execute(sql.SQL(statement).format(*(sql.Identifier(name) for name in names)))
 
     def _connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
         return psycopg.connect(self.url(database).replace("+psycopg", ""), autocommit=True)
@@ -165,9 +173,11 @@ def running_server() -> Iterator[PostgresServer]:
     except BaseException:
         shutil.rmtree(home, ignore_errors=True)
         raise
+    server = PostgresServer(home)
     try:
-        yield PostgresServer(home)
+        yield server
     finally:
+        server.close()
         _close(process, home)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from types import CodeType
@@ -17,6 +19,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
 
+from portal import transactions
 from portal.app import Portal
 from portal.operations import schema
 
@@ -51,7 +54,22 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with every table and nothing in them, to be copied."""
     path = tmp_path_factory.mktemp("template") / "rollcall.db"
     migrate(f"sqlite:///{path}")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        # Or each copy would be changed over, which waits for the disk.
+        connection.execute("PRAGMA journal_mode=WAL")
     return path
+
+
+_prepare = transactions._prepare_sqlite
+
+
+def _without_disk(connection: sqlite3.Connection, record: object) -> None:
+    """As the portal does, without waiting for the disk: what was committed outlives a process, though not the machine."""
+    _prepare(connection, record)
+    connection.execute("PRAGMA synchronous=OFF").close()
+
+
+transactions._prepare_sqlite = _without_disk
 
 
 def copy(template: Path, path: Path) -> None:

@@ -2,9 +2,9 @@
 
     python tools/browser.py
 
-Looked for in this order: ``chromium`` or Chrome on the PATH; Debian's or Ubuntu's package, installed when we are root
-and the machine has apt-get; the build that Playwright downloads for itself. Without any of them: exit code 1 and one
-line saying what to install. Tests take the path from :func:`find`.
+Looked for in this order: Chromium's headless shell, Chromium or Chrome on the PATH; Debian's or Ubuntu's package, installed
+when we are root and the machine has apt-get; the build that Playwright downloads for itself. Without any of them: exit code 1
+and one line saying what to install. Tests take the path from :func:`find`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,16 @@ import shutil
 import subprocess
 import sys
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-# The fonts are for the screenshots: people's names come in many scripts.
-DEBIAN_PACKAGES = ("chromium", "fonts-noto-core")
+# The shell is Chromium without a window's frame: it takes a third less for a page, and two thirds less for a context.
+NAMES = (
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+)
+# Ubuntu has no shell. The fonts are for the screenshots: people's names come in many scripts.
+DEBIAN_PACKAGES = (("chromium-headless-shell", "fonts-noto-core"), ("chromium", "fonts-noto-core"))
 # In a process of its own: the tests that call find() run Playwright themselves.
 ASK_PLAYWRIGHT = """
 from playwright.sync_api import sync_playwright
@@ -56,10 +63,11 @@ def _install() -> None:
         print("Installing Chromium with apt-get ...", flush=True)
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         subprocess.run(["apt-get", "update", "-qq"], env=quiet, check=False)
-        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *DEBIAN_PACKAGES]
-        subprocess.run(install, env=quiet, stdout=subprocess.DEVNULL, check=False)
-        if find():
-            return
+        for packages in DEBIAN_PACKAGES:
+            install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]
+            subprocess.run(install, env=quiet, capture_output=True, check=False)
+            if find():
+                return
     print("Installing Chromium with Playwright ...", flush=True)
     extra = ["--with-deps"] if os.geteuid() == 0 and shutil.which("apt-get") else []
     # Its own account of a failure is pages long; ADVICE says what is needed.

@@ -18,6 +18,9 @@ from tests.browser.contexts import Contexts
 from tests.browser.guard import Guard
 from tests.browser.running_portal import PASSWORD, PEOPLE, AtWork, running_portal
 
+# Enough for a machine that is busy with other tests too: nothing that comes as it should waits for it.
+expect.set_options(timeout=20_000)
+
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
@@ -100,3 +103,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    # The longest first, so that nobody waits for it at the end.
+    items.sort(key=lambda item: item.path.stem != "test_every_page")

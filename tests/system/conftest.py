@@ -144,11 +144,9 @@ def simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatorServer]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A fresh database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'rollcall.db'}"
-    return str(request.getfixturevalue("postgres_url"))
+def any_database(request: pytest.FixtureRequest, prepared: Callable[[str], str]) -> str:
+    """A database of each kind with the tables, empty."""
+    return prepared(request.param)
 
 
 def settings_for(simulator: SimulatorServer, folder: Path, **changes: Any) -> Settings:
@@ -192,7 +190,7 @@ def running(settings: Settings) -> Iterator[Api]:
 
 
 @pytest.fixture
-def api(simulator: SimulatorServer, tmp_path: Path) -> Iterator[Api]:
+def api(simulator: SimulatorServer, tmp_path: Path, prepared: Callable[[str], str]) -> Iterator[Api]:
     """A running portal on SQLite."""
-    with running(settings_for(simulator, tmp_path)) as api:
+    with running(settings_for(simulator, tmp_path, database_url=prepared("sqlite"))) as api:
         yield api
