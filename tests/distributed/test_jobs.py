@@ -10,7 +10,7 @@ from portal.clock import utcnow
 from portal.extensions import tune_engine
 from portal.models import Base, MicrosoftTenant, Organization, SyncRun, Tenant
 from portal.operations import job_tables
-from portal.worker import dispatch, distributed
+from portal.worker import dispatch, distributed, queue
 
 pytestmark = pytest.mark.postgres
 
@@ -156,7 +156,7 @@ def test_a_job_that_failed_and_waits_is_brought_forward_by_new_work(sessions):
 def test_the_sweep_adds_what_is_missing_and_nothing_else(sessions):
     with sessions() as session:
         session.add(run())
-        session.get_one(MicrosoftTenant, "m1").slow_due_at = utcnow()
+        session.get_one(MicrosoftTenant, "m1").slow_due_at = utcnow() - queue.SLOW_PATIENCE
         session.commit()
         session.execute(sa.text("DELETE FROM procrastinate_jobs"))
         session.commit()
