@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
@@ -30,7 +31,8 @@ from portal.worker.queue import QueuedTask
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2  # how soon work queued by another process is seen; our own wakes us at once
-LULL_SECONDS = 0.25  # between two looks: what comes meanwhile is seen together
+LULL_SECONDS = 0.1  # between two looks at least: what comes meanwhile is seen together
+LOOKING = 0.05  # the most of the time that is spent looking: with hundreds of tenants a look takes long
 SCHEDULE_SECONDS = 5
 CHECK_SECONDS = 600
 INDEX_SECONDS = 2
@@ -133,8 +135,9 @@ class Scheduler:
             self._look.wait()
             self._look.clear()
             if not self._stopping.is_set():
+                began = time.thread_time()  # of the processor: another thread may have it meanwhile for long
                 safely(self._hand_out)
-                self._stopping.wait(LULL_SECONDS)
+                self._stopping.wait(max(LULL_SECONDS, (time.thread_time() - began) / LOOKING))
 
     def _hand_out(self) -> None:
         now = utcnow()

@@ -264,7 +264,7 @@ class LeasedTenant:
     def _start(self, runs: Sequence[str]) -> None:
         if not runs:
             return
-        now = self.worker.now()
+        self.shown_at = now = self.worker.now()
         with self.lease.transaction() as session:
             session.execute(
                 update(SyncRun)
