@@ -3,13 +3,13 @@
 How a page is found. Texts, a product and a department are looked up in the index of words; other filters walk the indexes that each
 Organization has of them, one after the other. Up to ``CAP`` who fit are counted to the last and sorted; of more, the page is found by
 walking all people in the order of their names, which soon meets fifty. Whom the index of words names must be looked at, row by row:
-more than ``FEW`` of them are not counted, and the walk looks at those alone.
+more than ``FEW`` of them are not counted, and the walk looks at those alone. Several filters at once walk all names too.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -32,7 +32,7 @@ from portal.text import search_forms, text_key
 CAP = 10_000
 """So many are counted and sorted; of more, pages say "10,000+" and go as far."""
 FEW = 1_000
-"""The same for whom the index of words names, in the order of names: "1,000+"."""
+"""The same in the order of names for whom the index of words names, and for several filters at once: "1,000+"."""
 WALKED_TO_FETCHED = 20
 """Entries of the index of names that are passed while a row is fetched and looked at."""
 MOST_DAYS = 3_650
@@ -97,7 +97,10 @@ class _Search:
         self.is_by_name = asked.sort.removeprefix("-") in WALKED
         narrows = set(asked.filters) - _IN_WORDS
         is_looked_at = self.is_in_words or (narrows and not narrows - _IN_NAMES)
-        self.most = FEW if self.query and self.named > FEW and is_looked_at and self.is_by_name else CAP
+        self.is_walked = self.is_sqlite and not asked.q and _are_in_names(asked.filters)
+        is_several = self.is_sqlite and not asked.q and _are_in_names(narrows - {"tag"})
+        is_costly = is_several or (self.query and self.named > FEW and is_looked_at)
+        self.most = FEW if is_costly and self.is_by_name else CAP
         self.hint: list[ColumnElement[bool]] = []
         self.found: list[str] | None = None
         if self.is_in_words:
@@ -117,7 +120,7 @@ class _Search:
                 return number
         if not self.is_in_words and most and self.query and not set(self.asked.filters) - _IN_WORDS:
             return most  # the index of words has counted them
-        if most and self.is_sqlite and not self.asked.q and _are_in_names(self.asked.filters):
+        if most and self.is_walked:
             sort = self.asked.sort if self.is_by_name else SPEC.default_sort
             found = list(self.session.scalars(self._ordered(sort, walks=True).limit(most)))
             if self.is_by_name:
@@ -192,7 +195,7 @@ class _Search:
         return statement.order_by(*(c.desc() if down else c.asc() for c in (*columns, EndUser.id)))
 
 
-def _are_in_names(filters: Mapping[str, str]) -> bool:
+def _are_in_names(filters: Collection[str]) -> bool:
     """Whether several filters are told by the index of names alone; of one the Organizations' indexes know more."""
     return len(filters) > 1 and not set(filters) - _IN_NAMES
 
