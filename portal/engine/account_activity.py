@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, bindparam, case, func, select
 from sqlalchemy.orm import Session
 
 from portal.engine.batches import batches
+from portal.engine.bulk import joining_wholes
 from portal.models import DirectoryUser, EndUser
 
 BATCH = 500
@@ -47,7 +48,8 @@ def catch_up(session: Session, microsoft_tenant_id: str, object_ids: Collection[
     made anew knows nothing yet (L7).
     """
     if object_ids is None:
-        _catch_up(session, microsoft_tenant_id)
+        with joining_wholes(session):
+            _catch_up(session, microsoft_tenant_id)
         return
     for part in batches(sorted(object_ids)):
         _catch_up(session, microsoft_tenant_id, EndUser.object_id.in_(part))

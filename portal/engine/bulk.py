@@ -7,6 +7,7 @@ and column list.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache, partial
@@ -82,6 +83,20 @@ def read_rows(
         for n, read in readers:
             values[n] = read(values[n])
         yield values
+
+
+@contextmanager
+def joining_wholes(session: Session) -> Iterator[None]:
+    """Within the block PostgreSQL goes through the tables it joins once each.
+
+    Of a Microsoft Tenant that came after its last look at them it expects a single row, and would compare everybody with everybody.
+    """
+    is_postgres = session.get_bind().dialect.name == "postgresql"
+    if is_postgres:
+        session.execute(text("SET LOCAL enable_nestloop = off"))
+    yield
+    if is_postgres:
+        session.execute(text("SET LOCAL enable_nestloop = on"))
 
 
 def count_anew(sessions: SessionFactory, *models: type[DeclarativeBase]) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, and_, func, literal, or_, select, true
 from sqlalchemy.orm import Session, aliased
 
 from portal.engine.batches import batches
+from portal.engine.bulk import joining_wholes
 from portal.engine.organization_context import OrganizationContext
 from portal.engine.plan.scope import TEXT_KEYS
 from portal.engine.records import SECTIONS, EndUserKeys, PersonKeys, Presence, Snapshot
@@ -129,7 +130,9 @@ class _Keys:
             _is_outside(values, context, are_addresses_free).is_not(true()),
             or_(DirectoryUser.presence == _PRESENT, _IS_LINKED),
         )
-        self._add_people([i for (i,) in self._execute(_with_end_users(who, context))])
+        with joining_wholes(self.session):
+            asked = [object_id for (object_id,) in self._execute(_with_end_users(who, context))]
+        self._add_people(asked)
         held = {row.email_key for row in self.rows.values()}
         wanted = {person.email_key for person in self.people.values() if person.presence == _PRESENT}
         for part in batches(sorted(wanted - held - {""})):
