@@ -29,7 +29,11 @@ from simulator.world import World
     help="How many consented tenants.",
 )
 @click.option(
-    "--users", default=400, show_default=True, type=click.IntRange(1, 1_000_000), help="How many users in each."
+    "--users",
+    default=400,
+    show_default=True,
+    type=click.IntRange(1, 1_000_000),
+    help="How many users in each.",
 )
 @click.option("--seed", default=1, show_default=True, type=int, help="The same seed gives the same world.")
 def simulate(port: int, tenants: int, users: int, seed: int) -> None:
