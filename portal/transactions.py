@@ -265,7 +265,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         f"wal_autocheckpoint={LOG_PAGES}",
         "synchronous=NORMAL",
         "foreign_keys=ON",
-        "cache_size=-16384",
+        "cache_size=-32768",
         "temp_store=MEMORY",
     ):
         cursor.execute(f"PRAGMA {pragma}")
