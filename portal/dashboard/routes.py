@@ -16,7 +16,7 @@ from portal.dashboard import attention, attention_view, cards, first_run, narrow
 from portal.extensions import db
 from portal.http import access, responses
 from portal.http.formatting import plural, viewer_zone
-from portal.http.listing import Listing, ListSpec, parse
+from portal.http.listing import Listing, ListSpec, counted, parse
 from portal.microsoft import service as microsoft_tenants
 from portal.models import Role
 from portal.organizations import tags
@@ -81,15 +81,13 @@ def all_attention() -> Response:
         causes = _causes(asked.filters.get("tag", ""))
     kind = asked.filters.get("kind")
     fitting = [one for one in causes if kind in {None, one.kind}]
-    found = replace(asked, total=len(fitting))
-    found = replace(found, page=min(found.page, found.pages))
-    start = (found.page - 1) * found.per_page
+    found = counted(asked, len(fitting))
     return responses.render(
         "dashboard/attention.html",
         view=attention_view.attention_list(
             url_for(".all_attention"),
             found,
-            todo.rows(fitting[start : start + found.per_page], g.principal.role, now),
+            todo.rows(fitting[found.offset :][: found.per_page], g.principal.role, now),
             Counter(one.kind for one in causes),
         ),
         **_tagged(asked, known),

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from portal import addresses, audit
 from portal.clock import utcnow
 from portal.engine import people_version
+from portal.engine.asset_owners import unassign
 from portal.engine.batches import batches
 from portal.engine.normalize import clean
 from portal.engine.records import D1_FIELDS
@@ -198,10 +199,10 @@ def delete_all(session: Session, ids: Sequence[str]) -> None:
     for part in batches(ids):
         concerned = select(EndUser.organization_id).where(EndUser.id.in_(part)).distinct()
         people_version.touch(session, session.scalars(concerned).all())
-        owned = update(Asset).where(Asset.end_user_id.in_(part)).values(end_user_id=None, assigned_by=None)
+        unassign(session, part)
         # Links and exceptions go with their person. What is loaded is not gone through for each batch, but expired at the end.
-        for statement in (owned, delete(EndUser).where(EndUser.id.in_(part))):
-            session.execute(statement.execution_options(synchronize_session=False))
+        gone = delete(EndUser).where(EndUser.id.in_(part))
+        session.execute(gone.execution_options(synchronize_session=False))
     session.expire_all()
 
 

@@ -6,12 +6,13 @@ the next pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, selectinload
 
+from portal.engine.batches import batches
 from portal.engine.devices import AssetDecision, AssetOutcome, AssetState, DeviceState, assign
 from portal.engine.records import Presence
 from portal.models import (
@@ -34,6 +35,16 @@ def assign_assets(session: Session, microsoft_tenant_id: str, organization_id: s
     if assets:
         _assign(session, microsoft_tenant_id, organization_id, assets, now)
     _count_assigned(session, microsoft_tenant_id)
+
+
+def unassign(session: Session, end_user_ids: Sequence[str]) -> None:
+    """Let go of the Assets of End Users who are about to be deleted (L4). What is loaded of them is not gone through: the caller expires it.
+
+    Together: one statement for each person would go through all that the session has loaded, and grow with its square.
+    """
+    for part in batches(end_user_ids):
+        owned = update(Asset).where(Asset.end_user_id.in_(part)).values(end_user_id=None, assigned_by=None)
+        session.execute(owned.execution_options(synchronize_session=False))
 
 
 def _assign(

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, selectinload
 
+from portal.engine.asset_owners import unassign
 from portal.engine.batches import batches, together
 from portal.engine.fields import field_text, is_link_field, put_field
 from portal.engine.records import Reason, Spared, Undone
@@ -168,7 +169,7 @@ def apply_undo(
     Doing it twice changes nothing the second time: what was restored no longer has the value that the run wrote.
     """
     plan = plan_undo(session, undone_run_id, only)
-    _free_assets(session, [step.end_user.id for step in plan.steps if step.delete])
+    unassign(session, [step.end_user.id for step in plan.steps if step.delete])
     for step in plan.steps:
         session.add(_record(step, run_id, organization_id, now))
         _let_go(session, step)
@@ -240,13 +241,6 @@ def _worth_keeping(change: Change, end_user: EndUser) -> list[Spared]:
     if any(asset.assigned_by == "manual" for asset in end_user.assets):
         reasons.append(Spared.OWNS_ASSETS)
     return reasons
-
-
-def _free_assets(session: Session, end_user_ids: Sequence[str]) -> None:
-    """Before End Users go (L4). Together: one statement for each would go through all that is loaded, and grow with its square."""
-    for part in batches(end_user_ids):
-        owned = update(Asset).where(Asset.end_user_id.in_(part)).values(end_user_id=None, assigned_by=None)
-        session.execute(owned.execution_options(synchronize_session=False))
 
 
 def _let_go(session: Session, step: _Step) -> None:

@@ -164,7 +164,6 @@ def init_formatting(app: Flask) -> None:
         moment=moment,
         trail=trail,
     )
-    app.jinja_env.globals["percent"] = percent
 
 
 def trail(crumbs: Markup, name: Markup) -> str:

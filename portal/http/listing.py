@@ -81,9 +81,14 @@ class Listing:
         return found
 
     @property
+    def offset(self) -> int:
+        """How many rows come before this page."""
+        return (self.page - 1) * self.per_page
+
+    @property
     def first(self) -> int:
         """Number of the first row shown, 0 when there is none."""
-        return min(self.total, (self.page - 1) * self.per_page + 1)
+        return min(self.total, self.offset + 1)
 
     @property
     def last(self) -> int:
@@ -202,9 +207,7 @@ def fetch(
     total = session.scalar(select(func.count()).select_from(fitting.subquery())) or 0
     current = counted(listing, total)
     window = (
-        order(statement, current, spec, tiebreaker=tiebreaker)
-        .limit(current.per_page)
-        .offset((current.page - 1) * current.per_page)
+        order(statement, current, spec, tiebreaker=tiebreaker).limit(current.per_page).offset(current.offset)
     )
     result = session.scalars(window).unique().all() if scalars else session.execute(window).all()
     return replace(current, items=result)
@@ -237,7 +240,7 @@ def fetch_by_id(
         else:
             total, names = session.execute(fitting.add_columns(key.joined())).one()
     current = replace(counted(listing, total), unfiltered_total=of)
-    first = (current.page - 1) * current.per_page
+    first = current.offset
     size = min(current.per_page, total - first)
     if size <= 0:
         return current

@@ -112,7 +112,7 @@ def listing(asked: Listing) -> Listing:
     numbers, ids = people_counts(db.session()), ids_of(asked)
     ids.sort(key=lambda one: (numbers.get(one, 0), one), reverse=asked.sort.startswith("-"))
     current = counted(asked, len(ids))
-    shown = ids[(current.page - 1) * current.per_page :][: current.per_page]
+    shown = ids[current.offset :][: current.per_page]
     loaded = {row.id: row for row in db.session.scalars(statement.where(Organization.id.in_(shown)))}
     return replace(current, items=[loaded[one] for one in shown])
 

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, selectinload
 from portal.clock import utcnow
 from portal.end_users import listing as end_user_list
 from portal.errors import Invalid
-from portal.http.listing import Listing, ListSpec
+from portal.http.listing import Listing, ListSpec, counted
 from portal.models import EndUser, MicrosoftTenant, Organization
 from portal.models import words as tables
 from portal.models.keys import KeyOf
@@ -62,10 +62,9 @@ def listing(session: Session, asked: Listing, *, assets: bool = False) -> Listin
     found = _Search(session, asked)
     total = found.total(None if asked.is_exact else found.most + 1)
     is_many = total > found.most
-    current = replace(asked, total=total)
+    current = counted(asked, total if asked.is_exact else min(total, found.most))
     if not asked.is_exact:
-        current = replace(current, total=min(total, found.most), has_more=is_many)
-        current = replace(current, page=min(current.page, current.pages))
+        current = replace(current, has_more=is_many)
         if is_many and current.sort.removeprefix("-") not in WALKED:
             current = replace(current, sort=SPEC.default_sort)
     ids = found.page(current, is_many=is_many)
@@ -158,7 +157,7 @@ class _Search:
 
     def page(self, asked: Listing, *, is_many: bool) -> list[str]:
         """The ids of a page, in order."""
-        start = (asked.page - 1) * asked.per_page
+        start = asked.offset
         if self.found is not None and asked.sort == self.asked.sort and not is_many:
             return self.found[start : start + asked.per_page]
         walks = (

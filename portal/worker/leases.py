@@ -49,21 +49,25 @@ _PARTS: dict[Part, _Columns] = {
 }
 
 
-def _renewal(columns: _Columns) -> Update:
+def _of_holder(columns: _Columns) -> Update:
+    """An update of the tenant that its holder alone changes; ``Lease._held`` has the parameters."""
     table = MicrosoftTenant.__table__
-    return (
-        update(table)  # type: ignore[arg-type]
-        .where(
-            table.c.id == bindparam("of_tenant"),
-            table.c[columns.owner.key] == bindparam("of_owner"),
-            table.c[columns.fence.key] == bindparam("of_fence"),
-        )
-        .values({columns.expires_at.key: bindparam("until")})
+    return update(table).where(  # type: ignore[arg-type]
+        table.c.id == bindparam("of_tenant"),
+        table.c[columns.owner.key] == bindparam("of_owner"),
+        table.c[columns.fence.key] == bindparam("of_fence"),
     )
 
 
-_RENEWALS: dict[Part, Update] = {part: _renewal(columns) for part, columns in _PARTS.items()}
+_RENEWALS: dict[Part, Update] = {
+    part: _of_holder(columns).values({columns.expires_at.key: bindparam("until")})
+    for part, columns in _PARTS.items()
+}
 """Built once: every transaction begins with one, and building it took as long as executing it."""
+_RELEASES: dict[Part, Update] = {
+    part: _of_holder(columns).values({columns.owner.key: None, columns.expires_at.key: None})
+    for part, columns in _PARTS.items()
+}
 
 
 @dataclass(frozen=True)
@@ -95,26 +99,17 @@ class Lease:
 
     def release(self) -> None:
         """Give the lease back; not ours any more is fine."""
-        columns = _PARTS[self.part]
         with write_session(self.sessions) as session:
-            session.execute(self._statement().values({columns.owner.key: None, columns.expires_at.key: None}))
+            session.connection().execute(_RELEASES[self.part], self._held())
 
     def _renew_in(self, session: Session) -> bool:
         until = self.now() + _PARTS[self.part].ttl
-        held = {"of_tenant": self.tenant_id, "of_owner": self.owner, "of_fence": self.fence, "until": until}
-        return session.connection().execute(_RENEWALS[self.part], held).rowcount == 1
-
-    def _statement(self) -> Any:
-        columns = _PARTS[self.part]
         return (
-            update(MicrosoftTenant)
-            .where(
-                MicrosoftTenant.id == self.tenant_id,
-                columns.owner == self.owner,
-                columns.fence == self.fence,
-            )
-            .execution_options(synchronize_session=False)
+            session.connection().execute(_RENEWALS[self.part], {**self._held(), "until": until}).rowcount == 1
         )
+
+    def _held(self) -> dict[str, Any]:
+        return {"of_tenant": self.tenant_id, "of_owner": self.owner, "of_fence": self.fence}
 
 
 def acquire(

@@ -172,7 +172,7 @@ def waiting(session: Session, now: datetime, owner: str = "") -> list[QueuedTask
         MicrosoftTenant.lease_owner == owner,
         MicrosoftTenant.lease_expires_at <= now,
     )
-    patient = or_(MicrosoftTenant.throttled_until.is_(None), MicrosoftTenant.throttled_until <= now)
+    patient = _may_be_asked(MicrosoftTenant, now)
     found: list[QueuedTask] = []
     for lane in ("hourly", "delayed"):
         runs = (
@@ -260,8 +260,13 @@ def _is_behind(now: datetime) -> Exists:
         SyncRun.status == "queued",
         SyncRun.lane == "hourly",
         tenant.id == SyncRun.microsoft_tenant_id,
-        or_(tenant.throttled_until.is_(None), tenant.throttled_until <= now),
+        _may_be_asked(tenant, now),
     )
+
+
+def _may_be_asked(tenant: type[MicrosoftTenant], now: datetime) -> ColumnElement[bool]:
+    """Microsoft has not asked to wait, or the wait is over (G5)."""
+    return or_(tenant.throttled_until.is_(None), tenant.throttled_until <= now)
 
 
 def checks_waiting(session: Session, now: datetime) -> list[QueuedTask]:
