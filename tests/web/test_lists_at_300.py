@@ -5,18 +5,15 @@ import io
 import re
 
 import pytest
-from sqlalchemy import event, insert
+from sqlalchemy import insert
 
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
 from portal.models import (
-    Asset,
-    AssetMac,
     Conflict,
     EndUser,
     MicrosoftTenant,
     Organization,
-    SyncException,
     SyncRun,
     UserSync,
 )
@@ -307,90 +304,3 @@ def test_P8_activity_shows_changes_and_trouble_by_day(app, client_as, fleet):
     assert starters("show=all&since=2020-01-01&until=2020-01-02") == []
     assert starters("show=all&since=nonsense") == ["bad", "busy", "quiet"]
     assert starters("show=all&tag=pod a") == ["bad", "busy", "quiet"] and starters("show=all&tag=pod b") == []
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/organizations",
-        "/microsoft-tenants",
-        "/sync-runs?show=all",
-        "/people",
-        "/search?q=customer",
-        "/tenants/{tenant}",
-        "/organizations/{home}/end-users",
-        "/organizations/{home}/assets",
-        "/organizations/{home}/exceptions",
-    ],
-)
-def test_F3_no_page_asks_once_per_row(app, client_as, path):
-    """As many queries for 30 rows as for 3."""
-    browser = client_as("administrator")
-
-    def add(start, end, tenant=None):
-        with app.app_context():
-            mark_write(db.session())
-            home = db.session.scalars(db.select(Organization).order_by(Organization.sort_key)).first()
-            for number in range(start, end):
-                microsoft = customers.microsoft_tenant(f"Customer {number}")
-                row = sync_of(customers.organization(f"Customer {number}", microsoft=microsoft))
-                if tenant is not None:
-                    row.tenant_id = tenant
-                tags.replace(row, ["pod", f"tag {number}"])
-                person = customers.directory_user(
-                    microsoft, f"Customer Person {number}", f"p{number}@customer.example"
-                )
-                customers.directory_user(
-                    microsoft, f"Customer Absent {number}", f"a{number}@customer.example"
-                )
-                home = home or row
-                owner = customers.end_user(
-                    home, person.display_name, person.email, linked_to=person, license_sku_ids=("x",)
-                )
-                pin = SyncException(organization_id=home.id, kind="pin", end_user_id=owner.id, field="phone")
-                pin.created_at = utcnow()
-                db.session.add(pin)
-                asset = Asset(
-                    organization_id=home.id,
-                    name=f"Customer-{number}",
-                    end_user_id=owner.id,
-                    created_at=utcnow(),
-                    updated_at=utcnow(),
-                )
-                asset.macs = [AssetMac(mac=f"3C52829A{number:04X}")]
-                db.session.add(asset)
-                db.session.add(
-                    SyncRun(
-                        organization_id=row.id,
-                        microsoft_tenant_id=microsoft.id,
-                        trigger="manual",
-                        status="failed",
-                        created_at=utcnow(),
-                    )
-                )
-                tenant = tenant or (row.tenant_id if "{tenant}" in path else None)
-            db.session.commit()
-            return tenant, home.id
-
-    def asked(address):
-        seen = []
-
-        def note(_connection, _cursor, statement, *_rest):
-            seen.append(statement)
-
-        with app.app_context():
-            engine = db.engine
-        event.listen(engine, "before_cursor_execute", note)
-        answer = browser.get(address)
-        event.remove(engine, "before_cursor_execute", note)
-        assert answer.status_code == 200 and "Customer" in answer.text
-        return len(seen)
-
-    tenant, home = add(0, 3)
-    address = path.format(tenant=tenant, home=home)
-    asked(address)  # what is remembered from the first time on
-    few = asked(address)
-    add(3, 30, tenant)
-    with app.app_context():
-        assert db.session.scalar(db.select(db.func.count()).select_from(Organization)) == 30
-    assert asked(address) <= few + 2
