@@ -48,7 +48,7 @@ def _is_good_domain(domain: str) -> bool:
 def _judged(address: str) -> str:
     """The library's word on an address with one @, and ours on what it leaves open."""
     try:
-        found = validate_email(
+        checked = validate_email(
             address,
             allow_smtputf8=True,
             allow_quoted_local=False,
@@ -60,7 +60,7 @@ def _judged(address: str) -> str:
         reason = str(error).replace("@-sign", "@").replace("period", "dot")
         reason = reason if len(reason) <= _MAX_SHOWN else f"{reason[:_MAX_SHOWN].rstrip()} …"
         return f"{NO_ADDRESS.removesuffix('.')}: {reason[:1].lower()}{reason[1:]}"
-    if "." not in found.ascii_domain and found.ascii_domain != "localhost":
+    if "." not in checked.ascii_domain and checked.ascii_domain != "localhost":
         return f"{NO_ADDRESS.removesuffix('.')}: the part after the @ has no dot. It looks like name@example.com."
     return ""
 

@@ -274,20 +274,20 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
 def _with_secret_files(source: Mapping[str, str]) -> dict[str, str]:
     """The environment with what the files of ``SECRET_FILES`` hold in the place of their variables."""
-    found = dict(source)
+    environment = dict(source)
     for name, meant in SECRET_FILES.items():
         if not source.get(name):
             continue
         if source.get(meant):
             raise ConfigError(f"{name}: {meant} is set too; leave out one of the two")
         try:
-            found[meant] = Path(source[name]).read_text(encoding="utf-8").strip()
+            environment[meant] = Path(source[name]).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no text"
             raise ConfigError(f"{name}: cannot read {source[name]}: {reason}") from error
-        if not found[meant]:
+        if not environment[meant]:
             raise ConfigError(f"{name}: {source[name]} is empty")
-    return found
+    return environment
 
 
 def _check_secret_key(key: str) -> None:

@@ -44,5 +44,5 @@ class Runtime:
 
 def runtime() -> Runtime:
     """The Runtime of the present app."""
-    found: Runtime = current_app.extensions["rollcall"]
-    return found
+    parts: Runtime = current_app.extensions["rollcall"]
+    return parts

@@ -28,14 +28,14 @@ class Changes(Finder):
 
     def patch_user(self, tenant: str, user: str, props: Mapping[str, Any]) -> str:
         """Set properties of a user; None clears one. Returns the id."""
-        home, found = self._user(tenant, user)
+        home, account = self._user(tenant, user)
         _known(props, self._users)
         with home.lock:
-            changed = {name for name, value in props.items() if found.props.get(name, ...) != value}
-            found.props.update(props)
+            changed = {name for name, value in props.items() if account.props.get(name, ...) != value}
+            account.props.update(props)
             if changed:
-                home.directory.log.user(found.id, changed)
-        return found.id
+                home.directory.log.user(account.id, changed)
+        return account.id
 
     def create_user(self, tenant: str, props: Mapping[str, Any], user_id: str | None = None) -> str:
         """Add a user; displayName and userPrincipalName are needed, the rest has plain values. Returns the id."""
@@ -68,65 +68,65 @@ class Changes(Finder):
 
     def set_agent(self, tenant: str, user: str, *, is_agent: bool) -> None:
         """Say of a user whether it is an AI agent."""
-        home, found = self._user(tenant, user)
+        home, account = self._user(tenant, user)
         with home.lock:
-            found.is_agent = is_agent
-            home.directory.log.user(found.id)
+            account.is_agent = is_agent
+            home.directory.log.user(account.id)
 
     def delete_user(self, tenant: str, user: str) -> str:
         """Soft-delete a user. Returns the id."""
-        home, found = self._user(tenant, user)
+        home, account = self._user(tenant, user)
         with home.lock:
             directory = home.directory
-            del directory.users[found.id]
-            found.deleted_at = utc_now()
-            directory.deleted[found.id] = found
-            directory.log.user(found.id)
+            del directory.users[account.id]
+            account.deleted_at = utc_now()
+            directory.deleted[account.id] = account
+            directory.log.user(account.id)
             for group in directory.groups.values():
-                if found.id in group.members:
-                    directory.log.member(group.id, found.id, "user", is_added=False)
-        return found.id
+                if account.id in group.members:
+                    directory.log.member(group.id, account.id, "user", is_added=False)
+        return account.id
 
     def restore_user(self, tenant: str, user: str) -> str:
         """Bring a soft-deleted user back. Returns the id."""
         home = self.tenant(tenant)
         with home.lock:
             directory = home.directory
-            found = self._deleted(home, user)
-            del directory.deleted[found.id]
-            found.deleted_at = None
-            directory.users[found.id] = found
-            directory.log.user(found.id)
+            account = self._deleted(home, user)
+            del directory.deleted[account.id]
+            account.deleted_at = None
+            directory.users[account.id] = account
+            directory.log.user(account.id)
             for group in directory.groups.values():
-                if found.id in group.members:
-                    directory.log.member(group.id, found.id, "user", is_added=True)
-        return found.id
+                if account.id in group.members:
+                    directory.log.member(group.id, account.id, "user", is_added=True)
+        return account.id
 
     def purge_user(self, tenant: str, user: str) -> str:
         """Delete a user for good, soft-deleted before or not. Returns the id."""
         home = self.tenant(tenant)
         with home.lock:
             directory = home.directory
-            found = directory.users.get(user.lower()) or self._by_name(home, user)
-            found = self._deleted(home, user) if found is None else found
-            directory.users.pop(found.id, None)
-            directory.deleted.pop(found.id, None)
-            directory.purged.add(found.id)
-            directory.log.user(found.id)
+            account = directory.users.get(user.lower()) or self._by_name(home, user)
+            account = self._deleted(home, user) if account is None else account
+            directory.users.pop(account.id, None)
+            directory.deleted.pop(account.id, None)
+            directory.purged.add(account.id)
+            directory.log.user(account.id)
             for group in directory.groups.values():
-                if group.members.pop(found.id, None) is not None:
-                    directory.log.member(group.id, found.id, "user", is_added=False)
-        return found.id
+                if group.members.pop(account.id, None) is not None:
+                    directory.log.member(group.id, account.id, "user", is_added=False)
+        return account.id
 
     def set_sign_in(self, tenant: str, user: str, activity: Mapping[str, str] | None) -> None:
         """Set a user's signInActivity; None for never."""
-        _, found = self._user(tenant, user)
-        found.sign_in = dict(activity) if activity is not None else None
+        _, account = self._user(tenant, user)
+        account.sign_in = dict(activity) if activity is not None else None
 
     def set_methods(self, tenant: str, user: str, methods: list[str]) -> None:
         """Set the MFA methods a user has registered."""
-        _, found = self._user(tenant, user)
-        found.methods = tuple(methods)
+        _, account = self._user(tenant, user)
+        account.methods = tuple(methods)
 
     # Groups
 
@@ -154,43 +154,43 @@ class Changes(Finder):
 
     def patch_group(self, tenant: str, group: str, props: Mapping[str, Any]) -> None:
         """Set properties of a group."""
-        home, found = self._group(tenant, group)
+        home, record = self._group(tenant, group)
         _known(props, self._groups)
         with home.lock:
-            found.props.update(props)
-            home.directory.log.group(found.id, props)
+            record.props.update(props)
+            home.directory.log.group(record.id, props)
 
     def delete_group(self, tenant: str, group: str) -> None:
         """Delete a group; Microsoft 365 groups can be restored for a while, others are gone."""
-        home, found = self._group(tenant, group)
+        home, record = self._group(tenant, group)
         with home.lock:
             directory = home.directory
-            del directory.groups[found.id]
-            if "Unified" in found.props.get("groupTypes", ()):
-                directory.deleted_groups[found.id] = found
+            del directory.groups[record.id]
+            if "Unified" in record.props.get("groupTypes", ()):
+                directory.deleted_groups[record.id] = record
             else:
-                directory.purged_groups.add(found.id)
-            directory.log.group(found.id)
+                directory.purged_groups.add(record.id)
+            directory.log.group(record.id)
             for other in directory.groups.values():
-                if other.members.pop(found.id, None) is not None:
-                    directory.log.member(other.id, found.id, "group", is_added=False)
+                if other.members.pop(record.id, None) is not None:
+                    directory.log.member(other.id, record.id, "group", is_added=False)
 
     def add_member(self, tenant: str, group: str, member: str) -> None:
         """Put a user or a group into a group."""
-        home, found = self._group(tenant, group)
+        home, record = self._group(tenant, group)
         key, kind = self._member(home, member)
         with home.lock:
-            if key not in found.members:
-                found.members[key] = kind
-                home.directory.log.member(found.id, key, kind, is_added=True)
+            if key not in record.members:
+                record.members[key] = kind
+                home.directory.log.member(record.id, key, kind, is_added=True)
 
     def remove_member(self, tenant: str, group: str, member: str) -> None:
         """Take a user or a group out of a group."""
-        home, found = self._group(tenant, group)
+        home, record = self._group(tenant, group)
         key, kind = self._member(home, member)
         with home.lock:
-            if found.members.pop(key, None) is not None:
-                home.directory.log.member(found.id, key, kind, is_added=False)
+            if record.members.pop(key, None) is not None:
+                home.directory.log.member(record.id, key, kind, is_added=False)
 
     # Devices
 

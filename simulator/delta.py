@@ -215,16 +215,16 @@ def _group_entries(call: Call, mark: Mark | None, select: tuple[str, ...], ids: 
             joined.setdefault(member.group_id, {})[member.member_id] = row
     tracked = frozenset(select or GROUPS.properties)
     for key in dict.fromkeys([*changed, *joined]):
-        found = directory.groups.get(key)
-        if found is None:
+        record = directory.groups.get(key)
+        if record is None:
             rows.append(_group_gone(call, key))
             continue
         props = changed.get(key, frozenset())
         if props is None and wants_members:
-            everybody = {k: _member_row(kind, k, is_added=True) for k, kind in found.members.items()}
+            everybody = {k: _member_row(kind, k, is_added=True) for k, kind in record.members.items()}
             joined[key] = {**everybody, **joined.get(key, {})}
         if key in joined or props is None or props & tracked:
-            rows.extend(_parts(call, found, list(joined.get(key, {}).values()), select))
+            rows.extend(_parts(call, record, list(joined.get(key, {}).values()), select))
     return rows
 
 

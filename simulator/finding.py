@@ -19,10 +19,10 @@ class Finder:
 
     def tenant(self, name: str) -> Tenant:
         """A tenant by id or domain. Raises BadChange."""
-        found = self.world.tenant(name)
-        if found is None:
+        tenant = self.world.tenant(name)
+        if tenant is None:
             raise BadChange(f"There is no tenant {name}.")
-        return found
+        return tenant
 
     def _principal(self, tenant: str) -> Principal:
         principal = self.tenant(tenant).principal
@@ -39,10 +39,10 @@ class Finder:
 
     def _user(self, tenant: str, key: str) -> tuple[Tenant, User]:
         home = self.tenant(tenant)
-        found = home.directory.users.get(key.lower()) or self._by_name(home, key)
-        if found is None:
+        user = home.directory.users.get(key.lower()) or self._by_name(home, key)
+        if user is None:
             raise BadChange(f"There is no user {key}.")
-        return home, found
+        return home, user
 
     def _deleted(self, home: Tenant, key: str) -> User:
         wanted = key.casefold()
@@ -53,13 +53,13 @@ class Finder:
 
     def _group(self, tenant: str, key: str) -> tuple[Tenant, Group]:
         home = self.tenant(tenant)
-        found = home.directory.groups.get(key.lower())
-        if found is None:
+        group = home.directory.groups.get(key.lower())
+        if group is None:
             named = [one for one in home.directory.groups.values() if one.props.get("displayName") == key]
             if len(named) != 1:
                 raise BadChange(f"There are {len(named)} groups named {key}; give the id.")
-            found = named[0]
-        return home, found
+            group = named[0]
+        return home, group
 
     def _member(self, home: Tenant, key: str) -> tuple[str, str]:
         if key.lower() in home.directory.groups:

@@ -138,30 +138,30 @@ class Graph:
         return response, page
 
     def _endpoint(self, call: Call) -> Response:
-        found, match = None, None
+        route, match = None, None
         for one in _ORDERED:
             match = one.pattern.match(call.path)
             if match is not None and one.method == call.request.method:
-                found = one
+                route = one
                 break
-        if found is None or match is None:
+        if route is None or match is None:
             raise _unknown(call)
-        headers = self._spend(call, found)
-        if found.roles and call.roles.isdisjoint(found.roles):
+        headers = self._spend(call, route)
+        if route.roles and call.roles.isdisjoint(route.roles):
             raise GraphError(
                 403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation."
             )
         with call.tenant.lock:
-            response = found.answer(call, match)
+            response = route.answer(call, match)
         response.headers.update(headers)
         return response
 
-    def _spend(self, call: Call, found: Route) -> dict[str, str]:
+    def _spend(self, call: Call, route: Route) -> dict[str, str]:
         tenant, query = call.tenant, call.request.query
         users = len(tenant.directory.users)
-        if found.family == "identity" and graph_users.selects_sign_ins(call):
+        if route.family == "identity" and graph_users.selects_sign_ins(call):
             self.throttle.spend(tenant.id, users, "sign_ins", 1)
-        cost = found.cost
+        cost = route.cost
         if "$select" in query:
             cost = 2 if call.path.lower().endswith("/getbyids") else cost - 1
         if "$expand" in query:
@@ -169,7 +169,7 @@ class Graph:
         top = query.get("$top", "")
         if top.isdigit() and int(top) < 20:
             cost -= 1
-        return self.throttle.spend(tenant.id, users, found.family, max(1, cost))
+        return self.throttle.spend(tenant.id, users, route.family, max(1, cost))
 
     def _batch(self, call: Call) -> Response:
         items = graph_batch.batch_items(call)

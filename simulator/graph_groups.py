@@ -103,16 +103,16 @@ def get_group(call: Call, match: re.Match[str]) -> Response:
 
 def transitive(directory: Directory, group: Group) -> dict[str, str]:
     """Everything below a group, each once, whatever circles there are; id -> kind."""
-    found: dict[str, str] = {}
+    members: dict[str, str] = {}
     waiting = [group]
     while waiting:
         for member, kind in waiting.pop().members.items():
-            if member in found or member == group.id:
+            if member in members or member == group.id:
                 continue
-            found[member] = kind
+            members[member] = kind
             if kind == "group" and member in directory.groups:
                 waiting.append(directory.groups[member])
-    return found
+    return members
 
 
 @route("GET", r"/groups/{id}/members(?P<cast>/microsoft\.graph\.\w+)?", roles=GROUP_READERS, cost=3)
@@ -199,7 +199,7 @@ def member_props(directory: Directory, member_id: str, kind: str) -> Props | Non
 
 def groups_of(directory: Directory, user_id: str) -> list[str]:
     """The ids of every group a user is in, nested ones included."""
-    found: list[str] = []
+    groups: list[str] = []
     waiting = [user_id]
     seen = {user_id}
     while waiting:
@@ -207,9 +207,9 @@ def groups_of(directory: Directory, user_id: str) -> list[str]:
         for group in directory.groups.values():
             if current in group.members and group.id not in seen:
                 seen.add(group.id)
-                found.append(group.id)
+                groups.append(group.id)
                 waiting.append(group.id)
-    return found
+    return groups
 
 
 @route("POST", "/users/{id}/checkMemberGroups", roles=GROUP_READERS, cost=4)

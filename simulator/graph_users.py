@@ -196,8 +196,8 @@ def get_user(call: Call, match: re.Match[str]) -> Response:
 def find_user(call: Call, key: str) -> User:
     """A user by id or sign-in name. Raises GraphError 404."""
     users = call.tenant.directory.users
-    if found := users.get(key.lower()):
-        return found
+    if account := users.get(key.lower()):
+        return account
     wanted = key.casefold()
     for user in users.values():
         if str(user.props.get("userPrincipalName", "")).casefold() == wanted:

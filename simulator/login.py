@@ -184,11 +184,11 @@ class Login:
         hint = asked.get("login_hint", "").strip().lower()
         if not hint and asked.get("prompt") == "none":
             return _back(asked, redirect_uri, _error_values("login_required", LoginError(50058)))
-        found = self._account(hint) if hint else None
-        if found is None:
+        account = self._account(hint) if hint else None
+        if account is None:
             path = f"/{name}/oauth2/v2.0/authorize"
             return login_pages.account_page(path, asked, self._accounts(tenant))
-        home, user = found
+        home, user = account
         if tenant is not None and home.id != tenant.id:
             error = LoginError(50020, user=hint, tenant=tenant.name)
             return login_pages.error_page(error.description)

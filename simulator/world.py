@@ -139,8 +139,8 @@ class World:
     def tenant(self, name: str) -> Tenant | None:
         """The tenant of a GUID or a verified domain, in any letter case."""
         key = name.lower()
-        if found := self.tenants.get(key):
-            return found
+        if home := self.tenants.get(key):
+            return home
         return next((tenant for tenant in self.tenants.values() if key in tenant.domains), None)
 
     def reset(self) -> None:

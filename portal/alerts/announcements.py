@@ -75,35 +75,35 @@ def needs(session: Session) -> dict[str, Need]:
 
     Each hourly run takes the place of the hold before it (G1): the same people held back are no news.
     """
-    found: dict[str, list[Cause]] = {}
+    causes_by_key: dict[str, list[Cause]] = {}
     for cause in attention(session):
         about = cause.cause or (title(cause) if cause.kind == "hold" else cause.link)
-        found.setdefault(_key(cause.kind, about, cause.code), []).append(cause)
-    return {key: _need(those) for key, those in found.items()}
+        causes_by_key.setdefault(_key(cause.kind, about, cause.code), []).append(cause)
+    return {key: _need(those) for key, those in causes_by_key.items()}
 
 
 def expiring(session: Session, runtime: Runtime, now: datetime) -> dict[str, Need]:
     """Secrets, certificates and partner relationships that end within 60, 30 or 7 days, each step told once (C5)."""
-    found: dict[str, Need] = {}
+    notices: dict[str, Need] = {}
     for one in expiry.radar(session, runtime.settings):
         step = one.step(now)
         if step is None or one.at is None:
             continue
         key = _key("expiring", one.key, f"{one.at:%Y%m%d}", str(step))
-        found[key] = Need(Notice("expiring", one.sentence(now), one.advice))
-    return found
+        notices[key] = Need(Notice("expiring", one.sentence(now), one.advice))
+    return notices
 
 
 def _key(*parts: str) -> str:
     return sha256("\x1f".join(parts).encode()).hexdigest()[:24]
 
 
-def _need(found: Sequence[Cause]) -> Need:
-    first, names = found[0], tuple(one.name for one in found)
+def _need(causes: Sequence[Cause]) -> Need:
+    first, names = causes[0], tuple(one.name for one in causes)
     who_decides = " An administrator decides." if first.kind == "hold" else ""
-    if len(found) == 1:
+    if len(causes) == 1:
         return Need(Notice(first.kind, title(first), detail(first) + who_decides), names)
-    words, advice = together(found)
+    words, advice = together(causes)
     more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
     return Need(Notice(first.kind, words, f"{', '.join(names[:NAMED])}{more}. {advice}{who_decides}"), names)
 

@@ -46,14 +46,14 @@ def stored_targets(session: Session, box: SecretBox) -> dict[str, Target]:
     row = session.get(StoredSetting, KEY)
     if row is None or not row.secret:
         return {}
-    found = {}
+    known_targets = {}
     for one in json.loads(box.decrypt(row.secret, purpose=PURPOSE)):
         try:
             target = targets.parse(one["url"], is_local=one["is_local"])
-            found[one["id"]] = replace(target, events=events.known(one.get("events", events.DEFAULT)))
+            known_targets[one["id"]] = replace(target, events=events.known(one.get("events", events.DEFAULT)))
         except Invalid:  # stored by a version that offered more; it must not stop the others
             log.warning("action=notify target=%s error=NoLongerOffered", one["id"])
-    return found
+    return known_targets
 
 
 def add_target(session: Session, box: SecretBox, target: Target, *, now: datetime, by: str) -> None:
@@ -103,13 +103,15 @@ def _locked(session: Session, box: SecretBox) -> dict[str, Target]:
     return stored_targets(session, box)
 
 
-def _store(session: Session, box: SecretBox, found: Mapping[str, Target], *, now: datetime, by: str) -> None:
+def _store(
+    session: Session, box: SecretBox, new_targets: Mapping[str, Target], *, now: datetime, by: str
+) -> None:
     row = StoredSetting.obtain(session, KEY, now)
     stored = [
         {"id": one, "url": target.url, "is_local": target.is_local, "events": list(target.events)}
-        for one, target in found.items()
+        for one, target in new_targets.items()
     ]
-    row.value = {"kinds": [target.kind for target in found.values()]}
+    row.value = {"kinds": [target.kind for target in new_targets.values()]}
     row.secret = box.encrypt(json.dumps(stored), purpose=PURPOSE) if stored else None
     row.updated_at, row.updated_by = now, by
 
@@ -127,11 +129,11 @@ def deliver(wanted: Sequence[Target], notice: Notice) -> list[Delivery]:
 
     Takes as long as the slowest of them: hold no transaction meanwhile.
     """
-    found = [Delivery(target.name, _send(target, notice)) for target in wanted]
-    taken = sum(not one.problem for one in found)
-    if taken < len(found):
-        log.warning("action=notify kind=%s delivered=%d of=%d", notice.kind, taken, len(found))
-    return found
+    deliveries = [Delivery(target.name, _send(target, notice)) for target in wanted]
+    taken = sum(not one.problem for one in deliveries)
+    if taken < len(deliveries):
+        log.warning("action=notify kind=%s delivered=%d of=%d", notice.kind, taken, len(deliveries))
+    return deliveries
 
 
 def _send(target: Target, notice: Notice) -> str:

@@ -77,25 +77,25 @@ def email(given: Mapping[str, str]) -> str:
 def teams(url: str) -> str:
     """The address of a Teams workflow, from the URL that Teams shows for it. Raises Invalid on ``url``."""
     parts = _https(url, "Enter the URL that the workflow shows; it begins with https://.")
-    found = _TEAMS.fullmatch(parts.path)
+    match = _TEAMS.fullmatch(parts.path)
     query = parse_qs(parts.query)
-    if found is None or "sig" not in query:
+    if match is None or "sig" not in query:
         raise Invalid({"url": [NO_WORKFLOW]})
     extra = {"api-version": query["api-version"][0]} if "api-version" in query else {}
-    if found["automate"]:
+    if match["automate"]:
         extra["pa"] = "yes"
-    if found["route"]:
-        extra["route"] = found["route"]
+    if match["route"]:
+        extra["route"] = match["route"]
     place = f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
-    path = f"{found['workflow']}/{quote(query['sig'][0], safe='')}"
+    path = f"{match['workflow']}/{quote(query['sig'][0], safe='')}"
     return f"workflows://{place}/{path}" + (f"?{urlencode(extra)}" if extra else "")
 
 
 def slack(url: str) -> str:
     """The address of a Slack channel, from its incoming webhook's URL. Raises Invalid on ``url``."""
     parts = _https(url, "Enter the webhook URL that Slack shows; it begins with https://hooks.slack.com.")
-    found = _SLACK.fullmatch(parts.path)
-    if found is None or parts.hostname not in {"hooks.slack.com", "hooks.slack-gov.com"}:
+    match = _SLACK.fullmatch(parts.path)
+    if match is None or parts.hostname not in {"hooks.slack.com", "hooks.slack-gov.com"}:
         raise Invalid(
             {
                 "url": [
@@ -103,14 +103,14 @@ def slack(url: str) -> str:
                 ]
             }
         )
-    return f"slack://{found[1]}/{found[2]}/{found[3]}"
+    return f"slack://{match[1]}/{match[2]}/{match[3]}"
 
 
 def webhook(url: str) -> str:
     """The address of a webhook that takes JSON. Raises Invalid on ``url``."""
-    kind, found, rest = url.strip().partition("://")
+    kind, separator, rest = url.strip().partition("://")
     schemes = {"https": "jsons", "http": "json"}
-    if not found or kind.lower() not in schemes:
+    if not separator or kind.lower() not in schemes:
         raise Invalid({"url": ["Enter a URL that begins with https://."]})
     if "?" in rest:
         raise Invalid(

@@ -115,9 +115,9 @@ def parse(text: str, *, is_local: bool = False) -> Target:
     text = text.strip()
     if re.search(r"\s", text) or _CONTROL.search(text):
         raise _bad("An address has no blanks: enter one at a time, and %20 for a blank in a password.")
-    kind, found, rest = text.partition("://")
+    kind, separator, rest = text.partition("://")
     kind = kind.lower()
-    if not found or kind not in PARAMETERS:
+    if not separator or kind not in PARAMETERS:
         raise _bad("This kind is not offered. Use one of: " + ", ".join(sorted(PARAMETERS)) + ".")
     before, _, query = rest.partition("?")
     authority, _, path = before.partition("/")
@@ -151,26 +151,26 @@ def check_place(target: Target) -> None:
         return
     for name in target.hosts():
         try:
-            found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+            resolved = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
             continue
-        if not all(is_public(str(address[0])) for *_, address in found):
+        if not all(is_public(str(address[0])) for *_, address in resolved):
             raise _bad(LOCAL_ADVICE)
 
 
 def is_public(address: str) -> bool:
     """False for loopback, private, link-local and every other address that is not on the internet; also where hidden in IPv6."""
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    if isinstance(found, ipaddress.IPv6Address):
-        inner = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
-        if inner is None and found in ipaddress.ip_network("64:ff9b::/96"):
-            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if inner is None and ip in ipaddress.ip_network("64:ff9b::/96"):
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
-    return found.is_global and not found.is_multicast
+    return ip.is_global and not ip.is_multicast
 
 
 def _is_local_name(host: str) -> bool:
@@ -205,12 +205,12 @@ def _host(place: str, kind: str) -> tuple[str, int | None]:
 
 def _ascii(host: str) -> str:
     try:
-        found = host if host.isascii() else host.encode("idna").decode("ascii")
+        ascii_host = host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError as error:
         raise _bad("The host in this address is none.") from error
-    if not _NAME.fullmatch(found):
-        raise _bad("The host in this address is none." if found else INCOMPLETE)
-    return found.lower()
+    if not _NAME.fullmatch(ascii_host):
+        raise _bad("The host in this address is none." if ascii_host else INCOMPLETE)
+    return ascii_host.lower()
 
 
 def _parameters(query: str, kind: str) -> tuple[tuple[str, str], ...]:
@@ -233,10 +233,10 @@ def _parameters(query: str, kind: str) -> tuple[tuple[str, str], ...]:
 
 
 def _decoded(part: str) -> str:
-    found = unquote(part)
-    if _CONTROL.search(found):
+    decoded = unquote(part)
+    if _CONTROL.search(decoded):
         raise _bad("An address may not hold control characters.")
-    return found
+    return decoded
 
 
 def _bad(sentence: str) -> Invalid:

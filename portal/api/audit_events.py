@@ -23,8 +23,8 @@ documented = documented_as(
 @documented(answer=documents.AuditEventList, query=audit_log.SPEC)
 def list_audit_events() -> Response:
     """List audit events, newest first."""
-    found = audit_log.listing(asked(audit_log.SPEC))
-    return page_of(found, audit_log.to_document, chain=audit_log.chain_document())
+    events = audit_log.listing(asked(audit_log.SPEC))
+    return page_of(events, audit_log.to_document, chain=audit_log.chain_document())
 
 
 @bp.get("/audit-events.csv")

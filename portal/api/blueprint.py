@@ -28,23 +28,23 @@ def name_principal() -> None:
     if kind.lower() != "bearer" or not token.strip():
         return
     now = clock.utcnow()
-    found = tokens.bearer(db.session(), token.strip(), now)
-    row = found.token
-    if found.refused or row is None:
-        _refuse(found)
+    bearer = tokens.bearer(db.session(), token.strip(), now)
+    row = bearer.token
+    if bearer.refused or row is None:
+        _refuse(bearer)
         return
     g.principal = Principal(name=f"token {row.name}", role=tokens.effective_role(row), source="api")
     if row.last_used_at is None or now - row.last_used_at > TOUCH_EVERY:
         note(runtime().sessions, update(ApiToken).where(ApiToken.id == row.id).values(last_used_at=now))
 
 
-def _refuse(found: tokens.Bearer) -> None:
+def _refuse(bearer: tokens.Bearer) -> None:
     """Tell both logs of a token that opens nothing; the answer is that of no token at all."""
     audit.set_actor(audit.nobody("api", request.remote_addr or ""))
-    row = found.token
+    row = bearer.token
     name, token_id = ("", "") if row is None else (row.name, row.id)
     db.session.rollback()
-    refusals.log("token_refused", reason=found.refused)
+    refusals.log("token_refused", reason=bearer.refused)
     runtime().refusals.note(
-        "token_refused", object_type="api_token", object_id=token_id, name=name, reason=found.refused
+        "token_refused", object_type="api_token", object_id=token_id, name=name, reason=bearer.refused
     )

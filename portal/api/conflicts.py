@@ -49,9 +49,9 @@ class NewException(Request):
 def list_conflicts(organization_id: str) -> Response:
     """List the conflicts of an Organization; the open ones unless ``state=resolved``."""
     organization = load(Organization, organization_id, "Organization")
-    found = service.page(organization, asked(service.CONFLICTS))
-    shown = {document["id"]: document for document in service.documents(found.items)}
-    return page_of(found, lambda row: shown[row.id])
+    listing = service.page(organization, asked(service.CONFLICTS))
+    shown = {document["id"]: document for document in service.documents(listing.items)}
+    return page_of(listing, lambda row: shown[row.id])
 
 
 @bp.post("/conflicts/<conflict_id>/resolve")
@@ -130,7 +130,7 @@ def _added(organization: Organization, given: NewException) -> SyncException:
 def _time(text: str | None) -> datetime | None:
     if text is None:
         return None
-    found = parse_time(text)
-    if found is None:
+    moment = parse_time(text)
+    if moment is None:
         raise Invalid({"expires_at": ["An ISO 8601 time such as 2026-12-31T00:00:00Z."]})
-    return found
+    return moment

@@ -122,10 +122,10 @@ def documented_as(tag: Tag) -> Callable[..., Callable[[View], View]]:
 
 def declaration_of(app: Flask, endpoint: str | None) -> Declaration:
     """What a route declares. Raises RuntimeError for one that declares nothing."""
-    found = getattr(app.view_functions.get(endpoint or ""), "declaration", None)
-    if not isinstance(found, Declaration):
+    declaration = getattr(app.view_functions.get(endpoint or ""), "declaration", None)
+    if not isinstance(declaration, Declaration):
         raise RuntimeError(f"route {endpoint} says not what it takes and answers: add @documented(...)")  # noqa: TRY004
-    return found
+    return declaration
 
 
 def declared() -> Declaration:

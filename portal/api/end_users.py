@@ -52,9 +52,9 @@ class EndUserFields(Request):
 def list_end_users(organization_id: str) -> Response:
     """List the End Users of an Organization."""
     organization = load(Organization, organization_id, "Organization")
-    found = end_user_list.listing(organization, asked(end_user_list.SPEC), assets=True)
-    shown = {document["id"]: document for document in end_user_documents.to_documents(found.items)}
-    return page_of(found, lambda row: shown[row.id])
+    fitting = end_user_list.listing(organization, asked(end_user_list.SPEC), assets=True)
+    shown = {document["id"]: document for document in end_user_documents.to_documents(fitting.items)}
+    return page_of(fitting, lambda row: shown[row.id])
 
 
 @bp.post("/organizations/<organization_id>/end-users")
@@ -73,9 +73,9 @@ def create_end_user(organization_id: str) -> Response:
 @documented(answer=Page[documents.EndUser], query=listing.SPEC)
 def list_all_end_users() -> Response:
     """List the End Users of all Organizations."""
-    found = people.page(asked(listing.SPEC), assets=True)
-    shown = {document["id"]: document for document in end_user_documents.to_documents(found.items)}
-    return page_of(found, lambda row: shown[row.id])
+    people_page = people.page(asked(listing.SPEC), assets=True)
+    shown = {document["id"]: document for document in end_user_documents.to_documents(people_page.items)}
+    return page_of(people_page, lambda row: shown[row.id])
 
 
 @bp.get("/end-users.csv")

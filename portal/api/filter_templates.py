@@ -61,9 +61,9 @@ class BulkSetUp(Request):
 @documented(answer=Page[documents_of.FilterTemplate], query=service.SPEC)
 def list_filter_templates() -> Response:
     """List filter templates."""
-    found = service.listing(asked(service.SPEC))
-    counts = service.follower_counts(list(found.items))
-    return page_of(found, lambda row: service.to_document(row, counts.get(row.id, 0)))
+    listing = service.listing(asked(service.SPEC))
+    counts = service.follower_counts(list(listing.items))
+    return page_of(listing, lambda row: service.to_document(row, counts.get(row.id, 0)))
 
 
 @bp.post("/filter-templates")

@@ -72,9 +72,9 @@ def undo_import(import_id: str) -> Response:
     """Undo an import, except what was edited since."""
     row = load(Import, import_id, "import")
     if body(UndoImport).dry_run:
-        found = service.undo_document(service.plan_undo(db.session(), row))
+        document = service.undo_document(service.plan_undo(db.session(), row))
         db.session.rollback()
-        return answer(found)
+        return answer(document)
     owner = None if _is_later() else processes.own_name()
     begin_write(db.session())
     service.request_undo(db.session(), row, owner)

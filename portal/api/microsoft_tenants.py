@@ -35,9 +35,9 @@ class NewMicrosoftTenant(Request):
 @documented(answer=Page[documents.MicrosoftTenant], query=listing.SPEC)
 def list_microsoft_tenants() -> Response:
     """List Microsoft Tenants."""
-    found = listing.listing(asked(listing.SPEC))
-    mapped = service.tenant_ids(list(found.items))
-    return page_of(found, lambda row: microsoft_documents.to_document(row, mapped.get(row.id)))
+    tenants = listing.listing(asked(listing.SPEC))
+    mapped = service.tenant_ids(list(tenants.items))
+    return page_of(tenants, lambda row: microsoft_documents.to_document(row, mapped.get(row.id)))
 
 
 @bp.post("/microsoft-tenants")
@@ -117,6 +117,6 @@ def check_customers(microsoft_tenant_id: str) -> Response:
 def list_coverage(microsoft_tenant_id: str) -> Response:
     """List every Microsoft user, and which Organizations have them."""
     row = load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant")
-    found = coverages.page(row, asked(coverages.COVERAGE))
-    shown = {d["object_id"]: d for d in coverages.documents(row, list(found.items))}
-    return page_of(found, lambda user: shown[user.object_id])
+    people = coverages.page(row, asked(coverages.COVERAGE))
+    shown = {d["object_id"]: d for d in coverages.documents(row, list(people.items))}
+    return page_of(people, lambda user: shown[user.object_id])

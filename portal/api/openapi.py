@@ -116,18 +116,18 @@ def document(app: Flask) -> dict[str, Any]:
 
 def refusals_of(rule: Rule, method: str, declaration: Declaration, role: Role | str | None) -> set[int]:
     """The statuses of the problems that a route may answer: what it declares, and what follows from its parts."""
-    found = {422, 500, 503, *declaration.refusals}  # 422: every query is looked through (``refuse_nul``)
+    statuses = {422, 500, 503, *declaration.refusals}  # 422: every query is looked through (``refuse_nul``)
     if role != PUBLIC:
-        found.add(401)
+        statuses.add(401)
     if isinstance(role, Role) and role.rank > 0:
-        found.add(403)
+        statuses.add(403)
     if rule.arguments:
-        found.add(404)
+        statuses.add(404)
     if method in WRITING:
-        found.add(409)
+        statuses.add(409)
     if declaration.body is not None:
-        found |= {400, 413}
-    return found
+        statuses |= {400, 413}
+    return statuses
 
 
 def _operations(app: Flask) -> Operations:
@@ -233,10 +233,10 @@ def _body(declaration: Declaration, references: Mapping[Any, Any]) -> dict[str, 
 
 
 def _success(status: int, shape: Shape | None, references: Mapping[Any, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    response: dict[str, Any] = {"description": HTTPStatus(status).phrase}
     if shape is not None:
-        found["content"] = _content(shape, references)
-    return found
+        response["content"] = _content(shape, references)
+    return response
 
 
 def _content(shape: Shape, references: Mapping[Any, Any]) -> dict[str, Any]:
@@ -258,14 +258,14 @@ def _problem(status: int, references: Mapping[Any, Any]) -> dict[str, Any]:
 
 def _models(declarations: Iterable[Declaration]) -> list[tuple[type[BaseModel], Any]]:
     """Each model that is taken (validation) or answered (serialization), once."""
-    found: dict[tuple[type[BaseModel], Any], None] = {(Problem, "serialization"): None}
+    models: dict[tuple[type[BaseModel], Any], None] = {(Problem, "serialization"): None}
     for declaration in declarations:
         if declaration.body is not None and not isinstance(declaration.body, File):
-            found[declaration.body, "validation"] = None
+            models[declaration.body, "validation"] = None
         for shape in declaration.answers.values():
             if shape is not None and not isinstance(shape, File):
-                found.update({(model, "serialization"): None for model in _alternatives(shape)})
-    return list(found)
+                models.update({(model, "serialization"): None for model in _alternatives(shape)})
+    return list(models)
 
 
 def _alternatives(shape: type[BaseModel] | UnionType) -> tuple[type[BaseModel], ...]:
@@ -284,10 +284,10 @@ class _Schemas(GenerateJsonSchema):
 
 def _schemas(models: list[tuple[type[BaseModel], Any]]) -> tuple[dict[Any, Any], dict[str, Any]]:
     """(model, mode) → its reference, and every schema by name. Raises RuntimeError for two of one name."""
-    references, found = models_json_schema(
+    references, defined = models_json_schema(
         models, ref_template="#/components/schemas/{model}", schema_generator=_Schemas
     )
-    definitions = found.get("$defs", {})
+    definitions = defined.get("$defs", {})
     if odd := [name for name in definitions if not name.isidentifier() or "__" in name]:
         raise RuntimeError(f"several documents have one name: {', '.join(odd)}")
     return dict(references), {name: _in_words(schema) for name, schema in sorted(definitions.items())}
@@ -299,9 +299,9 @@ def _in_words(schema: Any) -> Any:
         return [_in_words(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    found = {key: value if key == "examples" else _in_words(value) for key, value in schema.items()}
-    if isinstance(found.get("title"), str):
-        del found["title"]
-    if isinstance(found.get("description"), str):
-        found["description"] = " ".join(found["description"].replace("``", "`").split())
-    return found
+    described = {key: value if key == "examples" else _in_words(value) for key, value in schema.items()}
+    if isinstance(described.get("title"), str):
+        del described["title"]
+    if isinstance(described.get("description"), str):
+        described["description"] = " ".join(described["description"].replace("``", "`").split())
+    return described

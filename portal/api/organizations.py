@@ -91,10 +91,10 @@ def delete_organization(organization_id: str) -> Response:
 
 
 def _tenant(tenant_id: str) -> Tenant:
-    found = db.session.get(Tenant, tenant_id)
-    if found is None:
+    tenant = db.session.get(Tenant, tenant_id)
+    if tenant is None:
         raise Invalid({"tenant_id": ["There is no such Tenant."]})
-    return found
+    return tenant
 
 
 @bp.get("/organizations.csv")

@@ -142,5 +142,5 @@ def paging() -> tuple[int, int]:
     unknown = {name: ["There is no such parameter."] for name in ("q", "sort") if name in request.args}
     if unknown:
         raise Invalid(unknown, "The query has parameters that cannot be used.")
-    found = asked(PAGES)
-    return found.page, found.per_page
+    listing = asked(PAGES)
+    return listing.page, listing.per_page

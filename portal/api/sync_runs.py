@@ -96,9 +96,9 @@ def undo_sync_run(run_id: str) -> Response:
     """
     run = _run(run_id)
     if body(Undo).dry_run:
-        found = service.plan_undo(run)
+        plan = service.plan_undo(run)
         db.session.rollback()
-        return answer(service.undo_document(found), 200)
+        return answer(service.undo_document(plan), 200)
     earlier = service.earlier_undo(run)
     begin_write(db.session())
     row = service.request_undo(run, earlier)

@@ -86,10 +86,10 @@ def map_tenant(tenant_id: str) -> Response:
     The same again is fine. 409 while a sync under it is enabled, or either side is mapped elsewhere.
     """
     row = load(Tenant, tenant_id, "Tenant")
-    found = db.session.get(MicrosoftTenant, body(Mapping).microsoft_tenant_id)
-    if found is None or found.is_removed:
+    microsoft_tenant = db.session.get(MicrosoftTenant, body(Mapping).microsoft_tenant_id)
+    if microsoft_tenant is None or microsoft_tenant.is_removed:
         raise Invalid({"microsoft_tenant_id": ["There is no such Microsoft Tenant."]})
-    service.map_only(row, found)
+    service.map_only(row, microsoft_tenant)
     db.session.commit()
     return answer(service.to_document(row))
 

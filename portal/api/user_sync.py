@@ -95,9 +95,9 @@ def disable_user_sync(organization_id: str) -> Response:
 def get_user_sync_options(organization_id: str) -> Response:
     """Get what each section offers, with the number of people behind each value."""
     organization = _organization(organization_id)
-    found = previews.options(organization)
+    options = previews.options(organization)
     db.session.commit()
-    return answer(found)
+    return answer(options)
 
 
 @bp.post("/organizations/<organization_id>/user-sync/preview")
@@ -109,9 +109,9 @@ def preview_user_sync(organization_id: str) -> Response:
     organization = _organization(organization_id)
     given = body(UserSyncRequest)
     page, per_page = paging()
-    found = previews.preview(organization, _request(given), page=page, per_page=per_page)
+    result = previews.preview(organization, _request(given), page=page, per_page=per_page)
     db.session.rollback()
-    return answer(found.document())
+    return answer(result.document())
 
 
 @bp.get("/organizations/<organization_id>/user-sync/explain")
@@ -156,12 +156,12 @@ def sync_now(organization_id: str) -> Response:
 
 
 def _person(organization: Organization, given: RunRequest) -> EndUser:
-    found = db.session.get(EndUser, given.end_user_id or "")
-    if found is None or found.organization_id != organization.id:
+    end_user = db.session.get(EndUser, given.end_user_id or "")
+    if end_user is None or end_user.organization_id != organization.id:
         raise Invalid({"end_user_id": ["This Organization has no such End User."]})
     if given.plan_id is not None:
         raise Invalid({"plan_id": ["A plan is for all people: leave out end_user_id, or the plan."]})
-    return found
+    return end_user
 
 
 def _organization(organization_id: str) -> Organization:

@@ -144,10 +144,10 @@ def _filtered(organization: Organization, asked: Listing) -> Any:
     )
     if asked.q:
         mac = "".join(c for c in asked.q.upper() if c in "0123456789ABCDEF")
-        found = contains_text(asked.q, Asset.name)
+        condition = contains_text(asked.q, Asset.name)
         if len(mac) >= 4:
-            found = found | Asset.id.in_(select(AssetMac.asset_id).where(AssetMac.mac.contains(mac)))
-        statement = statement.where(found)
+            condition = condition | Asset.id.in_(select(AssetMac.asset_id).where(AssetMac.mac.contains(mac)))
+        statement = statement.where(condition)
     if "assigned_by" in asked.filters:
         wanted = asked.filters["assigned_by"]
         statement = statement.where(

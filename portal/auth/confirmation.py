@@ -59,18 +59,18 @@ def verify(session: Session, account_id: str, password: str, *, session_id: str,
     return Verified(account_id, stored, is_right, locked_until)
 
 
-def begin_change(session: Session, found: Verified, *, field: str, now: datetime) -> Account:
+def begin_change(session: Session, verified: Verified, *, field: str, now: datetime) -> Account:
     """Begin to write, and give the account, its row locked.
 
     Raises Invalid on ``field``, WrongPassword or Locked among them: ``signed_in.note_guess`` counts and tells of them.
     """
-    if found.locked_until is not None:
-        raise Locked(field, found.locked_until - now)
+    if verified.locked_until is not None:
+        raise Locked(field, verified.locked_until - now)
     begin_write(session)
-    account = service.locked_account(session, found.account_id)
+    account = service.locked_account(session, verified.account_id)
     if account is None or not account.is_active:
         raise NotFound("This account was removed or deactivated. Ask an administrator.")
-    if not found.is_right or account.password_hash != found.stored:
+    if not verified.is_right or account.password_hash != verified.stored:
         if account.password_hash is None:
             raise Invalid(
                 {field: ["You have no password. Sign out, sign in again, and do this within 10 minutes."]}
@@ -102,9 +102,9 @@ def change_password(
     if account is None:
         raise NotFound("This account was removed. Ask an administrator.")
     passwords.check(new, email=account.email, name=account.name, field="new_password")
-    found = verify(session, account_id, old, session_id=session_id, now=now)
-    hashed = passwords.hash_password(new) if found.is_right else ""
-    account = begin_change(session, found, field="old_password", now=now)
+    verified = verify(session, account_id, old, session_id=session_id, now=now)
+    hashed = passwords.hash_password(new) if verified.is_right else ""
+    account = begin_change(session, verified, field="old_password", now=now)
     account.password_hash = hashed
     audit.record(session, "password_changed", object_type="account", object_id=account.id)
     return account

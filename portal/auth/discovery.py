@@ -58,13 +58,13 @@ class Discovery:
         with self._lock:
             turn = self._asking.setdefault(key, threading.Lock())
         with turn:
-            found = self._fresh(key, max_age)
-            if found is None:
-                found = _ask(key, headers)
-                self._keep(key, found)
-        if isinstance(found.response, requests.RequestException):
-            raise found.response
-        return found.response
+            answer = self._fresh(key, max_age)
+            if answer is None:
+                answer = _ask(key, headers)
+                self._keep(key, answer)
+        if isinstance(answer.response, requests.RequestException):
+            raise answer.response
+        return answer.response
 
     def post(self, url: str, **more: Any) -> requests.Response:
         """Send a form, as MSAL does to get a token; never kept. Raises requests' errors."""
@@ -76,15 +76,15 @@ class Discovery:
 
     def _fresh(self, key: str, max_age: float) -> _Answer | None:
         with self._lock:
-            found = self._kept.get(key)
-        if found is None:
+            answer = self._kept.get(key)
+        if answer is None:
             return None
-        age = clock.monotonic() - found.at
-        return found if age < (max_age if found.is_good() else PAUSE) else None
+        age = clock.monotonic() - answer.at
+        return answer if age < (max_age if answer.is_good() else PAUSE) else None
 
-    def _keep(self, key: str, found: _Answer) -> None:
+    def _keep(self, key: str, answer: _Answer) -> None:
         with self._lock:
-            self._kept[key] = found
+            self._kept[key] = answer
             self._kept.move_to_end(key)
             while len(self._kept) > MAX_KEPT:
                 gone, _ = self._kept.popitem(last=False)

@@ -73,12 +73,12 @@ def open_links(session: Session, now: datetime) -> Sequence[Invitation]:
 
 def withdraw(session: Session, email: str, now: datetime) -> int:
     """End the open links of an address and give their number."""
-    found = session.execute(
+    result = session.execute(
         update(Invitation)
         .where(Invitation.email == email, Invitation.used_at.is_(None), Invitation.expires_at > now)
         .values(expires_at=now)
     )
-    return int(found.rowcount)  # type: ignore[attr-defined]
+    return int(result.rowcount)  # type: ignore[attr-defined]
 
 
 def made_by(session: Session, account_id: str, now: datetime) -> Sequence[Invitation]:

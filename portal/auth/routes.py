@@ -145,7 +145,7 @@ def invitation(token: str) -> Answer:
     """Let an invited person choose a password. The link works once."""
     form = InvitationForm()
     try:
-        found = links.find(db.session(), token, clock.utcnow())
+        link = links.find(db.session(), token, clock.utcnow())
         if form.submitted():
             account = links.accept(
                 db.session(),
@@ -167,7 +167,7 @@ def invitation(token: str) -> Answer:
     except links.WrongLink as error:
         note_refusal(error)
         raise
-    return _page("auth/invitation.html", form, invitation=found)
+    return _page("auth/invitation.html", form, invitation=link)
 
 
 @bp.get("/account")
@@ -312,8 +312,8 @@ def _confirmed(password: str, *, field: str) -> tuple[Account, str]:
     """One's own account, to be changed now that the password was right, and this session's id. Raises Invalid."""
     account_id, session_id = _own()
     now = clock.utcnow()
-    found = confirmation.verify(db.session(), account_id, password, session_id=session_id, now=now)
-    return confirmation.begin_change(db.session(), found, field=field, now=now), session_id
+    verified = confirmation.verify(db.session(), account_id, password, session_id=session_id, now=now)
+    return confirmation.begin_change(db.session(), verified, field=field, now=now), session_id
 
 
 def _own_account() -> Account:

@@ -59,9 +59,9 @@ def open_session(account: Account, *, method: str) -> None:
         method=method,
     )
     db.session.flush()
-    found = sessions.find_session(db.session(), token, clock.utcnow())
-    if found is not None:
-        login_user(SignedInUser(found.account, found.session, token))
+    session_row = sessions.find_session(db.session(), token, clock.utcnow())
+    if session_row is not None:
+        login_user(SignedInUser(session_row.account, session_row.session, token))
     _remember(account.id)
 
     refusals.log("signed_in", reason=method, level=logging.INFO)
@@ -123,10 +123,10 @@ def note_guess(error: Invalid) -> None:
 def known_accounts() -> tuple[str, ...]:
     """Ids of the accounts this browser signed in to before, the latest first (``service.sign_in``)."""
     try:
-        found = _signer().loads(request.cookies.get(KNOWN_COOKIE, ""), max_age=KNOWN_SECONDS)
+        account_ids = _signer().loads(request.cookies.get(KNOWN_COOKIE, ""), max_age=KNOWN_SECONDS)
     except BadData:
         return ()
-    return tuple(str(account_id) for account_id in found)
+    return tuple(str(account_id) for account_id in account_ids)
 
 
 def _remember(account_id: str) -> None:
@@ -164,8 +164,8 @@ def _signer(salt: str = KNOWN_COOKIE) -> URLSafeTimedSerializer:
 
 
 def _load(token: str) -> SignedInUser | None:
-    found = sessions.find_session(db.session(), token, clock.utcnow())
-    return None if found is None else SignedInUser(found.account, found.session, token)
+    session_row = sessions.find_session(db.session(), token, clock.utcnow())
+    return None if session_row is None else SignedInUser(session_row.account, session_row.session, token)
 
 
 def _name_principal() -> None:

@@ -35,16 +35,16 @@ def verify(file: Path | None, noted: str | None, *, as_json: bool) -> None:
     """Check the chain of the database, or of an export (FILE). Names the first event that was changed or cut."""
     mark = None if noted is None else _mark(noted)
     if file is not None:
-        found = verify_file(file, mark)
+        verdict = verify_file(file, mark)
     else:
         with portal_app(writes=False, migrate=False):
             if (pending := schema.pending(db.engine)) is not None:
                 raise PortalError(pending)
-            found = verify_database(db.engine, mark)
-    if found.problem is None or as_json:
-        answer({"ok": found.problem is None, **asdict(found)}, _told(found), as_json=as_json)
-    if found.problem is not None:
-        raise PortalError(found.problem.text)
+            verdict = verify_database(db.engine, mark)
+    if verdict.problem is None or as_json:
+        answer({"ok": verdict.problem is None, **asdict(verdict)}, _told(verdict), as_json=as_json)
+    if verdict.problem is not None:
+        raise PortalError(verdict.problem.text)
 
 
 @audit.command("export")
@@ -53,8 +53,8 @@ def verify(file: Path | None, noted: str | None, *, as_json: bool) -> None:
 def export(file: Path, *, as_json: bool) -> None:
     """Write the whole log, with its chain, to FILE: JSON if its name ends in .json, else CSV."""
     with portal_app(writes=False):
-        found = audit_log.export(Listing())
-        pieces = found.json() if file.suffix.lower() == ".json" else found.csv()
+        exported = audit_log.export(Listing())
+        pieces = exported.json() if file.suffix.lower() == ".json" else exported.csv()
         try:
             with private_files.create(file) as out:
                 out.writelines(piece.encode() for piece in pieces)
@@ -64,11 +64,11 @@ def export(file: Path, *, as_json: bool) -> None:
         session.rollback()
         mark_write(session)
         size = file.stat().st_size
-        events.record(session, "exported", what="audit_log", rows=found.rows, bytes=size)
+        events.record(session, "exported", what="audit_log", rows=exported.rows, bytes=size)
         session.commit()
     answer(
-        {"file": str(file), "events": found.rows, "head": asdict(found.head)},
-        f"Wrote {found.rows:,} events to {file}. The chain ends with {found.head}",
+        {"file": str(file), "events": exported.rows, "head": asdict(exported.head)},
+        f"Wrote {exported.rows:,} events to {file}. The chain ends with {exported.head}",
         as_json=as_json,
     )
 
@@ -80,12 +80,12 @@ def _mark(text: str) -> Mark:
     return Mark(int(match[1]), match[2])
 
 
-def _told(found: Verdict) -> str:
-    if not found.is_complete:
-        return f"{found.events:,} events are as they were exported. The file was filtered: what was left out is not checked."
+def _told(verdict: Verdict) -> str:
+    if not verdict.is_complete:
+        return f"{verdict.events:,} events are as they were exported. The file was filtered: what was left out is not checked."
     since = (
-        f" Events up to {found.anchor.number:,} were deleted when they were too old."
-        if found.anchor.number
+        f" Events up to {verdict.anchor.number:,} were deleted when they were too old."
+        if verdict.anchor.number
         else ""
     )
-    return f"{found.events:,} events, none changed or cut.{since} The chain ends with {found.head}"
+    return f"{verdict.events:,} events, none changed or cut.{since} The chain ends with {verdict.head}"

@@ -116,9 +116,11 @@ def _known_before(users: int) -> dict[str, list[Any]]:
         and user.props.get("assignedLicenses")
         and user.props.get("accountEnabled")
     ]
-    found = (device.get("wiFiMacAddress") for device in directory.managed_devices.values())
+    wifi_macs = (device.get("wiFiMacAddress") for device in directory.managed_devices.values())
     macs = [
-        mac for mac in found if mac and MAC.fullmatch(mac) and not mac.startswith(("00000", "FFFFF", "0200"))
+        mac
+        for mac in wifi_macs
+        if mac and MAC.fullmatch(mac) and not mac.startswith(("00000", "FFFFF", "0200"))
     ]
     return {"people": people[-KNOWN_PEOPLE:], "macs": list(dict.fromkeys(macs))[:ASSETS]}
 

@@ -24,9 +24,9 @@ def doctor(*, as_json: bool) -> None:
     """Look at the database, key, clock, Microsoft's addresses and workers. Changes nothing; fails when something is wrong."""
     app = create_app()
     with app.app_context(), Session(db.engine) as session:
-        found = list(checks.examine(db.engine, session, runtime().settings, runtime().box, utcnow()))
-    lines = [f"{MARKS[one.state]}  {one.name}: {one.detail} {one.advice}".rstrip() for one in found]
-    answer({"findings": [asdict(one) for one in found]}, "\n".join(lines), as_json=as_json)
-    wrong = [one.name for one in found if one.state == "error"]
+        findings = list(checks.examine(db.engine, session, runtime().settings, runtime().box, utcnow()))
+    lines = [f"{MARKS[one.state]}  {one.name}: {one.detail} {one.advice}".rstrip() for one in findings]
+    answer({"findings": [asdict(one) for one in findings]}, "\n".join(lines), as_json=as_json)
+    wrong = [one.name for one in findings if one.state == "error"]
     if wrong:
         raise PortalError(f"{len(wrong)} to put right: {', '.join(wrong)}.")

@@ -42,13 +42,13 @@ def import_file(kind: str, organization: str, file: Path, *, dry_run: bool, as_j
     except OSError as error:
         raise PortalError(f"Cannot read {file}: {error.strerror}.") from error
     with portal_app(writes=False):
-        found = find_organization(organization)
+        row = find_organization(organization)
         sessions = runtime().sessions
         if dry_run:
             with sessions() as session:
-                document = service.preview_file(session, found.id, name, data).document()
+                document = service.preview_file(session, row.id, name, data).document()
         else:
-            document = _import(found, name, data, file.name)
+            document = _import(row, name, data, file.name)
     answer(document, _summary(document), as_json=as_json)
     if document.get("error"):
         raise PortalError(str(document["error"]))
@@ -87,11 +87,11 @@ def undo_import(import_id: str, *, dry_run: bool, as_json: bool) -> None:
 def export_file(kind: str, organization: str, *, bom: bool) -> None:
     """Write a CSV of ORGANIZATION to stdout."""
     with portal_app(writes=False):
-        found = find_organization(organization)
+        row = find_organization(organization)
         spec = end_user_list.SPEC if kind == "end-users" else assets.SPEC
         export = end_user_list.export if kind == "end-users" else assets.export
-        organization_id = found.id
-        text = "".join(export(found, listing.parse({}, spec, strict=True)))
+        organization_id = row.id
+        text = "".join(export(row, listing.parse({}, spec, strict=True)))
         data = ((BOM if bom else "") + text).encode()
         rows = max(0, sum(1 for _ in csv.reader(io.StringIO(text, newline=""))) - 1)
         csv_download.record_export(

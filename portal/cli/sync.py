@@ -36,8 +36,8 @@ def sync() -> None:
 def run(organization: str, *, as_json: bool) -> None:
     """Sync now and follow it to its end. Exit code 1 when it fails."""
     with portal_app() as app:
-        found = find_organization(organization)
-        row = user_sync.request_run(found)
+        customer = find_organization(organization)
+        row = user_sync.request_run(customer)
         db.session.commit()
         document = _follow(app, row.id, quiet=as_json)
     answer(document, _summary(document), as_json=as_json)
@@ -51,8 +51,8 @@ def run(organization: str, *, as_json: bool) -> None:
 def preview(organization: str, *, as_json: bool) -> None:
     """Say what the next run would do, from the mirror as it is. Writes nothing."""
     with portal_app(writes=False):
-        found = find_organization(organization)
-        document = previews.preview(found, _saved(found), per_page=200).document()
+        row = find_organization(organization)
+        document = previews.preview(row, _saved(row), per_page=200).document()
         db.session.rollback()
     answer(document, _preview_text(document), as_json=as_json)
 
@@ -71,12 +71,12 @@ def explain(organization: str, user: str, *, as_json: bool) -> None:
 
 def find_organization(text: str) -> Organization:
     """By id or name. Raises NotFound."""
-    found = db.session.get(Organization, text) or db.session.scalar(
+    organization = db.session.get(Organization, text) or db.session.scalar(
         select(Organization).where(Organization.name_key == text_key(text))
     )
-    if found is None:
+    if organization is None:
         raise NotFound(f"There is no Organization with the id or name {text!r}.")
-    return found
+    return organization
 
 
 def _saved(organization: Organization) -> dict[str, Any]:
@@ -102,8 +102,8 @@ def _follow(app: Flask, run_id: str, *, quiet: bool) -> dict[str, Any]:
                     raise NotFound("The run is gone: its Organization was deleted.")
                 show(row)
                 if row.status in FINISHED:
-                    found: dict[str, Any] = runs.to_document(row)
-                    return found
+                    document: dict[str, Any] = runs.to_document(row)
+                    return document
                 db.session.rollback()
                 done.wait(POLL_SECONDS)
     finally:

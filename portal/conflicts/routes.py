@@ -73,17 +73,17 @@ def settle(organization_id: str) -> Answer:
         given = dict(parse_qsl(request.form.get("filtered", "").lstrip("?")))
         asked = listing.parse(given, service.CONFLICTS, strict=False)
     try:
-        found = service.bulk(organization, action, ids, asked)
+        outcome = service.bulk(organization, action, ids, asked)
     except Invalid as error:
         return _page(organization, problem=("", error))
-    if request.form.get("sure") != str(len(found.rows)) or not found.rows:
+    if request.form.get("sure") != str(len(outcome.rows)) or not outcome.rows:
         return responses.render(
             "conflicts/settle.html",
             blocks={"dialog": "dialog"},
             organization=organization,
-            view=views.settle_view(action, found, is_changed="sure" in request.form),
+            view=views.settle_view(action, outcome, is_changed="sure" in request.form),
         )
-    return _settle_together(organization, action, [row.id for row in found.rows])
+    return _settle_together(organization, action, [row.id for row in outcome.rows])
 
 
 def _settle_together(organization: Organization, action: str, ids: list[str]) -> Answer:
@@ -109,19 +109,22 @@ def _ids() -> list[str]:
 
 def _page(organization: Organization, problem: tuple[str, Invalid] | None = None) -> Answer:
     asked = listing.parse(request.args, service.CONFLICTS, strict=False)
-    found = service.page(organization, asked)
+    conflicts = service.page(organization, asked)
     kinds = service.kinds(organization)
-    is_settled = found.filters.get("state") == "resolved"
-    preferred = None if is_settled else service.preferred(organization, found.items)
+    is_settled = conflicts.filters.get("state") == "resolved"
+    preferred = None if is_settled else service.preferred(organization, conflicts.items)
     rows = views.conflicts(
-        found.items, service.questions(organization, found.items), service.choices(found.items), preferred
+        conflicts.items,
+        service.questions(organization, conflicts.items),
+        service.choices(conflicts.items),
+        preferred,
     )
     return responses.render(
         "conflicts/index.html",
         blocks={"conflicts_table": "conflicts_table"},
         status=422 if problem else 200,
         organization=organization,
-        view=views.conflicts_list(url_for(".index", organization_id=organization.id), found, rows, kinds),
+        view=views.conflicts_list(url_for(".index", organization_id=organization.id), conflicts, rows, kinds),
         problem_at=problem[0] if problem else "",
         problem=problem[1].sentences() if problem else "",
     )

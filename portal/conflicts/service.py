@@ -86,8 +86,8 @@ def documents(rows: Sequence[Conflict]) -> list[dict[str, Any]]:
     if not rows:
         return []
     organization = db.session.get_one(Organization, rows[0].organization_id)
-    found = questions(organization, rows)
-    return [_document(row, found[row.id]) for row in rows]
+    by_id = questions(organization, rows)
+    return [_document(row, by_id[row.id]) for row in rows]
 
 
 def _document(row: Conflict, question: settlement.Question) -> dict[str, Any]:
@@ -180,10 +180,10 @@ def bulk(organization: Organization, action: str, ids: Sequence[str], asked: Lis
         raise Invalid({"id": ["Check at least one open conflict first."]})
     if action == "ignore":
         return Bulk(rows, [(row.display_name or row.object_id, row.email) for row in rows], 0)
-    found = questions(organization, rows)
-    sure = [row for row in rows if len(found[row.id].choices) == 1]
+    by_id = questions(organization, rows)
+    sure = [row for row in rows if len(by_id[row.id].choices) == 1]
     names = [
-        (row.display_name or row.object_id, f"linked to {found[row.id].choices[0].end_user.display_name}")
+        (row.display_name or row.object_id, f"linked to {by_id[row.id].choices[0].end_user.display_name}")
         for row in sure
     ]
     return Bulk(sure, names, len(rows) - len(sure))
@@ -235,10 +235,10 @@ def reopen(row: Conflict) -> None:
 def _chosen(row: Conflict, end_user_id: str | None) -> EndUser:
     if not end_user_id:
         raise Invalid({"end_user_id": ["Name the End User who is meant."]})
-    found = db.session.get(EndUser, end_user_id)
-    if found is None or found.organization_id != row.organization_id:
+    end_user = db.session.get(EndUser, end_user_id)
+    if end_user is None or end_user.organization_id != row.organization_id:
         raise Invalid({"end_user_id": ["This Organization has no such End User."]})
-    return found
+    return end_user
 
 
 def _require_known(row: Conflict, organization: Organization) -> None:

@@ -79,7 +79,7 @@ def questions(session: Session, organization: Organization, rows: Sequence[Confl
     users = _mirrored(session, tenant_id, [object_id for object_id in wanted if object_id])
     names = product_names([tenant_id])
     linked = {one.object_id or "": one for one in people if one.microsoft_tenant_id == tenant_id}
-    found = {}
+    by_id = {}
     for row in rows:
         meant = [one for one in people if _may_be_meant(row, one)]
         objects = dict.fromkeys(
@@ -92,8 +92,8 @@ def questions(session: Session, organization: Organization, rows: Sequence[Confl
         sides = [_side(users.get(one), linked.get(one), one, names) for one in objects if one]
         sides += [Side(None, end_user=one) for one in meant if one.microsoft_tenant_id != tenant_id]
         choices = [_choice(row, one, tenant_id, users, linked) for one in meant]
-        found[row.id] = Question(tuple(sides), tuple(choices))
-    return found
+        by_id[row.id] = Question(tuple(sides), tuple(choices))
+    return by_id
 
 
 def give(session: Session, row: Conflict, organization: Organization, end_user: EndUser) -> None:
@@ -149,7 +149,7 @@ def take_back(session: Session, row: Conflict) -> None:
 
 def _settle_others(session: Session, row: Conflict, object_id: str) -> list[str]:
     """Ids of the open conflicts of the Microsoft user who loses the End User: they are settled with this one."""
-    found = session.scalars(
+    others = session.scalars(
         select(Conflict).where(
             Conflict.organization_id == row.organization_id,
             Conflict.object_id == object_id,
@@ -157,9 +157,9 @@ def _settle_others(session: Session, row: Conflict, object_id: str) -> list[str]
             Conflict.resolved_at.is_(None),
         )
     ).all()
-    for one in found:
+    for one in others:
         one.resolution, one.resolved_at, one.resolved_by = "ignore", utcnow(), row.resolved_by
-    return [one.id for one in found]
+    return [one.id for one in others]
 
 
 def _may_be_meant(row: Conflict, end_user: EndUser) -> bool:

@@ -99,15 +99,15 @@ class SettleView:
     is_changed: bool
 
 
-def settle_view(action: str, found: Bulk, *, is_changed: bool) -> SettleView:
+def settle_view(action: str, outcome: Bulk, *, is_changed: bool) -> SettleView:
     """The record of the question. is_changed: it was answered already, for others than these."""
     verb = "Link" if action == "link" else "Ignore"
     return SettleView(
         action=action,
-        act=f"{verb} {plural(len(found.rows), 'conflict')}",
-        ids=[row.id for row in found.rows],
-        names=found.names,
-        left_out=found.left_out,
+        act=f"{verb} {plural(len(outcome.rows), 'conflict')}",
+        ids=[row.id for row in outcome.rows],
+        names=outcome.names,
+        left_out=outcome.left_out,
         is_changed=is_changed,
     )
 

@@ -19,7 +19,7 @@ def index(microsoft_tenant_id: str) -> Response:
     """Every present user, taken by none, one or several Organizations."""
     row = access.load(MicrosoftTenant, microsoft_tenant_id, "Microsoft tenant")
     asked = listing.parse(request.args, service.COVERAGE, strict=False)
-    found = service.page(row, asked)
+    people = service.page(row, asked)
     not_in = asked.filters.get("not_in")
     return responses.render(
         "coverage/index.html",
@@ -28,8 +28,8 @@ def index(microsoft_tenant_id: str) -> Response:
             url_for(".index", microsoft_tenant_id=row.id),
             row,
             db.session.scalar(db.select(Tenant).where(Tenant.microsoft_tenant_id == row.id)),
-            found,
-            service.documents(row, list(found.items)),
+            people,
+            service.documents(row, list(people.items)),
             service.counts(row),
             db.session.get(Organization, not_in) if not_in else None,
         ),

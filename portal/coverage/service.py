@@ -72,10 +72,10 @@ def documents(microsoft_tenant: MicrosoftTenant, rows: list[DirectoryUser]) -> l
         takers.setdefault(str(object_id), []).append(
             {"id": organization_id, "name": name, "end_user_id": end_user_id}
         )
-    found = []
+    entries = []
     for row in rows:
         organizations = takers.get(row.object_id, [])
-        found.append(
+        entries.append(
             {
                 "object_id": row.object_id,
                 "user_principal_name": row.user_principal_name,
@@ -87,7 +87,7 @@ def documents(microsoft_tenant: MicrosoftTenant, rows: list[DirectoryUser]) -> l
                 "organizations": organizations,
             }
         )
-    return found
+    return entries
 
 
 def _takers(microsoft_tenant: MicrosoftTenant) -> Select[Any]:

@@ -48,13 +48,13 @@ def coverage_view(
     address: str,
     microsoft_tenant: MicrosoftTenant,
     tenant: Tenant | None,
-    found: Listing,
+    listing: Listing,
     documents: Iterable[Mapping[str, Any]],
     counts: Mapping[str, int],
     not_in: Organization | None,
 ) -> CoverageView:
     """The record of the page. counts: users taken by none, one and several Organizations."""
-    total, taken = sum(counts.values()), found.filters.get("taken")
+    total, taken = sum(counts.values()), listing.filters.get("taken")
     name = "a deleted Organization" if not_in is None else not_in.name
     users = ListView(
         block="coverage_table",
@@ -62,25 +62,25 @@ def coverage_view(
         address=address,
         noun="user",
         search="Name, email or UPN",
-        listing=found,
+        listing=listing,
         rows=[_row(one, not_in) for one in documents],
         columns=COLUMNS,
         views=[
-            Chip("All", found.query(taken=None, not_in=None), total, not found.filters),
+            Chip("All", listing.query(taken=None, not_in=None), total, not listing.filters),
             *(
-                Chip(label, found.query(taken=word, not_in=None), counts[word], taken == word)
+                Chip(label, listing.query(taken=word, not_in=None), counts[word], taken == word)
                 for word, label in WORDS.items()
             ),
         ],
-        in_use=in_use(found, {"not_in": f"Not in {name}"}),
-        empty=_empty(address, microsoft_tenant, found, total),
+        in_use=in_use(listing, {"not_in": f"Not in {name}"}),
+        empty=_empty(address, microsoft_tenant, listing, total),
     )
     return CoverageView(microsoft_tenant, tenant, users, "" if not_in is None else not_in.name)
 
 
-def _empty(address: str, microsoft_tenant: MicrosoftTenant, found: Listing, total: int) -> Empty:
+def _empty(address: str, microsoft_tenant: MicrosoftTenant, listing: Listing, total: int) -> Empty:
     if total:
-        return none_matches(address, found, f"None of {plural(total, 'user')} matches")
+        return none_matches(address, listing, f"None of {plural(total, 'user')} matches")
     if microsoft_tenant.last_synced_at is None:
         under_way = "The first read of this Microsoft tenant is under way."
         return Empty("Not read yet", microsoft_tenant.problem or under_way, address, "Refresh", "clock")

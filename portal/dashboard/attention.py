@@ -70,14 +70,14 @@ class Cause:
 
 def causes(session: Session, settings: Settings, now: datetime) -> list[Cause]:
     """Everything that needs a person or is not done yet, in the order of KINDS."""
-    found = [
+    everything = [
         *attention(session),
         *_overdue(session, timedelta(minutes=settings.sync_interval_minutes), now),
         *_expiring(session, settings, now),
         *_not_set_up(session),
         *_unmapped(session),
     ]
-    return sorted(found, key=lambda one: KINDS.index(one.kind))
+    return sorted(everything, key=lambda one: KINDS.index(one.kind))
 
 
 def attention(session: Session) -> list[Cause]:
@@ -112,10 +112,10 @@ def _holds(session: Session) -> list[Cause]:
         .join(SyncRun, SyncRun.id == UserSync.hold_run_id)
         .order_by(SyncRun.created_at)
     )
-    found = []
+    waiting = []
     for name, run in rows:
         held = run.held or {}
-        found.append(
+        waiting.append(
             Cause(
                 "hold",
                 name,
@@ -125,7 +125,7 @@ def _holds(session: Session) -> list[Cause]:
                 since=run.finished_at or run.created_at,
             )
         )
-    return found
+    return waiting
 
 
 def _failing(session: Session) -> list[Cause]:
@@ -181,7 +181,7 @@ def _overdue(session: Session, interval: timedelta, now: datetime) -> list[Cause
 
 def _expiring(session: Session, settings: Settings, now: datetime) -> list[Cause]:
     """C5: what has expired, and what the radar warns of now; within 7 days it is urgent."""
-    found = []
+    expiring = []
     for end in expiry.radar(session, settings):
         step = end.step(now)
         if step is None or end.at is None:
@@ -190,7 +190,7 @@ def _expiring(session: Session, settings: Settings, now: datetime) -> list[Cause
         kind = (
             "expired" if end.at <= now else "expiring_soon" if step == min(expiry.WARN_DAYS) else "expiring"
         )
-        found.append(
+        expiring.append(
             Cause(
                 kind,
                 end.what if is_ours else end.whose,
@@ -201,7 +201,7 @@ def _expiring(session: Session, settings: Settings, now: datetime) -> list[Cause
                 is_ours=is_ours,
             )
         )
-    return found
+    return expiring
 
 
 def _conflicts(session: Session) -> list[Cause]:

@@ -94,14 +94,14 @@ class Recent:
     at: datetime
 
 
-def figures(found: Mapping[str, int], states: Mapping[str, int], day: LastDay, unset: int) -> list[Figure]:
+def figures(totals: Mapping[str, int], states: Mapping[str, int], day: LastDay, unset: int) -> list[Figure]:
     """The four figures. unset: Organizations whose sync is off or was never set up."""
     return [
         Figure(
             "Organizations syncing",
-            found["syncing"],
+            totals["syncing"],
             "/organizations?sync=enabled",
-            found["organizations"],
+            totals["organizations"],
             [
                 (f"{number(count)} {word}", link)
                 for count, word, link in (
@@ -115,10 +115,10 @@ def figures(found: Mapping[str, int], states: Mapping[str, int], day: LastDay, u
         ),
         Figure(
             "End Users linked",
-            found["linked"],
+            totals["linked"],
             "/organizations",
-            found["end_users"],
-            [(f"{plural(found['disabled'], 'is', 'are')} disabled in Microsoft", "")],
+            totals["end_users"],
+            [(f"{plural(totals['disabled'], 'is', 'are')} disabled in Microsoft", "")],
         ),
         Figure(
             "Runs, last 24 hours",
@@ -225,10 +225,10 @@ def mfa_sentence(shown: int, total: service.MfaTotal) -> str:
     return f"{first}All Organizations together: {share}. Active, linked people whose MFA state is known{unknown}."
 
 
-def products(found: Sequence[tuple[str, int, int]], most: int | None) -> Products:
+def products(licenses: Sequence[tuple[str, int, int]], most: int | None) -> Products:
     """License use, of ``most`` products at most."""
     rows = []
-    for name, used, bought in found:
+    for name, used, bought in licenses:
         left = "none left" if used == bought else f"{number(bought - used)} free"
         if used > bought:
             left = f"{number(used - bought)} too many"
@@ -249,13 +249,13 @@ def people(largest: Sequence[tuple[Organization, int]]) -> list[Bar]:
     ]
 
 
-def people_sentence(shown: Sequence[Bar], found: Mapping[str, int]) -> str:
+def people_sentence(shown: Sequence[Bar], totals: Mapping[str, int]) -> str:
     """How much of everybody the list of the largest shows."""
-    listed, everybody = sum(one.part for one in shown), found["end_users"]
+    listed, everybody = sum(one.part for one in shown), totals["end_users"]
     if listed < everybody:
-        organizations = plural(found["organizations"], "Organization")
+        organizations = plural(totals["organizations"], "Organization")
         return f"The {len(shown)} largest of {organizations}, with {number(listed)} of {plural(everybody, 'End User')}."
-    others = found["organizations"] - len(shown)
+    others = totals["organizations"] - len(shown)
     rest = f"; {plural(others, 'more Organization has', 'more Organizations have')} none" if others else ""
     return f"{plural(everybody, 'End User')} in all{rest}."
 

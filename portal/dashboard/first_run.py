@@ -96,7 +96,7 @@ _RECIPES = (
 def checklist(session: Session, role: Role, *, is_registered: bool) -> Checklist | None:
     """The steps as far as they are done; None once any Organization's first sync is over."""
     mapped = select(Tenant.id).join(Organization, Organization.tenant_id == Tenant.id)
-    found = session.execute(
+    facts = session.execute(
         select(
             exists().where(IS_CONNECTED, MicrosoftTenant.id.is_not(None)),
             exists().where(Organization.id.is_not(None)),
@@ -105,7 +105,7 @@ def checklist(session: Session, role: Role, *, is_registered: bool) -> Checklist
             exists().where(UserSync.initial_done_at.is_not(None)),
         )
     ).one()
-    is_connected, has_organization, is_mapped, is_enabled, is_synced = map(bool, found)
+    is_connected, has_organization, is_mapped, is_enabled, is_synced = map(bool, facts)
     if is_synced:
         return None
     done = (is_registered or is_connected, is_connected, has_organization, is_mapped, is_enabled, is_synced)

@@ -68,7 +68,7 @@ def with_tag(link: str, tag: str) -> str:
 
 def chips(asked: Listing, known: Sequence[tags.TagCount]) -> list[Chip]:
     """The tags that most Organizations have, and the one in use, as chips that are on and off."""
-    found, tag = tag_chips(asked, known), asked.filters.get("tag", "")
-    if tag and not any(chip.is_on for chip in found):
-        found.append(Chip(tag, asked.query(tag=None), None, True, "tag"))
-    return found
+    offered, tag = tag_chips(asked, known), asked.filters.get("tag", "")
+    if tag and not any(chip.is_on for chip in offered):
+        offered.append(Chip(tag, asked.query(tag=None), None, True, "tag"))
+    return offered

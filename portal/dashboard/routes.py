@@ -37,7 +37,7 @@ def index() -> Response:
     known, asked = tags.all_tags(), _asked()
     tag = asked.filters.get("tag", "")
     with narrowing.narrowed(session, tag):
-        found = todo.overview(_causes(tag), role, now)
+        overview = todo.overview(_causes(tag), role, now)
         figures = service.figures(session)
         is_new = not tag and not (figures["microsoft_tenants"] or figures["organizations"])
         people = cards.people(service.people_per_organization(session))
@@ -62,8 +62,8 @@ def index() -> Response:
         **shown,
         **_tagged(asked, known),
         size=_size(figures),
-        state="" if is_new else found.fact(),
-        todo=found,
+        state="" if is_new else overview.fact(),
+        todo=overview,
         checklist=None if tag else steps,
         is_new=is_new,
         syncing=figures["syncing"],
@@ -81,13 +81,13 @@ def all_attention() -> Response:
         causes = _causes(asked.filters.get("tag", ""))
     kind = asked.filters.get("kind")
     fitting = [one for one in causes if kind in {None, one.kind}]
-    found = counted(asked, len(fitting))
+    listing = counted(asked, len(fitting))
     return responses.render(
         "dashboard/attention.html",
         view=attention_view.attention_list(
             url_for(".all_attention"),
-            found,
-            todo.rows(fitting[found.offset :][: found.per_page], g.principal.role, now),
+            listing,
+            todo.rows(fitting[listing.offset :][: listing.per_page], g.principal.role, now),
             Counter(one.kind for one in causes),
         ),
         **_tagged(asked, known),
@@ -100,8 +100,8 @@ def _asked() -> Listing:
 
 def _causes(tag: str) -> list[attention.Cause]:
     """What is the portal's own concerns no tag."""
-    found = attention.causes(db.session(), runtime().settings, utcnow())
-    return [one for one in found if not (tag and one.is_ours)]
+    causes = attention.causes(db.session(), runtime().settings, utcnow())
+    return [one for one in causes if not (tag and one.is_ours)]
 
 
 def _tagged(asked: Listing, known: Sequence[tags.TagCount]) -> dict[str, Any]:

@@ -74,15 +74,15 @@ def sync_states(session: Session) -> dict[str, int]:
         .outerjoin(MicrosoftTenant, MicrosoftTenant.id == Tenant.microsoft_tenant_id)
         .where(UserSync.enabled.is_(True))
     ).all()
-    found = {"processing": 0, "paused": 0, "needs_attention": 0}
+    totals = {"processing": 0, "paused": 0, "needs_attention": 0}
     for is_paused, needs_attention, is_initial in rows:
         if is_paused:
-            found["paused"] += 1
+            totals["paused"] += 1
         elif needs_attention:
-            found["needs_attention"] += 1
+            totals["needs_attention"] += 1
         elif is_initial:
-            found["processing"] += 1
-    return found
+            totals["processing"] += 1
+    return totals
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,8 @@ def mfa_total(session: Session) -> MfaTotal:
         .where(EndUser.microsoft_status == "active")
         .group_by(EndUser.mfa_registered)
     )
-    found = {state: number for state, number in rows}
-    return MfaTotal(found.get(True, 0), found.get(True, 0) + found.get(False, 0), found.get(None, 0))
+    totals = {state: number for state, number in rows}
+    return MfaTotal(totals.get(True, 0), totals.get(True, 0) + totals.get(False, 0), totals.get(None, 0))
 
 
 def recent_runs(session: Session, limit: int = 6) -> list[tuple[SyncRun, str]]:
@@ -197,11 +197,11 @@ def days(session: Session, now: datetime, zone: tzinfo = UTC) -> list[Day]:
         runs.setdefault(place, Counter())[status] += number
     result = []
     for place, day in enumerate(dates):
-        by_status, found = runs.get(place, Counter[str]()), changes.get(place, {})
+        by_status, changed = runs.get(place, Counter[str]()), changes.get(place, {})
         result.append(
             Day(
                 day,
-                {kind: found.get(kind, 0) for kind in KINDS},
+                {kind: changed.get(kind, 0) for kind in KINDS},
                 by_status["failed"],
                 by_status.total(),
                 by_status["partial"],

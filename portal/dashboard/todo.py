@@ -121,8 +121,8 @@ def overview(causes: Sequence[Cause], role: Role, now: datetime) -> Overview:
     """The card of the dashboard, for somebody of ``role``."""
     rows = [
         row
-        for kind, found in groupby(causes, lambda one: one.kind)
-        for row in _rows(kind, list(found), role, now)
+        for kind, group in groupby(causes, lambda one: one.kind)
+        for row in _rows(kind, list(group), role, now)
     ]
     counts = Counter(one.kind for one in causes)
     return Overview(
@@ -138,12 +138,12 @@ def rows(causes: Iterable[Cause], role: Role, now: datetime) -> list[Todo]:
     return [_one(cause, role, now) for cause in causes]
 
 
-def _rows(kind: str, found: list[Cause], role: Role, now: datetime) -> list[Todo]:
+def _rows(kind: str, causes: list[Cause], role: Role, now: datetime) -> list[Todo]:
     """One by one where they are few; those that share a cause, or are many, in one row."""
     if kind in UNFINISHED:
-        return [_many(found, role)] if len(found) > 1 else [_one(found[0], role, now)]
+        return [_many(causes, role)] if len(causes) > 1 else [_one(causes[0], role, now)]
     by_cause: dict[str, list[Cause]] = {}
-    for one in found:
+    for one in causes:
         by_cause.setdefault(one.cause, []).append(one)
     result = []
     for cause, those in by_cause.items():
@@ -151,7 +151,7 @@ def _rows(kind: str, found: list[Cause], role: Role, now: datetime) -> list[Todo
             result.append(_many(those, role))
         else:
             result += [_one(one, role, now) for one in those]
-    return result if len(result) <= APART else [_many(found, role)]
+    return result if len(result) <= APART else [_many(causes, role)]
 
 
 def _one(cause: Cause, role: Role, now: datetime) -> Todo:
@@ -274,29 +274,29 @@ _MANY: Mapping[str, tuple[str, str]] = {
 }
 
 
-def together(found: Sequence[Cause]) -> tuple[str, str]:
+def together(causes: Sequence[Cause]) -> tuple[str, str]:
     """What several of one kind are, counted, and what to do: for alerts and pages."""
-    kind, number = found[0].kind, len(found)
+    kind, number = causes[0].kind, len(causes)
     if kind == "conflicts":
-        total = sum(one.number for one in found)
+        total = sum(one.number for one in causes)
         words = f"{total:,} conflicts in {number:,} Organizations"
         advice = "Nothing was changed for these people. Choose who is meant, or ignore a conflict until one side changes."
     else:
         what, advice = _MANY[kind]
         words = f"{number:,} {what}"
-    told = {one.told for one in found}
-    if kind in {"connection", "failing", "left", "overdue"} and len(told) == 1 and found[0].told:
-        advice = found[0].told
+    told = {one.told for one in causes}
+    if kind in {"connection", "failing", "left", "overdue"} and len(told) == 1 and causes[0].told:
+        advice = causes[0].told
     return words, advice
 
 
-def _many(found: Sequence[Cause], role: Role) -> Todo:
+def _many(causes: Sequence[Cause], role: Role) -> Todo:
     """Many of one kind as one row, with a count, the first names, and a link to all."""
-    kind, number = found[0].kind, len(found)
+    kind, number = causes[0].kind, len(causes)
     everything = f"/attention?kind={kind}"
-    words, advice = together(found)
-    since = [one.since for one in found if one.since is not None and kind not in UNFINISHED]
-    code = found[0].code if len({one.code for one in found}) == 1 and found[0].code not in advice else ""
+    words, advice = together(causes)
+    since = [one.since for one in causes if one.since is not None and kind not in UNFINISHED]
+    code = causes[0].code if len({one.code for one in causes}) == 1 and causes[0].code not in advice else ""
     return Todo(
         kind,
         words,
@@ -306,7 +306,7 @@ def _many(found: Sequence[Cause], role: Role) -> Todo:
         _who(kind, role),
         code,
         min(since) if since else None,
-        [(one.name, one.link) for one in found[:NAMED]],
+        [(one.name, one.link) for one in causes[:NAMED]],
         max(0, number - NAMED),
         everything,
     )

@@ -198,14 +198,14 @@ def _is_on(organization: Organization) -> bool:
 
 
 def _organization(wanted: WantedOrganization) -> Organization:
-    found = plan.find_organization(wanted.name)
-    if found is None:
+    organization = plan.find_organization(wanted.name)
+    if organization is None:
         raise Refused(MOVED)
-    return lock(db.session(), Organization, found.id, "Organization")
+    return lock(db.session(), Organization, organization.id, "Organization")
 
 
 def _template_of(name: str) -> FilterTemplate:
-    found = templates.find(name)
-    if found is None:
+    template = templates.find(name)
+    if template is None:
         raise Refused(f"The filter template {name} was deleted meanwhile.")
-    return found
+    return template

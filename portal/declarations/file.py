@@ -104,12 +104,12 @@ def parse(given: Mapping[str, Any]) -> Declaration:
 def _entries(
     given: Mapping[str, Any], key: str, errors: dict[str, list[str]]
 ) -> list[tuple[str, Mapping[str, Any]]]:
-    found = given.get(key, [])
-    if not isinstance(found, list) or len(found) > MAX_ENTRIES:
+    tables = given.get(key, [])
+    if not isinstance(tables, list) or len(tables) > MAX_ENTRIES:
         errors[key] = [f"Has to be a list of tables, [[{key}]], of at most {MAX_ENTRIES:,}."]
         return []
     entries: list[tuple[str, Mapping[str, Any]]] = []
-    for number, entry in enumerate(found):
+    for number, entry in enumerate(tables):
         path = f"{key}[{number + 1}]"
         if isinstance(entry, dict):
             entries.append((path, entry))
@@ -194,10 +194,10 @@ def _name(given: Mapping[str, Any], path: str, errors: dict[str, list[str]]) -> 
     if "name" not in given:
         errors[f"{path}.name"] = ["This key is required."]
         return ""
-    found = _text(given, "name", path, errors) or ""
-    if len(found) > MAX_NAME:
+    name = _text(given, "name", path, errors) or ""
+    if len(name) > MAX_NAME:
         errors[f"{path}.name"] = [f"At most {MAX_NAME} characters."]
-    return found
+    return name
 
 
 def _text(given: Mapping[str, Any], key: str, path: str, errors: dict[str, list[str]]) -> str | None:

@@ -191,11 +191,11 @@ def find_organization(name: str) -> Organization | None:
 def find_tenant(text: str) -> MicrosoftTenant | None:
     """The connected Microsoft tenant of a tenant ID or a verified domain."""
     key = domain_key(text)
-    found = db.session.scalar(
+    tenant = db.session.scalar(
         select(MicrosoftTenant).where(MicrosoftTenant.directory_id == key, IS_CONNECTED)
     )
-    if found is not None or "." not in key:
-        return found
+    if tenant is not None or "." not in key:
+        return tenant
     for row in db.session.scalars(select(MicrosoftTenant).where(IS_CONNECTED)):
         if any(domain_key(str(domain["name"])) == key for domain in row.domains):
             return row
@@ -248,9 +248,9 @@ def _refuse_other_domains(
     """U10, as far as it can be told before mapping: a dry look at the domains."""
     if organization is None or mapped is None or wanted.accept_other_domains:
         return
-    found = copying.guard_with(organization, mapped)
-    if found is not None and found.asks:
-        raise _problem(wanted, "microsoft_tenant", OTHER_DOMAINS.format(known=found.known))
+    warning = copying.guard_with(organization, mapped)
+    if warning is not None and warning.asks:
+        raise _problem(wanted, "microsoft_tenant", OTHER_DOMAINS.format(known=warning.known))
 
 
 def _claimed_twice(wanted: Declaration) -> dict[str, list[str]]:

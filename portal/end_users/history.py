@@ -37,13 +37,13 @@ class Entry:
 
 def of(session: Session, row: EndUser, limit: int = LIMIT) -> list[Entry]:
     """The latest ``limit`` entries of this person."""
-    found = [
+    entries = [
         *_by_runs(session, row, limit),
         *_by_hand(session, row, limit),
         *_by_imports(session, row, limit),
         *_pins(session, row),
     ]
-    return sorted(found, key=lambda entry: entry.at, reverse=True)[:limit]
+    return sorted(entries, key=lambda entry: entry.at, reverse=True)[:limit]
 
 
 def _by_runs(session: Session, row: EndUser, limit: int) -> list[Entry]:
@@ -78,15 +78,15 @@ def _by_hand(session: Session, row: EndUser, limit: int) -> list[Entry]:
         .order_by(AuditEvent.at.desc())
         .limit(limit)
     )
-    found = []
+    entries = []
     for event in events:
         fields = event.detail.get("fields", [])
         told = {one["field"] for one in fields}
         names = [name for name in event.detail.get("changes", "").split(", ") if name and name not in told]
         word = WORDS.get(event.action, "Added")
         door = DOORS.get(event.source, "")
-        found.append(Entry(event.at, fields, names, word=word, who=event.actor, door=door))
-    return found
+        entries.append(Entry(event.at, fields, names, word=word, who=event.actor, door=door))
+    return entries
 
 
 def _by_imports(session: Session, row: EndUser, limit: int) -> list[Entry]:

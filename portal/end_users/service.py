@@ -145,10 +145,12 @@ def locked_fields(row: EndUser) -> dict[str, str]:
 def pins(row: EndUser) -> dict[str, SyncException]:
     """Field → the pin in force now."""
     now = utcnow()
-    found = db.session.scalars(
+    pinned = db.session.scalars(
         select(SyncException).where(SyncException.kind == "pin", SyncException.end_user_id == row.id)
     )
-    return {pin.field: pin for pin in found if pin.field and (pin.expires_at is None or pin.expires_at > now)}
+    return {
+        pin.field: pin for pin in pinned if pin.field and (pin.expires_at is None or pin.expires_at > now)
+    }
 
 
 def microsoft_values(row: EndUser, fields: Iterable[str]) -> dict[str, str]:
@@ -156,10 +158,10 @@ def microsoft_values(row: EndUser, fields: Iterable[str]) -> dict[str, str]:
     wanted = tuple(fields)
     if not row.is_linked or not wanted:
         return {}
-    found = db.session.get(DirectoryUser, (row.microsoft_tenant_id, row.object_id))
-    if found is None or found.problem:
+    user = db.session.get(DirectoryUser, (row.microsoft_tenant_id, row.object_id))
+    if user is None or user.problem:
         return {}
-    return {name: str(getattr(found, name)) for name in wanted}
+    return {name: str(getattr(user, name)) for name in wanted}
 
 
 def remove(row: EndUser) -> None:
@@ -173,25 +175,25 @@ def remove(row: EndUser) -> None:
 
 def remove_many(organization: Organization, ids: Sequence[str]) -> int:
     """Delete several End Users of one Organization; ids of others are left alone. Gives how many went."""
-    found: list[str] = []
+    removed: list[str] = []
     for part in batches(ids):
-        found += db.session.scalars(
+        removed += db.session.scalars(
             select(EndUser.id)
             .where(EndUser.organization_id == organization.id, EndUser.id.in_(part))
             .order_by(EndUser.id)
             .with_for_update()  # who else deletes them counts none of them
         ).all()
-    if not found:
+    if not removed:
         return 0
-    delete_all(db.session(), found)
+    delete_all(db.session(), removed)
     audit.record(
         db.session(),
         "end_users_deleted",
         object_type="organization",
         object_id=organization.id,
-        count=len(found),
+        count=len(removed),
     )
-    return len(found)
+    return len(removed)
 
 
 def delete_all(session: Session, ids: Sequence[str]) -> None:
@@ -253,7 +255,7 @@ def _fingerprint(name: str, value: str) -> str:
 
 def _is_synced(row: EndUser) -> bool:
     """True while a sync with the Microsoft tenant that somebody is linked to is enabled."""
-    found = db.session.scalar(
+    sync_id = db.session.scalar(
         select(UserSync.id)
         .join(Organization, Organization.id == UserSync.organization_id)
         .join(Tenant, Tenant.id == Organization.tenant_id)
@@ -263,21 +265,21 @@ def _is_synced(row: EndUser) -> bool:
             Tenant.microsoft_tenant_id == row.microsoft_tenant_id,
         )
     )
-    return found is not None
+    return sync_id is not None
 
 
 def checked_fields(values: Mapping[str, str], kept: str = "") -> dict[str, str]:
     """Values as they are stored. Raises Invalid; ``kept`` is the address there is: Microsoft's may be one that we refuse."""
-    found, errors = check_fields(values, kept)
+    fields, errors = check_fields(values, kept)
     if errors:
         raise Invalid(errors)
-    return found
+    return fields
 
 
 def check_fields(values: Mapping[str, str], kept: str = "") -> tuple[dict[str, str], dict[str, list[str]]]:
     """(values as they are stored, field → what is wrong with it); as ``checked_fields``, for many rows."""
     errors: dict[str, list[str]] = {}
-    found = {}
+    fields = {}
     for name, value in values.items():
         is_plain = value.isascii() and value.isprintable()  # nearly everything: there is nothing to clean
         text = value.strip() if is_plain else clean(value, lines=name in LINES)
@@ -287,8 +289,8 @@ def check_fields(values: Mapping[str, str], kept: str = "") -> tuple[dict[str, s
             text = addresses.tidy(text)
             if text and (why := addresses.problem(text)):
                 errors[name] = [why]
-        found[name] = text
-    return found, errors
+        fields[name] = text
+    return fields, errors
 
 
 def _refuse_double(row: EndUser) -> None:

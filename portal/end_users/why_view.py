@@ -38,16 +38,16 @@ def why_view(
     organization: Organization,
     person: EndUser | None,
     name: str,
-    found: Mapping[str, Any] | None,
+    explanation: Mapping[str, Any] | None,
     *,
     any_group: bool,
     problem: str,
 ) -> WhyView:
-    """The record of the page. found: as ``previews.explain``, None with a problem; any_group: then nobody's groups are read."""
+    """The record of the page. explanation: as ``previews.explain``, None with a problem; any_group: then nobody's groups are read."""
     place = "here" if person is not None else "not here"
     back = f"/end-users/{person.id}" if person is not None else f"/organizations/{organization.id}/end-users"
     title = f"Why is {name} {place}?"
-    if found is None:
+    if explanation is None:
         return WhyView(title, back, person, organization, problem)
     return WhyView(
         title,
@@ -55,25 +55,25 @@ def why_view(
         person,
         organization,
         problem,
-        decision=found["decision"],
-        reason=found["reason"],
+        decision=explanation["decision"],
+        reason=explanation["reason"],
         verdicts=[
             Verdict(
                 SECTION_LABELS[section],
                 "" if section == "group" and any_group else verdict["value"] or "(none)",
                 verdict["accepted"],
             )
-            for section, verdict in found["sections"].items()
+            for section, verdict in explanation["sections"].items()
         ],
-        identity=f"{found['user_principal_name']} · {_who(found)}",
+        identity=f"{explanation['user_principal_name']} · {_who(explanation)}",
     )
 
 
-def _who(found: Mapping[str, Any]) -> str:
-    match = found["match"]
+def _who(explanation: Mapping[str, Any]) -> str:
+    match = explanation["match"]
     if match is None:
-        return "no End User matches" if found["decision"] == "create" else "not linked to an End User"
+        return "no End User matches" if explanation["decision"] == "create" else "not linked to an End User"
     if match["by"] != "link":
         return f"matched by {match['by'].replace('_', ' ')}"
-    stays = ", which stays as it is" if found["decision"] == "skip" else ""
+    stays = ", which stays as it is" if explanation["decision"] == "skip" else ""
     return f"linked to an End User{stays}"

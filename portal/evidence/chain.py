@@ -128,8 +128,8 @@ _MOVE = (
 
 def _lock_head(connection: Connection) -> Mark:
     """The end of the chain, locked until the commit."""
-    found = connection.execute(_LOCK).first()
-    if found is None:
+    head = connection.execute(_LOCK).first()
+    if head is None:
         last = connection.execute(
             select(EVENTS.c.number, EVENTS.c.hash).order_by(EVENTS.c.number.desc()).limit(1)
         ).first()
@@ -138,8 +138,8 @@ def _lock_head(connection: Connection) -> Mark:
         connection.execute(
             make(CHAIN).values(**first, anchor_number=0, anchor_hash=START).on_conflict_do_nothing()
         )
-        found = connection.execute(_LOCK).one()
-    return Mark(found.number, found.hash)
+        head = connection.execute(_LOCK).one()
+    return Mark(head.number, head.hash)
 
 
 @event.listens_for(Session, "after_transaction_create")
@@ -164,10 +164,10 @@ def _ended(session: Session, transaction: SessionTransaction) -> None:
 
 def ends(connection: Connection | Session) -> tuple[Mark, Mark]:
     """(anchor, head): what came before the oldest event that is kept, and the newest event."""
-    found = connection.execute(select(CHAIN).where(CHAIN.c.id == HEAD)).first()
-    if found is None:
+    head = connection.execute(select(CHAIN).where(CHAIN.c.id == HEAD)).first()
+    if head is None:
         return Mark(0, START), Mark(0, START)
-    return Mark(found.anchor_number, found.anchor_hash), Mark(found.number, found.hash)
+    return Mark(head.anchor_number, head.anchor_hash), Mark(head.number, head.hash)
 
 
 def stored(session: Session, statement: Any) -> Iterator[Event]:

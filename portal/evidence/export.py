@@ -107,29 +107,29 @@ def verify_file(path: Path, noted: Mark | None = None) -> Verdict:
 
 
 def _judged(events: list[Event], end: Mapping[str, Any], noted: Mark | None) -> Verdict:
-    found = verify(
+    verdict = verify(
         events,
         anchor=Mark(**end["anchor"]),
         head=Mark(**end["head"]),
         noted=noted,
         is_complete=not end["filters"],
     )
-    if found.problem is not None:
-        return found
+    if verdict.problem is not None:
+        return verdict
     problem = None
     digest = hashlib.sha256("".join(one.hash for one in events).encode()).hexdigest()
     if len(events) != end["rows"]:
         problem = Problem("cut", 0, f"The file holds {len(events)} events, and {end['rows']} were exported.")
     elif digest != end["digest"]:
         problem = Problem("changed", 0, "The file holds other events than those that were exported.")
-    return Verdict(found.events, found.anchor, found.head, problem, found.is_complete)
+    return Verdict(verdict.events, verdict.anchor, verdict.head, problem, verdict.is_complete)
 
 
 def _read_json(text: str) -> tuple[list[Event], dict[str, Any] | None]:
-    found = json.loads(text)
-    if (found["format"], found["version"]) != (FORMAT, VERSION):
-        raise ValueError(found["format"])
-    return [Event(**one) for one in found["events"]], found
+    document = json.loads(text)
+    if (document["format"], document["version"]) != (FORMAT, VERSION):
+        raise ValueError(document["format"])
+    return [Event(**one) for one in document["events"]], document
 
 
 def _read_csv(text: str) -> tuple[list[Event], dict[str, Any] | None]:

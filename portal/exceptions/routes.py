@@ -75,15 +75,15 @@ def end(exception_id: str) -> Response:
 
 
 def _page(organization: Organization, form: NeverSyncForm) -> Response:
-    found = service.listing(organization, parse(request.args, service.SPEC, strict=False))
+    listing = service.listing(organization, parse(request.args, service.SPEC, strict=False))
     address = url_for(".index", organization_id=organization.id)
-    people, names = service.people_of(found), service.names_of(organization, found)
+    people, names = service.people_of(listing), service.names_of(organization, listing)
     return responses.render(
         "exceptions/list.html",
         blocks={"exceptions_table": "exceptions_table"},
         status=422 if form.errors else 200,
         organization=organization,
-        view=views.exceptions_list(address, found, people, names),
+        view=views.exceptions_list(address, listing, people, names),
         frame=frame(organization, "exceptions"),
         form=form,
     )

@@ -43,9 +43,9 @@ def listing(organization: Organization, asked: Listing) -> Listing:
     return fetch(db.session(), statement, asked, SPEC, tiebreaker=SyncException.id)
 
 
-def names_of(organization: Organization, found: Listing) -> dict[str, tuple[str, str]]:
+def names_of(organization: Organization, page: Listing) -> dict[str, tuple[str, str]]:
     """Object id → (name, e-mail) of the never-sync people of one page, as Microsoft last told them."""
-    asked = [row.object_id for row in found.items if row.object_id]
+    asked = [row.object_id for row in page.items if row.object_id]
     rows = db.session.execute(
         select(DirectoryUser.object_id, DirectoryUser.display_name, DirectoryUser.email).where(
             DirectoryUser.microsoft_tenant_id == organization.tenant.microsoft_tenant_id,
@@ -55,9 +55,9 @@ def names_of(organization: Organization, found: Listing) -> dict[str, tuple[str,
     return {object_id: (name, email) for object_id, name, email in rows}
 
 
-def people_of(found: Listing) -> dict[str, str]:
+def people_of(page: Listing) -> dict[str, str]:
     """End User id → name of those on one page of whom a field is pinned."""
-    asked = [row.end_user_id for row in found.items if row.end_user_id]
+    asked = [row.end_user_id for row in page.items if row.end_user_id]
     rows = db.session.execute(select(EndUser.id, EndUser.display_name).where(EndUser.id.in_(asked)))
     return {end_user_id: name for end_user_id, name in rows}
 
@@ -103,7 +103,7 @@ def never_sync(
 def object_id_of(organization: Organization, named: str) -> str:
     """Who is meant by an e-mail address, UPN or object id, as an object id. Raises Invalid for several, or nobody."""
     key = email_key(named)
-    found = db.session.scalars(
+    object_ids = db.session.scalars(
         select(DirectoryUser.object_id).where(
             DirectoryUser.microsoft_tenant_id == organization.tenant.microsoft_tenant_id,
             DirectoryUser.presence == "present",
@@ -114,9 +114,9 @@ def object_id_of(organization: Organization, named: str) -> str:
             ),
         )
     ).all()
-    if len(found) > 1:
+    if len(object_ids) > 1:
         raise Invalid({"object_id": ["Several Microsoft users have this email. Enter the UPN or object ID."]})
-    return found[0] if found else key
+    return object_ids[0] if object_ids else key
 
 
 def pin(

@@ -102,8 +102,8 @@ def preview(
             f"The members of {len(match.uncounted)} groups of {microsoft_tenant.name} are being read.",
             seconds=3,
         )
-    found = previews.preview(organization, wanted.request)
-    return Previewed(wanted, found.plan_id, _document(organization, wanted, found.found, match))
+    answer = previews.preview(organization, wanted.request)
+    return Previewed(wanted, answer.plan_id, _document(organization, wanted, answer.result, match))
 
 
 def uncounted_groups(organization: Organization, body: Mapping[str, Any]) -> list[str]:
@@ -145,27 +145,27 @@ def guard_with(organization: Organization, microsoft_tenant: MicrosoftTenant) ->
 
 
 def _mapped(organization: Organization) -> MicrosoftTenant:
-    found = microsoft.mapped_to(organization)
-    if found is None:
+    tenant = microsoft.mapped_to(organization)
+    if tenant is None:
         raise Blocked(
             NOT_MAPPED,
             f"The Tenant {organization.tenant.name} is not mapped to a Microsoft tenant yet. Map it first.",
             link=f"/tenants/{organization.tenant_id}",
         )
-    return found
+    return tenant
 
 
 def _document(
-    organization: Organization, wanted: Target, found: PreviewResult, match: matching.Match
+    organization: Organization, wanted: Target, result: PreviewResult, match: matching.Match
 ) -> dict[str, Any]:
-    asked, change = guard(organization), found.scope_change
+    asked, change = guard(organization), result.scope_change
     sync = user_sync.find(organization)
     return {
-        "counts": found.counts_document(),
+        "counts": result.counts_document(),
         "matching": match.matching,
         "total": match.total,
-        "held": found.held,
-        "warnings": list(found.warnings),
+        "held": result.held,
+        "warnings": list(result.warnings),
         "guard": None
         if asked is None
         else {"tone": asked.tone, "known": asked.known, "matching": asked.matching, "endings": asked.endings},

@@ -127,10 +127,10 @@ def fits(pattern: str, name: str) -> bool:
         return False
     at, end = len(first), len(key) - len(last)
     for part in middle:
-        found = key.find(part, at, end)
-        if found < 0:
+        place = key.find(part, at, end)
+        if place < 0:
             return False
-        at = found + len(part)
+        at = place + len(part)
     return True
 
 
@@ -153,15 +153,15 @@ def different_parts(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[st
 
 def with_parts(body: Mapping[str, Any], source: Mapping[str, Any], parts: Sequence[str]) -> dict[str, Any]:
     """``body`` with some parts as ``source`` has them."""
-    found = {**body, "filters": dict(body["filters"])}
+    merged = {**body, "filters": dict(body["filters"])}
     for part in parts:
         if part == "add_rules":
-            found.update({name: bool(source.get(name, False)) for name in ADD_RULES})
+            merged.update({name: bool(source.get(name, False)) for name in ADD_RULES})
         elif part == "hold":
-            found["hold"] = dict(source["hold"])
+            merged["hold"] = dict(source["hold"])
         else:
-            found["filters"][part] = dict(source["filters"][part])
-    return found
+            merged["filters"][part] = dict(source["filters"][part])
+    return merged
 
 
 def part_words(body: Mapping[str, Any], part: str) -> str:

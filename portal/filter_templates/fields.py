@@ -68,14 +68,14 @@ class FiltersForm(RulesForm):
 
     def contradicts(self) -> bool:
         """Says so at the section where All and values are both chosen: which is meant?"""
-        found = False
+        is_contradictory = False
         for name in ("user_type", *TEXTS, "group"):
             entered = self.user_type.data if name == "user_type" else _lines(self[name])
             if self[f"{name}_all"].data and entered:
                 said = "1 value" if len(entered) == 1 else f"{len(entered):,} values"
                 self[name].errors = [*self[name].errors, BOTH.format(said)]
-                found = True
-        return found
+                is_contradictory = True
+        return is_contradictory
 
     def show(self, error: Invalid) -> None:
         """Put the service's sentences at the sections that they are about."""

@@ -23,16 +23,16 @@ class FollowingPanel:
 
 def following_panel(organization: Organization) -> FollowingPanel | None:
     """The panel of one Organization; None when it follows no template."""
-    found = service.followings([organization.id]).get(organization.id)
-    if found is None:
+    following = service.followings([organization.id]).get(organization.id)
+    if following is None:
         return None
     sync = user_sync.find(organization)
-    own = found.applied if sync is None else sync_documents.saved_request(sync)
+    own = following.applied if sync is None else sync_documents.saved_request(sync)
     tenant_id = organization.tenant.microsoft_tenant_id
-    drifted = service.drifted(found, tenant_id) if tenant_id is not None else []
+    drifted = service.drifted(following, tenant_id) if tenant_id is not None else []
     return FollowingPanel(
-        found.template.id,
-        found.template.name,
-        views.differences(found.departs, own, found.applied),
+        following.template.id,
+        following.template.name,
+        views.differences(following.departs, own, following.applied),
         [documents.PART_LABELS[part] for part in drifted],
     )

@@ -43,7 +43,7 @@ def index() -> Response:
 def detail(template_id: str) -> Response:
     """One template, and who follows it or departs from it where."""
     row = _template(template_id)
-    found = db.session.execute(
+    followed_by = db.session.execute(
         select(Organization, TemplateFollower, UserSync)
         .join(TemplateFollower, TemplateFollower.organization_id == Organization.id)
         .outerjoin(UserSync, UserSync.organization_id == Organization.id)
@@ -57,7 +57,7 @@ def detail(template_id: str) -> Response:
             follower.applied if sync is None else saved_request(sync),
             follower.applied,
         )
-        for organization, follower, sync in found
+        for organization, follower, sync in followed_by
     ]
     return responses.render(
         "filter_templates/detail.html",

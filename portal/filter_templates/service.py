@@ -121,12 +121,12 @@ def to_document(row: FilterTemplate, organizations: int) -> dict[str, Any]:
 
 def follower_counts(rows: Sequence[FilterTemplate]) -> dict[str, int]:
     """Template id -> how many Organizations follow it, for those that anybody follows."""
-    found = db.session.execute(
+    grouped = db.session.execute(
         select(TemplateFollower.template_id, func.count())
         .where(TemplateFollower.template_id.in_([row.id for row in rows]))
         .group_by(TemplateFollower.template_id)
     )
-    return {str(template_id): int(number) for template_id, number in found}
+    return {str(template_id): int(number) for template_id, number in grouped}
 
 
 def followers(template_id: str) -> Sequence[Organization]:
@@ -155,16 +155,16 @@ def followings(organization_ids: Sequence[str]) -> dict[str, Following]:
 
 def following(organization: Organization) -> Following:
     """The template that one Organization follows. Raises NotFound when it follows none."""
-    found = followings([organization.id]).get(organization.id)
-    if found is None:
+    row = followings([organization.id]).get(organization.id)
+    if row is None:
         raise NotFound(f"{organization.name} follows no filter template.")
-    return found
+    return row
 
 
-def drifted(found: Following, microsoft_tenant_id: str) -> list[str]:
+def drifted(follower: Following, microsoft_tenant_id: str) -> list[str]:
     """The parts in which the template means something else by now than was copied: its groups in Microsoft, or itself."""
-    now = resolve(documents.body_of(found.template), microsoft_tenant_id).body
-    return documents.different_parts(now, found.applied)
+    now = resolve(documents.body_of(follower.template), microsoft_tenant_id).body
+    return documents.different_parts(now, follower.applied)
 
 
 def departures(follower: TemplateFollower, sync: UserSync | None) -> list[str]:

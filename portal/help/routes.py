@@ -37,7 +37,7 @@ def picture(name: str) -> Response:
 @bp.app_context_processor
 def _links() -> dict[str, str]:
     """``help_url``: the guide, at the heading, that helps with the present page."""
-    found = guides.topic(request.endpoint) if request else None
-    if found is None:
+    topic = guides.topic(request.endpoint) if request else None
+    if topic is None:
         return {"help_url": url_for("help.index") if request else ""}
-    return {"help_url": url_for("help.page", name=found[0], _anchor=found[1])}
+    return {"help_url": url_for("help.page", name=topic[0], _anchor=topic[1])}

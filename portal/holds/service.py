@@ -151,7 +151,7 @@ class HeldPeople:
     elsewhere: how many checked people are not on the page; others: what the form has to carry of them.
     """
 
-    found: Listing
+    listing: Listing
     selection: Selection
     chosen: int
     elsewhere: int
@@ -160,12 +160,12 @@ class HeldPeople:
 
 def people(run: SyncRun, q: str = "", page: int = 1, selection: Selection | None = None) -> HeldPeople:
     """Those who wait, by name, 25 to a page."""
-    found = service.changes(run, _asked(q, page, PER_PAGE))
+    listing = service.changes(run, _asked(q, page, PER_PAGE))
     selection = selection or Selection()
-    shown = {row.object_id for row in found.items}
+    shown = {row.object_id for row in listing.items}
     chosen = [object_id for object_id in _waiting(run) if selection.has(object_id)]
     elsewhere = sum(object_id not in shown for object_id in chosen)
-    return HeldPeople(found, selection, len(chosen), elsewhere, " ".join(sorted(selection.others - shown)))
+    return HeldPeople(listing, selection, len(chosen), elsewhere, " ".join(sorted(selection.others - shown)))
 
 
 def fitting(run: SyncRun, q: str) -> list[str]:
@@ -205,16 +205,16 @@ def chosen(run: SyncRun, selection: Selection) -> Chosen:
     ).all()
     if not rows:  # decided in this moment
         raise Refused(NOTHING)
-    found = [row for row in rows if selection.has(row.object_id)]
-    if not found:
+    held = [row for row in rows if selection.has(row.object_id)]
+    if not held:
         raise Invalid({"id": [NOBODY]})
-    creations = sum(row.decision == Action.CREATE.value for row in found)
+    creations = sum(row.decision == Action.CREATE.value for row in held)
     return Chosen(
-        object_ids=[row.object_id for row in found],
-        marks=len(found) - creations,
+        object_ids=[row.object_id for row in held],
+        marks=len(held) - creations,
         creations=creations,
-        names=[row.display_name or row.object_id for row in found[:NAMED]],
-        left=len(rows) - len(found),
+        names=[row.display_name or row.object_id for row in held[:NAMED]],
+        left=len(rows) - len(held),
         others=[row.display_name or row.object_id for row in rows if not selection.has(row.object_id)][
             :NAMED
         ],

@@ -267,8 +267,8 @@ def _kept(chosen: Chosen) -> str:
 
 def _rows(run: SyncRun, people: service.HeldPeople) -> list[HeldRow]:
     products = product_names([run.microsoft_tenant_id or ""])
-    emails = _emails(run, people.found.items)
-    return [_row(row, people, emails, products) for row in people.found.items]
+    emails = _emails(run, people.listing.items)
+    return [_row(row, people, emails, products) for row in people.listing.items]
 
 
 def _row(
@@ -308,12 +308,12 @@ def _emails(run: SyncRun, rows: Sequence[Change]) -> dict[str, str]:
     """Object id -> the e-mail of those held back: the End User's, or Microsoft's where one would be made."""
     known = runs.emails(rows)
     new = [row.object_id for row in rows if row.end_user_id not in known]
-    found = db.session.execute(
+    addresses = db.session.execute(
         select(DirectoryUser.object_id, DirectoryUser.email).where(
             DirectoryUser.microsoft_tenant_id == run.microsoft_tenant_id, DirectoryUser.object_id.in_(new)
         )
     )
     return {
-        **{object_id: email for object_id, email in found},
+        **{object_id: email for object_id, email in addresses},
         **{row.object_id: known[row.end_user_id] for row in rows if row.end_user_id in known},
     }

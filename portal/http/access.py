@@ -82,8 +82,8 @@ def required_role(app: Flask, endpoint: str) -> Role | str | None:
 
 def principal() -> Principal | None:
     """Who makes this request, None when nobody is known."""
-    found: Principal | None = g.get("principal")
-    return found
+    caller: Principal | None = g.get("principal")
+    return caller
 
 
 def may(role: Role | str) -> bool:
@@ -144,7 +144,7 @@ def load(model: type[Model], object_id: str, what: str, *, locked: bool = False)
     is_possible = len(object_id) <= 64 and "\x00" not in object_id
     if locked and is_possible:
         return lock(db.session(), model, object_id, what)
-    found = db.session.get(model, object_id) if is_possible else None
-    if found is None or getattr(found, "is_removed", False):
+    row = db.session.get(model, object_id) if is_possible else None
+    if row is None or getattr(row, "is_removed", False):
         raise NotFound(f"There is no such {what}. It may have been deleted.")
-    return found
+    return row

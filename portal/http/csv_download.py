@@ -84,5 +84,5 @@ def asks_for_bom() -> bool:
 
 def _slug(text: str) -> str:
     """A part of a file name: letters and digits of any script, small, the rest as dashes."""
-    found = re.sub(r"[\W_]+", "-", text.lower())
-    return found.strip("-")[:MAX_NAME].strip("-")
+    slug = re.sub(r"[\W_]+", "-", text.lower())
+    return slug.strip("-")[:MAX_NAME].strip("-")

@@ -135,8 +135,8 @@ def viewer_zone() -> tzinfo:
     """The signed-in person's time zone, the server's otherwise. Found once per request: a table asks for each of its rows."""
     if "viewer_zone" not in g:
         g.viewer_zone = _zone_of_viewer()
-    found: tzinfo = g.viewer_zone
-    return found
+    zone: tzinfo = g.viewer_zone
+    return zone
 
 
 def _zone_of_viewer() -> tzinfo:

@@ -126,7 +126,7 @@ class DayField(StringField):
         day = text(self).strip()
         if not day:
             return None
-        found = parse_time(f"{day}T00:00:00Z")
-        if found is None:
+        moment = parse_time(f"{day}T00:00:00Z")
+        if moment is None:
             raise Invalid({self.name: ["Enter a day such as 2027-01-31."]})
-        return found
+        return moment

@@ -75,10 +75,10 @@ class Listing:
     def near_pages(self) -> list[int | None]:
         """The page numbers to offer: the first, the last, and two on each side of this one. None: some are left out there."""
         near = sorted({1, *range(max(1, self.page - 2), min(self.pages, self.page + 2) + 1), self.pages})
-        found: list[int | None] = []
+        pages: list[int | None] = []
         for before, number in zip([0, *near], near, strict=False):
-            found += [number] if number == before + 1 else [None, number]
-        return found
+            pages += [number] if number == before + 1 else [None, number]
+        return pages
 
     @property
     def offset(self) -> int:
@@ -263,8 +263,12 @@ def fetch_by_id(
 
 def counted(listing: Listing, total: int) -> Listing:
     """With the total known: past the end people see the last page; an exact listing stays where it is."""
-    found = replace(listing, total=total)
-    return found if listing.is_exact else replace(found, page=min(listing.page, found.pages))
+    counted_listing = replace(listing, total=total)
+    return (
+        counted_listing
+        if listing.is_exact
+        else replace(counted_listing, page=min(listing.page, counted_listing.pages))
+    )
 
 
 def _reversed(listing: Listing) -> Listing:

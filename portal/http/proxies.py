@@ -47,13 +47,13 @@ def behind_proxies(app: App, count: int) -> App:
 
 def plain_address(text: str) -> str:
     """The IP address in ``text``, at most 39 characters; "" when there is none. A port and a zone are left out."""
-    found = text.strip().partition("%")[0]
-    if found.startswith("["):
-        found = found[1:].partition("]")[0]
-    elif found.count(":") == 1:  # an IPv4 address and a port
-        found = found.partition(":")[0]
+    address = text.strip().partition("%")[0]
+    if address.startswith("["):
+        address = address[1:].partition("]")[0]
+    elif address.count(":") == 1:  # an IPv4 address and a port
+        address = address.partition(":")[0]
     try:
-        return str(ip_address(found))
+        return str(ip_address(address))
     except ValueError:
         return ""
 
@@ -64,10 +64,10 @@ def public_address(endpoint: str, **values: Any) -> str:
     Without ROLLCALL_BASE_URL a link goes where this request came to; but only when that is this machine, or what
     ``rollcall serve --host`` names: anybody may write anything into a Host header.
     """
-    found = public_address_or_none(endpoint, **values)
-    if found is None:
+    address = public_address_or_none(endpoint, **values)
+    if address is None:
         raise Refused(NO_ADDRESS)
-    return found
+    return address
 
 
 def public_address_or_none(endpoint: str, **values: Any) -> str | None:

@@ -106,12 +106,12 @@ def render_block(template: str, block: str, **context: Any) -> str:
     jinja2-fragments does not run a template's own imports, which most of our blocks rely on.
     """
     app = _app()
-    found = app.jinja_env.get_template(template)
+    block_template = app.jinja_env.get_template(template)
     app.update_template_context(context)
-    state = found.new_context(context)
-    page = iter(found.root_render_func(state))
+    state = block_template.new_context(context)
+    page = iter(block_template.root_render_func(state))
     next(page, None)  # runs the template's imports, which stand before anything is written
-    return "".join(found.blocks[block](state))
+    return "".join(block_template.blocks[block](state))
 
 
 def respond(
@@ -332,8 +332,8 @@ def take_flashes() -> list[str]:
 
     if is_partial() or not session.get("toasts"):
         return []
-    found: list[str] = session.pop("toasts")
-    return found
+    toasts: list[str] = session.pop("toasts")
+    return toasts
 
 
 def _unless_api(handler: Any) -> Any:

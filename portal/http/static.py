@@ -58,10 +58,10 @@ def _drawing(name: str) -> Markup:
 def _manifest() -> dict[str, str]:
     path = _static() / "vendor" / "manifest.json"
     try:
-        found: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+        manifest: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     except OSError:
         raise RuntimeError("static/vendor is not built: run make assets") from None
-    return found
+    return manifest
 
 
 @functools.cache

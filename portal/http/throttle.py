@@ -25,17 +25,17 @@ def client(address: str | None) -> str:
     """An address as it goes into the log: "unknown" for what is none, which a proxy may have been told."""
     try:
         # What follows a % names an interface of this machine, in any letters that a proxy was told.
-        found = ipaddress.ip_address((address or "").strip().partition("%")[0])
+        ip = ipaddress.ip_address((address or "").strip().partition("%")[0])
     except ValueError:
         return "unknown"
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return str(mapped or found)  # one that listens at both kinds is told of IPv4 in the form of IPv6
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return str(mapped or ip)  # one that listens at both kinds is told of IPv4 in the form of IPv6
 
 
 def network(address: str | None) -> str:
     """Whom attempts are counted by: an IPv4 address, or the /64 that one connection has of IPv6."""
-    found = client(address)
-    return str(ipaddress.ip_network(f"{found}/64", strict=False)) if ":" in found else found
+    ip = client(address)
+    return str(ipaddress.ip_network(f"{ip}/64", strict=False)) if ":" in ip else ip
 
 
 def _network() -> str:

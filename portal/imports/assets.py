@@ -75,9 +75,9 @@ class AssetImporter:
         written: Mapping[int, str] = NOTHING,
     ) -> Iterator[Candidate]:
         """Find the Asset that each row means; two rows never mean the same one."""
-        found = {one.line: one for one in map(_candidate, rows)}
-        _Matching(session, organization_id, found).run(written)
-        return iter(found.values())
+        candidates = {one.line: one for one in map(_candidate, rows)}
+        _Matching(session, organization_id, candidates).run(written)
+        return iter(candidates.values())
 
     def plan(
         self, session: Session, organization_id: str, candidates: Sequence[Candidate], *, lock: bool = False
@@ -279,12 +279,12 @@ def _present(
 
 
 def _owners(session: Session, organization_id: str, keys: set[str]) -> dict[str, str]:
-    found = session.execute(
+    rows = session.execute(
         select(EndUser.email_key, EndUser.id).where(
             EndUser.organization_id == organization_id, EndUser.email_key.in_(keys)
         )
     )
-    return {str(key): end_user_id for key, end_user_id in found}
+    return {str(key): end_user_id for key, end_user_id in rows}
 
 
 def _planned(one: Candidate, present: Mapping[str, _Present], owners: Mapping[str, str]) -> Planned:

@@ -135,8 +135,8 @@ class EndUserImporter:
     ) -> list[UndoStep]:
         """Who was created goes again, unless edited, linked or given Assets since; a field goes back unless edited since."""
         ids = [row.object_id for row in rows if row.object_id]
-        found = session.execute(_BY_ID[lock], {"ids": ids})
-        present = {row["id"]: row for row in found.mappings()}
+        people = session.execute(_BY_ID[lock], {"ids": ids})
+        present = {row["id"]: row for row in people.mappings()}
         created = [row.object_id for row in rows if row.action == Action.CREATE]
         owners = set(
             session.scalars(

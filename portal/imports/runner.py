@@ -204,9 +204,9 @@ def release_dead(sessions: SessionFactory, is_dead: Callable[[str], bool]) -> No
 def _import(sessions: SessionFactory, import_id: str, owner: str, should_stop: Callable[[], bool]) -> None:
     with sessions() as session:
         row = session.get_one(Import, import_id)
-        found = islice(candidates(session, row), row.done, None)
+        remaining = islice(candidates(session, row), row.done, None)
     pace = Pace()
-    while chunk := list(islice(found, pace.size)):  # checked here, while nobody waits for it
+    while chunk := list(islice(remaining, pace.size)):  # checked here, while nobody waits for it
         if should_stop():
             raise Stopped
         _retried(lambda part=chunk: _write_chunk(sessions, row, part, owner, pace))  # type: ignore[misc]
@@ -319,8 +319,8 @@ def forget_abandoned(sessions: SessionFactory, now: datetime) -> None:
     """Delete what somebody discarded, or only looked at, a day ago or earlier, and files that imports have left behind."""
     looked_at = Import.status.in_(("storing", "review")), Import.created_at < now - KEEP_LOOKED_AT
     with sessions() as session:
-        found = select(Import.id).where(or_(Import.status == "discarded", and_(*looked_at)))
-        ids = session.scalars(found).all()
+        abandoned = select(Import.id).where(or_(Import.status == "discarded", and_(*looked_at)))
+        ids = session.scalars(abandoned).all()
         over = select(Import.id).where(
             Import.status.in_(OVER), Import.id.in_(select(ImportPart.import_id).distinct())
         )
@@ -339,13 +339,13 @@ def _claim(
     free = or_(Import.owner == owner, _is_free(now))
     values: dict[str, Any] = {"owner": owner, "renewed_at": now, "status": status}
     with write_session(sessions) as session:
-        found = session.execute(
+        result = session.execute(
             update(Import).where(Import.id == import_id, Import.status.in_(statuses), free).values(values)
         )
         session.execute(
             update(Import).where(Import.id == import_id, Import.started_at.is_(None)).values(started_at=now)
         )
-        return _rows(found) == 1
+        return _rows(result) == 1
 
 
 def _is_free(now: datetime) -> Any:
@@ -364,10 +364,10 @@ _ADVANCE = (  # made once, as there are hundreds of transactions
 def _advance(session: Session, import_id: str, owner: str, more: dict[str, int], now: datetime) -> None:
     """Say how far it is; raises Lost when it is not ours any more, so that nothing of this transaction stays."""
     values = {f"more_{name}": more.get(name, 0) for name in _COUNTS}
-    found = session.connection().execute(
+    result = session.connection().execute(
         _ADVANCE, {"import_id": import_id, "mine": owner, "now": now, **values}
     )
-    if _rows(found) != 1:
+    if _rows(result) != 1:
         raise Lost
 
 
@@ -459,5 +459,5 @@ def _rows(result: Result[Any]) -> int:
 def _write(sessions: SessionFactory, statement: Any) -> int:
     """One statement in a transaction of its own; gives the number of rows."""
     with write_session(sessions) as session:
-        found = session.execute(statement)
-        return _rows(found)
+        result = session.execute(statement)
+        return _rows(result)

@@ -224,13 +224,13 @@ def _undoable(row: Import) -> None:
 
 def _moved(session: Session, row: Import, statuses: Sequence[str], values: Mapping[str, Any]) -> bool:
     """Move an import on from one of ``statuses``; of several that try at once, one does."""
-    found = session.execute(
+    result = session.execute(
         update(Import)
         .where(Import.id == row.id, Import.status.in_(statuses))
         .values(values)
         .execution_options(synchronize_session=False)
     )
-    is_mine = getattr(found, "rowcount", 0) == 1
+    is_mine = getattr(result, "rowcount", 0) == 1
     session.refresh(row)
     return is_mine
 
@@ -238,7 +238,7 @@ def _moved(session: Session, row: Import, statuses: Sequence[str], values: Mappi
 def load(session: Session, import_id: str) -> Import:
     """One import. Raises NotFound."""
     is_possible = len(import_id) <= 64 and "\x00" not in import_id
-    found = session.get(Import, import_id) if is_possible else None
-    if found is None:
+    row = session.get(Import, import_id) if is_possible else None
+    if row is None:
         raise NotFound("There is no such import. It may have been deleted with its Organization.")
-    return found
+    return row

@@ -131,12 +131,12 @@ class _Header:
 
 
 def _header(cells: Sequence[str], columns: Columns) -> _Header:
-    found = [columns.find(unguard(cell)) for cell in cells]
-    while found and found[-1] == "":
-        found.pop()
-    names = [name for name in found if name]
+    fields = [columns.find(unguard(cell)) for cell in cells]
+    while fields and fields[-1] == "":
+        fields.pop()
+    names = [name for name in fields if name]
     missing = [name for name in columns.required if name not in names]
-    unknown = [cell.strip()[:60] or "(blank)" for cell, name in zip(cells, found, strict=False) if not name]
+    unknown = [cell.strip()[:60] or "(blank)" for cell, name in zip(cells, fields, strict=False) if not name]
     if unknown:
         known = ", ".join(columns.fields)
         raise _bad(f"Unknown columns: {', '.join(unknown[:10])}. Known are: {known}.")

@@ -108,9 +108,9 @@ class Review:
         return self.created + self.updated
 
 
-def preview(found: Preview) -> Review:
+def preview(planned: Preview) -> Review:
     """Each row that a file has, by what would become of it."""
-    of = {action: found.rows(action) for action in Action}
+    of = {action: planned.rows(action) for action in Action}
     titles = {
         Action.REJECT: "Rejected",
         Action.CREATE: "New",
@@ -141,12 +141,12 @@ class Part:
 
 def parts(row: Import) -> list[Part]:
     """What there is to show of an import that was begun."""
-    found = [
+    every_part = [
         Part("Rejected", row.rejected, action=Action.REJECT),
         Part("New", row.created, action=Action.CREATE),
         Part("Updated", row.updated, action=Action.UPDATE),
     ]
-    return [Part("Not restored", row.spared, state="spared"), *found] if row.spared else found
+    return [Part("Not restored", row.spared, state="spared"), *every_part] if row.spared else every_part
 
 
 @dataclass(frozen=True)

@@ -29,13 +29,13 @@ class Certificate:
     @classmethod
     def parse(cls, pem: str) -> Certificate:
         """Read a PEM text with both halves. Raises ValueError with a sentence that says which half is wrong."""
-        found = _CERTIFICATE.search(pem)
-        if found is None:
+        match = _CERTIFICATE.search(pem)
+        if match is None:
             raise ValueError(
                 "There is no certificate in this PEM file. It needs the certificate and its private key."
             )
         try:
-            certificate = x509.load_pem_x509_certificate(found.group().encode())
+            certificate = x509.load_pem_x509_certificate(match.group().encode())
         except ValueError as error:
             raise ValueError("The certificate in this PEM file cannot be read.") from error
         try:
@@ -49,6 +49,6 @@ class Certificate:
             raise ValueError("The private key does not belong to the certificate in this PEM file.")
         return cls(
             private_key=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
-            public_certificate=found.group(),
+            public_certificate=match.group(),
             expires_at=certificate.not_valid_after_utc,
         )

@@ -133,15 +133,15 @@ def _check(session: Session, within: Runtime, row: MicrosoftTenant) -> Microsoft
     for _ in range(LOOKS):
         tenant_id, seen = row.id, _seen(row)
         report = _report_releasing(session, within, row)
-        found = begin_write(session).get(
+        tenant = begin_write(session).get(
             MicrosoftTenant, tenant_id, with_for_update={"key_share": True}, populate_existing=True
         )
-        if found is None or found.is_removed:
+        if tenant is None or tenant.is_removed:
             raise service.gone()
-        if _seen(found) == seen:
-            keep(session, found, report)
-            return found
-        row = found
+        if _seen(tenant) == seen:
+            keep(session, tenant, report)
+            return tenant
+        row = tenant
     return row
 
 

@@ -78,16 +78,16 @@ def key_of(cloud: str) -> str:
 
 def load(session: Session, settings: Settings, box: SecretBox, cloud: str = DEFAULT) -> AppRegistration:
     """The app registration for ``cloud``. Raises NeedsAdmin with the step to do when there is none or it cannot be used."""
-    found = from_environment(settings) if cloud == DEFAULT else None
-    found = found or from_settings(session, box, cloud)
-    if found is None and cloud != DEFAULT:
+    registration = from_environment(settings) if cloud == DEFAULT else None
+    registration = registration or from_settings(session, box, cloud)
+    if registration is None and cloud != DEFAULT:
         raise NeedsAdmin(missing(cloud))
-    if found is None:
+    if registration is None:
         raise NeedsAdmin(
             "The portal has no Microsoft app registration yet. Enter the client ID and a secret or certificate in "
             "Settings, Microsoft connection, or set MICROSOFT_CLIENT_ID and MICROSOFT_CLIENT_SECRET."
         )
-    return found
+    return registration
 
 
 def missing(cloud: str) -> str:
@@ -312,5 +312,5 @@ def _certificate_end(path: Path | None) -> datetime | None:
 def _moment(text: object) -> datetime | None:
     if not isinstance(text, str) or not text:
         return None
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

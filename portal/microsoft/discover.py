@@ -59,7 +59,7 @@ class Customer:
 
 
 @dataclass(frozen=True)
-class Found:
+class ListedCustomer:
     """What Microsoft tells of one customer, the parts of several answers put together."""
 
     directory_id: str
@@ -104,7 +104,7 @@ def look(partner: MicrosoftTenant) -> None:
         wait=gateway.Patience().wait,
         is_fresh=True,
     )
-    found: dict[str, Found] = {}
+    customers: dict[str, ListedCustomer] = {}
     refusals: list[SourceError] = []
     for read, merge in (
         (source.partner_customers, _with_customers),
@@ -112,29 +112,29 @@ def look(partner: MicrosoftTenant) -> None:
         (source.partner_relationships, _with_relationships),
     ):
         try:
-            merge(found, read())
+            merge(customers, read())
         except SourceError as error:
             refusals.append(error)
-    if not found and refusals:
+    if not customers and refusals:
         raise refusals[0]
     begin_write(db.session())
-    _keep(partner_id, found.values())
+    _keep(partner_id, customers.values())
 
 
-def _with_customers(found: dict[str, Found], items: Iterable[Mapping[str, Any]]) -> None:
+def _with_customers(customers: dict[str, ListedCustomer], items: Iterable[Mapping[str, Any]]) -> None:
     for item in items:
         key = str(item.get("tenantId", "")).lower()
-        found[key] = Found(key, clean(str(item.get("displayName", "")))[:256])
+        customers[key] = ListedCustomer(key, clean(str(item.get("displayName", "")))[:256])
 
 
-def _with_contracts(found: dict[str, Found], items: Iterable[Mapping[str, Any]]) -> None:
+def _with_contracts(customers: dict[str, ListedCustomer], items: Iterable[Mapping[str, Any]]) -> None:
     for item in items:
         key = str(item.get("customerId", "")).lower()
-        known = found.get(key) or Found(key, clean(str(item.get("displayName", "")))[:256])
-        found[key] = replace(known, domain=clean(str(item.get("defaultDomainName", "")))[:256])
+        known = customers.get(key) or ListedCustomer(key, clean(str(item.get("displayName", "")))[:256])
+        customers[key] = replace(known, domain=clean(str(item.get("defaultDomainName", "")))[:256])
 
 
-def _with_relationships(found: dict[str, Found], items: Iterable[Mapping[str, Any]]) -> None:
+def _with_relationships(customers: dict[str, ListedCustomer], items: Iterable[Mapping[str, Any]]) -> None:
     """A customer may have several: one that runs counts before those that are over."""
     running: dict[str, datetime] = {}
     over: dict[str, datetime] = {}
@@ -142,22 +142,22 @@ def _with_relationships(found: dict[str, Found], items: Iterable[Mapping[str, An
     for item in items:
         end, status = parse_time(item.get("endDateTime")), str(item.get("status") or "")
         key = str((item.get("customer") or {}).get("tenantId") or "").lower()
-        if end is None or key not in found:
+        if end is None or key not in customers:
             continue
         if status == "active" and end > now:
             running[key] = max(end, running.get(key, end))
         elif status == "active" or status in OVER:
             over[key] = max(end, over.get(key, end))
     for key in {*running, *over}:
-        found[key] = replace(
-            found[key], ends_at=running.get(key) or over.get(key), has_ended=key not in running
+        customers[key] = replace(
+            customers[key], ends_at=running.get(key) or over.get(key), has_ended=key not in running
         )
 
 
-def _keep(partner_id: str, found: Iterable[Found]) -> None:
+def _keep(partner_id: str, customers: Iterable[ListedCustomer]) -> None:
     session, now = db.session(), utcnow()
     session.execute(delete(PartnerCustomer).where(PartnerCustomer.partner_id == partner_id))
-    for one in found:
+    for one in customers:
         name = one.name or one.domain or one.directory_id
         session.add(
             PartnerCustomer(
@@ -210,8 +210,8 @@ def _of(partner: MicrosoftTenant, asked: Listing) -> Select[Any]:
 
 def listing(partner: MicrosoftTenant, asked: Listing) -> Listing:
     """One page of the customers as they were listed last; the items are ``Customer``."""
-    found = fetch(db.session(), _of(partner, asked), asked, SPEC, tiebreaker=PartnerCustomer.directory_id)
-    return replace(found, items=_lines(list(found.items)))
+    page = fetch(db.session(), _of(partner, asked), asked, SPEC, tiebreaker=PartnerCustomer.directory_id)
+    return replace(page, items=_lines(list(page.items)))
 
 
 def to_document(row: Customer) -> dict[str, Any]:
@@ -265,7 +265,7 @@ def _lines(rows: Sequence[PartnerCustomer]) -> list[Customer]:
             )
         )
     )
-    found = []
+    customers = []
     for row in rows:
         tenant = tenants.get(row.directory_id)
         is_over = row.has_ended or (row.ends_at is not None and row.ends_at <= now)
@@ -273,7 +273,7 @@ def _lines(rows: Sequence[PartnerCustomer]) -> list[Customer]:
             state = "mapped" if tenant.id in mapped else "connected"
         else:
             state = "ended" if is_over else "offered"
-        found.append(
+        customers.append(
             Customer(
                 row.directory_id,
                 row.name,
@@ -284,7 +284,7 @@ def _lines(rows: Sequence[PartnerCustomer]) -> list[Customer]:
                 None if tenant is None else tenant.id,
             )
         )
-    return found
+    return customers
 
 
 # -- connecting --------------------------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def registration_link(home: str) -> str:
 
 def radar(session: Session, settings: Settings) -> list[End]:
     """Everything that ends, the soonest first, what nobody knows the end of last."""
-    found = [
+    ends = [
         End(
             "app" if home == DEFAULT else f"app:{home}",
             registration_label(shown, home),
@@ -87,7 +87,7 @@ def radar(session: Session, settings: Settings) -> list[End]:
         .where(MicrosoftTenant.relationship_ends_at.is_not(None))
         .order_by(MicrosoftTenant.relationship_ends_at, MicrosoftTenant.name)
     )
-    found += [
+    ends += [
         End(
             row.id,
             f"The partner relationship with {row.name}",
@@ -98,4 +98,4 @@ def radar(session: Session, settings: Settings) -> list[End]:
         )
         for row in rows
     ]
-    return sorted(found, key=lambda end: (end.at is None, end.at.timestamp() if end.at else 0.0))
+    return sorted(ends, key=lambda end: (end.at is None, end.at.timestamp() if end.at else 0.0))

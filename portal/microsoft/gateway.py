@@ -133,10 +133,10 @@ def reader(
     is_fresh: bool = False,
 ) -> GraphDirectory:
     """A reader for one tenant. is_fresh: with a token provider of its own, since MSAL replays refusals for a minute."""
-    found = cloud_of(settings, cloud)
-    tokens = _provider(found, directory_id, registration, is_fresh=is_fresh)
-    client = GraphClient(found.graph_url, tokens, wait, clock.utcnow, stop)
-    return GraphDirectory(client, _turns, f"{found.graph_url} {registration.client_id}")
+    microsoft_cloud = cloud_of(settings, cloud)
+    tokens = _provider(microsoft_cloud, directory_id, registration, is_fresh=is_fresh)
+    client = GraphClient(microsoft_cloud.graph_url, tokens, wait, clock.utcnow, stop)
+    return GraphDirectory(client, _turns, f"{microsoft_cloud.graph_url} {registration.client_id}")
 
 
 def ask_for_token(
@@ -156,16 +156,16 @@ def prove(settings: Settings, registration: AppRegistration, *, directory_id: st
     source = reader(
         settings, registration, directory_id=directory_id, cloud=cloud, wait=Patience().wait, is_fresh=True
     )
-    found = source.organization()
-    tenant_id = str(found.get("id", "")).lower()
+    organization = source.organization()
+    tenant_id = str(organization.get("id", "")).lower()
     if "." not in directory_id and tenant_id != directory_id.lower():  # a domain is proven by its own token
         raise SourceAuthError(
             "Microsoft answered for another tenant than the one that was asked for. Nothing was connected."
         )
     return Proof(
         directory_id=tenant_id,
-        name=clean(str(found.get("displayName") or ""))[:256] or tenant_id,
-        domains=tuple(verified_domains(found)),
+        name=clean(str(organization.get("displayName") or ""))[:256] or tenant_id,
+        domains=tuple(verified_domains(organization)),
     )
 
 
@@ -197,14 +197,14 @@ def relationship_ends(
 
 def ends_of(relationships: Iterable[Mapping[str, Any]]) -> dict[str, datetime]:
     """Customer's directory id → the last end of its relationships, of those that run before those that ran out."""
-    found: dict[str, tuple[bool, datetime]] = {}
+    ends: dict[str, tuple[bool, datetime]] = {}
     for item in relationships:
         end, status = parse_time(item.get("endDateTime")), item.get("status")
         key = str((item.get("customer") or {}).get("tenantId") or "").lower()
         if end is None or not key or status not in {"active", "expired", "terminated"}:
             continue
-        found[key] = max(found.get(key, (False, end)), (status == "active", end))
-    return {key: end for key, (_, end) in found.items()}
+        ends[key] = max(ends.get(key, (False, end)), (status == "active", end))
+    return {key: end for key, (_, end) in ends.items()}
 
 
 @dataclass
@@ -226,14 +226,14 @@ class Patience:
 
 
 def _provider(
-    found: Cloud, directory_id: str, registration: AppRegistration, *, is_fresh: bool
+    microsoft_cloud: Cloud, directory_id: str, registration: AppRegistration, *, is_fresh: bool
 ) -> TokenProvider:
     """One provider per (cloud, tenant, credential); it holds the token cache (graph-facts 13.9)."""
-    key = (found.graph_url, directory_id, registration.version)
+    key = (microsoft_cloud.graph_url, directory_id, registration.version)
     with _lock:
         if is_fresh or key not in _providers:
             _providers[key] = TokenProvider(
-                cloud=found,
+                cloud=microsoft_cloud,
                 directory_id=directory_id,
                 client_id=registration.client_id,
                 credential=registration.msal_credential,

@@ -103,16 +103,16 @@ def listing(asked: Listing) -> Listing:
 
 def filtered(asked: Listing) -> Select[MicrosoftTenant]:
     """The Microsoft Tenants that a list, its export and its bulk actions are about."""
-    found = select(MicrosoftTenant).where(IS_CONNECTED, *_narrowed(asked))
+    statement = select(MicrosoftTenant).where(IS_CONNECTED, *_narrowed(asked))
     filters = asked.filters
     for name in ("state", "cloud"):
         if name in filters:
-            found = found.where(getattr(MicrosoftTenant, name) == filters[name])
+            statement = statement.where(getattr(MicrosoftTenant, name) == filters[name])
     if "mapped" in filters:
-        found = found.where(_is_mapped() if filters["mapped"] == "true" else ~_is_mapped())
+        statement = statement.where(_is_mapped() if filters["mapped"] == "true" else ~_is_mapped())
     if "sync" in filters:
-        found = found.where(_feeds(filters["sync"]))
-    return found
+        statement = statement.where(_feeds(filters["sync"]))
+    return statement
 
 
 def counts(asked: Listing) -> dict[str, int]:
@@ -135,8 +135,8 @@ def table_rows(rows: Sequence[MicrosoftTenant]) -> list[TableRow]:
     """What the table shows beside each, in three queries."""
     ids = [row.id for row in rows]
     mapped = {
-        found.microsoft_tenant_id: found
-        for found in db.session.scalars(select(Tenant).where(Tenant.microsoft_tenant_id.in_(ids)))
+        tenant.microsoft_tenant_id: tenant
+        for tenant in db.session.scalars(select(Tenant).where(Tenant.microsoft_tenant_id.in_(ids)))
     }
     numbers: dict[str | None, int] = {}
     words: dict[str | None, dict[str, None]] = {}
@@ -161,11 +161,11 @@ def ids_of(asked: Listing) -> list[str]:
 
 def organization_ids(ids: Sequence[str]) -> list[str]:
     """The Organizations that these Microsoft Tenants feed."""
-    found: list[str] = []
+    collected: list[str] = []
     fed = select(Organization.id).join(Tenant, Tenant.id == Organization.tenant_id)
     for part in batches(ids):
-        found += db.session.scalars(fed.where(Tenant.microsoft_tenant_id.in_(part)))
-    return found
+        collected += db.session.scalars(fed.where(Tenant.microsoft_tenant_id.in_(part)))
+    return collected
 
 
 def export(asked: Listing, ids: Sequence[str] | None = None) -> Iterable[str]:
@@ -173,17 +173,17 @@ def export(asked: Listing, ids: Sequence[str] | None = None) -> Iterable[str]:
     statement = order(filtered(asked), asked, SPEC, tiebreaker=MicrosoftTenant.id)
     if ids is not None:
         statement = statement.where(MicrosoftTenant.id.in_(ids))
-    found = table_rows(db.session.scalars(statement).all())
-    return csv_cells.write(CSV_COLUMNS, (_cells(row) for row in found))
+    rows = table_rows(db.session.scalars(statement).all())
+    return csv_cells.write(CSV_COLUMNS, (_cells(row) for row in rows))
 
 
 def _narrowed(asked: Listing) -> list[ColumnElement[bool]]:
-    found = []
+    narrowed = []
     if asked.q:
-        found.append(contains_text(asked.q, MicrosoftTenant.name, MicrosoftTenant.directory_id))
+        narrowed.append(contains_text(asked.q, MicrosoftTenant.name, MicrosoftTenant.directory_id))
     if "tag" in asked.filters:
-        found.append(MicrosoftTenant.id.in_(tags.microsoft_tenant_ids(asked.filters["tag"])))
-    return found
+        narrowed.append(MicrosoftTenant.id.in_(tags.microsoft_tenant_ids(asked.filters["tag"])))
+    return narrowed
 
 
 def _is_mapped() -> ColumnElement[bool]:

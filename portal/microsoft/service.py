@@ -88,11 +88,11 @@ def directory_of(domain: str, cloud: str) -> str:
     """
     db.session.rollback()
     try:
-        found = discovery.directory_of(gateway.cloud_of(runtime().settings, cloud), domain)
+        directory_id = discovery.directory_of(gateway.cloud_of(runtime().settings, cloud), domain)
     except SourceError as error:
         raise Invalid({"directory_id": [error.advice]}, error.advice) from error
-    _refuse_known(found)
-    return found
+    _refuse_known(directory_id)
+    return directory_id
 
 
 def add(proof: Proof, cloud: str) -> MicrosoftTenant:
@@ -242,16 +242,16 @@ def _forget_reads(row: MicrosoftTenant) -> None:
 def tenant_ids(rows: Sequence[MicrosoftTenant]) -> dict[str, str]:
     """Microsoft Tenant id -> id of the Tenant it is mapped to, for those that are."""
     ids = [row.id for row in rows]
-    found = db.session.execute(
+    pairs = db.session.execute(
         select(Tenant.microsoft_tenant_id, Tenant.id).where(Tenant.microsoft_tenant_id.in_(ids))
     )
-    return {microsoft_id: tenant_id for microsoft_id, tenant_id in found if microsoft_id is not None}
+    return {microsoft_id: tenant_id for microsoft_id, tenant_id in pairs if microsoft_id is not None}
 
 
 def mapped_to(organization: Organization) -> MicrosoftTenant | None:
     """The Microsoft Tenant that an Organization's Tenant is mapped to; None when it is not."""
-    found = organization.tenant.microsoft_tenant_id
-    return None if found is None else db.session.get(MicrosoftTenant, found)
+    microsoft_tenant_id = organization.tenant.microsoft_tenant_id
+    return None if microsoft_tenant_id is None else db.session.get(MicrosoftTenant, microsoft_tenant_id)
 
 
 def _enabled_below(session: Session, row: MicrosoftTenant) -> bool:

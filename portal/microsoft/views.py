@@ -106,7 +106,7 @@ def tenants_list(
 def _chips(listing: Listing, counts: Mapping[str, int]) -> list[Chip]:
     """One view at a time: pressing one leaves the others."""
     none: dict[str, str | None] = {"state": None, "mapped": None, "sync": None}
-    found = [
+    chips = [
         Chip(
             "All",
             listing.query(**none),
@@ -117,7 +117,7 @@ def _chips(listing: Listing, counts: Mapping[str, int]) -> list[Chip]:
         _chip(listing, "mapped", "false", "Not mapped", counts["unmapped"]),
     ]
     syncs = (_chip(listing, "sync", name, SYNC_WORDS[name], counts[name]) for name in SYNCS)
-    return [*found, *(chip for chip in syncs if chip.count or chip.is_on)]
+    return [*chips, *(chip for chip in syncs if chip.count or chip.is_on)]
 
 
 def _chip(listing: Listing, name: str, value: str, label: str, count: int) -> Chip:

@@ -150,9 +150,9 @@ def _confirmed() -> tuple[Account, str]:
     """One's own account, to be changed now that the password was right, and this session's id. Raises Invalid."""
     account_id, session_id, now = current_user.id, current_user.session.id, clock.utcnow()
     password = request.form.get("password", "")
-    found = confirmation.verify(db.session(), account_id, password, session_id=session_id, now=now)
+    verified = confirmation.verify(db.session(), account_id, password, session_id=session_id, now=now)
     try:
-        account = confirmation.begin_change(db.session(), found, field="password", now=now)
+        account = confirmation.begin_change(db.session(), verified, field="password", now=now)
     except Invalid as error:
         note_guess(error)
         raise
@@ -228,10 +228,10 @@ def _find() -> SignInApp | None:
 
 
 def _app() -> SignInApp:
-    found = _find()
-    if found is None:
+    registration = _find()
+    if registration is None:
         raise SignInFailed("Sign-in with Microsoft is turned off here. Use your password.")
-    return found
+    return registration
 
 
 def _refused(error: PortalError) -> tuple[str, int]:

@@ -125,8 +125,8 @@ def arrive(
     begin_write(session)
     if link is not None:
         return _accept(session, link, identity, code=code, now=now, box=box, known=known)
-    found = _tied(session, identity)
-    account = None if found is None else accounts.locked_account(session, found.id)
+    tied = _tied(session, identity)
+    account = None if tied is None else accounts.locked_account(session, tied.id)
     if account is None:
         raise SignInFailed(UNKNOWN)
     _can_be_asked(account, code)
@@ -145,8 +145,8 @@ def _accept(
     known: Collection[str],
 ) -> Account:
     row = links.find(session, link, now)
-    found = accounts.find_account(session, row.email)
-    account = None if found is None else accounts.locked_account(session, found.id)
+    existing = accounts.find_account(session, row.email)
+    account = None if existing is None else accounts.locked_account(session, existing.id)
     _can_be_asked(account, code)
     if account is not None:
         if account.totp_secret is None:

@@ -298,9 +298,9 @@ def search_columns(values: Mapping[str, str]) -> dict[str, Any]:
     for field, part in zip(
         SEARCHED_IN, _text_keys([values.get(field, "") for field in SEARCHED_IN]), strict=True
     ):
-        found = address if field == "email" else part
-        if found and found not in text:  # first and last name are in most display names
-            text += found + "\n"
+        source = address if field == "email" else part
+        if source and source not in text:  # first and last name are in most display names
+            text += source + "\n"
     name = values.get("display_name", "") or values.get("email", "")
     return {
         "email_key": address or None,

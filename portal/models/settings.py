@@ -25,11 +25,11 @@ class StoredSetting(Base):
     @classmethod
     def obtain(cls, session: Session, key: str, now: datetime) -> Self:
         """The row of ``key``, added to ``session`` when there is none yet."""
-        found = session.get(cls, key)
-        if found is None:
-            found = cls(key=key, value={}, updated_at=now)
-            session.add(found)
-        return found
+        row = session.get(cls, key)
+        if row is None:
+            row = cls(key=key, value={}, updated_at=now)
+            session.add(row)
+        return row
 
 
 class ConsentRequest(Base):

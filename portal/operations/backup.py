@@ -101,9 +101,9 @@ def _replace(engine: Engine, path: Path, revision: str) -> None:
             command.downgrade(settings, "base")  # what no table holds goes too, such as a trigger's function
         words.drop(target)
         job_tables.drop(target)
-        found = MetaData()
-        found.reflect(target)
-        found.drop_all(target)
+        metadata = MetaData()
+        metadata.reflect(target)
+        metadata.drop_all(target)
         command.upgrade(settings, revision)
         tables = {table.name: table for table in _tables(target)}
         # Rows were written table by table, parents first; each chunk belongs to one table, so foreign keys hold.
@@ -132,12 +132,12 @@ def _head(engine: Engine) -> str:
 
 
 def _tables(connection: Connection) -> list[Table]:
-    found = MetaData()
-    found.reflect(connection, only=lambda name, _: not words.is_index_of_words(name))
+    metadata = MetaData()
+    metadata.reflect(connection, only=lambda name, _: not words.is_index_of_words(name))
     # Jobs are made anew from the rows that wait, and belong to workers that live now.
     return [
         table
-        for table in found.sorted_tables
+        for table in metadata.sorted_tables
         if table.name != "alembic_version" and job_tables.is_ours(table.name, "table")
     ]
 
@@ -176,8 +176,8 @@ def _damaged(path: Path) -> BackupError:
 def _chunks(path: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Up to CHUNK rows of one table at a time, in the order of the file."""
     with gzip.open(path, "rt", encoding="utf-8") as source:
-        lines = (found for line in source if isinstance(found := json.loads(line), list))
-        for name, group in itertools.groupby(lines, key=lambda found: str(found[0])):
+        lines = (record for line in source if isinstance(record := json.loads(line), list))
+        for name, group in itertools.groupby(lines, key=lambda record: str(record[0])):
             while chunk := [row for _, row in itertools.islice(group, CHUNK)]:
                 yield name, chunk
 

@@ -54,7 +54,7 @@ def file_system(path: Path) -> str:
     except OSError:
         return ""
     wanted = path.resolve()
-    found, length = "", -1
+    kind, length = "", -1
     for line in lines:
         fields = line.split(" ")
         if len(fields) < 3:
@@ -62,5 +62,5 @@ def file_system(path: Path) -> str:
         mount = Path(re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), fields[1]))
         # The last one of a place is the one that is seen there.
         if wanted.is_relative_to(mount) and len(mount.parts) >= length:
-            found, length = fields[2], len(mount.parts)
-    return found
+            kind, length = fields[2], len(mount.parts)
+    return kind

@@ -50,12 +50,12 @@ def examine(
     ask: Callable[[str], Reached] = reach,
 ) -> Iterator[Finding]:
     """Every finding, in the order in which they depend on each other. Without a database of this version, what is read from it is left out."""
-    found = _database(engine)
-    yield found
-    if found.state != "error":
-        found = _migrations(engine)
-        yield found
-    if found.state != "error":
+    finding = _database(engine)
+    yield finding
+    if finding.state != "error":
+        finding = _migrations(engine)
+        yield finding
+    if finding.state != "error":
         yield _key(session, box)
         yield _queue(session, settings, now)
     yield _folder(settings)
@@ -113,12 +113,12 @@ def _key(session: Session, box: SecretBox) -> Finding:
 
 def _queue(session: Session, settings: Settings, now: datetime) -> Finding:
     if settings.scheduler == "distributed":
-        found = attendance.look(session)
-        detail = f"Jobs waiting: {sum(found.waiting.values())}; workers: {found.workers}."
-        if found.is_abandoned:
+        workers = attendance.look(session)
+        detail = f"Jobs waiting: {sum(workers.waiting.values())}; workers: {workers.workers}."
+        if workers.is_abandoned:
             advice = "Start `rollcall worker`."
             return Finding(
-                "Workers", "error", f"{detail} Nobody has taken one for {found.oldest:.0f} s.", advice
+                "Workers", "error", f"{detail} Nobody has taken one for {workers.oldest:.0f} s.", advice
             )
         return Finding("Workers", "ok", detail)
     waiting, oldest = session.execute(
@@ -152,10 +152,10 @@ def _microsoft(settings: Settings, now: datetime, ask: Callable[[str], Reached])
     asked = cloud(DEFAULT, login_url=settings.login_url, graph_url=settings.graph_url)
     clocks = []
     for name, url in (("Microsoft sign-in", asked.login_url), ("Microsoft Graph", asked.graph_url)):
-        found = ask(url)
-        if found.at is not None:
-            clocks.append(found.at)
-        yield _reached(name, url, found)
+        reached = ask(url)
+        if reached.at is not None:
+            clocks.append(reached.at)
+        yield _reached(name, url, reached)
     if not clocks:
         yield Finding(
             "Clock", "warning", "Nobody could be asked for the time.", "Compare it with another machine."
@@ -173,16 +173,16 @@ def _microsoft(settings: Settings, now: datetime, ask: Callable[[str], Reached])
         yield Finding("Clock", "ok", f"Within {max(off, 1):.0f} seconds of Microsoft's.")
 
 
-def _reached(name: str, url: str, found: Reached) -> Finding:
-    if not found.problem:
+def _reached(name: str, url: str, reached: Reached) -> Finding:
+    if not reached.problem:
         return Finding(name, "ok", f"{url} answers.")
-    if found.is_proxy:
+    if reached.is_proxy:
         advice = "Check HTTPS_PROXY and NO_PROXY."
-    elif found.is_certificate:
+    elif reached.is_certificate:
         advice = "Set REQUESTS_CA_BUNDLE to the certificate authorities of the network."
     else:
         advice = "Allow HTTPS to this address, or set HTTPS_PROXY."
-    return Finding(name, "error", f"{url} cannot be reached: {found.problem}.", advice)
+    return Finding(name, "error", f"{url} cannot be reached: {reached.problem}.", advice)
 
 
 def _proxies(settings: Settings) -> Finding:

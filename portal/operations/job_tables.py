@@ -38,8 +38,8 @@ def is_ours(name: str | None, kind: str, _parents: Any = None) -> bool:
 
 def exist(connection: Connection) -> bool:
     """Whether the tables are there."""
-    found = connection.scalar(text("SELECT to_regclass('procrastinate_jobs')"))
-    return found is not None
+    table = connection.scalar(text("SELECT to_regclass('procrastinate_jobs')"))
+    return table is not None
 
 
 def create(connection: Connection) -> None:
@@ -61,8 +61,8 @@ def drop(connection: Connection) -> None:
 
 
 def _files() -> list[Path]:
-    found = importlib.util.find_spec("procrastinate")
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec("procrastinate")
+    if spec is None or spec.origin is None:
         return []
-    folder = Path(found.origin).parent / "sql" / "migrations"
+    folder = Path(spec.origin).parent / "sql" / "migrations"
     return [file for file in sorted(folder.glob("*.sql")) if file.name <= LAST_FILE]

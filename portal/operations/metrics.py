@@ -28,11 +28,11 @@ def render(session: Session, scheduler: str = "embedded") -> bytes:
     return generate_latest(registry)
 
 
-def abandoned(found: Attendance) -> str | None:
+def abandoned(workers: Attendance) -> str | None:
     """What to do about a queue that nobody works on; None when somebody does, or nothing waits."""
-    if not found.is_abandoned:
+    if not workers.is_abandoned:
         return None
-    return f"{sum(found.waiting.values())} jobs wait and no worker runs: start `rollcall worker`, or look at its log."
+    return f"{sum(workers.waiting.values())} jobs wait and no worker runs: start `rollcall worker`, or look at its log."
 
 
 class _Queue(Collector):
@@ -47,14 +47,16 @@ class _Queue(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Workers that live, jobs that wait by lane, and how long the first of them has."""
-        found = attendance.look(self._session)
-        yield GaugeMetricFamily("rollcall_workers", "Worker processes that live", value=found.workers)
+        workers = attendance.look(self._session)
+        yield GaugeMetricFamily("rollcall_workers", "Worker processes that live", value=workers.workers)
         waiting = GaugeMetricFamily("rollcall_jobs_waiting", "Jobs that wait, by lane", labels=["lane"])
         for lane in LANES:
-            waiting.add_metric([lane], found.waiting.get(lane, 0))
+            waiting.add_metric([lane], workers.waiting.get(lane, 0))
         yield waiting
         yield GaugeMetricFamily(
-            "rollcall_oldest_job_age_seconds", "How long the first waiting job has waited", value=found.oldest
+            "rollcall_oldest_job_age_seconds",
+            "How long the first waiting job has waited",
+            value=workers.oldest,
         )
 
 

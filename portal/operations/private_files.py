@@ -37,11 +37,11 @@ def create(path: Path) -> BinaryIO:
 
 
 def _close(path: Path, mode: int) -> None:
-    found = stat.S_IMODE(path.stat().st_mode)
-    if found & 0o777 == mode:
+    current = stat.S_IMODE(path.stat().st_mode)
+    if current & 0o777 == mode:
         return
     try:
         path.chmod(mode)
     except OSError as error:  # a volume that belongs to somebody else: the portal can still work
-        if found & OTHERS:
-            log.warning("action=close path=%s mode=%o error=%s", path, found, error.strerror)
+        if current & OTHERS:
+            log.warning("action=close path=%s mode=%o error=%s", path, current, error.strerror)

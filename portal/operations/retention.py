@@ -45,8 +45,8 @@ def forget_old(session: Session, now: datetime) -> int:
         .limit(BATCH)
     )
     number = 0
-    for model, found in ((Change, notes), (SyncRun, quiet)):
-        ids = session.scalars(found).all()
+    for model, outdated in ((Change, notes), (SyncRun, quiet)):
+        ids = session.scalars(outdated).all()
         for part in batches(ids):
             session.execute(delete(model).where(model.id.in_(part)))
         number += len(ids)

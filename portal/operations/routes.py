@@ -31,8 +31,8 @@ def readyz() -> tuple[Response, int]:
     try:
         problem = schema.pending(db.engine, needs_jobs=is_distributed)
         if problem is None and is_distributed:
-            found = attendance.look(db.session())
-            workers, problem = {"workers": found.workers}, metrics.abandoned(found)
+            attending = attendance.look(db.session())
+            workers, problem = {"workers": attending.workers}, metrics.abandoned(attending)
     except SQLAlchemyError as error:
         problem = f"The database does not answer: {type(error).__name__}. Check ROLLCALL_DATABASE_URL and the server."
     if problem is None:

@@ -21,9 +21,9 @@ SCHEMA_LOCK = 7_265_501  # any number, the same in every process: PostgreSQL's a
 
 def config() -> Config:
     """Alembic's settings, without an ini file: everything it needs is known here."""
-    found = Config()
-    found.set_main_option("script_location", str(ROOT / "migrations"))
-    return found
+    alembic = Config()
+    alembic.set_main_option("script_location", str(ROOT / "migrations"))
+    return alembic
 
 
 def upgrade(engine: Engine) -> None:

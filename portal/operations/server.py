@@ -122,8 +122,10 @@ class Server:
         self._dispatcher = ThreadedTaskDispatcher()
         self._dispatcher.set_thread_count(adjustments.threads)
         self._listeners = [
-            Listener(one_of_few(app), self._map, dispatcher=self._dispatcher, adj=adjustments, sockinfo=found)
-            for found in adjustments.listen
+            Listener(
+                one_of_few(app), self._map, dispatcher=self._dispatcher, adj=adjustments, sockinfo=listener
+            )
+            for listener in adjustments.listen
         ]
         self._is_stopping = False
 

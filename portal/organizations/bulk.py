@@ -75,11 +75,11 @@ def listed(form: Any, spec: ListSpec) -> Listing:
 
 def load(ids: Sequence[str]) -> list[Organization]:
     """These Organizations in natural order; those that are gone are left out."""
-    found: list[Organization] = []
+    organizations: list[Organization] = []
     rows = select(Organization).options(selectinload(Organization.tags), selectinload(Organization.tenant))
     for part in batches(ids):
-        found += db.session.scalars(rows.where(Organization.id.in_(part)))
-    return sorted(found, key=lambda row: (row.sort_key, row.id))
+        organizations += db.session.scalars(rows.where(Organization.id.in_(part)))
+    return sorted(organizations, key=lambda row: (row.sort_key, row.id))
 
 
 def plan(action: str, rows: Sequence[Organization]) -> Plan:
@@ -181,8 +181,8 @@ def common_tags(rows: Sequence[Organization]) -> list[tuple[str, int]]:
 
 
 def _enabled(ids: Sequence[str]) -> set[str]:
-    found: set[str] = set()
+    synced: set[str] = set()
     enabled = select(UserSync.organization_id).where(UserSync.enabled.is_(True))
     for part in batches(ids):
-        found.update(db.session.scalars(enabled.where(UserSync.organization_id.in_(part))))
-    return found
+        synced.update(db.session.scalars(enabled.where(UserSync.organization_id.in_(part))))
+    return synced

@@ -175,18 +175,18 @@ def export(asked: Listing, ids: Sequence[str] | None = None) -> Iterable[str]:
     if ids is not None:
         statement = statement.where(Organization.id.in_(ids))
     loaded = statement.options(contains_eager(Organization.tenant), selectinload(Organization.tags))
-    found = rows(db.session.scalars(loaded).unique().all())
-    return csv_cells.write(CSV_COLUMNS, (_cells(row) for row in found))
+    exported = rows(db.session.scalars(loaded).unique().all())
+    return csv_cells.write(CSV_COLUMNS, (_cells(row) for row in exported))
 
 
 def counts(model: Any, ids: Sequence[str], *which: ColumnElement[bool]) -> dict[str, int]:
     """Organization id → number of rows of a model that it has."""
-    found = db.session.execute(
+    numbers = db.session.execute(
         select(model.organization_id, func.count())
         .where(model.organization_id.in_(ids), *which)
         .group_by(model.organization_id)
     )
-    return {str(key): int(number) for key, number in found}
+    return {str(key): int(number) for key, number in numbers}
 
 
 def _joined(statement: Select[Any]) -> Select[Any]:
@@ -198,12 +198,12 @@ def _joined(statement: Select[Any]) -> Select[Any]:
 
 
 def _narrowed(asked: Listing) -> list[ColumnElement[bool]]:
-    found = [Organization.name_key.contains(word, autoescape=True) for word in text_key(asked.q).split()]
+    narrowed = [Organization.name_key.contains(word, autoescape=True) for word in text_key(asked.q).split()]
     if "tenant_id" in asked.filters:
-        found.append(Organization.tenant_id == asked.filters["tenant_id"])
+        narrowed.append(Organization.tenant_id == asked.filters["tenant_id"])
     if "tag" in asked.filters:
-        found.append(tags.tagged(asked.filters["tag"]))
-    return found
+        narrowed.append(tags.tagged(asked.filters["tag"]))
+    return narrowed
 
 
 def _is(state: str) -> ColumnElement[bool]:
@@ -216,13 +216,13 @@ def _is(state: str) -> ColumnElement[bool]:
 
 def _microsoft_tenants(organizations: Sequence[Organization]) -> Mapping[str, MicrosoftTenant]:
     ids = [row.id for row in organizations]
-    found = db.session.execute(
+    pairs = db.session.execute(
         select(Organization.id, MicrosoftTenant)
         .join(Tenant, Tenant.id == Organization.tenant_id)
         .join(MicrosoftTenant, MicrosoftTenant.id == Tenant.microsoft_tenant_id)
         .where(Organization.id.in_(ids))
     )
-    return {organization_id: tenant for organization_id, tenant in found}
+    return {organization_id: tenant for organization_id, tenant in pairs}
 
 
 def _newest_runs(ids: Sequence[str]) -> Mapping[str, SyncRun]:
@@ -232,10 +232,10 @@ def _newest_runs(ids: Sequence[str]) -> Mapping[str, SyncRun]:
         .group_by(SyncRun.organization_id)
         .subquery()
     )
-    found = select(SyncRun).join(
+    runs = select(SyncRun).join(
         newest, (SyncRun.organization_id == newest.c.organization_id) & (SyncRun.created_at == newest.c.at)
     )
-    return {run.organization_id: run for run in db.session.scalars(found)}
+    return {run.organization_id: run for run in db.session.scalars(runs)}
 
 
 def _cells(row: Row) -> tuple[object, ...]:

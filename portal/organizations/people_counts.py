@@ -44,6 +44,6 @@ def people_counts(session: Session, ids: Sequence[str] | None = None) -> dict[st
             .where(EndUser.organization_id.in_(part))
             .group_by(EndUser.organization_id)
         )
-        found = {row_id: number for row_id, number in numbers}
-        known.update({row_id: (marks[row_id], found.get(row_id, 0)) for row_id in part})
+        counts = {row_id: number for row_id, number in numbers}
+        known.update({row_id: (marks[row_id], counts.get(row_id, 0)) for row_id in part})
     return {row_id: known[row_id][1] for row_id in marks}

@@ -24,15 +24,15 @@ def remove(row: Organization) -> None:
     belongings = service.belongings(organization_id)
 
     def delete(part: list[int]) -> None:
-        found = lock(session, Organization, organization_id)
-        service.refuse_while_syncing(found, "deleted")
+        organization = lock(session, Organization, organization_id)
+        service.refuse_while_syncing(organization, "deleted")
         number = bulk.delete_some(session, belongings, len(part))
         audit.record(
             session,
             "organization_deleted_in_part",
             object_type="organization",
             object_id=organization_id,
-            name=found.name,
+            name=organization.name,
             count=number,
         )
 

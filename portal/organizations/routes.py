@@ -30,12 +30,12 @@ HISTORY = 50
 @requires(Role.READ_ONLY)
 def index() -> Response:
     """The table of Organizations (P3)."""
-    found = listing.listing(_asked())
+    page = listing.listing(_asked())
     view = views.organizations_list(
         url_for(".index"),
-        found,
-        listing.rows(found.items),
-        listing.state_counts(found),
+        page,
+        listing.rows(page.items),
+        listing.state_counts(page),
         tags.all_tags(),
         may_add=may(Role.ADMINISTRATOR),
     )

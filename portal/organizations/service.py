@@ -222,9 +222,9 @@ def checked_name(name: str) -> str:
 
 
 def _refuse_double(name: str, but: str | None = None) -> None:
-    found = db.session.scalar(select(Organization).where(Organization.name_key == text_key(name)))
-    if found is not None and found.id != but:
-        raise Invalid({"name": [f"There is already an Organization called {found.name}."]})
+    namesake = db.session.scalar(select(Organization).where(Organization.name_key == text_key(name)))
+    if namesake is not None and namesake.id != but:
+        raise Invalid({"name": [f"There is already an Organization called {namesake.name}."]})
 
 
 def _count(model: Any, row: Organization) -> int:

@@ -39,7 +39,7 @@ def split(text: str) -> list[str]:
 
 def checked(names: Iterable[str]) -> list[str]:
     """Usable tags, each once. Raises Invalid on ``tags``."""
-    found: dict[str, str] = {}
+    tags: dict[str, str] = {}
     for given in names:
         name = " ".join(clean(given).split())
         if not name:
@@ -50,10 +50,10 @@ def checked(names: Iterable[str]) -> list[str]:
             )
         if "," in name:
             raise Invalid({"tags": [f"“{name}” has a comma, which separates tags. Write it without."]})
-        found.setdefault(text_key(name), name)
-    if len(found) > MOST_EACH:
+        tags.setdefault(text_key(name), name)
+    if len(tags) > MOST_EACH:
         raise Invalid({"tags": [f"An Organization has at most {MOST_EACH} tags."]})
-    return list(found.values())
+    return list(tags.values())
 
 
 def replace(row: Organization, names: Iterable[str]) -> bool:
@@ -82,13 +82,13 @@ def change(rows: Sequence[Organization], *, add: Iterable[str] = (), remove: Ite
 
 def all_tags() -> list[TagCount]:
     """Every tag with its number, in natural order."""
-    found = db.session.execute(
+    rows = db.session.execute(
         select(Tag.name, Tag.name_key, func.count())
         .join(OrganizationTag, OrganizationTag.tag_id == Tag.id)
         .group_by(Tag.id, Tag.name, Tag.name_key, Tag.sort_key)
         .order_by(Tag.sort_key, Tag.id)
     )
-    return [TagCount(name, key, number) for name, key, number in found]
+    return [TagCount(name, key, number) for name, key, number in rows]
 
 
 def tagged(name: str) -> ColumnElement[bool]:
@@ -161,14 +161,14 @@ def _difference(
 
 
 def _tag(name: str) -> Tag:
-    found = db.session.scalar(select(Tag).where(Tag.name_key == text_key(name)))
-    if found is not None:
-        return found
+    tag = db.session.scalar(select(Tag).where(Tag.name_key == text_key(name)))
+    if tag is not None:
+        return tag
     if (db.session.scalar(select(func.count()).select_from(Tag)) or 0) >= MOST_IN_ALL:
         raise Invalid(
             {"tags": [f"There are {MOST_IN_ALL} tags already. Use one of them, or take some away."]}
         )
-    found = Tag(name=name, created_at=utcnow())
-    db.session.add(found)
+    tag = Tag(name=name, created_at=utcnow())
+    db.session.add(tag)
     db.session.flush()
-    return found
+    return tag

@@ -59,15 +59,15 @@ WALKED = frozenset({"name", "display_name"})
 
 def listing(session: Session, asked: Listing, *, assets: bool = False) -> Listing:
     """One page. Pages of the portal count no further than ``CAP`` or ``FEW``; an exact listing (the API's) counts and sorts them all."""
-    found = _Search(session, asked)
-    total = found.total(None if asked.is_exact else found.most + 1)
-    is_many = total > found.most
-    current = counted(asked, total if asked.is_exact else min(total, found.most))
+    search = _Search(session, asked)
+    total = search.total(None if asked.is_exact else search.most + 1)
+    is_many = total > search.most
+    current = counted(asked, total if asked.is_exact else min(total, search.most))
     if not asked.is_exact:
         current = replace(current, has_more=is_many)
         if is_many and current.sort.removeprefix("-") not in WALKED:
             current = replace(current, sort=SPEC.default_sort)
-    ids = found.page(current, is_many=is_many)
+    ids = search.page(current, is_many=is_many)
     rows = select(EndUser).where(EndUser.id.in_(ids))
     if assets:
         rows = rows.options(selectinload(EndUser.assets))
@@ -78,9 +78,9 @@ def listing(session: Session, asked: Listing, *, assets: bool = False) -> Listin
 
 def ids(session: Session, asked: Listing, most: int) -> list[str]:
     """The ids of up to ``most`` who fit, in the order of the list."""
-    found = _Search(session, asked)
-    is_many = found.total(CAP + 1) > CAP
-    return found.page(replace(asked, page=1, per_page=most), is_many=is_many)
+    search = _Search(session, asked)
+    is_many = search.total(CAP + 1) > CAP
+    return search.page(replace(asked, page=1, per_page=most), is_many=is_many)
 
 
 class _Search:
@@ -101,7 +101,7 @@ class _Search:
         is_costly = is_several or (self.query and self.named > FEW and is_looked_at)
         self.most = FEW if is_costly and self.is_by_name else CAP
         self.hint: list[ColumnElement[bool]] = []
-        self.found: list[str] | None = None
+        self.fitting_ids: list[str] | None = None
         if self.is_in_words:
             self.hint = [self._named(CAP)]
         elif self.conditions and not {"organization_id", "tag"} & set(asked.filters):
@@ -111,8 +111,10 @@ class _Search:
     def total(self, most: int | None) -> int:
         """How many fit, counted up to ``most``."""
         if self.is_in_words and most == CAP + 1:  # few: all of them at once, in order
-            self.found = list(self.session.scalars(self._ordered(self.asked.sort, walks=False).limit(most)))
-            return len(self.found)
+            self.fitting_ids = list(
+                self.session.scalars(self._ordered(self.asked.sort, walks=False).limit(most))
+            )
+            return len(self.fitting_ids)
         if self.query and most == FEW + 1:
             number = self._number_of_few()
             if number is not None:
@@ -121,12 +123,12 @@ class _Search:
             return most  # the index of words has counted them
         if most and self.is_walked:
             sort = self.asked.sort if self.is_by_name else SPEC.default_sort
-            found = list(self.session.scalars(self._ordered(sort, walks=True).limit(most)))
+            first_ids = list(self.session.scalars(self._ordered(sort, walks=True).limit(most)))
             if self.is_by_name:
-                self.found = found
-            elif len(found) < most:
-                self.hint = [EndUser.id.in_(found)]
-            return len(found)
+                self.fitting_ids = first_ids
+            elif len(first_ids) < most:
+                self.hint = [EndUser.id.in_(first_ids)]
+            return len(first_ids)
         statement = select(EndUser.id).where(*self.hint, *self.conditions)
         if most is not None:
             statement = statement.limit(most)
@@ -145,7 +147,7 @@ class _Search:
                 return len(rows)
         if not self.is_in_words:
             return None
-        self.found = [row_id for _, row_id in sorted(rows, reverse=self.asked.sort.startswith("-"))]
+        self.fitting_ids = [row_id for _, row_id in sorted(rows, reverse=self.asked.sort.startswith("-"))]
         return len(rows)
 
     def _named(self, most: int) -> ColumnElement[bool]:
@@ -158,8 +160,8 @@ class _Search:
     def page(self, asked: Listing, *, is_many: bool) -> list[str]:
         """The ids of a page, in order."""
         start = asked.offset
-        if self.found is not None and asked.sort == self.asked.sort and not is_many:
-            return self.found[start : start + asked.per_page]
+        if self.fitting_ids is not None and asked.sort == self.asked.sort and not is_many:
+            return self.fitting_ids[start : start + asked.per_page]
         walks = (
             is_many and asked.sort.removeprefix("-") in WALKED and self._is_soon_met(start + asked.per_page)
         )
@@ -201,12 +203,12 @@ def _are_in_names(filters: Collection[str]) -> bool:
 
 def _texts(asked: Listing) -> list[str]:
     """What the index of words is asked for."""
-    found = [search_forms(word)[-1] for word in text_key(asked.q).split()]
+    texts = [search_forms(word)[-1] for word in text_key(asked.q).split()]
     if "department" in asked.filters:
-        found.append(department_code(asked.filters["department"]))
+        texts.append(department_code(asked.filters["department"]))
     if "sku_id" in asked.filters:
-        found.append(sku_code(asked.filters["sku_id"]))
-    return found
+        texts.append(sku_code(asked.filters["sku_id"]))
+    return texts
 
 
 def conditions(asked: Listing, *, is_sqlite: bool, walks: bool = False) -> list[ColumnElement[bool]]:
@@ -215,22 +217,26 @@ def conditions(asked: Listing, *, is_sqlite: bool, walks: bool = False) -> list[
     Raises Invalid for a number of days that is none.
     """
     filters = asked.filters
-    found = [_has_word(word, is_sqlite=is_sqlite) for word in text_key(asked.q).split()]
+    narrowed = [_has_word(word, is_sqlite=is_sqlite) for word in text_key(asked.q).split()]
     own = {name: value for name, value in filters.items() if name in end_user_list.SPEC.filters}
-    found += end_user_list.conditions(Listing(filters=own))
+    narrowed += end_user_list.conditions(Listing(filters=own))
     if "organization_id" in filters:
-        found.append(EndUser.organization_id == filters["organization_id"])
+        narrowed.append(EndUser.organization_id == filters["organization_id"])
     if "tag" in filters:
         own_id = func.coalesce(EndUser.organization_id, "") if walks else EndUser.organization_id
-        found.append(own_id.in_(tags.organization_ids(filters["tag"])))
+        narrowed.append(own_id.in_(tags.organization_ids(filters["tag"])))
     if "sku_id" in filters:
-        found.append(type_coerce(EndUser.license_sku_ids, Text).contains(filters["sku_id"], autoescape=True))
+        narrowed.append(
+            type_coerce(EndUser.license_sku_ids, Text).contains(filters["sku_id"], autoescape=True)
+        )
     if "inactive_days" in filters:
-        found.append(EndUser.last_sign_in_at < utcnow() - timedelta(days=days(filters["inactive_days"])))
+        narrowed.append(EndUser.last_sign_in_at < utcnow() - timedelta(days=days(filters["inactive_days"])))
     if "department" in filters:
         same = KeyOf(EndUser.department) == text_key(filters["department"])
-        found.append(or_(EndUser.department == filters["department"], same))  # the first is compared at once
-    return found
+        narrowed.append(
+            or_(EndUser.department == filters["department"], same)
+        )  # the first is compared at once
+    return narrowed
 
 
 def days(given: str) -> int:
@@ -243,22 +249,24 @@ def days(given: str) -> int:
 def organization_names(session: Session, rows: Iterable[EndUser]) -> dict[str, Organization]:
     """Organization id → the Organization with its tags, of these people."""
     wanted = {row.organization_id for row in rows}
-    found = select(Organization).where(Organization.id.in_(wanted)).options(selectinload(Organization.tags))
-    return {row.id: row for row in session.scalars(found)}
+    organizations = (
+        select(Organization).where(Organization.id.in_(wanted)).options(selectinload(Organization.tags))
+    )
+    return {row.id: row for row in session.scalars(organizations)}
 
 
 def _has_word(word: str, *, is_sqlite: bool) -> ColumnElement[bool]:
     escaped = bool(end_user_list.WILDCARDS & set(word))
-    found = []
+    named = []
     for form in search_forms(word):
-        found.append(EndUser.search_text.contains(form, autoescape=escaped))
+        named.append(EndUser.search_text.contains(form, autoescape=escaped))
         # SQLite takes either case for the same by itself; its lower() is ours, and slow.
         sign_in_name = EndUser.user_principal_name
         name = sign_in_name if is_sqlite else func.lower(sign_in_name)
-        found.append(name.contains(form, autoescape=escaped))
+        named.append(name.contains(form, autoescape=escaped))
     if _OBJECT_ID.fullmatch(word):
-        found.append(EndUser.object_id.startswith(word, autoescape=True))
-    return or_(*found)
+        named.append(EndUser.object_id.startswith(word, autoescape=True))
+    return or_(*named)
 
 
 def _with_object_id(word: str) -> Select[str]:

@@ -38,9 +38,9 @@ class ViewForm(Form):
 def index() -> Response:
     """Everybody of every Organization, by search, filters and saved views."""
     columns = views.columns_of(request.args.get("columns", ""))
-    found = service.page(_asked())
+    listing = service.page(_asked())
     page = views.people_page(
-        found, service.people(found.items), service.offered(), columns, _saved(found, columns)
+        listing, service.people(listing.items), service.offered(), columns, _saved(listing, columns)
     )
     return responses.render("people/list.html", blocks={"people_table": "people_table"}, page=page)
 
@@ -149,13 +149,13 @@ def _checked() -> list[str]:
     return ids
 
 
-def _saved(found: Listing, columns: Sequence[str]) -> list[views.ViewLink]:
+def _saved(listing: Listing, columns: Sequence[str]) -> list[views.ViewLink]:
     account_id = current_user.account.id
     usual = list(columns) == list(views.USUAL)
     shown: dict[str, Any] = {
-        "q": found.q,
-        **found.filters,
-        "sort": found.sort,
+        "q": listing.q,
+        **listing.filters,
+        "sort": listing.sort,
         "columns": "" if usual else ",".join(columns),
     }
     return [

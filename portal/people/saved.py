@@ -36,25 +36,25 @@ def views_for(session: Session, account_id: str) -> Sequence[SavedView]:
 def save(session: Session, account_id: str, name: str, query: str, *, is_shared: bool) -> SavedView:
     """Keep a view; one of that name that the account has is replaced. Raises Invalid on ``name``."""
     wanted = _checked(name)
-    found = session.scalar(
+    view = session.scalar(
         select(SavedView).where(
             SavedView.account_id == account_id, SavedView.page == PAGE, SavedView.name_key == text_key(wanted)
         )
     )
     now = utcnow()
-    if found is None:
+    if view is None:
         its = select(func.count()).select_from(SavedView).where(SavedView.account_id == account_id)
         if (session.scalar(its) or 0) >= MOST_EACH:
             raise Invalid({"name": [f"You have {MOST_EACH} views. Delete one first."]})
-        found = SavedView(account_id=account_id, page=PAGE, created_at=now)
-        session.add(found)
-    found.name, found.name_key = wanted, text_key(wanted)
-    found.query, found.is_shared, found.updated_at = tidy(query), is_shared, now
+        view = SavedView(account_id=account_id, page=PAGE, created_at=now)
+        session.add(view)
+    view.name, view.name_key = wanted, text_key(wanted)
+    view.query, view.is_shared, view.updated_at = tidy(query), is_shared, now
     session.flush()
     audit.record(
-        session, "view_saved", object_type="saved_view", object_id=found.id, name=wanted, shared=is_shared
+        session, "view_saved", object_type="saved_view", object_id=view.id, name=wanted, shared=is_shared
     )
-    return found
+    return view
 
 
 def remove(session: Session, row: SavedView, account_id: str, *, is_administrator: bool) -> None:
@@ -71,10 +71,10 @@ def remove(session: Session, row: SavedView, account_id: str, *, is_administrato
 def tidy(query: str) -> str:
     """The query string to keep: without the page and whatever is no part of a list. Raises Invalid when it is too long."""
     pairs = [(name, value) for name, value in parse_qsl(query.lstrip("?")) if name not in _LEFT_OUT]
-    found = urlencode(sorted(pairs))
-    if len(found) > MAX_QUERY:
+    tidied = urlencode(sorted(pairs))
+    if len(tidied) > MAX_QUERY:
         raise Invalid({"name": ["This view has too many filters to be kept."]})
-    return found
+    return tidied
 
 
 def is_shown(row: SavedView, shown: Mapping[str, str]) -> bool:

@@ -72,15 +72,15 @@ def people(rows: Sequence[EndUser]) -> list[Person]:
 
 def export(asked: Listing, ids: Sequence[str] | None = None) -> Iterator[str]:
     """CSV of everybody who fits, or only ``ids`` of them, in the order of the list. Raises Invalid when they are too many."""
-    found = listing.ids(db.session(), asked, MOST_EXPORTED + 1)
+    fitting = listing.ids(db.session(), asked, MOST_EXPORTED + 1)
     if ids is not None:
         wanted = set(ids)
-        found = [one for one in found if one in wanted]
-    if len(found) > MOST_EXPORTED:
+        fitting = [one for one in fitting if one in wanted]
+    if len(fitting) > MOST_EXPORTED:
         raise Invalid(
             {"q": [f"More than {MOST_EXPORTED:,} people fit. Filter the list and export it in parts."]}
         )
-    return csv_cells.write(CSV_COLUMNS, _lines(found))
+    return csv_cells.write(CSV_COLUMNS, _lines(fitting))
 
 
 def _lines(ids: Sequence[str]) -> Iterable[tuple[object, ...]]:

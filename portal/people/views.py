@@ -167,11 +167,11 @@ def _list(
 
 
 def _quick(listing: Listing) -> list[Chip]:
-    found = [Chip("Everybody", ADDRESS, None, not listing.filters and not listing.q)]
+    chips = [Chip("Everybody", ADDRESS, None, not listing.filters and not listing.q)]
     for name, value, label in QUICK:
         is_on = listing.filters.get(name) == value
-        found.append(Chip(label, listing.query(**{name: None if is_on else value}), None, is_on))
-    return found
+        chips.append(Chip(label, listing.query(**{name: None if is_on else value}), None, is_on))
+    return chips
 
 
 def _shown_quick(listing: Listing) -> list[str]:

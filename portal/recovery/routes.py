@@ -48,8 +48,8 @@ def clean_up(organization_id: str) -> Response:
     if request.form.get("look"):
         return _page(organization)
     choice, unlink = RecoverySelection.of(request.form), bool(request.form.get("unlink"))
-    found = service.candidates(db.session(), organization, wrong_id)
-    wanted = choice.ids | {one.end_user.id for one in found.created if choice.has(one)}
+    people = service.candidates(db.session(), organization, wrong_id)
+    wanted = choice.ids | {one.end_user.id for one in people.created if choice.has(one)}
     if not wanted and not unlink:
         return _page(organization, problem="Check at least one person, or the box that unlinks the others.")
     if confirmed and confirmed != str(len(wanted)):
@@ -60,7 +60,7 @@ def clean_up(organization_id: str) -> Response:
         return responses.render(
             "recovery/confirm.html",
             blocks={"dialog": "dialog"},
-            view=views.confirm(organization, wrong, found, choice, unlink=unlink),
+            view=views.confirm(organization, wrong, people, choice, unlink=unlink),
         )
     try:
         done = _clean_up(organization, wrong_id, sorted(wanted), unlink=unlink)
@@ -91,8 +91,8 @@ def _clean_up(
     service.refuse_others(session, organization, wrong_id, wanted)
     one_by_one(session, wanted, delete, "deleted")
     if unlink:
-        found = service.candidates(session, organization, wrong_id)
-        in_parts(session, service.unlinking_parts(found, ()), take_links, "unlinked")
+        people = service.candidates(session, organization, wrong_id)
+        in_parts(session, service.unlinking_parts(people, ()), take_links, "unlinked")
     return done
 
 
@@ -140,14 +140,14 @@ def _wrong(
     organization: Organization,
 ) -> tuple[list[service.SyncedTenant], service.SyncedTenant | None]:
     """The Microsoft tenants of past syncs, and the one this is about: ``from`` in the address, else the latest."""
-    found = service.synced_tenants(db.session(), organization)
+    synced = service.synced_tenants(db.session(), organization)
     asked = request.values.get("from")
     if not asked:
-        return found, found[0] if found else None
-    wrong = next((row for row in found if row.id == asked), None)
+        return synced, synced[0] if synced else None
+    wrong = next((row for row in synced if row.id == asked), None)
     if wrong is None:
         raise NotFound("This Organization was never synced with that Microsoft tenant.")
-    return found, wrong
+    return synced, wrong
 
 
 def _free() -> Sequence[MicrosoftTenant]:
@@ -163,7 +163,7 @@ def _free() -> Sequence[MicrosoftTenant]:
 def _page(organization: Organization, problem: str = "") -> Response:
     session = db.session()
     synced, wrong = _wrong(organization)
-    found = service.candidates(session, organization, "" if wrong is None else wrong.id)
+    people = service.candidates(session, organization, "" if wrong is None else wrong.id)
     sync = user_sync.find(organization)
     is_on = sync is not None and sync.enabled
     present = microsoft.mapped_to(organization)
@@ -172,7 +172,7 @@ def _page(organization: Organization, problem: str = "") -> Response:
     skipped = request.args.get("step") == "3"
     siblings, more_siblings = views.first_siblings(organization)
     view = views.RecoveryView(
-        step=1 if is_on else 2 if not found.is_settled and not skipped else 4 if is_right else 3,
+        step=1 if is_on else 2 if not people.is_settled and not skipped else 4 if is_right else 3,
         problem=problem,
         organization=organization,
         mapped=present,
@@ -181,13 +181,13 @@ def _page(organization: Organization, problem: str = "") -> Response:
         synced=synced,
         wrong=wrong,
         created=views.created(
-            found,
+            people,
             RecoverySelection.of(request.form) if is_posted else RecoverySelection(),
             request.values.get("look", ""),
             request.values.get("q", "").strip()[:200],
         ),
-        linked=views.linked(found),
-        untouched=found.untouched,
+        linked=views.linked(people),
+        untouched=people.untouched,
         unlink=not is_posted or bool(request.form.get("unlink")),
         siblings=siblings,
         more_siblings=more_siblings,

@@ -120,11 +120,11 @@ def synced_tenants(session: Session, organization: Organization) -> list[SyncedT
         .distinct()
     )
     latest.update((tenant_id, None) for tenant_id in linked if tenant_id and tenant_id not in latest)
-    found = {
+    tenants = {
         row.id: SyncedTenant(row.id, f"{row.name} (removed)" if row.is_removed else row.name, row.is_removed)
         for row in session.scalars(select(MicrosoftTenant).where(MicrosoftTenant.id.in_(latest)))
     }
-    return [found[tenant_id] for tenant_id in latest if tenant_id in found]
+    return [tenants[tenant_id] for tenant_id in latest if tenant_id in tenants]
 
 
 def candidates(
@@ -194,14 +194,14 @@ def clean_up(
     end_users.delete_all(session, wanted)
     unlinked, restored = 0, 0
     if unlink:
-        found = candidates(session, organization, microsoft_tenant_id, only)
-        unlinked = len(found.linked)
-        apply_restore(session, found.restorations)
-        kept = found.kept(())
+        people = candidates(session, organization, microsoft_tenant_id, only)
+        unlinked = len(people.linked)
+        apply_restore(session, people.restorations)
+        kept = people.kept(())
         for row in kept:
             for name, value in no_link().items():
                 setattr(row, name, value)
-        unlinked, restored = unlinked + len(kept), len(found.restored)
+        unlinked, restored = unlinked + len(kept), len(people.restored)
     session.execute(
         update(Conflict)
         .where(Conflict.organization_id == organization.id, Conflict.resolved_at.is_(None))
@@ -247,7 +247,7 @@ def refuse_others(
         raise Invalid({"delete": [sentence]})
 
 
-def unlinking_parts(found: RecoveryPage, delete_ids: Collection[str]) -> list[list[str]]:
+def unlinking_parts(people: RecoveryPage, delete_ids: Collection[str]) -> list[list[str]]:
     """Whom ``clean_up`` unlinks, in groups that can be done one after the other; [[]] for nobody, as conflicts go all the same.
 
     Who gets back an address or an account that another one of them has now is in one group with them (M4, M5).
@@ -259,17 +259,17 @@ def unlinking_parts(found: RecoveryPage, delete_ids: Collection[str]) -> list[li
         back = {("address", email_key(plan.fields["email"][1]))} if "email" in plan.fields else set()
         return held | back | ({account_of(plan.former_link)} if plan.former_link is not None else set())
 
-    groups = together(found.restorations, keys)
+    groups = together(people.restorations, keys)
     parts = [[plan.end_user.id for plan in group] for group in groups]
-    return [*parts, *([row.id] for row in found.kept(delete_ids))] or [[]]
+    return [*parts, *([row.id] for row in people.kept(delete_ids))] or [[]]
 
 
 def _doubts(row: EndUser, microsoft_tenant_id: str) -> tuple[Doubt, ...]:
-    found = {
+    doubts = {
         Doubt.UNLINKED: not row.is_linked,
         Doubt.ELSEWHERE: row.is_linked and row.microsoft_tenant_id != microsoft_tenant_id,
         Doubt.EDITED: row.edited_at is not None,
         Doubt.NOTES: bool(row.notes),
         Doubt.ASSETS: bool(row.assets),
     }
-    return tuple(doubt for doubt, is_so in found.items() if is_so)
+    return tuple(doubt for doubt, is_so in doubts.items() if is_so)

@@ -162,50 +162,50 @@ class ConfirmView:
         )
 
 
-def created(found: RecoveryPage, choice: RecoverySelection, look: str, q: str) -> Created:
+def created(people: RecoveryPage, choice: RecoverySelection, look: str, q: str) -> Created:
     """The list of the second step, with what was checked before."""
-    fitting = [one for one in found.created if (look != "careful" or one.doubts) and _fits(one.end_user, q)]
+    fitting = [one for one in people.created if (look != "careful" or one.doubts) and _fits(one.end_user, q)]
     shown = fitting[:SHOWN]
     listed = {one.end_user.id for one in shown}
     return Created(
-        number=len(found.created),
-        careful=sum(bool(one.doubts) for one in found.created),
+        number=len(people.created),
+        careful=sum(bool(one.doubts) for one in people.created),
         fitting=len(fitting),
         people=[_person(one, is_chosen=choice.has(one)) for one in shown],
         elsewhere=[
             (one.end_user.id, choice.has(one))
-            for one in found.created
+            for one in people.created
             if one.end_user.id in choice.seen - listed
         ],
-        unseen=replace(choice, seen=choice.seen | listed).unseen(found.created),
+        unseen=replace(choice, seen=choice.seen | listed).unseen(people.created),
         takes_rest=choice.rest,
         look=look,
         q=q,
     )
 
 
-def linked(found: RecoveryPage) -> Linked:
+def linked(people: RecoveryPage) -> Linked:
     """Whom the syncs linked, and what goes back for them."""
-    first = [(one.end_user.id, one.end_user.display_name) for one in found.linked[:LINKED]]
+    first = [(one.end_user.id, one.end_user.display_name) for one in people.linked[:LINKED]]
     return Linked(
-        number=len(found.linked),
+        number=len(people.linked),
         first=first,
-        more=len(found.linked) - len(first),
-        restored=[_effect(plan) for plan in found.restored],
-        spared=[_effect(plan) for plan in found.spared],
+        more=len(people.linked) - len(first),
+        restored=[_effect(plan) for plan in people.restored],
+        spared=[_effect(plan) for plan in people.spared],
     )
 
 
 def confirm(
     organization: Organization,
     wrong: SyncedTenant | None,
-    found: RecoveryPage,
+    people: RecoveryPage,
     choice: RecoverySelection,
     *,
     unlink: bool,
 ) -> ConfirmView:
     """The question about those whom ``choice`` has."""
-    chosen = [one for one in found.created if choice.has(one)]
+    chosen = [one for one in people.created if choice.has(one)]
     wanted = choice.ids | {one.end_user.id for one in chosen}
     names = [one.end_user.display_name for one in chosen[:FIRST]]
     more = f" and {number(len(chosen) - FIRST)} more" if len(chosen) > FIRST else ""
@@ -214,9 +214,9 @@ def confirm(
         organization=organization,
         wrong=wrong,
         going=len(chosen),
-        staying=len(found.created) - len(chosen),
+        staying=len(people.created) - len(chosen),
         assets=sum(len(one.end_user.assets) for one in chosen),
-        unlinked=len(found.linked) + len(found.kept(wanted)) if unlink else 0,
+        unlinked=len(people.linked) + len(people.kept(wanted)) if unlink else 0,
         first=", ".join(names) + more,
         people=[
             (one.end_user.display_name, ", ".join(_words(doubt, one) for doubt in one.doubts))
@@ -227,14 +227,14 @@ def confirm(
             *((name, value) for name, value in carried.items() if value),
             *(("id" if id_ in choice.ids else "seen", id_) for id_ in sorted(choice.seen)),
         ],
-        linked=linked(found) if unlink else Linked(0, (), 0, (), ()),
+        linked=linked(people) if unlink else Linked(0, (), 0, (), ()),
     )
 
 
 def first_siblings(organization: Organization) -> tuple[list[Organization], int]:
     """The first of the other Organizations of its Tenant, and how many more there are."""
-    found = [row for row in organization.tenant.organizations if row.id != organization.id]
-    return found[:FIRST], max(0, len(found) - FIRST)
+    siblings = [row for row in organization.tenant.organizations if row.id != organization.id]
+    return siblings[:FIRST], max(0, len(siblings) - FIRST)
 
 
 def options(rows: Iterable[Tenant]) -> list[tuple[str, str]]:
@@ -244,11 +244,11 @@ def options(rows: Iterable[Tenant]) -> list[tuple[str, str]]:
 
 def microsoft_options(rows: Iterable[MicrosoftTenant]) -> list[tuple[str, str]]:
     """Microsoft tenants to choose from, each with its main domain."""
-    found = []
+    choices = []
     for row in rows:
         domains = "".join(f" ({one['name']})" for one in row.domains if one.get("is_default"))
-        found.append((row.id, f"{row.name}{domains}"))
-    return found
+        choices.append((row.id, f"{row.name}{domains}"))
+    return choices
 
 
 def fit(overlap: Mapping[str, Any] | None) -> str:

@@ -55,8 +55,8 @@ class BulkResult:
 
 def organizations(ids: Sequence[str]) -> list[Organization]:
     """The Organizations of these ids, in their order, each once. Raises Invalid when there is none such, or none at all."""
-    found = [db.session.get(Organization, one[:64]) for one in dict.fromkeys(ids) if "\x00" not in one]
-    rows = [row for row in found if row is not None]
+    loaded = [db.session.get(Organization, one[:64]) for one in dict.fromkeys(ids) if "\x00" not in one]
+    rows = [row for row in loaded if row is not None]
     if not ids or len(rows) != len(set(ids)):
         raise Invalid({"organization_ids": ["Name Organizations that exist, at least one."]})
     return rows
@@ -95,7 +95,7 @@ def _planned(
     if organization is None:
         return BulkResult(organization_id, name, "refused", problem="It was deleted meanwhile."), None
     try:
-        found = copying.preview(organization, body, keeps_departures=keeps_departures)
+        planned = copying.preview(organization, body, keeps_departures=keeps_departures)
     except RetryLater as later:
         return BulkResult(organization_id, name, "waiting", problem=_waits(organization, body, later)), None
     except Invalid as error:
@@ -104,14 +104,14 @@ def _planned(
         return BulkResult(organization_id, name, "refused", problem=error.advice), None
     finally:
         db.session.rollback()
-    shown = found.document
+    shown = planned.document
     outcome = "unchanged" if shown["is_saved"] else ("edit" if shown["is_enabled"] else "enable")
     guard = shown["guard"]
     problem = None
     if outcome == "enable" and guard is not None and guard["tone"] == "none":
         outcome, problem = "refused", WRONG_TENANT.format(known=guard["known"])
     result = BulkResult(organization_id, name, outcome, shown["counts"], shown["scope"], problem)
-    return result, None if outcome == "refused" else found.target
+    return result, None if outcome == "refused" else planned.target
 
 
 def _waits(organization: Organization, body: Mapping[str, Any], later: RetryLater) -> str:

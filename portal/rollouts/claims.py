@@ -51,7 +51,7 @@ def take_rows() -> list[Claim]:
     session = db.session()
     session.rollback()
     now = utcnow()
-    found = session.execute(
+    rows = session.execute(
         select(RolloutRow.id, RolloutRow.status, Rollout)
         .join(Rollout, Rollout.id == RolloutRow.rollout_id)
         .where(_claimable(now))
@@ -60,7 +60,7 @@ def take_rows() -> list[Claim]:
     ).all()
     candidates = [
         Claim(row_id, rollout.id, status, Actor(rollout.created_by, rollout.source, rollout.ip))
-        for row_id, status, rollout in found
+        for row_id, status, rollout in rows
     ]
     if not candidates:
         return []

@@ -19,7 +19,7 @@ def sync_lines(rows: Sequence[RolloutRow]) -> dict[str, SyncLine]:
     ids = [row.organization_id for row in rows if row.status == "enabled" and row.organization_id]
     if not ids:
         return {}
-    found = list(db.session.scalars(select(Organization).where(Organization.id.in_(ids))))
+    customers = list(db.session.scalars(select(Organization).where(Organization.id.in_(ids))))
     tenants = {
         organization_id: tenant
         for organization_id, tenant in db.session.execute(
@@ -30,7 +30,7 @@ def sync_lines(rows: Sequence[RolloutRow]) -> dict[str, SyncLine]:
         )
     }
     lines = {}
-    for row in organizations.rows(found):
+    for row in organizations.rows(customers):
         run = row.last_run
         status = status_of(row.sync, tenants.get(row.organization.id))
         is_over = run is None or run.status not in ACTIVE

@@ -51,10 +51,10 @@ def begin_tenants() -> Response:
     """Begin with the Microsoft tenants that were chosen in their list: their Organizations are created or matched first."""
     ids = bulk.chosen(request.form, tenant_list.SPEC, tenant_list.ids_of)
     rows = select(MicrosoftTenant).where(IS_CONNECTED).order_by(MicrosoftTenant.sort_key)
-    found = [
+    tenants = [
         row for part in batches(ids) for row in db.session.scalars(rows.where(MicrosoftTenant.id.in_(part)))
     ]
-    return _went_on(beginnings.begin_tenants(found))
+    return _went_on(beginnings.begin_tenants(tenants))
 
 
 @bp.post("/rollouts/<rollout_id>/rows/<row_id>/organization")
@@ -164,10 +164,10 @@ def _rollout(rollout_id: str) -> Rollout:
 
 
 def _row(rollout: Rollout, row_id: str) -> RolloutRow:
-    found = service.row_of(rollout, row_id[:36])
-    if found is None:
+    row = service.row_of(rollout, row_id[:36])
+    if row is None:
         raise NotFound("There is no such row. It may have been deleted.")
-    return found
+    return row
 
 
 def _went_on(rollout: Rollout, told: str = "") -> Response:

@@ -29,24 +29,24 @@ AGAIN = {"unconnected": "waiting", "unmapped": "suggested", "blocked": "previewi
 
 def rows(rollout: Rollout) -> Sequence[RolloutRow]:
     """Its rows, by name."""
-    found = db.session.scalars(select(RolloutRow).where(RolloutRow.rollout_id == rollout.id)).all()
-    return sorted(found, key=lambda row: (natural_key(row.name), row.id))
+    unsorted = db.session.scalars(select(RolloutRow).where(RolloutRow.rollout_id == rollout.id)).all()
+    return sorted(unsorted, key=lambda row: (natural_key(row.name), row.id))
 
 
 def row_of(rollout: Rollout, row_id: str) -> RolloutRow | None:
     """One of its rows."""
-    found = db.session.get(RolloutRow, row_id)
-    return found if found is not None and found.rollout_id == rollout.id else None
+    row = db.session.get(RolloutRow, row_id)
+    return row if row is not None and row.rollout_id == rollout.id else None
 
 
 def statuses(rollout: Rollout) -> dict[str, int]:
     """Status -> number of rows, for those that have any."""
-    found = db.session.execute(
+    counts = db.session.execute(
         select(RolloutRow.status, func.count())
         .where(RolloutRow.rollout_id == rollout.id)
         .group_by(RolloutRow.status)
     )
-    return {str(status): int(number) for status, number in found}
+    return {str(status): int(number) for status, number in counts}
 
 
 def unfinished(limit: int = 5) -> list[tuple[Rollout, dict[str, int]]]:
@@ -54,13 +54,13 @@ def unfinished(limit: int = 5) -> list[tuple[Rollout, dict[str, int]]]:
     open_rows = select(RolloutRow.rollout_id).where(
         RolloutRow.status.in_([*BUSY, "suggested", "mapped", "previewed"])
     )
-    found = db.session.scalars(
+    open_rollouts = db.session.scalars(
         select(Rollout)
         .where(Rollout.id.in_(open_rows), Rollout.closed_at.is_(None))
         .order_by(Rollout.created_at.desc())
         .limit(limit)
     ).all()
-    return [(row, statuses(row)) for row in found]
+    return [(row, statuses(row)) for row in open_rollouts]
 
 
 def choose(rollout: Rollout, row: RolloutRow, name: str) -> None:
@@ -117,14 +117,14 @@ def set_up(rollout: Rollout, template: FilterTemplate | None, body: Mapping[str,
         raise Refused("This previews a changed template. Edit the template to try other filters.")
     parsed = documents.parse(body)
     rollout.template_id, rollout.request = (None if template is None else template.id), parsed
-    found = [row for row in rows(rollout) if row.status in {"mapped", "previewed", "blocked", "refused"}]
-    if not found:
+    to_preview = [row for row in rows(rollout) if row.status in {"mapped", "previewed", "blocked", "refused"}]
+    if not to_preview:
         raise Refused("No Organization of this roll-out is ready to be set up.")
-    for row in found:
+    for row in to_preview:
         row.preview, row.plan_id, row.is_chosen = {}, "", True
         _set(row, "previewing")
     db.session.flush()
-    return len(found)
+    return len(to_preview)
 
 
 def confirm(rollout: Rollout, chosen: Collection[str]) -> int:
@@ -133,11 +133,11 @@ def confirm(rollout: Rollout, chosen: Collection[str]) -> int:
     Of a changed template the template itself is saved here. Raises Refused when it was changed meanwhile.
     """
     lock(db.session(), Rollout, rollout.id, "roll-out")
-    found = [row for row in rows(rollout) if row.status == "previewed"]
+    previewed = [row for row in rows(rollout) if row.status == "previewed"]
     if rollout.kind == "template":
         _save_template(rollout)
     number = 0
-    for row in found:
+    for row in previewed:
         row.is_chosen = row.id in chosen
         if row.is_chosen:
             _set(row, "enabling")
@@ -224,8 +224,8 @@ def _set(row: RolloutRow, status: str) -> None:
 
 def _organizations_named(names: Sequence[str]) -> dict[str, Organization]:
     keys = {text_key(name) for name in names}
-    found = db.session.scalars(select(Organization).where(Organization.name_key.in_(keys)))
-    return {row.name_key: row for row in found}
+    organizations = db.session.scalars(select(Organization).where(Organization.name_key.in_(keys)))
+    return {row.name_key: row for row in organizations}
 
 
 def _match(row: RolloutRow, name: str, known: Mapping[str, Organization]) -> None:

@@ -40,22 +40,22 @@ def suggest(tenants: Sequence[MicrosoftTenant], taken: set[str]) -> dict[str, Su
         )
         if row.id not in taken
     }
-    found: dict[str, Suggestion] = {}
+    suggestions: dict[str, Suggestion] = {}
     for by, candidates in (
         ("id", _by_links(tenants, free)),
         ("domain", _by_domains(tenants, free)),
         ("name", _by_names(tenants, free)),
     ):
         for tenant_id, organization_id in candidates.items():
-            if tenant_id not in found and organization_id in free:
-                found[tenant_id] = Suggestion(organization_id, free.pop(organization_id).name, by)
+            if tenant_id not in suggestions and organization_id in free:
+                suggestions[tenant_id] = Suggestion(organization_id, free.pop(organization_id).name, by)
     names = set(db.session.scalars(select(Organization.name_key)))
     for tenant in tenants:
-        if tenant.id not in found:
+        if tenant.id not in suggestions:
             name = _new_name(tenant, names)
             names.add(text_key(name))
-            found[tenant.id] = Suggestion(None, name, "")
-    return found
+            suggestions[tenant.id] = Suggestion(None, name, "")
+    return suggestions
 
 
 def _by_links(tenants: Sequence[MicrosoftTenant], free: Mapping[str, Organization]) -> dict[str, str]:
@@ -66,11 +66,11 @@ def _by_links(tenants: Sequence[MicrosoftTenant], free: Mapping[str, Organizatio
         .group_by(EndUser.microsoft_tenant_id, EndUser.organization_id)
         .order_by(func.count().desc(), EndUser.organization_id)
     )
-    found: dict[str, str] = {}
+    organizations: dict[str, str] = {}
     for tenant_id, organization_id, _ in rows:
         if organization_id in free:
-            found.setdefault(str(tenant_id), organization_id)
-    return found
+            organizations.setdefault(str(tenant_id), organization_id)
+    return organizations
 
 
 def _by_domains(tenants: Sequence[MicrosoftTenant], free: Mapping[str, Organization]) -> dict[str, str]:
@@ -91,7 +91,7 @@ def _by_domains(tenants: Sequence[MicrosoftTenant], free: Mapping[str, Organizat
         tenant_id = owner.get(str(address).rpartition("@")[2])
         if tenant_id is not None:
             shares.setdefault(tenant_id, Counter())[organization_id] += 1
-    found = {}
+    organizations = {}
     for tenant_id, counted in shares.items():
         best = [
             (number, organization_id)
@@ -100,8 +100,8 @@ def _by_domains(tenants: Sequence[MicrosoftTenant], free: Mapping[str, Organizat
         ]
         best.sort(reverse=True)
         if best and (len(best) == 1 or best[0][0] > best[1][0]):
-            found[tenant_id] = best[0][1]
-    return found
+            organizations[tenant_id] = best[0][1]
+    return organizations
 
 
 def _by_names(tenants: Sequence[MicrosoftTenant], free: Mapping[str, Organization]) -> dict[str, str]:
@@ -120,5 +120,5 @@ def _new_name(tenant: MicrosoftTenant, names: set[str]) -> str:
     if text_key(tenant.name) not in names:
         return tenant.name
     domain = next((str(one["name"]) for one in tenant.domains if one.get("is_default")), tenant.directory_id)
-    found = f"{tenant.name[:200]} ({domain[:50]})"
-    return found if text_key(found) not in names else f"{tenant.name[:200]} ({tenant.directory_id})"
+    name = f"{tenant.name[:200]} ({domain[:50]})"
+    return name if text_key(name) not in names else f"{tenant.name[:200]} ({tenant.directory_id})"

@@ -119,11 +119,11 @@ class Unfinished:
     created_by: str
 
 
-def unfinished(found: Sequence[tuple[Rollout, Mapping[str, int]]]) -> list[Unfinished]:
+def unfinished(rollouts: Sequence[tuple[Rollout, Mapping[str, int]]]) -> list[Unfinished]:
     """Where to go on, in words."""
     return [
         Unfinished(row.id, KINDS[row.kind], _progress_words(counts), row.created_at, row.created_by)
-        for row, counts in found
+        for row, counts in rollouts
     ]
 
 
@@ -199,15 +199,15 @@ def _steps(rollout: Rollout, rows: Sequence[RolloutRow]) -> list[Step]:
     ]
     first = {"customers": 0, "organizations": 2, "template": 3}[rollout.kind]
     present = [(reached[row.status], row.status in FAILED) for row in rows if row.status != "left_out"]
-    found: list[Step] = []
+    steps: list[Step] = []
     for number in range(first, len(labels)):
         done = sum(1 for stage, _ in present if stage > number)
         failed = sum(1 for stage, is_failed in present if stage == number and is_failed)
         left = sum(1 for stage, is_failed in present if stage <= number and not is_failed)
-        is_now = bool(left) and not any(step.state == "now" for step in found)
+        is_now = bool(left) and not any(step.state == "now" for step in steps)
         state = "now" if is_now else ("did" if done and not left else "later")
-        found.append(Step(labels[number], done, failed, len(present), state))
-    return found
+        steps.append(Step(labels[number], done, failed, len(present), state))
+    return steps
 
 
 _DOING: Mapping[str, str] = {
@@ -262,7 +262,7 @@ def _effects(preview: Mapping[str, Any]) -> list[Effect]:
         return []
     counts, held = preview["counts"], preview.get("held")
     scope = preview.get("scope")
-    found = [
+    effects = [
         (counts.get("created", 0), "created", ""),
         (counts.get("linked", 0), "linked", ""),
         (scope["enters"] if scope else 0, "entering", ""),
@@ -272,45 +272,45 @@ def _effects(preview: Mapping[str, Any]) -> list[Effect]:
         (counts.get("disabled", 0), "disabled", ""),
         (counts.get("skipped", 0), "skipped", ""),
     ]
-    return [Effect(f"{number:,} {word}", tone) for number, word, tone in found if number] or [
+    return [Effect(f"{number:,} {word}", tone) for number, word, tone in effects if number] or [
         Effect("Already so" if preview.get("is_saved") else "Nobody is added or changed")
     ]
 
 
 def _notes(preview: Mapping[str, Any]) -> list[Effect]:
-    found = []
+    notes = []
     guard = preview.get("guard")
     if guard and guard["tone"] == "none":
         ends = f" They end in {', '.join(guard['endings'])}." if guard["endings"] else ""
-        found.append(
+        notes.append(
             Effect(
                 f"This may be the wrong Microsoft tenant: none of {guard['known']:,} known e-mail addresses belongs to its domains.{ends}",
                 "red",
             )
         )
     elif guard and guard["tone"] == "some":
-        found.append(
+        notes.append(
             Effect(
                 f"Look twice: only {guard['matching']:,} of {guard['known']:,} known e-mail addresses belong to this Microsoft tenant.",
                 "yellow",
             )
         )
     if preview.get("matching") == 0:
-        found.append(Effect(f"Nobody of {preview['total']:,} Microsoft users matches.", "yellow"))
+        notes.append(Effect(f"Nobody of {preview['total']:,} Microsoft users matches.", "yellow"))
     for one in preview.get("groups", ()):
         if not one["names"]:
-            found.append(Effect(f"No group fits “{one['pattern']}”.", "yellow"))
+            notes.append(Effect(f"No group fits “{one['pattern']}”.", "yellow"))
         elif len(one["names"]) > 1:
             names = ", ".join(one["names"][:SHOWN_NAMES])
             more = f" and {len(one['names']) - SHOWN_NAMES:,} more" if len(one["names"]) > SHOWN_NAMES else ""
-            found.append(
+            notes.append(
                 Effect(f"“{one['pattern']}” fits {plural(len(one['names']), 'group')}: {names}{more}.")
             )
     if preview.get("kept"):
         kept = ", ".join(PART_LABELS[part] for part in preview["kept"])
-        found.append(Effect(f"Keeps its own: {kept}."))
-    found += [Effect(text, "yellow") for text in preview.get("warnings", ())]
-    return found
+        notes.append(Effect(f"Keeps its own: {kept}."))
+    notes += [Effect(text, "yellow") for text in preview.get("warnings", ())]
+    return notes
 
 
 def _sums(rows: Sequence[RolloutRow]) -> list[Effect]:

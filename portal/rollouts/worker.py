@@ -113,9 +113,9 @@ def _suggest(claim: Claim) -> None:
         tenant.microsoft_tenant_id: tenant
         for tenant in session.scalars(select(Tenant).where(Tenant.microsoft_tenant_id.in_(fresh)))
     }
-    found = session.scalars(select(MicrosoftTenant).where(MicrosoftTenant.id.in_(fresh))).all()
+    connected = session.scalars(select(MicrosoftTenant).where(MicrosoftTenant.id.in_(fresh))).all()
     taken = {row.organization_id for row in rows if row.organization_id}
-    suggested = suggestions.suggest([one for one in found if one.id not in mapped], taken)
+    suggested = suggestions.suggest([one for one in connected if one.id not in mapped], taken)
     for tenant_id, row in fresh.items():
         row.claimed_until = None
         suggestion = suggested.get(str(tenant_id))
@@ -167,7 +167,7 @@ def _preview(claim: Claim) -> None:
     organization, body = _organization(row), rollout.request
     keeps = rollout.kind == "template"
     try:
-        found = copying.preview(organization, body, keeps_departures=keeps)
+        result = copying.preview(organization, body, keeps_departures=keeps)
     except RetryLater:
         _have_counted(organization, body)
         raise
@@ -175,10 +175,10 @@ def _preview(claim: Claim) -> None:
     _save(
         claim,
         "previewed",
-        request=found.target.request,
-        preview=found.document,
-        plan_id=found.plan_id,
-        is_chosen=(found.document["guard"] or {}).get("tone") != "none",
+        request=result.target.request,
+        preview=result.document,
+        plan_id=result.plan_id,
+        is_chosen=(result.document["guard"] or {}).get("tone") != "none",
     )
 
 
@@ -199,15 +199,15 @@ def _enable(claim: Claim) -> None:
     """Enable or save just what was shown: when the preview has moved, it is shown again first (U12)."""
     row, rollout = _loaded(claim)
     organization = _organization(row)
-    found = copying.preview(organization, rollout.request, keeps_departures=rollout.kind == "template")
-    if found.plan_id != row.plan_id or found.target.request != row.request:
+    result = copying.preview(organization, rollout.request, keeps_departures=rollout.kind == "template")
+    if result.plan_id != row.plan_id or result.target.request != row.request:
         db.session.rollback()
         _save(
             claim,
             "previewed",
-            request=found.target.request,
-            preview=found.document,
-            plan_id=found.plan_id,
+            request=result.target.request,
+            preview=result.document,
+            plan_id=result.plan_id,
             problem=MOVED,
             problem_code=copying.MOVED,
         )
@@ -215,7 +215,7 @@ def _enable(claim: Claim) -> None:
     template_id = rollout.template_id
     session = begin_write(db.session())
     template = session.get(FilterTemplate, template_id) if template_id else None
-    copying.apply(organization, found.target, template)
+    copying.apply(organization, result.target, template)
     row = session.get_one(RolloutRow, claim.row_id)
     row.status, row.problem, row.problem_code, row.claimed_until = "enabled", "", "", None
     session.commit()
@@ -247,10 +247,10 @@ def _loaded(claim: Claim) -> tuple[RolloutRow, Rollout]:
 
 
 def _organization(row: RolloutRow) -> Organization:
-    found = db.session.get(Organization, row.organization_id or "")
-    if found is None:
+    organization = db.session.get(Organization, row.organization_id or "")
+    if organization is None:
         raise Refused("The Organization was deleted meanwhile.")
-    return found
+    return organization
 
 
 def _save(claim: Claim, status: str, **values: object) -> None:

@@ -202,8 +202,8 @@ def _words(listing: Listing, about: Mapping[str, Any]) -> dict[str, str]:
         **tag_words(listing),
     }
     for name, label in (("organization_id", "Organization"), ("microsoft_tenant_id", "Microsoft tenant")):
-        found = about.get(name)
-        words[name] = f"{label}: {found.name if found is not None else 'one that was deleted'}"
+        entry = about.get(name)
+        words[name] = f"{label}: {entry.name if entry is not None else 'one that was deleted'}"
     return words
 
 

@@ -83,10 +83,10 @@ def filtered(asked: Listing, *, needing_attention: bool = False, zone: tzinfo = 
 
 def moment(name: str, given: str, zone: tzinfo = UTC) -> datetime:
     """A day of ``zone`` or a time, as lists are asked for. Raises Invalid on ``name`` for anything else."""
-    found = parse_time(f"{given}T00:00:00Z") if _DAY.fullmatch(given) else parse_time(given)
-    if found is None:
+    time = parse_time(f"{given}T00:00:00Z") if _DAY.fullmatch(given) else parse_time(given)
+    if time is None:
         raise Invalid({name: ["A day such as 2026-01-31, or an ISO 8601 time."]})
-    return found.replace(tzinfo=zone).astimezone(UTC) if _DAY.fullmatch(given) else found
+    return time.replace(tzinfo=zone).astimezone(UTC) if _DAY.fullmatch(given) else time
 
 
 RUN_COLUMNS = (
@@ -121,9 +121,9 @@ def export(asked: Listing, *, needing_attention: bool = False, zone: tzinfo = UT
     statement = order(
         filtered(asked, needing_attention=needing_attention, zone=zone), asked, RUNS, tiebreaker=SyncRun.id
     )
-    found = db.session.scalars(statement.limit(CSV_ROWS)).all()
+    rows = db.session.scalars(statement.limit(CSV_ROWS)).all()
     names = {row.id: row for row in db.session.scalars(select(Organization).options(tags.loaded()))}
-    return csv_cells.write(RUN_COLUMNS, (_run_cells(run, names.get(run.organization_id)) for run in found))
+    return csv_cells.write(RUN_COLUMNS, (_run_cells(run, names.get(run.organization_id)) for run in rows))
 
 
 def _run_cells(run: SyncRun, organization: Organization | None) -> tuple[object, ...]:

@@ -34,9 +34,9 @@ Answer = str | Response | tuple[str, int]
 def index() -> Answer:
     """Every run, newest first, with what runs or waits for a decision above (P8)."""
     asked, is_attention = _asked()
-    found = listing.runs(asked, needing_attention=is_attention, zone=viewer_zone())
+    page = listing.runs(asked, needing_attention=is_attention, zone=viewer_zone())
     now_there = service.urgent_runs()
-    shown = [*found.items, *now_there]
+    shown = [*page.items, *now_there]
     names = service.organization_names(shown)
     waits = queue.throttled_until(db.session(), shown, utcnow())
     organization = _named(Organization, asked.filters.get("organization_id"))
@@ -46,12 +46,12 @@ def index() -> Answer:
         blocks={"runs_now": "runs_now", "runs_table": "runs_table"},
         view=list_views.runs_list(
             url_for(".index"),
-            found,
+            page,
             names,
             waits,
             tags.all_tags(),
             about={"organization_id": organization, "microsoft_tenant_id": microsoft_tenant},
-            has_runs=bool(found.items) or service.has_runs(),
+            has_runs=bool(page.items) or service.has_runs(),
         ),
         urgent=list_views.urgent_rows(now_there, names, waits),
         organization=organization,
@@ -82,7 +82,7 @@ def detail(run_id: str) -> Answer:
     run = _run(run_id)
     organization = access.load(Organization, run.organization_id, "Organization")
     asked = parse(request.args, service.CHANGES, strict=False)
-    found = service.changes(run, asked)
+    people = service.changes(run, asked)
     kinds = service.kinds(run)
     sync = user_sync.find(organization)
     progress = views.progress(run, utcnow(), queue.throttled_until(db.session(), [run], utcnow()).get(run.id))
@@ -104,10 +104,10 @@ def detail(run_id: str) -> Answer:
         only="" if only is None else only.display_name,
         people=run_view.run_people(
             run,
-            found,
-            [service.change_document(row) for row in found.items],
+            people,
+            [service.change_document(row) for row in people.items],
             kinds=kinds,
-            emails=service.emails(found.items),
+            emails=service.emails(people.items),
             products=product_names([run.microsoft_tenant_id or ""]),
             is_active=progress.is_active,
         ),
@@ -190,5 +190,5 @@ def _run(run_id: str) -> SyncRun:
 
 
 def _named(model: Any, object_id: str | None) -> Any:
-    found = db.session.get(model, object_id) if object_id and len(object_id) <= 64 else None
-    return None if getattr(found, "is_removed", False) else found
+    row = db.session.get(model, object_id) if object_id and len(object_id) <= 64 else None
+    return None if getattr(row, "is_removed", False) else row

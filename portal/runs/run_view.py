@@ -191,7 +191,7 @@ def everybody(run: SyncRun, kinds: Kinds) -> Everybody:
 
 def run_people(
     run: SyncRun,
-    found: Listing,
+    listing: Listing,
     rows: Sequence[Mapping[str, Any]],
     *,
     kinds: Kinds,
@@ -206,27 +206,27 @@ def run_people(
         address=_page(run),
         noun="person",
         search="Name or email",
-        listing=found,
+        listing=listing,
         rows=[_row(row, emails, products) for row in rows],
         columns=COLUMNS,
-        views=_chips(run, found, kinds),
-        in_use=in_use(found, NARROWED),
-        export=f"{_page(run)}/changes.csv{found.query(page=None)}",
-        empty=_nobody(run, found, sum(kinds.values()), is_active=is_active),
+        views=_chips(run, listing, kinds),
+        in_use=in_use(listing, NARROWED),
+        export=f"{_page(run)}/changes.csv{listing.query(page=None)}",
+        empty=_nobody(run, listing, sum(kinds.values()), is_active=is_active),
     )
 
 
-def _nobody(run: SyncRun, found: Listing, total: int, *, is_active: bool) -> Empty:
-    if found.q or found.filters:
-        return none_matches(_page(run), found, f"None of {plural(total, 'person', 'people')} matches")
+def _nobody(run: SyncRun, listing: Listing, total: int, *, is_active: bool) -> Empty:
+    if listing.q or listing.filters:
+        return none_matches(_page(run), listing, f"None of {plural(total, 'person', 'people')} matches")
     if is_active:
         return Empty("Nobody yet", "People show here as they are written.", icon="circle-check")
     succeeded = "Everybody in scope was up to date already." if run.status == "succeeded" else ""
     return Empty("Nobody was changed", succeeded, icon="circle-check")
 
 
-def _chips(run: SyncRun, found: Listing, kinds: Kinds) -> list[Chip]:
-    here, shown = _page(run), found.filters
+def _chips(run: SyncRun, listing: Listing, kinds: Kinds) -> list[Chip]:
+    here, shown = _page(run), listing.filters
     chips = [Chip("All", f"{here}#people", sum(kinds.values()), not shown)]
     for state, label, icon in STATES:
         if count := _in_state(kinds, state):
@@ -294,11 +294,11 @@ def _requests(run: SyncRun) -> str:
     return f"{plural(run.graph_requests, 'request')}, {throttled}"
 
 
-def _undone(found: Mapping[str, int]) -> str:
+def _undone(outcome: Mapping[str, int]) -> str:
     """What an undo did: it read nothing from Microsoft, so there is no sum of everybody."""
-    if not found:
+    if not outcome:
         return ""
-    deleted, restored = found["deleted"], found["restored"]
+    deleted, restored = outcome["deleted"], outcome["restored"]
     return (
         f"{plural(deleted, 'End User')} that the run had created {_were(deleted)} deleted; "
         f"{plural(restored, 'other')} {_were(restored)} put back to what they were."

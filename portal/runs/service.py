@@ -80,8 +80,8 @@ def running_number() -> int:
 def organization_names(rows: Iterable[SyncRun]) -> dict[str, str]:
     """Organization id -> name of these runs."""
     ids = {row.organization_id for row in rows}
-    found = db.session.execute(select(Organization.id, Organization.name).where(Organization.id.in_(ids)))
-    return {organization_id: name for organization_id, name in found}
+    pairs = db.session.execute(select(Organization.id, Organization.name).where(Organization.id.in_(ids)))
+    return {organization_id: name for organization_id, name in pairs}
 
 
 def kinds(run: SyncRun) -> dict[tuple[str, str], int]:
@@ -112,15 +112,15 @@ def undone(run: SyncRun) -> dict[str, int]:
     rows = db.session.execute(
         select(is_deleted, func.count()).where(Change.run_id == run.id).group_by(is_deleted)
     )
-    found = {bool(deleted): number for deleted, number in rows}
-    return {"deleted": found.get(True, 0), "restored": found.get(False, 0)}
+    numbers = {bool(deleted): number for deleted, number in rows}
+    return {"deleted": numbers.get(True, 0), "restored": numbers.get(False, 0)}
 
 
 def emails(rows: Iterable[Change]) -> dict[str, str]:
     """End User id -> e-mail, of those who still exist."""
     ids = {row.end_user_id for row in rows if row.end_user_id}
-    found = db.session.execute(select(EndUser.id, EndUser.email).where(EndUser.id.in_(ids)))
-    return {end_user_id: email for end_user_id, email in found}
+    pairs = db.session.execute(select(EndUser.id, EndUser.email).where(EndUser.id.in_(ids)))
+    return {end_user_id: email for end_user_id, email in pairs}
 
 
 CSV_COLUMNS = ("display_name", "decision", "state", "reason", "field", "old", "new", "object_id", "at")
@@ -128,8 +128,8 @@ CSV_COLUMNS = ("display_name", "decision", "state", "reason", "field", "old", "n
 
 def changes_csv(run: SyncRun, asked: Listing) -> Iterator[str]:
     """The filtered changes, one line per changed field, as a spreadsheet takes them harmlessly (G7)."""
-    found = changes(run, replace(asked, page=1, per_page=CSV_ROWS))
-    return csv_cells.write(CSV_COLUMNS, _csv_rows(found, product_names([run.microsoft_tenant_id or ""])))
+    listing = changes(run, replace(asked, page=1, per_page=CSV_ROWS))
+    return csv_cells.write(CSV_COLUMNS, _csv_rows(listing, product_names([run.microsoft_tenant_id or ""])))
 
 
 def changes(run: SyncRun, asked: Listing) -> Listing:
@@ -273,8 +273,8 @@ def _undo_now(row: SyncRun, run: SyncRun) -> None:
     db.session.expire_all()
 
 
-def _csv_rows(found: Listing, names: Mapping[str, str]) -> Iterator[tuple[object, ...]]:
-    for row in found.items:
+def _csv_rows(listing: Listing, names: Mapping[str, str]) -> Iterator[tuple[object, ...]]:
+    for row in listing.items:
         head = (row.display_name, row.decision, row.state, sentence_of(row))
         for entry in row.fields or [{"field": "", "old": "", "new": ""}]:
             of = csv_cells.Phone if entry["field"] in csv_cells.PHONE_COLUMNS else str
@@ -299,7 +299,7 @@ def _undoable(run: SyncRun) -> None:
 
 def organization_of(run: SyncRun) -> Organization:
     """The Organization of a run. Raises NotFound when it was deleted."""
-    found = db.session.get(Organization, run.organization_id)
-    if found is None:
+    organization = db.session.get(Organization, run.organization_id)
+    if organization is None:
         raise NotFound("The Organization of this run was deleted.")
-    return found
+    return organization

@@ -210,14 +210,14 @@ def changes_in_words(run: SyncRun) -> str:
         return "–"
     if run.kind == "undo":
         return f"{counts.get('updated', 0):,} undone"
-    found = [
+    parts = [
         f"{counts[name]:,} {word}"
         for name, _, word, _, _ in PARTS
         if name != "unchanged" and counts.get(name, 0)
     ]
     if counts.get("gone"):
-        found.append(f"{counts['gone']:,} gone from Microsoft")
-    return ", ".join(found) or "No changes"
+        parts.append(f"{counts['gone']:,} gone from Microsoft")
+    return ", ".join(parts) or "No changes"
 
 
 def held_in_words(kind: str) -> str:

@@ -98,13 +98,13 @@ def _index(sessions: SessionFactory, kind: _Kind, pace: Pace) -> int:
 
 def _write(session: Session, kind: _Kind, most: int) -> int:
     waiting = select(*kind.columns).where(kind.model.search_row.is_(None)).limit(most)
-    found = session.execute(waiting).all()
-    if not found:
+    rows = session.execute(waiting).all()
+    if not rows:
         return 0
     start = words.next_row(session, kind.table)
     session.execute(
         text(f"INSERT INTO {kind.table}(rowid, words) VALUES (:row, :words)"),  # noqa: S608
-        [{"row": start + place, "words": kind.words_of(row)} for place, row in enumerate(found)],
+        [{"row": start + place, "words": kind.words_of(row)} for place, row in enumerate(rows)],
     )
     table = kind.model.__table__
     named = update(table).values(search_row=bindparam("b_row"))
@@ -114,10 +114,10 @@ def _write(session: Session, kind: _Kind, most: int) -> int:
         named,
         [
             {"b_row": start + place, **{f"b_{key}": getattr(row, key) for key in kind.keys}}
-            for place, row in enumerate(found)
+            for place, row in enumerate(rows)
         ],
     )
-    return len(found)
+    return len(rows)
 
 
 def _persons(row: Any) -> str:

@@ -88,7 +88,7 @@ def find(text: str, most: int = MOST) -> list[Group]:
 
 
 def _organizations(text: str, asked: Sequence[str], most: int) -> Group:
-    found = (
+    organizations = (
         select(
             Organization.id, Organization.name, Tenant.name.label("tenant"), states.status().label("status")
         )
@@ -99,7 +99,7 @@ def _organizations(text: str, asked: Sequence[str], most: int) -> Group:
         .order_by(Organization.sort_key, Organization.id)
         .limit(most + 1)
     )
-    rows = db.session.execute(found).all()
+    rows = db.session.execute(organizations).all()
     hits = [
         Hit(
             row.name,
@@ -114,10 +114,10 @@ def _organizations(text: str, asked: Sequence[str], most: int) -> Group:
 
 
 def _people(text: str, most: int) -> Group:
-    found = people.listing(db.session(), Listing(q=text, sort="name", per_page=most))
-    homes = people.organization_names(db.session(), found.items)
+    listing = people.listing(db.session(), Listing(q=text, sort="name", per_page=most))
+    homes = people.organization_names(db.session(), listing.items)
     hits = []
-    for row in found.items:
+    for row in listing.items:
         parts = [row.email, row.phone or row.mobile_phone, homes[row.organization_id].name]
         state = row.microsoft_status if row.is_linked else ""
         hits.append(
@@ -129,7 +129,7 @@ def _people(text: str, most: int) -> Group:
                 "" if state else "Not linked",
             )
         )
-    more = _to("people.index", q=text) if found.total > most else None
+    more = _to("people.index", q=text) if listing.total > most else None
     return Group("people", "End Users", "user", hits, more)
 
 
@@ -140,7 +140,7 @@ def _not_here(asked: Sequence[str], most: int) -> Group:
         EndUser.object_id == DirectoryUser.object_id,
     )
     removed = select(MicrosoftTenant.id).where(~IS_CONNECTED)  # what is left of their mirrors goes soon
-    found = (
+    users = (
         select(DirectoryUser)
         .where(
             DirectoryUser.presence == "present",
@@ -150,7 +150,7 @@ def _not_here(asked: Sequence[str], most: int) -> Group:
         )
         .limit(most + 1)
     )
-    rows = db.session.scalars(found).all()
+    rows = db.session.scalars(users).all()
     homes = _fed_by({row.microsoft_tenant_id for row in rows})
     hits = []
     for row in rows[:most]:
@@ -239,7 +239,7 @@ def _asset_named(word: str) -> ColumnElement[bool]:
 
 
 def _microsoft_tenants(text: str, asked: Sequence[str], most: int) -> Group:
-    found: Any = (
+    tenants: Any = (
         select(MicrosoftTenant, Tenant)
         .outerjoin(Tenant, Tenant.microsoft_tenant_id == MicrosoftTenant.id)
         .where(
@@ -249,7 +249,7 @@ def _microsoft_tenants(text: str, asked: Sequence[str], most: int) -> Group:
         .order_by(MicrosoftTenant.sort_key, MicrosoftTenant.id)
         .limit(most + 1)
     )
-    rows = db.session.execute(found).all()
+    rows = db.session.execute(tenants).all()
     hits = []
     for row, tenant in rows[:most]:
         state = row.state if tenant is not None or row.state != "connected" else "not_mapped"

@@ -26,10 +26,10 @@ def are_there(session: Session) -> bool:
     if engine.dialect.name != "sqlite":
         return False
     if engine not in _has:
-        found = session.scalar(
+        count = session.scalar(
             text("SELECT count(*) FROM sqlite_master WHERE name = :name"), {"name": words.PEOPLE}
         )
-        _has[engine] = bool(found)
+        _has[engine] = bool(count)
     return _has[engine]
 
 
@@ -49,8 +49,8 @@ def _places(length: int) -> Iterable[int]:
 
 def rows(table: str, asked: str, most: int) -> ColumnElement[bool]:
     """The condition that ``search_row`` of the statement's table is among the first ``most`` that have what was ``asked``."""
-    found = f"search_row IN (SELECT rowid FROM {table} WHERE {table} MATCH :words LIMIT :rows)"  # noqa: S608 - our own names
-    return text(found).bindparams(words=asked, rows=most)  # type: ignore[return-value]
+    condition = f"search_row IN (SELECT rowid FROM {table} WHERE {table} MATCH :words LIMIT :rows)"  # noqa: S608 - our own names
+    return text(condition).bindparams(words=asked, rows=most)  # type: ignore[return-value]
 
 
 def number(session: Session, table: str, asked: str, most: int) -> int:
@@ -67,7 +67,7 @@ def first(session: Session, table: str, asked: str, most: int) -> Sequence[int]:
 
 def next_row(session: Session, table: str) -> int:
     """The number that a new row of an index gets: greater than any that somebody has or had."""
-    found = session.scalar(
+    last = session.scalar(
         select(func.max(literal_column("rowid"))).select_from(text(f"{table}_docsize AS d"))
     )
-    return (found or 0) + 1
+    return (last or 0) + 1

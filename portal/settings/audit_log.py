@@ -71,10 +71,10 @@ def export(asked: Listing) -> Export:
 
 def download(asked: Listing, kind: csv_download.Kind, *, bom: bool = False) -> Response:
     """The file that a browser or a program saves, ``csv`` or ``json``, named after its newest event and the day; bom: as ``csv_download`` has it."""
-    found = export(asked)
-    text = "".join(found.csv() if kind == "csv" else found.json())
-    response = csv_download.as_file(text, "audit-log", str(found.head.number), bom=bom, kind=kind)
-    csv_download.record_export("audit_log", found.rows, len(response.data))
+    exported = export(asked)
+    text = "".join(exported.csv() if kind == "csv" else exported.json())
+    response = csv_download.as_file(text, "audit-log", str(exported.head.number), bom=bom, kind=kind)
+    csv_download.record_export("audit_log", exported.rows, len(response.data))
     return response
 
 
@@ -100,7 +100,7 @@ def event_rows(rows: Iterable[AuditEvent]) -> list[EventRow]:
 
 def words(name: str) -> str:
     """An event or a key as it is shown: "end_user_created" is "End User created"."""
-    shown = _KNOWN.sub(lambda found: _WORDS[found[0]], name.replace("_", " "))
+    shown = _KNOWN.sub(lambda match: _WORDS[match[0]], name.replace("_", " "))
     return shown[:1].upper() + shown[1:]
 
 

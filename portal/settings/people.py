@@ -26,13 +26,13 @@ def other_administrators(row: Account) -> Sequence[Account]:
 
     They are locked until the transaction ends, so that of two who let each other go at once one is refused.
     """
-    found = db.session.scalars(
+    administrators = db.session.scalars(
         select(Account)
         .where(Account.role == Role.ADMINISTRATOR.value, Account.is_active.is_(True))
         .order_by(Account.id)
         .with_for_update()
     )
-    others = sorted((one for one in found if one.id != row.id), key=lambda one: one.email)
+    others = sorted((one for one in administrators if one.id != row.id), key=lambda one: one.email)
     if not others:
         raise Refused(
             f"{row.email} is the last active administrator. Make somebody else one first.",

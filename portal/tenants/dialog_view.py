@@ -60,11 +60,11 @@ def unmapping(
     return _dialog(tenant, title, "Unmap", "unmap", present, in_the_way(syncing))
 
 
-def taking(found: Takeover) -> TenantDialog:
+def taking(takeover: Takeover) -> TenantDialog:
     """The Microsoft tenant that was chosen is mapped to another Tenant."""
-    way = in_the_way(found.syncing, found.holder.name)
-    title = f"{found.wanted.name} is mapped already"
-    return _dialog(found.tenant, title, "Unmap there, map here", "map", found.present, way)
+    way = in_the_way(takeover.syncing, takeover.holder.name)
+    title = f"{takeover.wanted.name} is mapped already"
+    return _dialog(takeover.tenant, title, "Unmap there, map here", "map", takeover.present, way)
 
 
 def in_the_way(syncing: Sequence[Organization], where: str = "") -> InTheWay | None:

@@ -51,14 +51,14 @@ def index() -> Response:
 def detail(tenant_id: str) -> Response:
     """Tenant Details (P2)."""
     row = load(Tenant, tenant_id, "Tenant")
-    found = _present(row)
+    presented = _present(row)
     details = None
-    if found is not None:
+    if presented is not None:
         details = views.microsoft_details(
-            found,
-            members=_members(found),
-            coverage=coverages.counts(found) if found.last_synced_at is not None else None,
-            licenses=_licenses(found),
+            presented,
+            members=_members(presented),
+            coverage=coverages.counts(presented) if presented.last_synced_at is not None else None,
+            licenses=_licenses(presented),
         )
     return responses.render(
         "tenants/detail.html",
@@ -161,13 +161,13 @@ def map_tenant(tenant_id: str) -> Response:
 
 def _offered(row: Tenant) -> list[tuple[MicrosoftTenant, Tenant | None]]:
     """The Microsoft tenants that may be mapped, each with the Tenant that has it now: the free ones first."""
-    found = db.session.execute(
+    rows = db.session.execute(
         select(MicrosoftTenant, Tenant)
         .outerjoin(Tenant, Tenant.microsoft_tenant_id == MicrosoftTenant.id)
         .where(IS_CONNECTED, (Tenant.id.is_(None)) | (Tenant.id != row.id))
         .order_by(Tenant.id.is_not(None), MicrosoftTenant.sort_key)
     )
-    return [(microsoft_tenant, holder) for microsoft_tenant, holder in found]
+    return [(microsoft_tenant, holder) for microsoft_tenant, holder in rows]
 
 
 def _choice(microsoft_tenant: MicrosoftTenant, holder: Tenant | None) -> str:
@@ -232,19 +232,19 @@ def _present(row: Tenant) -> MicrosoftTenant | None:
     return db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
 
 
-def _licenses(found: MicrosoftTenant) -> list[SubscribedSku]:
+def _licenses(microsoft_tenant: MicrosoftTenant) -> list[SubscribedSku]:
     rows = db.session.scalars(
         select(SubscribedSku).where(
-            SubscribedSku.microsoft_tenant_id == found.id, SubscribedSku.applies_to == "User"
+            SubscribedSku.microsoft_tenant_id == microsoft_tenant.id, SubscribedSku.applies_to == "User"
         )
     )
     return sorted(rows, key=lambda sku: (-sku.assigned, sku.name))
 
 
-def _members(found: MicrosoftTenant) -> dict[str, int]:
+def _members(microsoft_tenant: MicrosoftTenant) -> dict[str, int]:
     rows = db.session.execute(
         select(DirectoryUser.user_type, func.count())
-        .where(DirectoryUser.microsoft_tenant_id == found.id, DirectoryUser.presence == "present")
+        .where(DirectoryUser.microsoft_tenant_id == microsoft_tenant.id, DirectoryUser.presence == "present")
         .group_by(DirectoryUser.user_type)
     )
     return {str(kind): int(number) for kind, number in rows}

@@ -167,16 +167,16 @@ def to_document(row: Tenant) -> dict[str, Any]:
 
 def refuse_while_syncing(row: Tenant) -> None:
     """R2: say which, with a link to disable it; with several to the Tenant's page, where each has its own."""
-    found = syncing_below(row)
-    if not found:
+    syncing = syncing_below(row)
+    if not syncing:
         return
-    if len(found) == 1:
+    if len(syncing) == 1:
         raise Refused(
-            f"{found[0].name} still syncs under this Tenant. Disable its User Sync first.",
-            link=f"/organizations/{found[0].id}/user-sync/disable",
+            f"{syncing[0].name} still syncs under this Tenant. Disable its User Sync first.",
+            link=f"/organizations/{syncing[0].id}/user-sync/disable",
         )
-    names = ", ".join(organization.name for organization in found[:NAMED])
-    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    names = ", ".join(organization.name for organization in syncing[:NAMED])
+    more = f" and {len(syncing) - NAMED} more" if len(syncing) > NAMED else ""
     raise Refused(
         f"{names}{more} still sync under this Tenant. Disable their User Syncs first.",
         link=f"/tenants/{row.id}",

@@ -132,8 +132,8 @@ def microsoft_details(
         notes=[
             *(f"{PARTS.get(one['part'], one['part'])}: {one['detail']}" for one in row.slow_problems),
             *(
-                f"{part.capitalize()}: {found['detail']}"
-                for part, found in row.capabilities.items()
+                f"{part.capitalize()}: {state['detail']}"
+                for part, state in row.capabilities.items()
                 if part in {"groups", "licenses"}
             ),
             *([row.incomplete_reason] if row.incomplete_reason else []),

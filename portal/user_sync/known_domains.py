@@ -14,8 +14,8 @@ from portal.models import EndUser, MicrosoftTenant, Organization, SyncRun
 
 def known_endings(organization: Organization, limit: int = 3) -> list[str]:
     """The commonest domains of the Organization's e-mail addresses, for U10's warning."""
-    found = Counter(address.rpartition("@")[2] for address in _known_addresses(organization))
-    return [domain for domain, _ in found.most_common(limit)]
+    endings = Counter(address.rpartition("@")[2] for address in _known_addresses(organization))
+    return [domain for domain, _ in endings.most_common(limit)]
 
 
 def domain_overlap(organization: Organization) -> dict[str, int] | None:
@@ -38,11 +38,11 @@ def _known_addresses(organization: Organization) -> list[str]:
         SyncRun.microsoft_tenant_id == organization.tenant.microsoft_tenant_id,
     )
     brought = EndUser.created_by_run_id
-    found = db.session.scalars(
+    addresses = db.session.scalars(
         select(EndUser.email_key).where(
             EndUser.organization_id == organization.id,
             EndUser.email_key.is_not(None),
             or_(brought.is_(None), brought.not_in(its_runs)),
         )
     )
-    return [str(address) for address in found]
+    return [str(address) for address in addresses]

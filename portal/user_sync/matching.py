@@ -61,9 +61,9 @@ def count(session: Session, microsoft_tenant: MicrosoftTenant, spec: FilterSpec)
 
 def _judged(columns: Sequence[InstrumentedAttribute[str]], values: Sequence[str]) -> RemoteUser:
     """What the filters look at of a person; whatever they do not ask for is blank."""
-    found: dict[str, Any] = {"object_id": ""}
-    found.update((column.key, value) for column, value in zip(columns, values, strict=True))
-    return RemoteUser(**found)
+    judged: dict[str, Any] = {"object_id": ""}
+    judged.update((column.key, value) for column, value in zip(columns, values, strict=True))
+    return RemoteUser(**judged)
 
 
 def _uncounted(session: Session, microsoft_tenant_id: str, spec: FilterSpec) -> Sequence[DirectoryGroup]:

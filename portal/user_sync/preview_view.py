@@ -63,12 +63,12 @@ class PreviewView:
 def preview_view(preview: Preview, show: str, q: str) -> PreviewView:
     """The record of a preview that was narrowed to ``show`` and ``q``; a page beyond the last is the last."""
     shown = replace(preview, page=min(max(preview.page, 1), preview.pages))
-    kinds = Counter(one.action for one in preview.found.decisions)
-    held = preview.found.held
+    kinds = Counter(one.action for one in preview.result.decisions)
+    held = preview.result.held
     deed = "marks them Disabled in Microsoft" if held and held["kind"] == HoldKind.DISABLE else "adds them"
     return PreviewView(
         plan_id=preview.plan_id,
-        counts=preview.found.counts_document(),
+        counts=preview.result.counts_document(),
         decisions=shown.decisions,
         chips=[(action.value, kinds[action]) for action in CHIPS if kinds[action]],
         number=kinds.total(),
@@ -76,7 +76,7 @@ def preview_view(preview: Preview, show: str, q: str) -> PreviewView:
         page=shown.page,
         pages=shown.pages,
         held=(plural(held["count"], "person", "people"), deed) if held else None,
-        warnings=preview.found.warnings,
+        warnings=preview.result.warnings,
         show=show,
         q=q,
         empty="Nobody would be created, linked or changed with these filters."

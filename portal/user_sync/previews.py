@@ -42,8 +42,8 @@ def options(
     microsoft_tenant = _read(organization)
     row = find(organization)
     saved = None if row is None else documents.parse(saved_request(row)).filters
-    found = engine_options.options(db.session(), microsoft_tenant.id, saved, sections)
-    return {section: [dict(value) for value in values] for section, values in found.items()}
+    offered = engine_options.options(db.session(), microsoft_tenant.id, saved, sections)
+    return {section: [dict(value) for value in values] for section, values in offered.items()}
 
 
 def want_group_members(organization: Organization, group_ids: list[str]) -> None:
@@ -70,7 +70,7 @@ class Preview:
     """What the next run would do, and which ``page`` of it is looked at. fitting: the decisions that were asked for."""
 
     plan_id: str
-    found: engine_preview.PreviewResult
+    result: engine_preview.PreviewResult
     fitting: Sequence[Decision]
     page: int
     per_page: int
@@ -90,15 +90,15 @@ class Preview:
         """The answer of the API and the command line (U5, U10, U11, U12)."""
         return {
             "plan_id": self.plan_id,
-            "counts": self.found.counts_document(),
+            "counts": self.result.counts_document(),
             "total": len(self.fitting),
             "page": self.page,
             "per_page": self.per_page,
             "decisions": self.decisions,
-            "domain_overlap": self.found.domain_overlap,
-            "scope_change": self.found.scope_change,
-            "held": self.found.held,
-            "warnings": list(self.found.warnings),
+            "domain_overlap": self.result.domain_overlap,
+            "scope_change": self.result.scope_change,
+            "held": self.result.held,
+            "warnings": list(self.result.warnings),
         }
 
 
@@ -118,15 +118,15 @@ def preview(
     microsoft_tenant = _read(organization)
     request = documents.parse(body)
     check_groups(request, microsoft_tenant, find(organization))
-    found = previewed(organization, request)
+    result = previewed(organization, request)
     needle = text_key(q)
     fitting = [
         one
-        for one in found.decisions
+        for one in result.decisions
         if (not decision or one.action.value == decision)
         and (not needle or needle in text_key(f"{one.display_name} {one.email} {one.user_principal_name}"))
     ]
-    return Preview(plan_id(organization, found.fingerprint), found, fitting, page, per_page)
+    return Preview(plan_id(organization, result.fingerprint), result, fitting, page, per_page)
 
 
 @dataclass(frozen=True)
@@ -164,6 +164,6 @@ def explain(organization: Organization, user: str) -> dict[str, Any]:
 
 
 def _read(organization: Organization) -> MicrosoftTenant:
-    found = mapped(organization)
-    microsoft.require_read(found)
-    return found
+    tenant = mapped(organization)
+    microsoft.require_read(tenant)
+    return tenant

@@ -223,20 +223,20 @@ def _object_of(person: EndUser, microsoft_tenant: MicrosoftTenant) -> str:
     """Who an End User is in the mapped tenant: by the Link, else the only one of that e-mail address. Raises Refused."""
     if person.object_id is not None and person.microsoft_tenant_id == microsoft_tenant.id:
         return person.object_id
-    found = db.session.scalars(
+    object_ids = db.session.scalars(
         select(DirectoryUser.object_id).where(
             DirectoryUser.microsoft_tenant_id == microsoft_tenant.id,
             DirectoryUser.presence == "present",
             DirectoryUser.email_key == person.email_key,
         )
     ).all()
-    if len(found) != 1:
+    if len(object_ids) != 1:
         raise Refused(
-            f"{person.display_name} is not linked, and {microsoft_tenant.name} has {'several people' if found else 'nobody'} "
+            f"{person.display_name} is not linked, and {microsoft_tenant.name} has {'several people' if object_ids else 'nobody'} "
             "with this email address.",
             link=f"/end-users/{person.id}/why",
         )
-    return str(found[0])
+    return str(object_ids[0])
 
 
 def _enable(row: UserSync, microsoft_tenant: MicrosoftTenant, fingerprint: str | None) -> SyncRun:
@@ -283,13 +283,13 @@ def _drop_hold(row: UserSync) -> None:
 
 def mapped(organization: Organization) -> MicrosoftTenant:
     """The Microsoft tenant that an Organization's people come from. Raises Refused when its Tenant is not mapped."""
-    found = microsoft.mapped_to(organization)
-    if found is None:
+    tenant = microsoft.mapped_to(organization)
+    if tenant is None:
         raise Refused(
             f"The Tenant {organization.tenant.name} is not mapped to a Microsoft tenant yet. Map it first.",
             link=f"/tenants/{organization.tenant_id}",
         )
-    return found
+    return tenant
 
 
 def check_groups(request: SyncRequest, microsoft_tenant: MicrosoftTenant, row: UserSync | None) -> None:

@@ -19,14 +19,14 @@ _IN_TROUBLE = or_(
 
 def status() -> ColumnElement[str]:
     """The status word, of a statement that has UserSync and MicrosoftTenant joined by outer joins."""
-    found: ColumnElement[str] = _of(lambda state: state)
-    return found
+    expression: ColumnElement[str] = _of(lambda state: state)
+    return expression
 
 
 def urgency() -> ColumnElement[int]:
     """The place of the status among ``STATES``."""
-    found: ColumnElement[int] = _of(STATES.index)
-    return found
+    expression: ColumnElement[int] = _of(STATES.index)
+    return expression
 
 
 def _of(value: Any) -> Any:

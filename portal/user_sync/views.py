@@ -57,7 +57,7 @@ class Section:
     choices: Sequence[FilterOption]
     gone: Sequence[FilterOption]
     offered: int
-    found: int
+    match_count: int
     query: str
     is_open: bool
     problems: Sequence[str] = ()
@@ -81,13 +81,14 @@ class Section:
     def fitting(self) -> str:
         """How many values fit the search, as the beginning of a sentence that ends with it."""
         offered = f"of {plural(self.offered, self.words[0])}"
-        return plural(self.found, f"{offered} matches", f"{offered} match")
+        return plural(self.match_count, f"{offered} matches", f"{offered} match")
 
     @property
     def hidden(self) -> int:
         """How many values fit the search and are not on the page."""
         return max(
-            0, self.found - sum(1 for choice in self.choices if not choice.checked or self._fits(choice))
+            0,
+            self.match_count - sum(1 for choice in self.choices if not choice.checked or self._fits(choice)),
         )
 
     def _fits(self, choice: FilterOption) -> bool:
@@ -219,13 +220,13 @@ def section(
     known = set()
     checked: list[FilterOption] = []
     others: list[FilterOption] = []
-    found = 0
+    accepted_count = 0
     for option in present:
         key = value_key(name, str(option["value"]))
         known.add(key)
         label = str(option["label"]) or NONE_LABEL
         fits = not needle or needle in text_key(label) or needle in text_key(str(option.get("mail", "")))
-        found += fits
+        accepted_count += fits
         is_checked = key in wanted
         if not is_checked and (not fits or len(others) >= SHOWN):
             continue
@@ -244,7 +245,7 @@ def section(
         choices=[*checked, *others],
         gone=gone,
         offered=len(present),
-        found=found,
+        match_count=accepted_count,
         query=query,
         is_open=is_open,
         problems=problems,
@@ -276,7 +277,7 @@ def summary(
     if counts is not None and not match.uncounted:
         ignored = int(scope_change["ignored"]) if scope_change is not None else 0
         linked_before = sum(counts.get(key, 0) for key in ("updated", "unchanged", "disabled", "enabled"))
-        found = [  # icon, words, number, and whether a 0 is shown
+        lines = [  # icon, words, number, and whether a 0 is shown
             ("user-plus", "New End Users", counts.get("created", 0), True),
             ("link", "Linked to an existing End User", counts.get("linked", 0), True),
             ("check", "Linked already", linked_before - ignored, False),
@@ -284,7 +285,7 @@ def summary(
             ("hand-stop", "Held until an administrator decides", counts.get("held", 0), False),
             ("arrows-split", "Conflicts to settle", counts.get("conflicts", 0), True),
         ]
-        rows = [(icon, words, number) for icon, words, number, always in found if number or always]
+        rows = [(icon, words, number) for icon, words, number, always in lines if number or always]
         skipped = max(0, match.matching - sum(row[2] for row in rows))
         unusable = max(0, counts.get("skipped", 0) - skipped)
     return Summary(
@@ -301,15 +302,15 @@ def summary(
     )
 
 
-def _change(found: Mapping[str, Any], staying: Sequence[Mapping[str, str]]) -> ScopeChange:
-    enters, leaves = found["enters"], found["leaves"]
+def _change(change: Mapping[str, Any], staying: Sequence[Mapping[str, str]]) -> ScopeChange:
+    enters, leaves = change["enters"], change["leaves"]
     return ScopeChange(
         parts=(
             Part("Enters", "matches from now on", len(enters), enters[:NAMED]),
-            Part("Stays", "goes on being updated", found["stays"], staying[:NAMED]),
+            Part("Stays", "goes on being updated", change["stays"], staying[:NAMED]),
         ),
-        conflicts=found["conflicts"],
-        ignored=found["ignored"],
+        conflicts=change["conflicts"],
+        ignored=change["ignored"],
         leaves=Part("Leaves", "kept, not updated any more", len(leaves), leaves[:NAMED]),
     )
 

@@ -99,16 +99,16 @@ def why_not(organization_id: str) -> Response:
 
 
 def _why_page(organization: Organization, row: EndUser | None, asked: str, name: str) -> Response:
-    found, problem, any_group = None, "", False
+    explanation, problem, any_group = None, "", False
     try:
-        found = previews.explain(organization, asked)
+        explanation = previews.explain(organization, asked)
         any_group = user_sync.document(organization)["filters"]["group"]["all"]
     except PortalError as error:
         problem = error.advice
     return responses.render(
         "end_users/why.html",
         blocks={"dialog": "dialog"},
-        view=why_view.why_view(organization, row, name, found, any_group=any_group, problem=problem),
+        view=why_view.why_view(organization, row, name, explanation, any_group=any_group, problem=problem),
     )
 
 

@@ -26,16 +26,16 @@ from portal.organizations.frame import frame
 def index(organization_id: str) -> Response:
     """The End Users subtab (P5)."""
     organization = load(Organization, organization_id, "Organization")
-    found = listing.listing(organization, _asked())
-    around = frame(organization, "end_users", end_users=found.unfiltered_total)
+    page = listing.listing(organization, _asked())
+    around = frame(organization, "end_users", end_users=page.unfiltered_total)
     return responses.render(
         "end_users/list.html",
         blocks={"users_table": "users_table"},
         organization=organization,
         view=views.end_users_list(
             url_for(".index", organization_id=organization.id),
-            found,
-            documents.license_names(found.items),
+            page,
+            documents.license_names(page.items),
             around.sync,
             url_for("tenants.detail", tenant_id=organization.tenant_id),
         ),

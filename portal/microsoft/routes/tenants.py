@@ -29,12 +29,12 @@ from portal.text import text_key
 @requires(Role.READ_ONLY)
 def index() -> Response:
     """Microsoft Tenant Management (P1)."""
-    found = listing.listing(parse(request.args, listing.SPEC, strict=False))
+    page = listing.listing(parse(request.args, listing.SPEC, strict=False))
     view = views.tenants_list(
         url_for(".index"),
-        found,
-        listing.table_rows(found.items),
-        listing.counts(found),
+        page,
+        listing.table_rows(page.items),
+        listing.counts(page),
         tags.all_tags(),
         may_connect=may(Role.ADMINISTRATOR),
     )

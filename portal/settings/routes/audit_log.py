@@ -38,14 +38,14 @@ def keep_audit_events() -> Response:
 
 
 def _audit_page(form: RetentionForm) -> Response:
-    found = audit_log.listing(parse(request.args, audit_log.SPEC, strict=False))
+    listing = audit_log.listing(parse(request.args, audit_log.SPEC, strict=False))
     return responses.render(
         "settings/audit.html",
         status=422 if form.errors else 200,
         blocks={"audit_table": "audit_table"},
         section="audit",
         form=form,
-        view=views.events_list(url_for(".audit_events"), url_for(".export_audit") + found.query(), found),
+        view=views.events_list(url_for(".audit_events"), url_for(".export_audit") + listing.query(), listing),
         chain=audit_log.chain_document(),
     )
 

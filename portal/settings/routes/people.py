@@ -76,8 +76,8 @@ def allow_sign_in() -> Response:
 
 def _is_somebody_else(email: str) -> None:
     """Whether a link is asked for another account than one's own. Raises Invalid, Refused."""
-    found = accounts.find_account(db.session(), accounts.normal_email(email))
-    if found is not None and found.id == g.principal.account_id:
+    account = accounts.find_account(db.session(), accounts.normal_email(email))
+    if account is not None and account.id == g.principal.account_id:
         raise Refused(
             "This is your own account. Change your password on the page “Your account”.",
             link=url_for("auth.account") + "#password",

@@ -123,8 +123,10 @@ def values(organization_id: str, section: str) -> Answer:
     except RetryLater as error:
         return _waiting_page(organization, error)
     chosen = getattr(documents.draft(body).filters, section)
-    found = views.section(section, offered.get(section, ()), chosen, accepted=0, query=query, is_open=True)
-    return render_template("user_sync/values.html", section=found, organization=organization)
+    section_view = views.section(
+        section, offered.get(section, ()), chosen, accepted=0, query=query, is_open=True
+    )
+    return render_template("user_sync/values.html", section=section_view, organization=organization)
 
 
 @bp.post("/preview")
@@ -150,30 +152,30 @@ def _saved(organization: Organization) -> dict[str, Any]:
 
 def _by_section(error: Invalid) -> dict[str, list[str]]:
     """The service's sentences by section; a threshold's belong to "hold"."""
-    found: dict[str, list[str]] = {}
+    by_section: dict[str, list[str]] = {}
     for key, sentences in error.errors.items():
         name = key.removeprefix("filters.").partition(".")[0]
-        found.setdefault(name, []).extend(sentences)
-    return found
+        by_section.setdefault(name, []).extend(sentences)
+    return by_section
 
 
 def _problems(
     organization: Organization, form: SetupForm, body: dict[str, Any], opened_on: str
 ) -> dict[str, list[str]]:
     """Per section what is wrong with what was entered; "moved" when somebody else saved since the form was opened."""
-    found = (
+    problems = (
         {}
         if form.validate()
         else {"hold": ["Whole numbers only: a percentage up to 100, and a number of people."]}
     )
-    found.update(form.contradictions())
+    problems.update(form.contradictions())
     try:
         documents.parse(body)
     except Invalid as error:
-        found.update(_by_section(error))
-    if not found and (moved := edits.conflicting_edit(organization, body, opened_on)):
-        found["moved"] = [moved]
-    return found
+        problems.update(_by_section(error))
+    if not problems and (moved := edits.conflicting_edit(organization, body, opened_on)):
+        problems["moved"] = [moved]
+    return problems
 
 
 def _approved(
@@ -253,14 +255,14 @@ def _form_page(
 
 
 def _summary(counted: previews.Recount, spec: FilterSpec, *, is_edit: bool) -> views.Summary:
-    found = counted.previewed
+    previewed = counted.previewed
     return views.summary(
         counted.match,
         spec,
-        counts=None if found is None else found.counts_document(),
-        scope_change=found.scope_change if found is not None and is_edit else None,
-        staying=() if found is None else found.staying,
-        held=None if found is None else found.held,
+        counts=None if previewed is None else previewed.counts_document(),
+        scope_change=previewed.scope_change if previewed is not None and is_edit else None,
+        staying=() if previewed is None else previewed.staying,
+        held=None if previewed is None else previewed.held,
     )
 
 
@@ -270,7 +272,7 @@ def _preview_page(organization: Organization, form: SetupForm, *, refused: Refus
     show, q = request.form.get("show", ""), request.form.get("q", "").strip()[:200]
     page = request.form.get("page", "1")
     try:
-        found = previews.preview(
+        result = previews.preview(
             organization,
             body,
             decision=show,
@@ -287,7 +289,7 @@ def _preview_page(organization: Organization, form: SetupForm, *, refused: Refus
         "form": form,
         "opened_on": _opened_on(organization, form),
         "is_edit": is_enabled(organization),
-        "view": preview_view(found, show, q),
+        "view": preview_view(result, show, q),
         "has_moved": refused is not None,
         "refused": "" if refused is None or isinstance(refused, PlanMoved) else refused.advice,
     }
