@@ -176,18 +176,20 @@ class Login:
     # Sign-in
 
     def _authorize(self, request: Request, name: str) -> Response:
-        asked = {**request.query, **(request.form() if request.method == "POST" else {})}
+        parameters = {**request.query, **(request.form() if request.method == "POST" else {})}
         tenant = None if name.lower() in SHARED else self._resolve(name)
-        redirect_uri = self._check_client(asked)
-        if "code" not in asked.get("response_type", "").split():
-            return _back(asked, redirect_uri, _error_values("unsupported_response_type", LoginError(9002313)))
-        hint = asked.get("login_hint", "").strip().lower()
-        if not hint and asked.get("prompt") == "none":
-            return _back(asked, redirect_uri, _error_values("login_required", LoginError(50058)))
+        redirect_uri = self._check_client(parameters)
+        if "code" not in parameters.get("response_type", "").split():
+            return _back(
+                parameters, redirect_uri, _error_values("unsupported_response_type", LoginError(9002313))
+            )
+        hint = parameters.get("login_hint", "").strip().lower()
+        if not hint and parameters.get("prompt") == "none":
+            return _back(parameters, redirect_uri, _error_values("login_required", LoginError(50058)))
         account = self._account(hint) if hint else None
         if account is None:
             path = f"/{name}/oauth2/v2.0/authorize"
-            return login_pages.account_page(path, asked, self._accounts(tenant))
+            return login_pages.account_page(path, parameters, self._accounts(tenant))
         home, user = account
         if tenant is not None and home.id != tenant.id:
             error = LoginError(50020, user=hint, tenant=tenant.name)
@@ -196,23 +198,23 @@ class Login:
             return login_pages.error_page(LoginError(50057).description)
         if home.principal is None:
             refusal = LoginError(90094, tenant=home.name, app=self.world.app.client_id)
-            return _back(asked, redirect_uri, _error_values("consent_required", refusal))
+            return _back(parameters, redirect_uri, _error_values("consent_required", refusal))
         code = secrets.token_urlsafe(48)
         with self._lock:
             self._codes[code] = Code(
                 home.id,
                 user.id,
                 redirect_uri,
-                asked.get("code_challenge", ""),
-                asked.get("nonce", ""),
-                asked.get("scope", "openid profile"),
+                parameters.get("code_challenge", ""),
+                parameters.get("nonce", ""),
+                parameters.get("scope", "openid profile"),
                 utc_now() + timedelta(minutes=10),
             )
-        return _back(asked, redirect_uri, {"code": code, "session_state": secrets.token_hex(16)})
+        return _back(parameters, redirect_uri, {"code": code, "session_state": secrets.token_hex(16)})
 
-    def _check_client(self, asked: Mapping[str, str]) -> str:
+    def _check_client(self, parameters: Mapping[str, str]) -> str:
         """The redirect URI, when client and address are registered. Raises LoginError, shown as a page."""
-        client_id, redirect_uri = asked.get("client_id", ""), asked.get("redirect_uri", "")
+        client_id, redirect_uri = parameters.get("client_id", ""), parameters.get("redirect_uri", "")
         if client_id.lower() != self.world.app.client_id:
             raise LoginError(700016, app=client_id, tenant="organizations")
         registered = self.world.app.redirect_uris
@@ -253,28 +255,28 @@ class Login:
     # Admin consent
 
     def _consent(self, request: Request, name: str, *, is_v2: bool) -> Response:
-        asked = {**request.query, **(request.form() if request.method == "POST" else {})}
+        parameters = {**request.query, **(request.form() if request.method == "POST" else {})}
         try:
             tenant = None if name.lower() in SHARED else self._resolve(name)
-            redirect_uri = self._check_client(asked)
+            redirect_uri = self._check_client(parameters)
         except LoginError as error:
             return login_pages.error_page(error.description, error.status)
-        if is_v2 and not asked.get("scope", "").strip().endswith("/.default"):
-            return login_pages.error_page(LoginError(1002012, scope=asked.get("scope", "")).description)
+        if is_v2 and not parameters.get("scope", "").strip().endswith("/.default"):
+            return login_pages.error_page(LoginError(1002012, scope=parameters.get("scope", "")).description)
         if tenant is None:
-            tenant = self.world.tenant(asked.get("tenant", ""))
-        decision = asked.get("decision") if request.method == "POST" else None
+            tenant = self.world.tenant(parameters.get("tenant", ""))
+        decision = parameters.get("decision") if request.method == "POST" else None
         if decision is None or tenant is None:
             chosen = [] if tenant else [(one.id, one.name) for one in self.world.tenants.values()]
             roles = self.world.consented_roles(tenant) if tenant else self.world.app.roles
-            kept = {key: value for key, value in asked.items() if key not in {"decision", "tenant"}}
+            kept = {key: value for key, value in parameters.items() if key not in {"decision", "tenant"}}
             return login_pages.consent_page(request.path, kept, sorted(roles), chosen)
-        values = {"state": asked["state"]} if "state" in asked else {}
+        values = {"state": parameters["state"]} if "state" in parameters else {}
         if decision == "accept":
             self._grant(tenant)
             values = {"admin_consent": "True", "tenant": tenant.id, **values}
             if is_v2:
-                values["scope"] = asked["scope"]
+                values["scope"] = parameters["scope"]
         elif decision == "cancel":
             values = {
                 "error": "permission_denied",
@@ -328,10 +330,10 @@ def _error_values(error: str, refusal: LoginError) -> dict[str, str]:
     return {"error": error, "error_description": refusal.description}
 
 
-def _back(asked: Mapping[str, str], redirect_uri: str, values: Mapping[str, str]) -> Response:
+def _back(parameters: Mapping[str, str], redirect_uri: str, values: Mapping[str, str]) -> Response:
     """Send the browser back to the application in the mode it asked for."""
-    complete = {**values, **({"state": asked["state"]} if "state" in asked else {})}
-    match asked.get("response_mode", "query"):
+    complete = {**values, **({"state": parameters["state"]} if "state" in parameters else {})}
+    match parameters.get("response_mode", "query"):
         case "form_post":
             return login_pages.post_back(redirect_uri, complete)
         case "fragment":

@@ -14,7 +14,7 @@ clients are made of (decision 010); a route that declares nothing fails the test
         return answer(service.to_document(row))
 
 * ``body``: a ``Request`` beside the route, read by ``body(...)``. ``answer``: a ``Document`` of ``documents/``, or ``Page[...]``
-  of it for a list; without one it is 204. ``query``: the list's ``ListSpec``, read by ``asked(...)``.
+  of it for a list; without one it is 204. ``query``: the list's ``ListSpec``, read by ``list_query(...)``.
 * ``also``: other good statuses with their documents. ``parameters``: what else the query or a header may hold.
 * ``refusals``: problems that do not follow from the rest. ``openapi.refusals_of`` adds 401, 403, 404, 500 and 503, 409 where
   something is written, 400 and 413 for bodies, 422 for bodies and queries.

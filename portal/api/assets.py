@@ -10,7 +10,7 @@ from portal.api.blueprint import bp
 from portal.api.declaration import BOM, CSV, Tag, documented_as
 from portal.api.documents import assets as documents
 from portal.api.documents.base import UUID_EXAMPLE, Page, described
-from portal.api.schema import Request, answer, asked, body, nothing, page_of
+from portal.api.schema import Request, answer, body, list_query, nothing, page_of
 from portal.assets import service
 from portal.extensions import db
 from portal.http import csv_download
@@ -46,7 +46,7 @@ class AssetChange(Request):
 def list_assets(organization_id: str) -> Response:
     """List the Assets of an Organization."""
     organization = load(Organization, organization_id, "Organization")
-    return page_of(service.listing(organization, asked(service.SPEC)), service.to_document)
+    return page_of(service.listing(organization, list_query(service.SPEC)), service.to_document)
 
 
 @bp.post("/organizations/<organization_id>/assets")
@@ -97,7 +97,7 @@ def export_assets(organization_id: str) -> Response:
     """Export the Assets that are filtered, as CSV."""
     organization = load(Organization, organization_id, "Organization")
     return csv_download.download(
-        service.export(organization, asked(service.SPEC)),
+        service.export(organization, list_query(service.SPEC)),
         organization.name,
         "assets",
         bom=csv_download.asks_for_bom(),

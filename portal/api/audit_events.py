@@ -7,7 +7,7 @@ from flask import Response
 from portal.api.blueprint import bp
 from portal.api.declaration import BOM, CSV, Tag, documented_as
 from portal.api.documents import audit_events as documents
-from portal.api.schema import asked, page_of
+from portal.api.schema import list_query, page_of
 from portal.http import csv_download
 from portal.http.access import requires
 from portal.models import Role
@@ -23,7 +23,7 @@ documented = documented_as(
 @documented(answer=documents.AuditEventList, query=audit_log.SPEC)
 def list_audit_events() -> Response:
     """List audit events, newest first."""
-    events = audit_log.listing(asked(audit_log.SPEC))
+    events = audit_log.listing(list_query(audit_log.SPEC))
     return page_of(events, audit_log.to_document, chain=audit_log.chain_document())
 
 
@@ -33,7 +33,7 @@ def list_audit_events() -> Response:
 def export_audit_csv() -> Response:
     """Export what is filtered as CSV, in the order of the chain, with its head."""
     bom = csv_download.asks_for_bom()
-    return audit_log.download(asked(audit_log.SPEC), "csv", bom=bom)
+    return audit_log.download(list_query(audit_log.SPEC), "csv", bom=bom)
 
 
 @bp.get("/audit-events.json")
@@ -41,4 +41,4 @@ def export_audit_csv() -> Response:
 @documented(answer=documents.AuditExport, query=audit_log.SPEC)
 def export_audit_json() -> Response:
     """Export what is filtered as JSON, in the order of the chain, with its head."""
-    return audit_log.download(asked(audit_log.SPEC), "json")
+    return audit_log.download(list_query(audit_log.SPEC), "json")

@@ -11,7 +11,7 @@ from portal.api.declaration import Tag, documented_as
 from portal.api.documents import conflicts
 from portal.api.documents import exceptions as documents
 from portal.api.documents.base import OBJECT_ID_EXAMPLE, TIME_EXAMPLE, UUID_EXAMPLE, Page, described
-from portal.api.schema import Request, answer, asked, body, nothing, page_of
+from portal.api.schema import Request, answer, body, list_query, nothing, page_of
 from portal.conflicts import service
 from portal.engine.normalize import parse_time
 from portal.errors import Invalid
@@ -49,7 +49,7 @@ class NewException(Request):
 def list_conflicts(organization_id: str) -> Response:
     """List the conflicts of an Organization; the open ones unless ``state=resolved``."""
     organization = load(Organization, organization_id, "Organization")
-    listing = service.page(organization, asked(service.CONFLICTS))
+    listing = service.page(organization, list_query(service.CONFLICTS))
     shown = {document["id"]: document for document in service.documents(listing.items)}
     return page_of(listing, lambda row: shown[row.id])
 
@@ -83,7 +83,7 @@ def reopen_conflict(conflict_id: str) -> Response:
 def list_exceptions(organization_id: str) -> Response:
     """List the exceptions of an Organization: never-sync people and pinned fields."""
     organization = load(Organization, organization_id, "Organization")
-    return page_of(exceptions.listing(organization, asked(exceptions.SPEC)), exceptions.to_document)
+    return page_of(exceptions.listing(organization, list_query(exceptions.SPEC)), exceptions.to_document)
 
 
 @bp.post("/organizations/<organization_id>/exceptions")

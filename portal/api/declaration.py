@@ -1,6 +1,6 @@
 """What a route says of itself: its body, its query, what it answers and with which status (decision 010).
 
-``documented`` marks a view, as ``requires`` does, and changes nothing about it. ``schema.body``, ``schema.asked`` and
+``documented`` marks a view, as ``requires`` does, and changes nothing about it. ``schema.body``, ``schema.list_query`` and
 ``schema.answer`` hold the view to what it declared, and ``openapi`` makes the document from it: nothing is guessed.
 """
 

@@ -8,7 +8,7 @@ from portal.api.blueprint import bp
 from portal.api.declaration import BOM, CSV, Tag, documented_as
 from portal.api.documents import end_users as documents
 from portal.api.documents.base import Page, described
-from portal.api.schema import Request, answer, asked, body, nothing, page_of
+from portal.api.schema import Request, answer, body, list_query, nothing, page_of
 from portal.end_users import documents as end_user_documents
 from portal.end_users import listing as end_user_list
 from portal.end_users import service
@@ -52,7 +52,7 @@ class EndUserFields(Request):
 def list_end_users(organization_id: str) -> Response:
     """List the End Users of an Organization."""
     organization = load(Organization, organization_id, "Organization")
-    fitting = end_user_list.listing(organization, asked(end_user_list.SPEC), assets=True)
+    fitting = end_user_list.listing(organization, list_query(end_user_list.SPEC), assets=True)
     shown = {document["id"]: document for document in end_user_documents.to_documents(fitting.items)}
     return page_of(fitting, lambda row: shown[row.id])
 
@@ -73,7 +73,7 @@ def create_end_user(organization_id: str) -> Response:
 @documented(answer=Page[documents.EndUser], query=listing.SPEC)
 def list_all_end_users() -> Response:
     """List the End Users of all Organizations."""
-    people_page = people.page(asked(listing.SPEC), assets=True)
+    people_page = people.page(list_query(listing.SPEC), assets=True)
     shown = {document["id"]: document for document in end_user_documents.to_documents(people_page.items)}
     return page_of(people_page, lambda row: shown[row.id])
 
@@ -83,7 +83,7 @@ def list_all_end_users() -> Response:
 @documented(answer=CSV, query=listing.SPEC, parameters=[BOM])
 def export_all_end_users() -> Response:
     """Export the End Users of all Organizations that are filtered, as CSV."""
-    wanted = asked(listing.SPEC)
+    wanted = list_query(listing.SPEC)
     return csv_download.download(
         people.export(wanted),
         csv_download.customer(wanted),
@@ -130,7 +130,7 @@ def export_end_users(organization_id: str) -> Response:
     """Export the End Users that are filtered, as CSV."""
     organization = load(Organization, organization_id, "Organization")
     return csv_download.download(
-        end_user_list.export(organization, asked(end_user_list.SPEC)),
+        end_user_list.export(organization, list_query(end_user_list.SPEC)),
         organization.name,
         "end-users",
         bom=csv_download.asks_for_bom(),

@@ -13,7 +13,7 @@ from portal.api.documents import filter_templates as documents_of
 from portal.api.documents.base import UUID_EXAMPLE, Page, described
 from portal.api.documents.filter_templates import TemplateFilters
 from portal.api.documents.user_sync import Hold
-from portal.api.schema import Request, answer, asked, body, is_dry_run, nothing, page_of
+from portal.api.schema import Request, answer, body, is_dry_run, list_query, nothing, page_of
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.filter_templates import documents, service
@@ -61,7 +61,7 @@ class BulkSetUp(Request):
 @documented(answer=Page[documents_of.FilterTemplate], query=service.SPEC)
 def list_filter_templates() -> Response:
     """List filter templates."""
-    listing = service.listing(asked(service.SPEC))
+    listing = service.listing(list_query(service.SPEC))
     counts = service.follower_counts(list(listing.items))
     return page_of(listing, lambda row: service.to_document(row, counts.get(row.id, 0)))
 

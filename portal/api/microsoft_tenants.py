@@ -10,7 +10,7 @@ from portal.api.blueprint import bp
 from portal.api.declaration import Tag, documented_as
 from portal.api.documents import microsoft_tenants as documents
 from portal.api.documents.base import Page, described
-from portal.api.schema import Request, answer, asked, body, nothing, page_of
+from portal.api.schema import Request, answer, body, list_query, nothing, page_of
 from portal.coverage import service as coverages
 from portal.extensions import db
 from portal.http.access import load, reads_first, requires
@@ -35,7 +35,7 @@ class NewMicrosoftTenant(Request):
 @documented(answer=Page[documents.MicrosoftTenant], query=listing.SPEC)
 def list_microsoft_tenants() -> Response:
     """List Microsoft Tenants."""
-    tenants = listing.listing(asked(listing.SPEC))
+    tenants = listing.listing(list_query(listing.SPEC))
     mapped = service.tenant_ids(list(tenants.items))
     return page_of(tenants, lambda row: microsoft_documents.to_document(row, mapped.get(row.id)))
 
@@ -93,7 +93,7 @@ def check_microsoft_tenant(microsoft_tenant_id: str) -> Response:
 def list_customers(microsoft_tenant_id: str) -> Response:
     """List a partner's customers as Microsoft listed them last: `/customers/check` asks it."""
     partner = load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant")
-    return page_of(discover.listing(partner, asked(CUSTOMERS)), discover.to_document)
+    return page_of(discover.listing(partner, list_query(CUSTOMERS)), discover.to_document)
 
 
 @bp.post("/microsoft-tenants/<microsoft_tenant_id>/customers/check")
@@ -117,6 +117,6 @@ def check_customers(microsoft_tenant_id: str) -> Response:
 def list_coverage(microsoft_tenant_id: str) -> Response:
     """List every Microsoft user, and which Organizations have them."""
     row = load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant")
-    people = coverages.page(row, asked(coverages.COVERAGE))
+    people = coverages.page(row, list_query(coverages.COVERAGE))
     shown = {d["object_id"]: d for d in coverages.documents(row, list(people.items))}
     return page_of(people, lambda user: shown[user.object_id])

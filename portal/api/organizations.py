@@ -8,7 +8,7 @@ from portal.api.blueprint import bp
 from portal.api.declaration import BOM, CSV, Tag, documented_as
 from portal.api.documents import organizations as documents
 from portal.api.documents.base import UUID_EXAMPLE, Page, described
-from portal.api.schema import Request, answer, asked, body, nothing, page_of
+from portal.api.schema import Request, answer, body, list_query, nothing, page_of
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.http import csv_download
@@ -40,7 +40,7 @@ class OrganizationChange(Request):
 @documented(answer=Page[documents.Organization], query=listing.SPEC)
 def list_organizations() -> Response:
     """List Organizations."""
-    return page_of(listing.listing(asked(listing.SPEC)), service.to_document)
+    return page_of(listing.listing(list_query(listing.SPEC)), service.to_document)
 
 
 @bp.post("/organizations")
@@ -103,7 +103,7 @@ def _tenant(tenant_id: str) -> Tenant:
 def export_organizations() -> Response:
     """Export the Organizations that are filtered, as CSV."""
     return csv_download.download(
-        listing.export(asked(listing.SPEC)),
+        listing.export(list_query(listing.SPEC)),
         "organizations",
         bom=csv_download.asks_for_bom(),
         what="organizations",

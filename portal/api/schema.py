@@ -69,7 +69,7 @@ def body(model: type[Body]) -> Body:
         raise Invalid(errors, "Some fields cannot be used: " + ", ".join(errors) + ".") from error
 
 
-def asked(spec: ListSpec) -> Listing:
+def list_query(spec: ListSpec) -> Listing:
     """What the query string asks of a list. Raises Invalid (422) for an unknown or bad parameter."""
     declaration = declared()
     if declaration.query is not spec:
@@ -142,5 +142,5 @@ def paging() -> tuple[int, int]:
     unknown = {name: ["There is no such parameter."] for name in ("q", "sort") if name in request.args}
     if unknown:
         raise Invalid(unknown, "The query has parameters that cannot be used.")
-    listing = asked(PAGES)
+    listing = list_query(PAGES)
     return listing.page, listing.per_page

@@ -8,7 +8,7 @@ from portal.api.blueprint import bp
 from portal.api.declaration import Tag, documented_as
 from portal.api.documents import sync_runs as documents
 from portal.api.documents.base import OBJECT_ID_EXAMPLE, Page, described
-from portal.api.schema import Request, answer, asked, body, page_of
+from portal.api.schema import Request, answer, body, list_query, page_of
 from portal.extensions import begin_write, db
 from portal.holds import service as holds
 from portal.http.access import load, reads_first, requires
@@ -36,7 +36,7 @@ class Held(Request):
 @documented(answer=Page[documents.SyncRun], query=listing.RUNS)
 def list_sync_runs() -> Response:
     """List Sync Runs, newest first."""
-    return page_of(listing.runs(asked(listing.RUNS)), service.to_document)
+    return page_of(listing.runs(list_query(listing.RUNS)), service.to_document)
 
 
 @bp.get("/sync-runs/<run_id>")
@@ -52,7 +52,7 @@ def get_sync_run(run_id: str) -> Response:
 @documented(answer=Page[documents.Change], query=service.CHANGES)
 def list_sync_run_changes(run_id: str) -> Response:
     """List what a run did per person, conflicts and skips included."""
-    return page_of(service.changes(_run(run_id), asked(service.CHANGES)), service.change_document)
+    return page_of(service.changes(_run(run_id), list_query(service.CHANGES)), service.change_document)
 
 
 @bp.post("/sync-runs/<run_id>/held/apply")

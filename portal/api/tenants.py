@@ -8,7 +8,7 @@ from portal.api.blueprint import bp
 from portal.api.declaration import Tag, documented_as
 from portal.api.documents import tenants as documents
 from portal.api.documents.base import UUID_EXAMPLE, Page, described
-from portal.api.schema import Request, answer, asked, body, nothing, page_of
+from portal.api.schema import Request, answer, body, list_query, nothing, page_of
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.http.access import load, requires
@@ -35,7 +35,7 @@ class Mapping(Request):
 @documented(answer=Page[documents.Tenant], query=service.SPEC)
 def list_tenants() -> Response:
     """List Tenants."""
-    return page_of(service.listing(asked(service.SPEC)), service.to_document)
+    return page_of(service.listing(list_query(service.SPEC)), service.to_document)
 
 
 @bp.post("/tenants")

@@ -13,7 +13,7 @@ from portal.api.declaration import Parameter, Tag, documented_as
 from portal.api.documents import user_sync as documents
 from portal.api.documents.base import UUID_EXAMPLE, Page, described
 from portal.api.documents.sync_runs import SyncRun
-from portal.api.schema import PAGES, Request, answer, asked, body, nothing, page_of, paging
+from portal.api.schema import PAGES, Request, answer, body, list_query, nothing, page_of, paging
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.http.access import load, reads_first, requires
@@ -131,7 +131,7 @@ def explain_user(organization_id: str) -> Response:
 def list_organization_runs(organization_id: str) -> Response:
     """List the runs of an Organization."""
     organization = _organization(organization_id)
-    wanted = asked(runs.RUNS)
+    wanted = list_query(runs.RUNS)
     wanted = replace(wanted, filters={**wanted.filters, "organization_id": organization.id})
     return page_of(runs.runs(wanted), run_document)
 

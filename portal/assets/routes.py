@@ -55,9 +55,9 @@ def index(organization_id: str) -> Response:
 def export(organization_id: str) -> Response:
     """CSV of exactly what is filtered."""
     organization = load(Organization, organization_id, "Organization")
-    asked = parse(request.args, service.SPEC, strict=False)
+    query = parse(request.args, service.SPEC, strict=False)
     return csv_download.download(
-        service.export(organization, asked),
+        service.export(organization, query),
         organization.name,
         "assets",
         what="assets",

@@ -84,10 +84,10 @@ def remove(row: Asset) -> None:
     db.session.flush()
 
 
-def listing(organization: Organization, asked: Listing) -> Listing:
+def listing(organization: Organization, query: Listing) -> Listing:
     """One page of an Organization's Assets; search looks at names and MAC addresses."""
-    statement = _filtered(organization, asked).options(selectinload(Asset.end_user))
-    return fetch(db.session(), statement, asked, SPEC, tiebreaker=Asset.id)
+    statement = _filtered(organization, query).options(selectinload(Asset.end_user))
+    return fetch(db.session(), statement, query, SPEC, tiebreaker=Asset.id)
 
 
 def reports(organization: Organization) -> Sequence[AssetReport]:
@@ -122,9 +122,9 @@ def clean_name(text: str) -> str:
     return " ".join(clean(text).split())
 
 
-def export(organization: Organization, asked: Listing) -> Iterable[str]:
+def export(organization: Organization, query: Listing) -> Iterable[str]:
     """CSV of exactly what is filtered."""
-    statement = order(_filtered(organization, asked), asked, SPEC, tiebreaker=Asset.id)
+    statement = order(_filtered(organization, query), query, SPEC, tiebreaker=Asset.id)
     rows = db.session.scalars(statement.options(selectinload(Asset.end_user))).unique().all()
     cells = (
         (
@@ -138,23 +138,23 @@ def export(organization: Organization, asked: Listing) -> Iterable[str]:
     return csv_cells.write(CSV_COLUMNS, cells)
 
 
-def _filtered(organization: Organization, asked: Listing) -> Any:
+def _filtered(organization: Organization, query: Listing) -> Any:
     statement = (
         select(Asset).where(Asset.organization_id == organization.id).options(selectinload(Asset.macs))
     )
-    if asked.q:
-        mac = "".join(c for c in asked.q.upper() if c in "0123456789ABCDEF")
-        condition = contains_text(asked.q, Asset.name)
+    if query.q:
+        mac = "".join(c for c in query.q.upper() if c in "0123456789ABCDEF")
+        condition = contains_text(query.q, Asset.name)
         if len(mac) >= 4:
             condition = condition | Asset.id.in_(select(AssetMac.asset_id).where(AssetMac.mac.contains(mac)))
         statement = statement.where(condition)
-    if "assigned_by" in asked.filters:
-        wanted = asked.filters["assigned_by"]
+    if "assigned_by" in query.filters:
+        wanted = query.filters["assigned_by"]
         statement = statement.where(
             Asset.assigned_by.is_(None) if wanted == "none" else Asset.assigned_by == wanted
         )
-    if "end_user_id" in asked.filters:
-        statement = statement.where(Asset.end_user_id == asked.filters["end_user_id"])
+    if "end_user_id" in query.filters:
+        statement = statement.where(Asset.end_user_id == query.filters["end_user_id"])
     return statement
 
 

@@ -75,7 +75,7 @@ def assets_list(address: str, listing: Listing) -> ListView:
         listing=listing,
         rows=[_row(row) for row in listing.items],
         columns=COLUMNS,
-        export=f"{address}.csv{listing.query()}",
+        export=f"{address}.csv{listing.query_string()}",
         empty=_empty(address, listing),
     )
 

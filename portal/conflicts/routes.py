@@ -68,12 +68,12 @@ def settle(organization_id: str) -> Answer:
     """Settle many at once (M7): first the question that names them, then, when ``sure`` says how many, the deed."""
     organization = access.load(Organization, organization_id, "Organization")
     action, ids = request.form.get("action", ""), _ids()
-    asked = None
+    query = None
     if request.form.get("all_filtered"):
         given = dict(parse_qsl(request.form.get("filtered", "").lstrip("?")))
-        asked = listing.parse(given, service.CONFLICTS, strict=False)
+        query = listing.parse(given, service.CONFLICTS, strict=False)
     try:
-        outcome = service.bulk(organization, action, ids, asked)
+        outcome = service.bulk(organization, action, ids, query)
     except Invalid as error:
         return _page(organization, problem=("", error))
     if request.form.get("sure") != str(len(outcome.rows)) or not outcome.rows:
@@ -108,8 +108,8 @@ def _ids() -> list[str]:
 
 
 def _page(organization: Organization, problem: tuple[str, Invalid] | None = None) -> Answer:
-    asked = listing.parse(request.args, service.CONFLICTS, strict=False)
-    conflicts = service.page(organization, asked)
+    query = listing.parse(request.args, service.CONFLICTS, strict=False)
+    conflicts = service.page(organization, query)
     kinds = service.kinds(organization)
     is_settled = conflicts.filters.get("state") == "resolved"
     preferred = None if is_settled else service.preferred(organization, conflicts.items)

@@ -32,17 +32,17 @@ CONFLICTS = ListSpec(
 )
 
 
-def page(organization: Organization, asked: Listing) -> Listing:
+def page(organization: Organization, query: Listing) -> Listing:
     """One page of an Organization's conflicts; the open ones unless ``state=resolved`` is asked for."""
     statement = select(Conflict).where(Conflict.organization_id == organization.id)
-    is_resolved = asked.filters.get("state") == "resolved"
+    is_resolved = query.filters.get("state") == "resolved"
     settled = Conflict.resolved_at.is_not(None)
     statement = statement.where(settled if is_resolved else ~settled)
-    if "kind" in asked.filters:
-        statement = statement.where(Conflict.kind == asked.filters["kind"])
-    if asked.q:
-        statement = statement.where(contains_text(asked.q, Conflict.display_name, Conflict.email))
-    return fetch(db.session(), statement, asked, CONFLICTS, tiebreaker=Conflict.id)
+    if "kind" in query.filters:
+        statement = statement.where(Conflict.kind == query.filters["kind"])
+    if query.q:
+        statement = statement.where(contains_text(query.q, Conflict.display_name, Conflict.email))
+    return fetch(db.session(), statement, query, CONFLICTS, tiebreaker=Conflict.id)
 
 
 def kinds(organization: Organization) -> dict[str, int]:
@@ -156,15 +156,15 @@ class Bulk:
     left_out: int
 
 
-def bulk(organization: Organization, action: str, ids: Sequence[str], asked: Listing | None) -> Bulk:
+def bulk(organization: Organization, action: str, ids: Sequence[str], query: Listing | None) -> Bulk:
     """What settling many at once with ``action`` is about: the open ones of ``ids``, or all that fit ``asked``.
 
     At most ``MOST`` at a time. Raises Invalid for nobody, or an action that is neither link nor ignore.
     """
     if action not in {"link", "ignore"}:
         raise Invalid({"action": ["One of: link, ignore."]})
-    if asked is not None:
-        rows: Sequence[Conflict] = page(organization, replace(asked, page=1, per_page=MOST)).items
+    if query is not None:
+        rows: Sequence[Conflict] = page(organization, replace(query, page=1, per_page=MOST)).items
     else:
         rows = db.session.scalars(
             select(Conflict)

@@ -18,9 +18,9 @@ bp = Blueprint("coverage", __name__)
 def index(microsoft_tenant_id: str) -> Response:
     """Every present user, taken by none, one or several Organizations."""
     row = access.load(MicrosoftTenant, microsoft_tenant_id, "Microsoft tenant")
-    asked = listing.parse(request.args, service.COVERAGE, strict=False)
-    people = service.page(row, asked)
-    not_in = asked.filters.get("not_in")
+    query = listing.parse(request.args, service.COVERAGE, strict=False)
+    people = service.page(row, query)
+    not_in = query.filters.get("not_in")
     return responses.render(
         "coverage/index.html",
         blocks={"coverage_table": "coverage_table"},

@@ -23,25 +23,25 @@ COVERAGE = ListSpec(
 )
 
 
-def page(microsoft_tenant: MicrosoftTenant, asked: Listing) -> Listing:
+def page(microsoft_tenant: MicrosoftTenant, query: Listing) -> Listing:
     """One page of a tenant's present users, each with the number of Organizations that take them (P13)."""
     taken = _takers(microsoft_tenant)
     statement: Select[Any] = select(DirectoryUser).where(
         DirectoryUser.microsoft_tenant_id == microsoft_tenant.id, DirectoryUser.presence == "present"
     )
-    if "taken" in asked.filters:
-        statement = statement.where(_is_taken(taken, asked.filters["taken"]))
-    if "not_in" in asked.filters:
+    if "taken" in query.filters:
+        statement = statement.where(_is_taken(taken, query.filters["taken"]))
+    if "not_in" in query.filters:
         its = select(EndUser.object_id).where(
-            EndUser.organization_id == asked.filters["not_in"],
+            EndUser.organization_id == query.filters["not_in"],
             EndUser.microsoft_tenant_id == microsoft_tenant.id,
             EndUser.in_scope.is_(True),
         )
         statement = statement.where(DirectoryUser.object_id.not_in(its))
-    if asked.q:
+    if query.q:
         names = DirectoryUser.display_name, DirectoryUser.email_key, DirectoryUser.user_principal_name
-        statement = statement.where(contains_text(asked.q, *names))
-    return fetch(db.session(), statement, asked, COVERAGE, tiebreaker=DirectoryUser.object_id)
+        statement = statement.where(contains_text(query.q, *names))
+    return fetch(db.session(), statement, query, COVERAGE, tiebreaker=DirectoryUser.object_id)
 
 
 def counts(microsoft_tenant: MicrosoftTenant) -> dict[str, int]:

@@ -66,9 +66,9 @@ def coverage_view(
         rows=[_row(one, not_in) for one in documents],
         columns=COLUMNS,
         views=[
-            Chip("All", listing.query(taken=None, not_in=None), total, not listing.filters),
+            Chip("All", listing.query_string(taken=None, not_in=None), total, not listing.filters),
             *(
-                Chip(label, listing.query(taken=word, not_in=None), counts[word], taken == word)
+                Chip(label, listing.query_string(taken=word, not_in=None), counts[word], taken == word)
                 for word, label in WORDS.items()
             ),
         ],
@@ -90,8 +90,8 @@ def _empty(address: str, microsoft_tenant: MicrosoftTenant, listing: Listing, to
 def _row(one: Mapping[str, Any], not_in: Organization | None) -> UserRow:
     why = ""
     if not_in is not None:
-        asked = urlencode({"user": one["object_id"], "name": one["display_name"]})
-        why = f"/organizations/{not_in.id}/end-users/why?{asked}"
+        query = urlencode({"user": one["object_id"], "name": one["display_name"]})
+        why = f"/organizations/{not_in.id}/end-users/why?{query}"
     return UserRow(
         name=one["display_name"] or one["object_id"],
         email=one["email"],

@@ -44,9 +44,9 @@ def attention_list(
         rows=rows,
         columns=(),
         views=[
-            Chip("All", f"{address}{listing.query(kind=None)}", everything, kind is None),
+            Chip("All", f"{address}{listing.query_string(kind=None)}", everything, kind is None),
             *(
-                Chip(LABELS[one], f"{address}{listing.query(kind=one)}", counts[one], one == kind)
+                Chip(LABELS[one], f"{address}{listing.query_string(kind=one)}", counts[one], one == kind)
                 for one in KINDS
                 if counts[one] or one == kind
             ),

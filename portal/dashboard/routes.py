@@ -34,8 +34,8 @@ def index() -> Response:
     """Everything that needs a person, most urgent first, each with its one next action; of the Organizations with a ``tag`` if one is given."""
     session, now, role = db.session(), utcnow(), g.principal.role
     steps = first_run.checklist(session, role, is_registered=bool(microsoft_tenants.usable_clouds()))
-    known, asked = tags.all_tags(), _asked()
-    tag = asked.filters.get("tag", "")
+    known, query = tags.all_tags(), _list_query()
+    tag = query.filters.get("tag", "")
     with narrowing.narrowed(session, tag):
         overview = todo.overview(_causes(tag), role, now)
         figures = service.figures(session)
@@ -60,7 +60,7 @@ def index() -> Response:
     return responses.render(
         "dashboard/index.html",
         **shown,
-        **_tagged(asked, known),
+        **_tagged(query, known),
         size=_size(figures),
         state="" if is_new else overview.fact(),
         todo=overview,
@@ -76,12 +76,12 @@ def index() -> Response:
 @access.requires(Role.READ_ONLY)
 def all_attention() -> Response:
     """All that needs attention or is not done yet, one by one, of one kind when ``kind`` says so, of those with ``tag`` alone."""
-    asked, known, now = _asked(), tags.all_tags(), utcnow()
-    with narrowing.narrowed(db.session(), asked.filters.get("tag", "")):
-        causes = _causes(asked.filters.get("tag", ""))
-    kind = asked.filters.get("kind")
+    query, known, now = _list_query(), tags.all_tags(), utcnow()
+    with narrowing.narrowed(db.session(), query.filters.get("tag", "")):
+        causes = _causes(query.filters.get("tag", ""))
+    kind = query.filters.get("kind")
     fitting = [one for one in causes if kind in {None, one.kind}]
-    listing = counted(asked, len(fitting))
+    listing = counted(query, len(fitting))
     return responses.render(
         "dashboard/attention.html",
         view=attention_view.attention_list(
@@ -90,11 +90,11 @@ def all_attention() -> Response:
             todo.rows(fitting[listing.offset :][: listing.per_page], g.principal.role, now),
             Counter(one.kind for one in causes),
         ),
-        **_tagged(asked, known),
+        **_tagged(query, known),
     )
 
 
-def _asked() -> Listing:
+def _list_query() -> Listing:
     return replace(parse(request.args, ATTENTION, strict=False), sort="")
 
 
@@ -104,12 +104,12 @@ def _causes(tag: str) -> list[attention.Cause]:
     return [one for one in causes if not (tag and one.is_ours)]
 
 
-def _tagged(asked: Listing, known: Sequence[tags.TagCount]) -> dict[str, Any]:
+def _tagged(query: Listing, known: Sequence[tags.TagCount]) -> dict[str, Any]:
     """What a page needs to choose a tag, and to lead on with it: ``to`` makes each link."""
-    tag = asked.filters.get("tag", "")
+    tag = query.filters.get("tag", "")
     return {
         "tag": tag or None,
-        "tag_chips": narrowing.chips(asked, known),
+        "tag_chips": narrowing.chips(query, known),
         "to": partial(narrowing.with_tag, tag=tag),
     }
 

@@ -57,7 +57,7 @@ CSV_COLUMNS = (*EDITABLE, *READ_ONLY_COLUMNS)
 WILDCARDS = set("%_")
 
 
-def listing(organization: Organization, asked: Listing, *, assets: bool = False) -> Listing:
+def listing(organization: Organization, query: Listing, *, assets: bool = False) -> Listing:
     """One page of an Organization's End Users. assets: with their Assets too."""
     rows = select(EndUser)
     if assets:
@@ -65,24 +65,24 @@ def listing(organization: Organization, asked: Listing, *, assets: bool = False)
     return fetch_by_id(
         db.session(),
         EndUser.organization_id == organization.id,
-        conditions(asked),
+        conditions(query),
         rows,
-        asked,
+        query,
         SPEC,
         tiebreaker=EndUser.id,
     )
 
 
-def filtered(organization: Organization, asked: Listing) -> Select[Any]:
+def filtered(organization: Organization, query: Listing) -> Select[Any]:
     """The End Users that a list, its export and its bulk actions are about: one definition for all of them."""
-    return select(EndUser).where(EndUser.organization_id == organization.id, *conditions(asked))
+    return select(EndUser).where(EndUser.organization_id == organization.id, *conditions(query))
 
 
-def conditions(asked: Listing) -> list[ColumnElement[bool]]:
+def conditions(query: Listing) -> list[ColumnElement[bool]]:
     """What the quick search and the filters ask of an End User."""
     texts = {"microsoft_status": EndUser.microsoft_status, "source": EndUser.source}
     flags = {"licensed": EndUser.is_licensed, "mfa": EndUser.mfa_registered, "in_scope": EndUser.in_scope}
-    words = text_key(asked.q).split()
+    words = text_key(query.q).split()
     return [
         # SQLite compares a tenth faster without ESCAPE, and hardly any word needs it.
         *(
@@ -96,21 +96,21 @@ def conditions(asked: Listing) -> list[ColumnElement[bool]]:
         ),
         *(
             EndUser.microsoft_status != "disabled" if value == NOT_DISABLED else texts[name] == value
-            for name, value in asked.filters.items()
+            for name, value in query.filters.items()
             if name in texts
         ),
-        *(flags[name].is_(value == "true") for name, value in asked.filters.items() if name in flags),
+        *(flags[name].is_(value == "true") for name, value in query.filters.items() if name in flags),
     ]
 
 
-def ids_of(organization: Organization, asked: Listing) -> list[str]:
+def ids_of(organization: Organization, query: Listing) -> list[str]:
     """Ids of everybody that is filtered, for bulk actions."""
-    return list(db.session.scalars(filtered(organization, asked).with_only_columns(EndUser.id)))
+    return list(db.session.scalars(filtered(organization, query).with_only_columns(EndUser.id)))
 
 
-def export(organization: Organization, asked: Listing, ids: Sequence[str] | None = None) -> Iterable[str]:
+def export(organization: Organization, query: Listing, ids: Sequence[str] | None = None) -> Iterable[str]:
     """CSV of exactly what is filtered, or only ``ids`` of it, in the order of the list."""
-    statement = order(filtered(organization, asked), asked, SPEC, tiebreaker=EndUser.id)
+    statement = order(filtered(organization, query), query, SPEC, tiebreaker=EndUser.id)
     if ids is not None:
         statement = statement.where(EndUser.id.in_(ids))
     rows = db.session.scalars(statement).all()

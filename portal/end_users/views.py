@@ -71,7 +71,7 @@ def end_users_list(
             for name, words in CHIPS.items()
         ],
         in_use=[
-            Chip(f"{FIELDS[name]}: {CHIPS[name][value]}", listing.query(**{name: None}))
+            Chip(f"{FIELDS[name]}: {CHIPS[name][value]}", listing.query_string(**{name: None}))
             for name, value in listing.filters.items()
             if value in CHIPS.get(name, {})
         ],
@@ -79,7 +79,7 @@ def end_users_list(
             BulkAction("delete", "Delete…", "trash", f"{address}/delete", Role.TECHNICIAN, leads_on=True),
             BulkAction("export", "Export", "download", f"{address}.csv", is_download=True),
         ),
-        export=f"{address}.csv{listing.query()}",
+        export=f"{address}.csv{listing.query_string()}",
         css="rc-people",
         note=f" filtered, {listing.unfiltered_total:,} in all" if is_narrowed else "",
         empty=_empty(address, listing, sync, tenant),
@@ -88,8 +88,8 @@ def end_users_list(
 
 def _views(listing: Listing) -> list[Chip]:
     return [
-        Chip("Hide Disabled in Microsoft", listing.query(microsoft_status="not_disabled")),
-        Chip("Only Disabled in Microsoft", listing.query(microsoft_status="disabled")),
+        Chip("Hide Disabled in Microsoft", listing.query_string(microsoft_status="not_disabled")),
+        Chip("Only Disabled in Microsoft", listing.query_string(microsoft_status="disabled")),
     ]
 
 

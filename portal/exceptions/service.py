@@ -30,26 +30,26 @@ SPEC = ListSpec(
 )
 
 
-def listing(organization: Organization, asked: Listing) -> Listing:
+def listing(organization: Organization, query: Listing) -> Listing:
     """One page of the exceptions in force, newest first."""
     statement = select(SyncException).where(
         SyncException.organization_id == organization.id, in_force(utcnow())
     )
     for name in ("kind", "object_id", "end_user_id"):
-        if name in asked.filters:
-            statement = statement.where(getattr(SyncException, name) == asked.filters[name])
-    if asked.q:
-        statement = statement.where(contains_text(asked.q, SyncException.reason))
-    return fetch(db.session(), statement, asked, SPEC, tiebreaker=SyncException.id)
+        if name in query.filters:
+            statement = statement.where(getattr(SyncException, name) == query.filters[name])
+    if query.q:
+        statement = statement.where(contains_text(query.q, SyncException.reason))
+    return fetch(db.session(), statement, query, SPEC, tiebreaker=SyncException.id)
 
 
 def names_of(organization: Organization, page: Listing) -> dict[str, tuple[str, str]]:
     """Object id → (name, e-mail) of the never-sync people of one page, as Microsoft last told them."""
-    asked = [row.object_id for row in page.items if row.object_id]
+    object_ids = [row.object_id for row in page.items if row.object_id]
     rows = db.session.execute(
         select(DirectoryUser.object_id, DirectoryUser.display_name, DirectoryUser.email).where(
             DirectoryUser.microsoft_tenant_id == organization.tenant.microsoft_tenant_id,
-            DirectoryUser.object_id.in_(asked),
+            DirectoryUser.object_id.in_(object_ids),
         )
     )
     return {object_id: (name, email) for object_id, name, email in rows}
@@ -57,8 +57,8 @@ def names_of(organization: Organization, page: Listing) -> dict[str, tuple[str, 
 
 def people_of(page: Listing) -> dict[str, str]:
     """End User id → name of those on one page of whom a field is pinned."""
-    asked = [row.end_user_id for row in page.items if row.end_user_id]
-    rows = db.session.execute(select(EndUser.id, EndUser.display_name).where(EndUser.id.in_(asked)))
+    end_user_ids = [row.end_user_id for row in page.items if row.end_user_id]
+    rows = db.session.execute(select(EndUser.id, EndUser.display_name).where(EndUser.id.in_(end_user_ids)))
     return {end_user_id: name for end_user_id, name in rows}
 
 

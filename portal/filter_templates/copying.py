@@ -158,7 +158,7 @@ def _mapped(organization: Organization) -> MicrosoftTenant:
 def _document(
     organization: Organization, wanted: Target, result: PreviewResult, match: matching.Match
 ) -> dict[str, Any]:
-    asked, change = guard(organization), result.scope_change
+    guarded, change = guard(organization), result.scope_change
     sync = user_sync.find(organization)
     return {
         "counts": result.counts_document(),
@@ -167,8 +167,13 @@ def _document(
         "held": result.held,
         "warnings": list(result.warnings),
         "guard": None
-        if asked is None
-        else {"tone": asked.tone, "known": asked.known, "matching": asked.matching, "endings": asked.endings},
+        if guarded is None
+        else {
+            "tone": guarded.tone,
+            "known": guarded.known,
+            "matching": guarded.matching,
+            "endings": guarded.endings,
+        },
         "scope": None if change is None else _scope(change),
         "groups": [
             {"pattern": one.pattern, "names": [group.name for group in one.groups]} for one in wanted.matches

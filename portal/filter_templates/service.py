@@ -40,12 +40,12 @@ class Following:
     departs: Sequence[str]
 
 
-def listing(asked: Listing) -> Listing:
+def listing(query: Listing) -> Listing:
     """One page of templates."""
     statement = select(FilterTemplate)
-    if asked.q:
-        statement = statement.where(FilterTemplate.name_key.contains(text_key(asked.q), autoescape=True))
-    return fetch(db.session(), statement, asked, SPEC, tiebreaker=FilterTemplate.id)
+    if query.q:
+        statement = statement.where(FilterTemplate.name_key.contains(text_key(query.q), autoescape=True))
+    return fetch(db.session(), statement, query, SPEC, tiebreaker=FilterTemplate.id)
 
 
 def everyone() -> Sequence[FilterTemplate]:

@@ -27,7 +27,7 @@ Answer = str | Response | tuple[str, int]
 @access.requires(Role.READ_ONLY)
 def people(run_id: str) -> Answer:
     """Who is held back, on a page of its own, at a page or a search of them (G1)."""
-    return _page(access.load(SyncRun, run_id, "Sync Run"), *_asked(request.args))
+    return _page(access.load(SyncRun, run_id, "Sync Run"), *_list_query(request.args))
 
 
 @bp.post("/sync-runs/<run_id>/held")
@@ -40,7 +40,7 @@ def select(run_id: str) -> Answer:
     """
     run = access.load(SyncRun, run_id, "Sync Run")
     selection = service.Selection.of(request.form)
-    q, page = _asked(request.form)
+    q, page = _list_query(request.form)
     if request.form.get("select") == "none":
         selection = service.Selection()
     elif request.form.get("select"):
@@ -66,7 +66,7 @@ def confirm(run_id: str) -> Answer:
     except Invalid as error:
         if responses.is_partial():
             raise
-        return _page(run, *_asked(request.form), selection, problem=error.sentences())
+        return _page(run, *_list_query(request.form), selection, problem=error.sentences())
     return _ask(run, word, selection, chosen)
 
 
@@ -94,14 +94,14 @@ def both(run_id: str) -> Answer:
     return _decide(access.load(SyncRun, run_id, "Sync Run"), "both")
 
 
-def _asked(args: Mapping[str, str]) -> tuple[str, int]:
+def _list_query(args: Mapping[str, str]) -> tuple[str, int]:
     """The search and the page among those held back; what makes no sense is the first page of all.
 
     page: a button that turns the page; at: the page that is shown, where another button than ``look`` was pressed.
     """
     page = args.get("page") or ("" if args.get("look") else args.get("at", ""))
-    asked = listing.parse({"q": args.get("q", ""), "page": page}, runs.CHANGES, strict=False)
-    return asked.q, asked.page
+    query = listing.parse({"q": args.get("q", ""), "page": page}, runs.CHANGES, strict=False)
+    return query.q, query.page
 
 
 def _page(

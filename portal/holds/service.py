@@ -160,7 +160,7 @@ class HeldPeople:
 
 def people(run: SyncRun, q: str = "", page: int = 1, selection: Selection | None = None) -> HeldPeople:
     """Those who wait, by name, 25 to a page."""
-    listing = service.changes(run, _asked(q, page, PER_PAGE))
+    listing = service.changes(run, _list_query(q, page, PER_PAGE))
     selection = selection or Selection()
     shown = {row.object_id for row in listing.items}
     chosen = [object_id for object_id in _waiting(run) if selection.has(object_id)]
@@ -172,7 +172,7 @@ def fitting(run: SyncRun, q: str) -> list[str]:
     """Object ids of those who wait and fit a search."""
     if not q:
         return _waiting(run)
-    return [row.object_id for row in service.changes(run, _asked(q, 1, 1_000_000)).items]
+    return [row.object_id for row in service.changes(run, _list_query(q, 1, 1_000_000)).items]
 
 
 @dataclass(frozen=True)
@@ -290,7 +290,7 @@ def still_waiting(run: SyncRun) -> str:
     return "1 person still waits." if held["count"] == 1 else f"{held['count']:,} people still wait."
 
 
-def _asked(q: str, page: int, per_page: int) -> Listing:
+def _list_query(q: str, page: int, per_page: int) -> Listing:
     return Listing(q=q, sort="display_name", filters={"state": "held"}, page=page, per_page=per_page)
 
 

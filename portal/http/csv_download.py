@@ -67,9 +67,9 @@ def record_export(what: str, rows: int, size: int, *, object_type: str = "", obj
     session.commit()
 
 
-def customer(asked: Listing) -> str:
+def customer(query: Listing) -> str:
     """For a file's name: the Organization that a list over all of them is filtered by; "" for none."""
-    wanted = asked.filters.get("organization_id", "")
+    wanted = query.filters.get("organization_id", "")
     name = db.session.scalar(select(Organization.name).where(Organization.id == wanted)) if wanted else None
     return name or ""
 

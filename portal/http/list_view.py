@@ -148,7 +148,7 @@ def in_use(listing: Listing, words: Mapping[str, str], said: Iterable[str] = ())
     """The filters in use as chips that take them away. words: filter → what to say; said: those that another chip shows as on."""
     shown = set(said)
     return [
-        Chip(words[name], listing.query(**{name: None}))
+        Chip(words[name], listing.query_string(**{name: None}))
         for name in listing.filters
         if name in words and name not in shown
     ]

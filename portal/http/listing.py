@@ -105,9 +105,9 @@ class Listing:
         """The query string that a press on a column's head leads to: sorted by it, the other way round when it is already."""
         now = self.direction(name)
         is_down = now == "ascending" or (not now and descending_first)
-        return self.query(sort=f"-{name}" if is_down else name)
+        return self.query_string(sort=f"-{name}" if is_down else name)
 
-    def query(self, **changes: Any) -> str:
+    def query_string(self, **changes: Any) -> str:
         """The query string of this state with ``changes``; a change to None leaves the parameter out. Starts with ``?``."""
         state: dict[str, Any] = {
             "q": self.q,

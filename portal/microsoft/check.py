@@ -168,13 +168,13 @@ def try_releasing(registration: AppRegistration, cloud: str) -> str:
     back, to give the database back meanwhile (T6). Raises Invalid when the secret or certificate is wrong.
     """
     served = credentials.served_by(db.session(), cloud)
-    asked = next(
+    tenant = next(
         (row for row in served if row.state != service.NEEDS_ATTENTION), served[0] if served else None
     )
-    if asked is None:
+    if tenant is None:
         db.session.rollback()
         return "Saved. Whether Microsoft accepts it shows with the first Microsoft tenant that is connected."
-    name, directory_id, its_cloud = asked.name, asked.directory_id, asked.cloud
+    name, directory_id, its_cloud = tenant.name, tenant.directory_id, tenant.cloud
     db.session.rollback()
     try:
         gateway.ask_for_token(runtime().settings, registration, directory_id=directory_id, cloud=its_cloud)

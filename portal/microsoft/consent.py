@@ -77,8 +77,8 @@ def link_to_send(client_id: str, redirect_uri: str, cloud: str) -> str:
 
 def _address(client_id: str, cloud: str, directory: str, **query: str) -> str:
     login = gateway.cloud_of(runtime().settings, cloud)
-    asked = {"client_id": client_id, "scope": f"{login.graph_url}/.default", **query}
-    return f"{login.login_url}/{directory or 'organizations'}/v2.0/adminconsent?{urlencode(asked)}"
+    parameters = {"client_id": client_id, "scope": f"{login.graph_url}/.default", **query}
+    return f"{login.login_url}/{directory or 'organizations'}/v2.0/adminconsent?{urlencode(parameters)}"
 
 
 class NotYet(PortalError):

@@ -197,20 +197,20 @@ def _is(state: str) -> ColumnElement[bool]:
             return and_(over, ~_CONNECTED)
 
 
-def _of(partner: MicrosoftTenant, asked: Listing) -> Select[Any]:
+def _of(partner: MicrosoftTenant, query: Listing) -> Select[Any]:
     statement = select(PartnerCustomer).where(PartnerCustomer.partner_id == partner.id)
-    if asked.q:
+    if query.q:
         statement = statement.where(
-            contains_text(asked.q, PartnerCustomer.name, PartnerCustomer.domain, PartnerCustomer.directory_id)
+            contains_text(query.q, PartnerCustomer.name, PartnerCustomer.domain, PartnerCustomer.directory_id)
         )
-    if "state" in asked.filters:
-        statement = statement.where(_is(asked.filters["state"]))
+    if "state" in query.filters:
+        statement = statement.where(_is(query.filters["state"]))
     return statement
 
 
-def listing(partner: MicrosoftTenant, asked: Listing) -> Listing:
+def listing(partner: MicrosoftTenant, query: Listing) -> Listing:
     """One page of the customers as they were listed last; the items are ``Customer``."""
-    page = fetch(db.session(), _of(partner, asked), asked, SPEC, tiebreaker=PartnerCustomer.directory_id)
+    page = fetch(db.session(), _of(partner, query), query, SPEC, tiebreaker=PartnerCustomer.directory_id)
     return replace(page, items=_lines(list(page.items)))
 
 
@@ -239,8 +239,8 @@ def chosen(
     partner: MicrosoftTenant, directory_ids: Sequence[str], *, filtered: Listing | None = None
 ) -> list[Customer]:
     """The customers that were chosen and can be, by name: those named, or all that fit ``filtered``."""
-    asked = Listing() if filtered is None else filtered
-    statement = _of(partner, asked)
+    query = Listing() if filtered is None else filtered
+    statement = _of(partner, query)
     rows = db.session.scalars(statement.order_by(PartnerCustomer.name_key)).all()
     wanted = {one.strip().lower() for one in directory_ids}
     return [

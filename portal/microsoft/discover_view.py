@@ -82,14 +82,14 @@ def customers_list(address: str, connect: str, listing: Listing, counts: Mapping
         rows=listing.items,
         columns=(),
         views=[
-            Chip(label, listing.query(state=name), counts[name or "all"], name == state)
+            Chip(label, listing.query_string(state=name), counts[name or "all"], name == state)
             for name, label in STATES.items()
             if not name or counts[name] or name == state
         ],
         empty=Empty(
             "No customer fits.",
             "Clear the search, or look at all customers.",
-            address + listing.query(q="", state=None),
+            address + listing.query_string(q="", state=None),
             "Show all",
         )
         if listing.q or state

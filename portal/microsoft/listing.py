@@ -96,15 +96,15 @@ class TableRow:
         return str(self.tenant.domains[0]["name"]) if self.tenant.domains else self.tenant.directory_id
 
 
-def listing(asked: Listing) -> Listing:
+def listing(query: Listing) -> Listing:
     """One page of Microsoft Tenants."""
-    return fetch(db.session(), filtered(asked), asked, SPEC, tiebreaker=MicrosoftTenant.id)
+    return fetch(db.session(), filtered(query), query, SPEC, tiebreaker=MicrosoftTenant.id)
 
 
-def filtered(asked: Listing) -> Select[MicrosoftTenant]:
+def filtered(query: Listing) -> Select[MicrosoftTenant]:
     """The Microsoft Tenants that a list, its export and its bulk actions are about."""
-    statement = select(MicrosoftTenant).where(IS_CONNECTED, *_narrowed(asked))
-    filters = asked.filters
+    statement = select(MicrosoftTenant).where(IS_CONNECTED, *_narrowed(query))
+    filters = query.filters
     for name in ("state", "cloud"):
         if name in filters:
             statement = statement.where(getattr(MicrosoftTenant, name) == filters[name])
@@ -115,7 +115,7 @@ def filtered(asked: Listing) -> Select[MicrosoftTenant]:
     return statement
 
 
-def counts(asked: Listing) -> dict[str, int]:
+def counts(query: Listing) -> dict[str, int]:
     """For the chips: all, attention, unmapped, and the states of the syncs, of those that fit the search and the tag."""
     wanted = {
         "attention": MicrosoftTenant.state == NEEDS_ATTENTION,
@@ -127,7 +127,7 @@ def counts(asked: Listing) -> dict[str, int]:
         for name, test in wanted.items()
     ]
     counted = select(func.count().label("n_all"), *sums).select_from(MicrosoftTenant)
-    row = db.session.execute(counted.where(IS_CONNECTED, *_narrowed(asked))).mappings().one()
+    row = db.session.execute(counted.where(IS_CONNECTED, *_narrowed(query))).mappings().one()
     return {str(name).removeprefix("n_"): int(value) for name, value in row.items()}
 
 
@@ -154,9 +154,9 @@ def table_rows(rows: Sequence[MicrosoftTenant]) -> list[TableRow]:
     ]
 
 
-def ids_of(asked: Listing) -> list[str]:
+def ids_of(query: Listing) -> list[str]:
     """Ids of all that are filtered, for bulk actions."""
-    return list(db.session.scalars(filtered(asked).with_only_columns(MicrosoftTenant.id)))
+    return list(db.session.scalars(filtered(query).with_only_columns(MicrosoftTenant.id)))
 
 
 def organization_ids(ids: Sequence[str]) -> list[str]:
@@ -168,21 +168,21 @@ def organization_ids(ids: Sequence[str]) -> list[str]:
     return collected
 
 
-def export(asked: Listing, ids: Sequence[str] | None = None) -> Iterable[str]:
+def export(query: Listing, ids: Sequence[str] | None = None) -> Iterable[str]:
     """CSV of exactly what is filtered, or only ``ids`` of it, in the order of the list."""
-    statement = order(filtered(asked), asked, SPEC, tiebreaker=MicrosoftTenant.id)
+    statement = order(filtered(query), query, SPEC, tiebreaker=MicrosoftTenant.id)
     if ids is not None:
         statement = statement.where(MicrosoftTenant.id.in_(ids))
     rows = table_rows(db.session.scalars(statement).all())
     return csv_cells.write(CSV_COLUMNS, (_cells(row) for row in rows))
 
 
-def _narrowed(asked: Listing) -> list[ColumnElement[bool]]:
+def _narrowed(query: Listing) -> list[ColumnElement[bool]]:
     narrowed = []
-    if asked.q:
-        narrowed.append(contains_text(asked.q, MicrosoftTenant.name, MicrosoftTenant.directory_id))
-    if "tag" in asked.filters:
-        narrowed.append(MicrosoftTenant.id.in_(tags.microsoft_tenant_ids(asked.filters["tag"])))
+    if query.q:
+        narrowed.append(contains_text(query.q, MicrosoftTenant.name, MicrosoftTenant.directory_id))
+    if "tag" in query.filters:
+        narrowed.append(MicrosoftTenant.id.in_(tags.microsoft_tenant_ids(query.filters["tag"])))
     return narrowed
 
 

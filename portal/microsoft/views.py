@@ -98,7 +98,7 @@ def tenants_list(
         filters=[tag_filter(listing, tags)] if tags else [],
         in_use=in_use(listing, words, said),
         bulk=BULK,
-        export=f"{address}.csv{listing.query()}",
+        export=f"{address}.csv{listing.query_string()}",
         empty=_empty(address, listing, may_connect=may_connect),
     )
 
@@ -109,7 +109,7 @@ def _chips(listing: Listing, counts: Mapping[str, int]) -> list[Chip]:
     chips = [
         Chip(
             "All",
-            listing.query(**none),
+            listing.query_string(**none),
             counts["all"],
             not {"state", "mapped", "sync"} & set(listing.filters),
         ),
@@ -122,7 +122,9 @@ def _chips(listing: Listing, counts: Mapping[str, int]) -> list[Chip]:
 
 def _chip(listing: Listing, name: str, value: str, label: str, count: int) -> Chip:
     none: dict[str, str | None] = {"state": None, "mapped": None, "sync": None}
-    return Chip(label, listing.query(**{**none, name: value}), count, listing.filters.get(name) == value)
+    return Chip(
+        label, listing.query_string(**{**none, name: value}), count, listing.filters.get(name) == value
+    )
 
 
 def _is_said(listing: Listing, name: str) -> bool:

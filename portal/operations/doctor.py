@@ -149,9 +149,12 @@ def _folder(settings: Settings) -> Finding:
 
 
 def _microsoft(settings: Settings, now: datetime, ask: Callable[[str], Reached]) -> Iterator[Finding]:
-    asked = cloud(DEFAULT, login_url=settings.login_url, graph_url=settings.graph_url)
+    microsoft_cloud = cloud(DEFAULT, login_url=settings.login_url, graph_url=settings.graph_url)
     clocks = []
-    for name, url in (("Microsoft sign-in", asked.login_url), ("Microsoft Graph", asked.graph_url)):
+    for name, url in (
+        ("Microsoft sign-in", microsoft_cloud.login_url),
+        ("Microsoft Graph", microsoft_cloud.graph_url),
+    ):
         reached = ask(url)
         if reached.at is not None:
             clocks.append(reached.at)

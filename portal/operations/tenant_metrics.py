@@ -31,8 +31,8 @@ def collect(session: Session) -> Iterable[Metric]:
     throttled = _gauge("throttled_seconds", "Seconds that Microsoft made the kept runs wait", ("lane",))
     sums = select(*by_lane, func.sum(SyncRun.graph_requests), func.sum(SyncRun.throttled_seconds))
     over = sums.where(SyncRun.status.in_(OVER), of_tenants).group_by(*by_lane)
-    for tenant_id, lane, asked, waited in session.execute(over):
-        requests.add_metric([str(tenant_id), lane], float(asked or 0))
+    for tenant_id, lane, request_count, waited in session.execute(over):
+        requests.add_metric([str(tenant_id), lane], float(request_count or 0))
         throttled.add_metric([str(tenant_id), lane], float(waited or 0))
     yield requests
     yield throttled

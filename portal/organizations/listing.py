@@ -104,23 +104,23 @@ class Row:
         return [tag.name for tag in self.organization.tags]
 
 
-def listing(asked: Listing) -> Listing:
+def listing(query: Listing) -> Listing:
     """One page of Organizations, with their Tenants and tags."""
-    statement = filtered(asked).options(contains_eager(Organization.tenant), selectinload(Organization.tags))
-    if asked.sort.removeprefix("-") != "end_users":
-        return fetch(db.session(), statement, asked, SPEC, tiebreaker=Organization.id)
-    numbers, ids = people_counts(db.session()), ids_of(asked)
-    ids.sort(key=lambda one: (numbers.get(one, 0), one), reverse=asked.sort.startswith("-"))
-    current = counted(asked, len(ids))
+    statement = filtered(query).options(contains_eager(Organization.tenant), selectinload(Organization.tags))
+    if query.sort.removeprefix("-") != "end_users":
+        return fetch(db.session(), statement, query, SPEC, tiebreaker=Organization.id)
+    numbers, ids = people_counts(db.session()), ids_of(query)
+    ids.sort(key=lambda one: (numbers.get(one, 0), one), reverse=query.sort.startswith("-"))
+    current = counted(query, len(ids))
     shown = ids[current.offset :][: current.per_page]
     loaded = {row.id: row for row in db.session.scalars(statement.where(Organization.id.in_(shown)))}
     return replace(current, items=[loaded[one] for one in shown])
 
 
-def filtered(asked: Listing) -> Select[Organization]:
+def filtered(query: Listing) -> Select[Organization]:
     """The Organizations that a list, its export and its bulk actions are about."""
-    statement = _joined(select(Organization)).where(*_narrowed(asked))
-    state, sync = asked.filters.get("state"), asked.filters.get("sync")
+    statement = _joined(select(Organization)).where(*_narrowed(query))
+    state, sync = query.filters.get("state"), query.filters.get("sync")
     if state:
         statement = statement.where(_is(state))
     if sync:
@@ -128,18 +128,18 @@ def filtered(asked: Listing) -> Select[Organization]:
     return statement
 
 
-def ids_of(asked: Listing) -> list[str]:
+def ids_of(query: Listing) -> list[str]:
     """Ids of all that are filtered, for bulk actions."""
-    return list(db.session.scalars(filtered(asked).with_only_columns(Organization.id)))
+    return list(db.session.scalars(filtered(query).with_only_columns(Organization.id)))
 
 
-def state_counts(asked: Listing) -> dict[str, int]:
+def state_counts(query: Listing) -> dict[str, int]:
     """How many are in each state, of those that fit the search and the other filters; "all" of them too."""
     sums = [func.coalesce(func.sum(case((_is(state), 1), else_=0)), 0).label(state) for state in STATES]
     counted = _joined(select(func.count().label("all"), *sums).select_from(Organization))
     return {
         name: int(value)
-        for name, value in db.session.execute(counted.where(*_narrowed(asked))).mappings().one().items()
+        for name, value in db.session.execute(counted.where(*_narrowed(query))).mappings().one().items()
     }
 
 
@@ -169,9 +169,9 @@ def rows(organizations: Sequence[Organization]) -> list[Row]:
     ]
 
 
-def export(asked: Listing, ids: Sequence[str] | None = None) -> Iterable[str]:
+def export(query: Listing, ids: Sequence[str] | None = None) -> Iterable[str]:
     """CSV of exactly what is filtered, or only ``ids`` of it, in the order of the list."""
-    statement = order(filtered(asked), asked, SPEC, tiebreaker=Organization.id)
+    statement = order(filtered(query), query, SPEC, tiebreaker=Organization.id)
     if ids is not None:
         statement = statement.where(Organization.id.in_(ids))
     loaded = statement.options(contains_eager(Organization.tenant), selectinload(Organization.tags))
@@ -197,12 +197,12 @@ def _joined(statement: Select[Any]) -> Select[Any]:
     )
 
 
-def _narrowed(asked: Listing) -> list[ColumnElement[bool]]:
-    narrowed = [Organization.name_key.contains(word, autoescape=True) for word in text_key(asked.q).split()]
-    if "tenant_id" in asked.filters:
-        narrowed.append(Organization.tenant_id == asked.filters["tenant_id"])
-    if "tag" in asked.filters:
-        narrowed.append(tags.tagged(asked.filters["tag"]))
+def _narrowed(query: Listing) -> list[ColumnElement[bool]]:
+    narrowed = [Organization.name_key.contains(word, autoescape=True) for word in text_key(query.q).split()]
+    if "tenant_id" in query.filters:
+        narrowed.append(Organization.tenant_id == query.filters["tenant_id"])
+    if "tag" in query.filters:
+        narrowed.append(tags.tagged(query.filters["tag"]))
     return narrowed
 
 

@@ -22,7 +22,7 @@ _known: WeakKeyDictionary[Engine, dict[str, tuple[_Marks, int]]] = WeakKeyDictio
 
 def people_counts(session: Session, ids: Sequence[str] | None = None) -> dict[str, int]:
     """Organization id → its number of End Users, of ``ids`` or of all Organizations."""
-    asked = (
+    statement = (
         select(
             Organization.id,
             Organization.people_version,
@@ -34,9 +34,9 @@ def people_counts(session: Session, ids: Sequence[str] | None = None) -> dict[st
         .outerjoin(MicrosoftTenant, MicrosoftTenant.id == Tenant.microsoft_tenant_id)
     )
     if ids is not None:
-        asked = asked.where(Organization.id.in_(ids))
+        statement = statement.where(Organization.id.in_(ids))
     # Marks come before numbers: somebody who comes in between is counted, and the Organization looked at again next time.
-    marks: dict[str, _Marks] = {row[0]: tuple(row) for row in session.execute(asked)}
+    marks: dict[str, _Marks] = {row[0]: tuple(row) for row in session.execute(statement)}
     known = _known.setdefault(session.get_bind().engine, {})
     for part in batches([one for one in marks if known.get(one, ((), 0))[0] != marks[one]]):
         numbers = session.execute(

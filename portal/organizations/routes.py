@@ -30,7 +30,7 @@ HISTORY = 50
 @requires(Role.READ_ONLY)
 def index() -> Response:
     """The table of Organizations (P3)."""
-    page = listing.listing(_asked())
+    page = listing.listing(_list_query())
     view = views.organizations_list(
         url_for(".index"),
         page,
@@ -50,8 +50,8 @@ def index() -> Response:
 def export() -> Response:
     """CSV of exactly what is filtered; POST: of the checked ones, or of all that the list's filters fit."""
     form = request.form if request.method == "POST" else None
-    asked, ids = bulk.exported(request.args, form, listing.SPEC, listing.ids_of)
-    return csv_download.download(listing.export(asked, ids), "organizations", what="organizations")
+    query, ids = bulk.exported(request.args, form, listing.SPEC, listing.ids_of)
+    return csv_download.download(listing.export(query, ids), "organizations", what="organizations")
 
 
 @bp.post("/organizations/bulk")
@@ -59,11 +59,11 @@ def export() -> Response:
 @reads_first
 def in_bulk() -> Response:
     """Sync Now, disable or tag the checked Organizations: first what it would do, then, with ``confirmed``, the deed."""
-    asked = bulk.listed(request.form, listing.SPEC)
+    query = bulk.listed(request.form, listing.SPEC)
     return bulk_page.answer(
         bulk.chosen(request.form, listing.SPEC, listing.ids_of),
         address=url_for(".in_bulk"),
-        back=url_for(".index") + asked.query(),
+        back=url_for(".index") + query.query_string(),
         back_label="Organizations",
         place="organizations",
     )
@@ -176,7 +176,7 @@ def _form(*, own: bool = True, **values: str) -> OrganizationForm:
     return form
 
 
-def _asked() -> Listing:
+def _list_query() -> Listing:
     return parse(request.args, listing.SPEC, strict=False)
 
 

@@ -76,16 +76,16 @@ def organizations_list(
             shown_tags(listing, tags),
         ),
         bulk=BULK,
-        export=f"{address}.csv{listing.query()}",
+        export=f"{address}.csv{listing.query_string()}",
         empty=_empty(address, listing, may_add=may_add),
     )
 
 
 def state_chips(listing: Listing, name: str, counts: Mapping[str, int]) -> list[Chip]:
     """All, and one chip for each state that some are in, or that is on."""
-    everything = Chip("All", listing.query(**{name: None}), counts["all"], name not in listing.filters)
+    everything = Chip("All", listing.query_string(**{name: None}), counts["all"], name not in listing.filters)
     states = (
-        Chip(label, listing.query(**{name: state}), counts[state], listing.filters.get(name) == state)
+        Chip(label, listing.query_string(**{name: state}), counts[state], listing.filters.get(name) == state)
         for state, label in STATE_WORDS.items()
     )
     return [everything, *(chip for chip in states if chip.count or chip.is_on)]
@@ -98,7 +98,7 @@ def tag_chips(listing: Listing, tags: Sequence[TagCount]) -> list[Chip]:
     return [
         Chip(
             tag.name,
-            listing.query(tag=None if tag.key == chosen else tag.name),
+            listing.query_string(tag=None if tag.key == chosen else tag.name),
             tag.organizations,
             tag.key == chosen,
             "tag",

@@ -57,13 +57,13 @@ WALKED = frozenset({"name", "display_name"})
 """What more than ``CAP`` can be sorted by on a page."""
 
 
-def listing(session: Session, asked: Listing, *, assets: bool = False) -> Listing:
+def listing(session: Session, query: Listing, *, assets: bool = False) -> Listing:
     """One page. Pages of the portal count no further than ``CAP`` or ``FEW``; an exact listing (the API's) counts and sorts them all."""
-    search = _Search(session, asked)
-    total = search.total(None if asked.is_exact else search.most + 1)
+    search = _Search(session, query)
+    total = search.total(None if query.is_exact else search.most + 1)
     is_many = total > search.most
-    current = counted(asked, total if asked.is_exact else min(total, search.most))
-    if not asked.is_exact:
+    current = counted(query, total if query.is_exact else min(total, search.most))
+    if not query.is_exact:
         current = replace(current, has_more=is_many)
         if is_many and current.sort.removeprefix("-") not in WALKED:
             current = replace(current, sort=SPEC.default_sort)
@@ -76,35 +76,35 @@ def listing(session: Session, asked: Listing, *, assets: bool = False) -> Listin
     return replace(current, items=items)
 
 
-def ids(session: Session, asked: Listing, most: int) -> list[str]:
+def ids(session: Session, query: Listing, most: int) -> list[str]:
     """The ids of up to ``most`` who fit, in the order of the list."""
-    search = _Search(session, asked)
+    search = _Search(session, query)
     is_many = search.total(CAP + 1) > CAP
-    return search.page(replace(asked, page=1, per_page=most), is_many=is_many)
+    return search.page(replace(query, page=1, per_page=most), is_many=is_many)
 
 
 class _Search:
     """One question: who fits, how many, and which of them a page shows."""
 
-    def __init__(self, session: Session, asked: Listing) -> None:
-        self.session, self.asked = session, asked
+    def __init__(self, session: Session, query: Listing) -> None:
+        self.session, self.query = session, query
         self.is_sqlite = session.get_bind().dialect.name == "sqlite"
-        self.conditions = conditions(asked, is_sqlite=self.is_sqlite)
-        self.query = words.query(_texts(asked)) if words.are_there(session) else ""
-        self.named = words.number(session, tables.PEOPLE, self.query, CAP + 1) if self.query else CAP + 1
+        self.conditions = conditions(query, is_sqlite=self.is_sqlite)
+        self.match = words.query(_texts(query)) if words.are_there(session) else ""
+        self.named = words.number(session, tables.PEOPLE, self.match, CAP + 1) if self.match else CAP + 1
         self.is_in_words = self.named <= CAP
-        self.is_by_name = asked.sort.removeprefix("-") in WALKED
-        narrows = set(asked.filters) - _IN_WORDS
+        self.is_by_name = query.sort.removeprefix("-") in WALKED
+        narrows = set(query.filters) - _IN_WORDS
         is_looked_at = self.is_in_words or (narrows and not narrows - _IN_NAMES)
-        self.is_walked = self.is_sqlite and not asked.q and _are_in_names(asked.filters)
-        is_several = self.is_sqlite and not asked.q and _are_in_names(narrows - {"tag"})
-        is_costly = is_several or (self.query and self.named > FEW and is_looked_at)
+        self.is_walked = self.is_sqlite and not query.q and _are_in_names(query.filters)
+        is_several = self.is_sqlite and not query.q and _are_in_names(narrows - {"tag"})
+        is_costly = is_several or (self.match and self.named > FEW and is_looked_at)
         self.most = FEW if is_costly and self.is_by_name else CAP
         self.hint: list[ColumnElement[bool]] = []
         self.fitting_ids: list[str] | None = None
         if self.is_in_words:
             self.hint = [self._named(CAP)]
-        elif self.conditions and not {"organization_id", "tag"} & set(asked.filters):
+        elif self.conditions and not {"organization_id", "tag"} & set(query.filters):
             # Each Organization has its indexes: going from one to the next, a rare value is found at once.
             self.hint = [EndUser.organization_id.in_(select(Organization.id))]
 
@@ -112,17 +112,17 @@ class _Search:
         """How many fit, counted up to ``most``."""
         if self.is_in_words and most == CAP + 1:  # few: all of them at once, in order
             self.fitting_ids = list(
-                self.session.scalars(self._ordered(self.asked.sort, walks=False).limit(most))
+                self.session.scalars(self._ordered(self.query.sort, walks=False).limit(most))
             )
             return len(self.fitting_ids)
-        if self.query and most == FEW + 1:
+        if self.match and most == FEW + 1:
             number = self._number_of_few()
             if number is not None:
                 return number
-        if not self.is_in_words and most and self.query and not set(self.asked.filters) - _IN_WORDS:
+        if not self.is_in_words and most and self.match and not set(self.query.filters) - _IN_WORDS:
             return most  # the index of words has counted them
         if most and self.is_walked:
-            sort = self.asked.sort if self.is_by_name else SPEC.default_sort
+            sort = self.query.sort if self.is_by_name else SPEC.default_sort
             first_ids = list(self.session.scalars(self._ordered(sort, walks=True).limit(most)))
             if self.is_by_name:
                 self.fitting_ids = first_ids
@@ -140,33 +140,33 @@ class _Search:
         Most of whom the index of words names fit, and of them enough fit the filters: so some will do.
         """
         names = select(EndUser.sort_name, EndUser.id).where(*self.conditions).limit(FEW + 1)
-        some = 20 * FEW if set(self.asked.filters) - _IN_WORDS else 2 * FEW
+        some = 20 * FEW if set(self.query.filters) - _IN_WORDS else 2 * FEW
         for looked_at in (some, CAP) if self.is_in_words else (some,):
             rows = self.session.execute(names.where(self._named(looked_at))).all()
             if len(rows) > FEW:
                 return len(rows)
         if not self.is_in_words:
             return None
-        self.fitting_ids = [row_id for _, row_id in sorted(rows, reverse=self.asked.sort.startswith("-"))]
+        self.fitting_ids = [row_id for _, row_id in sorted(rows, reverse=self.query.sort.startswith("-"))]
         return len(rows)
 
     def _named(self, most: int) -> ColumnElement[bool]:
         """Who may have the texts: ``most`` of those whom the index of words names, whom it does not have yet, and object ids."""
         ids = [
-            EndUser.id.in_(_with_object_id(one)) for one in _texts(self.asked) if _OBJECT_ID.fullmatch(one)
+            EndUser.id.in_(_with_object_id(one)) for one in _texts(self.query) if _OBJECT_ID.fullmatch(one)
         ]
-        return or_(words.rows(tables.PEOPLE, self.query, most), EndUser.search_row.is_(None), *ids)
+        return or_(words.rows(tables.PEOPLE, self.match, most), EndUser.search_row.is_(None), *ids)
 
-    def page(self, asked: Listing, *, is_many: bool) -> list[str]:
+    def page(self, query: Listing, *, is_many: bool) -> list[str]:
         """The ids of a page, in order."""
-        start = asked.offset
-        if self.fitting_ids is not None and asked.sort == self.asked.sort and not is_many:
-            return self.fitting_ids[start : start + asked.per_page]
+        start = query.offset
+        if self.fitting_ids is not None and query.sort == self.query.sort and not is_many:
+            return self.fitting_ids[start : start + query.per_page]
         walks = (
-            is_many and asked.sort.removeprefix("-") in WALKED and self._is_soon_met(start + asked.per_page)
+            is_many and query.sort.removeprefix("-") in WALKED and self._is_soon_met(start + query.per_page)
         )
-        ordered = self._ordered(asked.sort, walks=walks)
-        return list(self.session.scalars(ordered.limit(asked.per_page).offset(start)))
+        ordered = self._ordered(query.sort, walks=walks)
+        return list(self.session.scalars(ordered.limit(query.per_page).offset(start)))
 
     def _is_soon_met(self, number: int) -> bool:
         """Whether the walk meets so many sooner than all whom the index of words names are fetched and sorted."""
@@ -179,20 +179,20 @@ class _Search:
         """The ids in order. walks: along everybody by name, else those that the hint leads to, sorted."""
         name = sort.removeprefix("-")
         columns: list[Any] = list(SPEC.sorts[name])
-        asked = self.conditions
+        criteria = self.conditions
         if not walks:
-            asked = [*self.hint, *asked]
+            criteria = [*self.hint, *criteria]
             if name in WALKED:  # they are few: not along everybody
                 columns = [func.coalesce(EndUser.sort_name, "")]
         elif self.is_sqlite:
-            asked = conditions(self.asked, is_sqlite=True, walks=True)
+            criteria = conditions(self.query, is_sqlite=True, walks=True)
             if self.is_in_words:
                 named: Select[Any] = (
                     select(literal_column("end_users.rowid")).select_from(EndUser).where(*self.hint)
                 )
-                asked = [literal_column("+end_users.rowid").in_(named.correlate(None)), *asked]
+                criteria = [literal_column("+end_users.rowid").in_(named.correlate(None)), *criteria]
         down = sort.startswith("-")
-        statement: Select[str] = select(EndUser.id).where(*asked)
+        statement: Select[str] = select(EndUser.id).where(*criteria)
         return statement.order_by(*(c.desc() if down else c.asc() for c in (*columns, EndUser.id)))
 
 
@@ -201,23 +201,23 @@ def _are_in_names(filters: Collection[str]) -> bool:
     return len(filters) > 1 and not set(filters) - _IN_NAMES
 
 
-def _texts(asked: Listing) -> list[str]:
+def _texts(query: Listing) -> list[str]:
     """What the index of words is asked for."""
-    texts = [search_forms(word)[-1] for word in text_key(asked.q).split()]
-    if "department" in asked.filters:
-        texts.append(department_code(asked.filters["department"]))
-    if "sku_id" in asked.filters:
-        texts.append(sku_code(asked.filters["sku_id"]))
+    texts = [search_forms(word)[-1] for word in text_key(query.q).split()]
+    if "department" in query.filters:
+        texts.append(department_code(query.filters["department"]))
+    if "sku_id" in query.filters:
+        texts.append(sku_code(query.filters["sku_id"]))
     return texts
 
 
-def conditions(asked: Listing, *, is_sqlite: bool, walks: bool = False) -> list[ColumnElement[bool]]:
+def conditions(query: Listing, *, is_sqlite: bool, walks: bool = False) -> list[ColumnElement[bool]]:
     """What search and filters ask of an End User; with ``walks`` so that SQLite does not go by the Organizations of a tag.
 
     Raises Invalid for a number of days that is none.
     """
-    filters = asked.filters
-    narrowed = [_has_word(word, is_sqlite=is_sqlite) for word in text_key(asked.q).split()]
+    filters = query.filters
+    narrowed = [_has_word(word, is_sqlite=is_sqlite) for word in text_key(query.q).split()]
     own = {name: value for name, value in filters.items() if name in end_user_list.SPEC.filters}
     narrowed += end_user_list.conditions(Listing(filters=own))
     if "organization_id" in filters:

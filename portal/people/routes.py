@@ -38,7 +38,7 @@ class ViewForm(Form):
 def index() -> Response:
     """Everybody of every Organization, by search, filters and saved views."""
     columns = views.columns_of(request.args.get("columns", ""))
-    listing = service.page(_asked())
+    listing = service.page(_list_query())
     page = views.people_page(
         listing, service.people(listing.items), service.offered(), columns, _saved(listing, columns)
     )
@@ -50,12 +50,12 @@ def index() -> Response:
 @reads_first
 def export() -> Response:
     """CSV of everybody that is filtered; POST: of the checked people, or of all that fit."""
-    asked, ids = _asked(), None
+    query, ids = _list_query(), None
     if request.method == "POST":
-        asked = _usable(parse(_pairs(request.form.get("filtered", "")), SPEC, strict=False, extra=EXTRA))
+        query = _usable(parse(_pairs(request.form.get("filtered", "")), SPEC, strict=False, extra=EXTRA))
         ids = None if request.form.get("all_filtered") else _checked()
     return csv_download.download(
-        service.export(asked, ids), csv_download.customer(asked), "people", what="people"
+        service.export(query, ids), csv_download.customer(query), "people", what="people"
     )
 
 
@@ -122,18 +122,18 @@ def delete_view(view_id: str) -> Response:
     return responses.render("people/delete_view.html", blocks={"dialog": "dialog"}, row=row)
 
 
-def _asked() -> Listing:
+def _list_query() -> Listing:
     return _usable(parse(request.args, SPEC, strict=False, extra=EXTRA))
 
 
-def _usable(asked: Listing) -> Listing:
+def _usable(query: Listing) -> Listing:
     """Pages leave out what cannot be used, as ``parse`` does."""
     try:
-        days(asked.filters.get("inactive_days", "1"))
+        days(query.filters.get("inactive_days", "1"))
     except Invalid:
-        kept = {name: value for name, value in asked.filters.items() if name != "inactive_days"}
-        return Listing(q=asked.q, sort=asked.sort, filters=kept, page=asked.page, per_page=asked.per_page)
-    return asked
+        kept = {name: value for name, value in query.filters.items() if name != "inactive_days"}
+        return Listing(q=query.q, sort=query.sort, filters=kept, page=query.page, per_page=query.per_page)
+    return query
 
 
 def _pairs(query: str) -> dict[str, str]:

@@ -58,9 +58,9 @@ def offered() -> Offered:
     )
 
 
-def page(asked: Listing, *, assets: bool = False) -> Listing:
+def page(query: Listing, *, assets: bool = False) -> Listing:
     """One page of everybody that fits. Raises Invalid for filters that cannot be used."""
-    return listing.listing(db.session(), asked, assets=assets)
+    return listing.listing(db.session(), query, assets=assets)
 
 
 def people(rows: Sequence[EndUser]) -> list[Person]:
@@ -70,9 +70,9 @@ def people(rows: Sequence[EndUser]) -> list[Person]:
     return [Person(row, products.get(row.id, ()), organizations[row.organization_id]) for row in rows]
 
 
-def export(asked: Listing, ids: Sequence[str] | None = None) -> Iterator[str]:
+def export(query: Listing, ids: Sequence[str] | None = None) -> Iterator[str]:
     """CSV of everybody who fits, or only ``ids`` of them, in the order of the list. Raises Invalid when they are too many."""
-    fitting = listing.ids(db.session(), asked, MOST_EXPORTED + 1)
+    fitting = listing.ids(db.session(), query, MOST_EXPORTED + 1)
     if ids is not None:
         wanted = set(ids)
         fitting = [one for one in fitting if one in wanted]

@@ -107,8 +107,8 @@ class Offered:
 
 def columns_of(text: str) -> list[str]:
     """The columns that an address asks for, in our order; the usual ones when it names none that there is."""
-    asked = set(text.split(","))
-    return [name for name in OPTIONAL if name in asked] or list(USUAL)
+    chosen = set(text.split(","))
+    return [name for name in OPTIONAL if name in chosen] or list(USUAL)
 
 
 def people_page(
@@ -127,7 +127,7 @@ def people_page(
         columns=columns,
         choices=[ColumnChoice(name, one.label, name in columns) for name, one in OPTIONAL.items()],
         saved=saved,
-        query=shown.query(page=1),
+        query=shown.query_string(page=1),
         names=names,
     )
 
@@ -159,7 +159,7 @@ def _list(
             listing, _words(listing, offered), [*_shown_quick(listing), *shown_tags(listing, offered.tags)]
         ),
         bulk=BULK,
-        export=f"{ADDRESS}.csv{listing.query()}",
+        export=f"{ADDRESS}.csv{listing.query_string()}",
         css="rc-people",
         total=f"{listing.total:,}+" if listing.has_more else "",
         empty=_empty(listing),
@@ -170,7 +170,7 @@ def _quick(listing: Listing) -> list[Chip]:
     chips = [Chip("Everybody", ADDRESS, None, not listing.filters and not listing.q)]
     for name, value, label in QUICK:
         is_on = listing.filters.get(name) == value
-        chips.append(Chip(label, listing.query(**{name: None if is_on else value}), None, is_on))
+        chips.append(Chip(label, listing.query_string(**{name: None if is_on else value}), None, is_on))
     return chips
 
 

@@ -141,10 +141,10 @@ def _wrong(
 ) -> tuple[list[service.SyncedTenant], service.SyncedTenant | None]:
     """The Microsoft tenants of past syncs, and the one this is about: ``from`` in the address, else the latest."""
     synced = service.synced_tenants(db.session(), organization)
-    asked = request.values.get("from")
-    if not asked:
+    tenant_id = request.values.get("from")
+    if not tenant_id:
         return synced, synced[0] if synced else None
-    wrong = next((row for row in synced if row.id == asked), None)
+    wrong = next((row for row in synced if row.id == tenant_id), None)
     if wrong is None:
         raise NotFound("This Organization was never synced with that Microsoft tenant.")
     return synced, wrong

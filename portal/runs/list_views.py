@@ -170,7 +170,7 @@ def runs_list(
             *([tag_filter(listing, tags)] if tags else []),
         ],
         in_use=in_use(listing, _words(listing, about)),
-        export=f"{address}.csv{listing.query()}",
+        export=f"{address}.csv{listing.query_string()}",
         total=f"{MOST_SHOWN - 1:,}+" if is_many else "",
         empty=_empty(address, listing, has_runs=has_runs),
     )
@@ -180,15 +180,20 @@ def _chips(listing: Listing) -> list[Chip]:
     is_attention = "view" in listing.extra
     shown = listing.filters.get("show")
     return [
-        Chip("Changes or trouble", listing.query(show=None, view=None, status=None), None, shown == NOTABLE),
+        Chip(
+            "Changes or trouble",
+            listing.query_string(show=None, view=None, status=None),
+            None,
+            shown == NOTABLE,
+        ),
         Chip(
             "Trouble",
-            listing.query(show=None, view="attention", status=None),
+            listing.query_string(show=None, view="attention", status=None),
             None,
             is_attention,
             "alert-triangle",
         ),
-        Chip("All", listing.query(show="all", view=None, status=None), None, shown == "all"),
+        Chip("All", listing.query_string(show="all", view=None, status=None), None, shown == "all"),
     ]
 
 

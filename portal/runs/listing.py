@@ -46,36 +46,36 @@ RUNS = ListSpec(
 )
 
 
-def runs(asked: Listing, *, needing_attention: bool = False, zone: tzinfo = UTC) -> Listing:
+def runs(query: Listing, *, needing_attention: bool = False, zone: tzinfo = UTC) -> Listing:
     """One page of runs, newest first; only those that did not simply succeed when ``needing_attention``.
 
     zone: in which a day of ``since`` and ``until`` begins. Raises Invalid for what is no day.
     """
-    statement = filtered(asked, needing_attention=needing_attention, zone=zone)
-    return fetch(db.session(), statement, asked, RUNS, tiebreaker=SyncRun.id, most=MOST_SHOWN)
+    statement = filtered(query, needing_attention=needing_attention, zone=zone)
+    return fetch(db.session(), statement, query, RUNS, tiebreaker=SyncRun.id, most=MOST_SHOWN)
 
 
-def filtered(asked: Listing, *, needing_attention: bool = False, zone: tzinfo = UTC) -> Select[SyncRun]:
+def filtered(query: Listing, *, needing_attention: bool = False, zone: tzinfo = UTC) -> Select[SyncRun]:
     """The runs that a list and its export are about."""
     statement = select(SyncRun)
     if needing_attention:
         statement = statement.where(SyncRun.status.in_(TROUBLED))
     for name in ("organization_id", "microsoft_tenant_id", "status", "trigger"):
-        if name in asked.filters:
-            statement = statement.where(getattr(SyncRun, name) == asked.filters[name])
-    if asked.filters.get("show") == NOTABLE:
+        if name in query.filters:
+            statement = statement.where(getattr(SyncRun, name) == query.filters[name])
+    if query.filters.get("show") == NOTABLE:
         statement = statement.where(SyncRun.is_notable.is_(True))
-    if "tag" in asked.filters:
-        statement = statement.where(SyncRun.organization_id.in_(tags.organization_ids(asked.filters["tag"])))
-    if "since" in asked.filters:
-        statement = statement.where(SyncRun.created_at >= moment("since", asked.filters["since"], zone))
-    if "until" in asked.filters:
-        end = moment("until", asked.filters["until"], zone)
-        whole_day = timedelta(days=1) if _DAY.fullmatch(asked.filters["until"]) else timedelta()
+    if "tag" in query.filters:
+        statement = statement.where(SyncRun.organization_id.in_(tags.organization_ids(query.filters["tag"])))
+    if "since" in query.filters:
+        statement = statement.where(SyncRun.created_at >= moment("since", query.filters["since"], zone))
+    if "until" in query.filters:
+        end = moment("until", query.filters["until"], zone)
+        whole_day = timedelta(days=1) if _DAY.fullmatch(query.filters["until"]) else timedelta()
         statement = statement.where(SyncRun.created_at < end + whole_day)
-    if asked.q:
+    if query.q:
         named = select(Organization.id).where(
-            *(Organization.name_key.contains(word, autoescape=True) for word in text_key(asked.q).split())
+            *(Organization.name_key.contains(word, autoescape=True) for word in text_key(query.q).split())
         )
         statement = statement.where(SyncRun.organization_id.in_(named))
     return statement
@@ -116,10 +116,10 @@ RUN_COLUMNS = (
 )
 
 
-def export(asked: Listing, *, needing_attention: bool = False, zone: tzinfo = UTC) -> Iterator[str]:
+def export(query: Listing, *, needing_attention: bool = False, zone: tzinfo = UTC) -> Iterator[str]:
     """CSV of the filtered runs, the newest ``CSV_ROWS`` of them, as a spreadsheet takes them harmlessly (G7)."""
     statement = order(
-        filtered(asked, needing_attention=needing_attention, zone=zone), asked, RUNS, tiebreaker=SyncRun.id
+        filtered(query, needing_attention=needing_attention, zone=zone), query, RUNS, tiebreaker=SyncRun.id
     )
     rows = db.session.scalars(statement.limit(CSV_ROWS)).all()
     names = {row.id: row for row in db.session.scalars(select(Organization).options(tags.loaded()))}

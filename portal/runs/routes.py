@@ -33,14 +33,14 @@ Answer = str | Response | tuple[str, int]
 @access.requires(Role.READ_ONLY)
 def index() -> Answer:
     """Every run, newest first, with what runs or waits for a decision above (P8)."""
-    asked, is_attention = _asked()
-    page = listing.runs(asked, needing_attention=is_attention, zone=viewer_zone())
+    query, is_attention = _list_query()
+    page = listing.runs(query, needing_attention=is_attention, zone=viewer_zone())
     now_there = service.urgent_runs()
     shown = [*page.items, *now_there]
     names = service.organization_names(shown)
     waits = queue.throttled_until(db.session(), shown, utcnow())
-    organization = _named(Organization, asked.filters.get("organization_id"))
-    microsoft_tenant = _named(MicrosoftTenant, asked.filters.get("microsoft_tenant_id"))
+    organization = _named(Organization, query.filters.get("organization_id"))
+    microsoft_tenant = _named(MicrosoftTenant, query.filters.get("microsoft_tenant_id"))
     return responses.render(
         "runs/index.html",
         blocks={"runs_now": "runs_now", "runs_table": "runs_table"},
@@ -63,9 +63,9 @@ def index() -> Answer:
 @access.requires(Role.READ_ONLY)
 def export() -> Answer:
     """CSV of the runs that are filtered."""
-    asked, is_attention = _asked()
-    text = listing.export(asked, needing_attention=is_attention, zone=viewer_zone())
-    return csv_download.download(text, csv_download.customer(asked), "sync-activity", what="sync_runs")
+    query, is_attention = _list_query()
+    text = listing.export(query, needing_attention=is_attention, zone=viewer_zone())
+    return csv_download.download(text, csv_download.customer(query), "sync-activity", what="sync_runs")
 
 
 @bp.get("/sync-runs/running")
@@ -81,8 +81,8 @@ def detail(run_id: str) -> Answer:
     """One run: its phases, counts that add up, the hold, and each person's old and new values (P8, G1)."""
     run = _run(run_id)
     organization = access.load(Organization, run.organization_id, "Organization")
-    asked = parse(request.args, service.CHANGES, strict=False)
-    people = service.changes(run, asked)
+    query = parse(request.args, service.CHANGES, strict=False)
+    people = service.changes(run, query)
     kinds = service.kinds(run)
     sync = user_sync.find(organization)
     progress = views.progress(run, utcnow(), queue.throttled_until(db.session(), [run], utcnow()).get(run.id))
@@ -126,10 +126,10 @@ def detail(run_id: str) -> Answer:
 def changes_csv(run_id: str) -> Answer:
     """What the page's filter shows, one line per changed field."""
     run = _run(run_id)
-    asked = parse(request.args, service.CHANGES, strict=False)
+    query = parse(request.args, service.CHANGES, strict=False)
     organization = access.load(Organization, run.organization_id, "Organization")
     return csv_download.download(
-        service.changes_csv(run, asked),
+        service.changes_csv(run, query),
         organization.name,
         "sync-run",
         what="sync_run_changes",
@@ -170,11 +170,11 @@ def _undone_at(run: SyncRun) -> str:
     )
 
 
-def _asked() -> tuple[Listing, bool]:
+def _list_query() -> tuple[Listing, bool]:
     """What the list is asked for: what changed something or went wrong unless it says otherwise; and whether that is trouble alone."""
-    asked = parse(request.args, listing.RUNS, strict=False, extra=("view",))
+    query = parse(request.args, listing.RUNS, strict=False, extra=("view",))
     is_attention = request.args.get("view") == "attention"
-    filters = dict(asked.filters)
+    filters = dict(query.filters)
     for name in ("since", "until"):
         try:
             listing.moment(name, filters.get(name) or "2026-01-31")
@@ -182,7 +182,7 @@ def _asked() -> tuple[Listing, bool]:
             del filters[name]
     if not is_attention and not {"show", "status"} & set(filters):
         filters["show"] = listing.NOTABLE
-    return replace(asked, filters=filters, extra={"view": "attention"} if is_attention else {}), is_attention
+    return replace(query, filters=filters, extra={"view": "attention"} if is_attention else {}), is_attention
 
 
 def _run(run_id: str) -> SyncRun:

@@ -211,7 +211,7 @@ def run_people(
         columns=COLUMNS,
         views=_chips(run, listing, kinds),
         in_use=in_use(listing, NARROWED),
-        export=f"{_page(run)}/changes.csv{listing.query(page=None)}",
+        export=f"{_page(run)}/changes.csv{listing.query_string(page=None)}",
         empty=_nobody(run, listing, sum(kinds.values()), is_active=is_active),
     )
 

@@ -126,26 +126,26 @@ def emails(rows: Iterable[Change]) -> dict[str, str]:
 CSV_COLUMNS = ("display_name", "decision", "state", "reason", "field", "old", "new", "object_id", "at")
 
 
-def changes_csv(run: SyncRun, asked: Listing) -> Iterator[str]:
+def changes_csv(run: SyncRun, query: Listing) -> Iterator[str]:
     """The filtered changes, one line per changed field, as a spreadsheet takes them harmlessly (G7)."""
-    listing = changes(run, replace(asked, page=1, per_page=CSV_ROWS))
+    listing = changes(run, replace(query, page=1, per_page=CSV_ROWS))
     return csv_cells.write(CSV_COLUMNS, _csv_rows(listing, product_names([run.microsoft_tenant_id or ""])))
 
 
-def changes(run: SyncRun, asked: Listing) -> Listing:
+def changes(run: SyncRun, query: Listing) -> Listing:
     """One page of what a run did per person; what is staged and not published yet is not shown (T3)."""
     statement = select(Change).where(Change.run_id == run.id, Change.state != "staged")
     for name in ("decision", "state", "reason", "end_user_id", "object_id"):
-        if name in asked.filters:
-            statement = statement.where(getattr(Change, name) == asked.filters[name])
-    if asked.q:
+        if name in query.filters:
+            statement = statement.where(getattr(Change, name) == query.filters[name])
+    if query.q:
         by_email = select(DirectoryUser.object_id).where(
             DirectoryUser.microsoft_tenant_id == run.microsoft_tenant_id,
-            contains_text(asked.q, DirectoryUser.email_key),
+            contains_text(query.q, DirectoryUser.email_key),
         )
-        named_so = contains_text(asked.q, Change.display_name)
+        named_so = contains_text(query.q, Change.display_name)
         statement = statement.where(or_(named_so, Change.object_id.in_(by_email)))
-    return fetch(db.session(), statement, asked, CHANGES, tiebreaker=Change.id)
+    return fetch(db.session(), statement, query, CHANGES, tiebreaker=Change.id)
 
 
 def change_document(row: Change) -> dict[str, Any]:

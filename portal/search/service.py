@@ -74,20 +74,20 @@ class Group:
 
 def find(text: str, most: int = MOST) -> list[Group]:
     """Everything that has each word of ``text``, up to ``most`` of each kind; kinds of which nothing fits are left out."""
-    asked = text_key(text).split()
-    if not asked:
+    terms = text_key(text).split()
+    if not terms:
         return []
     groups = (
-        _organizations(text, asked, most),
+        _organizations(text, terms, most),
         _people(text, most),
-        _not_here(asked, most),
-        _assets(asked, most),
-        _microsoft_tenants(text, asked, most),
+        _not_here(terms, most),
+        _assets(terms, most),
+        _microsoft_tenants(text, terms, most),
     )
     return [group for group in groups if group.hits]
 
 
-def _organizations(text: str, asked: Sequence[str], most: int) -> Group:
+def _organizations(text: str, terms: Sequence[str], most: int) -> Group:
     organizations = (
         select(
             Organization.id, Organization.name, Tenant.name.label("tenant"), states.status().label("status")
@@ -95,7 +95,7 @@ def _organizations(text: str, asked: Sequence[str], most: int) -> Group:
         .join(Tenant, Tenant.id == Organization.tenant_id)
         .outerjoin(MicrosoftTenant, MicrosoftTenant.id == Tenant.microsoft_tenant_id)
         .outerjoin(UserSync, UserSync.organization_id == Organization.id)
-        .where(*(Organization.name_key.contains(word, autoescape=True) for word in asked))
+        .where(*(Organization.name_key.contains(word, autoescape=True) for word in terms))
         .order_by(Organization.sort_key, Organization.id)
         .limit(most + 1)
     )
@@ -133,7 +133,7 @@ def _people(text: str, most: int) -> Group:
     return Group("people", "End Users", "user", hits, more)
 
 
-def _not_here(asked: Sequence[str], most: int) -> Group:
+def _not_here(terms: Sequence[str], most: int) -> Group:
     """Microsoft users whom no Organization has: each leads to the reason."""
     linked = select(EndUser.id).where(
         EndUser.microsoft_tenant_id == DirectoryUser.microsoft_tenant_id,
@@ -146,7 +146,7 @@ def _not_here(asked: Sequence[str], most: int) -> Group:
             DirectoryUser.presence == "present",
             DirectoryUser.microsoft_tenant_id.not_in(removed),
             ~linked.exists(),
-            _in_mirror(asked),
+            _in_mirror(terms),
         )
         .limit(most + 1)
     )
@@ -172,11 +172,11 @@ def _not_here(asked: Sequence[str], most: int) -> Group:
     return Group("not_here", "In Microsoft, but no End User", "user-question", hits)
 
 
-def _in_mirror(asked: Sequence[str]) -> ColumnElement[bool]:
+def _in_mirror(terms: Sequence[str]) -> ColumnElement[bool]:
     """Who has each word in name, address or sign-in name; by the index of words, where there is one."""
     text: ColumnElement[str] = literal_column(tables.MIRROR_TEXT)
-    fits = [or_(*(text.contains(form, autoescape=True) for form in search_forms(word))) for word in asked]
-    query = words.query(asked) if words.are_there(db.session()) else ""
+    fits = [or_(*(text.contains(form, autoescape=True) for form in search_forms(word))) for word in terms]
+    query = words.query(terms) if words.are_there(db.session()) else ""
     if not query:
         return and_(*fits)
     rows = words.first(db.session(), tables.MIRROR, query, LOOKED_AT)
@@ -195,10 +195,10 @@ def _fed_by(ids: Iterable[str]) -> dict[str, tuple[MicrosoftTenant, Organization
     return {tenant.id: (tenant, organization) for tenant, organization in rows}
 
 
-def _assets(asked: Sequence[str], most: int) -> Group:
+def _assets(terms: Sequence[str], most: int) -> Group:
     statement = select(Asset).options(joinedload(Asset.end_user)).limit(most + 1)
-    whole = "".join(asked).replace(":", "").replace("-", "")
-    by_name = and_(*(_asset_named(word) for word in asked))
+    whole = "".join(terms).replace(":", "").replace("-", "")
+    by_name = and_(*(_asset_named(word) for word in terms))
     if len(whole) >= 4 and set(whole) <= _HEXADECIMAL:
         owners = select(AssetMac.asset_id).where(AssetMac.mac.contains(whole.upper()))
         statement = statement.where(or_(by_name, Asset.id.in_(owners)))
@@ -238,13 +238,13 @@ def _asset_named(word: str) -> ColumnElement[bool]:
     return contains_text(word, Asset.name)
 
 
-def _microsoft_tenants(text: str, asked: Sequence[str], most: int) -> Group:
+def _microsoft_tenants(text: str, terms: Sequence[str], most: int) -> Group:
     tenants: Any = (
         select(MicrosoftTenant, Tenant)
         .outerjoin(Tenant, Tenant.microsoft_tenant_id == MicrosoftTenant.id)
         .where(
             IS_CONNECTED,
-            *(contains_text(word, MicrosoftTenant.name, MicrosoftTenant.directory_id) for word in asked),
+            *(contains_text(word, MicrosoftTenant.name, MicrosoftTenant.directory_id) for word in terms),
         )
         .order_by(MicrosoftTenant.sort_key, MicrosoftTenant.id)
         .limit(most + 1)

@@ -47,22 +47,22 @@ def _places(length: int) -> Iterable[int]:
     return (*range(0, last, SIZE), last) if last >= 0 else ()
 
 
-def rows(table: str, asked: str, most: int) -> ColumnElement[bool]:
+def rows(table: str, match: str, most: int) -> ColumnElement[bool]:
     """The condition that ``search_row`` of the statement's table is among the first ``most`` that have what was ``asked``."""
     condition = f"search_row IN (SELECT rowid FROM {table} WHERE {table} MATCH :words LIMIT :rows)"  # noqa: S608 - our own names
-    return text(condition).bindparams(words=asked, rows=most)  # type: ignore[return-value]
+    return text(condition).bindparams(words=match, rows=most)  # type: ignore[return-value]
 
 
-def number(session: Session, table: str, asked: str, most: int) -> int:
+def number(session: Session, table: str, match: str, most: int) -> int:
     """How many rows have what was ``asked``, counted up to ``most``."""
     statement = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {table} MATCH :words LIMIT :most)"  # noqa: S608
-    return session.scalar(text(statement), {"words": asked, "most": most}) or 0
+    return session.scalar(text(statement), {"words": match, "most": most}) or 0
 
 
-def first(session: Session, table: str, asked: str, most: int) -> Sequence[int]:
+def first(session: Session, table: str, match: str, most: int) -> Sequence[int]:
     """The first ``most`` rows that have what was ``asked``."""
     statement = f"SELECT rowid FROM {table} WHERE {table} MATCH :words LIMIT :most"  # noqa: S608
-    return list(session.scalars(text(statement), {"words": asked, "most": most}))
+    return list(session.scalars(text(statement), {"words": match, "most": most}))
 
 
 def next_row(session: Session, table: str) -> int:

@@ -52,26 +52,26 @@ _KNOWN = re.compile(rf"\b(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})\b
 _COUNTED = {"in_scope": "in scope", "out_of_scope": "out of scope", "conflicts": "in conflict"}
 
 
-def listing(asked: Listing) -> Listing:
+def listing(query: Listing) -> Listing:
     """One page of events."""
-    return fetch(db.session(), _filtered(asked), asked, SPEC, tiebreaker=AuditEvent.number)
+    return fetch(db.session(), _filtered(query), query, SPEC, tiebreaker=AuditEvent.number)
 
 
-def export(asked: Listing) -> Export:
+def export(query: Listing) -> Export:
     """What is filtered, in the order of the chain, with its head: all of one moment, also if old events go meanwhile."""
     session = db.session()
     session.rollback()
     if session.get_bind().dialect.name == "postgresql":  # SQLite does by itself
         session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
     anchor, head = chain.ends(session)
-    statement = _filtered(asked).where(AuditEvent.number <= head.number).order_by(AuditEvent.number)
-    filters = {**asked.filters, **({"q": asked.q} if asked.q else {})}
+    statement = _filtered(query).where(AuditEvent.number <= head.number).order_by(AuditEvent.number)
+    filters = {**query.filters, **({"q": query.q} if query.q else {})}
     return Export(chain.stored(session, statement), anchor, head, filters, chain.moment(utcnow()))
 
 
-def download(asked: Listing, kind: csv_download.Kind, *, bom: bool = False) -> Response:
+def download(query: Listing, kind: csv_download.Kind, *, bom: bool = False) -> Response:
     """The file that a browser or a program saves, ``csv`` or ``json``, named after its newest event and the day; bom: as ``csv_download`` has it."""
-    exported = export(asked)
+    exported = export(query)
     text = "".join(exported.csv() if kind == "csv" else exported.json())
     response = csv_download.as_file(text, "audit-log", str(exported.head.number), bom=bom, kind=kind)
     csv_download.record_export("audit_log", exported.rows, len(response.data))
@@ -153,11 +153,11 @@ def chain_document() -> dict[str, Any]:
     return {"anchor": asdict(anchor), "head": asdict(head)}
 
 
-def _filtered(asked: Listing) -> Select[Any]:
+def _filtered(query: Listing) -> Select[Any]:
     statement = select(AuditEvent)
     for name in ("action", "actor", "source", "object_type", "object_id"):
-        if name in asked.filters:
-            statement = statement.where(getattr(AuditEvent, name) == asked.filters[name])
-    if asked.q:
-        statement = statement.where(contains_text(asked.q, AuditEvent.actor, AuditEvent.action))
+        if name in query.filters:
+            statement = statement.where(getattr(AuditEvent, name) == query.filters[name])
+    if query.q:
+        statement = statement.where(contains_text(query.q, AuditEvent.actor, AuditEvent.action))
     return statement

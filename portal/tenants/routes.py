@@ -134,9 +134,9 @@ def map_tenant(tenant_id: str) -> Response:
     """Map, or remap to another Microsoft tenant (C6, R2, R4)."""
     row = load(Tenant, tenant_id, "Tenant")
     offered = _offered(row)
-    asked = request.args.get("microsoft_tenant_id", "")
+    chosen_id = request.args.get("microsoft_tenant_id", "")
     free = [microsoft_tenant for microsoft_tenant, holder in offered if holder is None]
-    form = MapForm(data={"microsoft_tenant_id": asked or service.namesake(free, row.name)})
+    form = MapForm(data={"microsoft_tenant_id": chosen_id or service.namesake(free, row.name)})
     form.microsoft_tenant_id.choices = choices(
         [("", "Choose a Microsoft tenant"), *((one.id, _choice(one, holder)) for one, holder in offered)]
     )

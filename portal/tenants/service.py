@@ -147,17 +147,17 @@ def syncing_below(row: Tenant) -> Sequence[Organization]:
     ).all()
 
 
-def listing(asked: Listing) -> Listing:
+def listing(query: Listing) -> Listing:
     """One page of Tenants."""
     statement = select(Tenant)
-    if asked.q:
-        statement = statement.where(contains_text(asked.q, Tenant.name))
-    if "microsoft_tenant_id" in asked.filters:
-        statement = statement.where(Tenant.microsoft_tenant_id == asked.filters["microsoft_tenant_id"])
-    if "mapped" in asked.filters:
+    if query.q:
+        statement = statement.where(contains_text(query.q, Tenant.name))
+    if "microsoft_tenant_id" in query.filters:
+        statement = statement.where(Tenant.microsoft_tenant_id == query.filters["microsoft_tenant_id"])
+    if "mapped" in query.filters:
         mapped = Tenant.microsoft_tenant_id.is_not(None)
-        statement = statement.where(mapped if asked.filters["mapped"] == "true" else ~mapped)
-    return fetch(db.session(), statement, asked, SPEC, tiebreaker=Tenant.id)
+        statement = statement.where(mapped if query.filters["mapped"] == "true" else ~mapped)
+    return fetch(db.session(), statement, query, SPEC, tiebreaker=Tenant.id)
 
 
 def to_document(row: Tenant) -> dict[str, Any]:

@@ -35,9 +35,9 @@ def test_strict_parsing_names_the_bad_parameter(args, field):
 
 def test_query_keeps_state_and_goes_back_to_the_first_page():
     listing = parse({"q": "a b", "state": "on", "sort": "-key", "page": "3"}, SPEC, strict=True)
-    assert listing.query() == "?q=a+b&state=on&sort=-key&page=3"
-    assert listing.query(state=None) == "?q=a+b&sort=-key"
-    assert listing.query(page=2) == "?q=a+b&state=on&sort=-key&page=2"
+    assert listing.query_string() == "?q=a+b&state=on&sort=-key&page=3"
+    assert listing.query_string(state=None) == "?q=a+b&sort=-key"
+    assert listing.query_string(page=2) == "?q=a+b&state=on&sort=-key&page=2"
 
 
 def test_pages_are_counted_and_past_the_end_people_see_the_last_and_programs_nothing(now):

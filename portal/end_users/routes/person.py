@@ -85,8 +85,8 @@ def why(end_user_id: str) -> Response:
     """Why this person is, or is not, synced (P6): each section's verdict, the match, the decision."""
     row = load(EndUser, end_user_id, "End User")
     organization = load(Organization, row.organization_id, "Organization")
-    asked = request.args.get("user", "") or row.object_id or row.email
-    return _why_page(organization, row, asked, row.display_name)
+    user = request.args.get("user", "") or row.object_id or row.email
+    return _why_page(organization, row, user, row.display_name)
 
 
 @bp.get("/organizations/<organization_id>/end-users/why")
@@ -94,14 +94,14 @@ def why(end_user_id: str) -> Response:
 def why_not(organization_id: str) -> Response:
     """Why a Microsoft user, who may be no End User here, is or is not synced (P6, P13)."""
     organization = load(Organization, organization_id, "Organization")
-    asked = request.args.get("user", "")
-    return _why_page(organization, None, asked, request.args.get("name", "") or asked)
+    user = request.args.get("user", "")
+    return _why_page(organization, None, user, request.args.get("name", "") or user)
 
 
-def _why_page(organization: Organization, row: EndUser | None, asked: str, name: str) -> Response:
+def _why_page(organization: Organization, row: EndUser | None, user: str, name: str) -> Response:
     explanation, problem, any_group = None, "", False
     try:
-        explanation = previews.explain(organization, asked)
+        explanation = previews.explain(organization, user)
         any_group = user_sync.document(organization)["filters"]["group"]["all"]
     except PortalError as error:
         problem = error.advice

@@ -26,7 +26,7 @@ from portal.organizations.frame import frame
 def index(organization_id: str) -> Response:
     """The End Users subtab (P5)."""
     organization = load(Organization, organization_id, "Organization")
-    page = listing.listing(organization, _asked())
+    page = listing.listing(organization, _list_query())
     around = frame(organization, "end_users", end_users=page.unfiltered_total)
     return responses.render(
         "end_users/list.html",
@@ -48,7 +48,7 @@ def index(organization_id: str) -> Response:
 def export(organization_id: str) -> Response:
     """CSV of exactly what is filtered."""
     organization = load(Organization, organization_id, "Organization")
-    return _download(organization, _asked())
+    return _download(organization, _list_query())
 
 
 @bp.post("/organizations/<organization_id>/end-users.csv")
@@ -57,13 +57,13 @@ def export(organization_id: str) -> Response:
 def export_checked(organization_id: str) -> Response:
     """CSV of the checked people, or of everybody that is filtered, in the order of the list."""
     organization = load(Organization, organization_id, "Organization")
-    asked = _listed()
+    query = _listed()
     if request.form.get("all_filtered"):
-        return _download(organization, asked)
+        return _download(organization, query)
     ids = _checked()
     if len(ids) > MAX_PER_PAGE:
         raise Invalid({"id": [f"At most {MAX_PER_PAGE}; “Select all” exports more."]})
-    return _download(organization, asked, ids)
+    return _download(organization, query, ids)
 
 
 @bp.route("/organizations/<organization_id>/end-users/new", methods=["GET", "POST"])
@@ -121,9 +121,9 @@ def delete_many(organization_id: str) -> Response:
     )
 
 
-def _download(organization: Organization, asked: Listing, ids: list[str] | None = None) -> Response:
+def _download(organization: Organization, query: Listing, ids: list[str] | None = None) -> Response:
     return csv_download.download(
-        listing.export(organization, asked, ids),
+        listing.export(organization, query, ids),
         organization.name,
         "end-users",
         what="end_users",
@@ -132,7 +132,7 @@ def _download(organization: Organization, asked: Listing, ids: list[str] | None 
     )
 
 
-def _asked() -> Listing:
+def _list_query() -> Listing:
     return parse(request.args, listing.SPEC, strict=False)
 
 

@@ -34,7 +34,7 @@ def discover_customers() -> Response:
         return _discover_page(partner_id)
     partner = load(MicrosoftTenant, partner_id, "Microsoft tenant")
     filtered = (
-        _customers_asked(request.form.get("filtered", "")) if request.form.get("all_filtered") else None
+        _customers_query(request.form.get("filtered", "")) if request.form.get("all_filtered") else None
     )
     chosen = discover.chosen(partner, request.form.getlist("id"), filtered=filtered)
     if not chosen:
@@ -48,7 +48,7 @@ def discover_customers() -> Response:
 
 def _discover_page(partner_id: str, *, problem: str = "") -> Response:
     """What Microsoft listed last; it is asked again on request. A refusal stands beside the choice: it may be no partner."""
-    status, asked = 422 if problem else 200, _customers_asked(request.query_string.decode("utf-8", "replace"))
+    status, query = 422 if problem else 200, _customers_query(request.query_string.decode("utf-8", "replace"))
     customers = seen_at = None
     if partner_id:
         partner = load(MicrosoftTenant, partner_id, "Microsoft tenant")
@@ -62,11 +62,11 @@ def _discover_page(partner_id: str, *, problem: str = "") -> Response:
                 db.session.rollback()
                 problem, status = error.advice, 502
         if seen_at is not None:
-            asked = replace(asked, filters={**asked.filters, "partner": partner_id})
+            query = replace(query, filters={**query.filters, "partner": partner_id})
             customers = discover_view.customers_list(
                 url_for(".discover_customers"),
                 url_for(".connect"),
-                discover.listing(partner, asked),
+                discover.listing(partner, query),
                 discover.counts(partner),
             )
     return responses.render(
@@ -85,7 +85,7 @@ def _discover_page(partner_id: str, *, problem: str = "") -> Response:
     )
 
 
-def _customers_asked(query: str) -> Listing:
+def _customers_query(query: str) -> Listing:
     """The search, filter and order of the table, as its address says it."""
     args = dict(parse_qsl(query.removeprefix("?"), keep_blank_values=True)[:20])
     return parse(args, discover.SPEC, strict=False, extra=discover.PARAMETERS)

@@ -47,8 +47,8 @@ def index() -> Response:
 def export() -> Response:
     """CSV of exactly what is filtered; POST: of the checked ones, or of all that the list's filters fit."""
     form = request.form if request.method == "POST" else None
-    asked, ids = bulk.exported(request.args, form, listing.SPEC, listing.ids_of)
-    return csv_download.download(listing.export(asked, ids), "microsoft-tenants", what="microsoft_tenants")
+    query, ids = bulk.exported(request.args, form, listing.SPEC, listing.ids_of)
+    return csv_download.download(listing.export(query, ids), "microsoft-tenants", what="microsoft_tenants")
 
 
 @bp.post("/microsoft-tenants/bulk")
@@ -56,7 +56,7 @@ def export() -> Response:
 @reads_first
 def in_bulk() -> Response:
     """Sync, disable or tag the Organizations that the checked Microsoft Tenants feed: first what it would do, then the deed."""
-    asked = bulk.listed(request.form, listing.SPEC)
+    query = bulk.listed(request.form, listing.SPEC)
     if request.form.get("confirmed"):  # the dialog names Organizations
         ids, notes = bulk.chosen(request.form, listing.SPEC, listing.ids_of), []
     else:
@@ -68,7 +68,7 @@ def in_bulk() -> Response:
     return bulk_page.answer(
         ids,
         address=url_for(".in_bulk"),
-        back=url_for(".index") + asked.query(),
+        back=url_for(".index") + query.query_string(),
         back_label="Microsoft Tenants",
         place="microsoft",
         notes=notes,

@@ -45,7 +45,9 @@ def _audit_page(form: RetentionForm) -> Response:
         blocks={"audit_table": "audit_table"},
         section="audit",
         form=form,
-        view=views.events_list(url_for(".audit_events"), url_for(".export_audit") + listing.query(), listing),
+        view=views.events_list(
+            url_for(".audit_events"), url_for(".export_audit") + listing.query_string(), listing
+        ),
         chain=audit_log.chain_document(),
     )
 

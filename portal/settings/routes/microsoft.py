@@ -96,8 +96,8 @@ def remove_registration() -> Response:
 
 def _cloud() -> str:
     """The cloud of the app registration that the address names, the default one for what is none."""
-    asked = request.args.get("cloud", DEFAULT)
-    return registered_in(asked) if asked in CLOUDS else DEFAULT
+    name = request.args.get("cloud", DEFAULT)
+    return registered_in(name) if name in CLOUDS else DEFAULT
 
 
 def _microsoft_url(cloud: str) -> str:
