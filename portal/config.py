@@ -206,9 +206,9 @@ class Settings(BaseModel):
         The first alone signs: the others, which may be easy to guess, only open what was sealed with them.
         Raises ConfigError when the data directory cannot be written.
         """
-        given = self.secret_key.get_secret_value()
+        secret = self.secret_key.get_secret_value()
         old = [key.strip() for key in self.old_secret_keys.get_secret_value().split(",") if key.strip()]
-        return [given or self._stored_key(), *old]
+        return [secret or self._stored_key(), *old]
 
     def keep_data_dir(self) -> None:
         """Make the data folder, for its owner only. Raises ConfigError when that cannot be."""
@@ -260,11 +260,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the environment. Raises ConfigError: one line, naming the first bad variable and what it should be."""
     source = _with_secret_files(os.environ if environ is None else environ)
     names = {str(field.alias) for field in Settings.model_fields.values()}
-    given = {name: source[name] for name in names if source.get(name, "") != ""}
+    environment = {name: source[name] for name in names if source.get(name, "") != ""}
     if "ROLLCALL_SECRET_KEY" in source:
         _check_secret_key(source["ROLLCALL_SECRET_KEY"])
     try:
-        return Settings.model_validate(given)
+        return Settings.model_validate(environment)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "configuration"

@@ -187,14 +187,14 @@ class Graph:
 
     def _item(self, call: Call, item: dict[str, Any]) -> Response:
         outer = call.request
-        given = item.get("headers") or {}
+        item_headers = item.get("headers") or {}
         headers = {
             **{
                 name: value
                 for name, value in outer.headers.items()
                 if name in {"authorization", "client-request-id"}
             },
-            **{str(name).lower(): str(value) for name, value in given.items()},
+            **{str(name).lower(): str(value) for name, value in item_headers.items()},
         }
         body = orjson.dumps(item["body"]) if "body" in item else b""
         url = item["url"] if item["url"].startswith("/") else f"/{item['url']}"

@@ -110,8 +110,8 @@ class Control:
 
     def handle(self, request: Request) -> Response:
         """The answer to a command; mistakes come back as 400 with a sentence."""
-        given = request.headers.get("x-control-token", "")
-        if not secrets.compare_digest(given.encode(), self.token.encode()):
+        token = request.headers.get("x-control-token", "")
+        if not secrets.compare_digest(token.encode(), self.token.encode()):
             return _answer(401, {"error": "Send the control token in the header X-Control-Token."})
         name = request.path.removeprefix("/_control").strip("/")
         command = self.commands.get(name)

@@ -56,14 +56,14 @@ def announce(runtime: Runtime) -> int:
         known = _value(session, KEY).get("causes", {})
         is_due = any(_is_over(one["at"], now) for one in _value(session, LEFT_KEY).get("messages", ()))
     is_news = (
-        _told(known, present, now)[0] != known
+        _compare(known, present, now)[0] != known
     )  # most often it is not, and nobody waits for the write lock
     new = _note(runtime, present, now) if is_news else []
     failed: list[dict[str, Any]] = []
     for notice in new:
         wanted = {key: one for key, one in targets.items() if notice.kind in one.events}
-        for key, told in zip(wanted, delivery.deliver(list(wanted.values()), notice), strict=False):
-            if told.problem:
+        for key, delivered in zip(wanted, delivery.deliver(list(wanted.values()), notice), strict=False):
+            if delivered.problem:
                 failed.append({"target": key, "tries": 0, **asdict(notice)})
     if failed or is_due:
         _try_again(runtime, targets, failed, now)
@@ -113,13 +113,13 @@ def _note(runtime: Runtime, present: Mapping[str, Need], now: datetime) -> list[
     with runtime.sessions() as session:
         # Of two processes that make the row, the second fails at its key and delivers nothing.
         row = _locked(session, KEY, now)
-        kept, new = _told(row.value.get("causes", {}), present, now)
+        kept, new = _compare(row.value.get("causes", {}), present, now)
         row.value, row.updated_at = {"causes": kept}, now
         session.commit()
     return new
 
 
-def _told(
+def _compare(
     known: Mapping[str, dict[str, Any]], present: Mapping[str, Need], now: datetime
 ) -> tuple[dict[str, dict[str, Any]], list[Notice]]:
     """What is remembered from now on, and the messages that follow from it."""
@@ -176,17 +176,17 @@ def _try_again(
         kept = [*(one for one in waiting if one not in due), *again][-MOST_LEFT:]
         row.value, row.updated_at = {"messages": kept} if kept else {}, now
         session.commit()
-    taken = [
+    delivered = [
         _message(one)
         for one in due
-        for told in delivery.deliver([targets[one["target"]]], _notice(one))
-        if not told.problem
+        for attempt in delivery.deliver([targets[one["target"]]], _notice(one))
+        if not attempt.problem
     ]
-    if not taken:
+    if not delivered:
         return
     with runtime.sessions() as session:
         row = _locked(session, LEFT_KEY, now)
-        kept = [one for one in row.value.get("messages", ()) if _message(one) not in taken]
+        kept = [one for one in row.value.get("messages", ()) if _message(one) not in delivered]
         row.value, row.updated_at = {"messages": kept} if kept else {}, now
         session.commit()
 

@@ -130,9 +130,9 @@ def deliver(wanted: Sequence[Target], notice: Notice) -> list[Delivery]:
     Takes as long as the slowest of them: hold no transaction meanwhile.
     """
     deliveries = [Delivery(target.name, _send(target, notice)) for target in wanted]
-    taken = sum(not one.problem for one in deliveries)
-    if taken < len(deliveries):
-        log.warning("action=notify kind=%s delivered=%d of=%d", notice.kind, taken, len(deliveries))
+    accepted = sum(not one.problem for one in deliveries)
+    if accepted < len(deliveries):
+        log.warning("action=notify kind=%s delivered=%d of=%d", notice.kind, accepted, len(deliveries))
     return deliveries
 
 
@@ -189,10 +189,10 @@ class _Ear(logging.Handler):
         sending = _sending.get()
         if sending is None:
             return
-        said = record.getMessage()
+        message = record.getMessage()
         for secret in sending.target.secrets():
-            said = said.replace(secret, "…")
-        log.warning("action=notify target=%s said=%r", sending.target.kind, said)
+            message = message.replace(secret, "…")
+        log.warning("action=notify target=%s said=%r", sending.target.kind, message)
 
 
 _ear = _Ear(level=logging.WARNING)
@@ -205,10 +205,10 @@ def _plugin(target: Target) -> Any:
     """
     import apprise  # a second to load: only when somebody uses it
 
-    told = logging.getLogger("apprise")
-    told.propagate, told.disabled = False, False
-    told.handlers = [_ear]
-    told.setLevel(logging.WARNING)
+    logger = logging.getLogger("apprise")
+    logger.propagate, logger.disabled = False, False
+    logger.handlers = [_ear]
+    logger.setLevel(logging.WARNING)
     return apprise.Apprise.instantiate(
         target.url, asset=apprise.AppriseAsset(async_mode=False, http_redirects=False)
     )

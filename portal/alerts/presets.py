@@ -45,10 +45,10 @@ NO_WORKFLOW = (
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
-def email(given: Mapping[str, str]) -> str:
+def email(fields: Mapping[str, str]) -> str:
     """The address of a mail server. Raises Invalid on ``server``, ``port``, ``encryption``, ``sender`` or ``recipients``."""
     errors: dict[str, list[str]] = {}
-    server, port, mode = given["server"].strip(), given["port"].strip(), given["encryption"]
+    server, port, mode = fields["server"].strip(), fields["port"].strip(), fields["encryption"]
     if not _HOST.fullmatch(server):
         errors["server"] = ["Enter the mail server's name, such as smtp.example.com."]
     if mode not in ENCRYPTIONS:
@@ -56,10 +56,10 @@ def email(given: Mapping[str, str]) -> str:
     number = port or str(_PORTS.get(mode, 587))
     if not (number.isascii() and number.isdigit() and 0 < int(number[:6]) < 65_536):
         errors["port"] = ["A whole number up to 65,535."]
-    sender = given["sender"].strip()
+    sender = fields["sender"].strip()
     if problem := addresses.problem(sender):
         errors["sender"] = [problem]
-    recipients = [one for one in re.split(r"[\s,;]+", given["recipients"]) if one]
+    recipients = [one for one in re.split(r"[\s,;]+", fields["recipients"]) if one]
     wrong = [one for one in recipients if addresses.problem(one)]
     if wrong or not recipients:
         errors["recipients"] = [
@@ -68,8 +68,8 @@ def email(given: Mapping[str, str]) -> str:
     if errors:
         raise Invalid(errors)
     who = ""
-    if given["user"]:
-        who = f"{quote(given['user'], safe='')}:{quote(given['password'], safe='')}@"
+    if fields["user"]:
+        who = f"{quote(fields['user'], safe='')}:{quote(fields['password'], safe='')}@"
     query = urlencode({"to": ",".join(recipients), "from": sender, "smtp": server, "mode": mode})
     return f"{'mailto' if mode == 'insecure' else 'mailtos'}://{who}{server}:{number}?{query}"
 
@@ -123,12 +123,12 @@ def webhook(url: str) -> str:
     return f"{schemes[kind.lower()]}://{rest}"
 
 
-def _https(url: str, told: str) -> SplitResult:
+def _https(url: str, message: str) -> SplitResult:
     try:
         parts = urlsplit(url.strip())
         is_fine = parts.scheme == "https" and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         is_fine = False
     if not is_fine:
-        raise Invalid({"url": [told]})
+        raise Invalid({"url": [message]})
     return parts

@@ -142,7 +142,9 @@ def _checked(form: EventsForm) -> tuple[str, ...]:
 def _show(form: TargetForm, error: Invalid) -> None:
     """What is wrong with the address stands at the field that it was entered in."""
     at = "url" if "url" in form else "server"
-    form.show(Invalid({at if name == "address" else name: told for name, told in error.errors.items()}))
+    form.show(
+        Invalid({at if name == "address" else name: messages for name, messages in error.errors.items()})
+    )
 
 
 def _save_events(target_id: str, form: EventsForm) -> Response:
@@ -151,8 +153,8 @@ def _save_events(target_id: str, form: EventsForm) -> Response:
     changed = delivery.choose_events(session, runtime().box, target_id, form.chosen(), now=utcnow(), by=by)
     if changed is None:
         raise NotFound(GONE)
-    told = f"events of {changed.name}: {events.words(changed.events)}"
-    audit.record(session, "notifications_changed", changes=told)
+    detail = f"events of {changed.name}: {events.words(changed.events)}"
+    audit.record(session, "notifications_changed", changes=detail)
     db.session.commit()
     return responses.respond(redirect=url_for(".index"), toast="Saved.")
 

@@ -58,12 +58,12 @@ def _declaration() -> Declaration:
     if request.mimetype in MEDIA_TYPES:
         request_body.check_size(data)
         try:
-            said = file.load(data.decode("utf-8"))
+            toml = file.load(data.decode("utf-8"))
         except UnicodeDecodeError as error:
             raise Invalid({"file": ["This is not UTF-8."]}) from error
-        request_body.check(said)
-        return file.parse(said)
-    given = request_body.parse_json(data)
-    if not isinstance(given, dict):
+        request_body.check(toml)
+        return file.parse(toml)
+    document = request_body.parse_json(data)
+    if not isinstance(document, dict):
         raise Invalid({"body": ["Has to be an object."]}, "The body has to be a JSON object.")
-    return file.parse(given)
+    return file.parse(document)

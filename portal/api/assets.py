@@ -73,9 +73,9 @@ def get_asset(asset_id: str) -> Response:
 @documented(body=AssetChange, answer=documents.Asset)
 def change_asset(asset_id: str) -> Response:
     """Change an Asset."""
-    given = body(AssetChange).given()
+    requested = body(AssetChange).given()
     row = load(Asset, asset_id, "Asset", locked=True)
-    service.change(row, given)
+    service.change(row, requested)
     db.session.commit()
     return answer(service.to_document(row))
 

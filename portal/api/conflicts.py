@@ -60,8 +60,8 @@ def list_conflicts(organization_id: str) -> Response:
 def resolve_conflict(conflict_id: str) -> Response:
     """Settle a conflict."""
     row = load(Conflict, conflict_id, "conflict")
-    given = body(Settlement)
-    service.resolve(row, given.action, given.end_user_id)
+    requested = body(Settlement)
+    service.resolve(row, requested.action, requested.end_user_id)
     db.session.commit()
     return answer(service.documents([row])[0])
 
@@ -92,8 +92,8 @@ def list_exceptions(organization_id: str) -> Response:
 def add_exception(organization_id: str) -> Response:
     """Add an exception."""
     organization = load(Organization, organization_id, "Organization")
-    given = body(NewException)
-    row = _added(organization, given)
+    requested = body(NewException)
+    row = _added(organization, requested)
     db.session.commit()
     return answer(exceptions.to_document(row))
 
@@ -108,19 +108,19 @@ def remove_exception(exception_id: str) -> Response:
     return nothing()
 
 
-def _added(organization: Organization, given: NewException) -> SyncException:
-    until = _time(given.expires_at)
-    match given.kind:
+def _added(organization: Organization, requested: NewException) -> SyncException:
+    until = _time(requested.expires_at)
+    match requested.kind:
         case exceptions.NEVER_SYNC:
             return exceptions.never_sync(
-                organization, given.object_id or "", reason=given.reason, expires_at=until
+                organization, requested.object_id or "", reason=requested.reason, expires_at=until
             )
         case exceptions.PIN:
             return exceptions.pin(
                 organization,
-                given.end_user_id or "",
-                given.field or "",
-                reason=given.reason,
+                requested.end_user_id or "",
+                requested.field or "",
+                reason=requested.reason,
                 expires_at=until,
             )
         case _:

@@ -106,9 +106,9 @@ def get_end_user(end_user_id: str) -> Response:
 @documented(body=EndUserFields, answer=documents.EndUser)
 def change_end_user(end_user_id: str) -> Response:
     """Change an End User; 422 for a field that Microsoft manages and that is not pinned."""
-    given = body(EndUserFields).given()
+    requested = body(EndUserFields).given()
     row = load(EndUser, end_user_id, "End User", locked=True)
-    service.change(row, given)
+    service.change(row, requested)
     db.session.commit()
     return answer(end_user_documents.to_documents([row])[0])
 

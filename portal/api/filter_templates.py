@@ -71,8 +71,8 @@ def list_filter_templates() -> Response:
 @documented(body=NewFilterTemplate, answer=documents_of.FilterTemplate, status=201)
 def create_filter_template() -> Response:
     """Create a filter template."""
-    given = body(NewFilterTemplate).model_dump()
-    row = service.create(given["name"], given)
+    requested = body(NewFilterTemplate).model_dump()
+    row = service.create(requested["name"], requested)
     db.session.commit()
     return answer(service.to_document(row, 0))
 
@@ -94,9 +94,9 @@ def change_filter_template(template_id: str) -> Response:
 
     ``results`` says what became of each; with ``?dry_run=true`` what would, and nothing is saved.
     """
-    given, is_dry = body(FilterTemplateChange), is_dry_run()
+    requested, is_dry = body(FilterTemplateChange), is_dry_run()
     row = _template(template_id)
-    name, wanted = _changed(row, given)
+    name, wanted = _changed(row, requested)
     service.checked_name(name, but=row.id)
     parsed = documents.parse(wanted)
     followers = bulk.follower_ids(row) if service.changed_parts(documents.body_of(row), parsed) else []
@@ -132,17 +132,19 @@ def set_up_user_syncs() -> Response:
 
     Each has its ``outcome``: enable or edit (enabled or edited once done), unchanged, waiting for the first read, or refused.
     """
-    given = body(BulkSetUp)
-    rows = bulk.named(bulk.organizations(given.organization_ids))
+    requested = body(BulkSetUp)
+    rows = bulk.named(bulk.organizations(requested.organization_ids))
     template = (
-        db.session.get(FilterTemplate, given.template_id[:64]) if "\x00" not in given.template_id else None
+        db.session.get(FilterTemplate, requested.template_id[:64])
+        if "\x00" not in requested.template_id
+        else None
     )
     if template is None:
         raise Invalid({"template_id": ["There is no such filter template."]})
     wanted = documents.body_of(template)
-    if given.dry_run:
+    if requested.dry_run:
         return answer({"items": [one.document() for one in bulk.dry_run(rows, wanted)]}, 200)
-    results = bulk.apply(rows, wanted, given.template_id)
+    results = bulk.apply(rows, wanted, requested.template_id)
     runtime().wake()
     return answer({"items": [one.document() for one in results]})
 
@@ -155,11 +157,11 @@ def _document(row: FilterTemplate) -> dict[str, Any]:
     return service.to_document(row, service.follower_counts([row]).get(row.id, 0))
 
 
-def _changed(row: FilterTemplate, given: FilterTemplateChange) -> tuple[str, dict[str, Any]]:
+def _changed(row: FilterTemplate, requested: FilterTemplateChange) -> tuple[str, dict[str, Any]]:
     """Name and body with what was given."""
-    dumped = given.model_dump()
-    fields = {name: dumped[name] for name in given.model_fields_set if name != "name"}
+    dumped = requested.model_dump()
+    fields = {name: dumped[name] for name in requested.model_fields_set if name != "name"}
     if fields.get("filters", ...) is None:
         raise Invalid({"filters": ["Has to be an object."]})
-    name = given.name if "name" in given.model_fields_set else row.name
+    name = requested.name if "name" in requested.model_fields_set else row.name
     return name, {**documents.body_of(row), **fields}

@@ -49,8 +49,8 @@ def connect_microsoft_tenant() -> Response:
 
     422 with Microsoft's reason when it cannot be read, 409 for one that is connected already.
     """
-    given = body(NewMicrosoftTenant)
-    row = service.connect_releasing(given.directory_id, given.cloud)
+    requested = body(NewMicrosoftTenant)
+    row = service.connect_releasing(requested.directory_id, requested.cloud)
     db.session.commit()
     runtime().wake()
     return answer(microsoft_documents.to_document(row, None))

@@ -48,9 +48,9 @@ def list_organizations() -> Response:
 @documented(body=NewOrganization, answer=documents.Organization, status=201)
 def create_organization() -> Response:
     """Create an Organization."""
-    given = body(NewOrganization)
-    tenant = _tenant(given.tenant_id) if given.tenant_id is not None else None
-    row = service.create(given.name, tenant, given.tags)
+    requested = body(NewOrganization)
+    tenant = _tenant(requested.tenant_id) if requested.tenant_id is not None else None
+    row = service.create(requested.name, tenant, requested.tags)
     db.session.commit()
     return answer(service.to_document(row))
 
@@ -69,13 +69,13 @@ def get_organization(organization_id: str) -> Response:
 def change_organization(organization_id: str) -> Response:
     """Rename an Organization, or move it to another Tenant."""
     row = load(Organization, organization_id, "Organization")
-    given = body(OrganizationChange)
-    if "name" in given.model_fields_set:
-        service.rename(row, given.name)
-    if "tenant_id" in given.model_fields_set:
-        service.move(row, _tenant(given.tenant_id))
-    if "tags" in given.model_fields_set:
-        tags.replace(row, given.tags)
+    requested = body(OrganizationChange)
+    if "name" in requested.model_fields_set:
+        service.rename(row, requested.name)
+    if "tenant_id" in requested.model_fields_set:
+        service.move(row, _tenant(requested.tenant_id))
+    if "tags" in requested.model_fields_set:
+        tags.replace(row, requested.tags)
     db.session.commit()
     return answer(service.to_document(row))
 

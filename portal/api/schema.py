@@ -53,11 +53,11 @@ def body(model: type[Body]) -> Body:
     """The request's body as ``model``. Raises Invalid for each bad field by name, and what ``parse_json`` raises."""
     if declared().body is not model:
         raise RuntimeError(f"route {request.endpoint} reads another body than it declares: {model.__name__}")
-    given = request_body.parse_json(request.get_data(cache=True))
-    if not isinstance(given, dict):
+    parsed = request_body.parse_json(request.get_data(cache=True))
+    if not isinstance(parsed, dict):
         raise Invalid({"body": ["Has to be an object."]}, "The body has to be a JSON object.")
     try:
-        return model.model_validate(given)
+        return model.model_validate(parsed)
     except ValidationError as error:
         errors: dict[str, list[str]] = {}
         for item in error.errors(include_url=False, include_context=False, include_input=False):
@@ -125,12 +125,12 @@ def is_dry_run() -> bool:
     """``?dry_run``. Raises Invalid for anything but true and false, and for a parameter that the route does not declare."""
     known = declared().query_names
     errors = {name: ["There is no such parameter."] for name in request.args if name not in known}
-    given = request.args.get("dry_run", "false")
-    if given not in {"true", "false"}:
+    flag = request.args.get("dry_run", "false")
+    if flag not in {"true", "false"}:
         errors["dry_run"] = ["Has to be true or false."]
     if errors:
         raise Invalid(errors, "The query has parameters that cannot be used.")
-    return given == "true"
+    return flag == "true"
 
 
 PAGES = ListSpec(sorts={"": ()}, default_sort="", per_page=200)

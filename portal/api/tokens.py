@@ -29,9 +29,9 @@ def create(name: str, role: str, *, owner: Account | None = None, expires_at: da
     wanted, level, now = " ".join(name.split()), role_of(role), utcnow()
     if is_blank(wanted) or len(wanted) > 100:
         raise Invalid({"name": ["Enter a name of at most 100 characters."]})
-    taken = Invalid({"name": ["There is already a token of this name."]})
+    duplicate = Invalid({"name": ["There is already a token of this name."]})
     if text_key(wanted) in map(text_key, db.session.scalars(select(ApiToken.name))):
-        raise taken
+        raise duplicate
     if owner is not None and level.rank > Role(owner.role).rank:
         raise Invalid({"role": ["A token may do no more than its owner. Choose a lower role."]})
     if expires_at is not None and expires_at <= now:
@@ -51,7 +51,7 @@ def create(name: str, role: str, *, owner: Account | None = None, expires_at: da
         with db.session.begin_nested():
             db.session.add(row)
     except IntegrityError as error:  # the database decides which of two is first
-        raise taken from error
+        raise duplicate from error
     audit.record(
         db.session(), "token_created", object_type="api_token", object_id=row.id, name=wanted, role=row.role
     )

@@ -70,10 +70,10 @@ def put_user_sync(organization_id: str) -> Response:
     The first time it queues the initial run; later it starts nothing. 409 when the Tenant is not mapped.
     """
     organization = _organization(organization_id)
-    given = body(UserSyncRequest)
-    fingerprint = service.approved(organization, given.plan_id, _request(given))
+    requested = body(UserSyncRequest)
+    fingerprint = service.approved(organization, requested.plan_id, _request(requested))
     begin_write(db.session())
-    service.put(organization, _request(given), fingerprint)
+    service.put(organization, _request(requested), fingerprint)
     db.session.commit()
     runtime().wake()
     return answer(service.document(organization))
@@ -107,9 +107,9 @@ def get_user_sync_options(organization_id: str) -> Response:
 def preview_user_sync(organization_id: str) -> Response:
     """Preview what a run would do; nothing is written."""
     organization = _organization(organization_id)
-    given = body(UserSyncRequest)
+    requested = body(UserSyncRequest)
     page, per_page = paging()
-    result = previews.preview(organization, _request(given), page=page, per_page=per_page)
+    result = previews.preview(organization, _request(requested), page=page, per_page=per_page)
     db.session.rollback()
     return answer(result.document())
 
@@ -143,23 +143,23 @@ def list_organization_runs(organization_id: str) -> Response:
 def sync_now(organization_id: str) -> Response:
     """Sync now: the answer is the run, or the one that runs already."""
     organization = _organization(organization_id)
-    given = body(RunRequest)
-    fingerprint = None if given.end_user_id else service.approved(organization, given.plan_id)
+    requested = body(RunRequest)
+    fingerprint = None if requested.end_user_id else service.approved(organization, requested.plan_id)
     begin_write(db.session())
-    if given.end_user_id is None:
+    if requested.end_user_id is None:
         run = service.request_run(organization, fingerprint)
     else:
-        run = service.request_person(organization, _person(organization, given))
+        run = service.request_person(organization, _person(organization, requested))
     db.session.commit()
     runtime().wake()
     return answer(run_document(run))
 
 
-def _person(organization: Organization, given: RunRequest) -> EndUser:
-    end_user = db.session.get(EndUser, given.end_user_id or "")
+def _person(organization: Organization, requested: RunRequest) -> EndUser:
+    end_user = db.session.get(EndUser, requested.end_user_id or "")
     if end_user is None or end_user.organization_id != organization.id:
         raise Invalid({"end_user_id": ["This Organization has no such End User."]})
-    if given.plan_id is not None:
+    if requested.plan_id is not None:
         raise Invalid({"plan_id": ["A plan is for all people: leave out end_user_id, or the plan."]})
     return end_user
 
@@ -168,5 +168,5 @@ def _organization(organization_id: str) -> Organization:
     return load(Organization, organization_id, "Organization")
 
 
-def _request(given: UserSyncRequest) -> dict[str, Any]:
-    return given.model_dump(exclude={"plan_id"})
+def _request(requested: UserSyncRequest) -> dict[str, Any]:
+    return requested.model_dump(exclude={"plan_id"})

@@ -165,9 +165,9 @@ def _checked(
     name = clean_name(str(values.get("name", row.name if row else "")))
     if is_blank(name) or len(name) > MAX_NAME:
         errors["name"] = [f"Enter a name of at most {MAX_NAME} characters."]
-    given = values.get("mac_addresses")
-    macs = [m.mac for m in row.macs] if given is None and row is not None else []
-    for text in given or ():
+    addresses = values.get("mac_addresses")
+    macs = [m.mac for m in row.macs] if addresses is None and row is not None else []
+    for text in addresses or ():
         mac = normalize_mac(text)
         if not mac:
             errors["mac_addresses"] = [f"{text[:40]} is not a device's MAC address: 12 hexadecimal digits."]

@@ -22,13 +22,13 @@ def use_code(session: Session, account: Account, code: str, *, now: datetime, bo
     step = accepted_step(totp, code, now=now)
     if step is None:
         return False
-    taken = session.execute(
+    result = session.execute(
         update(Account)
         .where(Account.id == account.id)
         .where(or_(Account.totp_last_step.is_(None), Account.totp_last_step < step))
         .values(totp_last_step=step)
     )
-    return bool(taken.rowcount == 1)  # type: ignore[attr-defined]
+    return bool(result.rowcount == 1)  # type: ignore[attr-defined]
 
 
 def enable(

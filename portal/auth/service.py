@@ -103,14 +103,14 @@ def insert_account(
         password_hash=password_hash,
         created_at=now,
     )
-    taken = Refused(f"There is already an account for {email}.")
+    duplicate = Refused(f"There is already an account for {email}.")
     if find_account(session, email) is not None:
-        raise taken
+        raise duplicate
     try:
         with session.begin_nested():
             session.add(account)
     except IntegrityError as error:
-        raise taken from error
+        raise duplicate from error
     session.execute(
         update(Invitation)
         .where(Invitation.email == email, Invitation.used_at.is_(None), Invitation.expires_at > now)

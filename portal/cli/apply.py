@@ -51,8 +51,8 @@ def apply(path: Path, *, dry_run: bool, yes: bool, as_json: bool) -> None:
             )
         done = _execute(app, wanted, shown, quiet=as_json)
     failed = [one for one in done if one.problem]
-    told = f"{len(done) - len(failed):,} done, {len(failed):,} not."
-    answer(_document(shown, done), told, as_json=as_json)
+    summary = f"{len(done) - len(failed):,} done, {len(failed):,} not."
+    answer(_document(shown, done), summary, as_json=as_json)
     if failed:
         raise PortalError(
             f"{len(failed):,} of {len(done):,} steps could not be done. Run it again to see what is left."
@@ -105,7 +105,7 @@ def _document(shown: Plan, done: list[Done]) -> dict[str, Any]:
 
 def _execute(app: Flask, wanted: Declaration, shown: Plan, *, quiet: bool) -> list[Done]:
     """Every step; those that wait for the first read of a tenant are tried again while it is read."""
-    done = [_told(one, quiet=quiet) for one in execution.execute(wanted, shown)]
+    done = [_reported(one, quiet=quiet) for one in execution.execute(wanted, shown)]
     if any(one.waits for one in done):
         done = _wait(app, wanted, done, quiet=quiet)
     return done
@@ -123,14 +123,14 @@ def _wait(app: Flask, wanted: Declaration, done: list[Done], *, quiet: bool) -> 
             again = {one.step: one for one in execution.execute(wanted, left)}
             for one in again.values():
                 if not one.waits:
-                    _told(one, quiet=quiet)
+                    _reported(one, quiet=quiet)
             done = [again.get(one.step, one) for one in done]
     finally:
         helper.stop()
     return done
 
 
-def _told(one: Done, *, quiet: bool) -> Done:
+def _reported(one: Done, *, quiet: bool) -> Done:
     if not quiet:
         mark = "waits" if one.waits else ("failed" if one.problem else "done")
         click.echo(f"{mark:<7}{one.step.words}" + (f": {one.problem}" if one.problem else ""))

@@ -42,7 +42,7 @@ def verify(file: Path | None, noted: str | None, *, as_json: bool) -> None:
                 raise PortalError(pending)
             verdict = verify_database(db.engine, mark)
     if verdict.problem is None or as_json:
-        answer({"ok": verdict.problem is None, **asdict(verdict)}, _told(verdict), as_json=as_json)
+        answer({"ok": verdict.problem is None, **asdict(verdict)}, _in_words(verdict), as_json=as_json)
     if verdict.problem is not None:
         raise PortalError(verdict.problem.text)
 
@@ -80,7 +80,7 @@ def _mark(text: str) -> Mark:
     return Mark(int(match[1]), match[2])
 
 
-def _told(verdict: Verdict) -> str:
+def _in_words(verdict: Verdict) -> str:
     if not verdict.is_complete:
         return f"{verdict.events:,} events are as they were exported. The file was filtered: what was left out is not checked."
     since = (

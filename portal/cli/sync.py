@@ -121,7 +121,7 @@ def _shower(bar: Any) -> Callable[[SyncRun], None]:
 
 def _summary(document: dict[str, Any]) -> str:
     counts = document["counts"]
-    told = (
+    counted = (
         "created",
         "linked",
         "updated",
@@ -132,7 +132,7 @@ def _summary(document: dict[str, Any]) -> str:
         "held",
         "skipped",
     )
-    numbers = ", ".join(f"{counts.get(name, 0):,} {name}" for name in told)
+    numbers = ", ".join(f"{counts.get(name, 0):,} {name}" for name in counted)
     lines = [f"{document['status'].capitalize()}: {counts.get('read', 0):,} read, {numbers}."]
     return "\n".join([*lines, *document["warnings"]])
 

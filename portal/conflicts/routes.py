@@ -70,8 +70,8 @@ def settle(organization_id: str) -> Answer:
     action, ids = request.form.get("action", ""), _ids()
     query = None
     if request.form.get("all_filtered"):
-        given = dict(parse_qsl(request.form.get("filtered", "").lstrip("?")))
-        query = listing.parse(given, service.CONFLICTS, strict=False)
+        filters = dict(parse_qsl(request.form.get("filtered", "").lstrip("?")))
+        query = listing.parse(filters, service.CONFLICTS, strict=False)
     try:
         outcome = service.bulk(organization, action, ids, query)
     except Invalid as error:

@@ -84,7 +84,7 @@ class ConflictView:
     resolved_by: str
     can_reopen: bool
     can_name: bool
-    told: str = ""
+    preference: str = ""
 
 
 @dataclass(frozen=True)
@@ -184,11 +184,11 @@ def _conflict(
         resolved_by=row.resolved_by,
         can_reopen=row.resolution in {"ignore", "link"},
         can_name=is_open and not question.choices,
-        told=_told(preference, question),
+        preference=_preference_in_words(preference, question),
     )
 
 
-def _told(preference: Preference | None, question: Question) -> str:
+def _preference_in_words(preference: Preference | None, question: Question) -> str:
     """What the next run does, where it is none of the sides that are shown."""
     if preference is None or any(_is_taken(side, preference) for side in question.sides):
         return ""

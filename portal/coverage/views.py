@@ -54,7 +54,7 @@ def coverage_view(
     not_in: Organization | None,
 ) -> CoverageView:
     """The record of the page. counts: users taken by none, one and several Organizations."""
-    total, taken = sum(counts.values()), listing.filters.get("taken")
+    total, is_taken = sum(counts.values()), listing.filters.get("taken")
     name = "a deleted Organization" if not_in is None else not_in.name
     users = ListView(
         block="coverage_table",
@@ -68,7 +68,7 @@ def coverage_view(
         views=[
             Chip("All", listing.query_string(taken=None, not_in=None), total, not listing.filters),
             *(
-                Chip(label, listing.query_string(taken=word, not_in=None), counts[word], taken == word)
+                Chip(label, listing.query_string(taken=word, not_in=None), counts[word], is_taken == word)
                 for word, label in WORDS.items()
             ),
         ],

@@ -51,7 +51,7 @@ class Cause:
     """One thing that needs a person: whom it is about, and where it is settled.
 
     kind: one of KINDS. cause: things of one kind and cause are told of together. number: people held back, or open conflicts.
-    told: what Microsoft or the sync said of it, as stored. until: when it ends, for what expires.
+    reported: what Microsoft or the sync said of it, as stored. until: when it ends, for what expires.
     is_ours: the portal's own credential.
     """
 
@@ -60,7 +60,7 @@ class Cause:
     link: str
     cause: str = ""
     number: int = 0
-    told: str = ""
+    reported: str = ""
     code: str = ""
     since: datetime | None = None
     until: datetime | None = None
@@ -97,7 +97,7 @@ def _connections(session: Session) -> list[Cause]:
             row.name,
             f"/microsoft-tenants/{row.id}",
             cause=f"{row.problem_code or row.id} {row.problem or ''}",
-            told=row.problem or "",
+            reported=row.problem or "",
             code=row.problem_code or "",
             since=row.problem_since,
         )
@@ -149,7 +149,7 @@ def _failing(session: Session) -> list[Cause]:
             name,
             f"/sync-runs?organization_id={organization_id}",
             cause=sync.attention or "",
-            told=sync.attention or "",
+            reported=sync.attention or "",
             since=sync.updated_at,
         )
         for organization_id, name, sync in rows
@@ -196,7 +196,7 @@ def _expiring(session: Session, settings: Settings, now: datetime) -> list[Cause
                 end.what if is_ours else end.whose,
                 end.link,
                 cause=end.key if is_ours else "relationship",
-                told=end.advice,
+                reported=end.advice,
                 until=end.at,
                 is_ours=is_ours,
             )

@@ -207,7 +207,7 @@ def detail(cause: Cause) -> str:
     match cause.kind:
         case "hold":
             return f"The last run would have {held_in_words(cause.held_kind)} than the threshold allows."
-        case "overdue" if not cause.told:
+        case "overdue" if not cause.reported:
             return "Its hourly run was due long ago. Check that the scheduler runs, under Settings, About."
         case "conflicts":
             return "Nothing was changed for these people. Choose who is meant, or ignore the conflict until one side changes."
@@ -218,7 +218,7 @@ def detail(cause: Cause) -> str:
         case "unmapped":
             return "It is connected, but feeds no Tenant yet."
         case _:
-            return cause.told
+            return cause.reported
 
 
 def _words(cause: Cause, now: datetime) -> tuple[str, str, str]:
@@ -227,7 +227,7 @@ def _words(cause: Cause, now: datetime) -> tuple[str, str, str]:
         what = cause.name if cause.is_ours else f"The partner relationship with {cause.name}"
         return (
             f"{what} {expiry.in_words(cause.until, now)}",
-            cause.told,
+            cause.reported,
             "Replace" if cause.is_ours else "Open",
         )
     action = {
@@ -284,9 +284,9 @@ def together(causes: Sequence[Cause]) -> tuple[str, str]:
     else:
         what, advice = _MANY[kind]
         words = f"{number:,} {what}"
-    told = {one.told for one in causes}
-    if kind in {"connection", "failing", "left", "overdue"} and len(told) == 1 and causes[0].told:
-        advice = causes[0].told
+    sentences = {one.reported for one in causes}
+    if kind in {"connection", "failing", "left", "overdue"} and len(sentences) == 1 and causes[0].reported:
+        advice = causes[0].reported
     return words, advice
 
 

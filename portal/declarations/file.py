@@ -81,15 +81,15 @@ def load(text: str) -> dict[str, Any]:
         raise Invalid({"file": ["This is nested too deeply."]}, "The file cannot be read.") from error
 
 
-def parse(given: Mapping[str, Any]) -> Declaration:
+def parse(table: Mapping[str, Any]) -> Declaration:
     """Check what was read. Raises Invalid, by key path."""
     errors: dict[str, list[str]] = {}
-    _only(given, TOP, "", errors)
+    _only(table, TOP, "", errors)
     templates = [
-        _template(entry, path, errors) for path, entry in _entries(given, "filter_templates", errors)
+        _template(entry, path, errors) for path, entry in _entries(table, "filter_templates", errors)
     ]
     organizations = [
-        _organization(entry, path, errors) for path, entry in _entries(given, "organizations", errors)
+        _organization(entry, path, errors) for path, entry in _entries(table, "organizations", errors)
     ]
     _once([one for one in templates if one], errors)
     _once([one for one in organizations if one], errors)
@@ -102,9 +102,9 @@ def parse(given: Mapping[str, Any]) -> Declaration:
 
 
 def _entries(
-    given: Mapping[str, Any], key: str, errors: dict[str, list[str]]
+    table: Mapping[str, Any], key: str, errors: dict[str, list[str]]
 ) -> list[tuple[str, Mapping[str, Any]]]:
-    tables = given.get(key, [])
+    tables = table.get(key, [])
     if not isinstance(tables, list) or len(tables) > MAX_ENTRIES:
         errors[key] = [f"Has to be a list of tables, [[{key}]], of at most {MAX_ENTRIES:,}."]
         return []
@@ -118,11 +118,11 @@ def _entries(
     return entries
 
 
-def _template(given: Mapping[str, Any], path: str, errors: dict[str, list[str]]) -> WantedTemplate | None:
+def _template(table: Mapping[str, Any], path: str, errors: dict[str, list[str]]) -> WantedTemplate | None:
     before = len(errors)
-    _only(given, TEMPLATE_KEYS, path, errors)
-    name = _name(given, path, errors)
-    filters = given.get("filters", {})
+    _only(table, TEMPLATE_KEYS, path, errors)
+    name = _name(table, path, errors)
+    filters = table.get("filters", {})
     if not isinstance(filters, dict):
         errors[f"{path}.filters"] = ["Has to be a table of the five sections."]
         filters = {}
@@ -132,10 +132,10 @@ def _template(given: Mapping[str, Any], path: str, errors: dict[str, list[str]])
             name: _section(name, filters.get(name, "all"), f"{path}.filters.{name}", errors)
             for name in SECTIONS
         },
-        "hold": _hold(given.get("hold", {}), f"{path}.hold", errors),
+        "hold": _hold(table.get("hold", {}), f"{path}.hold", errors),
     }
     for rule in documents.ADD_RULES:
-        body[rule] = _flag(given, rule, path, errors) or False
+        body[rule] = _flag(table, rule, path, errors) or False
     if len(errors) > before:
         return None
     try:
@@ -145,85 +145,85 @@ def _template(given: Mapping[str, Any], path: str, errors: dict[str, list[str]])
         return None
 
 
-def _section(name: str, given: Any, path: str, errors: dict[str, list[str]]) -> dict[str, Any]:
+def _section(name: str, value: Any, path: str, errors: dict[str, list[str]]) -> dict[str, Any]:
     """``"all"``, or the values as a list."""
     key = "name_patterns" if name == "group" else "values"
-    if given == "all":
+    if value == "all":
         return {"all": True, key: []}
-    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         errors[path] = ['Has to be "all" or a list of texts.']
         return {"all": True, key: []}
-    return {"all": False, key: ["" if one == "(none)" else one for one in given]}
+    return {"all": False, key: ["" if one == "(none)" else one for one in value]}
 
 
-def _hold(given: Any, path: str, errors: dict[str, list[str]]) -> dict[str, int]:
+def _hold(table: Any, path: str, errors: dict[str, list[str]]) -> dict[str, int]:
     usual = documents.default_body()["hold"]
-    if not isinstance(given, dict):
+    if not isinstance(table, dict):
         errors[path] = ["Has to be a table of percent and minimum."]
         return dict(usual)
-    _only(given, ("percent", "minimum"), path, errors)
-    for name, value in given.items():
+    _only(table, ("percent", "minimum"), path, errors)
+    for name, value in table.items():
         if isinstance(value, bool) or not isinstance(value, int):
             errors[f"{path}.{name}"] = ["Has to be a whole number."]
             return dict(usual)
-    return {**usual, **given}
+    return {**usual, **table}
 
 
 def _organization(
-    given: Mapping[str, Any], path: str, errors: dict[str, list[str]]
+    table: Mapping[str, Any], path: str, errors: dict[str, list[str]]
 ) -> WantedOrganization | None:
     before = len(errors)
-    _only(given, ORGANIZATION_KEYS, path, errors)
-    name = _name(given, path, errors)
-    enabled = _flag(given, "enabled", path, errors)
-    template = _text(given, "filter_template", path, errors)
+    _only(table, ORGANIZATION_KEYS, path, errors)
+    name = _name(table, path, errors)
+    enabled = _flag(table, "enabled", path, errors)
+    template = _text(table, "filter_template", path, errors)
     wanted = WantedOrganization(
         path=path,
         name=name,
-        tags=_tags(given, path, errors),
-        microsoft_tenant=_text(given, "microsoft_tenant", path, errors),
-        cloud=_text(given, "cloud", path, errors) or "global",
+        tags=_tags(table, path, errors),
+        microsoft_tenant=_text(table, "microsoft_tenant", path, errors),
+        cloud=_text(table, "cloud", path, errors) or "global",
         filter_template=template,
         enabled=enabled,
-        accept_other_domains=_flag(given, "accept_other_domains", path, errors) or False,
+        accept_other_domains=_flag(table, "accept_other_domains", path, errors) or False,
     )
     return wanted if len(errors) == before else None
 
 
-def _name(given: Mapping[str, Any], path: str, errors: dict[str, list[str]]) -> str:
-    if "name" not in given:
+def _name(table: Mapping[str, Any], path: str, errors: dict[str, list[str]]) -> str:
+    if "name" not in table:
         errors[f"{path}.name"] = ["This key is required."]
         return ""
-    name = _text(given, "name", path, errors) or ""
+    name = _text(table, "name", path, errors) or ""
     if len(name) > MAX_NAME:
         errors[f"{path}.name"] = [f"At most {MAX_NAME} characters."]
     return name
 
 
-def _text(given: Mapping[str, Any], key: str, path: str, errors: dict[str, list[str]]) -> str | None:
-    if key not in given:
+def _text(table: Mapping[str, Any], key: str, path: str, errors: dict[str, list[str]]) -> str | None:
+    if key not in table:
         return None
-    value = given[key]
+    value = table[key]
     if not isinstance(value, str) or is_blank(value) or "\x00" in value:
         errors[f"{path}.{key}"] = ["Has to be a text that is not empty."]
         return None
     return " ".join(value.split())
 
 
-def _flag(given: Mapping[str, Any], key: str, path: str, errors: dict[str, list[str]]) -> bool | None:
-    if key not in given:
+def _flag(table: Mapping[str, Any], key: str, path: str, errors: dict[str, list[str]]) -> bool | None:
+    if key not in table:
         return None
-    value = given[key]
+    value = table[key]
     if not isinstance(value, bool):
         errors[f"{path}.{key}"] = ["Has to be true or false."]
         return None
     return value
 
 
-def _tags(given: Mapping[str, Any], path: str, errors: dict[str, list[str]]) -> tuple[str, ...] | None:
-    if "tags" not in given:
+def _tags(table: Mapping[str, Any], path: str, errors: dict[str, list[str]]) -> tuple[str, ...] | None:
+    if "tags" not in table:
         return None
-    value = given["tags"]
+    value = table["tags"]
     is_fine = isinstance(value, list) and len(value) <= MAX_TAGS
     if not is_fine or not all(
         isinstance(one, str) and not is_blank(one) and "\x00" not in one for one in value
@@ -233,8 +233,8 @@ def _tags(given: Mapping[str, Any], path: str, errors: dict[str, list[str]]) -> 
     return tuple(" ".join(one.split()) for one in value)
 
 
-def _only(given: Mapping[str, Any], known: tuple[str, ...], path: str, errors: dict[str, list[str]]) -> None:
-    for key in given:
+def _only(table: Mapping[str, Any], known: tuple[str, ...], path: str, errors: dict[str, list[str]]) -> None:
+    for key in table:
         if key not in known:
             where = f"{path}.{key}" if path else str(key)
             errors[where[:300]] = ["There is no such key. Known here: " + ", ".join(known) + "."]

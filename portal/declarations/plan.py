@@ -93,13 +93,17 @@ def template_steps(wanted: WantedTemplate) -> list[Step]:
     parts = templates.changed_parts(documents.body_of(row), wanted.body)
     if not parts:
         return []
-    said = "; ".join(f"{documents.PART_LABELS[p]}: {documents.part_words(wanted.body, p)}" for p in parts)
+    effect = "; ".join(f"{documents.PART_LABELS[p]}: {documents.part_words(wanted.body, p)}" for p in parts)
     names = [one.name for one in templates.followers(row.id)]
     more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
     followers = f". Followed by {', '.join(names[:NAMED])}{more}" if names else ""
     return [
         Step(
-            CHANGE, "template", wanted.path, wanted.name, f"Filter template {wanted.name}: {said}{followers}"
+            CHANGE,
+            "template",
+            wanted.path,
+            wanted.name,
+            f"Filter template {wanted.name}: {effect}{followers}",
         )
     ]
 

@@ -81,8 +81,10 @@ def _by_hand(session: Session, row: EndUser, limit: int) -> list[Entry]:
     entries = []
     for event in events:
         fields = event.detail.get("fields", [])
-        told = {one["field"] for one in fields}
-        names = [name for name in event.detail.get("changes", "").split(", ") if name and name not in told]
+        recorded = {one["field"] for one in fields}
+        names = [
+            name for name in event.detail.get("changes", "").split(", ") if name and name not in recorded
+        ]
         word = WORDS.get(event.action, "Added")
         door = DOORS.get(event.source, "")
         entries.append(Entry(event.at, fields, names, word=word, who=event.actor, door=door))

@@ -75,7 +75,7 @@ def change(row: EndUser, values: Mapping[str, str]) -> bool:
         raise Invalid(errors)
     if not differing:
         return False
-    told = [
+    recorded = [
         {"field": name, "old": getattr(row, name)[:TOLD], "new": value[:TOLD]}
         for name, value in sorted(differing.items())
         if name != "notes"
@@ -93,7 +93,7 @@ def change(row: EndUser, values: Mapping[str, str]) -> bool:
         object_id=row.id,
         name=row.display_name,
         changes=", ".join(sorted(differing)),
-        fields=told,
+        fields=recorded,
     )
     return True
 

@@ -89,8 +89,8 @@ def verify(
         last = Mark(one.number, one.hash)
     problem = _end(last, head, is_complete=is_complete)
     if problem is None and not is_excused:
-        told = f"Events up to {anchor.number} are missing, and no event says that they were deleted for their age."
-        problem = Problem("cut", anchor.number, told)
+        message = f"Events up to {anchor.number} are missing, and no event says that they were deleted for their age."
+        problem = Problem("cut", anchor.number, message)
     if problem is None and noted is not None and not is_met:
         problem = _not_met(noted, anchor, head)
     return Verdict(read, anchor, head if is_complete else last, problem, is_complete)

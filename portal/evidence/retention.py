@@ -44,8 +44,8 @@ def set_keep_days(session: Session, days: int, *, now: datetime) -> None:
     row = StoredSetting.obtain(session, KEY, now)
     row.value, row.updated_at, row.updated_by = {"days": days}, now, audit.current_actor().name
     was = CHOICES.get(before, f"{before} days").lower()
-    told = f"keep audit events: {CHOICES[days].lower()} (was: {was})"
-    audit.record(session, "settings_changed", changes=told)
+    change = f"keep audit events: {CHOICES[days].lower()} (was: {was})"
+    audit.record(session, "settings_changed", changes=change)
 
 
 def forget_old(session: Session, now: datetime) -> int:

@@ -168,8 +168,8 @@ def part_words(body: Mapping[str, Any], part: str) -> str:
     """What one part of a template or request says, in a few words."""
     if part == "add_rules":
         words = ("Disabled accounts too", "Licensed users only", "AI agents too")
-        said = [word for word, name in zip(words, ADD_RULES, strict=True) if body.get(name)]
-        return ", ".join(said) or "None"
+        rules = [word for word, name in zip(words, ADD_RULES, strict=True) if body.get(name)]
+        return ", ".join(rules) or "None"
     if part == "hold":
         return f"Above {body['hold']['percent']} % and from {body['hold']['minimum']:,} people on"
     section = body["filters"][part]
@@ -187,8 +187,8 @@ def _patterns(section: Mapping[str, Any] | None, errors: dict[str, list[str]]) -
         errors[GROUP_KEY] = ["This section is missing. All five are required."]
         return []
     wanted: dict[str, str] = {}
-    for given in section.get("name_patterns", ()):
-        pattern = " ".join(str(given).split())
+    for text in section.get("name_patterns", ()):
+        pattern = " ".join(str(text).split())
         if is_blank(pattern):
             continue
         if len(pattern) > MAX_PATTERN:

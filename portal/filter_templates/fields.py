@@ -72,8 +72,8 @@ class FiltersForm(RulesForm):
         for name in ("user_type", *TEXTS, "group"):
             entered = self.user_type.data if name == "user_type" else _lines(self[name])
             if self[f"{name}_all"].data and entered:
-                said = "1 value" if len(entered) == 1 else f"{len(entered):,} values"
-                self[name].errors = [*self[name].errors, BOTH.format(said)]
+                amount = "1 value" if len(entered) == 1 else f"{len(entered):,} values"
+                self[name].errors = [*self[name].errors, BOTH.format(amount)]
                 is_contradictory = True
         return is_contradictory
 

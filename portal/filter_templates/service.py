@@ -81,15 +81,15 @@ def change(row: FilterTemplate, name: str, body: Mapping[str, Any]) -> list[str]
     wanted, parsed = _checked(name, body, but=row.id)
     before = documents.body_of(row)
     parts = changed_parts(before, parsed)
-    told = [f"{documents.PART_LABELS[part]}: {documents.part_words(parsed, part)}" for part in parts]
+    changes = [f"{documents.PART_LABELS[part]}: {documents.part_words(parsed, part)}" for part in parts]
     if wanted != row.name:
-        told.insert(0, f"name: {row.name} → {wanted}")
+        changes.insert(0, f"name: {row.name} → {wanted}")
         row.name, row.name_key = wanted, text_key(wanted)
-    if told:
+    if changes:
         _fill(row, parsed)
         row.updated_at = utcnow()
         db.session.flush()
-        _record("filter_template_changed", row, name=row.name, changes=", ".join(told))
+        _record("filter_template_changed", row, name=row.name, changes=", ".join(changes))
     return parts
 
 

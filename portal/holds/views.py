@@ -109,8 +109,8 @@ def card(run: SyncRun, people: service.HeldPeople | None = None) -> HoldCard | N
     if facts.state != "waiting":
         return HoldCard(facts, ended=_ended(facts))
     people = people or service.people(run)
-    told = waiting(facts, run.counts or {}, decides=access.may(Role.ADMINISTRATOR))
-    return HoldCard(facts, told, people, _rows(run, people))
+    sentence = waiting(facts, run.counts or {}, decides=access.may(Role.ADMINISTRATOR))
+    return HoldCard(facts, sentence, people, _rows(run, people))
 
 
 def waiting(hold: HoldFacts, counts: Mapping[str, int], *, decides: bool) -> Waiting:

@@ -39,13 +39,13 @@ class Form(FlaskForm):
 
         def render_field(self, field: Field, render_kw: Any) -> Markup:
             """The field's tag, marked while it is wrong."""
-            told = {"class": "form-select" if field.type == "SelectField" else "form-control"}
+            attributes = {"class": "form-select" if field.type == "SelectField" else "form-control"}
             if field.type == "PasswordField":
-                told["autocomplete"] = "new-password"
-            told.update(ATTRIBUTES.get(field.name, {}))
+                attributes["autocomplete"] = "new-password"
+            attributes.update(ATTRIBUTES.get(field.name, {}))
             if field.errors:
-                told |= {"class": f"{told['class']} is-invalid", "aria-invalid": "true"}
-            return super().render_field(field, {**told, **render_kw})
+                attributes |= {"class": f"{attributes['class']} is-invalid", "aria-invalid": "true"}
+            return super().render_field(field, {**attributes, **render_kw})
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]
@@ -101,8 +101,8 @@ class Form(FlaskForm):
             field.errors = [*field.errors, *sentences]
 
 
-def _name_or_text(given: Any) -> str:
-    return given if isinstance(given, str) else str(getattr(given, "filename", None) or "")
+def _name_or_text(value: Any) -> str:
+    return value if isinstance(value, str) else str(getattr(value, "filename", None) or "")
 
 
 def text(field: Field) -> str:

@@ -34,8 +34,8 @@ class ClientAddress:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Serve one request."""
         neighbor = environ.get("werkzeug.proxy_fix.orig", {}).get("REMOTE_ADDR", "")
-        told = environ.get("REMOTE_ADDR") or ""
-        environ["REMOTE_ADDR"] = plain_address(told) or plain_address(neighbor) or ""
+        peer = environ.get("REMOTE_ADDR") or ""
+        environ["REMOTE_ADDR"] = plain_address(peer) or plain_address(neighbor) or ""
         return self._app(environ, start_response)
 
 

@@ -82,8 +82,8 @@ class Refusals:
 
     def _take_over(self, now: datetime) -> list[_Window]:
         over = [kind for kind, window in self._windows.items() if now - window.began >= WINDOW]
-        taken = [self._windows.pop(kind) for kind in over]
-        return [window for window in taken if window.more]
+        over_windows = [self._windows.pop(kind) for kind in over]
+        return [window for window in over_windows if window.more]
 
     def _record(self, window: _Window, count: int) -> None:
         try:

@@ -90,10 +90,10 @@ def refuse_nul() -> None:
     """
     if any("\x00" in value for value in (request.view_args or {}).values() if isinstance(value, str)):
         raise NotFound("There is nothing at this address.")
-    given = [request.args]
+    sources = [request.args]
     if request.mimetype in _FORMS and not request.path.startswith("/api/"):
-        given.append(request.form)
-    for texts in given:
+        sources.append(request.form)
+    for texts in sources:
         for name, value in texts.items(multi=True):
             if "\x00" in name or "\x00" in value:
                 raise Invalid({name.replace("\x00", "")[:100]: [NUL]}, NUL)
@@ -116,11 +116,11 @@ def parse_json(data: bytes) -> Any:
     if not data.strip():
         return {}
     try:
-        given = json.loads(data, parse_constant=_no_number)
+        parsed = json.loads(data, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise BadRequest from error
-    check(given)
-    return given
+    check(parsed)
+    return parsed
 
 
 def check_size(data: bytes) -> None:
@@ -129,12 +129,12 @@ def check_size(data: bytes) -> None:
         raise _too_large(MOST_FORM_BYTES)
 
 
-def check(given: Any) -> None:
+def check(value: Any) -> None:
     """Raise Invalid (422) as ``parse_json`` says, for what a document of any kind says.
 
     Level by level, without recursion: what is too deep for Python's stack is too deep for us, not a crash.
     """
-    level, values = [given], 0
+    level, values = [value], 0
     for _ in range(MOST_LEVELS):
         values += len(level)
         if values > MOST_VALUES:

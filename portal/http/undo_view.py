@@ -78,13 +78,13 @@ def undo_view(
     deleted, restored, spared = groups
     word, one, many = words
     number, all_of_them = len(deleted.lines), len(deleted.lines) + len(restored.lines)
-    told = f"{plural(number, word)} that this {what} created {'is' if number == 1 else 'are'} deleted."
+    sentence = f"{plural(number, word)} that this {what} created {'is' if number == 1 else 'are'} deleted."
     button = (
         f"Undo and delete {plural(number, word)}" if number else f"Undo for {plural(all_of_them, one, many)}"
     )
     return UndoView(
         what=what,
-        deleted=told if number else "",
+        deleted=sentence if number else "",
         nothing=""
         if all_of_them
         else f"Nothing of this {what} can be undone{nothing if spared.lines else ''}.",

@@ -364,8 +364,8 @@ def _undo_step(record: ImportRow, row: _Present | None, people: set[str]) -> Und
     for entry in record.fields:
         name, old, new = entry["field"], entry["old"], entry["new"]
         if name == OWNER:
-            former, given = record.before["end_user_id"]
-            is_there, is_back = row.end_user_id == given, row.end_user_id == former
+            former, assigned = record.before["end_user_id"]
+            is_there, is_back = row.end_user_id == assigned, row.end_user_id == former
             if is_there and former is not None and former not in people:
                 kept.append(f"{OWNER}: the former one was {GONE}")
                 continue

@@ -102,7 +102,7 @@ class EndUserImporter:
         rows = session.execute(_BY_KEY[lock], {"organization_id": organization_id, "keys": keys})
         present = {row["email_key"]: row for row in rows.mappings()}
         locked = _Locked(session, organization_id, present.values())
-        return [_planned(one, present.get(one.key), locked, told=not lock) for one in candidates]
+        return [_planned(one, present.get(one.key), locked, names_fields=not lock) for one in candidates]
 
     def write(
         self, session: Session, organization_id: str, planned: Sequence[Planned], now: datetime
@@ -213,24 +213,26 @@ def _candidate(row: Row) -> Candidate:
         {column: text for column, text in row.cells.items() if column in _OWN}
     )
     if errors:
-        return Candidate(row.line, name, problem=_told(errors))
+        return Candidate(row.line, name, problem=_error_text(errors))
     # Somebody who is here may have one that Microsoft gave and that we would refuse.
     email, errors = service.check_fields({"email": address})
     if not errors:
         values |= email
-    return Candidate(row.line, name, values, key, if_new=_told(errors))
+    return Candidate(row.line, name, values, key, if_new=_error_text(errors))
 
 
-def _told(errors: Mapping[str, Sequence[str]]) -> str:
+def _error_text(errors: Mapping[str, Sequence[str]]) -> str:
     return "; ".join(f"{column}: {' '.join(texts)}" for column, texts in errors.items())
 
 
-def _planned(one: Candidate, row: Mapping[Any, Any] | None, locked: _Locked, *, told: bool) -> Planned:
-    """told: also name the fields of somebody new, which nobody keeps (``runner``)."""
+def _planned(
+    one: Candidate, row: Mapping[Any, Any] | None, locked: _Locked, *, names_fields: bool
+) -> Planned:
+    """names_fields: also name the fields of somebody new, which nobody keeps (``runner``)."""
     if one.problem:
         return rejected(one, one.problem)
     if row is None:
-        return _new(one, told=told)
+        return _new(one, names_fields=names_fields)
     # What differs only in how the same text is stored is no difference: an export comes back unchanged.
     fields = [
         changed(name, row[name], value)
@@ -257,7 +259,7 @@ def _planned(one: Candidate, row: Mapping[Any, Any] | None, locked: _Locked, *, 
     )
 
 
-def _new(one: Candidate, *, told: bool) -> Planned:
+def _new(one: Candidate, *, names_fields: bool) -> Planned:
     if one.if_new:
         return rejected(one, one.if_new)
     values = {name: value for name, value in one.values.items() if value}
@@ -266,7 +268,7 @@ def _new(one: Candidate, *, told: bool) -> Planned:
         return rejected(one, "There is nobody with this email address, and the row has no name to add them.")
     values["display_name"] = name
     columns = {**values, **search_columns(values)}
-    fields = [changed(column, "", value) for column, value in values.items()] if told else []
+    fields = [changed(column, "", value) for column, value in values.items()] if names_fields else []
     return Planned(one.line, Action.CREATE, name, new_id(), fields, columns=columns)
 
 

@@ -235,8 +235,8 @@ def _write_chunk(
     with pace.over(write_session(sessions)) as session:
         planned = importer.plan(session, row.organization_id, chunk, lock=True)
         importer.write(session, row.organization_id, planned, now)
-        told = [_record(row.id, one, now) for one in planned if one.action is not Action.UNCHANGED]
-        insert_rows(session, ImportRow, told)
+        records = [_record(row.id, one, now) for one in planned if one.action is not Action.UNCHANGED]
+        insert_rows(session, ImportRow, records)
         counted = {
             "done": len(chunk),
             "created": _number(planned, Action.CREATE),
@@ -409,8 +409,8 @@ def _guarded(
 def _fail(sessions: SessionFactory, import_id: str, mine: Update, error: Exception, broken: str) -> None:
     with sessions() as session:
         row = session.get(Import, import_id)
-        told = "" if row is None else broken.format(done=row.done, total=row.total)
-    advice = error.advice if isinstance(error, PortalError) else told
+        message = "" if row is None else broken.format(done=row.done, total=row.total)
+    advice = error.advice if isinstance(error, PortalError) else message
     values = {"status": "failed", "error": advice, "owner": None, "finished_at": utcnow()}
     if _write(sessions, mine.values(values)):
         _tidy(sessions, import_id)

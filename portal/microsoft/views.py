@@ -80,7 +80,7 @@ def tenants_list(
         **tag_words(listing),
     }
     chips = _chips(listing, counts)
-    said = [
+    in_words = [
         *shown_tags(listing, tags),
         *(name for name in ("state", "mapped", "sync") if _is_said(listing, name)),
     ]
@@ -96,7 +96,7 @@ def tenants_list(
         views=chips,
         more=tag_chips(listing, tags),
         filters=[tag_filter(listing, tags)] if tags else [],
-        in_use=in_use(listing, words, said),
+        in_use=in_use(listing, words, in_words),
         bulk=BULK,
         export=f"{address}.csv{listing.query_string()}",
         empty=_empty(address, listing, may_connect=may_connect),

@@ -102,13 +102,15 @@ def plan(action: str, rows: Sequence[Organization]) -> Plan:
 def sync_now(rows: Sequence[Organization]) -> Outcome:
     """Queue a run for each (T5), in short transactions; those that cannot are named. The caller wakes."""
     done, failed = _each(rows, user_sync.request_run, "on their way")
-    return Outcome(done, _told(f"{plural(done, 'sync is', 'syncs are')} on the way.", failed))
+    return Outcome(done, _with_failures(f"{plural(done, 'sync is', 'syncs are')} on the way.", failed))
 
 
 def disable(rows: Sequence[Organization]) -> Outcome:
     """Switch each sync off (L5), in short transactions; End Users stay."""
     done, failed = _each(rows, user_sync.disable, "disabled")
-    return Outcome(done, _told(f"{plural(done, 'sync is', 'syncs are')} disabled. End Users stay.", failed))
+    return Outcome(
+        done, _with_failures(f"{plural(done, 'sync is', 'syncs are')} disabled. End Users stay.", failed)
+    )
 
 
 def tag(rows: Sequence[Organization], *, add: Sequence[str], remove: Sequence[str]) -> Outcome:
@@ -170,7 +172,7 @@ def left_out(others: Mapping[str, Sequence[str]]) -> list[str]:
     return lines
 
 
-def _told(words: str, failed: Mapping[str, Sequence[str]]) -> str:
+def _with_failures(words: str, failed: Mapping[str, Sequence[str]]) -> str:
     return " ".join([words, *left_out(failed)])
 
 

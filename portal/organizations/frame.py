@@ -52,7 +52,7 @@ class Frame:
         return at
 
     @property
-    def told(self) -> str:
+    def last_run(self) -> str:
         """What came of the last run, "" while it is not over."""
         run = self.sync["last_run"]
         if not run or not run["finished_at"]:

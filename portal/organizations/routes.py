@@ -99,7 +99,7 @@ def history(organization_id: str) -> Response:
         organization=row,
         frame=frame(row, "history"),
         runs=list_views.history_rows(runs),
-        told=f"The latest {HISTORY} runs" if len(runs) == HISTORY else plural(len(runs), "run"),
+        summary=f"The latest {HISTORY} runs" if len(runs) == HISTORY else plural(len(runs), "run"),
     )
 
 

@@ -40,8 +40,8 @@ def split(text: str) -> list[str]:
 def checked(names: Iterable[str]) -> list[str]:
     """Usable tags, each once. Raises Invalid on ``tags``."""
     tags: dict[str, str] = {}
-    for given in names:
-        name = " ".join(clean(given).split())
+    for typed in names:
+        name = " ".join(clean(typed).split())
         if not name:
             raise Invalid({"tags": ["A tag needs a letter or a digit."]})
         if len(name) > TAG_LENGTH:

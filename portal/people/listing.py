@@ -239,11 +239,11 @@ def conditions(query: Listing, *, is_sqlite: bool, walks: bool = False) -> list[
     return narrowed
 
 
-def days(given: str) -> int:
+def days(text: str) -> int:
     """A number of days. Raises Invalid for anything else."""
-    if not given.isascii() or not given.isdigit() or not 1 <= int(given[:9]) <= MOST_DAYS:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST_DAYS:
         raise Invalid({"inactive_days": [f"A whole number of days from 1 to {MOST_DAYS:,}."]})
-    return int(given)
+    return int(text)
 
 
 def organization_names(session: Session, rows: Iterable[EndUser]) -> dict[str, Organization]:

@@ -48,7 +48,7 @@ def _words(run: SyncRun | None) -> str:
         return f"{run.phase or 'Running'}{done}"
     counts = run.counts or {}
     number = sum(counts.get(name, 0) for name in ("created", "linked", "updated"))
-    told = f"{plural(number, 'End User')} added or updated" if number else "No changes"
+    effect = f"{plural(number, 'End User')} added or updated" if number else "No changes"
     if counts.get("conflicts"):
-        told += f", {plural(counts['conflicts'], 'conflict')}"
-    return told if run.status == "succeeded" else f"The last run: {run.status}"
+        effect += f", {plural(counts['conflicts'], 'conflict')}"
+    return effect if run.status == "succeeded" else f"The last run: {run.status}"

@@ -89,7 +89,7 @@ def confirm_organizations(rollout_id: str) -> Response:
         service.confirm_organizations(rollout, names, set(request.form.getlist("id")))
     except Invalid as error:
         db.session.rollback()
-        return _page(_rollout(rollout_id), problems=error.errors, entered=names, told=error)
+        return _page(_rollout(rollout_id), problems=error.errors, entered=names, problem=error)
     return _went_on(rollout)
 
 
@@ -124,11 +124,11 @@ def enable(rollout_id: str) -> Response:
         number = service.confirm(rollout, set(request.form.getlist("id")))
     except Invalid as error:
         db.session.rollback()
-        return _page(_rollout(rollout_id), told=error)
-    told = f"{rollout.request['name']} is saved." if rollout.kind == "template" else ""
-    if number and not told:
-        told = f"{plural(number, 'sync')} on the way." if number == 1 else f"{number:,} syncs on the way."
-    return _went_on(rollout, told)
+        return _page(_rollout(rollout_id), problem=error)
+    message = f"{rollout.request['name']} is saved." if rollout.kind == "template" else ""
+    if number and not message:
+        message = f"{plural(number, 'sync')} on the way." if number == 1 else f"{number:,} syncs on the way."
+    return _went_on(rollout, message)
 
 
 @bp.post("/rollouts/<rollout_id>/retry")
@@ -170,11 +170,11 @@ def _row(rollout: Rollout, row_id: str) -> RolloutRow:
     return row
 
 
-def _went_on(rollout: Rollout, told: str = "") -> Response:
+def _went_on(rollout: Rollout, message: str = "") -> Response:
     rollout_id = rollout.id
     db.session.commit()
     runtime().wake()
-    return responses.respond(redirect=url_for(".detail", rollout_id=rollout_id), toast=told or None)
+    return responses.respond(redirect=url_for(".detail", rollout_id=rollout_id), toast=message or None)
 
 
 def _page(
@@ -183,21 +183,21 @@ def _page(
     form: SetUpForm | None = None,
     problems: Mapping[str, list[str]] | None = None,
     entered: Mapping[str, str] | None = None,
-    told: Invalid | None = None,
+    problem: Invalid | None = None,
 ) -> Response:
     sentences = {key: " ".join(texts) for key, texts in (problems or {}).items()}
-    bad = told is not None or form is not None
+    bad = problem is not None or form is not None
     return responses.render(
         "rollouts/detail.html",
         blocks={"rollout": "rollout"},
         status=422 if bad else 200,
         **_context(rollout, sentences, form),
         entered=entered or {},
-        told="" if told is None else _told(told),
+        problem_text="" if problem is None else _error_text(problem),
     )
 
 
-def _told(error: Invalid) -> str:
+def _error_text(error: Invalid) -> str:
     """One sentence above the tables; what is about a row stands there."""
     return " ".join(error.errors["id"]) if "id" in error.errors else error.advice
 

@@ -25,7 +25,7 @@ class Suggestion:
     by: str
 
 
-def suggest(tenants: Sequence[MicrosoftTenant], taken: set[str]) -> dict[str, Suggestion]:
+def suggest(tenants: Sequence[MicrosoftTenant], assigned: set[str]) -> dict[str, Suggestion]:
     """Microsoft Tenant id -> suggestion. taken: Organizations that are spoken for; none is suggested twice.
 
     Only Organizations whose Tenant is not mapped are looked at: the others have their Microsoft tenant.
@@ -38,7 +38,7 @@ def suggest(tenants: Sequence[MicrosoftTenant], taken: set[str]) -> dict[str, Su
             .where(Tenant.microsoft_tenant_id.is_(None))
             .order_by(Organization.name_key)
         )
-        if row.id not in taken
+        if row.id not in assigned
     }
     suggestions: dict[str, Suggestion] = {}
     for by, candidates in (

@@ -114,8 +114,8 @@ def _suggest(claim: Claim) -> None:
         for tenant in session.scalars(select(Tenant).where(Tenant.microsoft_tenant_id.in_(fresh)))
     }
     connected = session.scalars(select(MicrosoftTenant).where(MicrosoftTenant.id.in_(fresh))).all()
-    taken = {row.organization_id for row in rows if row.organization_id}
-    suggested = suggestions.suggest([one for one in connected if one.id not in mapped], taken)
+    assigned = {row.organization_id for row in rows if row.organization_id}
+    suggested = suggestions.suggest([one for one in connected if one.id not in mapped], assigned)
     for tenant_id, row in fresh.items():
         row.claimed_until = None
         suggestion = suggested.get(str(tenant_id))

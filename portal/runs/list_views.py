@@ -58,7 +58,7 @@ class RunRow:
 
 @dataclass(frozen=True)
 class UrgentRow:
-    """A run that waits for a decision or is under way. held: how many people it holds back, "" for none; told: how far it is."""
+    """A run that waits for a decision or is under way. held: how many people it holds back, "" for none; summary: how far it is."""
 
     id: str
     name: str
@@ -67,7 +67,7 @@ class UrgentRow:
     held: str
     held_since: datetime | None
     waits_until: datetime | None
-    told: str
+    summary: str
     created_at: datetime
     action: str
 
@@ -85,7 +85,7 @@ def urgent_rows(
             held=plural((run.held or {}).get("count", 0), "person", "people") if run.status == "held" else "",
             held_since=run.finished_at,
             waits_until=waits.get(run.id),
-            told=views.changes_in_words(run),
+            summary=views.changes_in_words(run),
             created_at=run.created_at,
             action="Review" if run.status == "held" else "Follow",
         )

@@ -81,12 +81,12 @@ def filtered(query: Listing, *, needing_attention: bool = False, zone: tzinfo = 
     return statement
 
 
-def moment(name: str, given: str, zone: tzinfo = UTC) -> datetime:
+def moment(name: str, text: str, zone: tzinfo = UTC) -> datetime:
     """A day of ``zone`` or a time, as lists are asked for. Raises Invalid on ``name`` for anything else."""
-    time = parse_time(f"{given}T00:00:00Z") if _DAY.fullmatch(given) else parse_time(given)
+    time = parse_time(f"{text}T00:00:00Z") if _DAY.fullmatch(text) else parse_time(text)
     if time is None:
         raise Invalid({name: ["A day such as 2026-01-31, or an ISO 8601 time."]})
-    return time.replace(tzinfo=zone).astimezone(UTC) if _DAY.fullmatch(given) else time
+    return time.replace(tzinfo=zone).astimezone(UTC) if _DAY.fullmatch(text) else time
 
 
 RUN_COLUMNS = (

@@ -58,7 +58,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Everybody:
-    """G8: everybody a run read. Four numbers that add up, each with what it links to; bars: (fill, x, width) of ``told``.
+    """G8: everybody a run read. Four numbers that add up, each with what it links to; bars: (fill, x, width) of ``summary``.
 
     none_of: the kinds that nobody is of, in words.
     """
@@ -67,7 +67,7 @@ class Everybody:
     in_scope: int
     out_of_scope: int
     skipped: int
-    told: str
+    summary: str
     bars: Sequence[tuple[str, str, str]]
     keys: Sequence[Key]
     none_of: str
@@ -97,7 +97,7 @@ class PersonRow:
 
 @dataclass(frozen=True)
 class RunView:
-    """One run. code: Microsoft's, "" when the error says it already; told: what came of it, where nobody was counted.
+    """One run. code: Microsoft's, "" when the error says it already; summary: what came of it, where nobody was counted.
 
     inline: (phase, what came of it, waits) of a run that is over.
     """
@@ -116,7 +116,7 @@ class RunView:
     next_step: NextStep
     inline: Sequence[tuple[str, str, bool]]
     everybody: Everybody | None
-    told: str
+    summary: str
     people: ListView
 
 
@@ -152,7 +152,7 @@ def run_view(
         next_step=next_step,
         inline=finished_phases(run) if is_counted else (),
         everybody=everybody(run, kinds) if is_counted and run.kind != "undo" else None,
-        told=_undone(undone) if is_counted else _uncounted(run),
+        summary=_undone(undone) if is_counted else _uncounted(run),
         people=people,
     )
 
@@ -162,10 +162,10 @@ def everybody(run: SyncRun, kinds: Kinds) -> Everybody:
     counts = run.counts
     parts = [(name, decision, word, fill, counts.get(name, 0)) for name, decision, word, fill, _ in PARTS]
     present = [part for part in parts if part[4]]
-    told = ", ".join(f"{number(count)} {word}" for _, _, word, _, count in present)
+    sentence = ", ".join(f"{number(count)} {word}" for _, _, word, _, count in present)
     gone, held = counts.get("gone", 0), _in_state(kinds, "held") - counts.get("held", 0)
     # Who is absent or outside the filters is in no sum (G8): said beside them, so that no 0 speaks against it.
-    said = {"held": held > 0, "disabled": bool(gone)}
+    always_shown = {"held": held > 0, "disabled": bool(gone)}
     beside = []
     if gone:
         href = f"{_page(run)}?decision=mark_disabled#people"
@@ -178,13 +178,15 @@ def everybody(run: SyncRun, kinds: Kinds) -> Everybody:
         in_scope=counts.get("in_scope", 0),
         out_of_scope=counts.get("out_of_scope", 0),
         skipped=counts.get("skipped", 0),
-        told=f"Of {number(counts.get('in_scope', 0))} in scope: {told}",
+        summary=f"Of {number(counts.get('in_scope', 0))} in scope: {sentence}",
         bars=_bars([(fill, count) for _, _, _, fill, count in present], counts.get("in_scope", 0)),
         keys=[
             Key(f"{number(count)} {word}", _shows(run, name, decision), fill)
             for name, decision, word, fill, count in present
         ],
-        none_of=", ".join(word for name, _, word, _, count in parts if not count and not said.get(name)),
+        none_of=", ".join(
+            word for name, _, word, _, count in parts if not count and not always_shown.get(name)
+        ),
         beside=beside,
     )
 

@@ -93,7 +93,9 @@ class EventRow:
 def event_rows(rows: Iterable[AuditEvent]) -> list[EventRow]:
     """One page of events."""
     return [
-        EventRow(row.at, row.actor, words(row.action), told(row), SOURCES.get(row.source, row.source), row.ip)
+        EventRow(
+            row.at, row.actor, words(row.action), details(row), SOURCES.get(row.source, row.source), row.ip
+        )
         for row in rows
     ]
 
@@ -104,7 +106,7 @@ def words(name: str) -> str:
     return shown[:1].upper() + shown[1:]
 
 
-def told(row: AuditEvent) -> list[str]:
+def details(row: AuditEvent) -> list[str]:
     """The detail of an event in lines of words."""
     lines = []
     for key, value in row.detail.items():

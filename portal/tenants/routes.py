@@ -184,11 +184,11 @@ def _ask_or_take(row: Tenant, chosen: MicrosoftTenant) -> Response | None:
         holder = load(Tenant, request.form.get("holder_id", ""), "Tenant")
         mapping.take(row, chosen, how, holder_id=holder.id)
         return _mapped(row, chosen)
-    taken = mapping.takeover(row, chosen)
-    if taken is None or service.syncing_below(row):
+    takeover = mapping.takeover(row, chosen)
+    if takeover is None or service.syncing_below(row):
         return None
     return responses.render(
-        "tenants/taken.html", blocks={"dialog": "dialog"}, view=dialog_view.taking(taken), taken=taken
+        "tenants/taken.html", blocks={"dialog": "dialog"}, view=dialog_view.taking(takeover), taken=takeover
     )
 
 

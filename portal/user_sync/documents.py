@@ -176,14 +176,14 @@ def no_counts() -> dict[str, int]:
     return dict.fromkeys(names.split(), 0)
 
 
-def _section(name: str, given: Mapping[str, Any] | None, errors: dict[str, list[str]]) -> SectionFilter:
+def _section(name: str, section: Mapping[str, Any] | None, errors: dict[str, list[str]]) -> SectionFilter:
     key = f"filters.{name}"
-    if given is None:
+    if section is None:
         errors[key] = ["This section is missing. All five are required."]
         return SectionFilter()
-    accepts_all = bool(given.get("all", False))
+    accepts_all = bool(section.get("all", False))
     spelled: dict[str, str] = {}  # one entry per value (S3), as it was written first
-    for value in given.get("values", ()):
+    for value in section.get("values", ()):
         spelled.setdefault(value_key(name, str(value)), _value(name, str(value)))
     values = tuple(spelled.values())
     if len(values) > MAX_VALUES:

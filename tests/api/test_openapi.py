@@ -49,7 +49,7 @@ def test_a_route_that_declares_nothing_is_named(app):
     "view",
     [
         lambda: schema.body(schema.Request),
-        lambda: schema.asked(ListSpec({}, "")),
+        lambda: schema.list_query(ListSpec({}, "")),
         lambda: schema.answer({"openapi": "3.1.0"}, 201),
         lambda: schema.answer({}, 204),
     ],

@@ -161,10 +161,10 @@ def sync_person(end_user_id: str) -> Response:
     run = user_sync.request_person(load(Organization, row.organization_id, "Organization"), row)
     db.session.commit()
     runtime().wake()
-    told = f"The sync of {row.display_name} is on its way."
+    message = f"The sync of {row.display_name} is on its way."
     if run.only_object_id is None:
-        told = f"A sync of everybody is under way and takes {row.display_name} along."
-    return responses.respond(redirect=url_for("runs.detail", run_id=run.id), toast=told)
+        message = f"A sync of everybody is under way and takes {row.display_name} along."
+    return responses.respond(redirect=url_for("runs.detail", run_id=run.id), toast=message)
 
 
 @bp.post("/end-users/<end_user_id>/never-sync")
@@ -194,7 +194,9 @@ def pin(end_user_id: str, field: str) -> Response:
         except Invalid as error:
             db.session.rollback()
             form.show(
-                Invalid({"value" if name == field else name: told for name, told in error.errors.items()})
+                Invalid(
+                    {"value" if name == field else name: messages for name, messages in error.errors.items()}
+                )
             )
             row = load(EndUser, end_user_id, "End User")
         else:

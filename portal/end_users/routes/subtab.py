@@ -142,8 +142,8 @@ def _listed() -> Listing:
 
 
 def _checked() -> list[str]:
-    given = request.form.getlist("id")
-    ids = list(dict.fromkeys(one for one in given if "\x00" not in one))  # PostgreSQL takes none
+    form_ids = request.form.getlist("id")
+    ids = list(dict.fromkeys(one for one in form_ids if "\x00" not in one))  # PostgreSQL takes none
     if not ids:
         raise Invalid({"id": ["Check at least one person first."]})
     return ids

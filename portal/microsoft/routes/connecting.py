@@ -158,10 +158,10 @@ def _connected(row: MicrosoftTenant) -> Response:
     row = check.check_releasing(row)
     db.session.commit()
     missing = sum(line["state"] != "ok" for line in row.checks)
-    told = f"{row.name} is connected. Its first read is under way."
+    message = f"{row.name} is connected. Its first read is under way."
     if missing:
-        told += f" Not everything works yet: {missing} of {len(row.checks)} calls, see the table."
-    return responses.respond(redirect=url_for(".detail", microsoft_tenant_id=row.id), toast=told)
+        message += f" Not everything works yet: {missing} of {len(row.checks)} calls, see the table."
+    return responses.respond(redirect=url_for(".detail", microsoft_tenant_id=row.id), toast=message)
 
 
 def _connect_page(form: ConnectForm) -> Response:

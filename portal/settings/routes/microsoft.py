@@ -37,7 +37,7 @@ def microsoft() -> Response:
         return _environment(shown, EndForm(data={"expires_on": end}))
     form = MicrosoftForm(data={"client_id": shown.client_id, "expires_on": end})
     if form.submitted():
-        said = "Saved."
+        message = "Saved."
         try:
             _keep(form, cloud)
             if (
@@ -47,7 +47,7 @@ def microsoft() -> Response:
             ):
                 entered = microsoft_tenants.app_registration(cloud)
                 # rolls back what was kept: it is kept when it works
-                said = check.try_releasing(entered, cloud)
+                message = check.try_releasing(entered, cloud)
                 _keep(form, cloud)
         except Invalid as error:
             db.session.rollback()
@@ -56,7 +56,7 @@ def microsoft() -> Response:
             microsoft_tenants.try_again()
             db.session.commit()
             runtime().wake()
-            return responses.respond(redirect=_microsoft_url(cloud), toast=said)
+            return responses.respond(redirect=_microsoft_url(cloud), toast=message)
     if form.errors:
         form.ask_again()
     return _microsoft_page(form, shown, cloud)
