@@ -56,7 +56,8 @@ class Changes(Finder):
             directory = home.directory
             upn = str(props["userPrincipalName"]).casefold()
             if any(
-                str(one.props.get("userPrincipalName")).casefold() == upn for one in directory.users.values()
+                str(user.props.get("userPrincipalName")).casefold() == upn
+                for user in directory.users.values()
             ):
                 raise BadChange(f"Another user has the sign-in name {props['userPrincipalName']}.")
             user = User((user_id or new_id(self._rng)).lower(), {**plain, **props}, purpose="user")

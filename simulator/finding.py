@@ -34,7 +34,7 @@ class Finder:
         wanted = key.casefold()
         users = home.directory.users.values()
         return next(
-            (one for one in users if str(one.props.get("userPrincipalName")).casefold() == wanted), None
+            (user for user in users if str(user.props.get("userPrincipalName")).casefold() == wanted), None
         )
 
     def _user(self, tenant: str, key: str) -> tuple[Tenant, User]:
@@ -55,7 +55,9 @@ class Finder:
         home = self.tenant(tenant)
         group = home.directory.groups.get(key.lower())
         if group is None:
-            named = [one for one in home.directory.groups.values() if one.props.get("displayName") == key]
+            named = [
+                group for group in home.directory.groups.values() if group.props.get("displayName") == key
+            ]
             if len(named) != 1:
                 raise BadChange(f"There are {len(named)} groups named {key}; give the id.")
             group = named[0]

@@ -219,10 +219,12 @@ def _unauthorized(message: str) -> GraphError:
 
 def _unknown(call: Call) -> GraphError:
     first = call.path.strip("/").split("/")[0]
-    if any(one.pattern.match(call.path) for one in _ORDERED):
+    if any(route.pattern.match(call.path) for route in _ORDERED):
         return GraphError(
             405, "Request_BadRequest", "Specified HTTP method is not allowed for the request target."
         )
-    if not first or not any(one.pattern.pattern.lower().startswith(f"^/{first.lower()}") for one in _ORDERED):
+    if not first or not any(
+        route.pattern.pattern.lower().startswith(f"^/{first.lower()}") for route in _ORDERED
+    ):
         return GraphError(400, "BadRequest", f"Resource not found for the segment '{first}'.")
     return GraphError(404, "Request_ResourceNotFound", f"Resource not found for the path '{call.path}'.")

@@ -66,7 +66,7 @@ def get_by_ids(call: Call, _match: re.Match[str]) -> Response:
     ids, types = document.get("ids"), document.get("types")
     if not isinstance(ids, list) or not ids or len(ids) > 1000:
         raise GraphError(400, "Request_BadRequest", "ids must hold between 1 and 1000 ids.")
-    wanted = {str(one).lower() for one in types} if isinstance(types, list) and types else None
+    wanted = {str(type_).lower() for type_ in types} if isinstance(types, list) and types else None
     names = call.selected
     rows: list[Props] = []
     for key in ids:

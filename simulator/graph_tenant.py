@@ -129,10 +129,10 @@ def list_skus(call: Call, _match: re.Match[str]) -> Response:
             raise GraphError(400, "Request_BadRequest", f"The query option '{name}' is not supported.")
     tenant = call.tenant
     held = Counter(
-        one["skuId"]
+        assigned["skuId"]
         for user in tenant.directory.users.values()
-        for one in user.props.get("assignedLicenses") or ()
-        if isinstance(one, dict) and "skuId" in one
+        for assigned in user.props.get("assignedLicenses") or ()
+        if isinstance(assigned, dict) and "skuId" in assigned
     )
     rows = [_sku_row(tenant, sku, held[sku.sku_id]) for sku in tenant.skus if sku.is_subscribed]
     return _listed(call, rows, SKUS, "subscribedSkus")

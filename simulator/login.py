@@ -142,7 +142,7 @@ class Login:
         value = form.get("client_secret")
         if not value:
             raise LoginError(7000218)
-        secret = next((one for one in app.secrets if secrets.compare_digest(one.value, value)), None)
+        secret = next((secret for secret in app.secrets if secrets.compare_digest(secret.value, value)), None)
         if secret is None:
             raise LoginError(7000215, app=app.client_id)
         if secret.expires_at <= utc_now():
@@ -267,7 +267,7 @@ class Login:
             tenant = self.world.tenant(parameters.get("tenant", ""))
         decision = parameters.get("decision") if request.method == "POST" else None
         if decision is None or tenant is None:
-            chosen = [] if tenant else [(one.id, one.name) for one in self.world.tenants.values()]
+            chosen = [] if tenant else [(home.id, home.name) for home in self.world.tenants.values()]
             roles = self.world.consented_roles(tenant) if tenant else self.world.app.roles
             kept = {key: value for key, value in parameters.items() if key not in {"decision", "tenant"}}
             return login_pages.consent_page(request.path, kept, sorted(roles), chosen)

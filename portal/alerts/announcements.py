@@ -54,7 +54,9 @@ def announce(runtime: Runtime) -> int:
         targets = delivery.stored_targets(session, runtime.box)
         present = {**needs(session), **expiring(session, runtime, now)} if targets else {}
         known = _value(session, KEY).get("causes", {})
-        is_due = any(_is_over(one["at"], now) for one in _value(session, LEFT_KEY).get("messages", ()))
+        is_due = any(
+            _is_over(message["at"], now) for message in _value(session, LEFT_KEY).get("messages", ())
+        )
     is_news = (
         _compare(known, present, now)[0] != known
     )  # most often it is not, and nobody waits for the write lock
@@ -99,7 +101,7 @@ def _key(*parts: str) -> str:
 
 
 def _need(causes: Sequence[Cause]) -> Need:
-    first, names = causes[0], tuple(one.name for one in causes)
+    first, names = causes[0], tuple(cause.name for cause in causes)
     who_decides = " An administrator decides." if first.kind == "hold" else ""
     if len(causes) == 1:
         return Need(Notice(first.kind, title(first), detail(first) + who_decides), names)
@@ -166,27 +168,27 @@ def _try_again(
     """Keep what was not taken just now, and send what is due again; one process takes each message."""
     with runtime.sessions() as session:
         row = _locked(session, LEFT_KEY, now)
-        waiting = [one for one in row.value.get("messages", ()) if one["target"] in targets]
-        due = [one for one in waiting if _is_over(one["at"], now)]
+        waiting = [message for message in row.value.get("messages", ()) if message["target"] in targets]
+        due = [message for message in waiting if _is_over(message["at"], now)]
         again = [
             {**one, "tries": one["tries"] + 1, "at": (now + WAITS[one["tries"]]).isoformat()}
             for one in (*failed, *due)
             if one["tries"] < len(WAITS)
         ]
-        kept = [*(one for one in waiting if one not in due), *again][-MOST_LEFT:]
+        kept = [*(message for message in waiting if message not in due), *again][-MOST_LEFT:]
         row.value, row.updated_at = {"messages": kept} if kept else {}, now
         session.commit()
     delivered = [
-        _message(one)
-        for one in due
-        for attempt in delivery.deliver([targets[one["target"]]], _notice(one))
+        _message(message)
+        for message in due
+        for attempt in delivery.deliver([targets[message["target"]]], _notice(message))
         if not attempt.problem
     ]
     if not delivered:
         return
     with runtime.sessions() as session:
         row = _locked(session, LEFT_KEY, now)
-        kept = [one for one in row.value.get("messages", ()) if _message(one) not in delivered]
+        kept = [message for message in row.value.get("messages", ()) if _message(message) not in delivered]
         row.value, row.updated_at = {"messages": kept} if kept else {}, now
         session.commit()
 

@@ -47,12 +47,14 @@ def stored_targets(session: Session, box: SecretBox) -> dict[str, Target]:
     if row is None or not row.secret:
         return {}
     known_targets = {}
-    for one in json.loads(box.decrypt(row.secret, purpose=PURPOSE)):
+    for entry in json.loads(box.decrypt(row.secret, purpose=PURPOSE)):
         try:
-            target = targets.parse(one["url"], is_local=one["is_local"])
-            known_targets[one["id"]] = replace(target, events=events.known(one.get("events", events.DEFAULT)))
+            target = targets.parse(entry["url"], is_local=entry["is_local"])
+            known_targets[entry["id"]] = replace(
+                target, events=events.known(entry.get("events", events.DEFAULT))
+            )
         except Invalid:  # stored by a version that offered more; it must not stop the others
-            log.warning("action=notify target=%s error=NoLongerOffered", one["id"])
+            log.warning("action=notify target=%s error=NoLongerOffered", entry["id"])
     return known_targets
 
 
@@ -130,7 +132,7 @@ def deliver(wanted: Sequence[Target], notice: Notice) -> list[Delivery]:
     Takes as long as the slowest of them: hold no transaction meanwhile.
     """
     deliveries = [Delivery(target.name, _send(target, notice)) for target in wanted]
-    accepted = sum(not one.problem for one in deliveries)
+    accepted = sum(not delivery.problem for delivery in deliveries)
     if accepted < len(deliveries):
         log.warning("action=notify kind=%s delivered=%d of=%d", notice.kind, accepted, len(deliveries))
     return deliveries

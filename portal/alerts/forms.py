@@ -25,7 +25,7 @@ class EventsForm(Form):
 
     def chosen(self) -> list[str]:
         """The events that are checked."""
-        return [str(one) for one in self.events.data or ()]
+        return [str(value) for value in self.events.data or ()]
 
 
 class TargetForm(EventsForm):

@@ -60,7 +60,7 @@ def email(fields: Mapping[str, str]) -> str:
     if problem := addresses.problem(sender):
         errors["sender"] = [problem]
     recipients = [one for one in re.split(r"[\s,;]+", fields["recipients"]) if one]
-    wrong = [one for one in recipients if addresses.problem(one)]
+    wrong = [recipient for recipient in recipients if addresses.problem(recipient)]
     if wrong or not recipients:
         errors["recipients"] = [
             f"{wrong[0]} is no email address." if wrong else "Enter at least one email address."

@@ -86,7 +86,7 @@ def add(preset: str) -> Response:
         form=form,
         preset=preset,
         label=presets.LABELS[preset],
-        fields=[one for one in form if one.name not in {"csrf_token", "events", "is_local"}],
+        fields=[entry for entry in form if entry.name not in {"csrf_token", "events", "is_local"}],
         checked=form.chosen(),
         events=events.EVENTS,
     )

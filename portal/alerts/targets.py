@@ -178,7 +178,7 @@ def _is_local_name(host: str) -> bool:
         ipaddress.ip_address(host)
     except ValueError:
         plain = host.rstrip(".").lower()
-        return "." not in plain or plain.endswith(tuple(f".{one}" for one in _LOCAL_NAMES))
+        return "." not in plain or plain.endswith(tuple(f".{ending}" for ending in _LOCAL_NAMES))
     return not is_public(host)
 
 

@@ -83,7 +83,7 @@ class Declaration:
     @property
     def query_names(self) -> tuple[str, ...]:
         """The names of the query parameters besides those of the list."""
-        return tuple(one.name for one in self.parameters if one.place == "query")
+        return tuple(parameter.name for parameter in self.parameters if parameter.place == "query")
 
 
 def documented_as(tag: Tag) -> Callable[..., Callable[[View], View]]:

@@ -102,13 +102,15 @@ def change_filter_template(template_id: str) -> Response:
     followers = bulk.follower_ids(row) if service.changed_parts(documents.body_of(row), parsed) else []
     if is_dry:
         results = bulk.dry_run(followers, parsed, keeps_departures=True)
-        return answer({**_document(_template(template_id)), "results": [one.document() for one in results]})
+        return answer(
+            {**_document(_template(template_id)), "results": [result.document() for result in results]}
+        )
     begin_write(db.session())
     service.change(row, name, parsed)
     db.session.commit()
     results = bulk.apply(followers, parsed, template_id, keeps_departures=True)
     runtime().wake()
-    return answer({**_document(_template(template_id)), "results": [one.document() for one in results]})
+    return answer({**_document(_template(template_id)), "results": [result.document() for result in results]})
 
 
 @bp.delete("/filter-templates/<template_id>")
@@ -146,7 +148,7 @@ def set_up_user_syncs() -> Response:
         return answer({"items": [one.document() for one in bulk.dry_run(rows, wanted)]}, 200)
     results = bulk.apply(rows, wanted, requested.template_id)
     runtime().wake()
-    return answer({"items": [one.document() for one in results]})
+    return answer({"items": [result.document() for result in results]})
 
 
 def _template(template_id: str) -> FilterTemplate:

@@ -170,13 +170,13 @@ def _query_parameters(declaration: Declaration) -> list[dict[str, Any]]:
     listed = [] if declaration.query is None else _list_parameters(declaration.query)
     others = [
         {
-            "name": one.name,
-            "in": one.place,
-            "required": one.is_required,
-            "description": one.description,
-            "schema": dict(one.schema),
+            "name": parameter.name,
+            "in": parameter.place,
+            "required": parameter.is_required,
+            "description": parameter.description,
+            "schema": dict(parameter.schema),
         }
-        for one in declaration.parameters
+        for parameter in declaration.parameters
     ]
     return [*listed, *others]
 
@@ -227,7 +227,7 @@ def _body(declaration: Declaration, references: Mapping[Any, Any]) -> dict[str, 
         return {}
     if isinstance(body, File):
         return {"requestBody": {"required": True, "content": _content(body, references)}}
-    is_required = any(one.is_required() for one in body.model_fields.values())
+    is_required = any(model_field.is_required() for model_field in body.model_fields.values())
     schema = references[body, "validation"]
     return {"requestBody": {"required": is_required, "content": {"application/json": {"schema": schema}}}}
 

@@ -54,7 +54,7 @@ def report_rows(rows: Iterable[AssetReport]) -> list[ReportRow]:
 
 def macs_in_words(row: Asset) -> str:
     """Its MAC addresses as they are shown, a dash for none."""
-    return ", ".join(shown_mac(one.mac) for one in row.macs) or DASH
+    return ", ".join(shown_mac(mac.mac) for mac in row.macs) or DASH
 
 
 def form_view(address: str, row: Asset | None) -> FormView:

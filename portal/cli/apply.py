@@ -50,7 +50,7 @@ def apply(path: Path, *, dry_run: bool, yes: bool, as_json: bool) -> None:
                 "Somebody changed something since the plan was made. Nothing was changed: run it again."
             )
         done = _execute(app, wanted, shown, quiet=as_json)
-    failed = [one for one in done if one.problem]
+    failed = [step for step in done if step.problem]
     summary = f"{len(done) - len(failed):,} done, {len(failed):,} not."
     answer(_document(shown, done), summary, as_json=as_json)
     if failed:
@@ -98,7 +98,7 @@ def _plan_text(shown: Plan) -> str:
 def _document(shown: Plan, done: list[Done]) -> dict[str, Any]:
     return {
         "plan_id": shown.plan_id,
-        "changes": [one.document() for one in done] or [step.document() for step in shown.steps],
+        "changes": [step.document() for step in done] or [step.document() for step in shown.steps],
         "notes": list(shown.notes),
     }
 
@@ -106,7 +106,7 @@ def _document(shown: Plan, done: list[Done]) -> dict[str, Any]:
 def _execute(app: Flask, wanted: Declaration, shown: Plan, *, quiet: bool) -> list[Done]:
     """Every step; those that wait for the first read of a tenant are tried again while it is read."""
     done = [_reported(one, quiet=quiet) for one in execution.execute(wanted, shown)]
-    if any(one.waits for one in done):
+    if any(step.waits for step in done):
         done = _wait(app, wanted, done, quiet=quiet)
     return done
 
@@ -117,14 +117,14 @@ def _wait(app: Flask, wanted: Declaration, done: list[Done], *, quiet: bool) -> 
     helper.start()
     try:
         end = clock.monotonic() + WAIT_SECONDS
-        while any(one.waits for one in done) and clock.monotonic() < end:
+        while any(step.waits for step in done) and clock.monotonic() < end:
             pause.wait(POLL_SECONDS)
-            left = Plan([one.step for one in done if one.waits])
+            left = Plan([step.step for step in done if step.waits])
             again = {one.step: one for one in execution.execute(wanted, left)}
-            for one in again.values():
-                if not one.waits:
-                    _reported(one, quiet=quiet)
-            done = [again.get(one.step, one) for one in done]
+            for result in again.values():
+                if not result.waits:
+                    _reported(result, quiet=quiet)
+            done = [again.get(step.step, step) for step in done]
     finally:
         helper.stop()
     return done

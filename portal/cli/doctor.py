@@ -25,8 +25,11 @@ def doctor(*, as_json: bool) -> None:
     app = create_app()
     with app.app_context(), Session(db.engine) as session:
         findings = list(checks.examine(db.engine, session, runtime().settings, runtime().box, utcnow()))
-    lines = [f"{MARKS[one.state]}  {one.name}: {one.detail} {one.advice}".rstrip() for one in findings]
-    answer({"findings": [asdict(one) for one in findings]}, "\n".join(lines), as_json=as_json)
-    wrong = [one.name for one in findings if one.state == "error"]
+    lines = [
+        f"{MARKS[finding.state]}  {finding.name}: {finding.detail} {finding.advice}".rstrip()
+        for finding in findings
+    ]
+    answer({"findings": [asdict(finding) for finding in findings]}, "\n".join(lines), as_json=as_json)
+    wrong = [finding.name for finding in findings if finding.state == "error"]
     if wrong:
         raise PortalError(f"{len(wrong)} to put right: {', '.join(wrong)}.")

@@ -64,8 +64,8 @@ def undo_import(import_id: str, *, dry_run: bool, as_json: bool) -> None:
         row = service.load(db.session(), import_id)
         if dry_run:
             plan = service.undo_document(service.plan_undo(db.session(), row))
-            lines = [f"{one['name']}: {one['what']}" for one in plan["restored"]]
-            lines += [f"{one['name']}: not restored, {one['reason']}" for one in plan["spared"]]
+            lines = [f"{person['name']}: {person['what']}" for person in plan["restored"]]
+            lines += [f"{person['name']}: not restored, {person['reason']}" for person in plan["spared"]]
             answer(plan, "\n".join(lines) or "There is nothing to undo.", as_json=as_json)
             return
         owner = processes.own_name()
@@ -125,5 +125,5 @@ def _document(import_id: str) -> dict[str, Any]:
 def _summary(document: dict[str, Any]) -> str:
     counts = ", ".join(f"{document[name]:,} {name}" for name in ("created", "updated", "unchanged"))
     lines = [f"{counts}, {len(document['rejected']):,} rejected."]
-    lines += [f"Line {one['line']}: {one['reason']}" for one in document["rejected"]]
+    lines += [f"Line {line['line']}: {line['reason']}" for line in document["rejected"]]
     return "\n".join(lines)

@@ -75,23 +75,27 @@ def questions(session: Session, organization: Organization, rows: Sequence[Confl
     tenant_id = organization.tenant.microsoft_tenant_id or ""
     people = _people(session, organization.id, tenant_id, rows)
     wanted = {row.object_id for row in rows} | {row.other_object_id for row in rows}
-    wanted |= {one.object_id for one in people if one.microsoft_tenant_id == tenant_id}
+    wanted |= {person.object_id for person in people if person.microsoft_tenant_id == tenant_id}
     users = _mirrored(session, tenant_id, [object_id for object_id in wanted if object_id])
     names = product_names([tenant_id])
-    linked = {one.object_id or "": one for one in people if one.microsoft_tenant_id == tenant_id}
+    linked = {person.object_id or "": person for person in people if person.microsoft_tenant_id == tenant_id}
     by_id = {}
     for row in rows:
-        meant = [one for one in people if _may_be_meant(row, one)]
+        meant = [person for person in people if _may_be_meant(row, person)]
         objects = dict.fromkeys(
             [
                 row.object_id,
                 row.other_object_id,
-                *(one.object_id for one in meant if one.microsoft_tenant_id == tenant_id),
+                *(object_id.object_id for object_id in meant if object_id.microsoft_tenant_id == tenant_id),
             ]
         )
-        sides = [_side(users.get(one), linked.get(one), one, names) for one in objects if one]
-        sides += [Side(None, end_user=one) for one in meant if one.microsoft_tenant_id != tenant_id]
-        choices = [_choice(row, one, tenant_id, users, linked) for one in meant]
+        sides = [_side(users.get(key), linked.get(key), key, names) for key in objects if key]
+        sides += [
+            Side(None, end_user=object_id)
+            for object_id in meant
+            if object_id.microsoft_tenant_id != tenant_id
+        ]
+        choices = [_choice(row, object_id, tenant_id, users, linked) for object_id in meant]
         by_id[row.id] = Question(tuple(sides), tuple(choices))
     return by_id
 
@@ -102,7 +106,7 @@ def give(session: Session, row: Conflict, organization: Organization, end_user: 
     Whoever holds the End User, or the Microsoft user, is unlinked; conflicts of their own about that are settled with it.
     """
     question = questions(session, organization, [row])[row.id]
-    choice = next((one for one in question.choices if one.end_user.id == end_user.id), None)
+    choice = next((choice for choice in question.choices if choice.end_user.id == end_user.id), None)
     if choice is None:
         tenant_id = organization.tenant.microsoft_tenant_id or ""
         users = _mirrored(session, tenant_id, [end_user.object_id or ""])
@@ -126,7 +130,7 @@ def take_back(session: Session, row: Conflict) -> None:
     A Link stays away when somebody else has the account by now. Whoever was linked to something else since keeps that.
     """
     kept: Mapping[str, Any] = row.before.get("links", {})
-    people = {one.id: one for one in session.scalars(select(EndUser).where(EndUser.id.in_(list(kept))))}
+    people = {row.id: row for row in session.scalars(select(EndUser).where(EndUser.id.in_(list(kept))))}
     back = {
         end_user_id: before
         for end_user_id, before in kept.items()
@@ -159,7 +163,7 @@ def _settle_others(session: Session, row: Conflict, object_id: str) -> list[str]
     ).all()
     for one in others:
         one.resolution, one.resolved_at, one.resolved_by = "ignore", utcnow(), row.resolved_by
-    return [one.id for one in others]
+    return [row.id for row in others]
 
 
 def _may_be_meant(row: Conflict, end_user: EndUser) -> bool:

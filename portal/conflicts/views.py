@@ -241,7 +241,7 @@ def _enabled(side: Side) -> str:
 
 def _presses(side: Side, row: Conflict, question: Question) -> list[Press]:
     """The conflict's own user can be linked to whoever may be meant; keeping the other side is leaving things as they are."""
-    others = [one for one in question.sides if one.object_id != row.object_id or one.object_id is None]
+    others = [side for side in question.sides if side.object_id != row.object_id or side.object_id is None]
     presses = []
     if side.object_id == row.object_id and side.object_id is not None:
         presses = [_press(choice, is_only=len(question.choices) == 1) for choice in question.choices]

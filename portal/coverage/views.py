@@ -63,7 +63,7 @@ def coverage_view(
         noun="user",
         search="Name, email or UPN",
         listing=listing,
-        rows=[_row(one, not_in) for one in documents],
+        rows=[_row(document, not_in) for document in documents],
         columns=COLUMNS,
         views=[
             Chip("All", listing.query_string(taken=None, not_in=None), total, not listing.filters),

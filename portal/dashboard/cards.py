@@ -203,15 +203,15 @@ def mfa(lowest: Sequence[service.MfaCoverage]) -> list[Bar]:
     """Where MFA is missing most."""
     return [
         Bar(
-            one.organization.name,
-            f"/organizations/{one.organization.id}/end-users?mfa=false",
-            f"{one.percent}%",
-            one.registered,
-            one.known,
-            f"{number(one.registered)} of {number(one.known)}",
-            "rc-meter-bad" if one.percent < 50 else "rc-meter-full" if one.percent < 80 else "",
+            line.organization.name,
+            f"/organizations/{line.organization.id}/end-users?mfa=false",
+            f"{line.percent}%",
+            line.registered,
+            line.known,
+            f"{number(line.registered)} of {number(line.known)}",
+            "rc-meter-bad" if line.percent < 50 else "rc-meter-full" if line.percent < 80 else "",
         )
-        for one in lowest
+        for line in lowest
     ]
 
 
@@ -251,7 +251,7 @@ def people(largest: Sequence[tuple[Organization, int]]) -> list[Bar]:
 
 def people_sentence(shown: Sequence[Bar], totals: Mapping[str, int]) -> str:
     """How much of everybody the list of the largest shows."""
-    listed, everybody = sum(one.part for one in shown), totals["end_users"]
+    listed, everybody = sum(row.part for row in shown), totals["end_users"]
     if listed < everybody:
         organizations = plural(totals["organizations"], "Organization")
         return f"The {len(shown)} largest of {organizations}, with {number(listed)} of {plural(everybody, 'End User')}."

@@ -80,7 +80,7 @@ def all_attention() -> Response:
     with narrowing.narrowed(db.session(), query.filters.get("tag", "")):
         causes = _causes(query.filters.get("tag", ""))
     kind = query.filters.get("kind")
-    fitting = [one for one in causes if kind in {None, one.kind}]
+    fitting = [cause for cause in causes if kind in {None, cause.kind}]
     listing = counted(query, len(fitting))
     return responses.render(
         "dashboard/attention.html",
@@ -88,7 +88,7 @@ def all_attention() -> Response:
             url_for(".all_attention"),
             listing,
             todo.rows(fitting[listing.offset :][: listing.per_page], g.principal.role, now),
-            Counter(one.kind for one in causes),
+            Counter(cause.kind for cause in causes),
         ),
         **_tagged(query, known),
     )
@@ -101,7 +101,7 @@ def _list_query() -> Listing:
 def _causes(tag: str) -> list[attention.Cause]:
     """What is the portal's own concerns no tag."""
     causes = attention.causes(db.session(), runtime().settings, utcnow())
-    return [one for one in causes if not (tag and one.is_ours)]
+    return [cause for cause in causes if not (tag and cause.is_ours)]
 
 
 def _tagged(query: Listing, known: Sequence[tags.TagCount]) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def overview(causes: Sequence[Cause], role: Role, now: datetime) -> Overview:
         for kind, group in groupby(causes, lambda one: one.kind)
         for row in _rows(kind, list(group), role, now)
     ]
-    counts = Counter(one.kind for one in causes)
+    counts = Counter(cause.kind for cause in causes)
     return Overview(
         urgent=[row for row in rows if row.kind in URGENT],
         unfinished=[row for row in rows if row.kind in UNFINISHED],
@@ -278,13 +278,13 @@ def together(causes: Sequence[Cause]) -> tuple[str, str]:
     """What several of one kind are, counted, and what to do: for alerts and pages."""
     kind, number = causes[0].kind, len(causes)
     if kind == "conflicts":
-        total = sum(one.number for one in causes)
+        total = sum(cause.number for cause in causes)
         words = f"{total:,} conflicts in {number:,} Organizations"
         advice = "Nothing was changed for these people. Choose who is meant, or ignore a conflict until one side changes."
     else:
         what, advice = _MANY[kind]
         words = f"{number:,} {what}"
-    sentences = {one.reported for one in causes}
+    sentences = {cause.reported for cause in causes}
     if kind in {"connection", "failing", "left", "overdue"} and len(sentences) == 1 and causes[0].reported:
         advice = causes[0].reported
     return words, advice
@@ -295,8 +295,10 @@ def _many(causes: Sequence[Cause], role: Role) -> Todo:
     kind, number = causes[0].kind, len(causes)
     everything = f"/attention?kind={kind}"
     words, advice = together(causes)
-    since = [one.since for one in causes if one.since is not None and kind not in UNFINISHED]
-    code = causes[0].code if len({one.code for one in causes}) == 1 and causes[0].code not in advice else ""
+    since = [cause.since for cause in causes if cause.since is not None and kind not in UNFINISHED]
+    code = (
+        causes[0].code if len({cause.code for cause in causes}) == 1 and causes[0].code not in advice else ""
+    )
     return Todo(
         kind,
         words,
@@ -306,7 +308,7 @@ def _many(causes: Sequence[Cause], role: Role) -> Todo:
         _who(kind, role),
         code,
         min(since) if since else None,
-        [(one.name, one.link) for one in causes[:NAMED]],
+        [(cause.name, cause.link) for cause in causes[:NAMED]],
         max(0, number - NAMED),
         everything,
     )

@@ -53,7 +53,7 @@ def execute(wanted: Declaration, shown: Plan) -> Iterator[Done]:
     by_path: dict[str, list[Step]] = {}
     for step in shown.steps:
         by_path.setdefault(step.path, []).append(step)
-    declared = {text_key(one.name): one for one in wanted.templates}
+    declared = {text_key(template.name): template for template in wanted.templates}
     for template in wanted.templates:
         yield from _each(by_path.get(template.path, ()), partial(_template, template))
     for organization in wanted.organizations:
@@ -101,7 +101,7 @@ def _template(wanted: WantedTemplate, step: Step) -> list[str]:
     db.session.commit()
     results = bulk.apply(followers, wanted.body, template_id, keeps_departures=True)
     runtime().wake()
-    return [f"{one.name}: {one.problem}" for one in results if one.problem]
+    return [f"{result.name}: {result.problem}" for result in results if result.problem]
 
 
 def _organization_step(

@@ -91,13 +91,13 @@ def parse(table: Mapping[str, Any]) -> Declaration:
     organizations = [
         _organization(entry, path, errors) for path, entry in _entries(table, "organizations", errors)
     ]
-    _once([one for one in templates if one], errors)
-    _once([one for one in organizations if one], errors)
+    _once([template for template in templates if template], errors)
+    _once([organization for organization in organizations if organization], errors)
     if errors:
         raise Invalid(errors, "The file has entries that cannot be used.")
     return Declaration(
-        tuple(one for one in templates if one is not None),
-        tuple(one for one in organizations if one is not None),
+        tuple(template for template in templates if template is not None),
+        tuple(organization for organization in organizations if organization is not None),
     )
 
 

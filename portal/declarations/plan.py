@@ -75,7 +75,7 @@ def plan(wanted: Declaration) -> Plan:
     notes: list[str] = []
     for template in wanted.templates:
         steps += template_steps(template)
-    declared = {text_key(one.name): one for one in wanted.templates}
+    declared = {text_key(template.name): template for template in wanted.templates}
     for organization in wanted.organizations:
         try:
             steps += organization_steps(organization, declared)
@@ -94,7 +94,7 @@ def template_steps(wanted: WantedTemplate) -> list[Step]:
     if not parts:
         return []
     effect = "; ".join(f"{documents.PART_LABELS[p]}: {documents.part_words(wanted.body, p)}" for p in parts)
-    names = [one.name for one in templates.followers(row.id)]
+    names = [follower.name for follower in templates.followers(row.id)]
     more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
     followers = f". Followed by {', '.join(names[:NAMED])}{more}" if names else ""
     return [

@@ -81,7 +81,7 @@ def _by_hand(session: Session, row: EndUser, limit: int) -> list[Entry]:
     entries = []
     for event in events:
         fields = event.detail.get("fields", [])
-        recorded = {one["field"] for one in fields}
+        recorded = {field["field"] for field in fields}
         names = [
             name for name in event.detail.get("changes", "").split(", ") if name and name not in recorded
         ]

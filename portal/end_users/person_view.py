@@ -107,7 +107,7 @@ class PersonView:
     @property
     def pins(self) -> list[Pin]:
         """Those in force."""
-        return [one.pin for one in self.fields if one.pin is not None]
+        return [field.pin for field in self.fields if field.pin is not None]
 
     @property
     def history_limit(self) -> int:
@@ -168,9 +168,9 @@ def microsoft_facts(
         is_made_by_sync=person.source == "sync",
         run_id="" if linked_by is None else linked_by.id,
         notes=[
-            f"{SLOW_PARTS.get(one['part'], one['part'])}: {one['detail']}"
-            for one in problems
-            if one["part"] != "devices"
+            f"{SLOW_PARTS.get(problem['part'], problem['part'])}: {problem['detail']}"
+            for problem in problems
+            if problem["part"] != "devices"
         ],
     )
 
@@ -210,11 +210,11 @@ def _history_row(entry: Entry, products: Mapping[str, str]) -> HistoryRow:
         note=entry.note,
         changes=[
             (
-                _label(one["field"]),
-                runs.shown_value(one["field"], one["old"], products),
-                runs.shown_value(one["field"], one["new"], products),
+                _label(field["field"]),
+                runs.shown_value(field["field"], field["old"], products),
+                runs.shown_value(field["field"], field["new"], products),
             )
-            for one in entry.fields
+            for field in entry.fields
         ],
         named=[runs.CHANGE_LABELS.get(name, name.capitalize()) for name in entry.named],
         is_folded=(change is not None and change.decision == "create") or len(entry.fields) > FOLDED,

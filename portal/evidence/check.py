@@ -79,14 +79,14 @@ def verify(
     """
     last, read = anchor, 0
     is_excused, is_met = anchor.number == 0 or not is_complete, False
-    for one in events:
+    for event in events:
         read += 1
-        is_excused = is_excused or _says_deleted(one, anchor.number)
-        is_met = is_met or (noted is not None and one.number == noted.number)
-        problem = _next(one, last, head, noted, is_complete=is_complete, is_first=read == 1)
+        is_excused = is_excused or _says_deleted(event, anchor.number)
+        is_met = is_met or (noted is not None and event.number == noted.number)
+        problem = _next(event, last, head, noted, is_complete=is_complete, is_first=read == 1)
         if problem is not None:
             return Verdict(read, anchor, last, problem, is_complete)
-        last = Mark(one.number, one.hash)
+        last = Mark(event.number, event.hash)
     problem = _end(last, head, is_complete=is_complete)
     if problem is None and not is_excused:
         message = f"Events up to {anchor.number} are missing, and no event says that they were deleted for their age."

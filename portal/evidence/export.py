@@ -71,10 +71,10 @@ class Export:
         yield [(end | {"detail": json.dumps(self._end())}).get(name, "") for name in COLUMNS]
 
     def _counted(self) -> Iterator[Event]:
-        for one in self.events:
+        for event in self.events:
             self.rows += 1
-            self._digest.update(one.hash.encode())
-            yield one
+            self._digest.update(event.hash.encode())
+            yield event
 
     def _end(self) -> dict[str, Any]:
         return {
@@ -117,7 +117,7 @@ def _judged(events: list[Event], end: Mapping[str, Any], noted: Mark | None) -> 
     if verdict.problem is not None:
         return verdict
     problem = None
-    digest = hashlib.sha256("".join(one.hash for one in events).encode()).hexdigest()
+    digest = hashlib.sha256("".join(event.hash for event in events).encode()).hexdigest()
     if len(events) != end["rows"]:
         problem = Problem("cut", 0, f"The file holds {len(events)} events, and {end['rows']} were exported.")
     elif digest != end["digest"]:
@@ -129,7 +129,7 @@ def _read_json(text: str) -> tuple[list[Event], dict[str, Any] | None]:
     document = json.loads(text)
     if (document["format"], document["version"]) != (FORMAT, VERSION):
         raise ValueError(document["format"])
-    return [Event(**one) for one in document["events"]], document
+    return [Event(**event) for event in document["events"]], document
 
 
 def _read_csv(text: str) -> tuple[list[Event], dict[str, Any] | None]:

@@ -176,7 +176,8 @@ def _document(
         },
         "scope": None if change is None else _scope(change),
         "groups": [
-            {"pattern": one.pattern, "names": [group.name for group in one.groups]} for one in wanted.matches
+            {"pattern": match.pattern, "names": [group.name for group in match.groups]}
+            for match in wanted.matches
         ],
         "kept": list(wanted.kept),
         "applied": wanted.applied,

@@ -26,7 +26,9 @@ class FiltersForm(RulesForm):
     sections = SECTION_LABELS
     user_type_all = BooleanField("All", default=True)
     user_type = SelectMultipleField(
-        "User types", choices=choices((one, one) for one in USER_TYPES), validate_choice=False
+        "User types",
+        choices=choices((user_type, user_type) for user_type in USER_TYPES),
+        validate_choice=False,
     )
     domain_all = BooleanField("All", default=True)
     domain = TextAreaField("Domains, one a line", validators=[Length(max=100_000)])

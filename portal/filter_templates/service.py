@@ -257,7 +257,7 @@ def _comparable(body: Mapping[str, Any], part: str) -> Any:
     if part != "group":
         return documents.part_of(body, part)
     section = body["filters"]["group"]
-    return True if section["all"] else frozenset(text_key(one) for one in section["name_patterns"])
+    return True if section["all"] else frozenset(text_key(pattern) for pattern in section["name_patterns"])
 
 
 def _record(event: str, row: FilterTemplate, **detail: str) -> None:

@@ -278,12 +278,12 @@ def _row(
     hidden = {"microsoft_status"} if row.decision == "mark_disabled" else set()
     changes = [
         (
-            CHANGE_LABELS.get(one["field"], one["field"]),
-            shown_value(one["field"], one["old"], products),
-            shown_value(one["field"], one["new"], products),
+            CHANGE_LABELS.get(field["field"], field["field"]),
+            shown_value(field["field"], field["old"], products),
+            shown_value(field["field"], field["new"], products),
         )
-        for one in row.fields
-        if one["field"] not in hidden
+        for field in row.fields
+        if field["field"] not in hidden
     ]
     shown = 0 if row.decision == "create" else 1
     more = max(0, len(changes) - shown)

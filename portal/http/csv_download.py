@@ -47,7 +47,7 @@ def as_file(text: str, *about: str, bom: bool = True, kind: Kind = "csv") -> Res
     bom: begin with a byte order mark, without which Excel takes UTF-8 for something else.
     """
     response = current_app.response_class((BOM if bom else "") + text, mimetype=_TYPES[kind])
-    name = "-".join([*(part for one in about if (part := _slug(one))), f"{utcnow():%Y-%m-%d}"])
+    name = "-".join([*(part for word in about if (part := _slug(word))), f"{utcnow():%Y-%m-%d}"])
     plain = name.encode("ascii", "replace").decode()  # for what does not know the other spelling
     header = f'attachment; filename="{_slug(plain)}.{kind}"'
     if plain != name:

@@ -54,7 +54,7 @@ class Form(FlaskForm):
         """True when every field is fine. No text and no file's name may hold NUL: not every database takes it."""
         is_fine = bool(super().validate(extra_validators))
         for field in self:
-            if any("\x00" in _name_or_text(one) for one in field.raw_data or ()):
+            if any("\x00" in _name_or_text(value) for value in field.raw_data or ()):
                 field.errors = [*field.errors, NUL]
                 is_fine = False
         return is_fine

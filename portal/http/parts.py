@@ -61,4 +61,4 @@ def one_by_one(
     first: int | None = None,
 ) -> None:
     """``in_parts`` of items none of which has to go with another."""
-    in_parts(session, [[one] for one in items], work, done_word, first=first)
+    in_parts(session, [[item] for item in items], work, done_word, first=first)

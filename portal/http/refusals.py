@@ -77,8 +77,8 @@ class Refusals:
         """Record what was only counted in windows that are over."""
         with self._lock:
             over = self._take_over(utcnow())
-        for one in over:
-            self._record(one, one.more)
+        for kind in over:
+            self._record(kind, kind.more)
 
     def _take_over(self, now: datetime) -> list[_Window]:
         over = [kind for kind, window in self._windows.items() if now - window.began >= WINDOW]

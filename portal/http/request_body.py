@@ -139,7 +139,7 @@ def check(value: Any) -> None:
         values += len(level)
         if values > MOST_VALUES:
             raise _invalid(f"At most {MOST_VALUES:,} names and values at once.")
-        if any(isinstance(one, str) and ("\x00" in one or _HALF.search(one)) for one in level):
+        if any(isinstance(value, str) and ("\x00" in value or _HALF.search(value)) for value in level):
             raise _invalid("Texts may not hold NUL characters or half surrogates.")
         below: list[Any] = []
         for one in level:

@@ -83,11 +83,13 @@ class AssetImporter:
         self, session: Session, organization_id: str, candidates: Sequence[Candidate], *, lock: bool = False
     ) -> list[Planned]:
         """Compare with what is here now."""
-        ids = [one.target_id for one in candidates if one.target_id and not one.problem]
+        ids = [
+            candidate.target_id for candidate in candidates if candidate.target_id and not candidate.problem
+        ]
         present = _present(session, organization_id, ids, lock=lock)
-        wanted = {key for one in candidates if (key := email_key(one.values.get(OWNER) or ""))}
+        wanted = {key for candidate in candidates if (key := email_key(candidate.values.get(OWNER) or ""))}
         owners = _owners(session, organization_id, wanted)
-        return [_planned(one, present, owners) for one in candidates]
+        return [_planned(candidate, present, owners) for candidate in candidates]
 
     def write(
         self, session: Session, organization_id: str, planned: Sequence[Planned], now: datetime
@@ -97,23 +99,27 @@ class AssetImporter:
         made = [
             {
                 **blank,
-                **_own_columns(one.columns),
-                "id": one.object_id,
+                **_own_columns(planned_row.columns),
+                "id": planned_row.object_id,
                 "organization_id": organization_id,
                 "created_at": now,
                 "updated_at": now,
             }
-            for one in planned
-            if one.action is Action.CREATE
+            for planned_row in planned
+            if planned_row.action is Action.CREATE
         ]
         insert_rows(session, Asset, made)
         changes = [
-            {**one.columns, "id": one.object_id, "updated_at": now}
-            for one in planned
-            if one.action is Action.UPDATE
+            {**planned_row.columns, "id": planned_row.object_id, "updated_at": now}
+            for planned_row in planned
+            if planned_row.action is Action.UPDATE
         ]
         _update(session, changes)
-        created = {one.object_id: one.columns for one in planned if one.action is Action.CREATE}
+        created = {
+            planned_row.object_id: planned_row.columns
+            for planned_row in planned
+            if planned_row.action is Action.CREATE
+        }
         _write_macs(session, created)
 
     def plan_undo(
@@ -184,7 +190,7 @@ class _Matching:
             seen.update(dict.fromkeys(macs, line))
             ids = set().union(*(self._by_mac.get(mac, set()) for mac in macs))
             if len(ids) > 1:  # a dock's address, which several laptops were seen with
-                ids = {one for one in ids if self._names[one] == row.key} or ids
+                ids = {row_id for row_id in ids if self._names[row_id] == row.key} or ids
             if len(ids) > 1:
                 self._reject(
                     line, f"{len(ids)} Assets have these MAC addresses. Name the one that is meant by its id."

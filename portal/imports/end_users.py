@@ -98,11 +98,14 @@ class EndUserImporter:
         self, session: Session, organization_id: str, candidates: Sequence[Candidate], *, lock: bool = False
     ) -> list[Planned]:
         """Compare with who is here now."""
-        keys = [one.key for one in candidates if not one.problem]
+        keys = [candidate.key for candidate in candidates if not candidate.problem]
         rows = session.execute(_BY_KEY[lock], {"organization_id": organization_id, "keys": keys})
         present = {row["email_key"]: row for row in rows.mappings()}
         locked = _Locked(session, organization_id, present.values())
-        return [_planned(one, present.get(one.key), locked, names_fields=not lock) for one in candidates]
+        return [
+            _planned(candidate, present.get(candidate.key), locked, names_fields=not lock)
+            for candidate in candidates
+        ]
 
     def write(
         self, session: Session, organization_id: str, planned: Sequence[Planned], now: datetime
@@ -120,13 +123,17 @@ class EndUserImporter:
             "edited_at": now,
         }
         made = [
-            {**blank, **one.columns, "id": one.object_id} for one in planned if one.action is Action.CREATE
+            {**blank, **planned_row.columns, "id": planned_row.object_id}
+            for planned_row in planned
+            if planned_row.action is Action.CREATE
         ]
         insert_rows(session, EndUser, made)
         # The next sync looks at whoever was changed again.
         times = {"updated_at": now, "edited_at": now, "applied_hash": ""}
         changes = [
-            {**one.columns, **times, "id": one.object_id} for one in planned if one.action is Action.UPDATE
+            {**planned_row.columns, **times, "id": planned_row.object_id}
+            for planned_row in planned
+            if planned_row.action is Action.UPDATE
         ]
         update_rows(session, EndUser, changes, keys=("id",))
 

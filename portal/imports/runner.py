@@ -235,7 +235,11 @@ def _write_chunk(
     with pace.over(write_session(sessions)) as session:
         planned = importer.plan(session, row.organization_id, chunk, lock=True)
         importer.write(session, row.organization_id, planned, now)
-        records = [_record(row.id, one, now) for one in planned if one.action is not Action.UNCHANGED]
+        records = [
+            _record(row.id, planned_row, now)
+            for planned_row in planned
+            if planned_row.action is not Action.UNCHANGED
+        ]
         insert_rows(session, ImportRow, records)
         counted = {
             "done": len(chunk),
@@ -449,7 +453,7 @@ def _mark(import_id: str, step: UndoStep) -> dict[str, Any]:
 
 
 def _number(planned: Sequence[Planned], action: Action) -> int:
-    return sum(one.action is action for one in planned)
+    return sum(planned_row.action is action for planned_row in planned)
 
 
 def _rows(result: Result[Any]) -> int:

@@ -33,17 +33,21 @@ class Preview:
 
     def rows(self, action: str) -> list[Planned]:
         """Those to which ``action`` happens."""
-        return [one for one in self.planned if one.action == action]
+        return [planned_row for planned_row in self.planned if planned_row.action == action]
 
     def document(self, import_id: str | None = None) -> dict[str, Any]:
         """The answer of an import (interfaces.md); ``rows`` shows the first of what would be written, field by field."""
-        changing = [one for one in self.planned if one.action in {Action.CREATE, Action.UPDATE}]
+        changing = [
+            planned_row
+            for planned_row in self.planned
+            if planned_row.action in {Action.CREATE, Action.UPDATE}
+        ]
         return {
             "import_id": import_id,
             "created": len(self.rows(Action.CREATE)),
             "updated": len(self.rows(Action.UPDATE)),
             "unchanged": len(self.rows(Action.UNCHANGED)),
-            "rejected": [{"line": one.line, "reason": one.reason} for one in self.rows(Action.REJECT)],
+            "rejected": [{"line": row.line, "reason": row.reason} for row in self.rows(Action.REJECT)],
             "rows": [
                 {"line": one.line, "action": one.action.value, "name": one.name, "fields": list(one.fields)}
                 for one in changing[:SHOWN]

@@ -157,17 +157,17 @@ def _with_relationships(customers: dict[str, ListedCustomer], items: Iterable[Ma
 def _keep(partner_id: str, customers: Iterable[ListedCustomer]) -> None:
     session, now = db.session(), utcnow()
     session.execute(delete(PartnerCustomer).where(PartnerCustomer.partner_id == partner_id))
-    for one in customers:
-        name = one.name or one.domain or one.directory_id
+    for customer in customers:
+        name = customer.name or customer.domain or customer.directory_id
         session.add(
             PartnerCustomer(
                 partner_id=partner_id,
-                directory_id=one.directory_id[:36],
+                directory_id=customer.directory_id[:36],
                 name=name,
                 name_key=natural_key(name),
-                domain=one.domain,
-                ends_at=one.ends_at,
-                has_ended=one.has_ended,
+                domain=customer.domain,
+                ends_at=customer.ends_at,
+                has_ended=customer.has_ended,
                 seen_at=now,
             )
         )
@@ -242,7 +242,7 @@ def chosen(
     query = Listing() if filtered is None else filtered
     statement = _of(partner, query)
     rows = db.session.scalars(statement.order_by(PartnerCustomer.name_key)).all()
-    wanted = {one.strip().lower() for one in directory_ids}
+    wanted = {directory_id.strip().lower() for directory_id in directory_ids}
     return [
         line
         for line in _lines(list(rows))
@@ -261,7 +261,7 @@ def _lines(rows: Sequence[PartnerCustomer]) -> list[Customer]:
     mapped = set(
         db.session.scalars(
             select(Tenant.microsoft_tenant_id).where(
-                Tenant.microsoft_tenant_id.in_([one.id for one in tenants.values()])
+                Tenant.microsoft_tenant_id.in_([tenant.id for tenant in tenants.values()])
             )
         )
     )

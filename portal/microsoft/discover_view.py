@@ -47,7 +47,7 @@ class DiscoverView:
     @property
     def can_choose(self) -> bool:
         """One of those that are shown can be chosen."""
-        return self.customers is not None and any(one.is_offered for one in self.customers.rows)
+        return self.customers is not None and any(row.is_offered for row in self.customers.rows)
 
     @property
     def has_pages(self) -> bool:

@@ -114,7 +114,7 @@ def listing(query: Listing) -> Listing:
     current = counted(query, len(ids))
     shown = ids[current.offset :][: current.per_page]
     loaded = {row.id: row for row in db.session.scalars(statement.where(Organization.id.in_(shown)))}
-    return replace(current, items=[loaded[one] for one in shown])
+    return replace(current, items=[loaded[row] for row in shown])
 
 
 def filtered(query: Listing) -> Select[Organization]:

@@ -38,7 +38,7 @@ def people_counts(session: Session, ids: Sequence[str] | None = None) -> dict[st
     # Marks come before numbers: somebody who comes in between is counted, and the Organization looked at again next time.
     marks: dict[str, _Marks] = {row[0]: tuple(row) for row in session.execute(statement)}
     known = _known.setdefault(session.get_bind().engine, {})
-    for part in batches([one for one in marks if known.get(one, ((), 0))[0] != marks[one]]):
+    for part in batches([mark for mark in marks if known.get(mark, ((), 0))[0] != marks[mark]]):
         numbers = session.execute(
             select(EndUser.organization_id, func.count())
             .where(EndUser.organization_id.in_(part))

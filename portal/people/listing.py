@@ -153,7 +153,7 @@ class _Search:
     def _named(self, most: int) -> ColumnElement[bool]:
         """Who may have the texts: ``most`` of those whom the index of words names, whom it does not have yet, and object ids."""
         ids = [
-            EndUser.id.in_(_with_object_id(one)) for one in _texts(self.query) if _OBJECT_ID.fullmatch(one)
+            EndUser.id.in_(_with_object_id(text)) for text in _texts(self.query) if _OBJECT_ID.fullmatch(text)
         ]
         return or_(words.rows(tables.PEOPLE, self.match, most), EndUser.search_row.is_(None), *ids)
 

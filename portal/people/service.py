@@ -75,7 +75,7 @@ def export(query: Listing, ids: Sequence[str] | None = None) -> Iterator[str]:
     fitting = listing.ids(db.session(), query, MOST_EXPORTED + 1)
     if ids is not None:
         wanted = set(ids)
-        fitting = [one for one in fitting if one in wanted]
+        fitting = [row_id for row_id in fitting if row_id in wanted]
     if len(fitting) > MOST_EXPORTED:
         raise Invalid(
             {"q": [f"More than {MOST_EXPORTED:,} people fit. Filter the list and export it in parts."]}
@@ -87,7 +87,7 @@ def _lines(ids: Sequence[str]) -> Iterable[tuple[object, ...]]:
     session = db.session()
     for part in batches(ids):
         rows = {row.id: row for row in session.scalars(select(EndUser).where(EndUser.id.in_(part)))}
-        for person in people([rows[one] for one in part if one in rows]):
+        for person in people([rows[row] for row in part if row in rows]):
             yield _cells(person)
         session.expunge_all()
 

@@ -142,7 +142,7 @@ def _list(
     if (
         listing.has_more and listing.total == CAP
     ):  # sorting very many by anything but the name would take too long
-        heads = [one if one.sort in WALKED else Column(one.label, css=one.css) for one in heads]
+        heads = [head if head.sort in WALKED else Column(head.label, css=head.css) for head in heads]
     return ListView(
         block="people_table",
         label="People",

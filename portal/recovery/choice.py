@@ -35,4 +35,6 @@ class RecoverySelection:
 
     def unseen(self, candidates: Iterable[Candidate]) -> int:
         """How many ``rest`` stands for among these."""
-        return sum(one.end_user.id not in self.seen and not one.doubts for one in candidates)
+        return sum(
+            candidate.end_user.id not in self.seen and not candidate.doubts for candidate in candidates
+        )

@@ -49,7 +49,7 @@ def clean_up(organization_id: str) -> Response:
         return _page(organization)
     choice, unlink = RecoverySelection.of(request.form), bool(request.form.get("unlink"))
     people = service.candidates(db.session(), organization, wrong_id)
-    wanted = choice.ids | {one.end_user.id for one in people.created if choice.has(one)}
+    wanted = choice.ids | {candidate.end_user.id for candidate in people.created if choice.has(candidate)}
     if not wanted and not unlink:
         return _page(organization, problem="Check at least one person, or the box that unlinks the others.")
     if confirmed and confirmed != str(len(wanted)):

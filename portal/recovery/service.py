@@ -70,14 +70,16 @@ class RecoveryPage:
         """Those of the created who stay when ``delete_ids`` go, as far as they are linked to this tenant still."""
         return [
             row
-            for row in (one.end_user for one in self.created if one.end_user.id not in delete_ids)
+            for row in (
+                candidate.end_user for candidate in self.created if candidate.end_user.id not in delete_ids
+            )
             if row.microsoft_tenant_id == self.microsoft_tenant_id
         ]
 
     @property
     def is_settled(self) -> bool:
         """Nobody is linked to this tenant any more, and whoever it created and is here still was kept by choice."""
-        return not self.linked and not any(one.end_user.is_linked for one in self.created)
+        return not self.linked and not any(candidate.end_user.is_linked for candidate in self.created)
 
     @property
     def restored(self) -> list[Restoration]:

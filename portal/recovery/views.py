@@ -164,18 +164,22 @@ class ConfirmView:
 
 def created(people: RecoveryPage, choice: RecoverySelection, look: str, q: str) -> Created:
     """The list of the second step, with what was checked before."""
-    fitting = [one for one in people.created if (look != "careful" or one.doubts) and _fits(one.end_user, q)]
+    fitting = [
+        candidate
+        for candidate in people.created
+        if (look != "careful" or candidate.doubts) and _fits(candidate.end_user, q)
+    ]
     shown = fitting[:SHOWN]
-    listed = {one.end_user.id for one in shown}
+    listed = {row.end_user.id for row in shown}
     return Created(
         number=len(people.created),
-        careful=sum(bool(one.doubts) for one in people.created),
+        careful=sum(bool(candidate.doubts) for candidate in people.created),
         fitting=len(fitting),
-        people=[_person(one, is_chosen=choice.has(one)) for one in shown],
+        people=[_person(row, is_chosen=choice.has(row)) for row in shown],
         elsewhere=[
-            (one.end_user.id, choice.has(one))
-            for one in people.created
-            if one.end_user.id in choice.seen - listed
+            (candidate.end_user.id, choice.has(candidate))
+            for candidate in people.created
+            if candidate.end_user.id in choice.seen - listed
         ],
         unseen=replace(choice, seen=choice.seen | listed).unseen(people.created),
         takes_rest=choice.rest,
@@ -186,7 +190,7 @@ def created(people: RecoveryPage, choice: RecoverySelection, look: str, q: str) 
 
 def linked(people: RecoveryPage) -> Linked:
     """Whom the syncs linked, and what goes back for them."""
-    first = [(one.end_user.id, one.end_user.display_name) for one in people.linked[:LINKED]]
+    first = [(candidate.end_user.id, candidate.end_user.display_name) for candidate in people.linked[:LINKED]]
     return Linked(
         number=len(people.linked),
         first=first,
@@ -205,9 +209,9 @@ def confirm(
     unlink: bool,
 ) -> ConfirmView:
     """The question about those whom ``choice`` has."""
-    chosen = [one for one in people.created if choice.has(one)]
-    wanted = choice.ids | {one.end_user.id for one in chosen}
-    names = [one.end_user.display_name for one in chosen[:FIRST]]
+    chosen = [candidate for candidate in people.created if choice.has(candidate)]
+    wanted = choice.ids | {candidate.end_user.id for candidate in chosen}
+    names = [candidate.end_user.display_name for candidate in chosen[:FIRST]]
     more = f" and {number(len(chosen) - FIRST)} more" if len(chosen) > FIRST else ""
     carried = {"from": wrong.id if wrong else "", "unlink": unlink and "1", "rest": choice.rest and "1"}
     return ConfirmView(
@@ -215,12 +219,15 @@ def confirm(
         wrong=wrong,
         going=len(chosen),
         staying=len(people.created) - len(chosen),
-        assets=sum(len(one.end_user.assets) for one in chosen),
+        assets=sum(len(candidate.end_user.assets) for candidate in chosen),
         unlinked=len(people.linked) + len(people.kept(wanted)) if unlink else 0,
         first=", ".join(names) + more,
         people=[
-            (one.end_user.display_name, ", ".join(_words(doubt, one) for doubt in one.doubts))
-            for one in chosen[:NAMED]
+            (
+                candidate.end_user.display_name,
+                ", ".join(_words(doubt, candidate) for doubt in candidate.doubts),
+            )
+            for candidate in chosen[:NAMED]
         ],
         fields=[
             ("confirmed", str(len(chosen))),
@@ -246,7 +253,7 @@ def microsoft_options(rows: Iterable[MicrosoftTenant]) -> list[tuple[str, str]]:
     """Microsoft tenants to choose from, each with its main domain."""
     choices = []
     for row in rows:
-        domains = "".join(f" ({one['name']})" for one in row.domains if one.get("is_default"))
+        domains = "".join(f" ({domain['name']})" for domain in row.domains if domain.get("is_default"))
         choices.append((row.id, f"{row.name}{domains}"))
     return choices
 

@@ -22,15 +22,15 @@ def begin_customers(partner: MicrosoftTenant, customers: Sequence[Customer]) -> 
     if not customers:
         raise Invalid({"id": ["Choose at least one customer."]})
     row = _new("customers", len(customers), partner_id=partner.id, cloud=partner.cloud)
-    for one in customers[:MOST]:
+    for customer in customers[:MOST]:
         db.session.add(
             RolloutRow(
                 rollout_id=row.id,
-                status="waiting" if one.microsoft_tenant_id is None else "connected",
-                name=one.name,
-                directory_id=one.directory_id,
-                ends_at=one.ends_at,
-                microsoft_tenant_id=one.microsoft_tenant_id,
+                status="waiting" if customer.microsoft_tenant_id is None else "connected",
+                name=customer.name,
+                directory_id=customer.directory_id,
+                ends_at=customer.ends_at,
+                microsoft_tenant_id=customer.microsoft_tenant_id,
             )
         )
     db.session.flush()
@@ -42,14 +42,14 @@ def begin_tenants(tenants: Sequence[MicrosoftTenant]) -> Rollout:
     if not tenants:
         raise Invalid({"id": ["Choose at least one Microsoft tenant."]})
     row = _new("customers", len(tenants))
-    for one in tenants[:MOST]:
+    for tenant in tenants[:MOST]:
         db.session.add(
             RolloutRow(
                 rollout_id=row.id,
                 status="connected",
-                name=one.name,
-                directory_id=one.directory_id,
-                microsoft_tenant_id=one.id,
+                name=tenant.name,
+                directory_id=tenant.directory_id,
+                microsoft_tenant_id=tenant.id,
             )
         )
     db.session.flush()
@@ -61,8 +61,8 @@ def begin_organizations(organizations: Sequence[Organization]) -> Rollout:
     if not organizations:
         raise Invalid({"id": ["Choose at least one Organization."]})
     row = _new("organizations", len(organizations))
-    for one in organizations[:MOST]:
-        db.session.add(_row_of(row, one, "mapped"))
+    for organization in organizations[:MOST]:
+        db.session.add(_row_of(row, organization, "mapped"))
     db.session.flush()
     return row
 
@@ -78,8 +78,8 @@ def begin_template_change(template: FilterTemplate, name: str, body: Mapping[str
         template_id=template.id,
         request={**parsed, "name": wanted, "before": {**documents.body_of(template), "name": template.name}},
     )
-    for one in organizations:
-        db.session.add(_row_of(row, one, "previewing"))
+    for organization in organizations:
+        db.session.add(_row_of(row, organization, "previewing"))
     db.session.flush()
     return row
 

@@ -55,7 +55,9 @@ class BulkResult:
 
 def organizations(ids: Sequence[str]) -> list[Organization]:
     """The Organizations of these ids, in their order, each once. Raises Invalid when there is none such, or none at all."""
-    loaded = [db.session.get(Organization, one[:64]) for one in dict.fromkeys(ids) if "\x00" not in one]
+    loaded = [
+        db.session.get(Organization, row_id[:64]) for row_id in dict.fromkeys(ids) if "\x00" not in row_id
+    ]
     rows = [row for row in loaded if row is not None]
     if not ids or len(rows) != len(set(ids)):
         raise Invalid({"organization_ids": ["Name Organizations that exist, at least one."]})

@@ -70,18 +70,19 @@ def take_rows() -> list[Claim]:
     )  # tells our claims from others'
     session.execute(
         update(RolloutRow)
-        .where(RolloutRow.id.in_([one.row_id for one in candidates]), _claimable(now))
+        .where(RolloutRow.id.in_([candidate.row_id for candidate in candidates]), _claimable(now))
         .values(claimed_until=until)
     )
     session.commit()
     mine = set(
         session.scalars(
             select(RolloutRow.id).where(
-                RolloutRow.id.in_([one.row_id for one in candidates]), RolloutRow.claimed_until == until
+                RolloutRow.id.in_([candidate.row_id for candidate in candidates]),
+                RolloutRow.claimed_until == until,
             )
         )
     )
-    return [one for one in candidates if one.row_id in mine]
+    return [candidate for candidate in candidates if candidate.row_id in mine]
 
 
 def hold(claim: Claim, until: datetime) -> None:

@@ -119,6 +119,8 @@ def _new_name(tenant: MicrosoftTenant, names: set[str]) -> str:
     """The tenant's name, with its domain where somebody is called so already: two customers of one name confuse everybody."""
     if text_key(tenant.name) not in names:
         return tenant.name
-    domain = next((str(one["name"]) for one in tenant.domains if one.get("is_default")), tenant.directory_id)
+    domain = next(
+        (str(domain["name"]) for domain in tenant.domains if domain.get("is_default")), tenant.directory_id
+    )
     name = f"{tenant.name[:200]} ({domain[:50]})"
     return name if text_key(name) not in names else f"{tenant.name[:200]} ({tenant.directory_id})"

@@ -151,8 +151,8 @@ def page(
         enabled=enabled,
         left_out=by.get("left_out", []),
         sums=_sums([row for row in rows if row.status == "previewed"]),
-        chosen=sum(one.is_chosen for one in previewed),
-        syncing=sum(1 for one in enabled if one.sync is not None and not one.sync.is_over),
+        chosen=sum(row.is_chosen for row in previewed),
+        syncing=sum(1 for row in enabled if row.sync is not None and not row.sync.is_over),
         can_confirm=bool(previewed) or rollout.kind == "template",
         only_saves=all(row.preview.get("is_enabled") for row in rows if row.status == "previewed"),
     )
@@ -221,9 +221,9 @@ _DOING: Mapping[str, str] = {
 
 def _busy_words(busy: Sequence[Line]) -> str:
     return ", ".join(
-        f"{sum(1 for one in busy if one.status == status):,} {words}"
+        f"{sum(1 for row in busy if row.status == status):,} {words}"
         for status, words in _DOING.items()
-        if any(one.status == status for one in busy)
+        if any(row.status == status for row in busy)
     )
 
 
@@ -251,7 +251,7 @@ def _rank(preview: Mapping[str, Any]) -> int:
         bool(preview["counts"].get("conflicts")),
         tone == "some",
         preview.get("matching") == 0,
-        any(len(one["names"]) != 1 for one in preview.get("groups", ())),
+        any(len(group["names"]) != 1 for group in preview.get("groups", ())),
         bool(preview.get("warnings")),
     )
     return next((number for number, applies in enumerate(checks) if applies), len(checks))
@@ -297,14 +297,18 @@ def _notes(preview: Mapping[str, Any]) -> list[Effect]:
         )
     if preview.get("matching") == 0:
         notes.append(Effect(f"Nobody of {preview['total']:,} Microsoft users matches.", "yellow"))
-    for one in preview.get("groups", ()):
-        if not one["names"]:
-            notes.append(Effect(f"No group fits “{one['pattern']}”.", "yellow"))
-        elif len(one["names"]) > 1:
-            names = ", ".join(one["names"][:SHOWN_NAMES])
-            more = f" and {len(one['names']) - SHOWN_NAMES:,} more" if len(one["names"]) > SHOWN_NAMES else ""
+    for group in preview.get("groups", ()):
+        if not group["names"]:
+            notes.append(Effect(f"No group fits “{group['pattern']}”.", "yellow"))
+        elif len(group["names"]) > 1:
+            names = ", ".join(group["names"][:SHOWN_NAMES])
+            more = (
+                f" and {len(group['names']) - SHOWN_NAMES:,} more"
+                if len(group["names"]) > SHOWN_NAMES
+                else ""
+            )
             notes.append(
-                Effect(f"“{one['pattern']}” fits {plural(len(one['names']), 'group')}: {names}{more}.")
+                Effect(f"“{group['pattern']}” fits {plural(len(group['names']), 'group')}: {names}{more}.")
             )
     if preview.get("kept"):
         kept = ", ".join(PART_LABELS[part] for part in preview["kept"])

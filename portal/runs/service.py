@@ -181,21 +181,21 @@ def undo_document(plan: undo.UndoPlan) -> dict[str, Any]:
     return {
         "restored": [
             {
-                "end_user_id": one.end_user_id,
-                "display_name": one.display_name,
-                "what": explain.undone_words(one.what),
-                "fields": one.fields,
+                "end_user_id": person.end_user_id,
+                "display_name": person.display_name,
+                "what": explain.undone_words(person.what),
+                "fields": person.fields,
             }
-            for one in plan.restored
+            for person in plan.restored
         ],
         "spared": [
             {
-                "end_user_id": one.end_user_id,
-                "display_name": one.display_name,
-                "reason": explain.spared_words(one.reason, one.field),
-                "fields": one.fields,
+                "end_user_id": person.end_user_id,
+                "display_name": person.display_name,
+                "reason": explain.spared_words(person.reason, person.field),
+                "fields": person.fields,
             }
-            for one in plan.spared
+            for person in plan.spared
         ],
     }
 

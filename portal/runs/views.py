@@ -287,10 +287,10 @@ def undo_view(plan: UndoPlan, products: Mapping[str, str], *, action: str, back:
     """Whom an undo deletes, whom it restores, and whom it spares, each once with all reasons. products: sku id → name."""
     spared: dict[Any, list[str]] = {}
     names: dict[Any, str] = {}
-    for one in plan.spared:
-        who = one.end_user_id or len(names)
-        names.setdefault(who, one.display_name)
-        spared.setdefault(who, []).append(_spared_words(one))
+    for person in plan.spared:
+        who = person.end_user_id or len(names)
+        names.setdefault(who, person.display_name)
+        spared.setdefault(who, []).append(_spared_words(person))
     return undo.undo_view(
         "run",
         ("End User", "person", "people"),
@@ -299,16 +299,16 @@ def undo_view(plan: UndoPlan, products: Mapping[str, str], *, action: str, back:
                 "Deleted, as this run created them",
                 "Deleted",
                 [
-                    undo.Line(one.display_name, f"/end-users/{one.end_user_id}")
-                    for one in plan.restored
-                    if one.is_deleted
+                    undo.Line(person.display_name, f"/end-users/{person.end_user_id}")
+                    for person in plan.restored
+                    if person.is_deleted
                 ],
                 "Nobody",
             ),
             undo.Group(
                 "Restored",
                 "Restored",
-                [_restored_line(one, products) for one in plan.restored if not one.is_deleted],
+                [_restored_line(person, products) for person in plan.restored if not person.is_deleted],
                 "Nobody",
             ),
             undo.Group(

@@ -94,7 +94,7 @@ def microsoft_view(
             CloudRow(addresses[home], REGISTRATIONS[home], one.client_id, one.expires_at, home == cloud)
             for home, one in overviews.items()
         ],
-        ends=[_end(one, now) for one in ends],
+        ends=[_end(end, now) for end in ends],
         permissions=permissions.PERMISSIONS + permissions.PARTNER_PERMISSIONS,
     )
 

@@ -32,7 +32,10 @@ def other_administrators(row: Account) -> Sequence[Account]:
         .order_by(Account.id)
         .with_for_update()
     )
-    others = sorted((one for one in administrators if one.id != row.id), key=lambda one: one.email)
+    others = sorted(
+        (administrator for administrator in administrators if administrator.id != row.id),
+        key=lambda one: one.email,
+    )
     if not others:
         raise Refused(
             f"{row.email} is the last active administrator. Make somebody else one first.",

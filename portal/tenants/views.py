@@ -119,7 +119,7 @@ def microsoft_details(
     licenses: Iterable[SubscribedSku],
 ) -> MicrosoftDetails:
     """members: user type → number. coverage: how many users none, one and several Organizations take, None before the first read."""
-    names = [str(one["name"]) for one in row.domains]
+    names = [str(domain["name"]) for domain in row.domains]
     more = f" and {plural(len(names) - 1, 'more domain')}" if len(names) > 1 else ""
     return MicrosoftDetails(
         row,
@@ -130,7 +130,10 @@ def microsoft_details(
         else f"{number(coverage['one'] + coverage['several'])} assigned, {number(coverage['none'])} unassigned",
         licenses=[License(sku.name, sku.assigned, sku.bought) for sku in licenses],
         notes=[
-            *(f"{PARTS.get(one['part'], one['part'])}: {one['detail']}" for one in row.slow_problems),
+            *(
+                f"{PARTS.get(problem['part'], problem['part'])}: {problem['detail']}"
+                for problem in row.slow_problems
+            ),
             *(
                 f"{part.capitalize()}: {state['detail']}"
                 for part, state in row.capabilities.items()

@@ -63,7 +63,7 @@ class PreviewView:
 def preview_view(preview: Preview, show: str, q: str) -> PreviewView:
     """The record of a preview that was narrowed to ``show`` and ``q``; a page beyond the last is the last."""
     shown = replace(preview, page=min(max(preview.page, 1), preview.pages))
-    kinds = Counter(one.action for one in preview.result.decisions)
+    kinds = Counter(decision.action for decision in preview.result.decisions)
     held = preview.result.held
     deed = "marks them Disabled in Microsoft" if held and held["kind"] == HoldKind.DISABLE else "adds them"
     return PreviewView(

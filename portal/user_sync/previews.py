@@ -84,7 +84,10 @@ class Preview:
     def decisions(self) -> list[dict[str, Any]]:
         """Those of the page, as the API answers them."""
         start = (self.page - 1) * self.per_page
-        return [engine_preview.decision_document(one) for one in self.fitting[start : start + self.per_page]]
+        return [
+            engine_preview.decision_document(decision)
+            for decision in self.fitting[start : start + self.per_page]
+        ]
 
     def document(self) -> dict[str, Any]:
         """The answer of the API and the command line (U5, U10, U11, U12)."""

@@ -113,7 +113,7 @@ def setup_view(
 
 
 def _domain(row: MicrosoftTenant) -> str:
-    main = [one for one in row.domains if one.get("is_default")] or row.domains
+    main = [domain for domain in row.domains if domain.get("is_default")] or row.domains
     return str(main[0]["name"]) if main else ""
 
 

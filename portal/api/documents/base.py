@@ -20,8 +20,8 @@ def _published(schema: dict[str, Any], model: type[BaseModel]) -> None:
     """Programs must not mind fields that come later; a field that may be missing is no field with a value of its own."""
     schema.pop("additionalProperties", None)
     schema.setdefault("description", inspect.getdoc(model))
-    for one in schema.get("properties", {}).values():
-        one.pop("default", None)
+    for property_schema in schema.get("properties", {}).values():
+        property_schema.pop("default", None)
 
 
 class Document(BaseModel):

@@ -143,7 +143,7 @@ def _listed() -> Listing:
 
 def _checked() -> list[str]:
     form_ids = request.form.getlist("id")
-    ids = list(dict.fromkeys(one for one in form_ids if "\x00" not in one))  # PostgreSQL takes none
+    ids = list(dict.fromkeys(row_id for row_id in form_ids if "\x00" not in row_id))  # PostgreSQL takes none
     if not ids:
         raise Invalid({"id": ["Check at least one person first."]})
     return ids

@@ -135,7 +135,9 @@ def map_to(microsoft_tenant_id: str) -> Response:
     new = [(NEW, "New Organization, with a Tenant of its own")] if may(Role.ADMINISTRATOR) else []
     likely = tenants.namesake(free, row.name) or (NEW if new else "")
     form = MapForm(data={"tenant_id": likely, "name": row.name})
-    form.tenant_id.choices = choices([("", "Choose a Tenant"), *new, *((one.id, one.name) for one in free)])
+    form.tenant_id.choices = choices(
+        [("", "Choose a Tenant"), *new, *((tenant.id, tenant.name) for tenant in free)]
+    )
     form.tenant_id.validate_choice = False  # one that was mapped meanwhile is refused with the reason
     if form.submitted():
         tenant = _chosen_tenant(form)

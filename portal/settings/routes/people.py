@@ -170,7 +170,7 @@ def _ask_oneself(row: Account) -> Response | None:
         return None
     left = people.other_administrators(row)
     more = f" and {len(left) - NAMED} more" if len(left) > NAMED else ""
-    others = ", ".join(one.email for one in left[:NAMED]) + more
+    others = ", ".join(name.email for name in left[:NAMED]) + more
     if do == "role":
         label = dict(ROLES)[accounts.role_of(role).value]
         question, button, keep = "Give up your role Administrator?", f"Become {label}", "Stay Administrator"
