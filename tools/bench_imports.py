@@ -115,7 +115,7 @@ class Bench:
 
     def keep_and_run(self, kind: str, text: str) -> str:
         """Import a file; gives the import's id. Raises RuntimeError when it fails."""
-        import_id = runner.keep(
+        import_id = runner.store(
             self.sessions,
             organization_id=self.organization_id,
             kind=kind,

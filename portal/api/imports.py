@@ -99,7 +99,7 @@ def _import(organization: Organization, kind: str) -> Response:
             with sessions() as session:
                 return answer(service.preview_file(session, organization_id, kind, data).document())
         owner = None if is_later else processes.own_name()
-        import_id = runner.keep(
+        import_id = runner.store(
             sessions,
             organization_id=organization_id,
             kind=kind,

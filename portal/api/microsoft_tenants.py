@@ -106,7 +106,7 @@ def check_customers(microsoft_tenant_id: str) -> Response:
     502 with Microsoft's reason when the tenant may not list any: it is no partner, or a permission is missing.
     """
     partner = load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant")
-    discover.look(partner)
+    discover.refresh(partner)
     db.session.commit()
     return answer(discover.counts(partner))
 

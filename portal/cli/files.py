@@ -104,7 +104,7 @@ def _import(organization: Organization, kind: str, data: bytes, file_name: str) 
     sessions, owner = runtime().sessions, processes.own_name()
     organization_id = organization.id
     db.session.rollback()
-    import_id = runner.keep(
+    import_id = runner.store(
         sessions,
         organization_id=organization_id,
         kind=kind,

@@ -38,7 +38,7 @@ def upload(organization_id: str, what: str) -> Response:
         db.session.rollback()  # nothing is open while this file is read
         try:
             with runner.own_transactions():
-                import_id = runner.keep(
+                import_id = runner.store(
                     runtime().sessions,
                     organization_id=organization_id,
                     kind=KINDS[what],

@@ -64,7 +64,7 @@ def own_transactions() -> Iterator[None]:
         writing.reset(token)
 
 
-def keep(
+def store(
     sessions: SessionFactory,
     *,
     organization_id: str,

@@ -64,7 +64,7 @@ def unregistered(error: NeedsAdmin) -> Report:
     return Report((line,), SourceAuthError(error.advice, code="no_app_registration"))
 
 
-def look(settings: Settings, registration: AppRegistration, *, directory_id: str, cloud: str) -> Report:
+def examine(settings: Settings, registration: AppRegistration, *, directory_id: str, cloud: str) -> Report:
     """Ask Microsoft, with a fresh token. Uses no database; never raises for what Microsoft answers."""
     try:
         checks = tuple(gateway.check(settings, registration, directory_id=directory_id, cloud=cloud))
@@ -75,7 +75,7 @@ def look(settings: Settings, registration: AppRegistration, *, directory_id: str
         return Report((failed,), error)
 
 
-def keep(session: Session, row: MicrosoftTenant, report: Report) -> None:
+def save(session: Session, row: MicrosoftTenant, report: Report) -> None:
     """Store the table and what follows for the connection's state. The caller commits, and wakes when it works again."""
     row.checks = list(report.checks)
     row.checked_at = utcnow()
@@ -139,7 +139,7 @@ def _check(session: Session, within: Runtime, row: MicrosoftTenant) -> Microsoft
         if tenant is None or tenant.is_removed:
             raise service.gone()
         if _seen(tenant) == seen:
-            keep(session, tenant, report)
+            save(session, tenant, report)
             return tenant
         row = tenant
     return row
@@ -158,7 +158,7 @@ def _report_releasing(session: Session, within: Runtime, row: MicrosoftTenant) -
         return unregistered(error)
     finally:
         session.rollback()
-    return look(within.settings, registration, directory_id=directory_id, cloud=cloud)
+    return examine(within.settings, registration, directory_id=directory_id, cloud=cloud)
 
 
 def try_releasing(registration: AppRegistration, cloud: str) -> str:

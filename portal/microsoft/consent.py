@@ -151,10 +151,10 @@ def attempt(request_id: str, *, browser: str) -> MicrosoftTenant:
             link=link,
         ) from error
     begin_write(db.session())
-    return keep(proof, cloud)
+    return save(proof, cloud)
 
 
-def keep(proof: Proof, cloud: str) -> MicrosoftTenant:
+def save(proof: Proof, cloud: str) -> MicrosoftTenant:
     """Connect the tenant that was proven, or reconnect it: also when another tab of the same page was a moment faster.
 
     The caller commits.

@@ -83,7 +83,7 @@ def seen_at(partner: MicrosoftTenant) -> datetime | None:
     return db.session.scalar(newest)
 
 
-def look(partner: MicrosoftTenant) -> None:
+def refresh(partner: MicrosoftTenant) -> None:
     """Ask Microsoft for the customers and keep the list. Gives the database back meanwhile; the caller commits.
 
     From delegated admin relationships, contracts where those are refused, or both (graph-facts 1.9). Raises Source errors.

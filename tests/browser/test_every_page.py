@@ -30,8 +30,8 @@ def kept(portal, organization, status, text):
             "file_name": "people.csv",
         }
         if status == "review":
-            return runner.keep(sessions, status="review", **wanted)
-        import_id = runner.keep(sessions, status="queued", owner="test", **wanted)
+            return runner.store(sessions, status="review", **wanted)
+        import_id = runner.store(sessions, status="queued", owner="test", **wanted)
         runner.run(sessions, import_id, "test")
         return import_id
 

@@ -48,7 +48,7 @@ class Hold:
             )  # another thread may be the one that takes the signal: this one shall not get further
 
     def install(self) -> None:
-        transaction, look = leases.Lease.transaction, check.look
+        transaction, examine = leases.Lease.transaction, check.examine
 
         @contextmanager
         def held(lease):
@@ -58,8 +58,8 @@ class Hold:
                 session.flush()
                 self.pass_by("inside", lease.part)
 
-        def looked(*arguments, **named):
-            report = look(*arguments, **named)
+        def examined(*arguments, **named):
+            report = examine(*arguments, **named)
             self.pass_by("check", "check")
             return report
 
@@ -68,7 +68,7 @@ class Hold:
             print("check over", flush=True)
 
         leases.Lease.transaction = held  # type: ignore[method-assign]
-        check_daily, check.check_daily, check.look = check.check_daily, daily, looked
+        check_daily, check.check_daily, check.examine = check.check_daily, daily, examined
 
 
 def main() -> None:

@@ -104,7 +104,7 @@ def test_C2_who_comes_second_is_told_which_tenant_it_is(crowd: Crowd) -> None:
 def test_C2_a_proof_that_two_pages_wait_for_connects_once(crowd: Crowd) -> None:
     """The page that waits tries by itself, in every tab in which it is open."""
     proof = Proof(DIRECTORY, "Harborview Health", ())
-    assert outcomes(crowd, lambda _: consent.keep(proof, "global")) == {"done": TIMES}
+    assert outcomes(crowd, lambda _: consent.save(proof, "global")) == {"done": TIMES}
     assert number_of(crowd, MicrosoftTenant) == 1
     assert recorded(crowd, "microsoft_tenant_connected") == 1
 

@@ -220,9 +220,9 @@ def test_G2_C4_only_a_check_that_could_read_people_puts_a_connection_right(world
             if report.problem is None:
                 row.state = "needs_attention" if state == "needs_attention" or failures == 0 else "connected"
             row.failures_in_row = 4
-            check.keep(session, row, report)
+            check.save(session, row, report)
             assert (row.state, row.failures_in_row) == (state, failures)
-        check.keep(session, row, check.unregistered(NeedsAdmin("Enter the app registration.")))
+        check.save(session, row, check.unregistered(NeedsAdmin("Enter the app registration.")))
         assert (row.checks[0]["state"], row.problem) == ("error", "Enter the app registration.")
         session.rollback()
 

@@ -55,7 +55,7 @@ def _discover_page(partner_id: str, *, problem: str = "") -> Response:
         seen_at = discover.seen_at(partner)
         if request.method == "GET" and (seen_at is None or request.args.get("look")):
             try:
-                discover.look(partner)
+                discover.refresh(partner)
                 db.session.commit()
                 seen_at = utcnow()
             except SourceError as error:
