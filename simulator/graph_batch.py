@@ -75,8 +75,8 @@ def get_by_ids(call: Call, _match: re.Match[str]) -> Response:
         if kind is None or (wanted is not None and kind.lower() not in wanted):
             continue
         props = member_props(call.tenant.directory, object_id, kind) or {}
-        shown = {name: props.get(name) for name in names} if names else dict(props)
-        rows.append({"@odata.type": f"#microsoft.graph.{kind}", **shown, "id": object_id})
+        properties = {name: props.get(name) for name in names} if names else dict(props)
+        rows.append({"@odata.type": f"#microsoft.graph.{kind}", **properties, "id": object_id})
     return json_response({"@odata.context": f"{call.base}/v1.0/$metadata#directoryObjects", "value": rows})
 
 

@@ -174,8 +174,8 @@ def _member_render(call: Call, *, is_cast: bool) -> Any:
         names = selected or list(schema.defaults)
         row: Props = {} if is_cast else {"@odata.type": f"#microsoft.graph.{kind}"}
         # Without a permission on the object itself it comes as a shell (graph-facts 4.2).
-        shown = props if has_details or kind == "group" else {}
-        row.update((name, shown.get(name)) for name in names if name in schema.properties)
+        properties = props if has_details or kind == "group" else {}
+        row.update((name, properties.get(name)) for name in names if name in schema.properties)
         row["id"] = member_id
         return row
 

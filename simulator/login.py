@@ -240,7 +240,7 @@ class Login:
     def _accounts(self, tenant: Tenant | None) -> Iterator[tuple[str, str, str]]:
         """A few accounts to choose from: the administrator first, enabled members after."""
         tenants = [tenant] if tenant else [self.world.tenants[key] for key in self.world.tenant_ids]
-        shown = 6 if tenant else 3
+        most = 6 if tenant else 3
         for one in tenants:
             members = (
                 user
@@ -249,7 +249,7 @@ class Login:
                 and user.props.get("userType") == "Member"
                 and user.purpose
             )
-            for user, _ in zip(members, range(shown), strict=False):
+            for user, _ in zip(members, range(most), strict=False):
                 yield user.props["userPrincipalName"], user.props["displayName"], one.name
 
     # Admin consent
@@ -269,8 +269,8 @@ class Login:
         if decision is None or tenant is None:
             chosen = [] if tenant else [(home.id, home.name) for home in self.world.tenants.values()]
             roles = self.world.consented_roles(tenant) if tenant else self.world.app.roles
-            kept = {key: value for key, value in parameters.items() if key not in {"decision", "tenant"}}
-            return login_pages.consent_page(request.path, kept, sorted(roles), chosen)
+            carried = {key: value for key, value in parameters.items() if key not in {"decision", "tenant"}}
+            return login_pages.consent_page(request.path, carried, sorted(roles), chosen)
         values = {"state": parameters["state"]} if "state" in parameters else {}
         if decision == "accept":
             self._grant(tenant)

@@ -38,14 +38,14 @@ def error_page(text: str, status: int = 400) -> Response:
 
 def account_page(action: str, query: Mapping[str, str], accounts: Iterable[tuple[str, str, str]]) -> Response:
     """The account picker; accounts are (sign-in name, display name, tenant name)."""
-    kept = {name: value for name, value in query.items() if name != "login_hint"}
+    carried = {name: value for name, value in query.items() if name != "login_hint"}
     buttons = "".join(
         f'<button name="login_hint" value="{escape(upn)}">{escape(name)}<br><small>{escape(upn)} · {escape(tenant)}'
         "</small></button>"
         for upn, name, tenant in accounts
     )
     return page(
-        "Pick an account", f'<form method="get" action="{escape(action)}">{fields(kept)}{buttons}</form>'
+        "Pick an account", f'<form method="get" action="{escape(action)}">{fields(carried)}{buttons}</form>'
     )
 
 

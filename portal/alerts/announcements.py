@@ -53,12 +53,12 @@ def announce(runtime: Runtime) -> int:
     with runtime.sessions() as session:
         targets = delivery.stored_targets(session, runtime.box)
         present = {**needs(session), **expiring(session, runtime, now)} if targets else {}
-        known = _value(session, KEY).get("causes", {})
+        earlier = _value(session, KEY).get("causes", {})
         is_due = any(
             _is_over(message["at"], now) for message in _value(session, LEFT_KEY).get("messages", ())
         )
     is_news = (
-        _compare(known, present, now)[0] != known
+        _compare(earlier, present, now)[0] != earlier
     )  # most often it is not, and nobody waits for the write lock
     new = _note(runtime, present, now) if is_news else []
     failed: list[dict[str, Any]] = []
@@ -122,19 +122,19 @@ def _note(runtime: Runtime, present: Mapping[str, Need], now: datetime) -> list[
 
 
 def _compare(
-    known: Mapping[str, dict[str, Any]], present: Mapping[str, Need], now: datetime
+    earlier: Mapping[str, dict[str, Any]], present: Mapping[str, Need], now: datetime
 ) -> tuple[dict[str, dict[str, Any]], list[Notice]]:
     """What is remembered from now on, and the messages that follow from it."""
     kept, new = dict[str, dict[str, Any]](), list[Notice]()
     for key, need in present.items():
-        before = known.get(key)
+        before = earlier.get(key)
         if before is None or _is_due(before, need, now):
             new.append(need.notice)
             times = 1 if before is None else before["times"] + 1
             kept[key] = _kept(need, now, times)
         else:
             kept[key] = before
-    for key, before in known.items():
+    for key, before in earlier.items():
         if key not in present and before["kind"] in LASTING:
             new.append(Notice(before["kind"], f"Over: {before['title']}", "Nothing is left to do."))
     return kept, new
@@ -200,16 +200,16 @@ def _locked(session: Session, key: str, now: datetime) -> StoredSetting:
     return StoredSetting.obtain(session, key, now) if row is None else row
 
 
-def _message(kept: Mapping[str, Any]) -> tuple[str, str, str]:
-    return kept["target"], kept["title"], kept["body"]
+def _message(stored: Mapping[str, Any]) -> tuple[str, str, str]:
+    return stored["target"], stored["title"], stored["body"]
 
 
 def _is_over(at: str, now: datetime) -> bool:
     return datetime.fromisoformat(at) <= now
 
 
-def _notice(kept: Mapping[str, Any]) -> Notice:
-    return Notice(kept["kind"], kept["title"], kept["body"])
+def _notice(stored: Mapping[str, Any]) -> Notice:
+    return Notice(stored["kind"], stored["title"], stored["body"])
 
 
 def _value(session: Session, key: str) -> dict[str, Any]:

@@ -35,22 +35,22 @@ def apply_declaration() -> Response:
     """
     is_dry, plan_id = is_dry_run(), request.args.get("plan_id") or None
     wanted = _declaration()
-    shown = plan.plan(wanted)
+    proposal = plan.plan(wanted)
     db.session.rollback()
-    if shown.problems:
-        raise Invalid(dict(shown.problems), "Some entries cannot be applied. Nothing was changed.")
-    if plan_id is not None and plan_id != shown.plan_id:
+    if proposal.problems:
+        raise Invalid(dict(proposal.problems), "Some entries cannot be applied. Nothing was changed.")
+    if plan_id is not None and plan_id != proposal.plan_id:
         raise Refused(
             "Things have changed since this plan was made. Nothing was changed: ask for a new plan."
         )
     if is_dry:
-        return answer(_document(shown, [step.document() for step in shown.steps]))
-    done = [one.document() for one in execution.execute(wanted, shown)]
-    return answer(_document(shown, done))
+        return answer(_document(proposal, [step.document() for step in proposal.steps]))
+    done = [one.document() for one in execution.execute(wanted, proposal)]
+    return answer(_document(proposal, done))
 
 
-def _document(shown: Plan, changes: list[dict[str, str]] | list[dict[str, object]]) -> dict[str, object]:
-    return {"plan_id": shown.plan_id, "changes": changes, "notes": list(shown.notes)}
+def _document(proposal: Plan, changes: list[dict[str, str]] | list[dict[str, object]]) -> dict[str, object]:
+    return {"plan_id": proposal.plan_id, "changes": changes, "notes": list(proposal.notes)}
 
 
 def _declaration() -> Declaration:

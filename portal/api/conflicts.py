@@ -50,8 +50,8 @@ def list_conflicts(organization_id: str) -> Response:
     """List the conflicts of an Organization; the open ones unless ``state=resolved``."""
     organization = load(Organization, organization_id, "Organization")
     listing = service.page(organization, list_query(service.CONFLICTS))
-    shown = {document["id"]: document for document in service.documents(listing.items)}
-    return page_of(listing, lambda row: shown[row.id])
+    by_id = {document["id"]: document for document in service.documents(listing.items)}
+    return page_of(listing, lambda row: by_id[row.id])
 
 
 @bp.post("/conflicts/<conflict_id>/resolve")

@@ -53,8 +53,8 @@ def list_end_users(organization_id: str) -> Response:
     """List the End Users of an Organization."""
     organization = load(Organization, organization_id, "Organization")
     fitting = end_user_list.listing(organization, list_query(end_user_list.SPEC), assets=True)
-    shown = {document["id"]: document for document in end_user_documents.to_documents(fitting.items)}
-    return page_of(fitting, lambda row: shown[row.id])
+    by_id = {document["id"]: document for document in end_user_documents.to_documents(fitting.items)}
+    return page_of(fitting, lambda row: by_id[row.id])
 
 
 @bp.post("/organizations/<organization_id>/end-users")
@@ -74,8 +74,8 @@ def create_end_user(organization_id: str) -> Response:
 def list_all_end_users() -> Response:
     """List the End Users of all Organizations."""
     people_page = people.page(list_query(listing.SPEC), assets=True)
-    shown = {document["id"]: document for document in end_user_documents.to_documents(people_page.items)}
-    return page_of(people_page, lambda row: shown[row.id])
+    by_id = {document["id"]: document for document in end_user_documents.to_documents(people_page.items)}
+    return page_of(people_page, lambda row: by_id[row.id])
 
 
 @bp.get("/end-users.csv")

@@ -118,5 +118,5 @@ def list_coverage(microsoft_tenant_id: str) -> Response:
     """List every Microsoft user, and which Organizations have them."""
     row = load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant")
     people = coverages.page(row, list_query(coverages.COVERAGE))
-    shown = {d["object_id"]: d for d in coverages.documents(row, list(people.items))}
-    return page_of(people, lambda user: shown[user.object_id])
+    by_object_id = {d["object_id"]: d for d in coverages.documents(row, list(people.items))}
+    return page_of(people, lambda user: by_object_id[user.object_id])

@@ -123,8 +123,8 @@ def nothing() -> Response:
 
 def is_dry_run() -> bool:
     """``?dry_run``. Raises Invalid for anything but true and false, and for a parameter that the route does not declare."""
-    known = declared().query_names
-    errors = {name: ["There is no such parameter."] for name in request.args if name not in known}
+    declared_names = declared().query_names
+    errors = {name: ["There is no such parameter."] for name in request.args if name not in declared_names}
     flag = request.args.get("dry_run", "false")
     if flag not in {"true", "false"}:
         errors["dry_run"] = ["Has to be true or false."]

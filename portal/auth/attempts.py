@@ -31,9 +31,9 @@ def of_account(account_id: str) -> str:
     return hash_token(f"known {account_id}")
 
 
-def key_of(address: str, account: Account | None, known: Collection[str]) -> str:
+def key_of(address: str, account: Account | None, known_ids: Collection[str]) -> str:
     """The key of an attempt from a browser that signed in to the accounts ``known`` before."""
-    return of_account(account.id) if account is not None and account.id in known else of_address(address)
+    return of_account(account.id) if account is not None and account.id in known_ids else of_address(address)
 
 
 def locked_until(session: Session, key: str, now: datetime) -> datetime | None:

@@ -89,7 +89,7 @@ def time_zones() -> Sequence[str]:
 
     Where that list is missing, every name that begins with a part of the world.
     """
-    known = zoneinfo.available_timezones()
+    zones = zoneinfo.available_timezones()
     table = next((path for place in zoneinfo.TZPATH if (path := Path(place, "zone.tab")).is_file()), None)
     try:
         lines = (
@@ -98,10 +98,10 @@ def time_zones() -> Sequence[str]:
             .splitlines()
         )
     except (ModuleNotFoundError, OSError):
-        listed = {name for name in known if name.startswith(AREAS)}
+        listed = {name for name in zones if name.startswith(AREAS)}
     else:
         listed = {line.split("\t")[2] for line in lines if line and not line.startswith("#")}
-    return sorted((listed & known) | {"UTC"})
+    return sorted((listed & zones) | {"UTC"})
 
 
 class PasswordForm(Form):

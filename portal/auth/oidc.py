@@ -119,9 +119,9 @@ class SignInApp:
 def _refusal(result: Mapping[str, Any]) -> str:
     """What Microsoft's refusal means, in words; a refusal of its login page has the number in its description only."""
     number = aadsts(result)
-    known = CODES.get(number) if number is not None else None
-    if known is not None:
-        return f"Microsoft refused the sign-in. {known.text} (AADSTS{number})"
+    explained = CODES.get(number) if number is not None else None
+    if explained is not None:
+        return f"Microsoft refused the sign-in. {explained.text} (AADSTS{number})"
     code = (
         f"AADSTS{number}" if number is not None else re.sub(r"[^\w.-]", "", str(result.get("error", "")))[:60]
     )

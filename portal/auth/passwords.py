@@ -76,11 +76,13 @@ def problem_with(password: str, *, email: str = "", name: str = "") -> str | Non
         return f"Use at least {MIN_LENGTH} characters. A few unrelated words make a good password."
     if len(password) > MAX_LENGTH:
         return f"Use at most {MAX_LENGTH} characters."
-    known = [word for word in ("rollcall", email, *re.split(r"[\W_]+", f"{email} {name}")) if len(word) > 2]
+    personal = [
+        word for word in ("rollcall", email, *re.split(r"[\W_]+", f"{email} {name}")) if len(word) > 2
+    ]
     rest = re.sub(
-        "|".join(map(re.escape, sorted(known, key=len, reverse=True))), "", password, flags=re.IGNORECASE
+        "|".join(map(re.escape, sorted(personal, key=len, reverse=True))), "", password, flags=re.IGNORECASE
     )
-    if min(_score(password, known), _score(rest, known)) < GOOD_SCORE:
+    if min(_score(password, personal), _score(rest, personal)) < GOOD_SCORE:
         return "This password is easily guessed. Use a few unrelated words, and not your name or address."
     return None
 
@@ -115,7 +117,7 @@ def is_outdated(stored: str) -> bool:
     return _hasher.check_needs_rehash(stored)
 
 
-def _score(password: str, known: list[str]) -> int:
+def _score(password: str, personal: list[str]) -> int:
     from zxcvbn import zxcvbn  # its lists take a twentieth of a second, which no other command needs
 
-    return int(zxcvbn(password[:ESTIMATED_LENGTH], user_inputs=known)["score"]) if password else 0
+    return int(zxcvbn(password[:ESTIMATED_LENGTH], user_inputs=personal)["score"]) if password else 0

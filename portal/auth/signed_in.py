@@ -73,9 +73,9 @@ def renew_session(account: Account, session_id: str) -> None:
     The caller commits.
     """
     token = confirmation.finish(db.session(), account.id, session_id, clock.utcnow())
-    kept = {name: session[name] for name in ("csrf_token", "toasts") if name in session}
+    carried = {name: session[name] for name in ("csrf_token", "toasts") if name in session}
     session.clear()
-    session.update(kept)  # what is open in another tab can still be saved
+    session.update(carried)  # what is open in another tab can still be saved
     row = db.session.get(AccountSession, session_id, populate_existing=True)
     if row is not None:
         login_user(SignedInUser(account, row, token))
@@ -90,8 +90,8 @@ def note_refusal(error: PortalError, *, email: str = "") -> None:
     if isinstance(error, service.SignInLocked):
         db.session.rollback()
         refusals.log("sign_in_failed", reason=error.reason)
-        shown = service.address_or_nothing(email)
-        noted.note("sign_in_while_locked", object_type="account", object_id=error.account_id, email=shown)
+        address = service.address_or_nothing(email)
+        noted.note("sign_in_while_locked", object_type="account", object_id=error.account_id, email=address)
     elif isinstance(error, links.WrongLink):
         db.session.rollback()
         refusals.log("link_refused")

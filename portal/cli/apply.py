@@ -35,24 +35,24 @@ def apply(path: Path, *, dry_run: bool, yes: bool, as_json: bool) -> None:
     text = _text(path)
     with portal_app(writes=False) as app:
         wanted = _read(text)
-        shown = plan.plan(wanted)
+        proposal = plan.plan(wanted)
         db.session.rollback()
-        _refuse(shown)
-        if dry_run or not shown.steps:
-            answer(_document(shown, []), _plan_text(shown), as_json=as_json)
+        _refuse(proposal)
+        if dry_run or not proposal.steps:
+            answer(_document(proposal, []), _plan_text(proposal), as_json=as_json)
             return
         if not as_json:
-            click.echo(_plan_text(shown))
+            click.echo(_plan_text(proposal))
         if not yes and not click.confirm("Do this?", err=as_json):
             raise PortalError("Nothing was changed.")
-        if plan.plan(wanted).plan_id != shown.plan_id:
+        if plan.plan(wanted).plan_id != proposal.plan_id:
             raise PortalError(
                 "Somebody changed something since the plan was made. Nothing was changed: run it again."
             )
-        done = _execute(app, wanted, shown, quiet=as_json)
+        done = _execute(app, wanted, proposal, quiet=as_json)
     failed = [step for step in done if step.problem]
     summary = f"{len(done) - len(failed):,} done, {len(failed):,} not."
-    answer(_document(shown, done), summary, as_json=as_json)
+    answer(_document(proposal, done), summary, as_json=as_json)
     if failed:
         raise PortalError(
             f"{len(failed):,} of {len(done):,} steps could not be done. Run it again to see what is left."
@@ -78,10 +78,10 @@ def _read(text: str) -> Declaration:
         ) from error
 
 
-def _refuse(shown: Plan) -> None:
-    if shown.problems:
-        _say_errors(dict(shown.problems))
-        raise PortalError(f"{len(shown.problems):,} entries cannot be applied. Nothing was changed.")
+def _refuse(proposal: Plan) -> None:
+    if proposal.problems:
+        _say_errors(dict(proposal.problems))
+        raise PortalError(f"{len(proposal.problems):,} entries cannot be applied. Nothing was changed.")
 
 
 def _say_errors(errors: dict[str, list[str]]) -> None:
@@ -90,22 +90,22 @@ def _say_errors(errors: dict[str, list[str]]) -> None:
         click.echo(f"{key}: {' '.join(sentences)}", err=True)
 
 
-def _plan_text(shown: Plan) -> str:
-    lines = [step.line() for step in shown.steps] or [NOTHING]
-    return "\n".join([*lines, *(f"! {note}" for note in shown.notes)])
+def _plan_text(proposal: Plan) -> str:
+    lines = [step.line() for step in proposal.steps] or [NOTHING]
+    return "\n".join([*lines, *(f"! {note}" for note in proposal.notes)])
 
 
-def _document(shown: Plan, done: list[Done]) -> dict[str, Any]:
+def _document(proposal: Plan, done: list[Done]) -> dict[str, Any]:
     return {
-        "plan_id": shown.plan_id,
-        "changes": [step.document() for step in done] or [step.document() for step in shown.steps],
-        "notes": list(shown.notes),
+        "plan_id": proposal.plan_id,
+        "changes": [step.document() for step in done] or [step.document() for step in proposal.steps],
+        "notes": list(proposal.notes),
     }
 
 
-def _execute(app: Flask, wanted: Declaration, shown: Plan, *, quiet: bool) -> list[Done]:
+def _execute(app: Flask, wanted: Declaration, proposal: Plan, *, quiet: bool) -> list[Done]:
     """Every step; those that wait for the first read of a tenant are tried again while it is read."""
-    done = [_reported(one, quiet=quiet) for one in execution.execute(wanted, shown)]
+    done = [_reported(one, quiet=quiet) for one in execution.execute(wanted, proposal)]
     if any(step.waits for step in done):
         done = _wait(app, wanted, done, quiet=quiet)
     return done

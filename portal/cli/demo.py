@@ -96,9 +96,9 @@ def demo(port: int, users: int, *, reload: bool) -> None:
 @click.argument("directory_ids", nargs=-1)
 def seed(directory_ids: tuple[str, ...]) -> None:
     """Fill a fresh database for the demo. Standard input: JSON with ``password`` and what ``fill`` takes as ``known``."""
-    known = json.load(sys.stdin)
+    facts = json.load(sys.stdin)
     with portal_app():
-        fill(db.session(), directory_ids, known, password=known["password"], now=clock.utcnow())
+        fill(db.session(), directory_ids, facts, password=facts["password"], now=clock.utcnow())
         db.session.commit()
 
 

@@ -33,7 +33,7 @@ ELSEWHERE = (
 def fill(
     session: Session,
     directory_ids: Sequence[str],
-    known: Mapping[str, Any],
+    facts: Mapping[str, Any],
     *,
     password: str,
     now: datetime,
@@ -50,9 +50,9 @@ def fill(
         organization = organizations.create(microsoft_tenant.name)
         if number == 0:
             tenants.map_microsoft_tenant(organization.tenant, microsoft_tenant)
-            for name, email in (*known["people"], *ELSEWHERE):
+            for name, email in (*facts["people"], *ELSEWHERE):
                 notes = "Entered by hand before the first sync."
                 end_users.create(organization.id, {"display_name": name, "email": email, "notes": notes})
-            for count, mac in enumerate((*known["macs"], "3C5282A0B1C2"), start=1):
+            for count, mac in enumerate((*facts["macs"], "3C5282A0B1C2"), start=1):
                 assets.create(organization, {"name": f"Laptop {count:03}", "mac_addresses": [mac]})
     organizations.create("Kestrel Couriers")

@@ -129,11 +129,11 @@ def take_back(session: Session, row: Conflict) -> None:
 
     A Link stays away when somebody else has the account by now. Whoever was linked to something else since keeps that.
     """
-    kept: Mapping[str, Any] = row.before.get("links", {})
-    people = {row.id: row for row in session.scalars(select(EndUser).where(EndUser.id.in_(list(kept))))}
+    links: Mapping[str, Any] = row.before.get("links", {})
+    people = {row.id: row for row in session.scalars(select(EndUser).where(EndUser.id.in_(list(links))))}
     back = {
         end_user_id: before
-        for end_user_id, before in kept.items()
+        for end_user_id, before in links.items()
         if end_user_id in people and people[end_user_id].object_id in {None, row.object_id}
     }
     accounts = {one: account_of(before) for one, before in back.items() if before is not None}

@@ -249,13 +249,13 @@ def people(largest: Sequence[tuple[Organization, int]]) -> list[Bar]:
     ]
 
 
-def people_sentence(shown: Sequence[Bar], totals: Mapping[str, int]) -> str:
+def people_sentence(bars: Sequence[Bar], totals: Mapping[str, int]) -> str:
     """How much of everybody the list of the largest shows."""
-    listed, everybody = sum(row.part for row in shown), totals["end_users"]
+    listed, everybody = sum(row.part for row in bars), totals["end_users"]
     if listed < everybody:
         organizations = plural(totals["organizations"], "Organization")
-        return f"The {len(shown)} largest of {organizations}, with {number(listed)} of {plural(everybody, 'End User')}."
-    others = totals["organizations"] - len(shown)
+        return f"The {len(bars)} largest of {organizations}, with {number(listed)} of {plural(everybody, 'End User')}."
+    others = totals["organizations"] - len(bars)
     rest = f"; {plural(others, 'more Organization has', 'more Organizations have')} none" if others else ""
     return f"{plural(everybody, 'End User')} in all{rest}."
 

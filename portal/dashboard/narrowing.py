@@ -66,9 +66,9 @@ def with_tag(link: str, tag: str) -> str:
     return f"{path}?{query}{'&' if query else ''}{urlencode({'tag': tag})}"
 
 
-def chips(query: Listing, known: Sequence[tags.TagCount]) -> list[Chip]:
+def chips(query: Listing, tag_counts: Sequence[tags.TagCount]) -> list[Chip]:
     """The tags that most Organizations have, and the one in use, as chips that are on and off."""
-    offered, tag = tag_chips(query, known), query.filters.get("tag", "")
+    offered, tag = tag_chips(query, tag_counts), query.filters.get("tag", "")
     if tag and not any(chip.is_on for chip in offered):
         offered.append(Chip(tag, query.query_string(tag=None), None, True, "tag"))
     return offered

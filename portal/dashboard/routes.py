@@ -34,7 +34,7 @@ def index() -> Response:
     """Everything that needs a person, most urgent first, each with its one next action; of the Organizations with a ``tag`` if one is given."""
     session, now, role = db.session(), utcnow(), g.principal.role
     steps = first_run.checklist(session, role, is_registered=bool(microsoft_tenants.usable_clouds()))
-    known, query = tags.all_tags(), _list_query()
+    tag_counts, query = tags.all_tags(), _list_query()
     tag = query.filters.get("tag", "")
     with narrowing.narrowed(session, tag):
         overview = todo.overview(_causes(tag), role, now)
@@ -42,7 +42,7 @@ def index() -> Response:
         is_new = not tag and not (figures["microsoft_tenants"] or figures["organizations"])
         people = cards.people(service.people_per_organization(session))
         mfa = cards.mfa(service.lowest_mfa(session))
-        shown: dict[str, Any] = {
+        context: dict[str, Any] = {
             "figures": cards.figures(
                 figures,
                 service.sync_states(session),
@@ -59,8 +59,8 @@ def index() -> Response:
         }
     return responses.render(
         "dashboard/index.html",
-        **shown,
-        **_tagged(query, known),
+        **context,
+        **_tagged(query, tag_counts),
         size=_size(figures),
         state="" if is_new else overview.fact(),
         todo=overview,
@@ -76,7 +76,7 @@ def index() -> Response:
 @access.requires(Role.READ_ONLY)
 def all_attention() -> Response:
     """All that needs attention or is not done yet, one by one, of one kind when ``kind`` says so, of those with ``tag`` alone."""
-    query, known, now = _list_query(), tags.all_tags(), utcnow()
+    query, tag_counts, now = _list_query(), tags.all_tags(), utcnow()
     with narrowing.narrowed(db.session(), query.filters.get("tag", "")):
         causes = _causes(query.filters.get("tag", ""))
     kind = query.filters.get("kind")
@@ -90,7 +90,7 @@ def all_attention() -> Response:
             todo.rows(fitting[listing.offset :][: listing.per_page], g.principal.role, now),
             Counter(cause.kind for cause in causes),
         ),
-        **_tagged(query, known),
+        **_tagged(query, tag_counts),
     )
 
 
@@ -104,12 +104,12 @@ def _causes(tag: str) -> list[attention.Cause]:
     return [cause for cause in causes if not (tag and cause.is_ours)]
 
 
-def _tagged(query: Listing, known: Sequence[tags.TagCount]) -> dict[str, Any]:
+def _tagged(query: Listing, tag_counts: Sequence[tags.TagCount]) -> dict[str, Any]:
     """What a page needs to choose a tag, and to lead on with it: ``to`` makes each link."""
     tag = query.filters.get("tag", "")
     return {
         "tag": tag or None,
-        "tag_chips": narrowing.chips(query, known),
+        "tag_chips": narrowing.chips(query, tag_counts),
         "to": partial(narrowing.with_tag, tag=tag),
     }
 

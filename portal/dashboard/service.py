@@ -214,13 +214,13 @@ def days(session: Session, now: datetime, zone: tzinfo = UTC) -> list[Day]:
 def lowest_mfa(session: Session, limit: int = 6) -> list[MfaCoverage]:
     """The Organizations where MFA is missing most, of those with at least one known figure."""
     registered = func.sum(case((EndUser.mfa_registered.is_(True), 1), else_=0))
-    known = func.count()
+    known_count = func.count()
     rows = session.execute(
-        select(Organization, registered, known)
+        select(Organization, registered, known_count)
         .join(EndUser, EndUser.organization_id == Organization.id)
         .where(EndUser.microsoft_status == "active", EndUser.mfa_registered.is_not(None))
         .group_by(Organization.id)
-        .order_by(registered * 1.0 / known, known.desc())
+        .order_by(registered * 1.0 / known_count, known_count.desc())
         .limit(limit)
     )
     return [MfaCoverage(organization, int(good), int(all_)) for organization, good, all_ in rows]

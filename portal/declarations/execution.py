@@ -48,10 +48,10 @@ class Done:
         return {**self.step.document(), "outcome": outcome, "problem": self.problem or None}
 
 
-def execute(wanted: Declaration, shown: Plan) -> Iterator[Done]:
+def execute(wanted: Declaration, proposal: Plan) -> Iterator[Done]:
     """Do the steps that were shown, one by one; the caller wakes nobody. Nothing may be pending in the session."""
     by_path: dict[str, list[Step]] = {}
-    for step in shown.steps:
+    for step in proposal.steps:
         by_path.setdefault(step.path, []).append(step)
     declared = {text_key(template.name): template for template in wanted.templates}
     for template in wanted.templates:

@@ -233,11 +233,11 @@ def _tags(table: Mapping[str, Any], path: str, errors: dict[str, list[str]]) -> 
     return tuple(" ".join(one.split()) for one in value)
 
 
-def _only(table: Mapping[str, Any], known: tuple[str, ...], path: str, errors: dict[str, list[str]]) -> None:
+def _only(table: Mapping[str, Any], names: tuple[str, ...], path: str, errors: dict[str, list[str]]) -> None:
     for key in table:
-        if key not in known:
+        if key not in names:
             where = f"{path}.{key}" if path else str(key)
-            errors[where[:300]] = ["There is no such key. Known here: " + ", ".join(known) + "."]
+            errors[where[:300]] = ["There is no such key. Known here: " + ", ".join(names) + "."]
 
 
 def _once(entries: list[WantedTemplate] | list[WantedOrganization], errors: dict[str, list[str]]) -> None:

@@ -249,8 +249,8 @@ def _shown(opened_on: str) -> dict[str, str]:
 
 def _fingerprint(name: str, value: str) -> str:
     # A field of one line loses its line breaks in a browser, whoever leaves it alone.
-    kept = clean(value, lines=True) if name == "notes" else clean(value.replace("\r", "").replace("\n", ""))
-    return sha256(kept.encode()).hexdigest()[:12]
+    text = clean(value, lines=True) if name == "notes" else clean(value.replace("\r", "").replace("\n", ""))
+    return sha256(text.encode()).hexdigest()[:12]
 
 
 def _is_synced(row: EndUser) -> bool:

@@ -57,8 +57,8 @@ def forget_old(session: Session, now: datetime) -> int:
     days = keep_days(session)
     if days == FOR_GOOD:
         return 0
-    kept = select(func.min(EVENTS.c.number)).where(EVENTS.c.at >= now - timedelta(days=days))
-    first_kept = session.scalar(kept)
+    oldest_number = select(func.min(EVENTS.c.number)).where(EVENTS.c.at >= now - timedelta(days=days))
+    first_kept = session.scalar(oldest_number)
     old = select(EVENTS.c.number, EVENTS.c.hash)
     if first_kept is not None:
         old = old.where(EVENTS.c.number < first_kept)

@@ -71,13 +71,13 @@ def target(organization: Organization, body: Mapping[str, Any], *, keeps_departu
             f"No group in {microsoft_tenant.name} fits {names}. Create the group there, or set this Organization up by itself.",
             link=f"/organizations/{organization.id}/user-sync",
         )
-    kept: list[str] = []
+    departures: list[str] = []
     sync, follower = user_sync.find(organization), db.session.get(TemplateFollower, organization.id)
     if keeps_departures and sync is not None and follower is not None:
-        kept = service.departures(follower, sync)
+        departures = service.departures(follower, sync)
     saved = {} if sync is None else sync_documents.saved_request(sync)
-    request = documents.with_parts(resolved.body, saved, kept)
-    return Target(request, resolved.body, resolved.matches, kept)
+    request = documents.with_parts(resolved.body, saved, departures)
+    return Target(request, resolved.body, resolved.matches, departures)
 
 
 def preview(

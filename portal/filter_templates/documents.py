@@ -178,8 +178,8 @@ def part_words(body: Mapping[str, Any], part: str) -> str:
     values = list(section.get("name_patterns", section.get("values", ())))
     if part == "group" and "name_patterns" not in section:
         return f"{len(values):,} group{'' if len(values) == 1 else 's'}"
-    shown = ", ".join(value or "(none)" for value in values[:3])
-    return shown + (f" and {len(values) - 3:,} more" if len(values) > 3 else "")
+    listed = ", ".join(value or "(none)" for value in values[:3])
+    return listed + (f" and {len(values) - 3:,} more" if len(values) > 3 else "")
 
 
 def _patterns(section: Mapping[str, Any] | None, errors: dict[str, list[str]]) -> list[str]:

@@ -177,14 +177,14 @@ def _template(template_id: str) -> FilterTemplate:
 
 
 def _form_page(form: TemplateForm, row: FilterTemplate | None) -> Response:
-    shown = None if row is None else views.template_line(row, service.follower_counts([row]).get(row.id, 0))
+    line = None if row is None else views.template_line(row, service.follower_counts([row]).get(row.id, 0))
     return responses.render(
         "filter_templates/form.html",
         section="filter_templates",
         status=422 if form.errors else 200,
         form=form,
-        view=views.form_view(url_for(".index"), shown),
-        shown=shown,
+        view=views.form_view(url_for(".index"), line),
+        shown=line,
         hints=views.HINTS,
         next=safe_next(request.values.get("next"), ""),
     )

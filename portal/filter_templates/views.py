@@ -40,13 +40,13 @@ class TemplateLine:
     updated_by: str
 
 
-def form_view(address: str, shown: TemplateLine | None) -> FormView:
+def form_view(address: str, line: TemplateLine | None) -> FormView:
     """A new template, or an edit, which those who follow it see first. address: of the list."""
-    if shown is None:
+    if line is None:
         return FormView("New filter template", f"{address}/new", address)
-    own = f"{address}/{shown.id}"
-    button = "Preview and save" if shown.organizations else "Save"
-    return FormView(f"Edit {shown.name}", f"{own}/edit", own, button, is_edit=True)
+    own = f"{address}/{line.id}"
+    button = "Preview and save" if line.organizations else "Save"
+    return FormView(f"Edit {line.name}", f"{own}/edit", own, button, is_edit=True)
 
 
 @dataclass(frozen=True)

@@ -162,10 +162,12 @@ def people(run: SyncRun, q: str = "", page: int = 1, selection: Selection | None
     """Those who wait, by name, 25 to a page."""
     listing = service.changes(run, _list_query(q, page, PER_PAGE))
     selection = selection or Selection()
-    shown = {row.object_id for row in listing.items}
+    shown_ids = {row.object_id for row in listing.items}
     chosen = [object_id for object_id in _waiting(run) if selection.has(object_id)]
-    elsewhere = sum(object_id not in shown for object_id in chosen)
-    return HeldPeople(listing, selection, len(chosen), elsewhere, " ".join(sorted(selection.others - shown)))
+    elsewhere = sum(object_id not in shown_ids for object_id in chosen)
+    return HeldPeople(
+        listing, selection, len(chosen), elsewhere, " ".join(sorted(selection.others - shown_ids))
+    )
 
 
 def fitting(run: SyncRun, q: str) -> list[str]:

@@ -285,8 +285,8 @@ def _row(
         for field in row.fields
         if field["field"] not in hidden
     ]
-    shown = 0 if row.decision == "create" else 1
-    more = max(0, len(changes) - shown)
+    at_once = 0 if row.decision == "create" else 1
+    more = max(0, len(changes) - at_once)
     fold = f"Its {plural(more, 'value')}" if row.decision == "create" else plural(more, "more field")
     words = decision_words(row.decision)
     return HeldRow(
@@ -296,9 +296,9 @@ def _row(
         emails.get(row.object_id, ""),
         words.icon,
         words.label,
-        changes[:shown],
+        changes[:at_once],
         fold if more else "",
-        changes[shown:],
+        changes[at_once:],
         reason_sentence(row.reason, row.note),
         people.selection.has(row.object_id),
     )
@@ -306,8 +306,8 @@ def _row(
 
 def _emails(run: SyncRun, rows: Sequence[Change]) -> dict[str, str]:
     """Object id -> the e-mail of those held back: the End User's, or Microsoft's where one would be made."""
-    known = runs.emails(rows)
-    new = [row.object_id for row in rows if row.end_user_id not in known]
+    emails = runs.emails(rows)
+    new = [row.object_id for row in rows if row.end_user_id not in emails]
     addresses = db.session.execute(
         select(DirectoryUser.object_id, DirectoryUser.email).where(
             DirectoryUser.microsoft_tenant_id == run.microsoft_tenant_id, DirectoryUser.object_id.in_(new)
@@ -315,5 +315,5 @@ def _emails(run: SyncRun, rows: Sequence[Change]) -> dict[str, str]:
     )
     return {
         **{object_id: email for object_id, email in addresses},
-        **{row.object_id: known[row.end_user_id] for row in rows if row.end_user_id in known},
+        **{row.object_id: emails[row.end_user_id] for row in rows if row.end_user_id in emails},
     }

@@ -169,8 +169,8 @@ def init_formatting(app: Flask) -> None:
 def trail(crumbs: Markup, name: Markup) -> str:
     """What a window's title says after the page's name: its parents, the nearest first, without the place in the menu."""
     parents = [item.striptags() for item in crumbs.split("</li>")]
-    shown = name.striptags()
-    return "".join(f" · {parent}" for parent in reversed(parents[1:]) if parent and parent not in shown)
+    text = name.striptags()
+    return "".join(f" · {parent}" for parent in reversed(parents[1:]) if parent and parent not in text)
 
 
 def moment(when: datetime) -> str:

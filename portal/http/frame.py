@@ -58,10 +58,10 @@ def init_web(app: Flask, *, sign_in_urls: frozenset[str]) -> None:
 def _context() -> dict[str, Any]:
     theme = getattr(current_user, "theme", "system") if current_user else "system"
     hint = request.headers.get("Sec-CH-Prefers-Color-Scheme", "").strip('"') if request else ""
-    shown = theme if theme in {"light", "dark"} else hint if hint in {"light", "dark"} else "light"
+    theme_shown = theme if theme in {"light", "dark"} else hint if hint in {"light", "dark"} else "light"
     return {
         "theme": theme,
-        "shown_theme": shown,
+        "shown_theme": theme_shown,
         "is_partial": is_partial() if request else False,
         "flashes": take_flashes(),
         "role_name": access.ROLE_NAMES[g.principal.role] if g.get("principal") else "",

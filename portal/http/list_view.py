@@ -140,8 +140,8 @@ class ListView:
     def hidden(self) -> dict[str, str]:
         """The parameters that the toolbar's form carries along besides its own fields."""
         own = {one.name for one in self.filters}
-        kept = {name: value for name, value in self.listing.filters.items() if name not in own}
-        return {**self.listing.extra, **kept, "sort": self.listing.sort}
+        filters = {name: value for name, value in self.listing.filters.items() if name not in own}
+        return {**self.listing.extra, **filters, "sort": self.listing.sort}
 
 
 def in_use(listing: Listing, words: Mapping[str, str], said: Iterable[str] = ()) -> list[Chip]:

@@ -255,9 +255,9 @@ def fetch_by_id(
     else:
         wanted = (key.among(names),)
     window = order(select(tiebreaker).where(*wanted), way, spec, tiebreaker=tiebreaker)
-    shown = list(session.scalars(window.limit(size).offset(first)))
-    place = {row_id: -number if is_far else number for number, row_id in enumerate(shown)}
-    loaded = session.scalars(rows.where(tiebreaker.in_(shown))).unique().all()
+    page_ids = list(session.scalars(window.limit(size).offset(first)))
+    place = {row_id: -number if is_far else number for number, row_id in enumerate(page_ids)}
+    loaded = session.scalars(rows.where(tiebreaker.in_(page_ids))).unique().all()
     return replace(current, items=sorted(loaded, key=lambda row: place[row.id]))
 
 

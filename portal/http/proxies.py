@@ -41,8 +41,8 @@ class ClientAddress:
 
 def behind_proxies(app: App, count: int) -> App:
     """``app``, told by the last ``count`` proxies who asks, in which scheme and at which host; by none with 0."""
-    known: App = ClientAddress(app)
-    return ProxyFix(known, x_for=count, x_proto=count, x_host=count) if count else known
+    wrapped: App = ClientAddress(app)
+    return ProxyFix(wrapped, x_for=count, x_proto=count, x_host=count) if count else wrapped
 
 
 def plain_address(text: str) -> str:
@@ -81,5 +81,5 @@ def public_address_or_none(endpoint: str, **values: Any) -> str | None:
 def _is_known_host() -> bool:
     name = request.host.rpartition(":")[0] if request.host.rpartition(":")[2].isdigit() else request.host
     bound = str(current_app.config.get("ROLLCALL_HOST", "")).lower()
-    known = _LOCAL | ({bound, f"[{bound}]"} if bound not in {"", "0.0.0.0", "::"} else frozenset())  # noqa: S104
-    return name.lower() in known
+    hosts = _LOCAL | ({bound, f"[{bound}]"} if bound not in {"", "0.0.0.0", "::"} else frozenset())  # noqa: S104
+    return name.lower() in hosts

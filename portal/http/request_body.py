@@ -60,15 +60,15 @@ def receive() -> None:
     limit = MOST_FORM_BYTES if is_form else MOST_BYTES
     if declared is not None and declared > limit:
         raise _too_large(limit)
-    kept = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  ``release`` closes it
-    environ[RECEIVED] = kept
+    spooled = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  ``release`` closes it
+    environ[RECEIVED] = spooled
     length = fields = 0
     while length <= limit:
         wanted = _PIECE if declared is None else min(_PIECE, declared - length)
         piece = environ["wsgi.input"].read(wanted) if wanted else b""
         if not piece:
             break
-        kept.write(piece)
+        spooled.write(piece)
         length += len(piece)
         fields += piece.count(b"&")
     if length > limit:
@@ -77,8 +77,8 @@ def receive() -> None:
         raise ClientDisconnected
     if is_form and fields > MOST_FIELDS:
         raise TooLarge(f"The form has too many fields: at most {MOST_FIELDS:,}.")
-    kept.seek(0)
-    environ["wsgi.input"], environ["CONTENT_LENGTH"] = kept, str(length)
+    spooled.seek(0)
+    environ["wsgi.input"], environ["CONTENT_LENGTH"] = spooled, str(length)
     environ.pop("wsgi.input_terminated", None)
     environ.pop("HTTP_TRANSFER_ENCODING", None)
 
@@ -101,9 +101,9 @@ def refuse_nul() -> None:
 
 def release() -> None:
     """Throw away what ``receive`` kept, when the request is over."""
-    kept = request.environ.pop(RECEIVED, None)
-    if kept is not None:
-        kept.close()
+    spooled = request.environ.pop(RECEIVED, None)
+    if spooled is not None:
+        spooled.close()
 
 
 def parse_json(data: bytes) -> Any:

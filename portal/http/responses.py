@@ -277,8 +277,10 @@ def _on_http_error(error: HTTPException) -> Response:
     }
     if isinstance(error, TooLarge):
         texts[413] = error.advice
-    kept = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
-    return error_page(status, texts.get(status, error.description or "Go back and try again."), headers=kept)
+    headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
+    return error_page(
+        status, texts.get(status, error.description or "Go back and try again."), headers=headers
+    )
 
 
 def _on_crash(error: Exception) -> Response:

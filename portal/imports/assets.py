@@ -230,8 +230,8 @@ def _ambiguous(assets: int, lines: Sequence[int]) -> str:
     advice = "Name the one that is meant by its id or a MAC address."
     if assets > 1:
         return f"{assets} Assets have this name. {advice}"
-    shown = ", ".join(str(line) for line in lines[:5])
-    return f"Line {shown} has this name too, and there is one Asset of it. {advice}"
+    line_numbers = ", ".join(str(line) for line in lines[:5])
+    return f"Line {line_numbers} has this name too, and there is one Asset of it. {advice}"
 
 
 def _candidate(row: Row) -> Candidate:
@@ -366,14 +366,14 @@ def _undo_step(record: ImportRow, row: _Present | None, people: set[str]) -> Und
         return step(delete=True) if is_same and has_owner else step(kept=[EDITED])
     back: list[dict[str, str]] = []
     columns: dict[str, Any] = {}
-    kept = []
+    spared = []
     for entry in record.fields:
         name, old, new = entry["field"], entry["old"], entry["new"]
         if name == OWNER:
             former, assigned = record.before["end_user_id"]
             is_there, is_back = row.end_user_id == assigned, row.end_user_id == former
             if is_there and former is not None and former not in people:
-                kept.append(f"{OWNER}: the former one was {GONE}")
+                spared.append(f"{OWNER}: the former one was {GONE}")
                 continue
             value: dict[str, Any] = {"end_user_id": former, "assigned_by": record.before["assigned_by"]}
         else:
@@ -384,7 +384,7 @@ def _undo_step(record: ImportRow, row: _Present | None, people: set[str]) -> Und
             back.append(changed(name, new, old))
             columns |= value
         elif not is_back:
-            kept.append(f"{name} was {EDITED}")
-    if back and not kept and row.updated_at == record.at:
+            spared.append(f"{name} was {EDITED}")
+    if back and not spared and row.updated_at == record.at:
         columns["updated_at"] = former_time(record.before["updated_at"])
-    return step(fields=back, columns=columns, kept=kept)
+    return step(fields=back, columns=columns, kept=spared)

@@ -246,19 +246,19 @@ def _planned(
         for name, value in one.values.items()
         if name != "email" and row[name] != value and _stored(name, row[name]) != value
     ]
-    shown = str(row["display_name"])
+    full_name = str(row["display_name"])
     managed = [entry["field"] for entry in fields if locked.has(row["id"], entry["field"])]
     if managed:
         return rejected(one, f"{', '.join(managed)}: {MANAGED}.")
     if any(entry["field"] == "display_name" and not entry["new"] for entry in fields):
         return rejected(one, "display_name: everybody needs a name.")
     if not fields:
-        return Planned(one.line, Action.UNCHANGED, shown, row["id"])
+        return Planned(one.line, Action.UNCHANGED, full_name, row["id"])
     columns: dict[str, Any] = {entry["field"]: entry["new"] for entry in fields}
     return Planned(
         one.line,
         Action.UPDATE,
-        columns.get("display_name", shown),
+        columns.get("display_name", full_name),
         row["id"],
         fields,
         columns=_with_search(row, columns),
@@ -307,26 +307,26 @@ def _undo_step(
     if row is None:
         return step(kept=[GONE])
     if record.action == Action.CREATE:
-        kept = [EDITED] if row["edited_at"] != record.at else []
-        kept += ["linked to Microsoft since"] if row["microsoft_status"] != "none" else []
-        kept += ["owns Assets that were assigned by hand"] if row["id"] in owners else []
-        return step(kept=kept) if kept else step(delete=True)
+        spared = [EDITED] if row["edited_at"] != record.at else []
+        spared += ["linked to Microsoft since"] if row["microsoft_status"] != "none" else []
+        spared += ["owns Assets that were assigned by hand"] if row["id"] in owners else []
+        return step(kept=spared) if spared else step(delete=True)
     back: list[dict[str, str]] = []
-    kept = []
+    spared = []
     for entry in record.fields:
         name, present = entry["field"], row[entry["field"]]
         if present == entry["old"]:
             continue
         if present != entry["new"]:
-            kept.append(f"{name} was {EDITED}")
+            spared.append(f"{name} was {EDITED}")
         elif locked.has(row["id"], name):
-            kept.append(f"{name} is managed by Microsoft by now")
+            spared.append(f"{name} is managed by Microsoft by now")
         else:
             back.append(changed(name, present, entry["old"]))
     if not back:
-        return step(kept=kept)
+        return step(kept=spared)
     columns = _with_search(row, {entry["field"]: entry["new"] for entry in back})
-    if not kept and row["edited_at"] == record.at:
+    if not spared and row["edited_at"] == record.at:
         times = {name: record.before.get(name) for name in ("edited_at", "updated_at")}
         columns |= {name: None if text is None else former_time(text) for name, text in times.items()}
-    return step(fields=back, columns=columns, kept=kept)
+    return step(fields=back, columns=columns, kept=spared)

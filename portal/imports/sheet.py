@@ -138,8 +138,8 @@ def _header(cells: Sequence[str], columns: Columns) -> _Header:
     missing = [name for name in columns.required if name not in names]
     unknown = [cell.strip()[:60] or "(blank)" for cell, name in zip(cells, fields, strict=False) if not name]
     if unknown:
-        known = ", ".join(columns.fields)
-        raise _bad(f"Unknown columns: {', '.join(unknown[:10])}. Known are: {known}.")
+        allowed = ", ".join(columns.fields)
+        raise _bad(f"Unknown columns: {', '.join(unknown[:10])}. Known are: {allowed}.")
     if missing:
         raise _bad(f"The first line must name the columns, {', '.join(columns.required)} among them.")
     double = next((name for name in names if names.count(name) > 1), None)

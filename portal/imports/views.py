@@ -198,7 +198,7 @@ def undo_view(steps: Sequence[UndoStep], word: str, *, action: str, back: str) -
     """What an undo of an import deletes, restores and spares. word: of one row."""
     spared = [undo.Line(step.name, details=[reason]) for step in steps for reason in step.kept]
     deleted, restored = "Deleted, as this import created them", "Restored"
-    kept = "Not restored: edited since"
+    edited_since = "Not restored: edited since"
     return undo.undo_view(
         "import",
         (word, word, None),
@@ -214,7 +214,7 @@ def undo_view(steps: Sequence[UndoStep], word: str, *, action: str, back: str) -
                 ],
                 "None",
             ),
-            undo.Group(kept, kept, spared, "None"),
+            undo.Group(edited_since, edited_since, spared, "None"),
         ),
         action=action,
         back=back,

@@ -191,8 +191,8 @@ def _may_pass(error: SourceError) -> bool:
     """What is ordinary in the minutes after consent (graph-facts 1.3, rule 4), or trouble of Microsoft's own."""
     if not error.is_connection:
         return isinstance(error, SourcePermissionMissing | SourceTransient | SourceThrottled)
-    known = advice_of(error)
-    return error.code == "Authorization_IdentityNotFound" or (known is not None and known.minutes)
+    advice = advice_of(error)
+    return error.code == "Authorization_IdentityNotFound" or (advice is not None and advice.minutes)
 
 
 def _pause(waited: timedelta) -> int:

@@ -176,8 +176,10 @@ def store(
     Raises Invalid on ``client_id``, ``secret`` or ``certificate``. Records the change; the caller commits.
     """
     key, client_id, secret = key_of(cloud), text_key(client_id), secret.strip()
-    kept = session.get(StoredSetting, key)
-    certificate = _checked(client_id, secret, certificate_pem, is_kept=kept is not None and bool(kept.secret))
+    stored = session.get(StoredSetting, key)
+    certificate = _checked(
+        client_id, secret, certificate_pem, is_kept=stored is not None and bool(stored.secret)
+    )
     row = StoredSetting.obtain(session, key, utcnow())
     value = {**row.value, "client_id": client_id}
     changes = [name for name in ("client_id",) if row.value.get(name) != client_id]

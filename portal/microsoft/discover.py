@@ -71,9 +71,9 @@ class ListedCustomer:
 
 def partners() -> Sequence[MicrosoftTenant]:
     """Connected tenants that may be asked: any of them can be a partner tenant. Those that were one stand first."""
-    known = exists().where(PartnerCustomer.partner_id == MicrosoftTenant.id)
+    is_partner = exists().where(PartnerCustomer.partner_id == MicrosoftTenant.id)
     return db.session.scalars(
-        select(MicrosoftTenant).where(IS_CONNECTED).order_by(known.desc(), MicrosoftTenant.name)
+        select(MicrosoftTenant).where(IS_CONNECTED).order_by(is_partner.desc(), MicrosoftTenant.name)
     ).all()
 
 
@@ -130,8 +130,8 @@ def _with_customers(customers: dict[str, ListedCustomer], items: Iterable[Mappin
 def _with_contracts(customers: dict[str, ListedCustomer], items: Iterable[Mapping[str, Any]]) -> None:
     for item in items:
         key = str(item.get("customerId", "")).lower()
-        known = customers.get(key) or ListedCustomer(key, clean(str(item.get("displayName", "")))[:256])
-        customers[key] = replace(known, domain=clean(str(item.get("defaultDomainName", "")))[:256])
+        customer = customers.get(key) or ListedCustomer(key, clean(str(item.get("displayName", "")))[:256])
+        customers[key] = replace(customer, domain=clean(str(item.get("defaultDomainName", "")))[:256])
 
 
 def _with_relationships(customers: dict[str, ListedCustomer], items: Iterable[Mapping[str, Any]]) -> None:
@@ -309,8 +309,10 @@ def connect_one(directory_id: str, *, cloud: str, ends_at: datetime | None) -> C
         return ConnectionResult(problem=error.sentences(), code=code)
     except Refused as error:
         db.session.rollback()
-        known = service.connected(directory_id)
-        return ConnectionResult(tenant=known) if known is not None else ConnectionResult(problem=error.advice)
+        tenant = service.connected(directory_id)
+        return (
+            ConnectionResult(tenant=tenant) if tenant is not None else ConnectionResult(problem=error.advice)
+        )
     except PortalError as error:
         db.session.rollback()
         return ConnectionResult(problem=error.advice)

@@ -57,9 +57,9 @@ def in_words(at: datetime, now: datetime) -> str:
     return f"expires in {plural(left, 'day')}, {day}" if left else f"expires within a day, {day}"
 
 
-def registration_label(shown: credentials.Overview, home: str) -> str:
+def registration_label(overview: credentials.Overview, home: str) -> str:
     """The credential of a cloud's app registration as people call it."""
-    what = "client secret" if shown.kind == "secret" else "certificate"
+    what = "client secret" if overview.kind == "secret" else "certificate"
     return f"The portal's {what}" + ("" if home == DEFAULT else f" for {REGISTRATIONS[home]}")
 
 
@@ -73,14 +73,14 @@ def radar(session: Session, settings: Settings) -> list[End]:
     ends = [
         End(
             "app" if home == DEFAULT else f"app:{home}",
-            registration_label(shown, home),
-            shown.expires_at,
+            registration_label(overview, home),
+            overview.expires_at,
             f"After that no Microsoft tenant {'' if home == DEFAULT else 'of that cloud '}can be read. "
             "Create a new one and enter it in Settings.",
             registration_link(home),
         )
-        for home, shown in credentials.overviews(session, settings).items()
-        if shown.kind
+        for home, overview in credentials.overviews(session, settings).items()
+        if overview.kind
     ]
     rows = session.scalars(
         select(MicrosoftTenant)

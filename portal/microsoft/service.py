@@ -294,10 +294,10 @@ def connected(directory_id: str) -> MicrosoftTenant | None:
 
 
 def _refuse_known(directory_id: str) -> None:
-    known = connected(directory_id)
-    if known is not None:
+    tenant = connected(directory_id)
+    if tenant is not None:
         raise Refused(
-            f"{known.name} is connected already, since {known.connected_at:%d %b %Y}.",
+            f"{tenant.name} is connected already, since {tenant.connected_at:%d %b %Y}.",
             link="/microsoft-tenants",
         )
 
@@ -322,5 +322,5 @@ def gone() -> NotFound:
 
 def usable_clouds() -> list[str]:
     """The clouds that have an app registration, in the order of the table."""
-    shown = credentials.overviews(db.session(), runtime().settings)
-    return [name for name in CLOUDS if shown[registered_in(name)].client_id]
+    overviews = credentials.overviews(db.session(), runtime().settings)
+    return [name for name in CLOUDS if overviews[registered_in(name)].client_id]

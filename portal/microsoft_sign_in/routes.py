@@ -96,14 +96,14 @@ def disconnect() -> Response:
 @microsoft_limit
 def answer() -> Response | tuple[str, int]:
     """Microsoft's answer. The flow is taken out of the browser's session first: it works once, whatever comes."""
-    kept = session.pop(FLOW, None) or {}
-    purpose, target = kept.get("purpose", "sign-in"), kept.get("target", "/")
-    if (stray := _stray(kept)) is not None:
+    flow = session.pop(FLOW, None) or {}
+    purpose, target = flow.get("purpose", "sign-in"), flow.get("target", "/")
+    if (stray := _stray(flow)) is not None:
         return _failed(stray)  # nobody is asked and nothing recorded: anybody can call this address
     try:
         app = _app()
         db.session.rollback()  # nothing is held while Microsoft is asked (T6)
-        identity = app.finish(kept.get("flow"), request.args.to_dict())
+        identity = app.finish(flow.get("flow"), request.args.to_dict())
         if purpose == "connect":
             return _connected(target, identity)
         return _arrived(purpose, target, identity)
@@ -126,15 +126,15 @@ def answer() -> Response | tuple[str, int]:
 @sign_in_limit
 def code() -> Answer:
     """The second step where the account has an authenticator: the same as after a password."""
-    kept = session.get(CODE) or {}
-    if not 0 <= clock.utcnow().timestamp() - kept.get("at", 0) <= CODE_SECONDS:
+    pending = session.get(CODE) or {}
+    if not 0 <= clock.utcnow().timestamp() - pending.get("at", 0) <= CODE_SECONDS:
         session.pop(CODE, None)
         return redirect(url_for("auth.login"), 303)
     form, problem = CodeForm(), "Enter the six-digit code of your authenticator app."
     if form.submitted():
-        identity = MicrosoftIdentity(**kept["identity"])
+        identity = MicrosoftIdentity(**pending["identity"])
         try:
-            return _arrived(kept["purpose"], kept["target"], identity, code=text(form.code))
+            return _arrived(pending["purpose"], pending["target"], identity, code=text(form.code))
         except accounts.CodeNeeded as error:
             note_refusal(error)
             problem = error.advice
@@ -175,9 +175,9 @@ def _connected(target: str, identity: MicrosoftIdentity) -> Response:
     return redirect(url_for("auth.account") + "#microsoft", 303)
 
 
-def _stray(kept: dict[str, Any]) -> SignInFailed | None:
+def _stray(begun: dict[str, Any]) -> SignInFailed | None:
     """Why this is no answer to a sign-in that began here, in this browser, a while ago at most; None when it is one."""
-    flow, began = kept.get("flow"), kept.get("at")
+    flow, began = begun.get("flow"), begun.get("at")
     if not flow or not isinstance(began, int) or not 0 <= _now() - began < SIGN_IN_LIFE:
         return SignInFailed("This sign-in was used already or took too long. Start again.")
     state = str(flow.get("state", ""))

@@ -115,8 +115,8 @@ class Server:
     """Serves ``app`` at ``host`` and ``port`` until a signal. ``listening`` in the log when it does."""
 
     def __init__(self, app: Flask, host: str, port: int) -> None:
-        shown = f"[{host}]" if ":" in host else host
-        adjustments = Adjustments(listen=f"{shown}:{port}", **SETTINGS)
+        shown_host = f"[{host}]" if ":" in host else host
+        adjustments = Adjustments(listen=f"{shown_host}:{port}", **SETTINGS)
         self._app = app
         self._map: dict[int, Any] = {}
         self._dispatcher = ThreadedTaskDispatcher()

@@ -112,9 +112,9 @@ def listing(query: Listing) -> Listing:
     numbers, ids = people_counts(db.session()), ids_of(query)
     ids.sort(key=lambda one: (numbers.get(one, 0), one), reverse=query.sort.startswith("-"))
     current = counted(query, len(ids))
-    shown = ids[current.offset :][: current.per_page]
-    loaded = {row.id: row for row in db.session.scalars(statement.where(Organization.id.in_(shown)))}
-    return replace(current, items=[loaded[row] for row in shown])
+    page_ids = ids[current.offset :][: current.per_page]
+    loaded = {row.id: row for row in db.session.scalars(statement.where(Organization.id.in_(page_ids)))}
+    return replace(current, items=[loaded[row] for row in page_ids])
 
 
 def filtered(query: Listing) -> Select[Organization]:

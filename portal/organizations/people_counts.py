@@ -37,13 +37,13 @@ def people_counts(session: Session, ids: Sequence[str] | None = None) -> dict[st
         statement = statement.where(Organization.id.in_(ids))
     # Marks come before numbers: somebody who comes in between is counted, and the Organization looked at again next time.
     marks: dict[str, _Marks] = {row[0]: tuple(row) for row in session.execute(statement)}
-    known = _known.setdefault(session.get_bind().engine, {})
-    for part in batches([mark for mark in marks if known.get(mark, ((), 0))[0] != marks[mark]]):
+    remembered = _known.setdefault(session.get_bind().engine, {})
+    for part in batches([mark for mark in marks if remembered.get(mark, ((), 0))[0] != marks[mark]]):
         numbers = session.execute(
             select(EndUser.organization_id, func.count())
             .where(EndUser.organization_id.in_(part))
             .group_by(EndUser.organization_id)
         )
         counts = {row_id: number for row_id, number in numbers}
-        known.update({row_id: (marks[row_id], counts.get(row_id, 0)) for row_id in part})
-    return {row_id: known[row_id][1] for row_id in marks}
+        remembered.update({row_id: (marks[row_id], counts.get(row_id, 0)) for row_id in part})
+    return {row_id: remembered[row_id][1] for row_id in marks}

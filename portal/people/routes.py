@@ -131,8 +131,8 @@ def _usable(query: Listing) -> Listing:
     try:
         days(query.filters.get("inactive_days", "1"))
     except Invalid:
-        kept = {name: value for name, value in query.filters.items() if name != "inactive_days"}
-        return Listing(q=query.q, sort=query.sort, filters=kept, page=query.page, per_page=query.per_page)
+        filters = {name: value for name, value in query.filters.items() if name != "inactive_days"}
+        return Listing(q=query.q, sort=query.sort, filters=filters, page=query.page, per_page=query.per_page)
     return query
 
 
@@ -152,7 +152,7 @@ def _checked() -> list[str]:
 def _saved(listing: Listing, columns: Sequence[str]) -> list[views.ViewLink]:
     account_id = current_user.account.id
     usual = list(columns) == list(views.USUAL)
-    shown: dict[str, Any] = {
+    state: dict[str, Any] = {
         "q": listing.q,
         **listing.filters,
         "sort": listing.sort,
@@ -163,7 +163,7 @@ def _saved(listing: Listing, columns: Sequence[str]) -> list[views.ViewLink]:
             id=row.id,
             name=row.name,
             href=f"{url_for('.index')}?{row.query}",
-            is_shown=saved.is_shown(row, shown),
+            is_shown=saved.is_shown(row, state),
             is_shared=row.is_shared,
             owner="" if row.account_id == account_id else row.account.name,
             may_delete=row.account_id == account_id or may(Role.ADMINISTRATOR),

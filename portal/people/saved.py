@@ -77,9 +77,9 @@ def tidy(query: str) -> str:
     return tidied
 
 
-def is_shown(row: SavedView, shown: Mapping[str, str]) -> bool:
+def is_shown(row: SavedView, filters: Mapping[str, str]) -> bool:
     """Whether a page with these parameters is this view."""
-    return row.query == urlencode(sorted((name, value) for name, value in shown.items() if value))
+    return row.query == urlencode(sorted((name, value) for name, value in filters.items() if value))
 
 
 def _checked(name: str) -> str:

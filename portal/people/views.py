@@ -119,8 +119,8 @@ def people_page(
     saved: Sequence[ViewLink],
 ) -> PeoplePage:
     """The page of one listing."""
-    kept = {} if list(columns) == list(USUAL) else {"columns": ",".join(columns)}
-    shown = replace(listing, extra=kept)
+    extra = {} if list(columns) == list(USUAL) else {"columns": ",".join(columns)}
+    shown = replace(listing, extra=extra)
     names = dict(offered.organizations)
     return PeoplePage(
         view=_list(shown, rows, offered, columns),

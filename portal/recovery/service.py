@@ -199,11 +199,11 @@ def clean_up(
         people = candidates(session, organization, microsoft_tenant_id, only)
         unlinked = len(people.linked)
         apply_restore(session, people.restorations)
-        kept = people.kept(())
-        for row in kept:
+        staying = people.kept(())
+        for row in staying:
             for name, value in no_link().items():
                 setattr(row, name, value)
-        unlinked, restored = unlinked + len(kept), len(people.restored)
+        unlinked, restored = unlinked + len(staying), len(people.restored)
     session.execute(
         update(Conflict)
         .where(Conflict.organization_id == organization.id, Conflict.resolved_at.is_(None))

@@ -298,5 +298,5 @@ def _label(name: str) -> str:
 
 
 def _fits(row: EndUser, q: str) -> bool:
-    shown = f"{text_key(row.display_name)} {text_key(row.email)} {row.email_key}"
-    return all(any(form in shown for form in search_forms(word)) for word in text_key(q).split())
+    text = f"{text_key(row.display_name)} {text_key(row.email)} {row.email_key}"
+    return all(any(form in text for form in search_forms(word)) for word in text_key(q).split())

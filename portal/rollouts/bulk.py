@@ -106,13 +106,13 @@ def _planned(
         return BulkResult(organization_id, name, "refused", problem=error.advice), None
     finally:
         db.session.rollback()
-    shown = planned.document
-    outcome = "unchanged" if shown["is_saved"] else ("edit" if shown["is_enabled"] else "enable")
-    guard = shown["guard"]
+    document = planned.document
+    outcome = "unchanged" if document["is_saved"] else ("edit" if document["is_enabled"] else "enable")
+    guard = document["guard"]
     problem = None
     if outcome == "enable" and guard is not None and guard["tone"] == "none":
         outcome, problem = "refused", WRONG_TENANT.format(known=guard["known"])
-    result = BulkResult(organization_id, name, outcome, shown["counts"], shown["scope"], problem)
+    result = BulkResult(organization_id, name, outcome, document["counts"], document["scope"], problem)
     return result, None if outcome == "refused" else planned.target
 
 

@@ -81,7 +81,7 @@ def confirm_organizations(rollout: Rollout, names: Mapping[str, str], chosen: Co
     lock(db.session(), Rollout, rollout.id, "roll-out")
     open_rows = [row for row in rows(rollout) if row.status in {"suggested", "unmapped"}]
     errors: dict[str, list[str]] = {}
-    known = _organizations_named([names.get(row.id, row.organization_name) for row in open_rows])
+    namesakes = _organizations_named([names.get(row.id, row.organization_name) for row in open_rows])
     used: dict[str, str] = {}
     confirmed = []
     for row in open_rows:
@@ -94,8 +94,8 @@ def confirm_organizations(rollout: Rollout, names: Mapping[str, str], chosen: Co
             errors[row.id] = [text for texts in error.errors.values() for text in texts]
             continue
         if text_key(wanted) != text_key(row.organization_name):
-            _match(row, wanted, known)
-        problem = _name_problem(row, wanted, known, used)
+            _match(row, wanted, namesakes)
+        problem = _name_problem(row, wanted, namesakes, used)
         if problem:
             errors[row.id] = [problem]
         else:
@@ -228,17 +228,19 @@ def _organizations_named(names: Sequence[str]) -> dict[str, Organization]:
     return {row.name_key: row for row in organizations}
 
 
-def _match(row: RolloutRow, name: str, known: Mapping[str, Organization]) -> None:
+def _match(row: RolloutRow, name: str, namesakes: Mapping[str, Organization]) -> None:
     """By name, as a person chose it: an Organization that is called so, or a new one."""
-    organization = known.get(text_key(name))
+    organization = namesakes.get(text_key(name))
     row.organization_name = name if organization is None else organization.name
     row.organization_id = None if organization is None else organization.id
     row.matched_by = "person"
 
 
-def _name_problem(row: RolloutRow, name: str, known: Mapping[str, Organization], used: dict[str, str]) -> str:
+def _name_problem(
+    row: RolloutRow, name: str, namesakes: Mapping[str, Organization], used: dict[str, str]
+) -> str:
     key = text_key(name)
-    organization = known.get(key)
+    organization = namesakes.get(key)
     if key in used:
         return (
             f"{used[key]} has this name in the table too. Each Microsoft tenant needs its own Organization."

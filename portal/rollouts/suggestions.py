@@ -76,7 +76,7 @@ def _by_links(tenants: Sequence[MicrosoftTenant], free: Mapping[str, Organizatio
 def _by_domains(tenants: Sequence[MicrosoftTenant], free: Mapping[str, Organization]) -> dict[str, str]:
     """Whose known addresses mostly end in the tenant's domains; nobody where two Organizations do as much."""
     owner = {domain_key(str(domain["name"])): tenant.id for tenant in tenants for domain in tenant.domains}
-    known: Counter[str] = Counter()
+    domain_counts: Counter[str] = Counter()
     shares: dict[str, Counter[str]] = {}
     addresses = select(EndUser.organization_id, EndUser.email_key).where(
         EndUser.email_key.is_not(None),
@@ -87,7 +87,7 @@ def _by_domains(tenants: Sequence[MicrosoftTenant], free: Mapping[str, Organizat
         ),
     )
     for organization_id, address in db.session.execute(addresses):
-        known[organization_id] += 1
+        domain_counts[organization_id] += 1
         tenant_id = owner.get(str(address).rpartition("@")[2])
         if tenant_id is not None:
             shares.setdefault(tenant_id, Counter())[organization_id] += 1
@@ -96,7 +96,7 @@ def _by_domains(tenants: Sequence[MicrosoftTenant], free: Mapping[str, Organizat
         best = [
             (number, organization_id)
             for organization_id, number in counted.items()
-            if organization_id in free and number >= ENOUGH * known[organization_id]
+            if organization_id in free and number >= ENOUGH * domain_counts[organization_id]
         ]
         best.sort(reverse=True)
         if best and (len(best) == 1 or best[0][0] > best[1][0]):

@@ -311,8 +311,8 @@ def _notes(preview: Mapping[str, Any]) -> list[Effect]:
                 Effect(f"“{group['pattern']}” fits {plural(len(group['names']), 'group')}: {names}{more}.")
             )
     if preview.get("kept"):
-        kept = ", ".join(PART_LABELS[part] for part in preview["kept"])
-        notes.append(Effect(f"Keeps its own: {kept}."))
+        departures = ", ".join(PART_LABELS[part] for part in preview["kept"])
+        notes.append(Effect(f"Keeps its own: {departures}."))
     notes += [Effect(text, "yellow") for text in preview.get("warnings", ())]
     return notes
 

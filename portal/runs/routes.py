@@ -36,9 +36,9 @@ def index() -> Answer:
     query, is_attention = _list_query()
     page = listing.runs(query, needing_attention=is_attention, zone=viewer_zone())
     now_there = service.urgent_runs()
-    shown = [*page.items, *now_there]
-    names = service.organization_names(shown)
-    waits = queue.throttled_until(db.session(), shown, utcnow())
+    rows = [*page.items, *now_there]
+    names = service.organization_names(rows)
+    waits = queue.throttled_until(db.session(), rows, utcnow())
     organization = _named(Organization, query.filters.get("organization_id"))
     microsoft_tenant = _named(MicrosoftTenant, query.filters.get("microsoft_tenant_id"))
     return responses.render(

@@ -75,8 +75,8 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
 def shown_value(field: str, value: str, names: Mapping[str, str] | None = None) -> str:
     """A value out of a change record in words. Products are called as they are today (W3): names, sku id → name."""
     if field == "licenses":
-        known = names or {}
-        return ", ".join(sorted({known.get(sku) or product_name(sku) for sku in value.split()}))
+        labels = names or {}
+        return ", ".join(sorted({labels.get(sku) or product_name(sku) for sku in value.split()}))
     return _WORDS.get(field, {}).get(value, value)
 
 
@@ -162,8 +162,8 @@ def next_step(run: SyncRun, tenant_id: str, *, is_enabled: bool, at: datetime | 
     if run.status == "running":
         return NextStep("Nothing to do: it goes on, also when you leave this page.")
     if not is_enabled:
-        kept = KEPT.get(run.status, "What the run did is kept.")
-        return NextStep(f"{kept} The sync is off; Tenant Details can set it up again.", None, [tenant])
+        outcome = KEPT.get(run.status, "What the run did is kept.")
+        return NextStep(f"{outcome} The sync is off; Tenant Details can set it up again.", None, [tenant])
     if run.status == "failed":
         return NextStep(f"{KEPT['failed']} The sync tries again by itself.", at, [*checks, tenant])
     if run.status == "partial":

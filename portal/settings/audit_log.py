@@ -102,8 +102,8 @@ def event_rows(rows: Iterable[AuditEvent]) -> list[EventRow]:
 
 def words(name: str) -> str:
     """An event or a key as it is shown: "end_user_created" is "End User created"."""
-    shown = _KNOWN.sub(lambda match: _WORDS[match[0]], name.replace("_", " "))
-    return shown[:1].upper() + shown[1:]
+    sentence = _KNOWN.sub(lambda match: _WORDS[match[0]], name.replace("_", " "))
+    return sentence[:1].upper() + sentence[1:]
 
 
 def details(row: AuditEvent) -> list[str]:

@@ -65,7 +65,7 @@ class MicrosoftView:
 
 
 def microsoft_view(
-    shown: Overview,
+    overview: Overview,
     cloud: str,
     *,
     addresses: Mapping[str, str],
@@ -80,15 +80,15 @@ def microsoft_view(
     """The record of the page. addresses: cloud → where it is shown; overviews: cloud → its app registration."""
     title = "In the Microsoft Entra admin center"
     return MicrosoftView(
-        shown=shown,
+        shown=overview,
         cloud="" if cloud == DEFAULT else REGISTRATIONS[cloud],
         action=addresses[cloud],
-        removal=removal if shown.source == "settings" else "",
+        removal=removal if overview.source == "settings" else "",
         is_tried=is_tried,
         callback=callback or "",
         consent_link=consent_link,
-        guide_title=title if shown.client_id else f"First, {title[0].lower()}{title[1:]}",
-        guide=registration.steps(shown.client_id, cloud),
+        guide_title=title if overview.client_id else f"First, {title[0].lower()}{title[1:]}",
+        guide=registration.steps(overview.client_id, cloud),
         manifest=permissions.manifest(),
         clouds=[
             CloudRow(addresses[home], REGISTRATIONS[home], one.client_id, one.expires_at, home == cloud)

@@ -74,8 +74,8 @@ def check_groups(request: SyncRequest, known: Collection[str]) -> None:
         return
     unknown = [value for value in request.filters.group.values if value not in known]
     if unknown:
-        shown = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
-        raise Invalid({"filters.group": [f"This Microsoft tenant has no group with the id {shown}."]})
+        names = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
+        raise Invalid({"filters.group": [f"This Microsoft tenant has no group with the id {names}."]})
 
 
 def saved_request(row: UserSync) -> dict[str, Any]:

@@ -297,14 +297,16 @@ def check_groups(request: SyncRequest, microsoft_tenant: MicrosoftTenant, row: U
     if request.filters.group.all:
         return
     microsoft.require_read(microsoft_tenant)
-    known = set(
+    group_ids = set(
         db.session.scalars(
             select(DirectoryGroup.object_id).where(DirectoryGroup.microsoft_tenant_id == microsoft_tenant.id)
         )
     )
     if row is not None:
-        known.update(row.filters.get("group", {}).get("values", ()))  # S7: what is gone stays in the filter
-    documents.check_groups(request, known)
+        group_ids.update(
+            row.filters.get("group", {}).get("values", ())
+        )  # S7: what is gone stays in the filter
+    documents.check_groups(request, group_ids)
 
 
 def approved(

@@ -31,11 +31,11 @@ from portal.transactions import begin_write
 def microsoft() -> Response:
     """The app registration of a cloud: what is set, what it needs, and how to change it (C1, C5)."""
     cloud = _cloud()
-    shown = credentials.overview(db.session(), runtime().settings, cloud)
-    end = f"{shown.expires_at:%Y-%m-%d}" if shown.expires_at else ""
-    if shown.source == "environment":
-        return _environment(shown, EndForm(data={"expires_on": end}))
-    form = MicrosoftForm(data={"client_id": shown.client_id, "expires_on": end})
+    overview = credentials.overview(db.session(), runtime().settings, cloud)
+    end = f"{overview.expires_at:%Y-%m-%d}" if overview.expires_at else ""
+    if overview.source == "environment":
+        return _environment(overview, EndForm(data={"expires_on": end}))
+    form = MicrosoftForm(data={"client_id": overview.client_id, "expires_on": end})
     if form.submitted():
         message = "Saved."
         try:
@@ -43,7 +43,7 @@ def microsoft() -> Response:
             if (
                 text(form.secret)
                 or text(form.certificate)
-                or text_key(text(form.client_id)) != shown.client_id
+                or text_key(text(form.client_id)) != overview.client_id
             ):
                 entered = microsoft_tenants.app_registration(cloud)
                 # rolls back what was kept: it is kept when it works
@@ -59,7 +59,7 @@ def microsoft() -> Response:
             return responses.respond(redirect=_microsoft_url(cloud), toast=message)
     if form.errors:
         form.ask_again()
-    return _microsoft_page(form, shown, cloud)
+    return _microsoft_page(form, overview, cloud)
 
 
 def _keep(form: MicrosoftForm, cloud: str) -> None:
@@ -104,9 +104,9 @@ def _microsoft_url(cloud: str) -> str:
     return url_for(".microsoft", cloud=None if cloud == DEFAULT else cloud)
 
 
-def _environment(shown: credentials.Overview, form: EndForm) -> Response:
+def _environment(overview: credentials.Overview, form: EndForm) -> Response:
     """The environment wins (C1): only the day on which its secret expires can be noted here."""
-    if shown.kind == "secret" and form.submitted():
+    if overview.kind == "secret" and form.submitted():
         try:
             credentials.note_end(begin_write(db.session()), runtime().settings, form.expires_on.moment())
         except Invalid as error:
@@ -115,15 +115,17 @@ def _environment(shown: credentials.Overview, form: EndForm) -> Response:
         else:
             db.session.commit()
             return responses.respond(redirect=_microsoft_url(DEFAULT), toast="Saved.")
-    return _microsoft_page(form, shown, DEFAULT)
+    return _microsoft_page(form, overview, DEFAULT)
 
 
-def _microsoft_page(form: Form, shown: credentials.Overview, cloud: str) -> Response:
+def _microsoft_page(form: Form, overview: credentials.Overview, cloud: str) -> Response:
     callback = public_address_or_none("microsoft.consent_answer")
     overviews = credentials.overviews(db.session(), runtime().settings)
-    link = consent.link_to_send(shown.client_id, callback, cloud) if shown.client_id and callback else ""
+    link = (
+        consent.link_to_send(overview.client_id, callback, cloud) if overview.client_id and callback else ""
+    )
     view = microsoft_view(
-        shown,
+        overview,
         cloud,
         addresses={home: _microsoft_url(home) for home in overviews},
         overviews=overviews,
