@@ -32,7 +32,7 @@ def of_account(account_id: str) -> str:
 
 
 def key_of(address: str, account: Account | None, known_ids: Collection[str]) -> str:
-    """The key of an attempt from a browser that signed in to the accounts ``known`` before."""
+    """The key of an attempt from a browser that signed in to the accounts ``known_ids`` before."""
     return of_account(account.id) if account is not None and account.id in known_ids else of_address(address)
 
 

@@ -95,7 +95,7 @@ def demo(port: int, users: int, *, reload: bool) -> None:
 @click.command("demo-seed", hidden=True)
 @click.argument("directory_ids", nargs=-1)
 def seed(directory_ids: tuple[str, ...]) -> None:
-    """Fill a fresh database for the demo. Standard input: JSON with ``password`` and what ``fill`` takes as ``known``."""
+    """Fill a fresh database for the demo. Standard input: JSON with ``password`` and what ``fill`` takes as ``facts``."""
     facts = json.load(sys.stdin)
     with portal_app():
         fill(db.session(), directory_ids, facts, password=facts["password"], now=clock.utcnow())

@@ -40,7 +40,7 @@ def fill(
 ) -> None:
     """Fill a fresh database. Connects to the simulator as the Connect page would. Raises PortalError.
 
-    known: ``people`` ([name, email]) and ``macs`` that are in the first tenant too: the first sync links the former (M2)
+    facts: ``people`` ([name, email]) and ``macs`` that are in the first tenant too: the first sync links the former (M2)
     and gives the Assets with the latter to whoever has the device in Intune (W5).
     """
     for email, role, name in PEOPLE:

@@ -157,7 +157,7 @@ class Bulk:
 
 
 def bulk(organization: Organization, action: str, ids: Sequence[str], query: Listing | None) -> Bulk:
-    """What settling many at once with ``action`` is about: the open ones of ``ids``, or all that fit ``asked``.
+    """What settling many at once with ``action`` is about: the open ones of ``ids``, or all that fit ``query``.
 
     At most ``MOST`` at a time. Raises Invalid for nobody, or an action that is neither link nor ignore.
     """

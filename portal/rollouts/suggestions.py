@@ -26,7 +26,7 @@ class Suggestion:
 
 
 def suggest(tenants: Sequence[MicrosoftTenant], assigned: set[str]) -> dict[str, Suggestion]:
-    """Microsoft Tenant id -> suggestion. taken: Organizations that are spoken for; none is suggested twice.
+    """Microsoft Tenant id -> suggestion. assigned: Organizations that are spoken for; none is suggested twice.
 
     Only Organizations whose Tenant is not mapped are looked at: the others have their Microsoft tenant.
     """

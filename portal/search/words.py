@@ -48,19 +48,19 @@ def _places(length: int) -> Iterable[int]:
 
 
 def rows(table: str, match: str, most: int) -> ColumnElement[bool]:
-    """The condition that ``search_row`` of the statement's table is among the first ``most`` that have what was ``asked``."""
+    """The condition that ``search_row`` of the statement's table is among the first ``most`` that have what ``match`` says."""
     condition = f"search_row IN (SELECT rowid FROM {table} WHERE {table} MATCH :words LIMIT :rows)"  # noqa: S608 - our own names
     return text(condition).bindparams(words=match, rows=most)  # type: ignore[return-value]
 
 
 def number(session: Session, table: str, match: str, most: int) -> int:
-    """How many rows have what was ``asked``, counted up to ``most``."""
+    """How many rows have what ``match`` says, counted up to ``most``."""
     statement = f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {table} MATCH :words LIMIT :most)"  # noqa: S608
     return session.scalar(text(statement), {"words": match, "most": most}) or 0
 
 
 def first(session: Session, table: str, match: str, most: int) -> Sequence[int]:
-    """The first ``most`` rows that have what was ``asked``."""
+    """The first ``most`` rows that have what ``match`` says."""
     statement = f"SELECT rowid FROM {table} WHERE {table} MATCH :words LIMIT :most"  # noqa: S608
     return list(session.scalars(text(statement), {"words": match, "most": most}))
 
