@@ -43,6 +43,14 @@ def ready_rows(session: Session, model: type[DeclarativeBase], rows: Sequence[Ro
     return ReadyRows(statement, _parameters(rows, names, processors))
 
 
+def ready_tuples(
+    session: Session, model: type[DeclarativeBase], names: tuple[str, ...], rows: Iterable[tuple[Any, ...]]
+) -> ReadyRows:
+    """As ``ready_rows``, of rows whose values are in the order of ``names``: for those that are made by the 100,000."""
+    statement, processors = _insert(session.get_bind().dialect, _table(model), names)
+    return ReadyRows(statement, _processed(rows, processors))
+
+
 def insert_ready(session: Session, ready: ReadyRows) -> None:
     """Insert them in the present transaction."""
     if ready.parameters:
@@ -118,10 +126,16 @@ def _parameters(
     rows: Iterable[Row], names: Sequence[str], processors: Sequence[_Processor | None]
 ) -> list[tuple[Any, ...]]:
     pick: Callable[[Row], Iterable[Any]] = itemgetter(*names) if len(names) > 1 else _only(names[0])
+    return _processed(map(pick, rows), processors)
+
+
+def _processed(
+    rows: Iterable[Iterable[Any]], processors: Sequence[_Processor | None]
+) -> list[tuple[Any, ...]]:
     special = [(n, _remembering(process)) for n, process in enumerate(processors) if process is not None]
     found: list[tuple[Any, ...]] = []
     for row in rows:
-        values = list(pick(row))
+        values = list(row)
         for n, process in special:
             values[n] = process(values[n])
         found.append(tuple(values))

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from portal.engine.records import Presence, RemoteUser
@@ -42,24 +44,26 @@ SELECT: tuple[str, ...] = (
     "onPremisesImmutableId",
 )
 
-_TEXTS = {
-    "user_principal_name": ("userPrincipalName", 1024),
-    "display_name": ("displayName", 256),
-    "first_name": ("givenName", 256),
-    "last_name": ("surname", 256),
-    "mobile_phone": ("mobilePhone", 128),
-    "city": ("city", 256),
-    "state": ("state", 256),
-    "postal_code": ("postalCode", 64),
-    "country": ("country", 256),
-    "department": ("department", 256),
-    "office_location": ("officeLocation", 256),
-    "job_title": ("jobTitle", 256),
-    "immutable_id": ("onPremisesImmutableId", 256),
-}
+_TEXTS = (  # property, characters that are kept
+    ("userPrincipalName", 1024),
+    ("displayName", 256),
+    ("givenName", 256),
+    ("surname", 256),
+    ("mobilePhone", 128),
+    ("city", 256),
+    ("state", 256),
+    ("postalCode", 64),
+    ("country", 256),
+    ("department", 256),
+    ("officeLocation", 256),
+    ("jobTitle", 256),
+    ("onPremisesImmutableId", 256),
+    ("userType", 64),
+    ("streetAddress", 1024),  # the last: the only one of several lines
+)
 _SMTP = frozenset({"SMTP:", "smtp:"})
-_SOURCES = tuple(source for source, _ in _TEXTS.values())
-_SHORTEST_LIMIT = min(limit for _, limit in _TEXTS.values())
+_SHORTEST_LIMIT = min(limit for _, limit in _TEXTS)
+_SELECTED = frozenset(SELECT)
 MAX_ADDRESS = 1024  # characters, of an address and of its key
 _BLANK = re.compile(r"\s")
 _PLAIN_ADDRESS = re.compile(
@@ -67,6 +71,9 @@ _PLAIN_ADDRESS = re.compile(
 )  # ASCII without blanks, quotes and separators
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?")
 _LINE_BREAKS = re.compile(r"\r\n?|\u2028|\u2029")
+_values: Callable[[RemoteUser], tuple[Any, ...]] = attrgetter(
+    *RemoteUser.__match_args__[: RemoteUser.__match_args__.index("problem") + 1]
+)
 
 
 class _WrongType(ValueError):
@@ -76,7 +83,7 @@ class _WrongType(ValueError):
 def merge(old: Mapping[str, Any] | None, patch: Mapping[str, Any], *, full: bool) -> dict[str, Any]:
     """The raw object after ``patch``; only selected properties are kept."""
     if full or old is None:
-        return {name: value for name in SELECT if (value := patch.get(name)) is not None}
+        return {name: value for name, value in patch.items() if value is not None and name in _SELECTED}
     base = dict(old)
     base.update({name: patch[name] for name in SELECT if name in patch})
     return {name: base[name] for name in SELECT if base.get(name) is not None}
@@ -84,56 +91,73 @@ def merge(old: Mapping[str, Any] | None, patch: Mapping[str, Any], *, full: bool
 
 def remote_user(raw: Mapping[str, Any], presence: Presence = Presence.PRESENT) -> RemoteUser:
     """Read one raw object. Never raises: what cannot be used becomes ``problem`` (G8)."""
+    return RemoteUser(*remote_values(raw, presence))
+
+
+def remote_values(raw: Mapping[str, Any], presence: Presence = Presence.PRESENT) -> tuple[Any, ...]:
+    """The same as values, in the order of RemoteUser's fields up to ``problem``: the mirror makes rows of 100,000 of them."""
     object_id = str(raw.get("id") or "").lower()
     try:
-        texts: dict[str, Any] | None = _plain_texts(raw)
-        if texts is None:
-            texts = {
-                name: _text(raw.get(source), limit=limit, name=source)
-                for name, (source, limit) in _TEXTS.items()
-            }
+        texts = _plain_texts(raw) or [
+            _text(raw.get(source), limit=limit, name=source, lines=source == "streetAddress")
+            for source, limit in _TEXTS
+        ]
+        (upn, name, first, last, mobile, city, state, postal_code, country) = texts[:9]
+        (department, office, title, immutable_id, user_type, street) = texts[9:]
         mail = _address(raw.get("mail"), "mail")
         proxies = _texts(raw.get("proxyAddresses"), limit=1024, name="proxyAddresses")
         others = [_address(item, "otherMails") for item in _list(raw.get("otherMails"), "otherMails")]
-        email = choose_email(mail, proxies, texts["user_principal_name"], others)
+        email = choose_email(mail, proxies, upn, others)
         phones = _texts(raw.get("businessPhones"), limit=128, name="businessPhones")
-        return RemoteUser(
-            object_id=object_id,
-            email=email,
-            aliases=_aliases(proxies, email),
-            phone=next((phone for phone in phones if phone), ""),
-            street_address=_text(raw.get("streetAddress"), limit=1024, name="streetAddress", lines=True),
-            user_type=_text(raw.get("userType"), limit=64, name="userType") or "Member",  # S4
-            account_enabled=_flag(raw.get("accountEnabled")),
-            created_at=parse_time(raw.get("createdDateTime")),
-            license_sku_ids=_sku_ids(raw.get("assignedLicenses")),
-            presence=presence,
-            problem="" if object_id else "the record has no id",
-            **texts,
+        return (
+            object_id,
+            upn,
+            name,
+            first,
+            last,
+            email,
+            _aliases(proxies, email) if proxies else (),
+            next(filter(None, phones), ""),
+            mobile,
+            street,
+            city,
+            state,
+            postal_code,
+            country,
+            title,
+            department,
+            office,
+            user_type or "Member",  # S4
+            _flag(raw.get("accountEnabled")),
+            parse_time(raw.get("createdDateTime")),
+            _sku_ids(raw.get("assignedLicenses")),
+            immutable_id,
+            presence,
+            "" if object_id else "the record has no id",
         )
     except _WrongType as error:
-        shown = raw.get("displayName")
-        return RemoteUser(
+        shown, called = raw.get("displayName"), raw.get("userPrincipalName")
+        broken = RemoteUser(
             object_id=object_id,
             display_name=clean(shown)[:256] if isinstance(shown, str) else "",
-            user_principal_name=clean(upn)[:1024]
-            if isinstance(upn := raw.get("userPrincipalName"), str)
-            else "",
+            user_principal_name=clean(called)[:1024] if isinstance(called, str) else "",
             presence=presence,
             problem=str(error),
         )
+        return _values(broken)
 
 
-def _plain_texts(raw: Mapping[str, Any]) -> dict[str, str] | None:
+def _plain_texts(raw: Mapping[str, Any]) -> list[str] | None:
     """The texts of a record where all are short, printable ASCII, as nearly everywhere; None where one wants a closer look."""
-    values = [raw.get(source) or "" for source in _SOURCES]
+    get = raw.get
+    values = [get(source) or "" for source, _ in _TEXTS]
     try:
         joined = "".join(values)
     except TypeError:  # one is no text
         return None
     if not (joined.isascii() and joined.isprintable() and max(map(len, values)) <= _SHORTEST_LIMIT):
         return None
-    return dict(zip(_TEXTS, map(str.strip, values), strict=True))
+    return list(map(str.strip, values))
 
 
 def choose_email(mail: str, proxies: list[str], upn: str, others: list[str]) -> str:
@@ -269,5 +293,10 @@ def _sku_ids(value: Any) -> tuple[str, ...]:
     for item in _list(value, "assignedLicenses"):
         if not isinstance(item, dict) or not isinstance(item.get("skuId"), str):
             raise _WrongType("assignedLicenses has an entry without skuId")
-        found.append("".join(item["skuId"].split()).lower())
-    return tuple(sorted(set(found)))
+        found.append(item["skuId"])
+    return _in_order(tuple(found)) if found else ()
+
+
+@lru_cache(maxsize=1024)  # few products, many people
+def _in_order(skus: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({"".join(sku.split()).lower() for sku in skus}))

@@ -5,22 +5,15 @@ A page is normalised once, on its way in; what is stored already as it comes is 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
 
-import orjson
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.engine import schedule
 from portal.engine.batches import batches
-from portal.engine.bulk import insert_rows, read_rows, update_rows
-from portal.engine.mirror.columns import as_json, columns
 from portal.engine.mirror.context import RefreshContext, RefreshResult, is_lacking
-from portal.engine.normalize import merge, remote_user
-from portal.engine.pace import MOST_ROWS, Pace
+from portal.engine.mirror.pages import Part, Round, make_ready, write, write_absent
 from portal.engine.ports import DeltaPage, RawObject
 from portal.engine.records import Phase, Presence
 from portal.errors import SourceAuthError, SourceBadAnswer, SourceError, SourceGone, SourceRejected
@@ -28,30 +21,6 @@ from portal.models import DirectoryUser, MicrosoftTenant
 
 NO_DELTA = (400, 404, 405, 501)
 _NOBODY: frozenset[str] = frozenset()
-_KEYS = ("microsoft_tenant_id", "object_id")
-
-
-class _Stored(NamedTuple):
-    """What the mirror holds of one user. raw: only loaded for a delta's merge."""
-
-    row_hash: str
-    presence: str
-    is_agent: bool
-    raw: str = ""
-
-
-@dataclass
-class _Round:
-    """One round through Microsoft's pages: who was in it, and what was written of it."""
-
-    context: RefreshContext
-    is_full: bool
-    agents: Collection[str]
-    seen: set[str] = field(default_factory=set)
-    removed: set[str] = field(default_factory=set)
-    pace: Pace = field(default_factory=lambda: Pace(MOST_ROWS))
-    without_id: int = 0
-    changed: bool = False
 
 
 def read_people(context: RefreshContext, result: RefreshResult, *, full: bool) -> None:
@@ -109,10 +78,10 @@ def _mark_agents(
 def _read_round(
     context: RefreshContext, result: RefreshResult, agents: Collection[str], link: str | None
 ) -> None:
-    one = _Round(context, link is None, agents)
+    one = Round(context, link is None, agents, is_new=link is None and _is_empty(context))
     before = context.tenant.users_count
     final: str | None = None
-    last: dict[str, RawObject] = {}
+    last: tuple[dict[str, RawObject], list[str]] = {}, []
     context.progress(Phase.READING_PEOPLE, 0, before or None)
     for page in _pages(context, link):
         if final is not None:
@@ -121,14 +90,15 @@ def _read_round(
                 code="pages after the end",
             )
         items = _by_id(page.items)
+        stored = one.stored(items)
         _note(one, page, items)
         final = page.delta_link
         if final is None:
-            _write_page(one, items)
+            _write_page(one, items, stored)
             seen = len(one.seen)
             context.progress(Phase.READING_PEOPLE, seen, max(before, seen) if link is None else None)
         else:
-            last = items
+            last = items, stored
     if final is None:
         raise SourceBadAnswer(
             "Microsoft's answer broke off before its end. Nothing is concluded from it.",
@@ -143,10 +113,10 @@ def _read_round(
         result.warnings.append(f"{one.without_id} records without an id were left out.")
     result.is_full = link is None
     result.is_complete = _agrees(context, result, len(one.seen)) if link is None else True
-    _finish(one, result, last, final)
+    _finish(one, result, make_ready(one, *last), final)
 
 
-def _note(one: _Round, page: DeltaPage, items: Mapping[str, RawObject]) -> None:
+def _note(one: Round, page: DeltaPage, items: Mapping[str, RawObject]) -> None:
     one.without_id += sum(1 for item in page.items if not item.get("id"))
     gone = {object_id for object_id, item in items.items() if "@removed" in item}
     one.seen.update(items.keys() - gone)
@@ -155,7 +125,7 @@ def _note(one: _Round, page: DeltaPage, items: Mapping[str, RawObject]) -> None:
     one.removed.difference_update(items.keys() - gone)
 
 
-def _finish(one: _Round, result: RefreshResult, last: dict[str, RawObject], link: str) -> None:
+def _finish(one: Round, result: RefreshResult, last: Part, link: str) -> None:
     """The last page, the conclusions and the link: one transaction (G3)."""
     context = one.context
     absent = _absent(one) if one.is_full and result.is_complete else []
@@ -163,8 +133,8 @@ def _finish(one: _Round, result: RefreshResult, last: dict[str, RawObject], link
     cursor = context.links.get("users")
     kept = link if result.is_complete else ""
     with context.lease.transaction() as session:
-        _write(one, session, last)
-        _write_absent(one, session, absent, soft)
+        write(one, session, last)
+        write_absent(one, session, absent, soft)
         tenant = session.get_one(MicrosoftTenant, context.tenant_id)
         if one.changed or one.is_full:
             tenant.users_count = _count_present(session, context.tenant_id)
@@ -216,7 +186,7 @@ def _soft_deleted(context: RefreshContext) -> frozenset[str]:
         return _NOBODY
 
 
-def _absent(one: _Round) -> list[str]:
+def _absent(one: Round) -> list[str]:
     """Who was present before this full read, and is not in it."""
     with one.context.lease.sessions() as session:
         present = session.execute(
@@ -231,105 +201,24 @@ def _absent(one: _Round) -> list[str]:
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
-def _write_page(one: _Round, items: Mapping[str, RawObject]) -> None:
+def _write_page(one: Round, items: Mapping[str, RawObject], stored: Collection[str]) -> None:
     """A page that others follow, in as many transactions as it takes: nothing is concluded before the last page."""
     ids, at = list(items), 0
     while at < len(ids):
+        ids_now = ids[at : at + one.pace.size]
+        part = make_ready(one, {object_id: items[object_id] for object_id in ids_now}, stored)
         with one.pace.over(one.context.lease.transaction()) as session:
-            part = ids[at : at + one.pace.size]
-            _write(one, session, {object_id: items[object_id] for object_id in part})
-        at += len(part)
+            write(one, session, part)
+        at += len(ids_now)
 
 
-def _write(one: _Round, session: Session, items: Mapping[str, RawObject]) -> None:
-    """Store what a page says and the mirror does not hold."""
-    stored = _stored(one, session, list(items))
-    new: list[dict[str, Any]] = []
-    changed: list[dict[str, Any]] = []
-    marked: list[tuple[str, str]] = []
-    has_returned = False
-    for object_id, item in items.items():
-        known = stored.get(object_id)
-        if "@removed" in item:
-            presence = _removed_as(item)
-            if known is not None and known.presence != presence:
-                marked.append((object_id, presence))
-            continue
-        raw = merge(
-            orjson.loads(known.raw) if known is not None and known.raw else None, item, full=one.is_full
+def _is_empty(context: RefreshContext) -> bool:
+    """Whether nobody is in the mirror yet, so that nobody needs to be looked for."""
+    with context.lease.sessions() as session:
+        anybody = select(DirectoryUser.object_id).where(
+            DirectoryUser.microsoft_tenant_id == context.tenant_id
         )
-        raw["id"] = object_id
-        text = as_json(raw)
-        digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-        is_agent = object_id in one.agents
-        if known is None:
-            new.append({**_row(one, raw, text, digest, is_agent=is_agent), "mfa_methods": []})
-        elif (known.row_hash, known.presence, known.is_agent) != (digest, Presence.PRESENT, is_agent):
-            changed.append(_row(one, raw, text, digest, is_agent=is_agent))
-            has_returned = has_returned or known.presence != Presence.PRESENT
-    if new:
-        insert_rows(session, DirectoryUser, new)
-    if changed:
-        update_rows(session, DirectoryUser, changed, keys=_KEYS)
-    _mark(one, session, marked)
-    if new or changed or marked:
-        one.changed = True
-        one.context.mark_changed(session)
-    if has_returned:  # their groups come with no group delta: said in this very transaction (S6, G4)
-        one.context.mark_members_old(session)
-
-
-def _write_absent(one: _Round, session: Session, absent: Collection[str], soft: frozenset[str]) -> None:
-    if absent:
-        _mark(one, session, [(i, Presence.SOFT_DELETED if i in soft else Presence.GONE) for i in absent])
-        one.changed = True
-        one.context.mark_changed(session)
-
-
-def _mark(one: _Round, session: Session, marks: Iterable[tuple[str, str]]) -> None:
-    rows = [
-        {
-            "microsoft_tenant_id": one.context.tenant_id,
-            "object_id": object_id,
-            "presence": str(presence),
-            "version": one.context.version,
-        }
-        for object_id, presence in marks
-    ]
-    update_rows(session, DirectoryUser, rows, keys=_KEYS)
-
-
-def _removed_as(item: RawObject) -> str:
-    removed = item["@removed"]
-    reason = removed.get("reason") if isinstance(removed, dict) else None
-    return Presence.SOFT_DELETED if reason == "changed" else Presence.GONE
-
-
-def _row(one: _Round, raw: RawObject, text: str, digest: str, *, is_agent: bool) -> dict[str, Any]:
-    user = remote_user(raw)
-    return {
-        "microsoft_tenant_id": one.context.tenant_id,
-        "raw": text,
-        "row_hash": digest,
-        "version": one.context.version,
-        "presence": Presence.PRESENT.value,
-        "is_agent": is_agent,
-        **columns(user),
-    }
-
-
-# -- loading ---------------------------------------------------------------------------------------------------------
-
-
-def _stored(one: _Round, session: Session, object_ids: list[str]) -> dict[str, _Stored]:
-    """What the mirror holds of these; the raw records only where a delta is merged into them."""
-    names = ("object_id", *(name for name in _Stored._fields if name != "raw" or not one.is_full))
-    fixed = {"microsoft_tenant_id": one.context.tenant_id}
-    found: dict[str, _Stored] = {}
-    for part in batches(object_ids):
-        for object_id, *row in read_rows(session, DirectoryUser, names, fixed, "object_id", part):
-            found[object_id] = _Stored(*row)
-    return found
+        return session.scalar(anybody.limit(1)) is None
 
 
 def _count_present(session: Session, tenant_id: str) -> int:
