@@ -82,15 +82,29 @@ def read_rows(
     wanted: Sequence[str],
 ) -> Iterator[list[Any]]:
     """The columns ``names`` of the rows that have the values ``fixed``, and one of ``wanted`` (at most a few hundred) in ``key``."""
-    if not wanted:
-        return
-    connection = session.connection()
-    statement, readers = _select(connection.dialect, _table(model), tuple(names), (*fixed, key), len(wanted))
-    for row in connection.exec_driver_sql(statement, (*fixed.values(), *wanted)).cursor.fetchall():
+    dialect = session.get_bind().dialect
+    _, readers = _select(dialect, _table(model), tuple(names), (*fixed, key), len(wanted))
+    for row in read_stored(session, model, names, fixed, key, wanted):
         values = list(row)
         for n, read in readers:
             values[n] = read(values[n])
         yield values
+
+
+def read_stored(
+    session: Session,
+    model: type[DeclarativeBase],
+    names: Sequence[str],
+    fixed: Mapping[str, str],
+    key: str,
+    wanted: Sequence[str],
+) -> Sequence[tuple[Any, ...]]:
+    """As ``read_rows``, of columns whose values are as the driver gives them: texts and numbers."""
+    if not wanted:
+        return ()
+    connection = session.connection()
+    statement, _ = _select(connection.dialect, _table(model), tuple(names), (*fixed, key), len(wanted))
+    return connection.exec_driver_sql(statement, (*fixed.values(), *wanted)).cursor.fetchall()
 
 
 @contextmanager
@@ -219,7 +233,7 @@ def _joined(words: Iterable[str] | None) -> str:
 
 
 def _triples(to_json: _Processor, changes: Iterable[tuple[str, str, str]]) -> Any:
-    return to_json([tuple(change) for change in changes])
+    return to_json([change if type(change) is tuple else tuple(change) for change in changes])
 
 
 def _split(text: str | None) -> tuple[str, ...]:

@@ -25,8 +25,8 @@ from portal.engine.one_person import of_one
 from portal.engine.organization_context import OrganizationContext
 from portal.engine.pace import Pace
 from portal.engine.plan import hold_key, plan
-from portal.engine.plan.counts import WRITTEN, count, tally
-from portal.engine.records import Action, Assignment, Decision, HoldKind, Phase, Plan, Snapshot
+from portal.engine.plan.counts import WRITTEN, count
+from portal.engine.records import Assignment, HoldKind, Phase, Plan, Snapshot
 from portal.engine.run_state import GiveWay, RunState
 from portal.errors import SourceError
 from portal.models import Change, DirectoryUser, EndUser, SyncRun, UserSync
@@ -147,11 +147,12 @@ class SyncRunExecution(RunState):
                 prepared = prepare(session, chunk, work, self.around.now())
             with pace.over(self.around.lease.transaction()) as session:
                 self._check_switch(session)
-                decisions = write_chunk(session, chunk, work, prepared, self.applied, self.around.now())
+                found = write_chunk(session, chunk, work, prepared, self.applied, self.around.now())
                 done += len(chunk)
-                written = self._added(decisions)
+                written = _sum(self.written, found.tally())
                 self._note(session, Phase.APPLYING, done, total, written)
-            self._keep(decisions, written)
+            self.written = written
+            self.applied.update(found.done())
             self.around.stop_check()
 
     def _publish(self, work: Work) -> None:
@@ -165,18 +166,11 @@ class SyncRunExecution(RunState):
             self._check_switch(session)
             for chunk in chunks(work):
                 prepared = prepare(session, chunk, work, self.around.now())
-                decisions = write_chunk(session, chunk, work, prepared, done, self.around.now())
-                written = _sum(written, tally(decisions))
-                done.update(d.object_id for d in decisions if d.action is not Action.LEAVE)
+                found = write_chunk(session, chunk, work, prepared, done, self.around.now())
+                written = _sum(written, found.tally())
+                done.update(found.done())
             self._note(session, Phase.PUBLISHING, total, total, written)
         self.written, self.applied = written, done
-
-    def _added(self, decisions: Sequence[Decision]) -> dict[str, int]:
-        return _sum(self.written, tally(decisions))
-
-    def _keep(self, decisions: Sequence[Decision], written: dict[str, int]) -> None:
-        self.written = written
-        self.applied.update(d.object_id for d in decisions if d.action is not Action.LEAVE)
 
     def _assign_assets(self, work: Work) -> None:
         """D2, W5, T7, with what is known already: people who are new here need not wait for the next slow pass."""

@@ -15,7 +15,7 @@ from portal.engine import people_version
 from portal.engine.apply.chunks import Work, chunks, prepare, work_of, write_chunk
 from portal.engine.organization_context import load_context
 from portal.engine.plan import hold_key, hold_kind, plan
-from portal.engine.plan.counts import WRITTEN, tally
+from portal.engine.plan.counts import WRITTEN
 from portal.engine.records import Action, Assignment, HoldRule
 from portal.errors import Invalid, Refused
 from portal.models import Change, SyncRun, UserSync
@@ -75,14 +75,14 @@ def apply_held(session: Session, run: SyncRun, ready: Ready, actor: str, now: da
     session.flush()
     counts = dict(run.counts)
     for chunk in chunks(ready.work):
-        decisions = write_chunk(
+        found = write_chunk(
             session, chunk, ready.work, prepare(session, chunk, ready.work, now), frozenset(), now
         )
-        written = tally(decisions)
+        written = found.tally()
         for name in WRITTEN:
             counts[name] = counts.get(name, 0) + written[name]
         counts["conflicts"] = counts.get("conflicts", 0) + sum(
-            1 for d in decisions if d.action is Action.CONFLICT and d.is_in_scope
+            1 for d in found.decisions if d.action is Action.CONFLICT and d.is_in_scope
         )
     people_version.touch(session, [run.organization_id])  # a run that goes on must not hold them again
     left_out = [row for object_id, row in rows.items() if object_id not in done]

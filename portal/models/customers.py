@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -48,6 +48,7 @@ SEARCHED_IN = (
     "department",
     "office_location",
 )
+_NAME, _EMAIL = SEARCHED_IN.index("display_name"), SEARCHED_IN.index("email")
 TAG_LENGTH = 50
 SEARCH_LENGTH = 600  # characters: an index row of PostgreSQL holds 2,704 bytes
 
@@ -294,23 +295,23 @@ class AssetMac(Base):
 def search_columns(values: Mapping[str, str]) -> dict[str, Any]:
     """The columns computed from an End User's fields: what lists sort by, quick search looks in, and M4's unique key."""
     address = email_key(values.get("email", ""))
+    sort_name, text = search_values([values.get(field, "") for field in SEARCHED_IN], address)
+    return {"email_key": address or None, "sort_name": sort_name, "search_text": text, "search_row": None}
+
+
+def search_values(texts: Sequence[str], address: str) -> tuple[str, str]:
+    """(``sort_name``, ``search_text``) of the fields ``SEARCHED_IN``, in their order. address: the key of the e-mail."""
+    keys = _text_keys(texts)
+    sort_name = (keys[_NAME] if texts[_NAME] else keys[_EMAIL])[:200]
+    keys[_EMAIL] = address
     text = ""
-    for field, part in zip(
-        SEARCHED_IN, _text_keys([values.get(field, "") for field in SEARCHED_IN]), strict=True
-    ):
-        source = address if field == "email" else part
-        if source and source not in text:  # first and last name are in most display names
-            text += source + "\n"
-    name = values.get("display_name", "") or values.get("email", "")
-    return {
-        "email_key": address or None,
-        "sort_name": text_key(name)[:200],
-        "search_text": text[:SEARCH_LENGTH],
-        "search_row": None,
-    }
+    for key in keys:
+        if key and key not in text:  # first and last name are in most display names
+            text += key + "\n"
+    return sort_name, text[:SEARCH_LENGTH]
 
 
-def _text_keys(texts: list[str]) -> list[str]:
+def _text_keys(texts: Sequence[str]) -> list[str]:
     """``text_key`` of several texts; of plain ASCII, as nearly everywhere, in one go."""
     joined = "\n".join(texts)
     if (

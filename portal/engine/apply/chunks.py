@@ -12,13 +12,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from portal.engine.apply import writer
+from portal.engine.apply.creations import NewPeople, make_new
 from portal.engine.apply.target import Target, has_figures, part_numbers
-from portal.engine.apply.writer import NewPeople
 from portal.engine.batches import batches
 from portal.engine.organization_context import OrganizationContext, is_as_settled
 from portal.engine.pace import Pace
-from portal.engine.plan import decide
-from portal.engine.records import Assignment, Decision, EndUserKeys, Kind, Snapshot
+from portal.engine.plan import decide, tally
+from portal.engine.records import Action, Assignment, Decision, EndUserKeys, Kind, Snapshot
 from portal.engine.snapshot import load_end_users, load_people, lock_end_user_keys
 from portal.locks import is_lost_race
 from portal.models import EndUser, Organization
@@ -112,19 +112,42 @@ def _old_key(assignment: Assignment, work: Work) -> str:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What of a chunk is known before it is written. decisions: by object id, those that are about no End User who exists."""
+    """What of a chunk is known before it is written.
+
+    new: those who are created. decisions: by object id, others that are about no End User who exists.
+    """
 
     decisions: Mapping[str, Decision]
     new: NewPeople
 
 
+@dataclass(frozen=True)
+class Written:
+    """What became of a chunk. created: object ids of those who were created; decisions: of everybody else."""
+
+    decisions: Sequence[Decision]
+    created: Sequence[str]
+
+    def tally(self) -> dict[str, int]:
+        """How many people each kind of write was about."""
+        return tally(self.decisions, len(self.created))
+
+    def done(self) -> list[str]:
+        """Object ids of those who are done with: everybody but who was left alone."""
+        return [*self.created, *(d.object_id for d in self.decisions if d.action is not Action.LEAVE)]
+
+
 def prepare(session: Session, chunk: Sequence[Assignment], work: Work, now: datetime) -> Prepared:
     """Decide on those that are about no End User who exists, and make the rows of new ones: it needs no lock."""
     context = work.context
-    alone = [a for a in chunk if a.end_user_id is None or a.kind in {Kind.SKIP, Kind.CONFLICT}]
+    new = make_new(session, [a for a in chunk if a.kind is Kind.CREATE], work.target, now)
+    alone = [
+        a
+        for a in chunk
+        if a.kind is not Kind.CREATE and (a.end_user_id is None or a.kind in {Kind.SKIP, Kind.CONFLICT})
+    ]
     people = load_people(session, context.microsoft_tenant_id, [a.object_id for a in alone])
-    decisions = {a.object_id: decide(a, people.get(a.object_id), None) for a in alone}
-    return Prepared(decisions, writer.make_new(session, decisions.values(), work.target, now))
+    return Prepared({a.object_id: decide(a, people.get(a.object_id), None) for a in alone}, new)
 
 
 def decide_all(
@@ -151,7 +174,7 @@ def write_chunk(
     prepared: Prepared,
     done: frozenset[str] | set[str],
     now: datetime,
-) -> list[Decision]:
+) -> Written:
     """Decide those who exist on what they are now, and write the chunk into the present transaction.
 
     done: object ids of those this run has written. Raises Stale, before anything is written, when somebody else changed who
@@ -162,11 +185,11 @@ def write_chunk(
     tenant_id = work.context.microsoft_tenant_id
     states = load_end_users(session, ids, tenant_id, work.context.pins)
     known = prepared.decisions
-    rest = [a.object_id for a in chunk if a.object_id not in known]
-    people = load_people(session, tenant_id, rest)
+    others = [a for a in chunk if a.kind is not Kind.CREATE]
+    people = load_people(session, tenant_id, [a.object_id for a in others if a.object_id not in known])
     decisions = [
         known.get(a.object_id) or decide(a, people.get(a.object_id), states.get(a.end_user_id or ""))
-        for a in chunk
+        for a in others
     ]
     try:
         writer.write(session, decisions, prepared.new, states, work.target, now)
@@ -174,7 +197,7 @@ def write_chunk(
         if is_lost_race(error):
             raise Stale from error
         raise
-    return decisions
+    return Written(decisions, prepared.new.object_ids)
 
 
 def _check(

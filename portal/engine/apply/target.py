@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal.models import MicrosoftTenant, SubscribedSku
+from portal.engine.batches import batches
+from portal.engine.licenses import product_names
+from portal.models import DirectoryUser, MicrosoftTenant, SubscribedSku
+
+FIGURES = ("last_sign_in_at", "mfa_registered", "mfa_methods")
 
 
 @dataclass(frozen=True)
@@ -16,7 +21,7 @@ class Target:
     """Where a run writes, and how its licenses are called (sku id → part number, for products without a known name).
 
     has_figures: the slow pass has been there, so that the mirror may know figures of who is new here (T7).
-    license_names: what was found out so far, by sku ids.
+    licenses: what was found out so far, by sku ids (``licenses``).
     """
 
     run_id: str
@@ -24,7 +29,7 @@ class Target:
     microsoft_tenant_id: str
     part_numbers: Mapping[str, str]
     has_figures: bool = True
-    license_names: dict[str, str] = field(default_factory=dict)
+    licenses: dict[str, tuple[tuple[str, ...], str]] = field(default_factory=dict)
 
 
 def has_figures(session: Session, microsoft_tenant_id: str) -> bool:
@@ -41,3 +46,29 @@ def part_numbers(session: Session, microsoft_tenant_id: str) -> dict[str, str]:
         )
     )
     return {str(sku_id): str(part) for sku_id, part in rows}
+
+
+def licenses(target: Target, sku_ids: str) -> tuple[tuple[str, ...], str]:
+    """(sku ids, the products' names as lists sort by them) of sku ids as they are stored: many people have the same ones."""
+    found = target.licenses.get(sku_ids)
+    if found is None:
+        skus = tuple(sku_ids.split(" ")) if sku_ids else ()
+        found = target.licenses[sku_ids] = skus, ", ".join(product_names(skus, target.part_numbers))[:200]
+    return found
+
+
+def figures(session: Session, target: Target, object_ids: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """What the slow pass knew before the Link existed (T7): ``FIGURES`` by object id, where it knew anything."""
+    found = {}
+    columns = [getattr(DirectoryUser, name) for name in FIGURES]
+    known = columns[0].is_not(None) | columns[1].is_not(None)
+    for part in batches(object_ids):
+        rows = session.execute(
+            select(DirectoryUser.object_id, *columns).where(
+                DirectoryUser.microsoft_tenant_id == target.microsoft_tenant_id,
+                DirectoryUser.object_id.in_(part),
+                known,
+            )
+        )
+        found.update({row[0]: tuple(row[1:]) for row in rows})
+    return found

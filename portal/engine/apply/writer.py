@@ -7,53 +7,27 @@ search and sort by, product names, and the slow pass's figures of a person who i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from portal.engine.apply.target import Target
+from portal.engine.apply.creations import NewPeople
+from portal.engine.apply.target import FIGURES, Target, figures, licenses
 from portal.engine.batches import batches
-from portal.engine.bulk import ReadyRows, insert_ready, insert_rows, ready_rows, update_rows
+from portal.engine.bulk import insert_ready, insert_rows, update_rows
 from portal.engine.explain import why
-from portal.engine.licenses import product_names
 from portal.engine.records import D1_FIELDS, Action, Decision, EndUserState, Reason
 from portal.models import (
     Change,
     Conflict,
-    DirectoryUser,
     EndUser,
     new_id,
-    new_ids,
 )
 from portal.models.customers import LINK_COLUMNS, SEARCHED_IN, no_link, search_columns
 
-FIGURES = ("last_sign_in_at", "mfa_registered", "mfa_methods")
-_BLANK = dict.fromkeys(D1_FIELDS, "")
-_CREATED: Mapping[str, Any] = {"created": True}
 _NO_UNDO: Mapping[str, Any] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class NewPeople:
-    """The rows of those who are created, and of their change records."""
-
-    end_users: ReadyRows
-    records: ReadyRows
-
-
-def make_new(session: Session, decisions: Iterable[Decision], target: Target, now: datetime) -> NewPeople:
-    """Make the rows of the creations among ``decisions``: it needs no lock. Figures that come in meanwhile are caught up with."""
-    creations = [d for d in decisions if d.action is Action.CREATE]
-    object_ids = [d.object_id for d in creations] if target.has_figures else []
-    rows = _new_rows(creations, target, _figures(session, target, object_ids), now)
-    records = [
-        change_row(d, target, now, undo=_CREATED, end_user_id=row["id"], row_id=row_id)
-        for d, row, row_id in zip(creations, rows, new_ids(len(rows)), strict=True)
-    ]
-    return NewPeople(ready_rows(session, EndUser, rows), ready_rows(session, Change, records))
 
 
 def write(
@@ -66,18 +40,18 @@ def write(
 ) -> None:
     """Write one chunk into the present transaction. states: the End Users that the decisions are about, as they are now.
 
-    new: what ``make_new`` made of the creations among the decisions.
+    new: the rows of those who are created, which are not among the decisions.
     """
     changed = [d for d in decisions if d.end_user_id and d.columns]
-    figures = _figures(session, target, [d.object_id for d in changed if d.makes_link])
+    known = figures(session, target, [d.object_id for d in changed if d.makes_link])
     before = _before(session, changed)
     # Two people may swap addresses, or one get the Link of another: all keys go before any comes (W4, M4, M7).
     _free(session, [d for d in changed if "email" in d.columns], EndUser.email_key)
     _free(session, [d for d in changed if d.makes_link], EndUser.object_id)
     insert_ready(session, new.end_users)
     insert_ready(session, new.records)
-    _update(session, changed, states, target, figures, now)
-    told = [d for d in decisions if d.action is not Action.CREATE and d.action is not Action.LEAVE]
+    _update(session, changed, states, target, known, now)
+    told = [d for d in decisions if d.action is not Action.LEAVE]
     records = [change_row(d, target, now, undo=_undo(d, states, before)) for d in told]
     insert_rows(session, Change, records)
     _keep_conflicts(session, [d for d in decisions if d.conflict_key], target, now)
@@ -100,16 +74,14 @@ def change_row(
     *,
     state: str = "applied",
     undo: Mapping[str, Any] | None = None,
-    end_user_id: str | None = None,
     hold_key: str = "",
-    row_id: str = "",
 ) -> dict[str, Any]:
     """A change record (W3, W7). hold_key: identifies somebody who is held until what is held changes (G1)."""
     return {
-        "id": row_id or new_id(),
+        "id": new_id(),
         "run_id": target.run_id,
         "organization_id": target.organization_id,
-        "end_user_id": end_user_id or decision.end_user_id,
+        "end_user_id": decision.end_user_id,
         "object_id": decision.object_id,
         "display_name": decision.display_name or decision.user_principal_name or decision.email,
         "decision": decision.action.value,
@@ -155,40 +127,12 @@ def settle_conflicts(session: Session, target: Target, living: Iterable[str], no
 # -- rows ------------------------------------------------------------------------------------------------------------
 
 
-def _new_rows(
-    decisions: Sequence[Decision], target: Target, figures: Mapping[str, Mapping[str, Any]], now: datetime
-) -> list[dict[str, Any]]:
-    alike: dict[str, Any] = {
-        **_BLANK,
-        **no_link(),
-        "microsoft_tenant_id": target.microsoft_tenant_id,
-        "organization_id": target.organization_id,
-        "notes": "",
-        "source": "sync",
-        "created_by_run_id": target.run_id,
-        "linked_by_run_id": target.run_id,
-        "linked_at": now,
-        "created_at": now,
-        "updated_at": now,
-        "edited_at": None,
-    }
-    found = []
-    for decision, row_id in zip(decisions, new_ids(len(decisions)), strict=True):
-        row: dict[str, Any] = {**alike, **decision.columns, "id": row_id}
-        row.update(search_columns(row))
-        row.update(_license_columns(decision, target))
-        if decision.object_id in figures:
-            row.update(figures[decision.object_id])
-        found.append(row)
-    return found
-
-
 def _update(
     session: Session,
     decisions: Iterable[Decision],
     states: Mapping[str, EndUserState],
     target: Target,
-    figures: Mapping[str, Mapping[str, Any]],
+    known: Mapping[str, Sequence[Any]],
     now: datetime,
 ) -> None:
     rows = []
@@ -197,7 +141,7 @@ def _update(
         if decision.makes_link:
             values = {
                 **no_link(),
-                **figures.get(decision.object_id, {}),
+                **dict(zip(FIGURES, known.get(decision.object_id, ()), strict=False)),
                 **values,
                 "microsoft_tenant_id": target.microsoft_tenant_id,
                 "linked_at": now,
@@ -219,11 +163,7 @@ def _update(
 
 
 def _license_columns(decision: Decision, target: Target) -> dict[str, Any]:
-    skus: Any = decision.columns.get("license_sku_ids", ())
-    key = " ".join(skus)
-    names = target.license_names.get(key)
-    if names is None:  # many people have the same ones
-        names = target.license_names[key] = ", ".join(product_names(skus, target.part_numbers))[:200]
+    skus, names = licenses(target, " ".join(decision.columns["license_sku_ids"]))  # type: ignore[arg-type]
     return {"is_licensed": bool(skus), "license_names": names}
 
 
@@ -246,23 +186,6 @@ def _undo(
 
 
 # -- what is looked up -----------------------------------------------------------------------------------------------
-
-
-def _figures(session: Session, target: Target, object_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """What the slow pass knew before the Link existed (T7), by object id, where it knew anything."""
-    found = {}
-    columns = [getattr(DirectoryUser, name) for name in FIGURES]
-    known = columns[0].is_not(None) | columns[1].is_not(None)
-    for part in batches(object_ids):
-        rows = session.execute(
-            select(DirectoryUser.object_id, *columns).where(
-                DirectoryUser.microsoft_tenant_id == target.microsoft_tenant_id,
-                DirectoryUser.object_id.in_(part),
-                known,
-            )
-        )
-        found.update({row[0]: dict(zip(FIGURES, row[1:], strict=True)) for row in rows})
-    return found
 
 
 def _before(session: Session, decisions: Iterable[Decision]) -> dict[str, dict[str, Any]]:

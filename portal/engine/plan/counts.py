@@ -17,9 +17,12 @@ _COUNTED = {
 }
 
 
-def tally(decisions: Iterable[Decision]) -> dict[str, int]:
-    """How many people each kind of write is about, of those in scope; and of those gone how many are newly marked."""
-    found = dict.fromkeys(WRITTEN, 0)
+def tally(decisions: Iterable[Decision], created: int = 0) -> dict[str, int]:
+    """How many people each kind of write is about, of those in scope; and of those gone how many are newly marked.
+
+    created: how many were created beside the decisions.
+    """
+    found = {**dict.fromkeys(WRITTEN, 0), "created": created}
     for decision in decisions:
         name = _COUNTED.get(decision.action.value)
         if decision.is_absent:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from operator import attrgetter
 from types import MappingProxyType
@@ -65,8 +65,31 @@ def decide(assignment: Assignment, person: RemoteUser | None, end_user: EndUserS
 def wanted(person: RemoteUser) -> dict[str, str]:
     """Return the D1 fields as Microsoft has them. A person without a display name is shown by UPN or e-mail."""
     values = dict(zip(D1_FIELDS, _fields(person), strict=True))
-    values["display_name"] = person.display_name or person.user_principal_name or person.email
+    values["display_name"] = shown_name(person.display_name, person.user_principal_name, person.email)
     return values
+
+
+def shown_name(display_name: str, user_principal_name: str, email: str) -> str:
+    """Return the name an End User gets: the UPN or e-mail for want of one."""
+    return display_name or user_principal_name or email
+
+
+def creation(
+    fields: Iterable[str], user_principal_name: str, license_sku_ids: str, status: str
+) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
+    """Return ``written`` (W1) and the changes (W3), as triples, of somebody new.
+
+    fields: D1, as Microsoft has them (``wanted``). license_sku_ids: sorted and separated by blanks.
+    """
+    written = {name: value for name, value in zip(D1_FIELDS, fields, strict=True) if value}
+    changes = [(name, "", value) for name, value in written.items()]
+    if user_principal_name:
+        changes.append(("user_principal_name", "", user_principal_name))
+    if license_sku_ids:
+        changes.append(("licenses", "", license_sku_ids))
+    changes.append(("microsoft_status", _NOT_LINKED["microsoft_status"], status))
+    changes.append(("in_scope", "", "true"))
+    return written, changes
 
 
 def field_changes(
@@ -98,14 +121,13 @@ def _written_by_sync(end_user: EndUserState, name: str, old: str) -> bool:
 
 
 def _create(assignment: Assignment, person: RemoteUser) -> Decision:
-    fields = wanted(person)
-    link = _link_columns(assignment, person)
-    written = {name: value for name, value in fields.items() if value}
-    changes = [_change((name, "", value)) for name, value in written.items()]
-    changes += _link_changes(None, link)
+    fields, link = wanted(person), _link_columns(assignment, person)
+    skus = " ".join(sorted(person.license_sku_ids))
+    written, changes = creation(fields.values(), person.user_principal_name, skus, status_of(assignment))
     applied = applied_key(person.content_hash, ())
     columns = {**fields, **link, "written": written, "applied_hash": applied}
-    return _told(assignment, person, Action.CREATE, tuple(changes), columns, makes_link=True)
+    told = tuple(map(_change, changes))
+    return _told(assignment, person, Action.CREATE, told, columns, makes_link=True)
 
 
 def _update(assignment: Assignment, person: RemoteUser, end_user: EndUserState) -> Decision:
@@ -162,7 +184,7 @@ def _marked(
     before = end_user.link
     if before is None:
         raise ValueError(_UNLINKED.format(end_user.id))
-    link = {"microsoft_status": _status(assignment), **link}
+    link = {"microsoft_status": status_of(assignment), **link}
     changes = _link_changes(before, link)
     if assignment.sets_disabled != assignment.was_disabled:
         action = Action.MARK_DISABLED if assignment.sets_disabled else Action.MARK_ENABLED
@@ -187,14 +209,15 @@ def _link_columns(assignment: Assignment, person: RemoteUser) -> dict[str, objec
         "object_id": person.object_id,
         "user_principal_name": person.user_principal_name,
         "immutable_id": person.immutable_id,
-        "microsoft_status": _status(assignment),
+        "microsoft_status": status_of(assignment),
         "in_scope": assignment.sets_in_scope,
         "license_sku_ids": list(person.license_sku_ids),
         "is_licensed": bool(person.license_sku_ids),
     }
 
 
-def _status(assignment: Assignment) -> str:
+def status_of(assignment: Assignment) -> str:
+    """Return what ``microsoft_status`` becomes."""
     return "disabled" if assignment.sets_disabled else "active"
 
 
