@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -144,32 +145,40 @@ def _forbidden(code: str, message: str) -> SourceError:
     )
 
 
-def is_whole(answer: requests.Response) -> bool:
-    """False for JSON that breaks off or is none: then the same request is tried again."""
-    if "json" not in answer.headers.get("Content-Type", "json").lower():
-        return "text/plain" in answer.headers.get("Content-Type", "")
-    try:
-        _parsed(answer.content)
-    except ValueError:
-        return False
-    return True
+class Answer:
+    """A response whose JSON is read once: a page of people is large."""
+
+    def __init__(self, response: requests.Response) -> None:
+        self.response = response
+
+    @cached_property
+    def document(self) -> Any:
+        """The JSON. A name that was cut within an emoji, so that half of it is left, never costs the page (G8). Raises ValueError."""
+        content = self.response.content
+        try:
+            return orjson.loads(content)
+        except orjson.JSONDecodeError:
+            if not HALF_ESCAPE.search(content):
+                raise
+            found = json.loads(content)  # puts up with halves, where orjson refuses the whole document
+            return orjson.loads(HALVES.sub("\ufffd", json.dumps(found, ensure_ascii=False)))
+
+    def is_whole(self) -> bool:
+        """False for JSON that breaks off or is none: then the same request is tried again."""
+        kind = self.response.headers.get("Content-Type", "json")
+        if "json" not in kind.lower():
+            return "text/plain" in kind
+        try:
+            _ = self.document
+        except ValueError:
+            return False
+        return True
 
 
-def _parsed(content: bytes) -> Any:
-    """JSON; a name that was cut within an emoji, so that half of it is left, never costs the page (G8). Raises ValueError."""
-    try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError:
-        if not HALF_ESCAPE.search(content):
-            raise
-        found = json.loads(content)  # puts up with halves, where orjson refuses the whole document
-        return orjson.loads(HALVES.sub("\ufffd", json.dumps(found, ensure_ascii=False)))
-
-
-def object_of(answer: requests.Response) -> dict[str, Any]:
+def object_of(answer: Answer) -> dict[str, Any]:
     """A JSON object. Raises SourceBadAnswer for anything else."""
     try:
-        found = _parsed(answer.content)
+        found = answer.document
     except ValueError:
         raise bad_answer("no JSON") from None
     if not isinstance(found, dict):
@@ -177,10 +186,10 @@ def object_of(answer: requests.Response) -> dict[str, Any]:
     return found
 
 
-def json_or_empty(answer: requests.Response | None) -> Any:
+def json_or_empty(answer: Answer | None) -> Any:
     """Whatever JSON an error came with; nothing when it has none."""
     try:
-        return orjson.loads(answer.content) if answer is not None else {}
+        return orjson.loads(answer.response.content) if answer is not None else {}
     except orjson.JSONDecodeError:
         return {}
 

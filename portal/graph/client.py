@@ -21,11 +21,11 @@ from portal.errors import (
     SourceTransient,
 )
 from portal.graph.answers import (
+    Answer,
     ObjectMissing,
     bad_answer,
     batch_item,
     failure_of,
-    is_whole,
     json_or_empty,
     object_of,
 )
@@ -71,7 +71,7 @@ class GraphClient:
     def get_number(self, path: str, *, headers: Mapping[str, str] | None = None) -> int:
         """A plain-text number, as ``$count`` answers."""
         answer = self._send("GET", self._url(path), {"Accept": "text/plain", **(headers or {})})
-        text = answer.content.decode("utf-8-sig", "replace").strip()
+        text = answer.response.content.decode("utf-8-sig", "replace").strip()
         if not (text.isascii() and text.isdigit()):
             raise bad_answer("a count that is not a number")
         return int(text)
@@ -171,7 +171,7 @@ class GraphClient:
 
     def _send(
         self, method: str, url: str, headers: Mapping[str, str] | None, body: dict[str, Any] | None = None
-    ) -> requests.Response:
+    ) -> Answer:
         attempt, waited, renewed = 0, 0.0, False
         began = self.now()
         while True:
@@ -197,7 +197,7 @@ class GraphClient:
             waited = max(
                 waited, (self.now() - began).total_seconds()
             )  # a server that hangs uses the time up too
-            found = answer.headers if answer is not None else {}
+            found = answer.response.headers if answer is not None else {}
             choice = decide(
                 attempt=attempt,
                 status=status,
@@ -247,12 +247,12 @@ class GraphClient:
         body: dict[str, Any] | None,
         token: str,
         waited: float,
-    ) -> tuple[requests.Response | None, int | None]:
+    ) -> tuple[Answer | None, int | None]:
         self.meter.requests += 1
         if self._session is None:
             self._session = requests.Session() if self._had_trouble else graph_session()
         try:
-            answer = self._session.request(
+            response = self._session.request(
                 method,
                 url,
                 headers={
@@ -267,15 +267,14 @@ class GraphClient:
                 timeout=(CONNECT_SECONDS, max(SHORTEST_READ, min(READ_SECONDS, BUDGET_SECONDS - waited))),
                 allow_redirects=False,  # a redirect would carry the token to another host (G6)
             )
-            _ = answer.content
+            _ = response.content
         except requests.RequestException:
             self.close()
             return None, None
-        if 300 <= answer.status_code < 400:
+        answer, status = Answer(response), response.status_code
+        if 300 <= status < 400:
             raise bad_answer("a redirect", code="redirect")
-        if answer.status_code == 200 and not is_whole(answer):
-            return answer, None
-        return answer, answer.status_code
+        return answer, None if status == 200 and not answer.is_whole() else status
 
     def close(self) -> None:
         """Drop the connection; the next request opens one of this client's own, which nobody else has used."""

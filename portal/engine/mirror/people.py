@@ -128,7 +128,7 @@ def _note(one: Round, page: DeltaPage, items: Mapping[str, RawObject]) -> None:
 def _finish(one: Round, result: RefreshResult, last: Part, link: str) -> None:
     """The last page, the conclusions and the link: one transaction (G3)."""
     context = one.context
-    absent = _absent(one) if one.is_full and result.is_complete else []
+    absent = _absent(one) if one.is_full and result.is_complete and not one.is_new else []
     soft = _soft_deleted(context) if absent else _NOBODY
     cursor = context.links.get("users")
     kept = link if result.is_complete else ""
