@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from portal.engine.batches import batches
 from portal.engine.records import FilterSpec, HoldRule, NeverSync, Presence, Snapshot
 from portal.engine.scope import spec_from_json, spec_to_json
-from portal.engine.snapshot import all_end_user_keys, groups_by_user, person_keys
+from portal.engine.snapshot import all_end_user_keys, groups_by_user, new_person_keys, person_keys
 from portal.models import (
     Conflict,
     DirectoryUser,
@@ -51,12 +51,14 @@ class OrganizationContext:
     def snapshot(self, session: Session) -> Snapshot:
         """The keys of everybody. Those of the mirror's people are read while they are gone through, once, within ``session``."""
         groups, deleted = groups_by_user(session, self.microsoft_tenant_id, self.filters)
+        end_users = all_end_user_keys(session, self.organization_id, self.microsoft_tenant_id, self.pins)
+        is_known = bool(end_users or self.never_sync.immutable_ids)
         return Snapshot(
             organization_id=self.organization_id,
             microsoft_tenant_id=self.microsoft_tenant_id,
             filters=self.filters,
-            people=person_keys(session, self.microsoft_tenant_id),
-            end_users=all_end_user_keys(session, self.organization_id, self.microsoft_tenant_id, self.pins),
+            people=(person_keys if is_known else new_person_keys)(session, self.microsoft_tenant_id),
+            end_users=end_users,
             groups_of=groups,
             deleted_groups=deleted,
             is_complete=self.is_complete,

@@ -318,7 +318,8 @@ class NeverSync:
 class Snapshot:
     """Everything that ``plan.plan`` looks at for one Organization: keys only. Nothing else decides.
 
-    people: every Directory User of the mapped Microsoft Tenant, any presence, any order; gone through once.
+    people: every Directory User of the mapped Microsoft Tenant, any presence, any order; gone through once. What only tells who
+    is linked, or could be, may be left out of them where there are no End Users and ``never_sync`` names no immutable ids.
     end_users: every End User of the Organization.
     resting, outside: how many present people were left out of ``people``, since nothing depends on them and nothing is to be told
     of them (``engine/in_question``): who is linked and has nothing new, together with their End Users; who is outside the
@@ -375,7 +376,6 @@ class Assignment:
     kind: Kind
     reason: Reason
     email_key: str = ""
-    content_hash: str = ""
     end_user_id: str | None = None
     match: MatchedBy | None = None
     moves_link_from: str | None = None

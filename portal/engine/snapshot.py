@@ -82,6 +82,41 @@ def person_keys(session: Session, tenant_id: str) -> Iterator[PersonKeys]:
         )
 
 
+_NEW_KEYS = tuple(
+    column for column in PERSON_KEYS if column.key not in {"aliases", "immutable_id", "content_hash"}
+)
+
+
+def new_person_keys(session: Session, tenant_id: str) -> Iterator[PersonKeys]:
+    """As ``person_keys`` where there is nobody to be linked with: what tells with whom is left out, half of what is kept of each."""
+    rows = session.execute(
+        select(*_NEW_KEYS)
+        .where(DirectoryUser.microsoft_tenant_id == tenant_id)
+        .execution_options(yield_per=_STREAM)
+    )
+    share = dict[str, str]().setdefault
+    for row in rows:
+        object_id, presence, key, domain, user_type, office, department, enabled, created_at = row[:9]
+        is_licensed, is_agent, has_problem = row[9:]
+        yield PersonKeys(
+            object_id,
+            share(presence, presence),
+            key,
+            (),
+            share(domain, domain),
+            share(user_type, user_type),
+            share(office, office),
+            share(department, department),
+            enabled,
+            created_at,
+            "",
+            is_licensed,
+            is_agent,
+            has_problem,
+            "",
+        )
+
+
 def all_end_user_keys(
     session: Session, organization_id: str, tenant_id: str, pins: Mapping[str, tuple[str, ...]]
 ) -> list[EndUserKeys]:

@@ -82,15 +82,7 @@ def chunks(work: Work, pace: Pace | None = None) -> Iterator[Sequence[Assignment
 
     Those who pass addresses or Links among each other stay together, in the first one (W4, M7).
     """
-    takers = [a for a in work.assignments if a.email_key and not a.keeps_email and a.kind in _OWN_ADDRESS]
-    wanted = {a.email_key for a in takers}
-    freed = {old for a in takers if (old := _old_key(a, work)) not in {"", a.email_key} and old in wanted}
-    together = {a.object_id for a in takers if a.email_key in freed or _old_key(a, work) in freed}
-    for a in work.assignments:
-        holder = work.linked.get(a.object_id)
-        if a.kind in {Kind.CREATE, Kind.LINK} and holder is not None and holder != a.end_user_id:
-            together.add(a.object_id)
-            together.update(b.object_id for b in work.assignments if b.end_user_id == holder)
+    together = _together(work)
     first = [a for a in work.assignments if a.object_id in together]
     if first:
         yield first
@@ -103,6 +95,22 @@ def chunks(work: Work, pace: Pace | None = None) -> Iterator[Sequence[Assignment
         size = CHUNK if pace is None else min(CHUNK, pace.size)
         yield rest[at : at + size]
         at += size
+
+
+def _together(work: Work) -> set[str]:
+    """Object ids of those who pass addresses or Links among each other; a first sync has nobody who could."""
+    if not work.end_users and not work.linked:
+        return set()
+    takers = [a for a in work.assignments if a.email_key and not a.keeps_email and a.kind in _OWN_ADDRESS]
+    wanted = {a.email_key for a in takers}
+    freed = {old for a in takers if (old := _old_key(a, work)) not in {"", a.email_key} and old in wanted}
+    together = {a.object_id for a in takers if a.email_key in freed or _old_key(a, work) in freed}
+    for a in work.assignments:
+        holder = work.linked.get(a.object_id)
+        if a.kind in {Kind.CREATE, Kind.LINK} and holder is not None and holder != a.end_user_id:
+            together.add(a.object_id)
+            together.update(b.object_id for b in work.assignments if b.end_user_id == holder)
+    return together
 
 
 def _old_key(assignment: Assignment, work: Work) -> str:

@@ -198,9 +198,11 @@ def _facts(
     linked: Sequence[Candidate],
     new: Sequence[PersonKeys],
 ) -> Facts:
-    wanted = {c.person.email_key for c in linked}
-    wanted.update(p.email_key for p in new)
-    holders = {row.email_key: row for row in snapshot.end_users if row.email_key in wanted} if wanted else {}
+    holders = {}
+    if snapshot.end_users:
+        wanted = {c.person.email_key for c in linked}
+        wanted.update(p.email_key for p in new)
+        holders = {row.email_key: row for row in snapshot.end_users if row.email_key in wanted}
     moving = {c.person.object_id for c in linked}
     steady = {
         key: row
@@ -336,7 +338,7 @@ def _by_alias(person: PersonKeys, facts: Facts) -> EndUserKeys | None:
 
 
 def _skip(person: PersonKeys, reason: Reason) -> Assignment:
-    return Assignment(person.object_id, Kind.SKIP, reason, person.email_key, person.content_hash)
+    return Assignment(person.object_id, Kind.SKIP, reason, person.email_key)
 
 
 def _creation(person: PersonKeys) -> Assignment:
@@ -345,7 +347,6 @@ def _creation(person: PersonKeys) -> Assignment:
         Kind.CREATE,
         Reason.NEW_IN_SCOPE,
         person.email_key,
-        person.content_hash,
         sets_disabled=person.account_enabled is False,
         is_changed=True,
     )
@@ -365,7 +366,6 @@ def _link(candidate: Candidate, snapshot: Snapshot) -> Assignment:
         Kind.LINK,
         reason,
         person.email_key,
-        person.content_hash,
         row.id,
         match,
         moves_link_from=row.object_id,
@@ -420,7 +420,6 @@ def _conflict(person: PersonKeys, rival: Rival, facts: Facts) -> Assignment:
         Kind.CONFLICT,
         Reason.CONFLICT_IGNORED if is_settled else rival.reason,
         person.email_key,
-        person.content_hash,
         rival.end_user_id,
         other_object_id=rival.object_id,
         conflict_key=key,

@@ -94,7 +94,6 @@ def linked_assignment(person: PersonKeys, row: EndUserKeys, *, is_complete: bool
         Kind.LINKED,
         reason,
         person.email_key,
-        person.content_hash,
         row.id,
         MatchedBy.LINK,
         was_disabled=row.is_disabled,
@@ -266,11 +265,7 @@ class _Sorting:
         if row is not None:
             self.aside.add(person.object_id)
             end_user_id = row.id
-        self.decided.append(
-            Assignment(
-                person.object_id, Kind.SKIP, reason, person.email_key, person.content_hash, end_user_id
-            )
-        )
+        self.decided.append(Assignment(person.object_id, Kind.SKIP, reason, person.email_key, end_user_id))
 
     def _leave_out(self, person: PersonKeys, row: EndUserKeys | None) -> None:
         """L3: updates stop; being disabled or enabled in Microsoft is a fact and still marked."""
@@ -298,7 +293,6 @@ class _Sorting:
                 Kind.OUT_OF_SCOPE,
                 reason,
                 person.email_key,
-                person.content_hash,
                 row.id,
                 MatchedBy.LINK,
                 was_disabled=row.is_disabled,
