@@ -7,7 +7,9 @@ not changed, so a connection that one tenant has used is there for the next.
 from __future__ import annotations
 
 import socket
+from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -41,6 +43,29 @@ class KeptConnections(HTTPAdapter):
 _GRAPH, _LOGIN = KeptConnections(), KeptConnections(retries=1)  # as MSAL's own has it
 
 
+@lru_cache(16)
+def _settings(origin: str) -> Any:
+    """Proxies and certificates for an origin, as requests finds them in the environment: that takes it as long as half a request."""
+    return requests.Session().merge_environment_settings(origin, {}, None, None, None)
+
+
+class _Session(requests.Session):
+    """A session that remembers what the environment says."""
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """As requests does it, remembered for requests that say nothing themselves."""
+        if proxies or verify is not None or cert is not None:
+            return super().merge_environment_settings(url, proxies, stream, verify, cert)
+        parts = urlsplit(url)
+        found = _settings(f"{parts.scheme}://{parts.netloc}/")
+        return {**found, "proxies": dict(found["proxies"]), "stream": stream or found["stream"]}
+
+
+def start_afresh() -> None:
+    """Forget what the environment says."""
+    _settings.cache_clear()
+
+
 def graph_session() -> requests.Session:
     """A session for Graph on the shared connections. Not to be closed: that would close them for everybody."""
     return _on(_GRAPH)
@@ -52,6 +77,6 @@ def login_session() -> requests.Session:
 
 
 def _on(connections: HTTPAdapter) -> requests.Session:
-    session = requests.Session()
+    session = _Session()
     session.mount("https://", connections)
     return session

@@ -20,7 +20,7 @@ from portal.errors import (
     SourceTransient,
 )
 from portal.graph import queries
-from portal.graph.ahead import read_ahead
+from portal.graph.ahead import has_delta_link, read_ahead
 from portal.graph.answers import NOT_OFFERED, ObjectMissing
 from portal.graph.client import GraphClient, Meter
 from portal.graph.limiter import RateLimited, SlowLimiter
@@ -104,11 +104,13 @@ class GraphDirectory:
 
     def users_delta(self, link: str | None) -> Iterator[Page]:
         """People that changed since ``link``, or all; ends with the new delta link."""
-        return read_ahead(self._delta(queries.USERS_DELTA) if link is None else self._delta_since(link))
+        return read_ahead(
+            self._delta(queries.USERS_DELTA) if link is None else self._delta_since(link), has_delta_link
+        )
 
     def users_full(self) -> Iterator[Page]:
         """Everybody, page by page, for tenants that refuse delta; the last page says so with an empty link."""
-        return read_ahead(self._users_full())
+        return read_ahead(self._users_full(), has_delta_link)
 
     def _users_full(self) -> Iterator[Page]:
         previous: list[RawObject] | None = None

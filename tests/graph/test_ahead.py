@@ -47,3 +47,15 @@ def test_G4_who_ends_early_leaves_nothing_behind():
 
 def test_L2_no_page_at_all_is_none():
     assert list(read_ahead(iter(()))) == []
+
+
+def test_no_thread_is_begun_for_a_page_that_is_the_last():
+    threads = []
+
+    def pages():
+        threads.append(threading.current_thread())
+        yield "last"
+        threads.append(threading.current_thread())
+
+    assert list(read_ahead(pages(), lambda page: page == "last")) == ["last"]
+    assert threads == [threading.current_thread()] * 2

@@ -15,6 +15,7 @@ from portal.errors import (
     SourceTransient,
     Stopped,
 )
+from portal.graph import answers, connections
 from portal.graph.answers import ObjectMissing
 from portal.graph.client import GraphClient
 from portal.graph.source import GraphDirectory
@@ -534,3 +535,31 @@ def test_T7_C4_a_check_while_all_turns_are_taken_does_not_call_the_connection_br
     reader = directory(client, Full())
     (found,) = [reader._checked(*line) for line in reader._lines(roles) if line[0] == "Last sign-in"]
     assert found.state == state
+
+
+def test_an_answer_is_read_as_json_once(client, graph, monkeypatch):
+    graph.get(USERS, json={"value": [{"id": "u1"}]})
+    read, parse = [], answers._parsed  # noqa: SLF001
+    monkeypatch.setattr(answers, "_parsed", lambda content: read.append(content) or parse(content))
+    assert client.get("/users") == {"value": [{"id": "u1"}]}
+    assert len(read) == 1
+
+
+def test_the_environment_is_looked_through_once(client, graph, monkeypatch):
+    graph.get(USERS, json={"value": []})
+    connections.start_afresh()
+    looked, find = [], requests.Session.merge_environment_settings
+
+    def note(*arguments):
+        looked.append(arguments)
+        return find(*arguments)
+
+    monkeypatch.setattr(requests.Session, "merge_environment_settings", note)
+    for _ in range(3):
+        client.get("/users")
+        client.close()
+        client._had_trouble = False  # noqa: SLF001
+    assert len(looked) == 1
+    connections.start_afresh()
+    client.get("/users")
+    assert len(looked) == 2
