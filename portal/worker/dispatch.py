@@ -7,8 +7,9 @@ queues has to think of it: what goes through a Session is seen here, and Core st
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Protocol
 
 from sqlalchemy import Engine, event, inspect
 from sqlalchemy.orm import Session
@@ -18,8 +19,14 @@ from portal.models import MicrosoftTenant, SyncRun
 LANES = ("hourly", "delayed", "slow", "check", "import")
 """What there is to do for a Microsoft Tenant; ``import`` is for a file."""
 
-Enqueue = Callable[[Session, str, str], None]
-"""Told of (session, lane, id of the Microsoft Tenant or import) within the transaction that makes it wait."""
+
+class Enqueue(Protocol):
+    """Told within the transaction that makes them wait; keys: ids of Microsoft Tenants or of imports, in order."""
+
+    def __call__(self, session: Session, lane: str, *keys: str) -> None:
+        """Give each a job."""
+        ...
+
 
 _OPTION = "rollcall_enqueue"
 _WAITING = "rollcall_waiting"
@@ -34,11 +41,11 @@ def use(engine: Engine, enqueue: Enqueue) -> None:
         event.listen(Session, "after_rollback", _forget)
 
 
-def enqueue(session: Session, lane: str, key: str) -> None:
-    """Say that something waits, for who writes it by a Core statement. Does nothing where rows alone are the queue."""
+def enqueue(session: Session, lane: str, *keys: str) -> None:
+    """Say that these wait, for who writes it by a Core statement. Does nothing where rows alone are the queue."""
     told = session.connection().get_execution_options().get(_OPTION)
     if told is not None:
-        told(session, lane, key)
+        told(session, lane, *keys)
 
 
 def _collect(session: Session, _context: Any) -> None:
@@ -60,8 +67,8 @@ def _hand_over(session: Session) -> None:
     if session.in_nested_transaction():
         return
     session.flush()
-    for lane, key in sorted(session.info.pop(_WAITING, ())):
-        enqueue(session, lane, key)
+    for lane, found in groupby(sorted(session.info.pop(_WAITING, ())), key=itemgetter(0)):
+        enqueue(session, lane, *(key for _, key in found))
 
 
 def _forget(session: Session) -> None:

@@ -41,16 +41,19 @@ def lock_of(lane: str, key: str) -> str:
     return f"run:{key}" if lane in {"hourly", "delayed"} else f"{lane}:{key}"
 
 
-def enqueue(session: Session, lane: str, key: str) -> None:
-    """Add a job in the transaction of ``session``. One that waits already is brought forward instead.
+def enqueue(session: Session, lane: str, *keys: str) -> None:
+    """Add a job for each in the transaction of ``session``. One that waits already is brought forward instead.
 
     It is held until the commit: whoever takes it then finds what was written with it.
     """
-    for _ in range(TRIES):
-        if _add(session, lane, key):
-            return
-        if session.execute(_PUT_FIRST, {"key": _name(lane, key)}).first() is not None:
-            return
+    if len(keys) > 1 and _add(session, lane, *keys):
+        return
+    for key in keys:
+        for _ in range(TRIES):
+            if _add(session, lane, key):
+                break
+            if session.execute(_PUT_FIRST, {"key": _name(lane, key)}).first() is not None:
+                break
 
 
 def enqueue_again(
@@ -60,19 +63,23 @@ def enqueue_again(
     _add(session, lane, key, at=at, tries=tries)
 
 
-def _add(session: Session, lane: str, key: str, *, at: datetime | None = None, tries: int = 0) -> bool:
+def _add(session: Session, lane: str, *keys: str, at: datetime | None = None, tries: int = 0) -> bool:
+    """Add a job for each; for none, and False, when one of them has a job that waits."""
     connection = session.connection()
+    jobs = [
+        _jobs.configure_task(
+            WORK,
+            queue=lane,
+            lock=lock_of(lane, key),
+            queueing_lock=_name(lane, key),
+            priority=PRIORITIES.get(lane, 0),
+            schedule_at=at,
+        ).make_new_job(lane=lane, key=key, tries=tries)
+        for key in keys
+    ]
     try:
         with connection.begin_nested():
-            _jobs.configure_task(
-                WORK,
-                connection=connection.connection.driver_connection,
-                queue=lane,
-                lock=lock_of(lane, key),
-                queueing_lock=_name(lane, key),
-                priority=PRIORITIES.get(lane, 0),
-                schedule_at=at,
-            ).defer(lane=lane, key=key, tries=tries)
+            _jobs.job_manager.batch_defer_jobs(jobs, connection=connection.connection.driver_connection)
     except exceptions.AlreadyEnqueued:
         return False
     except exceptions.ConnectorException as error:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Exists, Select, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, Exists, Row, Select, and_, bindparam, exists, or_, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, aliased
 
 from portal.engine import failures, schedule
+from portal.engine.batches import batches
 from portal.engine.scope import spec_from_json
 from portal.models import ACTIVE, MicrosoftTenant, Organization, SyncRun, Tenant, UserSync
 from portal.models.microsoft import IS_CONNECTED
@@ -23,7 +24,15 @@ CHECK_EVERY = timedelta(hours=24)
 SLOW_PATIENCE = timedelta(hours=1)
 """How long a slow pass lets hourly runs go first, so that it comes to its turn where runs never stop waiting."""
 ROUND_PATIENCE = 0.5
-"""Seconds that the schedule waits for what one tenant's rows depend on; the next round comes soon."""
+"""Seconds that the schedule waits for what tenants' rows depend on; the next round comes soon."""
+QUEUED_AT_ONCE = 25
+"""Tenants whose runs are queued in one transaction: most of what it takes is the same for one."""
+
+_TAKE_TURN = (
+    update(MicrosoftTenant.__table__)  # type: ignore[arg-type]
+    .where(MicrosoftTenant.id == bindparam("of_tenant"), MicrosoftTenant.next_run_at == bindparam("turn"))
+    .values({MicrosoftTenant.next_run_at: bindparam("later")})
+)
 
 
 @dataclass(frozen=True)
@@ -63,66 +72,91 @@ def new_run(
 def queue_due(session: Session, now: datetime, interval_minutes: int) -> int:
     """Queue the hourly runs that are due, once however many were missed (T1); gives their number.
 
-    Each tenant in a transaction of its own, which this commits: one whose rows somebody holds, such as a worker that was stopped
+    Some tenants at a time, in transactions which this commits. One whose rows somebody holds, such as a worker that was stopped
     in a transaction, is passed over until the next round and keeps no other waiting.
     """
-    due = session.execute(due_tenants(now).with_only_columns(MicrosoftTenant.id, MicrosoftTenant.next_run_at))
-    queued = 0
-    for tenant_id, turn in due.all():
-        try:
-            with waiting_for_locks(ROUND_PATIENCE):
-                begin_write(session)
-                queued += _queue_tenant(session, tenant_id, turn, now, interval_minutes)
-                session.commit()
-        except OperationalError as error:
-            if trouble(error) is None:
-                raise
-            roll_back(session)
-            log.warning("action=queue_later microsoft_tenant=%s", tenant_id)
+    turns = session.execute(
+        due_tenants(now).with_only_columns(MicrosoftTenant.id, MicrosoftTenant.next_run_at)
+    )
+    due = [(tenant_id, turn) for tenant_id, turn in turns if turn is not None]
+    queued = sum(_queue(session, dict(part), now, interval_minutes) for part in batches(due, QUEUED_AT_ONCE))
     if queued:
         log.info("action=queue trigger=hourly runs=%d", queued)
     return queued
 
 
-def _queue_tenant(
-    session: Session, tenant_id: str, turn: datetime | None, now: datetime, interval_minutes: int
+def _queue(session: Session, turns: Mapping[str, datetime], now: datetime, interval_minutes: int) -> int:
+    """Tenants by id, with the turn that has come. Where a lock cannot be had each is tried by itself."""
+    try:
+        with waiting_for_locks(ROUND_PATIENCE):
+            begin_write(session)
+            queued = _queue_tenants(session, turns, now, interval_minutes)
+            session.commit()
+    except OperationalError as error:
+        if trouble(error) is None:
+            raise
+        roll_back(session)
+        if len(turns) > 1:
+            return sum(_queue(session, {one: turn}, now, interval_minutes) for one, turn in turns.items())
+        log.warning("action=queue_later microsoft_tenant=%s", *turns)
+        return 0
+    return queued
+
+
+def _queue_tenants(
+    session: Session, turns: Mapping[str, datetime], now: datetime, interval_minutes: int
 ) -> int:
     """The next time is set by a conditional UPDATE first: of several processes one queues."""
-    if not _hold_rows(session, tenant_id):
-        return 0
-    failures_in_row = session.scalar(
-        select(MicrosoftTenant.failures_in_row).where(MicrosoftTenant.id == tenant_id)
-    )
-    later = schedule.next_run(now, tenant_id, interval_minutes, failures_in_row or 0)
-    taken = session.execute(
-        update(MicrosoftTenant)
-        .where(MicrosoftTenant.id == tenant_id, MicrosoftTenant.next_run_at == turn)
-        .values(next_run_at=later)
-    )
-    if taken.rowcount != 1:  # type: ignore[attr-defined]
-        return 0
-    syncs = idle_syncs(session, tenant_id)
-    if not failures_in_row:  # else the tenant's own back-off holds
-        syncs = [one for one in syncs if not failures.is_backing_off(session, one, now, interval_minutes)]
-    session.add_all(new_run(sync, tenant_id, trigger="hourly", now=now, by="schedule") for sync in syncs)
+    held = _hold_rows(session, turns)
+    taken = [
+        tenant_id
+        for tenant_id, failures_in_row in held.items()
+        if _take_turn(
+            session,
+            tenant_id,
+            turns[tenant_id],
+            schedule.next_run(now, tenant_id, interval_minutes, failures_in_row),
+        )
+    ]
+    runs = [
+        new_run(sync, tenant_id, trigger="hourly", now=now, by="schedule")
+        for sync, tenant_id in _idle_syncs(session, taken)
+        # Where the tenant fails its own back-off holds.
+        if held[tenant_id] or not failures.is_backing_off(session, sync, now, interval_minutes)
+    ]
+    session.add_all(runs)
     session.flush()
-    return len(syncs)
+    return len(runs)
 
 
-def _hold_rows(session: Session, tenant_id: str) -> bool:
-    """Hold the tenant and its Organizations, where somebody may press Sync Now in this moment. False when somebody has one."""
+def _take_turn(session: Session, tenant_id: str, turn: datetime, later: datetime) -> bool:
+    given = {"of_tenant": tenant_id, "turn": turn, "later": later}
+    return session.connection().execute(_TAKE_TURN, given).rowcount == 1
+
+
+def _hold_rows(session: Session, tenant_ids: Collection[str]) -> dict[str, int]:
+    """Hold tenants and their Organizations, where somebody may press Sync Now in this moment: how often each failed in a row.
+
+    Those are left out of which somebody has a row.
+    """
     below = (
-        select(Organization.id)
+        select(Organization.id, Tenant.microsoft_tenant_id)
         .join(Tenant, Tenant.id == Organization.tenant_id)
-        .where(Tenant.microsoft_tenant_id == tenant_id)
+        .where(Tenant.microsoft_tenant_id.in_(tenant_ids))
         .order_by(Organization.id)
     )
-    wanted = session.scalars(below).all()
-    held = session.scalars(below.with_for_update(of=Organization, key_share=True, skip_locked=True)).all()
-    own = select(MicrosoftTenant.id).where(MicrosoftTenant.id == tenant_id)
-    tenant = session.scalar(own.with_for_update(key_share=True, skip_locked=True))
+    wanted = session.execute(below).all()
+    locked = below.with_for_update(of=Organization, key_share=True, skip_locked=True)
+    held = {organization_id for organization_id, _ in session.execute(locked)}
+    busy = {tenant_id for organization_id, tenant_id in wanted if organization_id not in held}
+    own = (
+        select(MicrosoftTenant.id, MicrosoftTenant.failures_in_row)
+        .where(MicrosoftTenant.id.in_([one for one in tenant_ids if one not in busy]))
+        .order_by(MicrosoftTenant.id)
+        .with_for_update(key_share=True, skip_locked=True)
+    )
     session.expire_all()
-    return tenant is not None and set(wanted) <= set(held)
+    return {tenant_id: number for tenant_id, number in session.execute(own)}
 
 
 def next_turn(
@@ -145,19 +179,20 @@ def due_tenants(now: datetime) -> Select[MicrosoftTenant]:
     )
 
 
-def idle_syncs(session: Session, microsoft_tenant_id: str) -> Sequence[UserSync]:
-    """The enabled User Syncs under a Microsoft Tenant that neither run nor wait to."""
+def _idle_syncs(session: Session, microsoft_tenant_ids: Collection[str]) -> Sequence[Row[UserSync, str]]:
+    """The enabled User Syncs under some Microsoft Tenants that neither run nor wait to, each with the id of its own."""
     active = exists().where(
         SyncRun.organization_id == UserSync.organization_id,
         SyncRun.status.in_(ACTIVE),
         SyncRun.kind == "sync",
         SyncRun.only_object_id.is_(None),
     )
-    return session.scalars(
-        select(UserSync)
+    return session.execute(
+        select(UserSync, MicrosoftTenant.id)
         .join(Organization, Organization.id == UserSync.organization_id)
         .join(Tenant, Tenant.id == Organization.tenant_id)
-        .where(Tenant.microsoft_tenant_id == microsoft_tenant_id, UserSync.enabled.is_(True), ~active)
+        .join(MicrosoftTenant, MicrosoftTenant.id == Tenant.microsoft_tenant_id)
+        .where(MicrosoftTenant.id.in_(microsoft_tenant_ids), UserSync.enabled.is_(True), ~active)
         .order_by(UserSync.enabled_at)
     ).all()
 

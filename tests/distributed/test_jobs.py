@@ -93,6 +93,16 @@ def test_a_read_that_is_asked_for_has_a_job_too_once(sessions):
     assert jobs(sessions) == [WAITS]
 
 
+def test_of_many_that_are_queued_at_once_one_that_waits_already_leaves_none_without_a_job(sessions):
+    with sessions() as session:
+        dispatch.enqueue(session, "hourly", "m2")
+        session.commit()
+    with sessions() as session:
+        dispatch.enqueue(session, "hourly", "m1", "m2", "m3")
+        session.commit()
+    assert sorted(job[2] for job in jobs(sessions)) == ["hourly:m1", "hourly:m2", "hourly:m3"]
+
+
 def take(sessions):
     """What a worker does: take the first job that it may."""
     with sessions() as session:
