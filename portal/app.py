@@ -25,6 +25,7 @@ from portal.http.throttle import limiter
 from portal.locks import is_lost_race
 from portal.microsoft import gateway
 from portal.operations import choices
+from portal.operations.liveness import ask_when_idle
 from portal.runtime import Runtime
 from portal.transactions import (
     JSON_COLUMNS,
@@ -109,6 +110,8 @@ def build(settings: Settings | None = None, *, worker_connections: int | None = 
     with app.app_context():
         engine = tune_engine(db.engine, is_pooled=settings.is_pooled)
         forget_writing(db.session.session_factory)
+    if worker_connections is not None:
+        ask_when_idle(engine)
     sessions = sessionmaker(engine, expire_on_commit=False)
     people_version.watch()
     if settings.scheduler == "distributed":
@@ -173,7 +176,7 @@ def _engine_options(settings: Settings, worker_connections: int | None) -> dict[
         **options,
         "pool_size": KEPT_CONNECTIONS,
         "max_overflow": most - KEPT_CONNECTIONS,
-        "pool_pre_ping": True,
+        "pool_pre_ping": worker_connections is None,
         "connect_args": arguments,
     }
 
