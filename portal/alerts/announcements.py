@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.alerts import delivery
@@ -35,6 +36,9 @@ WAITS = [timedelta(minutes=m) for m in (1, 5, 15, 60, 240, 720)]
 """How long after each try a message that was not taken is tried again; it is given up after the last."""
 MOST_LEFT = 200
 
+_STORED = select(StoredSetting).where(StoredSetting.key.in_((delivery.KEY, KEY, LEFT_KEY)))
+"""All that is remembered, in one statement: each run that ends looks, and most often nothing is."""
+
 
 @dataclass(frozen=True)
 class Need:
@@ -51,6 +55,9 @@ def announce(runtime: Runtime) -> int:
     """
     now = utcnow()
     with runtime.sessions() as session:
+        stored = session.scalars(_STORED).all()  # kept: whoever asks for one of them below has it from here
+        if not stored:
+            return 0
         targets = delivery.stored_targets(session, runtime.box)
         present = {**needs(session), **expiring(session, runtime, now)} if targets else {}
         earlier = _value(session, KEY).get("causes", {})
