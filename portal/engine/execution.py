@@ -12,7 +12,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from portal.engine import failures, holds, leaving
+from portal.engine import failures, holds, leaving, unchanged
 from portal.engine.account_activity import catch_up
 from portal.engine.apply import writer
 from portal.engine.apply.chunks import Stale, Work, chunks, decide_all, prepare, work_of, write_chunk
@@ -27,7 +27,7 @@ from portal.engine.pace import Pace
 from portal.engine.plan import hold_key, plan
 from portal.engine.plan.counts import WRITTEN, count
 from portal.engine.records import Assignment, HoldKind, Phase, Plan, Snapshot
-from portal.engine.run_state import GiveWay, RunState
+from portal.engine.run_state import Cancelled, GiveWay, RunState
 from portal.errors import SourceError
 from portal.models import Change, DirectoryUser, EndUser, SyncRun, UserSync
 
@@ -52,7 +52,7 @@ class SyncRunExecution(RunState):
         """Plan and apply; plan anew when somebody changed people meanwhile."""
         if self.around.refreshed is not None:
             self.warnings += self.around.refreshed.warnings
-        self._resume()
+        self._resume(self.reading)
         for _ in range(STALE_TRIES):
             try:
                 self._attempt()
@@ -66,12 +66,13 @@ class SyncRunExecution(RunState):
         )
 
     def _attempt(self) -> None:
-        with self.around.lease.sessions() as session:
+        with self.reading as session:
             self.is_first = not self.applied
             context, sync = self._context(session)
             self._check_groups(context)
             if self._is_unchanged(context, sync):
-                self._end_unchanged(sync.settled_counts)
+                session.close()
+                self._end_unchanged(sync)
                 return
             self._show(Phase.DECIDING, 0, None)
             shot = self._shot(session, context)
@@ -265,19 +266,16 @@ class SyncRunExecution(RunState):
             self.around.finished(session, run)
         log.info("action=run_finished run=%s status=succeeded only=1", self.run_id)
 
-    def _end_unchanged(self, counts: Mapping[str, int]) -> None:
+    def _end_unchanged(self, sync: UserSync) -> None:
         """Nothing that is decided on has changed since the last complete run: it would decide the same, and write nothing."""
-        now = self.around.now()
+        run = unchanged.Unchanged(
+            self.run_id, self.organization_id, self.generation, self.trigger, sync.settled_counts
+        )
         with self.around.lease.transaction() as session:
-            self._check_switch(session)
-            run = session.get_one(SyncRun, self.run_id)
-            run.counts, run.warnings = dict(counts), self.warnings
-            run.done = run.total = counts.get("read", 0)
-            run.status, run.phase, run.finished_at = "succeeded", Phase.DONE, now
-            sync = self._sync(session)
-            sync.failures_in_row, sync.initial_done_at = 0, sync.initial_done_at or now
-            if sync.attention_code not in {"left", "group_gone"}:
-                sync.attention, sync.attention_code = None, ""
+            if not unchanged.end(session, run, self.warnings, self.around.now()):
+                raise Cancelled
+            if not unchanged.is_right(sync):
+                unchanged.put_right(session, self.organization_id, self.around.now())
             self.around.finished(session, run)
         log.info("action=run_finished run=%s status=succeeded unchanged=all", self.run_id)
 
@@ -312,7 +310,8 @@ class SyncRunExecution(RunState):
 
     def fail(self, error: SourceError) -> None:
         """``failed`` when nothing was applied, else ``partial``; the third in a row needs attention (G2)."""
-        self._resume()
+        with self.reading as session:
+            self._resume(session)
         self.finish("partial" if self.applied else "failed", error=error.advice, code=error.code)
 
     def finish(self, status: str, *, error: str, code: str = "") -> None:

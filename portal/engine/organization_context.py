@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import orjson
-from sqlalchemy import or_, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from portal.engine.batches import batches
@@ -23,6 +23,35 @@ from portal.models import (
     SyncException,
     Tenant,
     UserSync,
+)
+
+# Built once: a run that finds nothing changed is mostly these.
+_MAPPING = (
+    select(
+        Tenant.microsoft_tenant_id,
+        MicrosoftTenant.is_complete,
+        MicrosoftTenant.mirror_version,
+        Organization.people_version,
+    )
+    .join(Organization, Organization.tenant_id == Tenant.id)
+    .join(MicrosoftTenant, MicrosoftTenant.id == Tenant.microsoft_tenant_id)
+    .where(Organization.id == bindparam("organization"))
+)
+_EXCEPTIONS = select(
+    SyncException.kind,
+    SyncException.object_id,
+    SyncException.immutable_id,
+    SyncException.email_key,
+    SyncException.end_user_id,
+    SyncException.field,
+).where(
+    SyncException.organization_id == bindparam("organization"),
+    or_(SyncException.expires_at.is_(None), SyncException.expires_at > bindparam("now")),
+)
+_SETTLEMENTS = (
+    select(Conflict.resolution, Conflict.key, Conflict.object_id, Conflict.resolved_end_user_id)
+    .where(Conflict.organization_id == bindparam("organization"), Conflict.resolution.in_(("ignore", "link")))
+    .order_by(Conflict.resolved_at)
 )
 
 
@@ -75,24 +104,19 @@ def load_context(
     now: datetime,
     filters: FilterSpec | None = None,
     hold: HoldRule | None = None,
+    sync: UserSync | None = None,
 ) -> OrganizationContext:
-    """One Organization, to be judged by ``filters`` and ``hold`` (those stored when None). Raises LookupError when not mapped."""
-    found = session.execute(
-        select(
-            Tenant.microsoft_tenant_id,
-            MicrosoftTenant.is_complete,
-            MicrosoftTenant.mirror_version,
-            Organization.people_version,
-        )
-        .join(Organization, Organization.tenant_id == Tenant.id)
-        .join(MicrosoftTenant, MicrosoftTenant.id == Tenant.microsoft_tenant_id)
-        .where(Organization.id == organization_id)
-    ).one_or_none()
+    """One Organization, to be judged by ``filters`` and ``hold`` (those stored when None). Raises LookupError when not mapped.
+
+    sync: its User Sync, where it is loaded already.
+    """
+    found = session.connection().execute(_MAPPING, {"organization": organization_id}).one_or_none()
     if found is None:
         raise LookupError("the Organization's Tenant is not mapped")
     is_complete, mirror_version, people_version = found[1:]
     tenant_id = str(found[0])
-    sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization_id))
+    if sync is None:
+        sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization_id))
     is_enabled = sync is not None and sync.enabled
     spec = filters if sync is None else filters or spec_of(sync)
     if spec is None:
@@ -171,12 +195,7 @@ def _exceptions(
 ) -> tuple[dict[str, tuple[str, ...]], NeverSync]:
     pins: dict[str, set[str]] = {}
     never: dict[str, tuple[str, str]] = {}
-    rows = session.scalars(
-        select(SyncException).where(
-            SyncException.organization_id == organization_id,
-            or_(SyncException.expires_at.is_(None), SyncException.expires_at > now),
-        )
-    )
+    rows = session.connection().execute(_EXCEPTIONS, {"organization": organization_id, "now": now})
     for row in rows:
         if row.kind == "pin" and row.end_user_id and row.field:
             pins.setdefault(row.end_user_id, set()).add(row.field)
@@ -206,11 +225,7 @@ def _exceptions(
 
 def _settlements(session: Session, organization_id: str) -> tuple[frozenset[str], dict[str, str]]:
     ignored, settled = set(), {}
-    rows = session.execute(
-        select(Conflict.resolution, Conflict.key, Conflict.object_id, Conflict.resolved_end_user_id)
-        .where(Conflict.organization_id == organization_id, Conflict.resolution.in_(("ignore", "link")))
-        .order_by(Conflict.resolved_at)
-    )
+    rows = session.connection().execute(_SETTLEMENTS, {"organization": organization_id})
     for resolution, key, object_id, end_user_id in rows:
         if resolution == "ignore":
             ignored.add(key)

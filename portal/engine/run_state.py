@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, Protocol
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from portal.engine.mirror.context import RefreshResult
@@ -15,6 +16,42 @@ from portal.engine.plan.counts import WRITTEN
 from portal.engine.ports import Lease
 from portal.errors import Stopped
 from portal.models import Change, Organization, SyncRun, UserSync
+
+# Built once: a run that has nothing to do is mostly its statements.
+_SYNC = select(UserSync).where(UserSync.organization_id == bindparam("organization"))
+_SWITCH = select(UserSync.enabled, UserSync.generation).where(
+    UserSync.organization_id == bindparam("organization")
+)
+_APPLIED = select(Change.object_id).where(Change.run_id == bindparam("run"), Change.state == "applied")
+
+
+class FinishedRun(Protocol):
+    """What is told of a run that ends; a SyncRun is one."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        ...
+
+    @property
+    def organization_id(self) -> str:
+        """Of its Organization."""
+        ...
+
+    @property
+    def trigger(self) -> str:
+        """What began it."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """How it ended."""
+        ...
+
+    @property
+    def counts(self) -> Mapping[str, Any]:
+        """By name."""
+        ...
 
 
 class GiveWay(Exception):
@@ -39,7 +76,7 @@ class Surroundings:
     lease: Lease
     now: Callable[[], datetime]
     should_stop: Callable[[], bool]
-    finished: Callable[[Session, SyncRun], None]
+    finished: Callable[[Session, FinishedRun], None]
     refreshed: RefreshResult | None = None
 
     def stop_check(self) -> None:
@@ -52,15 +89,18 @@ class Surroundings:
 class RunState:
     """Of one run.
 
+    reading: the session that it plans with, for as long as it plans: closed meanwhile, so that it holds nothing while others write.
     applied: object ids of those this run is done with; written: how many people each kind of write was about. Both survive the
     process in the run's rows.
     """
 
     around: Surroundings
+    reading: Session
     run_id: str
     organization_id: str
     generation: int
     lane: str
+    trigger: str
     fingerprint: str | None
     only_object_id: str | None = None
     warnings: list[str] = field(default_factory=list)
@@ -72,7 +112,7 @@ class RunState:
     def _context(self, session: Session) -> tuple[OrganizationContext, UserSync]:
         sync = self._sync(session)
         try:
-            context = load_context(session, self.organization_id, now=self.around.now())
+            context = load_context(session, self.organization_id, now=self.around.now(), sync=sync)
         except LookupError as error:
             raise Cancelled from error
         if context.microsoft_tenant_id != self.around.lease.tenant_id:
@@ -80,19 +120,15 @@ class RunState:
         return context, sync
 
     def _sync(self, session: Session) -> UserSync:
-        sync = session.scalar(select(UserSync).where(UserSync.organization_id == self.organization_id))
+        sync = session.scalar(_SYNC, {"organization": self.organization_id})
         if sync is None or not sync.enabled or sync.generation != self.generation:
             raise Cancelled
         return sync
 
     def _check_switch(self, session: Session, *, until_commit: bool = False) -> None:
         """Before each chunk: the switch stands (L5); with ``until_commit`` it stays as it is."""
-        switch = select(UserSync.enabled, UserSync.generation).where(
-            UserSync.organization_id == self.organization_id
-        )
-        if until_commit:
-            switch = switch.with_for_update(key_share=True)
-        found = session.execute(switch).one_or_none()
+        switch = _SWITCH.with_for_update(key_share=True) if until_commit else _SWITCH
+        found = session.connection().execute(switch, {"organization": self.organization_id}).one_or_none()
         if found is None or not found.enabled or found.generation != self.generation:
             raise Cancelled
 
@@ -115,15 +151,11 @@ class RunState:
         if not read.groups.issuperset(group_id for group_id in filters.group.values if group_id):
             raise GroupsUnread
 
-    def _resume(self) -> None:
+    def _resume(self, session: Session) -> None:
         """What this run did before it was interrupted: it is not done again, and counted as what it was (G4)."""
-        with self.around.lease.sessions() as session:
-            done = session.scalars(
-                select(Change.object_id).where(Change.run_id == self.run_id, Change.state == "applied")
-            )
-            self.applied = set(done)
-            if self.applied and (run := session.get(SyncRun, self.run_id)) is not None:
-                self.written.update({name: run.counts.get(name, 0) for name in WRITTEN})
+        self.applied = set(session.connection().scalars(_APPLIED, {"run": self.run_id}))
+        if self.applied and (run := session.get(SyncRun, self.run_id)) is not None:
+            self.written.update({name: run.counts.get(name, 0) for name in WRITTEN})
 
     def _hourly_waits(self) -> bool:
         """True when a run of the hourly lane waits for this tenant."""

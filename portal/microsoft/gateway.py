@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import bindparam, exists, or_, select
 
 from portal import clock
 from portal.config import Settings
@@ -18,6 +17,7 @@ from portal.engine.normalize import clean, parse_time
 from portal.engine.ports import Lease, SourceFactory
 from portal.errors import PortalError, SourceAuthError, SourceError, SourceTransient, Stopped
 from portal.extensions import SessionFactory
+from portal.graph import connections
 from portal.graph.client import GraphClient
 from portal.graph.clouds import CLOUDS, Cloud, cloud
 from portal.graph.source import GraphDirectory
@@ -25,6 +25,7 @@ from portal.graph.tokens import TokenProvider
 from portal.microsoft import credentials
 from portal.microsoft.credentials import AppRegistration
 from portal.models import ACTIVE, MicrosoftTenant, SyncRun
+from portal.models.microsoft import REMOVED
 from portal.runtime import Runtime
 from portal.worker.rate_limiter import RateLimiter
 
@@ -49,6 +50,25 @@ _turns: RateLimiter
 _providers: dict[tuple[str, str, str], TokenProvider] = {}
 _lock = threading.Lock()
 
+_PRESSED = or_(
+    MicrosoftTenant.read_requested_at.is_not(None),
+    exists().where(
+        SyncRun.microsoft_tenant_id == MicrosoftTenant.id,
+        SyncRun.status.in_(ACTIVE),
+        SyncRun.trigger != "hourly",
+    ),
+)
+"""A person waits for this read and may have repaired something: Microsoft is asked anew, in whichever process.
+
+A token that was had before the consent does not carry its permissions, and lives for an hour.
+"""
+_TENANT = select(
+    MicrosoftTenant.directory_id,
+    MicrosoftTenant.cloud,
+    MicrosoftTenant.state,
+    _PRESSED.label("is_pressed"),
+).where(MicrosoftTenant.id == bindparam("tenant"))
+
 
 @dataclass(frozen=True)
 class Proof:
@@ -64,6 +84,7 @@ def start_afresh(sessions: SessionFactory) -> None:
     global _turns
     with _lock:
         _providers.clear()
+        connections.start_afresh()
         _turns = RateLimiter(sessions, clock.utcnow)
 
 
@@ -89,37 +110,24 @@ def source_factory(
 
     def build(lease: Lease) -> GraphDirectory:
         with runtime.sessions() as session:
-            row = session.get(MicrosoftTenant, lease.tenant_id)
-            if row is None or row.is_removed:
+            row = session.connection().execute(_TENANT, {"tenant": lease.tenant_id}).one_or_none()
+            if row is None or row.state == REMOVED:
                 raise SourceAuthError("This Microsoft tenant was removed.")
             try:
                 registration = credentials.load(session, runtime.settings, runtime.box, row.cloud)
             except PortalError as error:
                 raise SourceAuthError(error.advice, code="app registration") from error
-            directory_id, name = row.directory_id, row.cloud
-            is_fresh = _is_pressed(session, row)
         return reader(
             runtime.settings,
             registration,
-            directory_id=directory_id,
-            cloud=name,
+            directory_id=row.directory_id,
+            cloud=row.cloud,
             wait=lambda seconds: wait(seconds, lease.renew),
             stop=stop,
-            is_fresh=is_fresh,
+            is_fresh=row.is_pressed,
         )
 
     return build
-
-
-def _is_pressed(session: Session, row: MicrosoftTenant) -> bool:
-    """A person waits for this read and may have repaired something: Microsoft is asked anew, in whichever process.
-
-    A token that was had before the consent does not carry its permissions, and lives for an hour.
-    """
-    pressed = select(SyncRun.id).where(
-        SyncRun.microsoft_tenant_id == row.id, SyncRun.status.in_(ACTIVE), SyncRun.trigger != "hourly"
-    )
-    return row.read_requested_at is not None or session.scalar(pressed.limit(1)) is not None
 
 
 def reader(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -54,6 +55,12 @@ class UserSync(Base):
     updated_at: Mapped[datetime]
 
 
+def is_notable(trigger: str, kind: str | None, status: str | None, counts: Mapping[str, Any]) -> bool:
+    """What ``SyncRun.is_notable`` says of a run; kind: None stands for a sync."""
+    is_quiet = trigger == "hourly" and kind in {None, "sync"} and status == "succeeded"
+    return not is_quiet or any(counts.get(kind) for kind in CHANGING)
+
+
 class SyncRun(Base):
     """One execution for one Organization (interfaces.md, "Sync Run"). Queued rows are the queue itself.
 
@@ -104,8 +111,7 @@ class SyncRun(Base):
     def _note(self, name: str, value: Any) -> Any:
         counts = (value if name == "counts" else self.counts) or {}
         status = value if name == "status" else self.status
-        is_quiet = self.trigger == "hourly" and self.kind in {None, "sync"} and status == "succeeded"
-        self.is_notable = not is_quiet or any(counts.get(kind) for kind in CHANGING)
+        self.is_notable = is_notable(self.trigger, self.kind, status, counts)
         return value
 
 

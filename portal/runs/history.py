@@ -5,12 +5,13 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from portal import audit
-from portal.models import Organization, SyncRun
+from portal.engine.run_state import FinishedRun
+from portal.models import Organization
 
 CHANGES = ("created", "linked", "updated", "disabled", "enabled", "gone", "held")
 
 
-def record_finished(session: Session, run: SyncRun) -> None:
+def record_finished(session: Session, run: FinishedRun) -> None:
     """One event for a run that changed something, went wrong, or that somebody asked for; quiet hourly ones leave none.
 
     The caller commits it with the end of the run.

@@ -15,10 +15,11 @@ from typing import Any, Literal
 
 from sqlalchemy import Update, bindparam, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from portal.errors import LeaseLost
 from portal.models import MicrosoftTenant
-from portal.transactions import SessionFactory, mark_write, write_session
+from portal.transactions import SessionFactory, write_session
 
 TTL = timedelta(seconds=150)
 """How long a lease lives without being renewed. Chunks and pages renew far more often; one request may take 2 minutes (G5)."""
@@ -70,6 +71,26 @@ _RELEASES: dict[Part, Update] = {
 }
 
 
+def _taking(columns: _Columns) -> ReturningUpdate[int]:
+    """The update that takes a lease that is free, our own, or has run out, and gives its fence."""
+    table = MicrosoftTenant.__table__
+    owner, expires_at, fence = (
+        table.c[one.key] for one in (columns.owner, columns.expires_at, columns.fence)
+    )
+    return (
+        update(table)  # type: ignore[arg-type]
+        .where(
+            table.c.id == bindparam("of_tenant"),
+            or_(owner.is_(None), owner == bindparam("by"), expires_at <= bindparam("moment")),
+        )
+        .values({owner: bindparam("by"), expires_at: bindparam("until"), fence: fence + 1})
+        .returning(fence)
+    )
+
+
+_TAKINGS: dict[Part, ReturningUpdate[int]] = {part: _taking(columns) for part, columns in _PARTS.items()}
+
+
 @dataclass(frozen=True)
 class Lease:
     """A Microsoft Tenant that is ours to write, while nobody else takes it: as long as it is renewed in time."""
@@ -100,7 +121,11 @@ class Lease:
     def release(self) -> None:
         """Give the lease back; not ours any more is fine."""
         with write_session(self.sessions) as session:
-            session.connection().execute(_RELEASES[self.part], self._held())
+            self.release_in(session)
+
+    def release_in(self, session: Session) -> None:
+        """Give the lease back with what ``session`` writes: nothing can be written under it after that."""
+        session.connection().execute(_RELEASES[self.part], self._held())
 
     def _renew_in(self, session: Session) -> bool:
         until = self.now() + _PARTS[self.part].ttl
@@ -113,32 +138,24 @@ class Lease:
 
 
 def acquire(
-    sessions: SessionFactory, tenant_id: str, owner: str, now: Callable[[], datetime], *, part: Part = "run"
+    sessions: SessionFactory,
+    tenant_id: str,
+    owner: str,
+    now: Callable[[], datetime],
+    *,
+    part: Part = "run",
+    first: Callable[[Lease, Session], object] = lambda _lease, _session: None,
 ) -> Lease | None:
-    """Lease the tenant. None if another worker holds it."""
-    columns, moment = _PARTS[part], now()
-    with sessions() as session:
-        mark_write(session)
-        result = session.execute(
-            update(MicrosoftTenant)
-            .where(
-                MicrosoftTenant.id == tenant_id,
-                or_(columns.owner.is_(None), columns.owner == owner, columns.expires_at <= moment),
-            )
-            .values(
-                {
-                    columns.owner.key: owner,
-                    columns.expires_at.key: moment + columns.ttl,
-                    columns.fence.key: columns.fence + 1,
-                }
-            )
-            .execution_options(synchronize_session=False)
-        )
-        if result.rowcount != 1:  # type: ignore[attr-defined]
+    """Lease the tenant. None if another worker holds it. first: what is written with the taking of the lease, in its transaction."""
+    moment = now()
+    given = {"of_tenant": tenant_id, "by": owner, "moment": moment, "until": moment + _PARTS[part].ttl}
+    with write_session(sessions) as session:
+        fence = session.connection().scalar(_TAKINGS[part], given)
+        if fence is None:
             return None
-        fence = session.scalar(select(columns.fence).where(MicrosoftTenant.id == tenant_id)) or 0
-        session.commit()
-    return Lease(sessions, tenant_id, owner, fence, now, part)
+        lease = Lease(sessions, tenant_id, owner, fence, now, part)
+        first(lease, session)
+    return lease
 
 
 def is_removed(sessions: SessionFactory, tenant_id: str) -> bool:

@@ -11,17 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from portal.engine import failures, schedule
 from portal.engine.execution import SyncRunExecution
 from portal.engine.mirror.context import RefreshContext
 from portal.engine.mirror.refresh import conclude, refresh
-from portal.engine.organization_context import spec_of
 from portal.engine.ports import DirectorySource, SourceFactory
 from portal.engine.records import Phase
-from portal.engine.run_state import Cancelled, GiveWay, GroupsUnread, Surroundings
+from portal.engine.run_state import Cancelled, FinishedRun, GiveWay, GroupsUnread, Surroundings
+from portal.engine.scope import spec_from_json
 from portal.engine.undo_run import undo_run
 from portal.errors import LeaseLost, SourceAuthError, SourceError, SourcePermissionMissing, Stopped
 from portal.locks import is_lost_race
@@ -37,6 +37,51 @@ BROKEN = (
     "Something went wrong inside Rollcall, so this run ended early. The next run heals it; the log says more."
 )
 
+# Built once: in an hour in which nothing changed, building them took longer than all that they ask and write.
+_WAITING = (
+    select(MicrosoftTenant.read_requested_at, SyncRun.id, SyncRun.kind, SyncRun.lane)
+    .outerjoin(SyncRun, and_(SyncRun.microsoft_tenant_id == MicrosoftTenant.id, SyncRun.status.in_(ACTIVE)))
+    .where(MicrosoftTenant.id == bindparam("tenant"))
+    .order_by(SyncRun.lane.desc(), SyncRun.created_at, SyncRun.id)
+)
+_FILTERS = (
+    select(UserSync.filters)
+    .join(Organization, Organization.id == UserSync.organization_id)
+    .join(Tenant, Tenant.id == Organization.tenant_id)
+    .where(Tenant.microsoft_tenant_id == bindparam("tenant"), UserSync.enabled.is_(True))
+)
+_START = (
+    update(SyncRun.__table__)  # type: ignore[arg-type]
+    .where(SyncRun.id.in_(bindparam("runs", expanding=True)), SyncRun.status == "queued")
+    .values(
+        {
+            SyncRun.status: "running",
+            SyncRun.started_at: bindparam("now"),
+            SyncRun.heartbeat_at: bindparam("now"),
+            SyncRun.phase: Phase.READING_PEOPLE,
+        }
+    )
+)
+_METER = (
+    update(SyncRun.__table__)  # type: ignore[arg-type]
+    .where(SyncRun.id == bindparam("run"))
+    .values(
+        {
+            SyncRun.graph_requests: SyncRun.graph_requests + bindparam("requests"),
+            SyncRun.throttled_seconds: SyncRun.throttled_seconds + bindparam("seconds"),
+        }
+    )
+)
+_RUN = select(
+    SyncRun.id,
+    SyncRun.organization_id,
+    SyncRun.generation,
+    SyncRun.lane,
+    SyncRun.trigger,
+    SyncRun.plan_fingerprint,
+    SyncRun.only_object_id,
+).where(SyncRun.id == bindparam("run"), SyncRun.status.in_(ACTIVE))
+
 
 @dataclass
 class TenantWorker:
@@ -51,15 +96,22 @@ class TenantWorker:
     now: Callable[[], datetime]
     interval_minutes: int = 60
     should_stop: Callable[[], bool] = lambda: False
-    finished: Callable[[Session, SyncRun], None] = lambda _session, _run: None
+    finished: Callable[[Session, FinishedRun], None] = lambda _session, _run: None
 
     def run_tenant(self, tenant_id: str, owner: str, lanes: Sequence[str] = ("hourly", "delayed")) -> bool:
         """Lease the tenant and do what waits in ``lanes``. False when another worker holds it. Raises Stopped."""
-        lease = leases.acquire(self.sessions, tenant_id, owner, self.now)
+        taken: list[LeasedTenant] = []
+
+        def begin(lease: Lease, session: Session) -> None:
+            taken.append(LeasedTenant(self, lease, tuple(lanes)))
+            taken[0].take_up(session)
+
+        lease = leases.acquire(self.sessions, tenant_id, owner, self.now, first=begin)
         if lease is None:
             return False
+        leased = taken[0]
         try:
-            LeasedTenant(self, lease, tuple(lanes)).do()
+            leased.do()
         except Stopped:
             raise
         except Exception as error:
@@ -72,7 +124,8 @@ class TenantWorker:
                     self._mark_broken(lease, lanes)
                 raise
         finally:
-            lease.release()
+            if not leased.is_over:
+                lease.release()
         return True
 
     def _mark_broken(self, lease: Lease, lanes: Sequence[str]) -> None:
@@ -94,54 +147,65 @@ class TenantWorker:
 
 @dataclass
 class LeasedTenant:
-    """What is done while one lease is held."""
+    """What is done while one lease is held.
+
+    undos, runs: what was taken up. is_over: the lease was given back, as nothing was left to do.
+    """
 
     worker: TenantWorker
     lease: Lease
     lanes: tuple[str, ...]
     shown_at: datetime | None = None
+    undos: Sequence[str] = ()
+    runs: Sequence[str] = ()
+    is_over: bool = False
     around: Surroundings = field(init=False)
 
     def __post_init__(self) -> None:
         self.around = Surroundings(self.lease, self.worker.now, self.worker.should_stop, self.worker.finished)
 
     def do(self) -> None:
-        """Read once for all runs that wait, then run them one by one; new ones that came in meanwhile too."""
-        while True:
+        """Work on what was taken up, and on new runs that came in meanwhile too."""
+        while not self.is_over:
             self.around.stop_check()
-            undos, runs, wants_read = self._waiting()
-            if undos:
-                self._undo(undos)
-                continue  # others may have come in meanwhile
-            if not runs and not wants_read:
+            if self.undos:
+                self._undo(self.undos)
+            elif not self._sync():
                 return
-            failure = self._refresh(runs)
-            for run_id in runs:
-                self.around.stop_check()
-                try:
-                    self._execute(run_id, failure)
-                except GiveWay:
-                    return
-                except GroupsUnread:
-                    break  # the run goes on with the next read, which looks at these groups too
-            if failure is not None:
-                return
+            self.around.stop_check()
+            with self.lease.transaction() as session:
+                self.take_up(session)
+
+    def _sync(self) -> bool:
+        """Read once for all runs, then run them one by one. False when the rest has to wait."""
+        failure = self._refresh(self.runs)
+        for run_id in self.runs:
+            self.around.stop_check()
+            try:
+                self._execute(run_id, failure)
+            except GiveWay:
+                return False
+            except GroupsUnread:
+                return True  # the run goes on with the next read, which looks at these groups too
+        return failure is None
 
     # -- reading -------------------------------------------------------------------------------------------------
 
     def _refresh(self, runs: Sequence[str]) -> SourceError | None:
         """Read the tenant; on failure say what it was. Runs show the reading as their first phases."""
         source = None
-        self._start(runs)
         try:
             source = self.worker.source_factory(self.lease)
-            context = RefreshContext.begin(
-                self.lease,
-                source,
-                self.worker.now,
-                lambda phase, done, total: self._progress(runs, phase, done, total),
-            )
-            found = refresh(context, groups=self._wanted_groups())
+            with self.lease.sessions() as session:
+                context = RefreshContext.begin(
+                    session,
+                    self.lease,
+                    source,
+                    self.worker.now,
+                    lambda phase, done, total: self._progress(runs, phase, done, total),
+                    self._wanted_groups(session),
+                )
+            found = refresh(context)
         except SourceError as error:
             self._refresh_failed(error, runs, source)
             return error
@@ -149,18 +213,12 @@ class LeasedTenant:
         self.around = replace(self.around, refreshed=found)
         return None
 
-    def _wanted_groups(self) -> frozenset[str]:
-        with self.lease.sessions() as session:
-            syncs = session.scalars(
-                select(UserSync)
-                .join(Organization, Organization.id == UserSync.organization_id)
-                .join(Tenant, Tenant.id == Organization.tenant_id)
-                .where(Tenant.microsoft_tenant_id == self.lease.tenant_id, UserSync.enabled.is_(True))
-            )
-            groups = {
-                g for row in syncs if not (spec := spec_of(row)).group.all for g in spec.group.values if g
-            }
-        return frozenset(groups)
+    def _wanted_groups(self, session: Session) -> frozenset[str]:
+        filters = session.connection().scalars(_FILTERS, {"tenant": self.lease.tenant_id})
+        named = (spec_from_json(one).group for one in filters)
+        return frozenset(
+            group_id for group in named if not group.all for group_id in group.values if group_id
+        )
 
     def _refresh_failed(
         self, error: SourceError, runs: Sequence[str], source: DirectorySource | None
@@ -191,22 +249,11 @@ class LeasedTenant:
                 tenant.read_requested_at = None
 
     def _refreshed(self, context: RefreshContext, runs: Sequence[str]) -> None:
-        """A read that worked puts the connection right (G2)."""
-        now = self.worker.now()
+        now, minutes = self.worker.now(), self.worker.interval_minutes
         with self.lease.transaction() as session:
             _meter(session, runs, context.source)
-            tenant = session.get_one(MicrosoftTenant, self.lease.tenant_id)
-            conclude(context, tenant, now)
-            if tenant.failures_in_row:
-                failures.reset_backoff(session, tenant.id)
-            tenant.failures_in_row = 0
-            tenant.state, tenant.problem, tenant.problem_code, tenant.problem_since = (
-                "connected",
-                None,
-                None,
-                None,
-            )
-            tenant.next_run_at = schedule.next_run(now, tenant.id, self.worker.interval_minutes)
+            if conclude(context, session, schedule.next_run(now, self.lease.tenant_id, minutes)):
+                failures.reset_backoff(session, self.lease.tenant_id)
 
     # -- runs ----------------------------------------------------------------------------------------------------
 
@@ -214,63 +261,49 @@ class LeasedTenant:
         """Undo runs read nothing from Microsoft (R5)."""
         for run_id in runs:
             self.around.stop_check()
-            self._start([run_id])
+            with self.lease.transaction() as session:
+                self._start(session, [run_id])
             undo_run(self.around, run_id)
 
     def _execute(self, run_id: str, failure: SourceError | None) -> None:
         with self.lease.sessions() as session:
-            run = session.get(SyncRun, run_id)
-            if run is None or run.status not in ACTIVE:
+            run = session.connection().execute(_RUN, {"run": run_id}).one_or_none()
+            if run is None:
                 return
-        execution = SyncRunExecution(
-            self.around,
-            run.id,
-            run.organization_id,
-            run.generation,
-            run.lane,
-            run.plan_fingerprint,
-            run.only_object_id,
-        )
-        try:
-            if failure is not None:
-                execution.fail(failure)
-            else:
-                execution.run()
-        except Cancelled:
-            execution.finish(
-                "cancelled", error="The sync was disabled while this run was going on.", code="disabled"
-            )
-        except SourceError as error:
-            execution.fail(error)
+            execution = SyncRunExecution(self.around, session, *run)
+            try:
+                if failure is not None:
+                    execution.fail(failure)
+                else:
+                    execution.run()
+            except Cancelled:
+                execution.finish(
+                    "cancelled", error="The sync was disabled while this run was going on.", code="disabled"
+                )
+            except SourceError as error:
+                execution.fail(error)
 
     # -- helpers -------------------------------------------------------------------------------------------------
 
-    def _waiting(self) -> tuple[list[str], list[str], bool]:
-        """(undo runs, sync runs, whether somebody asks for a read), in the order in which they are to be done."""
-        has_hourly = "hourly" in self.lanes
-        with self.lease.sessions() as session:
-            waiting = session.execute(
-                select(SyncRun.id, SyncRun.kind, SyncRun.lane)
-                .where(SyncRun.microsoft_tenant_id == self.lease.tenant_id, SyncRun.status.in_(ACTIVE))
-                .order_by(SyncRun.lane.desc(), SyncRun.created_at, SyncRun.id)
-            ).all()
-            asked_at = session.scalar(
-                select(MicrosoftTenant.read_requested_at).where(MicrosoftTenant.id == self.lease.tenant_id)
-            )
-        undos = [run_id for run_id, kind, _ in waiting if kind == "undo" and has_hourly]
-        runs = [run_id for run_id, kind, lane in waiting if kind == "sync" and lane in self.lanes]
-        return undos, runs, has_hourly and asked_at is not None
+    def take_up(self, session: Session) -> None:
+        """Take up what waits, in the order in which it is to be done, with what ``session`` writes. Sync runs begin, after undo runs.
 
-    def _start(self, runs: Sequence[str]) -> None:
-        if not runs:
-            return
+        Where nothing waits, nor somebody asks for a read, the lease is given back.
+        """
+        has_hourly = "hourly" in self.lanes
+        waiting = session.connection().execute(_WAITING, {"tenant": self.lease.tenant_id}).all()
+        self.undos = [row.id for row in waiting if row.kind == "undo" and has_hourly]
+        self.runs = [row.id for row in waiting if row.kind == "sync" and row.lane in self.lanes]
+        is_asked = has_hourly and any(row.read_requested_at is not None for row in waiting)
+        self.is_over = not (self.undos or self.runs or is_asked)
+        if self.is_over:
+            self.lease.release_in(session)
+        elif self.runs and not self.undos:
+            self._start(session, self.runs)
+
+    def _start(self, session: Session, runs: Sequence[str]) -> None:
         self.shown_at = now = self.worker.now()
-        with self.lease.transaction() as session:
-            session.execute(
-                update(SyncRun)
-                .where(SyncRun.id.in_(runs), SyncRun.status == "queued")
-                .values(status="running", started_at=now, heartbeat_at=now, phase=Phase.READING_PEOPLE)
-            )
+        session.connection().execute(_START, {"runs": list(runs), "now": now})
 
     def _progress(self, runs: Sequence[str], phase: str, done: int, total: int | None) -> None:
         self.around.stop_check()
@@ -291,11 +324,5 @@ def _meter(session: Session, runs: Sequence[str], source: DirectorySource | None
     """Count what the read has cost with the first of the runs that asked for it."""
     if not runs or source is None:
         return
-    session.execute(
-        update(SyncRun)
-        .where(SyncRun.id == runs[0])
-        .values(
-            graph_requests=SyncRun.graph_requests + source.meter.requests,
-            throttled_seconds=SyncRun.throttled_seconds + source.meter.throttled_seconds,
-        )
-    )
+    cost = {"requests": source.meter.requests, "seconds": source.meter.throttled_seconds}
+    session.connection().execute(_METER, {"run": runs[0], **cost})

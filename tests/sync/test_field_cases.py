@@ -181,6 +181,33 @@ def test_T1_an_hour_in_which_nothing_changed_reads_and_writes_no_row_of_people(w
     assert (run.status, run.counts["unchanged"], touched) == ("succeeded", 12, [])
 
 
+def test_T1_an_hour_in_which_nothing_changed_is_a_few_statements(world):
+    """They are most of what it costs (docs/performance.md)."""
+    started(world, 12)
+    world.sync()
+    world.queue()
+    asked, commits = [], []
+    engine = world.sessions.kw["bind"]
+
+    def note(_connection, _cursor, statement, *_rest):
+        if statement.startswith(("SELECT", "UPDATE", "INSERT", "DELETE")):
+            asked.append(statement)
+
+    def committed(_connection):
+        commits.append(len(asked))
+
+    listeners = {"before_cursor_execute": note, "commit": committed}
+    for name, listener in listeners.items():
+        event.listen(engine, name, listener)
+    try:
+        world.work()
+    finally:
+        for name, listener in listeners.items():
+            event.remove(engine, name, listener)
+    assert len(commits) <= 4, "taken, read, ended, given back"
+    assert len(asked) <= 25, asked
+
+
 def test_T1_whatever_is_decided_on_makes_the_next_run_decide(world):
     started(world, 3)
     world.sync()

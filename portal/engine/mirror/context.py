@@ -3,20 +3,49 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import select, update
+from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from portal.engine.normalize import SELECT
 from portal.engine.ports import DirectorySource, Lease
 from portal.errors import SourceError, SourceLicenseMissing, SourcePermissionMissing, SourceRejected
-from portal.models import DeltaCursor, DirectoryGroup, MicrosoftTenant
+from portal.models import DeltaCursor, DirectoryGroup, DirectoryUser, MicrosoftTenant, SubscribedSku
 
 BATCH = 500
+
+# Built once: in an hour in which nothing changed, building them took longer than all that they read.
+_TENANT = select(MicrosoftTenant.__table__).where(MicrosoftTenant.id == bindparam("tenant"))
+_LINKS = select(DeltaCursor.resource, DeltaCursor.link).where(
+    DeltaCursor.microsoft_tenant_id == bindparam("tenant"), DeltaCursor.fingerprint == bindparam("print")
+)
+_AGENTS = select(DirectoryUser.object_id).where(
+    DirectoryUser.microsoft_tenant_id == bindparam("tenant"), DirectoryUser.is_agent.is_(True)
+)
+_GROUPS = select(
+    DirectoryGroup.object_id,
+    DirectoryGroup.is_deleted,
+    DirectoryGroup.members_read_at,
+    DirectoryGroup.members_stale,
+    DirectoryGroup.hides_members,
+).where(
+    DirectoryGroup.microsoft_tenant_id == bindparam("tenant"),
+    DirectoryGroup.object_id.in_(bindparam("wanted", expanding=True))
+    | DirectoryGroup.members_wanted_at.is_not(None),
+)
+_PRODUCTS = select(SubscribedSku.__table__).where(SubscribedSku.microsoft_tenant_id == bindparam("tenant"))
+_KEEP_LINK = (
+    update(DeltaCursor.__table__)  # type: ignore[arg-type]
+    .where(
+        DeltaCursor.microsoft_tenant_id == bindparam("of_tenant"),
+        DeltaCursor.resource == bindparam("of_resource"),
+    )
+    .values({DeltaCursor.link: bindparam("new"), DeltaCursor.obtained_at: bindparam("now")})
+)
 
 
 @dataclass
@@ -42,34 +71,50 @@ class RefreshResult:
 class RefreshContext:
     """One read of one leased Microsoft Tenant. progress: told (phase, done, total or None); it may raise to end the read.
 
-    tenant: its row when the read began. links: the stored delta link of each resource that was made by the same questions.
-    Of both only what nobody but a read writes is looked at, and one read goes on at a time.
+    What was stored when the read began: the tenant's row; links, the delta link of each resource that was made by the same
+    questions; agents, who is known as one (S8); products, by id; groups, those ``wanted`` for their members, by lower-case id, and
+    those that an open pop-up asks for. Only what nobody but a read writes is looked at, and one read goes on at a time.
+    quiet_links: links to keep of answers that told nothing, see ``keep_quiet_links``.
     """
 
     lease: Lease
     source: DirectorySource
     now: Callable[[], datetime]
     progress: Callable[[str, int, int | None], None]
-    tenant: MicrosoftTenant
+    tenant: Row[Any]
     links: Mapping[str, str]
+    wanted: frozenset[str]
+    agents: frozenset[str]
+    groups: Sequence[Row[str, bool, datetime | None, bool, bool]]
+    products: Mapping[str, Mapping[str, Any]]
+    quiet_links: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def begin(
         cls,
+        session: Session,
         lease: Lease,
         source: DirectorySource,
         now: Callable[[], datetime],
         progress: Callable[[str, int, int | None], None],
+        wanted: frozenset[str],
     ) -> Self:
-        """The read that begins now."""
-        with lease.sessions() as session:
-            tenant = session.get_one(MicrosoftTenant, lease.tenant_id)
-            stored = select(DeltaCursor.resource, DeltaCursor.link).where(
-                DeltaCursor.microsoft_tenant_id == lease.tenant_id,
-                DeltaCursor.fingerprint == _fingerprint(source),
-            )
-            links = {resource: link for resource, link in session.execute(stored) if link}
-        return cls(lease, source, now, progress, tenant, links)
+        """The read that begins now. ``session``: what is stored is read with it."""
+        connection, of = session.connection(), {"tenant": lease.tenant_id}
+        tenant = connection.execute(_TENANT, of).one()
+        links = connection.execute(_LINKS, {**of, "print": _fingerprint(source)})
+        return cls(
+            lease,
+            source,
+            now,
+            progress,
+            tenant,
+            {resource: link for resource, link in links if link},
+            wanted,
+            frozenset(connection.scalars(_AGENTS, of)),
+            stored_groups(session, lease.tenant_id, wanted),
+            {row["sku_id"]: dict(row) for row in connection.execute(_PRODUCTS, of).mappings()},
+        )
 
     @property
     def tenant_id(self) -> str:
@@ -79,7 +124,7 @@ class RefreshContext:
     @property
     def version(self) -> int:
         """What rows that this read changes are marked with."""
-        return self.tenant.mirror_version + 1
+        return int(self.tenant.mirror_version) + 1
 
     def mark_changed(self, session: Session) -> None:
         """Say, in the transaction that changes it, that the mirror is not what runs decided on before."""
@@ -115,12 +160,29 @@ class RefreshContext:
             session.add(cursor)
         cursor.link, cursor.fingerprint, cursor.obtained_at = link, _fingerprint(self.source), self.now()
 
+    def keep_quiet_links(self, session: Session) -> None:
+        """Store the links of answers that told nothing, with whatever ends the read: they cover no rows, so none wait for them (G3)."""
+        rows = [
+            {"of_tenant": self.tenant_id, "of_resource": resource, "new": link, "now": self.now()}
+            for resource, link in self.quiet_links.items()
+        ]
+        if rows:
+            session.connection().execute(_KEEP_LINK, rows)
+
     def remember(self, part: str, error: SourceError | None) -> None:
         """D3: a part that Microsoft does not give is remembered and shown, never an error of the run. Writes when that is news."""
         if self.tenant.capabilities == _capabilities(self.tenant, part, error, self.now()):
             return
         with self.lease.transaction() as session:
             remember_capability(session.get_one(MicrosoftTenant, self.tenant_id), part, error, self.now())
+
+
+def stored_groups(
+    session: Session, tenant_id: str, wanted: Collection[str]
+) -> Sequence[Row[str, bool, datetime | None, bool, bool]]:
+    """What is stored now of the groups whose members are asked for, those that are gone included."""
+    given = {"tenant": tenant_id, "wanted": sorted(wanted)}
+    return session.connection().execute(_GROUPS, given).all()
 
 
 def _fingerprint(source: DirectorySource) -> str:
@@ -136,7 +198,7 @@ def remember_capability(tenant: MicrosoftTenant, part: str, error: SourceError |
 
 
 def _capabilities(
-    tenant: MicrosoftTenant, part: str, error: SourceError | None, now: datetime
+    tenant: MicrosoftTenant | Row[Any], part: str, error: SourceError | None, now: datetime
 ) -> dict[str, object]:
     found = dict(tenant.capabilities)
     if error is None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from portal.engine.batches import batches
 from portal.engine.bulk import insert_rows
-from portal.engine.mirror.context import RefreshContext, RefreshResult, is_lacking
+from portal.engine.mirror.context import RefreshContext, RefreshResult, is_lacking, stored_groups
 from portal.engine.normalize import clean
 from portal.engine.pace import MOST_ROWS, Pace
 from portal.engine.ports import RawObject
@@ -31,21 +31,24 @@ HIDDEN = (
 """Microsoft gives the members of such a group as nobody, not as a refusal (graph-facts 4.2)."""
 
 
-def read_groups(context: RefreshContext, result: RefreshResult, wanted: frozenset[str]) -> None:
-    """Read the groups, and the users in those of ``wanted`` (lower-case ids). What fails goes to ``result.group_error(s)``.
+def read_groups(context: RefreshContext, result: RefreshResult) -> None:
+    """Read the groups, and the users in those that are wanted. What fails goes to ``result.group_error(s)``.
 
     The list is read again only when Microsoft says that some group changed, and with each full read.
     Raises SourceAuthError: then nothing else will work either.
     """
     context.progress(Phase.READING_GROUPS, 0, None)
-    result.groups = wanted
+    result.groups = context.wanted
     try:
         link = None if result.is_full else context.links.get("groups")
         changed, following = _group_changes(context, link)
-        if changed or _is_hidden(context, wanted):
+        is_listed = changed or _hides_now(context)
+        if is_listed:
             _read_list(context, result)
-        _read_members(context, result, wanted, changed=changed)
-        if changed or following != link:
+        _read_members(context, result, changed=changed, is_as_stored=not is_listed and not result.changed)
+        if not changed and following and link:
+            context.quiet_links["groups"] = following
+        elif changed or following != link:
             with context.lease.transaction() as session:
                 context.keep_link(session, "groups", following)
         context.remember("groups", None)
@@ -57,21 +60,11 @@ def read_groups(context: RefreshContext, result: RefreshResult, wanted: frozense
         result.group_error = error  # whoever does not filter by group goes on
 
 
-def _is_hidden(context: RefreshContext, wanted: frozenset[str]) -> bool:
+def _hides_now(context: RefreshContext) -> bool:
     """Whether a group that is wanted hid its members: no delta tells when it hides them no more."""
-    with context.lease.sessions() as session:
-        return bool(
-            session.scalar(
-                select(DirectoryGroup.object_id)
-                .where(
-                    DirectoryGroup.microsoft_tenant_id == context.tenant_id,
-                    DirectoryGroup.object_id.in_(wanted),
-                    DirectoryGroup.members_stale.is_(True),
-                    DirectoryGroup.hides_members.is_(True),
-                )
-                .limit(1)
-            )
-        )
+    return any(
+        row.members_stale and row.hides_members for row in context.groups if row.object_id in context.wanted
+    )
 
 
 def _read_list(context: RefreshContext, result: RefreshResult) -> None:
@@ -119,22 +112,17 @@ def _write_groups(context: RefreshContext, session: Session, listed: dict[str, R
 
 
 def _read_members(
-    context: RefreshContext, result: RefreshResult, wanted: frozenset[str], *, changed: bool
+    context: RefreshContext, result: RefreshResult, *, changed: bool, is_as_stored: bool
 ) -> None:
-    """Members of the groups that are asked for: again when some group changed (graph-facts 4.3), or somebody came back (S6)."""
-    with context.lease.sessions() as session:
-        rows = session.execute(
-            select(
-                DirectoryGroup.object_id,
-                DirectoryGroup.members_read_at,
-                DirectoryGroup.members_stale,
-                DirectoryGroup.hides_members,
-            ).where(
-                DirectoryGroup.microsoft_tenant_id == context.tenant_id,
-                DirectoryGroup.is_deleted.is_(False),
-                DirectoryGroup.object_id.in_(wanted) | DirectoryGroup.members_wanted_at.is_not(None),
-            )
-        ).all()
+    """Members of the groups that are asked for: again when some group changed (graph-facts 4.3), or somebody came back (S6).
+
+    is_as_stored: this read has written nothing yet, so what was stored when it began is what is stored.
+    """
+    rows = context.groups
+    if not is_as_stored:
+        with context.lease.sessions() as session:
+            rows = stored_groups(session, context.tenant_id, context.wanted)
+    rows = [row for row in rows if not row.is_deleted]
     if changed:
         with context.lease.transaction() as session:  # first: a read that breaks off leaves them old
             context.mark_members_old(session)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert
 
 from portal.engine.licenses import product_name
 from portal.engine.mirror.context import RefreshContext, RefreshResult, is_lacking
@@ -30,15 +30,8 @@ def read_licenses(context: RefreshContext, result: RefreshResult) -> None:
         return
     context.remember("licenses", None)
     rows = [row for item in listed if (row := _sku(context, item)) is not None]
-    with context.lease.sessions() as session:
-        old = {
-            row["sku_id"]: dict(row)
-            for row in session.execute(
-                select(SubscribedSku.__table__).where(SubscribedSku.microsoft_tenant_id == context.tenant_id)
-            ).mappings()
-        }
     new = {row["sku_id"]: row for row in rows}
-    if old == new:
+    if context.products == new:
         return
     with context.lease.transaction() as session:
         session.execute(delete(SubscribedSku).where(SubscribedSku.microsoft_tenant_id == context.tenant_id))

@@ -39,13 +39,7 @@ def read_people(context: RefreshContext, result: RefreshResult, *, full: bool) -
 
 def _agents(context: RefreshContext) -> frozenset[str]:
     """Who is an AI agent (S8). Where Microsoft does not tell, those known so far."""
-    with context.lease.sessions() as session:
-        known = session.scalars(
-            select(DirectoryUser.object_id).where(
-                DirectoryUser.microsoft_tenant_id == context.tenant_id, DirectoryUser.is_agent.is_(True)
-            )
-        )
-        before = frozenset(known)
+    before = context.agents
     try:
         found, is_told = context.source.agents(), True
     except SourceError as error:
@@ -132,6 +126,11 @@ def _finish(one: Round, result: RefreshResult, last: Part, link: str) -> None:
     soft = _soft_deleted(context) if absent else _NOBODY
     cursor = context.links.get("users")
     kept = link if result.is_complete else ""
+    if _is_quiet(one, last):
+        context.quiet_links["users"] = kept
+        result.people = context.tenant.users_count
+        context.progress(Phase.READING_PEOPLE, result.people, result.people)
+        return
     with context.lease.transaction() as session:
         write(one, session, last)
         write_absent(one, session, absent, soft)
@@ -148,6 +147,13 @@ def _finish(one: Round, result: RefreshResult, last: Part, link: str) -> None:
         result.people = tenant.users_count
     result.changed = result.changed or one.changed
     context.progress(Phase.READING_PEOPLE, result.people, result.people)
+
+
+def _is_quiet(one: _Round, last: Mapping[str, RawObject]) -> bool:
+    """Whether a delta told nothing, after a read that was complete: nothing is to be written but its link."""
+    tenant = one.context.tenant
+    is_as_it_was = tenant.is_complete and tenant.incomplete_reason is None
+    return bool(is_as_it_was and not (one.is_full or one.seen or one.removed or last))
 
 
 def _pages(context: RefreshContext, link: str | None) -> Iterator[DeltaPage]:

@@ -9,6 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.orm import Session
+
 from portal.engine import schedule
 from portal.engine.mirror.context import RefreshContext, RefreshResult
 from portal.engine.mirror.groups import read_groups
@@ -19,16 +22,37 @@ from portal.engine.ports import RawObject
 from portal.errors import SourceAuthError
 from portal.models import MicrosoftTenant
 
+# Built once, see ``context``.
+_FOUND = select(
+    MicrosoftTenant.read_requested_at, MicrosoftTenant.slow_problems, MicrosoftTenant.failures_in_row
+).where(MicrosoftTenant.id == bindparam("tenant"))
+_CONCLUDED = (
+    update(MicrosoftTenant.__table__)  # type: ignore[arg-type]
+    .where(MicrosoftTenant.id == bindparam("of_tenant"))
+    .values(
+        {
+            MicrosoftTenant.last_synced_at: bindparam("now"),
+            MicrosoftTenant.read_requested_at: bindparam("asked_at"),
+            MicrosoftTenant.throttled_until: None,
+            MicrosoftTenant.slow_due_at: bindparam("slow_at"),
+            MicrosoftTenant.failures_in_row: 0,
+            MicrosoftTenant.state: "connected",
+            MicrosoftTenant.problem: None,
+            MicrosoftTenant.problem_code: None,
+            MicrosoftTenant.problem_since: None,
+            MicrosoftTenant.next_run_at: bindparam("next_at"),
+        }
+    )
+)
 
-def refresh(
-    context: RefreshContext, *, full: bool = False, groups: frozenset[str] = frozenset()
-) -> RefreshResult:
-    """Read people, groups and licenses. ``groups``: lower-case ids whose members are needed. Raises Source errors."""
+
+def refresh(context: RefreshContext, *, full: bool = False) -> RefreshResult:
+    """Read people, groups and licenses. Raises Source errors. To be followed by ``conclude``."""
     result = RefreshResult()
     _check_tenant(context)
     last_full = context.tenant.last_full_read_at
     read_people(context, result, full=full or schedule.full_read_due(last_full, context.now()))
-    read_groups(context, result, groups)
+    read_groups(context, result)
     read_licenses(context, result)
     return result
 
@@ -48,13 +72,24 @@ def _check_tenant(context: RefreshContext) -> None:
             tenant.domains, tenant.name = domains, name
 
 
-def conclude(context: RefreshContext, tenant: MicrosoftTenant, now: datetime) -> None:
-    """Note with ``tenant``, as it is by now, that a read came to its end; one asked for meanwhile wants a read of its own."""
-    tenant.last_synced_at = now
-    if tenant.read_requested_at == context.tenant.read_requested_at:
-        tenant.read_requested_at = None
-    tenant.throttled_until = None
-    tenant.slow_due_at = schedule.slow_pass_after_read(now, tenant.slow_problems)
+def conclude(context: RefreshContext, session: Session, next_run_at: datetime) -> bool:
+    """Note that a read came to its end, which puts the connection right (G2). True when reads had failed before.
+
+    One asked for meanwhile wants a read of its own.
+    """
+    connection, now = session.connection(), context.now()
+    found = connection.execute(_FOUND, {"tenant": context.tenant_id}).one()
+    is_asked_anew = found.read_requested_at != context.tenant.read_requested_at
+    values = {
+        "of_tenant": context.tenant_id,
+        "now": now,
+        "asked_at": found.read_requested_at if is_asked_anew else None,
+        "slow_at": schedule.slow_pass_after_read(now, found.slow_problems),
+        "next_at": next_run_at,
+    }
+    context.keep_quiet_links(session)
+    connection.execute(_CONCLUDED, values)
+    return bool(found.failures_in_row)
 
 
 def verified_domains(organization: RawObject) -> list[dict[str, Any]]:
