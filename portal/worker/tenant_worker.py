@@ -32,14 +32,15 @@ from portal.worker.leases import Lease
 
 log = logging.getLogger(__name__)
 
-SHOW_EVERY = timedelta(seconds=0.5)
+SHOW_EVERY, SHOW_HOURLY_EVERY = timedelta(seconds=0.5), timedelta(seconds=5)
+"""How often a read says how far it is; the second where only the schedule asked for it: each time is a transaction."""
 BROKEN = (
     "Something went wrong inside Rollcall, so this run ended early. The next run heals it; the log says more."
 )
 
 # Built once: in an hour in which nothing changed, building them took longer than all that they ask and write.
 _WAITING = (
-    select(MicrosoftTenant.read_requested_at, SyncRun.id, SyncRun.kind, SyncRun.lane)
+    select(MicrosoftTenant.read_requested_at, SyncRun.id, SyncRun.kind, SyncRun.lane, SyncRun.trigger)
     .outerjoin(SyncRun, and_(SyncRun.microsoft_tenant_id == MicrosoftTenant.id, SyncRun.status.in_(ACTIVE)))
     .where(MicrosoftTenant.id == bindparam("tenant"))
     .order_by(SyncRun.lane.desc(), SyncRun.created_at, SyncRun.id)
@@ -59,6 +60,18 @@ _START = (
             SyncRun.started_at: bindparam("now"),
             SyncRun.heartbeat_at: bindparam("now"),
             SyncRun.phase: Phase.READING_PEOPLE,
+        }
+    )
+)
+_SHOW = (
+    update(SyncRun.__table__)  # type: ignore[arg-type]
+    .where(SyncRun.id.in_(bindparam("runs", expanding=True)), SyncRun.status == "running")
+    .values(
+        {
+            SyncRun.phase: bindparam("now_at"),
+            SyncRun.done: bindparam("so_far"),
+            SyncRun.total: bindparam("of_all"),
+            SyncRun.heartbeat_at: bindparam("now"),
         }
     )
 )
@@ -156,6 +169,7 @@ class LeasedTenant:
     lease: Lease
     lanes: tuple[str, ...]
     shown_at: datetime | None = None
+    show_every: timedelta = SHOW_EVERY
     undos: Sequence[str] = ()
     runs: Sequence[str] = ()
     is_over: bool = False
@@ -295,6 +309,8 @@ class LeasedTenant:
         self.undos = [row.id for row in waiting if row.kind == "undo" and has_hourly]
         self.runs = [row.id for row in waiting if row.kind == "sync" and row.lane in self.lanes]
         is_asked = has_hourly and any(row.read_requested_at is not None for row in waiting)
+        is_hourly = not is_asked and all(row.trigger == "hourly" for row in waiting)
+        self.show_every = SHOW_HOURLY_EVERY if is_hourly else SHOW_EVERY
         self.is_over = not (self.undos or self.runs or is_asked)
         if self.is_over:
             self.lease.release_in(session)
@@ -308,16 +324,13 @@ class LeasedTenant:
     def _progress(self, runs: Sequence[str], phase: str, done: int, total: int | None) -> None:
         self.around.stop_check()
         now = self.worker.now()
-        if self.shown_at is not None and now - self.shown_at < SHOW_EVERY:
+        if self.shown_at is not None and now - self.shown_at < self.show_every:
             return
         self.shown_at = now
         with self.lease.transaction() as session:
             if runs:
-                session.execute(
-                    update(SyncRun)
-                    .where(SyncRun.id.in_(runs), SyncRun.status == "running")
-                    .values(phase=phase, done=done, total=total, heartbeat_at=now)
-                )
+                shown = {"now_at": phase, "so_far": done, "of_all": total, "now": now}
+                session.connection().execute(_SHOW, {"runs": list(runs), **shown})
 
 
 def _meter(session: Session, runs: Sequence[str], source: DirectorySource | None) -> None:

@@ -1,9 +1,12 @@
 """What went wrong in the field, through the real reader and writer, on both databases."""
 
+from datetime import timedelta
+
+import pytest
 from sqlalchemy import event, select
 
 from portal.engine.preview import preview
-from portal.engine.records import FilterSpec, HoldRule
+from portal.engine.records import FilterSpec, HoldRule, Phase
 from portal.models import DirectoryUser, EndUser, Organization, SyncException
 from tests.sync.directory import account
 from tests.sync.test_runs import staff, started
@@ -206,6 +209,25 @@ def test_T1_an_hour_in_which_nothing_changed_is_a_few_statements(world):
             event.remove(engine, name, listener)
     assert len(commits) <= 4, "taken, read, ended, given back"
     assert len(asked) <= 25, asked
+
+
+@pytest.mark.parametrize(("trigger", "shown"), [("manual", True), ("hourly", False)])
+def test_T1_only_a_read_that_somebody_waits_for_says_each_half_second_how_far_it_is(
+    world, monkeypatch, trigger, shown
+):
+    started(world, 3)
+    world.sync()
+    read, phases = world.directory.groups_delta, []
+
+    def slowly(link):
+        world.now += timedelta(seconds=1)
+        return read(link)
+
+    monkeypatch.setattr(world.directory, "groups_delta", slowly)
+    world.watch(phases.append)
+    world.sync(trigger)
+    world.unwatch()
+    assert any(label.startswith(Phase.READING_LICENSES) for label in phases) == shown
 
 
 def test_T1_whatever_is_decided_on_makes_the_next_run_decide(world):
