@@ -539,8 +539,8 @@ def test_T7_C4_a_check_while_all_turns_are_taken_does_not_call_the_connection_br
 
 def test_an_answer_is_read_as_json_once(client, graph, monkeypatch):
     graph.get(USERS, json={"value": [{"id": "u1"}]})
-    read, parse = [], answers._parsed  # noqa: SLF001
-    monkeypatch.setattr(answers, "_parsed", lambda content: read.append(content) or parse(content))
+    read, parse = [], answers.Answer.document.func
+    monkeypatch.setattr(answers.Answer.document, "func", lambda answer: read.append(answer) or parse(answer))
     assert client.get("/users") == {"value": [{"id": "u1"}]}
     assert len(read) == 1
 

@@ -126,7 +126,7 @@ def _finish(one: Round, result: RefreshResult, last: Part, link: str) -> None:
     soft = _soft_deleted(context) if absent else _NOBODY
     cursor = context.links.get("users")
     kept = link if result.is_complete else ""
-    if _is_quiet(one, last):
+    if _is_quiet(one):
         context.quiet_links["users"] = kept
         result.people = context.tenant.users_count
         context.progress(Phase.READING_PEOPLE, result.people, result.people)
@@ -149,11 +149,11 @@ def _finish(one: Round, result: RefreshResult, last: Part, link: str) -> None:
     context.progress(Phase.READING_PEOPLE, result.people, result.people)
 
 
-def _is_quiet(one: _Round, last: Mapping[str, RawObject]) -> bool:
+def _is_quiet(one: Round) -> bool:
     """Whether a delta told nothing, after a read that was complete: nothing is to be written but its link."""
     tenant = one.context.tenant
     is_as_it_was = tenant.is_complete and tenant.incomplete_reason is None
-    return bool(is_as_it_was and not (one.is_full or one.seen or one.removed or last))
+    return bool(is_as_it_was and not (one.is_full or one.seen or one.removed))
 
 
 def _pages(context: RefreshContext, link: str | None) -> Iterator[DeltaPage]:
