@@ -13,10 +13,10 @@ from portal.engine.records import Action, Decision, FieldChange, Plan, Reason
 from portal.models import Change
 
 
-def fingerprint(session: Session, run_id: str, found: Plan, context: OrganizationContext) -> str:
+def fingerprint(session: Session, run_id: str, plan: Plan, context: OrganizationContext) -> str:
     """Of the plan (U12), what this run did of it already as it was done: those people are left alone by now."""
     mark, done = Fingerprint(), _done(session, run_id)
-    planned = {a.object_id: a for a in found.assignments}
+    planned = {a.object_id: a for a in plan.assignments}
     for part in batches(sorted({*planned, *done})):
         decided = decide_all(session, [planned[i] for i in part if i not in done], context)
         made = {decision.object_id: decision for decision in decided}
@@ -37,7 +37,7 @@ def _done(session: Session, run_id: str) -> dict[str, Decision]:
             Action(action),
             Reason(reason),
             end_user_id=end_user_id,
-            changes=tuple(FieldChange(**one) for one in fields),
+            changes=tuple(FieldChange(**field) for field in fields),
         )
         for object_id, action, reason, end_user_id, fields in rows
     }

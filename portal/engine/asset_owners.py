@@ -91,7 +91,7 @@ def _count_assigned(session: Session, microsoft_tenant_id: str) -> None:
 
 def _devices(session: Session, microsoft_tenant_id: str) -> list[DeviceState]:
     """The devices of people who are present in Microsoft: whose user is gone counts for nobody (W5)."""
-    found = session.execute(
+    rows = session.execute(
         select(
             ManagedDevice.device_id,
             ManagedDevice.user_object_id,
@@ -110,7 +110,7 @@ def _devices(session: Session, microsoft_tenant_id: str) -> list[DeviceState]:
     )
     return [
         DeviceState(device_id, user_id, tuple(mac for mac in macs if mac))
-        for device_id, user_id, *macs in found
+        for device_id, user_id, *macs in rows
     ]
 
 

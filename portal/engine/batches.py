@@ -41,8 +41,8 @@ def together(items: Sequence[T], keys: Callable[[T], Iterable[Hashable]]) -> lis
 
 def fill(groups: Sequence[Sequence[T]], at: int, size: int) -> tuple[list[T], int]:
     """(whole groups from the place ``at`` on, ``size`` items or a little more, the place of the first that is left)."""
-    found: list[T] = []
-    while at < len(groups) and len(found) < size:
-        found += groups[at]
+    batch: list[T] = []
+    while at < len(groups) and len(batch) < size:
+        batch += groups[at]
         at += 1
-    return found, at
+    return batch, at

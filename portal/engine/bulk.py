@@ -147,13 +147,13 @@ def _processed(
     rows: Iterable[Iterable[Any]], processors: Sequence[_Processor | None]
 ) -> list[tuple[Any, ...]]:
     special = [(n, _remembering(process)) for n, process in enumerate(processors) if process is not None]
-    found: list[tuple[Any, ...]] = []
+    processed: list[tuple[Any, ...]] = []
     for row in rows:
         values = list(row)
         for n, process in special:
             values[n] = process(values[n])
-        found.append(tuple(values))
-    return found
+        processed.append(tuple(values))
+    return processed
 
 
 def _only(name: str) -> Callable[[Row], Iterable[Any]]:
@@ -297,10 +297,10 @@ def delete_some(session: Session, rows: Rows, number: int) -> int:
         if not left:
             break
         key = list(_table(model).primary_key.columns)
-        found = session.execute(select(*key).where(wanted).limit(left)).all()
-        if found:
+        keys = session.execute(select(*key).where(wanted).limit(left)).all()
+        if keys:
             gone = _table(model).delete().where(*(column == bindparam(f"k_{column.name}") for column in key))
             names = [f"k_{column.name}" for column in key]
-            session.connection().execute(gone, [dict(zip(names, row, strict=True)) for row in found])
-        left -= len(found)
+            session.connection().execute(gone, [dict(zip(names, row, strict=True)) for row in keys])
+        left -= len(keys)
     return number - left

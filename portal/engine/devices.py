@@ -77,10 +77,10 @@ def assign(
         if device.user_object_id:
             for mac in device.macs:
                 owners.setdefault(mac, set()).add(device.user_object_id)
-    found: list[AssetDecision] = []
+    decisions: list[AssetDecision] = []
     for asset in assets:
-        found.extend(_decide(asset, owners, end_user_of))
-    return tuple(found)
+        decisions.extend(_decide(asset, owners, end_user_of))
+    return tuple(decisions)
 
 
 def _decide(

@@ -76,7 +76,7 @@ class SyncRunExecution(RunState):
                 return
             self._show(Phase.DECIDING, 0, None)
             shot = self._shot(session, context)
-            found = plan(
+            the_plan = plan(
                 shot,
                 is_initial=context.is_initial,
                 rule=context.hold,
@@ -84,35 +84,38 @@ class SyncRunExecution(RunState):
                 always=() if self.only_object_id is None else {self.only_object_id},
             )
             if self.only_object_id is not None:
-                one = of_one(found, self.only_object_id, shot.end_users)
-                found, self.warnings = one.plan, [one.told] if one.told else []
+                one = of_one(the_plan, self.only_object_id, shot.end_users)
+                the_plan, self.warnings = one.plan, [one.told] if one.told else []
             self.leaving = max(
-                self.leaving, found.leaving
+                self.leaving, the_plan.leaving
             )  # those written by an earlier attempt have left already
-            found = self._without_done(found)
-            open_ones = [a for a in found.assignments if not a.is_held and a.object_id not in self.applied]
+            the_plan = self._without_done(the_plan)
+            open_ones = [a for a in the_plan.assignments if not a.is_held and a.object_id not in self.applied]
             work = work_of(
                 session, self.run_id, context, shot, open_ones, is_exact=self.fingerprint is not None
             )
-            for text, is_so in ((UNFINISHED, not found.is_complete), (GROUP_GONE, found.has_deleted_groups)):
+            for text, is_so in (
+                (UNFINISHED, not the_plan.is_complete),
+                (GROUP_GONE, the_plan.has_deleted_groups),
+            ):
                 if is_so and text not in self.warnings:
                     self.warnings.append(text)  # L2, S6
             if (
                 self.fingerprint is not None
-                and fingerprint(session, self.run_id, found, context) != self.fingerprint
+                and fingerprint(session, self.run_id, the_plan, context) != self.fingerprint
             ):
                 self._cut()
                 return
         if self.only_object_id is not None:
             self._apply(work)
-            self._end_one(found)
+            self._end_one(the_plan)
             return
         if self.lane == "delayed":
             self._publish(work)
         else:
             self._apply(work)
         self._assign_assets(work)
-        self._end(found, work)
+        self._end(the_plan, work)
 
     def _shot(self, session: Session, context: OrganizationContext) -> Snapshot:
         """Whom the plan depends on; everybody, where nearly everybody is new, or where that cannot be told."""
@@ -121,15 +124,15 @@ class SyncRunExecution(RunState):
             shot = in_question(session, context, [i for i in (self.only_object_id,) if i])
         return shot or context.snapshot(session)
 
-    def _without_done(self, found: Plan) -> Plan:
+    def _without_done(self, whole: Plan) -> Plan:
         """Whom this run has written before it was interrupted it neither holds nor writes again: the next run sees to them."""
         if not self.applied:
-            return found
+            return whole
         return replace(
-            found,
+            whole,
             assignments=tuple(
                 replace(a, is_held=False) if a.is_held and a.object_id in self.applied else a
-                for a in found.assignments
+                for a in whole.assignments
             ),
         )
 
@@ -148,12 +151,12 @@ class SyncRunExecution(RunState):
                 prepared = prepare(session, chunk, work, self.around.now())
             with pace.over(self.around.lease.transaction()) as session:
                 self._check_switch(session)
-                found = write_chunk(session, chunk, work, prepared, self.applied, self.around.now())
+                outcome = write_chunk(session, chunk, work, prepared, self.applied, self.around.now())
                 done += len(chunk)
-                written = _sum(self.written, found.tally())
+                written = _sum(self.written, outcome.tally())
                 self._note(session, Phase.APPLYING, done, total, written)
             self.written = written
-            self.applied.update(found.done())
+            self.applied.update(outcome.done())
             self.around.stop_check()
 
     def _publish(self, work: Work) -> None:
@@ -167,9 +170,9 @@ class SyncRunExecution(RunState):
             self._check_switch(session)
             for chunk in chunks(work):
                 prepared = prepare(session, chunk, work, self.around.now())
-                found = write_chunk(session, chunk, work, prepared, done, self.around.now())
-                written = _sum(written, found.tally())
-                done.update(found.done())
+                outcome = write_chunk(session, chunk, work, prepared, done, self.around.now())
+                written = _sum(written, outcome.tally())
+                done.update(outcome.done())
             self._note(session, Phase.PUBLISHING, total, total, written)
         self.written, self.applied = written, done
 
@@ -187,16 +190,16 @@ class SyncRunExecution(RunState):
 
     # -- ends ----------------------------------------------------------------------------------------------------
 
-    def _end(self, found: Plan, work: Work) -> None:
+    def _end(self, decided: Plan, work: Work) -> None:
         """Hold what G1 holds, settle conflicts that went away, count, and say how it ended: one transaction."""
         now = self.around.now()
-        held = [a for a in found.assignments if a.is_held]
-        counts, waiting = count(found, self.written), self._held_rows(held, work, now)
+        held = [a for a in decided.assignments if a.is_held]
+        counts, waiting = count(decided, self.written), self._held_rows(held, work, now)
         with self.around.lease.transaction() as session:
             self._check_switch(session, until_commit=True)
             run = session.get_one(SyncRun, self.run_id)
             sync = self._sync(session)
-            left = leaving.told(session, sync, replace(found, leaving=self.leaving), work.context)
+            left = leaving.told(session, sync, replace(decided, leaving=self.leaving), work.context)
             if left is not None:
                 self.warnings.append(left)
             if held and self._people_moved(session, work.context):
@@ -206,7 +209,7 @@ class SyncRunExecution(RunState):
             writer.settle_conflicts(
                 session,
                 work.target,
-                [a.conflict_key for a in found.assignments if a.is_conflict],
+                [a.conflict_key for a in decided.assignments if a.is_conflict],
                 now,
             )
             partial = self.around.refreshed is not None and not self.around.refreshed.is_complete
@@ -215,10 +218,15 @@ class SyncRunExecution(RunState):
             run.phase, run.finished_at = Phase.DONE, now
             run.status = "held" if held else "partial" if partial else "succeeded"
             if held:
-                kind = HoldKind.DISABLE if HoldKind.DISABLE in found.held else HoldKind.CREATE
+                kind = HoldKind.DISABLE if HoldKind.DISABLE in decided.held else HoldKind.CREATE
                 run.held = {"kind": kind.value, "count": len(held), "state": "waiting"}
             self._settle(
-                sync, found, work.context, counts, left, is_settled=not held and not partial and self.is_first
+                sync,
+                decided,
+                work.context,
+                counts,
+                left,
+                is_settled=not held and not partial and self.is_first,
             )
             self.around.finished(session, run)
         numbers = " ".join(f"{name}={number}" for name, number in counts.items())
@@ -229,7 +237,7 @@ class SyncRunExecution(RunState):
     def _settle(
         self,
         sync: UserSync,
-        found: Plan,
+        decided: Plan,
         context: OrganizationContext,
         counts: Mapping[str, int],
         left: str | None,
@@ -239,8 +247,8 @@ class SyncRunExecution(RunState):
         """What the switch remembers of a run that came to its end."""
         now = self.around.now()
         sync.initial_done_at = sync.initial_done_at or now
-        sync.hold_run_id = self.run_id if found.held else None
-        over = found.over if found.is_complete else frozenset[str]()
+        sync.hold_run_id = self.run_id if decided.held else None
+        over = decided.over if decided.is_complete else frozenset[str]()
         if over:  # who changed is asked about again, should the same come up later (G1)
             sync.dismissed = [key for key in sync.dismissed if key not in over]
         sync.settled_state = context.state if is_settled and not over else None
@@ -248,15 +256,15 @@ class SyncRunExecution(RunState):
         sync.failures_in_row = 0
         if left is not None:
             sync.attention, sync.attention_code = left, "left"
-        elif found.has_deleted_groups:
+        elif decided.has_deleted_groups:
             sync.attention, sync.attention_code = GROUP_GONE, "group_gone"
         elif sync.attention_code != "left":
             sync.attention, sync.attention_code = None, ""
         sync.updated_at = now
 
-    def _end_one(self, found: Plan) -> None:
+    def _end_one(self, decided: Plan) -> None:
         """The end of a run for one person: holds, conflicts and the state of the sync are for the runs of all."""
-        counts = count(found, self.written)
+        counts = count(decided, self.written)
         with self.around.lease.transaction() as session:
             self._check_switch(session, until_commit=True)
             run = session.get_one(SyncRun, self.run_id)

@@ -45,8 +45,8 @@ def prepare_held(
     wanted = {row.hold_key for row in rows}
     context = load_context(session, run.organization_id, now=now)
     shot = context.snapshot(session)
-    found = plan(shot, is_initial=context.is_initial, rule=_NEVER, dismissed=frozenset())
-    chosen = [a for a in found.assignments if hold_kind(a) and hold_key(a) in wanted]
+    unguarded = plan(shot, is_initial=context.is_initial, rule=_NEVER, dismissed=frozenset())
+    chosen = [a for a in unguarded.assignments if hold_kind(a) and hold_key(a) in wanted]
     work = work_of(session, run.id, context, shot, _without_foreign_addresses(chosen, shot.end_users))
     return Ready(work, frozenset(row.object_id for row in rows))
 
@@ -75,14 +75,14 @@ def apply_held(session: Session, run: SyncRun, ready: Ready, actor: str, now: da
     session.flush()
     counts = dict(run.counts)
     for chunk in chunks(ready.work):
-        found = write_chunk(
+        outcome = write_chunk(
             session, chunk, ready.work, prepare(session, chunk, ready.work, now), frozenset(), now
         )
-        written = found.tally()
+        written = outcome.tally()
         for name in WRITTEN:
             counts[name] = counts.get(name, 0) + written[name]
         counts["conflicts"] = counts.get("conflicts", 0) + sum(
-            1 for d in found.decisions if d.action is Action.CONFLICT and d.is_in_scope
+            1 for d in outcome.decisions if d.action is Action.CONFLICT and d.is_in_scope
         )
     people_version.touch(session, [run.organization_id])  # a run that goes on must not hold them again
     left_out = [row for object_id, row in rows.items() if object_id not in done]
@@ -144,11 +144,11 @@ def decided(held: Mapping[str, Any], actor: str, now: datetime) -> dict[str, Any
 def _without_foreign_addresses(chosen: Sequence[Assignment], end_users: Sequence[Any]) -> list[Assignment]:
     """Whose new address is still that of somebody who is not applied now keeps the old one; the next run sees to it."""
     ids = {a.end_user_id for a in chosen if a.end_user_id}
-    taken = {row.email_key for row in end_users if row.email_key and row.id not in ids}
+    foreign = {row.email_key for row in end_users if row.email_key and row.id not in ids}
     return [
-        replace(a, keeps_email=True) if a.end_user_id and a.email_key in taken else a
+        replace(a, keeps_email=True) if a.end_user_id and a.email_key in foreign else a
         for a in chosen
-        if a.end_user_id or a.email_key not in taken
+        if a.end_user_id or a.email_key not in foreign
     ]
 
 

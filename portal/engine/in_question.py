@@ -94,14 +94,19 @@ class _Values:
         self.named_groups = [value for value in filters.group.values if value]
         self.immutable_ids = never.immutable_ids
         self.object_ids = {*also, *never.object_ids}
-        given = sorted(set(context.settled_links.values()))
-        for part in batches(given):  # M7: whom somebody else was given the End User of
-            found = session.scalars(select(EndUser.object_id).where(EndUser.id.in_(part), _IS_LINKED))
-            self.object_ids.update(object_id for object_id in found if object_id)
+        settled_ids = sorted(set(context.settled_links.values()))
+        for part in batches(settled_ids):  # M7: whom somebody else was given the End User of
+            object_ids = session.scalars(select(EndUser.object_id).where(EndUser.id.in_(part), _IS_LINKED))
+            self.object_ids.update(object_id for object_id in object_ids if object_id)
         self.number = sum(
             map(
                 len,
-                (self.object_ids, self.immutable_ids, given, *(getattr(filters, s).values for s in SECTIONS)),
+                (
+                    self.object_ids,
+                    self.immutable_ids,
+                    settled_ids,
+                    *(getattr(filters, s).values for s in SECTIONS),
+                ),
             )
         )
 
@@ -131,8 +136,8 @@ class _Keys:
             or_(DirectoryUser.presence == _PRESENT, _IS_LINKED),
         )
         with joining_wholes(self.session):
-            asked = [object_id for (object_id,) in self._execute(_with_end_users(who, context))]
-        self._add_people(asked)
+            object_ids = [object_id for (object_id,) in self._execute(_with_end_users(who, context))]
+        self._add_people(object_ids)
         held = {row.email_key for row in self.rows.values()}
         wanted = {person.email_key for person in self.people.values() if person.presence == _PRESENT}
         for part in batches(sorted(wanted - held - {""})):
@@ -143,19 +148,19 @@ class _Keys:
         width = len(PERSON_KEYS)
         both = _with_end_users(select(*PERSON_KEYS, *END_USER_KEYS), self.context)
         for part in batches(object_ids):
-            for found in self._execute(both.where(DirectoryUser.object_id.in_(part))):
-                person = PersonKeys._make(found[:width])
+            for row in self._execute(both.where(DirectoryUser.object_id.in_(part))):
+                person = PersonKeys._make(row[:width])
                 self.people[person.object_id] = person
-                if found[width] is not None:
-                    self._add_row(found[width:])
+                if row[width] is not None:
+                    self._add_row(row[width:])
 
     def _add_rows(self, *conditions: ColumnElement[bool]) -> None:
-        for found in self._execute(select(*END_USER_KEYS).where(*conditions)):
-            self._add_row(found)
+        for row in self._execute(select(*END_USER_KEYS).where(*conditions)):
+            self._add_row(row)
 
-    def _add_row(self, found: Sequence[Any]) -> None:
+    def _add_row(self, row: Sequence[Any]) -> None:
         context = self.context
-        self.rows[found[0]] = end_user_keys(found, context.microsoft_tenant_id, context.pins)
+        self.rows[row[0]] = end_user_keys(row, context.microsoft_tenant_id, context.pins)
 
     def _add_holders(self, keys: Iterable[str]) -> None:
         """Those at rest who have one of these addresses."""
@@ -209,32 +214,32 @@ def _is_outside(
 
 
 def _is_usable(values: _Values) -> list[ColumnElement[bool]]:
-    found = [
+    conditions = [
         DirectoryUser.presence == _PRESENT,
         DirectoryUser.problem == "",
         DirectoryUser.is_agent.is_(False),
     ]
     if values.object_ids:
-        found.append(DirectoryUser.object_id.not_in(values.object_ids))
-    return found
+        conditions.append(DirectoryUser.object_id.not_in(values.object_ids))
+    return conditions
 
 
 def _verdicts(values: _Values) -> list[tuple[ColumnElement[bool], ColumnElement[bool]]]:
     """For each section that narrows: what accepts for sure, and what refuses for sure (S1)."""
-    found = []
+    verdicts = []
     for column, accepted in values.texts.items():
         is_one = getattr(DirectoryUser, column).in_(accepted)
-        found.append((is_one, ~is_one))
+        verdicts.append((is_one, ~is_one))
     if values.user_types is not None:
         right = [name for name in _USER_TYPES if text_key(name) in values.user_types]
         wrong = [name for name in _USER_TYPES if name not in right]
-        found.append((DirectoryUser.user_type.in_(right), DirectoryUser.user_type.in_(wrong)))
+        verdicts.append((DirectoryUser.user_type.in_(right), DirectoryUser.user_type.in_(wrong)))
     if values.groups is not None:
         accepts = _is_member(values.tenant_id, [g for g in values.named_groups if g in values.groups])
         if "" in values.groups:
             accepts = or_(accepts, ~_is_member(values.tenant_id, values.named_groups))
-        found.append((accepts, ~accepts))
-    return found
+        verdicts.append((accepts, ~accepts))
+    return verdicts
 
 
 def _is_member(tenant_id: str, groups: Sequence[str]) -> ColumnElement[bool]:

@@ -203,12 +203,12 @@ def parse_time(value: Any) -> datetime | None:
         return None
     seconds, fraction, zone = match.groups()
     try:
-        found = datetime.fromisoformat(
+        moment = datetime.fromisoformat(
             f"{seconds}.{(fraction or '0')[:6]:0<6}{'+00:00' if zone in {None, 'Z'} else zone}"
         )
     except ValueError:
         return None
-    return None if found.year <= 1 else found.astimezone(UTC)
+    return None if moment.year <= 1 else moment.astimezone(UTC)
 
 
 def _shape(text: str) -> str:
@@ -245,14 +245,14 @@ def _address(value: Any, name: str) -> str:
 
 
 def _aliases(proxies: list[str], email: str) -> tuple[str, ...]:
-    found: dict[str, None] = {}
+    aliases: dict[str, None] = {}
     for proxy in proxies:
         if proxy[:5] in _SMTP or proxy[:5].upper() == "SMTP:":
             is_plain = _PLAIN_ADDRESS.fullmatch(proxy, 5) is not None
             if alias := proxy[5:].lower() if is_plain else email_key(_shape(proxy[5:])):
-                found[alias] = None
-    found.pop(email_key(email), None)
-    return tuple(found)
+                aliases[alias] = None
+    aliases.pop(email_key(email), None)
+    return tuple(aliases)
 
 
 def _text(value: Any, *, limit: int, name: str, lines: bool = False) -> str:
@@ -289,12 +289,12 @@ def _flag(value: Any) -> bool | None:
 
 
 def _sku_ids(value: Any) -> tuple[str, ...]:
-    found = []
+    sku_ids = []
     for item in _list(value, "assignedLicenses"):
         if not isinstance(item, dict) or not isinstance(item.get("skuId"), str):
             raise _WrongType("assignedLicenses has an entry without skuId")
-        found.append(item["skuId"])
-    return _in_order(tuple(found)) if found else ()
+        sku_ids.append(item["skuId"])
+    return _in_order(tuple(sku_ids)) if sku_ids else ()
 
 
 @lru_cache(maxsize=1024)  # few products, many people

@@ -23,11 +23,11 @@ class OnePerson:
 def of_one(plan: Plan, object_id: str, end_users: Iterable[EndUserKeys]) -> OnePerson:
     """Narrow a plan to one Microsoft user. No hold is raised, and none is got around: who would wait, waits (G1)."""
     one = next((a for a in plan.assignments if a.object_id == object_id), None)
-    told = UNKNOWN if one is None else HELD if one.is_held else ""
-    if one is not None and not told and _is_tied(one, end_users):
-        one, told = replace(one, is_held=True), TIED
+    warning = UNKNOWN if one is None else HELD if one.is_held else ""
+    if one is not None and not warning and _is_tied(one, end_users):
+        one, warning = replace(one, is_held=True), TIED
     left = () if one is None else (one,)
-    return OnePerson(replace(plan, assignments=left, unchanged=0, out_of_scope=0, held=frozenset()), told)
+    return OnePerson(replace(plan, assignments=left, unchanged=0, out_of_scope=0, held=frozenset()), warning)
 
 
 def _is_tied(one: Assignment, end_users: Iterable[EndUserKeys]) -> bool:

@@ -32,7 +32,9 @@ def options(
     until their members were read, and also ``kind`` and ``mail``, since names repeat.
     """
     spec = saved or FilterSpec()
-    verified = [str(one["name"]) for one in session.get_one(MicrosoftTenant, microsoft_tenant_id).domains]
+    verified = [
+        str(domain["name"]) for domain in session.get_one(MicrosoftTenant, microsoft_tenant_id).domains
+    ]
 
     people = [
         DirectoryUser.microsoft_tenant_id == microsoft_tenant_id,
@@ -44,27 +46,27 @@ def options(
     def counted(column: Any) -> list[tuple[str, int]]:
         return _counted(people, session, column)
 
-    found: dict[str, list[Option]] = {}
+    by_section: dict[str, list[Option]] = {}
     for section in sections:
         match section:
             case "user_type":
                 kinds = counted(DirectoryUser.user_type)
-                found[section] = _texts(section, kinds, spec.user_type, always=("Member", "Guest"))
+                by_section[section] = _texts(section, kinds, spec.user_type, always=("Member", "Guest"))
             case "domain":
-                found[section] = _texts(section, _domains(people, session), spec.domain, always=verified)
+                by_section[section] = _texts(section, _domains(people, session), spec.domain, always=verified)
             case "group":
-                found[section] = _groups(session, microsoft_tenant_id, spec.group)
+                by_section[section] = _groups(session, microsoft_tenant_id, spec.group)
             case _:
-                found[section] = _texts(section, counted(COLUMNS[section][1]), getattr(spec, section))
-    return found
+                by_section[section] = _texts(section, counted(COLUMNS[section][1]), getattr(spec, section))
+    return by_section
 
 
 def _domains(people: Sequence[ColumnElement[bool]], session: Session) -> list[tuple[str, int]]:
     """Domains of the people's e-mail addresses (S5); blank for those without one."""
-    found: Counter[str] = Counter()
+    numbers: Counter[str] = Counter()
     for email in session.scalars(select(DirectoryUser.email).where(*people)):
-        found[email.rpartition("@")[2].lower()] += 1
-    return list(found.items())
+        numbers[email.rpartition("@")[2].lower()] += 1
+    return list(numbers.items())
 
 
 def _counted(people: Sequence[ColumnElement[bool]], session: Session, column: Any) -> list[tuple[str, int]]:
@@ -79,18 +81,18 @@ def _texts(
     spellings: dict[str, Counter[str]] = {}
     for value, number in counted:
         spellings.setdefault(value_key(section, value), Counter())[value.strip()] += number
-    found = []
+    listed = []
     for key, spelled in spellings.items():
         label = max(spelled.items(), key=lambda item: (item[1], item[0]))[0] if key else NONE_LABEL
-        found.append(_option(label if key else NONE_VALUE, label, sum(spelled.values())))
+        listed.append(_option(label if key else NONE_VALUE, label, sum(spelled.values())))
     known = set(spellings)
     for value in (*always, *chosen.values):
         if (key := value_key(section, value)) not in known:
             known.add(key)
             is_fact = value in always
-            found.append(_option(value, value or NONE_LABEL, 0, present=is_fact or not value))
+            listed.append(_option(value, value or NONE_LABEL, 0, present=is_fact or not value))
     return sorted(
-        found, key=lambda o: (o["value"] == NONE_VALUE, -(o["count"] or 0), text_key(str(o["label"])))
+        listed, key=lambda o: (o["value"] == NONE_VALUE, -(o["count"] or 0), text_key(str(o["label"])))
     )
 
 
@@ -108,12 +110,12 @@ def _groups(session: Session, microsoft_tenant_id: str, chosen: SectionFilter) -
         ).where(DirectoryGroup.microsoft_tenant_id == microsoft_tenant_id)
     )
     wanted = {value for value in chosen.values if value}
-    found = []
+    listed = []
     for object_id, name, kind, hides_members, mail, members, read_at, is_deleted in rows:
         if is_deleted and object_id not in wanted:
             continue
         count = members if read_at is not None and not is_deleted else None
-        found.append(
+        listed.append(
             {
                 **_option(object_id, name or object_id, count, present=not is_deleted),
                 "kind": f"{kind}, hidden members" if hides_members else kind,
@@ -121,10 +123,10 @@ def _groups(session: Session, microsoft_tenant_id: str, chosen: SectionFilter) -
             }
         )
         wanted.discard(object_id)
-    found += [
+    listed += [
         {**_option(value, value, None, present=False), "kind": "", "mail": ""} for value in sorted(wanted)
     ]
-    return sorted(found, key=lambda o: (-(o["count"] or 0), text_key(str(o["label"])), o["value"]))
+    return sorted(listed, key=lambda o: (-(o["count"] or 0), text_key(str(o["label"])), o["value"]))
 
 
 def _option(value: str, label: str, count: int | None, *, present: bool = True) -> Option:

@@ -110,11 +110,11 @@ def load_context(
 
     sync: its User Sync, where it is loaded already.
     """
-    found = session.connection().execute(_MAPPING, {"organization": organization_id}).one_or_none()
-    if found is None:
+    row = session.connection().execute(_MAPPING, {"organization": organization_id}).one_or_none()
+    if row is None:
         raise LookupError("the Organization's Tenant is not mapped")
-    is_complete, mirror_version, people_version = found[1:]
-    tenant_id = str(found[0])
+    is_complete, mirror_version, people_version = row[1:]
+    tenant_id = str(row[0])
     if sync is None:
         sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization_id))
     is_enabled = sync is not None and sync.enabled

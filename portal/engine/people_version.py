@@ -38,10 +38,10 @@ def touch(session: Session, organization_ids: Collection[str]) -> None:
 
 def organizations_of(session: Session, end_user_ids: Sequence[str]) -> set[str]:
     """The Organizations of some End Users."""
-    found: set[str] = set()
+    ids: set[str] = set()
     for part in batches(end_user_ids):
-        found.update(session.scalars(select(EndUser.organization_id).where(EndUser.id.in_(part)).distinct()))
-    return found
+        ids.update(session.scalars(select(EndUser.organization_id).where(EndUser.id.in_(part)).distinct()))
+    return ids
 
 
 def _count(session: Session, _context: Any, _instances: Any) -> None:

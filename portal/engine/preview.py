@@ -79,11 +79,11 @@ def preview(
     """Plan with ``filters`` on the mirror as it is. Raises LookupError when the Tenant is not mapped."""
     context = load_context(session, organization_id, now=now, filters=filters, hold=hold)
     shot = context.snapshot(session)
-    found = plan(shot, is_initial=context.is_initial, rule=hold, dismissed=context.dismissed)
+    decided = plan(shot, is_initial=context.is_initial, rule=hold, dismissed=context.dismissed)
     mark = Fingerprint()
     decisions: list[Decision] = []
     written: list[Decision] = []
-    for part in batches(found.assignments, CHUNK):
+    for part in batches(decided.assignments, CHUNK):
         for assignment, decision in zip(part, decide_all(session, part, context), strict=True):
             mark.add(decision)
             if decision.action is not Action.LEAVE:
@@ -91,17 +91,17 @@ def preview(
                 if not assignment.is_held:
                     written.append(decision)
     decisions.sort(key=lambda d: (_ORDER.get(d.action, 9), text_key(d.display_name or d.email), d.object_id))
-    waiting = sum(1 for a in found.assignments if a.is_held)
-    kind = HoldKind.DISABLE if HoldKind.DISABLE in found.held else HoldKind.CREATE
+    waiting = sum(1 for a in decided.assignments if a.is_held)
+    kind = HoldKind.DISABLE if HoldKind.DISABLE in decided.held else HoldKind.CREATE
     sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization_id))
     change: Mapping[str, Any] | None = None
     staying: Sequence[Mapping[str, str]] = ()
     if sync is not None and sync.enabled:
-        change, staying = _scope_change(session, context, shot, found, spec_of(sync))
-    told = ((UNFINISHED, not found.is_complete), (GROUP_GONE, found.has_deleted_groups))
+        change, staying = _scope_change(session, context, shot, decided, spec_of(sync))
+    conditions = ((UNFINISHED, not decided.is_complete), (GROUP_GONE, decided.has_deleted_groups))
     return PreviewResult(
         decisions=decisions,
-        counts=Counts(**count(found, tally(written))),
+        counts=Counts(**count(decided, tally(written))),
         fingerprint=mark.hexdigest(),
         domain_overlap=domain_overlap(
             session.get_one(MicrosoftTenant, context.microsoft_tenant_id),
@@ -110,7 +110,7 @@ def preview(
         scope_change=change,
         staying=staying,
         held={"kind": kind.value, "count": waiting} if waiting else None,
-        warnings=[text for text, is_so in told if is_so],
+        warnings=[text for text, is_so in conditions if is_so],
     )
 
 
@@ -177,14 +177,14 @@ def _decision(
     person: RemoteUser,
 ) -> Decision | None:
     """What the next run would do with one person, by the keys of all; None for somebody gone who was nobody's."""
-    found = plan(
+    decided = plan(
         shot,
         is_initial=context.is_initial,
         rule=context.hold,
         dismissed=context.dismissed,
         always={person.object_id},
     )
-    assignment = next((a for a in found.assignments if a.object_id == person.object_id), None)
+    assignment = next((a for a in decided.assignments if a.object_id == person.object_id), None)
     if assignment is None:
         return None
     ids = [assignment.end_user_id] if assignment.end_user_id else []
@@ -203,7 +203,7 @@ def domain_overlap(tenant: MicrosoftTenant, keys: Iterable[str | None]) -> dict[
 
 
 def _scope_change(
-    session: Session, context: OrganizationContext, shot: Snapshot, found: Plan, saved: FilterSpec
+    session: Session, context: OrganizationContext, shot: Snapshot, decided: Plan, saved: FilterSpec
 ) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """U11: against the saved filters, who enters, who leaves and who stays, by name.
 
@@ -213,7 +213,7 @@ def _scope_change(
     groups, deleted = groups_by_user(session, context.microsoft_tenant_id, saved)
     before = KeyScope(replace(shot, filters=saved, groups_of=groups, deleted_groups=deleted))
     after = KeyScope(shot)
-    apart = {a.object_id: name for a in found.assignments if (name := _apart(a))}
+    apart = {a.object_id: name for a in decided.assignments if (name := _apart(a))}
     linked = {row.object_id: row for row in shot.end_users if row.object_id and not row.is_foreign}
     enters: list[str] = []
     leaves: list[str] = []
@@ -227,17 +227,17 @@ def _scope_change(
             (stays if was_in else enters).append(object_id)
         elif was_in:
             leaves.append(object_id)
-    told = [_names(session, context, ids) for ids in (enters, leaves, stays)]
+    named = [_names(session, context, ids) for ids in (enters, leaves, stays)]
     numbers = Counter(apart.values())
     change = {
-        "enters": told[0],
-        "leaves": told[1],
-        "stays": len(told[2]),
+        "enters": named[0],
+        "leaves": named[1],
+        "stays": len(named[2]),
         "conflicts": numbers["conflict"],
         "ignored": numbers["ignored"],
         "skipped": numbers["skip"],
     }
-    return change, told[2]
+    return change, named[2]
 
 
 def _apart(assignment: Assignment) -> str:
@@ -250,7 +250,7 @@ def _apart(assignment: Assignment) -> str:
 
 
 def _names(session: Session, context: OrganizationContext, object_ids: Sequence[str]) -> list[dict[str, str]]:
-    found = []
+    names = []
     columns = ("object_id", "display_name", "email", "user_principal_name")
     for part in batches(object_ids):
         rows = session.execute(
@@ -259,8 +259,8 @@ def _names(session: Session, context: OrganizationContext, object_ids: Sequence[
                 DirectoryUser.object_id.in_(part),
             )
         )
-        found += [dict(zip(columns, row, strict=True)) for row in rows]
-    return sorted(found, key=lambda person: (text_key(person["display_name"]), person["object_id"]))
+        names += [dict(zip(columns, row, strict=True)) for row in rows]
+    return sorted(names, key=lambda person: (text_key(person["display_name"]), person["object_id"]))
 
 
 def _find(session: Session, tenant_id: str, text: str) -> RemoteUser | None:
@@ -271,14 +271,14 @@ def _find(session: Session, tenant_id: str, text: str) -> RemoteUser | None:
         func.lower(DirectoryUser.user_principal_name) == text_key(text),
         DirectoryUser.email_key == wanted,
     ):
-        found = session.scalar(
+        object_id = session.scalar(
             select(DirectoryUser.object_id)
             .where(DirectoryUser.microsoft_tenant_id == tenant_id, condition)
             .order_by(DirectoryUser.presence != Presence.PRESENT.value, DirectoryUser.object_id)
             .limit(1)
         )
-        if found is not None:
-            return load_people(session, tenant_id, [found])[found]
+        if object_id is not None:
+            return load_people(session, tenant_id, [object_id])[object_id]
     return None
 
 

@@ -44,7 +44,7 @@ def plan_restore(
     """One Restoration per person, in their order. Changes nothing."""
     records: dict[str, list[Change]] = {row.id: [] for row in people}
     for part in batches(list(records)):
-        found = session.scalars(
+        changes = session.scalars(
             select(Change)
             .join(SyncRun, SyncRun.id == Change.run_id)
             .where(
@@ -56,7 +56,7 @@ def plan_restore(
             )
             .order_by(Change.at, Change.id)
         )
-        for change in found:
+        for change in changes:
             records[change.end_user_id or ""].append(change)
     plans = [_restoration(row, records[row.id]) for row in people]
     _spare_taken(session, organization_id, plans)

@@ -128,8 +128,8 @@ class RunState:
     def _check_switch(self, session: Session, *, until_commit: bool = False) -> None:
         """Before each chunk: the switch stands (L5); with ``until_commit`` it stays as it is."""
         switch = _SWITCH.with_for_update(key_share=True) if until_commit else _SWITCH
-        found = session.connection().execute(switch, {"organization": self.organization_id}).one_or_none()
-        if found is None or not found.enabled or found.generation != self.generation:
+        row = session.connection().execute(switch, {"organization": self.organization_id}).one_or_none()
+        if row is None or not row.enabled or row.generation != self.generation:
             raise Cancelled
 
     def _people_moved(self, session: Session, context: OrganizationContext) -> bool:

@@ -97,8 +97,10 @@ def is_complete(*, read_to_end: bool, counted: int, microsoft_count: int | None)
 
 def slow_pass_after_read(now: datetime, problems: Sequence[Mapping[str, Any]]) -> datetime:
     """T7: the slow pass follows each read at once, but not before Microsoft asked to be left alone until then (G5)."""
-    asked = [datetime.fromisoformat(one["retry_at"]) for one in problems if one.get("retry_at")]
-    return max([now, *asked])
+    retry_times = [
+        datetime.fromisoformat(problem["retry_at"]) for problem in problems if problem.get("retry_at")
+    ]
+    return max([now, *retry_times])
 
 
 def sign_ins_due(last: datetime | None, tenants: int, now: datetime) -> bool:

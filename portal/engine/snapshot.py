@@ -164,13 +164,13 @@ def lock_end_user_keys(
     session: Session, ids: Sequence[str], tenant_id: str, pins: Mapping[str, tuple[str, ...]]
 ) -> dict[str, EndUserKeys]:
     """The keys of some End Users as they are now, by id; nobody else changes them before this transaction ends."""
-    found = {}
+    keys = {}
     for part in batches(sorted(ids)):
         which = select(*END_USER_KEYS).where(EndUser.id.in_(part))
         statement = which.order_by(EndUser.id).with_for_update(key_share=True)
         for row in session.execute(statement):
-            found[row[0]] = end_user_keys(row, tenant_id, pins)
-    return found
+            keys[row[0]] = end_user_keys(row, tenant_id, pins)
+    return keys
 
 
 # -- whole records of some -------------------------------------------------------------------------------------------
@@ -182,14 +182,14 @@ _PRESENCE = {presence.value: presence for presence in Presence}
 
 def load_people(session: Session, tenant_id: str, object_ids: Sequence[str]) -> dict[str, RemoteUser]:
     """Whole records of the mirror, by object id."""
-    found = {}
+    people = {}
     presence_at = _REMOTE.index("presence")
     for part in batches(object_ids):
         fixed = {"microsoft_tenant_id": tenant_id}
         for row in read_rows(session, DirectoryUser, _REMOTE, fixed, "object_id", part):
             row[presence_at] = _PRESENCE[row[presence_at]]
-            found[row[0]] = RemoteUser(*row)
-    return found
+            people[row[0]] = RemoteUser(*row)
+    return people
 
 
 _STATE_COLUMNS = (
@@ -211,7 +211,7 @@ def load_end_users(
     session: Session, ids: Sequence[str], tenant_id: str, pins: Mapping[str, tuple[str, ...]]
 ) -> dict[str, EndUserState]:
     """Whole End Users as they are now, by id."""
-    found = {}
+    end_users = {}
     width = len(D1_FIELDS) + 1
     for part in batches(ids):
         for row in session.execute(select(*_STATE_COLUMNS).where(EndUser.id.in_(part))):
@@ -231,8 +231,8 @@ def load_end_users(
                     applied_hash=applied,
                 )
             fields = dict(zip(D1_FIELDS, row[1:width], strict=True))
-            found[row[0]] = EndUserState(row[0], fields, link, frozenset(pins.get(row[0], ())))
-    return found
+            end_users[row[0]] = EndUserState(row[0], fields, link, frozenset(pins.get(row[0], ())))
+    return end_users
 
 
 # -- groups ----------------------------------------------------------------------------------------------------------
@@ -260,11 +260,11 @@ def groups_of(
     else:
         parts = batches(sorted(object_ids))
         statements = [statement.where(GroupMembership.user_object_id.in_(part)) for part in parts]
-    found: dict[str, set[str]] = {}
+    by_user: dict[str, set[str]] = {}
     for one in statements:
         for user_id, group_id in session.execute(one):
-            found.setdefault(user_id, set()).add(group_id)
-    return {user: frozenset(groups) for user, groups in found.items()}
+            by_user.setdefault(user_id, set()).add(group_id)
+    return {user: frozenset(groups) for user, groups in by_user.items()}
 
 
 def deleted_groups(session: Session, tenant_id: str, spec: FilterSpec) -> frozenset[str]:

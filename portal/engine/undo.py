@@ -44,10 +44,10 @@ def put_link_back(end_user: EndUser, before: Mapping[str, Any] | None) -> None:
 
 def take_assets_back(session: Session, end_user_id: str, since: datetime | None) -> None:
     """Of the Assets that the sync assigned those it gave ``since`` the Link was made: what the former one gave stays (D2)."""
-    given = [Asset.end_user_id == end_user_id, Asset.assigned_by == "sync"]
+    conditions = [Asset.end_user_id == end_user_id, Asset.assigned_by == "sync"]
     if since is not None:
-        given.append(Asset.updated_at >= since)
-    session.execute(update(Asset).where(*given).values(end_user_id=None, assigned_by=None))
+        conditions.append(Asset.updated_at >= since)
+    session.execute(update(Asset).where(*conditions).values(end_user_id=None, assigned_by=None))
 
 
 def former_time(text: str) -> datetime:
@@ -142,14 +142,14 @@ def parts(plan: UndoPlan) -> list[list[str]]:
     """
 
     def keys(step: _Step) -> set[tuple[str, ...]]:
-        found = set[tuple[str, ...]]()
+        keys = set[tuple[str, ...]]()
         if "email" in step.fields:
-            found |= {("address", email_key(text)) for text in step.fields["email"]}
+            keys |= {("address", email_key(text)) for text in step.fields["email"]}
         if (step.link is not None or step.unlink) and step.end_user.object_id is not None:
-            found.add((step.end_user.microsoft_tenant_id or "", step.end_user.object_id))
+            keys.add((step.end_user.microsoft_tenant_id or "", step.end_user.object_id))
         if step.link is not None:
-            found.add(account_of(step.link))
-        return found
+            keys.add(account_of(step.link))
+        return keys
 
     alone = [[step.change.id] for step in plan.steps if step.delete]
     groups = together([step for step in plan.steps if not step.delete], keys)
@@ -313,10 +313,10 @@ def _spared(change: Change, reason: Spared, field: str = "") -> SparedPerson:
 
 
 def _people(session: Session, ids: list[str]) -> dict[str, EndUser]:
-    found: dict[str, EndUser] = {}
+    people: dict[str, EndUser] = {}
     for part in batches(ids):
         rows = session.scalars(
             select(EndUser).where(EndUser.id.in_(part)).options(selectinload(EndUser.assets))
         )
-        found.update({row.id: row for row in rows})
-    return found
+        people.update({row.id: row for row in rows})
+    return people

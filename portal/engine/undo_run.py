@@ -51,8 +51,10 @@ def finish(run: SyncRun, number: int, spared: Iterable[undo.SparedPerson]) -> No
     run.status, run.phase, run.error = "succeeded", Phase.DONE, None
     run.done = run.total = number
     run.counts = {**asdict(Counts()), "read": number, "in_scope": number, "updated": number}
-    told = (f"{one.display_name} was spared: {spared_words(one.reason, one.field)}." for one in spared)
-    run.warnings = list(dict.fromkeys(told))
+    sentences = (
+        f"{person.display_name} was spared: {spared_words(person.reason, person.field)}." for person in spared
+    )
+    run.warnings = list(dict.fromkeys(sentences))
 
 
 def _number(session: Session, run_id: str) -> int:
@@ -62,4 +64,4 @@ def _number(session: Session, run_id: str) -> int:
 def _not_ours(session: Session, run_id: str, spared: Iterable[undo.SparedPerson]) -> list[undo.SparedPerson]:
     """Without those whom this very run has deleted again before it was interrupted."""
     gone = set(session.scalars(select(Change.end_user_id).where(Change.run_id == run_id)))
-    return [one for one in spared if one.reason != Spared.DELETED or one.end_user_id not in gone]
+    return [person for person in spared if person.reason != Spared.DELETED or person.end_user_id not in gone]

@@ -89,9 +89,9 @@ def error_code(body: Any) -> tuple[str, str]:
     code, message = str(error.get("code") or ""), str(error.get("message") or "")
     inner = error.get("innerError") or error.get("innererror")
     while isinstance(inner, dict):
-        found = inner.get("code")
-        if isinstance(found, str) and found and not found.isdigit():
-            code = found
+        inner_code = inner.get("code")
+        if isinstance(inner_code, str) and inner_code and not inner_code.isdigit():
+            code = inner_code
         inner = inner.get("innerError") or inner.get("innererror")
     if message.startswith("{"):
         try:
@@ -160,8 +160,8 @@ class Answer:
         except orjson.JSONDecodeError:
             if not HALF_ESCAPE.search(content):
                 raise
-            found = json.loads(content)  # puts up with halves, where orjson refuses the whole document
-            return orjson.loads(HALVES.sub("\ufffd", json.dumps(found, ensure_ascii=False)))
+            mended = json.loads(content)  # puts up with halves, where orjson refuses the whole document
+            return orjson.loads(HALVES.sub("\ufffd", json.dumps(mended, ensure_ascii=False)))
 
     def is_whole(self) -> bool:
         """False for JSON that breaks off or is none: then the same request is tried again."""
@@ -178,12 +178,12 @@ class Answer:
 def object_of(answer: Answer) -> dict[str, Any]:
     """A JSON object. Raises SourceBadAnswer for anything else."""
     try:
-        found = answer.document
+        document = answer.document
     except ValueError:
         raise bad_answer("no JSON") from None
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise bad_answer("no JSON object")
-    return found
+    return document
 
 
 def json_or_empty(answer: Answer | None) -> Any:

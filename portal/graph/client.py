@@ -197,11 +197,11 @@ class GraphClient:
             waited = max(
                 waited, (self.now() - began).total_seconds()
             )  # a server that hangs uses the time up too
-            found = answer.response.headers if answer is not None else {}
+            answered = answer.response.headers if answer is not None else {}
             choice = decide(
                 attempt=attempt,
                 status=status,
-                headers=found,
+                headers=answered,
                 now=self.now(),
                 waited=waited,
                 jitter=self.jitter(),
@@ -210,9 +210,11 @@ class GraphClient:
                 self.close()
             if choice.is_throttling and self.on_throttled is not None:
                 self.on_throttled(choice.wait_seconds)
-            asked = choice.wait_seconds if choice.is_throttling else 0.0
+            throttled_seconds = choice.wait_seconds if choice.is_throttling else 0.0
             is_broken = answer is not None
-            failure = failure_of(status, json_or_empty(answer), self.now(), asked, is_broken=is_broken)
+            failure = failure_of(
+                status, json_or_empty(answer), self.now(), throttled_seconds, is_broken=is_broken
+            )
             if choice.next is not RetryAction.RETRY:
                 raise failure
             waited += choice.wait_seconds

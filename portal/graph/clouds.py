@@ -52,16 +52,16 @@ def cloud(name: str, *, login_url: str = "", graph_url: str = "") -> Cloud:
 
     Raises KeyError for an unknown name and ValueError for a URL that is not HTTPS.
     """
-    found = CLOUDS[name]
+    known_cloud = CLOUDS[name]
     if name != DEFAULT or not (login_url or graph_url):
-        return found
+        return known_cloud
     for url in (login_url, graph_url):
         if url and (urlsplit(url).scheme != "https" or not urlsplit(url).hostname):
             raise ValueError("Microsoft's addresses must be https:// URLs")
     return Cloud(
         name,
-        (login_url or found.login_url).rstrip("/"),
-        (graph_url or found.graph_url).rstrip("/"),
-        found.label,
+        (login_url or known_cloud.login_url).rstrip("/"),
+        (graph_url or known_cloud.graph_url).rstrip("/"),
+        known_cloud.label,
         is_known=False,
     )

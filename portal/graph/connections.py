@@ -57,8 +57,12 @@ class _Session(requests.Session):
         if proxies or verify is not None or cert is not None:
             return super().merge_environment_settings(url, proxies, stream, verify, cert)
         parts = urlsplit(url)
-        found = _settings(f"{parts.scheme}://{parts.netloc}/")
-        return {**found, "proxies": dict(found["proxies"]), "stream": stream or found["stream"]}
+        environment = _settings(f"{parts.scheme}://{parts.netloc}/")
+        return {
+            **environment,
+            "proxies": dict(environment["proxies"]),
+            "stream": stream or environment["stream"],
+        }
 
 
 def start_afresh() -> None:

@@ -22,15 +22,15 @@ def directory_of(cloud: Cloud, domain: str) -> str:
             timeout=TIMEOUT,
             allow_redirects=False,
         )
-        found = answer.json()
+        document = answer.json()
     except requests.RequestException as error:  # a body that is no JSON is one too
         raise SourceTransient(
             "Microsoft's sign-in cannot be reached over HTTPS. Try again in a minute.", code="unreachable"
         ) from error
-    found = found if isinstance(found, dict) else {}
-    named = _ISSUER.match(str(found.get("issuer", "")))
+    document = document if isinstance(document, dict) else {}
+    named = _ISSUER.match(str(document.get("issuer", "")))
     if answer.status_code == 200 and named is not None:
         return named[1].lower()
-    if aadsts(found) is None and answer.status_code < 500 and answer.status_code != 429:
+    if aadsts(document) is None and answer.status_code < 500 and answer.status_code != 429:
         raise SourceAuthError(f"{CODES[90002].text} (AADSTS90002)", code="AADSTS90002")
-    raise token_error(found)
+    raise token_error(document)

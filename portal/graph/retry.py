@@ -51,11 +51,11 @@ def decide(
     """
     if status is not None and status not in RETRIED:
         return RetryDecision(RetryAction.GIVE_UP)
-    asked = retry_after(headers, now)
-    throttled = status == 429 or asked is not None
+    retry_seconds = retry_after(headers, now)
+    throttled = status == 429 or retry_seconds is not None
     fresh = status in {None, 503}
-    wait = asked if asked is not None else FIRST_WAIT * 2 ** (attempt - 1) * (1 + jitter / 4)
-    if throttled and asked is not None and waited + wait > BUDGET_SECONDS:
+    wait = retry_seconds if retry_seconds is not None else FIRST_WAIT * 2 ** (attempt - 1) * (1 + jitter / 4)
+    if throttled and retry_seconds is not None and waited + wait > BUDGET_SECONDS:
         return RetryDecision(RetryAction.POSTPONE, wait, is_throttling=True)
     if attempt >= MAX_TRIES or waited + wait > BUDGET_SECONDS:
         if status == 429:
@@ -66,17 +66,17 @@ def decide(
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds from ``Retry-After``: a number or an HTTP date; None when absent or unreadable. Never negative, at most a day."""
-    given = {name.lower(): value.strip() for name, value in headers.items()}
-    text = given.get("retry-after", "")
+    by_name = {name.lower(): value.strip() for name, value in headers.items()}
+    text = by_name.get("retry-after", "")
     if not text:
         return None
     try:
-        asked = (
-            float(text) if text.replace(".", "", 1).isdigit() else _until(text, given.get("date", ""), now)
+        seconds = (
+            float(text) if text.replace(".", "", 1).isdigit() else _until(text, by_name.get("date", ""), now)
         )
     except (TypeError, ValueError, OverflowError):
         return None
-    return min(max(0.0, asked), LONGEST_WAIT)
+    return min(max(0.0, seconds), LONGEST_WAIT)
 
 
 def _until(text: str, sent: str, now: datetime) -> float:

@@ -137,16 +137,16 @@ class GraphDirectory:
 
         One group that cannot be read spares the others; a refused token and throttling concern all and are raised.
         """
-        found: dict[str, frozenset[str] | SourceError | None] = {}
+        members: dict[str, frozenset[str] | SourceError | None] = {}
         paths = [queries.members(group_id) for group_id in group_ids]
         for group_id, first in zip(group_ids, self._client.batch(paths), strict=True):
             try:
-                found[group_id] = self._members(first)
+                members[group_id] = self._members(first)
             except (SourceAuthError, SourceThrottled):
                 raise
             except SourceError as error:
-                found[group_id] = error
-        return found
+                members[group_id] = error
+        return members
 
     def groups_delta(self, link: str | None) -> Iterator[Page]:
         """Groups that changed, with their changed members; ``latest`` gives a link to go on from and no data."""
@@ -192,15 +192,15 @@ class GraphDirectory:
 
     def ethernet_macs(self, device_ids: Sequence[str]) -> dict[str, str]:
         """Device id → Ethernet address; devices that are gone are left out."""
-        found: dict[str, str] = {}
+        macs: dict[str, str] = {}
         paths = [queries.device_macs(device_id) for device_id in device_ids]
         for device_id, answer in zip(device_ids, self._client.batch(paths), strict=True):
             if isinstance(answer, ObjectMissing):
                 continue
             if isinstance(answer, SourceError):
                 raise answer
-            found[device_id] = str(answer.get("ethernetMacAddress") or "")
-        return found
+            macs[device_id] = str(answer.get("ethernetMacAddress") or "")
+        return macs
 
     def contracts(self) -> list[RawObject]:
         """Reseller customers of a partner tenant (C3)."""
@@ -305,13 +305,13 @@ class GraphDirectory:
     def _delta(self, link: str) -> Iterator[Page]:
         ended = False
         for page in self._pages(link):
-            found = page.get("@odata.deltaLink")
-            if found is not None:
-                self._client.check_link(found)
+            delta_link = page.get("@odata.deltaLink")
+            if delta_link is not None:
+                self._client.check_link(delta_link)
                 ended = True
             elif "@odata.nextLink" not in page:
                 break
-            yield Page(_objects(page), str(found) if found is not None else None)
+            yield Page(_objects(page), str(delta_link) if delta_link is not None else None)
         if not ended:
             raise SourceBadAnswer(
                 "Microsoft's answer broke off: the last page has no link to go on from.", code="no delta link"

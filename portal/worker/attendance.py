@@ -91,7 +91,7 @@ def is_over(sessions: SessionFactory) -> Callable[[str], bool]:
         job, worker = (int(number) if number.isdigit() else 0 for number in numbers[:2])
         # Asked anew for each, after its name was read: a job that came a moment ago is not over.
         with sessions() as session:
-            given = {"job": job, "worker": worker, "seconds": STALLED_SECONDS}
-            return session.scalar(_RUNNING, given) is None
+            parameters = {"job": job, "worker": worker, "seconds": STALLED_SECONDS}
+            return session.scalar(_RUNNING, parameters) is None
 
     return told

@@ -43,23 +43,23 @@ def use(engine: Engine, enqueue: Enqueue) -> None:
 
 def enqueue(session: Session, lane: str, *keys: str) -> None:
     """Say that these wait, for who writes it by a Core statement. Does nothing where rows alone are the queue."""
-    told = session.connection().get_execution_options().get(_OPTION)
-    if told is not None:
-        told(session, lane, *keys)
+    option = session.connection().get_execution_options().get(_OPTION)
+    if option is not None:
+        option(session, lane, *keys)
 
 
 def _collect(session: Session, _context: Any) -> None:
-    found: set[tuple[str, str]] = session.info.setdefault(_WAITING, set())
+    waiting: set[tuple[str, str]] = session.info.setdefault(_WAITING, set())
     for row in (*session.new, *session.dirty):
         if isinstance(row, SyncRun) and row.status == "queued" and row.microsoft_tenant_id:
-            found.add((row.lane, row.microsoft_tenant_id))
+            waiting.add((row.lane, row.microsoft_tenant_id))
         elif isinstance(row, MicrosoftTenant) and _asks_for_a_read(row):
-            found.add(("hourly", row.id))
+            waiting.add(("hourly", row.id))
 
 
 def _asks_for_a_read(row: MicrosoftTenant) -> bool:
-    asked: Any = inspect(row).attrs.read_requested_at
-    return row.read_requested_at is not None and bool(asked.history.has_changes())
+    history: Any = inspect(row).attrs.read_requested_at
+    return row.read_requested_at is not None and bool(history.history.has_changes())
 
 
 def _hand_over(session: Session) -> None:
@@ -67,8 +67,8 @@ def _hand_over(session: Session) -> None:
     if session.in_nested_transaction():
         return
     session.flush()
-    for lane, found in groupby(sorted(session.info.pop(_WAITING, ())), key=itemgetter(0)):
-        enqueue(session, lane, *(key for _, key in found))
+    for lane, group in groupby(sorted(session.info.pop(_WAITING, ())), key=itemgetter(0)):
+        enqueue(session, lane, *(key for _, key in group))
 
 
 def _forget(session: Session) -> None:

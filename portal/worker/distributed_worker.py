@@ -239,10 +239,10 @@ class DistributedWorker:
         is_over = attendance.is_over(sessions)
         await asyncio.to_thread(safely, lambda: leases.release_orphaned(sessions, is_over))
         await asyncio.to_thread(safely, lambda: imports.release_dead(sessions, is_over))
-        found = await self._jobs.job_manager.get_stalled_jobs(
+        stalled = await self._jobs.job_manager.get_stalled_jobs(
             seconds_since_heartbeat=attendance.STALLED_SECONDS
         )
-        for job in found:
+        for job in stalled:
             log.warning("action=take_over job=%s worker=%s", job.id, job.worker_id)
             await self._give_back(job)
 
@@ -270,13 +270,13 @@ class DistributedWorker:
                 worker.stop()  # type: ignore[no-untyped-call]
 
     async def _down_as_ours(self) -> dict[int, jobs.Job]:
-        found: dict[int, jobs.Job] = {}
+        jobs_by_id: dict[int, jobs.Job] = {}
         for worker in list(self._workers.values()):
             if worker.worker_id is None:
                 continue
             listed = await self._jobs.job_manager.list_jobs_async(status="doing", worker_id=worker.worker_id)
-            found.update({job.id: job for job in listed if job.id is not None})
-        return found
+            jobs_by_id.update({job.id: job for job in listed if job.id is not None})
+        return jobs_by_id
 
     async def _give_back(self, job: jobs.Job) -> None:
         manager = self._jobs.job_manager

@@ -148,9 +148,9 @@ def acquire(
 ) -> Lease | None:
     """Lease the tenant. None if another worker holds it. first: what is written with the taking of the lease, in its transaction."""
     moment = now()
-    given = {"of_tenant": tenant_id, "by": owner, "moment": moment, "until": moment + _PARTS[part].ttl}
+    parameters = {"of_tenant": tenant_id, "by": owner, "moment": moment, "until": moment + _PARTS[part].ttl}
     with write_session(sessions) as session:
-        fence = session.connection().scalar(_TAKINGS[part], given)
+        fence = session.connection().scalar(_TAKINGS[part], parameters)
         if fence is None:
             return None
         lease = Lease(sessions, tenant_id, owner, fence, now, part)
@@ -161,8 +161,8 @@ def acquire(
 def is_removed(sessions: SessionFactory, tenant_id: str) -> bool:
     """True when the tenant was removed: whatever goes wrong with it now goes wrong because of that."""
     with sessions() as session:
-        found = session.get(MicrosoftTenant, tenant_id)
-        return found is None or found.state == "removed"
+        tenant = session.get(MicrosoftTenant, tenant_id)
+        return tenant is None or tenant.state == "removed"
 
 
 def release_orphaned(sessions: SessionFactory, is_dead: Callable[[str], bool]) -> int:

@@ -108,7 +108,7 @@ def _queue_tenants(
 ) -> int:
     """The next time is set by a conditional UPDATE first: of several processes one queues."""
     held = _hold_rows(session, turns)
-    taken = [
+    due = [
         tenant_id
         for tenant_id, failures_in_row in held.items()
         if _take_turn(
@@ -120,7 +120,7 @@ def _queue_tenants(
     ]
     runs = [
         new_run(sync, tenant_id, trigger="hourly", now=now, by="schedule")
-        for sync, tenant_id in _idle_syncs(session, taken)
+        for sync, tenant_id in _idle_syncs(session, due)
         # Where the tenant fails its own back-off holds.
         if held[tenant_id] or not failures.is_backing_off(session, sync, now, interval_minutes)
     ]
@@ -130,8 +130,8 @@ def _queue_tenants(
 
 
 def _take_turn(session: Session, tenant_id: str, turn: datetime, later: datetime) -> bool:
-    given = {"of_tenant": tenant_id, "turn": turn, "later": later}
-    return session.connection().execute(_TAKE_TURN, given).rowcount == 1
+    parameters = {"of_tenant": tenant_id, "turn": turn, "later": later}
+    return session.connection().execute(_TAKE_TURN, parameters).rowcount == 1
 
 
 def _hold_rows(session: Session, tenant_ids: Collection[str]) -> dict[str, int]:
@@ -151,7 +151,7 @@ def _hold_rows(session: Session, tenant_ids: Collection[str]) -> dict[str, int]:
     busy = {tenant_id for organization_id, tenant_id in wanted if organization_id not in held}
     own = (
         select(MicrosoftTenant.id, MicrosoftTenant.failures_in_row)
-        .where(MicrosoftTenant.id.in_([one for one in tenant_ids if one not in busy]))
+        .where(MicrosoftTenant.id.in_([tenant_id for tenant_id in tenant_ids if tenant_id not in busy]))
         .order_by(MicrosoftTenant.id)
         .with_for_update(key_share=True, skip_locked=True)
     )
@@ -208,7 +208,7 @@ def waiting(session: Session, now: datetime, owner: str = "") -> list[QueuedTask
         MicrosoftTenant.lease_expires_at <= now,
     )
     patient = _may_be_asked(MicrosoftTenant, now)
-    found: list[QueuedTask] = []
+    tasks: list[QueuedTask] = []
     for lane in ("hourly", "delayed"):
         runs = (
             select(SyncRun.microsoft_tenant_id, SyncRun.id)
@@ -219,17 +219,17 @@ def waiting(session: Session, now: datetime, owner: str = "") -> list[QueuedTask
         tickets: dict[str, str] = {}
         for tenant_id, run_id in session.execute(runs):
             tickets[str(tenant_id)] = run_id
-        found.extend(QueuedTask(tenant_id, lane, ticket) for tenant_id, ticket in tickets.items())
-    known = {work.microsoft_tenant_id for work in found if work.lane == "hourly"}
+        tasks.extend(QueuedTask(tenant_id, lane, ticket) for tenant_id, ticket in tickets.items())
+    known = {work.microsoft_tenant_id for work in tasks if work.lane == "hourly"}
     reads = select(MicrosoftTenant.id, MicrosoftTenant.read_requested_at).where(
         MicrosoftTenant.read_requested_at.is_not(None), free, patient
     )
-    found.extend(
+    tasks.extend(
         QueuedTask(tenant_id, "hourly", str(asked_at))
         for tenant_id, asked_at in session.execute(reads)
         if tenant_id not in known
     )
-    return found
+    return tasks
 
 
 def throttled_until(session: Session, runs: Iterable[SyncRun], now: datetime) -> dict[str, datetime]:

@@ -74,7 +74,7 @@ class RateLimiter:
             turn = max(now, row.held_until or now, *turns[-1:])
             if len(turns) >= self._requests:
                 turn = max(turn, turns[-self._requests] + self._window)
-            row.turns = [found.isoformat() for found in [*turns, turn][-KEPT * self._requests :]]
+            row.turns = [reserved.isoformat() for reserved in [*turns, turn][-KEPT * self._requests :]]
             held_until = row.held_until
             session.commit()
         return turn.isoformat(), (turn - now).total_seconds(), held_until

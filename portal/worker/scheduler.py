@@ -142,10 +142,10 @@ class Scheduler:
     def _hand_out(self) -> None:
         now = utcnow()
         with self._runtime.sessions() as session:
-            found = queue.waiting(session, now, self._owner)
+            tasks = queue.waiting(session, now, self._owner)
             if self._timer:
-                found += queue.slow_waiting(session, now, self._owner)
-        self._submit(found)
+                tasks += queue.slow_waiting(session, now, self._owner)
+        self._submit(tasks)
         if (
             self._timer
             and imports.waiting(self._runtime.sessions)
@@ -186,9 +186,9 @@ class Scheduler:
         except RetryLater as later:
             self._stopping.wait(later.seconds)
 
-    def _submit(self, found: list[QueuedTask]) -> None:
+    def _submit(self, tasks: list[QueuedTask]) -> None:
         now = utcnow()
-        for work in found:
+        for work in tasks:
             if work.lane not in self._pools:
                 continue
             key = _key(work)

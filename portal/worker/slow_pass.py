@@ -170,8 +170,8 @@ class _Pass:
                 registered = item.get("isMfaRegistered")
                 if item.get("id") and isinstance(registered, bool):
                     methods = item.get("methodsRegistered")
-                    found = [clean(str(m))[:60] for m in methods] if isinstance(methods, list) else []
-                    values[str(item["id"]).lower()] = {"mfa_registered": registered, "mfa_methods": found}
+                    names = [clean(str(m))[:60] for m in methods] if isinstance(methods, list) else []
+                    values[str(item["id"]).lower()] = {"mfa_registered": registered, "mfa_methods": names}
             self._store(values)
             done += len(page)
             self._progress("MFA", done)
@@ -224,7 +224,7 @@ class _Pass:
             self._check()
             part = stale[start : start + 100]
             macs = source.ethernet_macs(part)
-            found = [
+            updates = [
                 {
                     "microsoft_tenant_id": self.tenant_id,
                     "device_id": device_id,
@@ -234,7 +234,7 @@ class _Pass:
                 for device_id in part
             ]
             with self.lease.transaction() as session:
-                update_rows(session, ManagedDevice, found, keys=("microsoft_tenant_id", "device_id"))
+                update_rows(session, ManagedDevice, updates, keys=("microsoft_tenant_id", "device_id"))
             self._progress("Devices", start + len(part))
 
     # -- Assets --------------------------------------------------------------------------------------------------
@@ -310,7 +310,7 @@ def last_activity(item: RawObject) -> datetime | None:
     if not isinstance(activity, dict):
         return None
     names = ("lastSignInDateTime", "lastNonInteractiveSignInDateTime", "lastSuccessfulSignInDateTime")
-    dates = [found for name in names if (found := parse_time(activity.get(name))) is not None]
+    dates = [moment for name in names if (moment := parse_time(activity.get(name))) is not None]
     return max(dates, default=None)
 
 

@@ -113,16 +113,16 @@ class TenantWorker:
 
     def run_tenant(self, tenant_id: str, owner: str, lanes: Sequence[str] = ("hourly", "delayed")) -> bool:
         """Lease the tenant and do what waits in ``lanes``. False when another worker holds it. Raises Stopped."""
-        taken: list[LeasedTenant] = []
+        held_tenant: list[LeasedTenant] = []
 
         def begin(lease: Lease, session: Session) -> None:
-            taken.append(LeasedTenant(self, lease, tuple(lanes)))
-            taken[0].take_up(session)
+            held_tenant.append(LeasedTenant(self, lease, tuple(lanes)))
+            held_tenant[0].take_up(session)
 
         lease = leases.acquire(self.sessions, tenant_id, owner, self.now, first=begin)
         if lease is None:
             return False
-        leased = taken[0]
+        leased = held_tenant[0]
         try:
             leased.do()
         except Stopped:
@@ -219,12 +219,12 @@ class LeasedTenant:
                     lambda phase, done, total: self._progress(runs, phase, done, total),
                     self._wanted_groups(session),
                 )
-            found = refresh(context)
+            summary = refresh(context)
         except SourceError as error:
             self._refresh_failed(error, runs, source)
             return error
         self._refreshed(context, runs)
-        self.around = replace(self.around, refreshed=found)
+        self.around = replace(self.around, refreshed=summary)
         return None
 
     def _wanted_groups(self, session: Session) -> frozenset[str]:

@@ -71,8 +71,8 @@ def make_new(session: Session, chunk: Sequence[Assignment], target: Target, now:
     object_ids = [a.object_id for a in chunk]
     mirrored = _mirrored(session, target, object_ids)
     known = figures(session, target, object_ids) if target.has_figures else {}
-    alike, told = _alike(target, now), _told_alike(target, now)
-    same, same_told = tuple(alike.values()), tuple(told.values())
+    alike, alike_told = _alike(target, now), _told_alike(target, now)
+    same, same_told = tuple(alike.values()), tuple(alike_told.values())
     people, records = [], []
     for assignment, row_id, record_id in zip(chunk, new_ids(len(chunk)), new_ids(len(chunk)), strict=True):
         object_id = assignment.object_id
@@ -106,18 +106,18 @@ def make_new(session: Session, chunk: Sequence[Assignment], target: Target, now:
     return NewPeople(
         object_ids,
         ready_tuples(session, EndUser, (*_OWN, *alike), people),
-        ready_tuples(session, Change, (*_TOLD, *told), records),
+        ready_tuples(session, Change, (*_TOLD, *alike_told), records),
     )
 
 
 def _mirrored(session: Session, target: Target, object_ids: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     """The columns ``_READ`` by object id: texts, which both tables hold alike."""
-    found = {}
+    rows = {}
     fixed = {"microsoft_tenant_id": target.microsoft_tenant_id}
     for part in batches(object_ids):
         for row in read_stored(session, DirectoryUser, _READ, fixed, "object_id", part):
-            found[row[0]] = row
-    return found
+            rows[row[0]] = row
+    return rows
 
 
 def _alike(target: Target, now: datetime) -> dict[str, Any]:

@@ -50,16 +50,19 @@ def part_numbers(session: Session, microsoft_tenant_id: str) -> dict[str, str]:
 
 def licenses(target: Target, sku_ids: str) -> tuple[tuple[str, ...], str]:
     """(sku ids, the products' names as lists sort by them) of sku ids as they are stored: many people have the same ones."""
-    found = target.licenses.get(sku_ids)
-    if found is None:
+    licenses_written = target.licenses.get(sku_ids)
+    if licenses_written is None:
         skus = tuple(sku_ids.split(" ")) if sku_ids else ()
-        found = target.licenses[sku_ids] = skus, ", ".join(product_names(skus, target.part_numbers))[:200]
-    return found
+        licenses_written = target.licenses[sku_ids] = (
+            skus,
+            ", ".join(product_names(skus, target.part_numbers))[:200],
+        )
+    return licenses_written
 
 
 def figures(session: Session, target: Target, object_ids: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     """What the slow pass knew before the Link existed (T7): ``FIGURES`` by object id, where it knew anything."""
-    found = {}
+    by_object_id = {}
     columns = [getattr(DirectoryUser, name) for name in FIGURES]
     known = columns[0].is_not(None) | columns[1].is_not(None)
     for part in batches(object_ids):
@@ -70,5 +73,5 @@ def figures(session: Session, target: Target, object_ids: Sequence[str]) -> dict
                 known,
             )
         )
-        found.update({row[0]: tuple(row[1:]) for row in rows})
-    return found
+        by_object_id.update({row[0]: tuple(row[1:]) for row in rows})
+    return by_object_id

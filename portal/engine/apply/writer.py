@@ -51,8 +51,8 @@ def write(
     insert_ready(session, new.end_users)
     insert_ready(session, new.records)
     _update(session, changed, states, target, known, now)
-    told = [d for d in decisions if d.action is not Action.LEAVE]
-    records = [change_row(d, target, now, undo=_undo(d, states, before)) for d in told]
+    recorded = [d for d in decisions if d.action is not Action.LEAVE]
+    records = [change_row(d, target, now, undo=_undo(d, states, before)) for d in recorded]
     insert_rows(session, Change, records)
     _keep_conflicts(session, [d for d in decisions if d.conflict_key], target, now)
 
@@ -109,14 +109,14 @@ def settle_conflicts(session: Session, target: Target, living: Iterable[str], no
     nameless = [row.other_object_id for row in rows if row.end_user_id is None and row.other_object_id]
     winners: dict[str | None, str] = {}
     for part in batches(nameless):
-        found = session.execute(
+        linked = session.execute(
             select(EndUser.object_id, EndUser.id).where(
                 EndUser.organization_id == target.organization_id,
                 EndUser.microsoft_tenant_id == target.microsoft_tenant_id,
                 EndUser.object_id.in_(part),
             )
         )
-        winners.update((object_id, end_user_id) for object_id, end_user_id in found)
+        winners.update((object_id, end_user_id) for object_id, end_user_id in linked)
     for row in rows:
         if row.key not in keep:
             row.resolution, row.resolved_at = "gone", now
@@ -190,15 +190,15 @@ def _undo(
 
 def _before(session: Session, decisions: Iterable[Decision]) -> dict[str, dict[str, Any]]:
     """``updated_at`` of the End Users that are written, and the Links of those linked anew, complete enough to come back (W7)."""
-    found: dict[str, dict[str, Any]] = {}
+    before: dict[str, dict[str, Any]] = {}
     linked = [d.end_user_id for d in decisions if d.end_user_id and d.makes_link]
     others = [d.end_user_id for d in decisions if d.end_user_id and not d.makes_link]
     for ids, names in ((linked, ("updated_at", *LINK_COLUMNS)), (others, ("updated_at",))):
         columns = [getattr(EndUser, name) for name in names]
         for part in batches(ids):
             for row in session.execute(select(EndUser.id, *columns).where(EndUser.id.in_(part))):
-                found[row[0]] = dict(zip(names, map(as_json, row[1:]), strict=True))
-    return found
+                before[row[0]] = dict(zip(names, map(as_json, row[1:]), strict=True))
+    return before
 
 
 def as_json(value: object) -> Any:

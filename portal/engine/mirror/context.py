@@ -181,8 +181,8 @@ def stored_groups(
     session: Session, tenant_id: str, wanted: Collection[str]
 ) -> Sequence[Row[str, bool, datetime | None, bool, bool]]:
     """What is stored now of the groups whose members are asked for, those that are gone included."""
-    given = {"tenant": tenant_id, "wanted": sorted(wanted)}
-    return session.connection().execute(_GROUPS, given).all()
+    parameters = {"tenant": tenant_id, "wanted": sorted(wanted)}
+    return session.connection().execute(_GROUPS, parameters).all()
 
 
 def _fingerprint(source: DirectorySource) -> str:
@@ -192,20 +192,20 @@ def _fingerprint(source: DirectorySource) -> str:
 
 def remember_capability(tenant: MicrosoftTenant, part: str, error: SourceError | None, now: datetime) -> None:
     """Note in ``tenant.capabilities`` why a part is missing, or that it works."""
-    found = _capabilities(tenant, part, error, now)
-    if found != tenant.capabilities:
-        tenant.capabilities = found
+    capabilities = _capabilities(tenant, part, error, now)
+    if capabilities != tenant.capabilities:
+        tenant.capabilities = capabilities
 
 
 def _capabilities(
     tenant: MicrosoftTenant | Row[Any], part: str, error: SourceError | None, now: datetime
 ) -> dict[str, object]:
-    found = dict(tenant.capabilities)
+    capabilities = dict(tenant.capabilities)
     if error is None:
-        found.pop(part, None)
-    elif found.get(part, {}).get("detail") != error.advice:
-        found[part] = {"state": lacking_state(error), "detail": error.advice, "at": now.isoformat()}
-    return found
+        capabilities.pop(part, None)
+    elif capabilities.get(part, {}).get("detail") != error.advice:
+        capabilities[part] = {"state": lacking_state(error), "detail": error.advice, "at": now.isoformat()}
+    return capabilities
 
 
 def lacking_state(error: SourceError) -> str:

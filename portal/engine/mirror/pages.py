@@ -157,8 +157,8 @@ def _stored(one: Round, session: Session, object_ids: list[str]) -> dict[str, _S
     """What the mirror holds of these; the raw records only where a delta is merged into them."""
     names = ("object_id", *(name for name in _Stored._fields if name != "raw" or not one.is_full))
     fixed = {"microsoft_tenant_id": one.context.tenant_id}
-    found: dict[str, _Stored] = {}
+    stored_rows: dict[str, _Stored] = {}
     for part in batches(object_ids):
         for object_id, *row in read_rows(session, DirectoryUser, names, fixed, "object_id", part):
-            found[object_id] = _Stored(*row)
-    return found
+            stored_rows[object_id] = _Stored(*row)
+    return stored_rows

@@ -41,18 +41,18 @@ def _agents(context: RefreshContext) -> frozenset[str]:
     """Who is an AI agent (S8). Where Microsoft does not tell, those known so far."""
     before = context.agents
     try:
-        found, is_told = context.source.agents(), True
+        agents, is_told = context.source.agents(), True
     except SourceError as error:
         if not is_lacking(error):  # throttled, or away: to be asked again, not an answer
             raise
-        found, is_told = before, False
-    if is_told == context.tenant.agents_known and found == before:
-        return found
+        agents, is_told = before, False
+    if is_told == context.tenant.agents_known and agents == before:
+        return agents
     with context.lease.transaction() as session:
         session.get_one(MicrosoftTenant, context.tenant_id).agents_known = is_told
-        _mark_agents(context, session, found - before, is_agent=True)
-        _mark_agents(context, session, before - found, is_agent=False)
-    return found
+        _mark_agents(context, session, agents - before, is_agent=True)
+        _mark_agents(context, session, before - agents, is_agent=False)
+    return agents
 
 
 def _mark_agents(
@@ -60,12 +60,12 @@ def _mark_agents(
 ) -> None:
     table = DirectoryUser.__table__
     for part in batches(sorted(object_ids)):
-        found = session.execute(
+        result = session.execute(
             table.update()  # type: ignore[attr-defined]
             .where(table.c.microsoft_tenant_id == context.tenant_id, table.c.object_id.in_(part))
             .values(is_agent=is_agent, version=context.version)
         )
-        if found.rowcount:  # type: ignore[attr-defined]
+        if result.rowcount:  # type: ignore[attr-defined]
             context.mark_changed(session)
 
 

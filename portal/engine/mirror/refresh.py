@@ -59,13 +59,13 @@ def refresh(context: RefreshContext, *, full: bool = False) -> RefreshResult:
 
 def _check_tenant(context: RefreshContext) -> None:
     """The token must open the tenant that is stored, or another customer's people would land here."""
-    stored, found = context.tenant, context.source.organization()
-    if str(found.get("id", "")).lower() != stored.directory_id:
+    stored, reported = context.tenant, context.source.organization()
+    if str(reported.get("id", "")).lower() != stored.directory_id:
         raise SourceAuthError(
             "Microsoft answered for another tenant than the one that is connected. Nothing was read. Check the connection."
         )
-    domains = verified_domains(found) or stored.domains
-    name = clean(str(found.get("displayName") or ""))[:256] or stored.name
+    domains = verified_domains(reported) or stored.domains
+    name = clean(str(reported.get("displayName") or ""))[:256] or stored.name
     if (stored.domains, stored.name) != (domains, name):
         with context.lease.transaction() as session:
             tenant = session.get_one(MicrosoftTenant, context.tenant_id)
@@ -78,18 +78,18 @@ def conclude(context: RefreshContext, session: Session, next_run_at: datetime) -
     One asked for meanwhile wants a read of its own.
     """
     connection, now = session.connection(), context.now()
-    found = connection.execute(_FOUND, {"tenant": context.tenant_id}).one()
-    is_asked_anew = found.read_requested_at != context.tenant.read_requested_at
+    facts = connection.execute(_FOUND, {"tenant": context.tenant_id}).one()
+    is_asked_anew = facts.read_requested_at != context.tenant.read_requested_at
     values = {
         "of_tenant": context.tenant_id,
         "now": now,
-        "asked_at": found.read_requested_at if is_asked_anew else None,
-        "slow_at": schedule.slow_pass_after_read(now, found.slow_problems),
+        "asked_at": facts.read_requested_at if is_asked_anew else None,
+        "slow_at": schedule.slow_pass_after_read(now, facts.slow_problems),
         "next_at": next_run_at,
     }
     context.keep_quiet_links(session)
     connection.execute(_CONCLUDED, values)
-    return bool(found.failures_in_row)
+    return bool(facts.failures_in_row)
 
 
 def verified_domains(organization: RawObject) -> list[dict[str, Any]]:

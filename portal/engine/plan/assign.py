@@ -121,7 +121,7 @@ def assign(
     entering = [p for p in new if p.object_id not in refused]
     rivals = _rivals(entering, contest, facts)
 
-    found = [_skip(p, refused[p.object_id]) for p in new if p.object_id in refused]
+    assignments = [_skip(p, refused[p.object_id]) for p in new if p.object_id in refused]
     unchanged = 0
     for candidate in linked:
         object_id = candidate.person.object_id
@@ -133,19 +133,19 @@ def assign(
         if "email" in candidate.row.pins and not says_something(assignment) and object_id not in always:
             unchanged += 1  # W6: all that Microsoft has otherwise is pinned
         else:
-            found.append(assignment)
+            assignments.append(assignment)
     spoken_for = set(facts.taken)
     for person in entering:
         match = rivals.get(person.object_id) or _match(person, moves, facts)
         if isinstance(match, Candidate):
             spoken_for.add(match.row.id)
-            found.append(_link(match, snapshot))
+            assignments.append(_link(match, snapshot))
         elif isinstance(match, Rival):
-            found.append(_conflict(person, match, facts))
+            assignments.append(_conflict(person, match, facts))
         else:
-            found.append(_creation(person))
-    found.extend(_absent(snapshot, known, spoken_for, always))
-    return tuple(found), unchanged
+            assignments.append(_creation(person))
+    assignments.extend(_absent(snapshot, known, spoken_for, always))
+    return tuple(assignments), unchanged
 
 
 # -- who is whose ------------------------------------------------------------------------------------------------------
@@ -157,16 +157,16 @@ def _chosen(snapshot: Snapshot, known: Classified) -> tuple[Candidate, ...]:
         return ()
     wanted = set(snapshot.settled_links.values())
     rows = {row.id: row for row in snapshot.end_users if row.id in wanted}
-    found = []
+    candidates = []
     for person in known.unlinked:
         row = rows.get(snapshot.settled_links.get(person.object_id, ""))
         if row is None:
             continue
         holder = row.object_id
         if holder is None or row.is_foreign or holder in known.absent or holder in known.released:
-            found.append(Candidate(person, row, MatchedBy.EMAIL))
+            candidates.append(Candidate(person, row, MatchedBy.EMAIL))
             del rows[row.id]
-    return tuple(found)
+    return tuple(candidates)
 
 
 def _recognized(snapshot: Snapshot, known: Classified, chosen: Sequence[Candidate]) -> tuple[Candidate, ...]:
@@ -177,13 +177,13 @@ def _recognized(snapshot: Snapshot, known: Classified, chosen: Sequence[Candidat
     for object_id, (row, _) in known.absent.items():
         if row.immutable_id and row.id not in settled_rows and _is_gone(snapshot, known, object_id):
             gone.setdefault(row.immutable_id, []).append(row)
-    found = []
+    candidates = []
     for person in known.unlinked if gone else ():
         rows = gone.get(person.immutable_id)
         if rows is not None and len(rows) == 1 and person.object_id not in settled_users:
-            found.append(Candidate(person, rows[0], MatchedBy.IMMUTABLE_ID))
+            candidates.append(Candidate(person, rows[0], MatchedBy.IMMUTABLE_ID))
             del gone[person.immutable_id]
-    return tuple(found)
+    return tuple(candidates)
 
 
 def _is_gone(snapshot: Snapshot, known: Classified, object_id: str) -> bool:
@@ -214,8 +214,8 @@ def _facts(
         and row.object_id not in known.absent
         and row.object_id not in known.released
     }
-    taken = {c.row.id: c.person.object_id for c in linked if c.match is not MatchedBy.LINK}
-    return Facts(snapshot, known, holders, steady, taken)
+    newly_linked = {c.row.id: c.person.object_id for c in linked if c.match is not MatchedBy.LINK}
+    return Facts(snapshot, known, holders, steady, newly_linked)
 
 
 # -- addresses ---------------------------------------------------------------------------------------------------------
@@ -277,26 +277,26 @@ def _refusal(person: PersonKeys, rules: FilterSpec) -> Reason | None:
 
 def _refused(new: Iterable[PersonKeys], moves: Moves, facts: Facts) -> dict[str, Reason]:
     """M6: who would not be added although alone does not compete for an address."""
-    found = {}
+    reasons = {}
     for person in new:
         reason = _refusal(person, facts.snapshot.filters)
         if reason is None:
             continue
         row = facts.holders.get(person.email_key)
         if (row is None or moves.frees(row)) and _by_alias(person, facts) is None:
-            found[person.object_id] = reason
-    return found
+            reasons[person.object_id] = reason
+    return reasons
 
 
 def _rivals(entering: Iterable[PersonKeys], contest: Contest, facts: Facts) -> dict[str, Rival]:
     """M6: new people whose address a linked one has in Microsoft, or another new one who is enabled or older."""
     groups: dict[str, list[PersonKeys]] = {}
     first: dict[str, PersonKeys] = {}
-    found: dict[str, Rival] = {}
+    rivals: dict[str, Rival] = {}
     for person in entering:
         key = person.email_key
         if (winner := contest.best.get(key)) is not None:
-            found[person.object_id] = Rival(Reason.DUPLICATE_REMOTE_EMAIL, *winner)
+            rivals[person.object_id] = Rival(Reason.DUPLICATE_REMOTE_EMAIL, *winner)
         elif key in first:
             groups.setdefault(key, [first[key]]).append(person)
         else:
@@ -305,16 +305,16 @@ def _rivals(entering: Iterable[PersonKeys], contest: Contest, facts: Facts) -> d
         best, *others = sorted(group, key=precedence)
         row = facts.holders.get(key)
         rival = Rival(Reason.DUPLICATE_REMOTE_EMAIL, row.id if row is not None else None, best.object_id)
-        found.update((other.object_id, rival) for other in others)
-    return found
+        rivals.update((other.object_id, rival) for other in others)
+    return rivals
 
 
 def _match(person: PersonKeys, moves: Moves, facts: Facts) -> Candidate | Rival | None:
     """M2 for who has neither a Link nor a rival: e-mail, alias; None for a creation."""
     row = facts.holders.get(person.email_key)
     if row is None or moves.frees(row):
-        found = _by_alias(person, facts)
-        return Candidate(person, found, MatchedBy.ALIAS) if found is not None else None
+        by_alias = _by_alias(person, facts)
+        return Candidate(person, by_alias, MatchedBy.ALIAS) if by_alias is not None else None
     if facts.is_free(row):
         return Candidate(person, row, MatchedBy.EMAIL)
     return Rival(Reason.EMAIL_LINKED_TO_OTHER, row.id, facts.taken.get(row.id, row.object_id))
@@ -380,26 +380,26 @@ def _linked(candidate: Candidate, keeper: Keeper | None, snapshot: Snapshot) -> 
     """Somebody who is linked, chosen or recognized. keeper: who keeps the address this one wants (W4); None when nobody does."""
     person, row, match = candidate
     if match is MatchedBy.LINK:
-        found = linked_assignment(person, row, is_complete=snapshot.is_complete)
+        assignment = linked_assignment(person, row, is_complete=snapshot.is_complete)
     else:
-        found = _link(candidate, snapshot)
+        assignment = _link(candidate, snapshot)
     if keeper is None:
-        return found
+        return assignment
     if (
         snapshot.settled_links.get(person.object_id) == row.id
     ):  # whose address is whose was settled with it (M7)
-        return replace(found, keeps_email=True)
+        return replace(assignment, keeps_email=True)
     key = conflict_key(
         Reason.EMAIL_CLASH, person.object_id, person.email_key, row.id, keeper.object_id, keeper.end_user_id
     )
     is_clash = key not in snapshot.ignored_conflicts
-    reason = found.reason
+    reason = assignment.reason
     if is_clash:
         reason = Reason.EMAIL_CLASH
-    elif found.kind is Kind.LINKED and found.sets_disabled == found.was_disabled:
+    elif assignment.kind is Kind.LINKED and assignment.sets_disabled == assignment.was_disabled:
         reason = Reason.CONFLICT_IGNORED
     return replace(
-        found,
+        assignment,
         reason=reason,
         keeps_email=True,
         is_clash=is_clash,

@@ -22,14 +22,14 @@ def tally(decisions: Iterable[Decision], created: int = 0) -> dict[str, int]:
 
     created: how many were created beside the decisions.
     """
-    found = {**dict.fromkeys(WRITTEN, 0), "created": created}
+    counts = {**dict.fromkeys(WRITTEN, 0), "created": created}
     for decision in decisions:
         name = _COUNTED.get(decision.action.value)
         if decision.is_absent:
-            found["gone"] += name == "disabled"
+            counts["gone"] += name == "disabled"
         elif name is not None and decision.is_in_scope:
-            found[name] += 1
-    return found
+            counts[name] += 1
+    return counts
 
 
 def count(plan: Plan, written: Mapping[str, int]) -> dict[str, int]:

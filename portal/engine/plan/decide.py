@@ -99,7 +99,7 @@ def field_changes(
 
     keeps_email: the address stays (W4). An address that Microsoft no longer has stays too.
     """
-    found = []
+    changes = []
     for name, new in wanted(person).items():
         old = end_user.fields.get(name, "")
         if new == old or name in end_user.pinned:
@@ -107,8 +107,8 @@ def field_changes(
         if name == "email" and (keeps_email or not new):
             continue
         if new or _written_by_sync(end_user, name, old):
-            found.append(FieldChange(name, old, new))
-    return tuple(found)
+            changes.append(FieldChange(name, old, new))
+    return tuple(changes)
 
 
 def _written_by_sync(end_user: EndUserState, name: str, old: str) -> bool:
@@ -126,8 +126,8 @@ def _create(assignment: Assignment, person: RemoteUser) -> Decision:
     written, changes = creation(fields.values(), person.user_principal_name, skus, status_of(assignment))
     applied = applied_key(person.content_hash, ())
     columns = {**fields, **link, "written": written, "applied_hash": applied}
-    told = tuple(map(_change, changes))
-    return _told(assignment, person, Action.CREATE, told, columns, makes_link=True)
+    changes_told = tuple(map(_change, changes))
+    return _told(assignment, person, Action.CREATE, changes_told, columns, makes_link=True)
 
 
 def _update(assignment: Assignment, person: RemoteUser, end_user: EndUserState) -> Decision:
@@ -255,16 +255,16 @@ def _link_changes(before: LinkState | None, columns: Mapping[str, object]) -> tu
 
 
 def _texts(columns: Mapping[str, object]) -> dict[str, str]:
-    found = {}
+    texts = {}
     for name in ("user_principal_name", "microsoft_status"):
         if name in columns:
-            found[name] = str(columns[name])
+            texts[name] = str(columns[name])
     if "in_scope" in columns:
-        found["in_scope"] = "true" if columns["in_scope"] else "false"
+        texts["in_scope"] = "true" if columns["in_scope"] else "false"
     skus = columns.get("license_sku_ids")
     if isinstance(skus, list):
-        found["licenses"] = " ".join(sorted(skus))
-    return found
+        texts["licenses"] = " ".join(sorted(skus))
+    return texts
 
 
 # -- telling -----------------------------------------------------------------------------------------------------------

@@ -42,12 +42,12 @@ def preferences(
 ) -> dict[str, Preference]:
     """Object id → what the next run does, for those of ``object_ids`` that it would find in conflict."""
     noted: dict[str, PersonKeys] = {}
-    found = plan(
+    decided = plan(
         replace(snapshot, people=_noting(snapshot.people, noted)),
         is_initial=is_initial,
         always=object_ids,
     )
-    by_id = {one.object_id: one for one in found.assignments}
+    by_id = {assignment.object_id: assignment for assignment in decided.assignments}
     result = {}
     for object_id in object_ids:
         mine = by_id.get(object_id)
