@@ -113,16 +113,16 @@ class TenantWorker:
 
     def run_tenant(self, tenant_id: str, owner: str, lanes: Sequence[str] = ("hourly", "delayed")) -> bool:
         """Lease the tenant and do what waits in ``lanes``. False when another worker holds it. Raises Stopped."""
-        held_tenant: list[LeasedTenant] = []
+        begun: list[LeasedTenant] = []
 
         def begin(lease: Lease, session: Session) -> None:
-            held_tenant.append(LeasedTenant(self, lease, tuple(lanes)))
-            held_tenant[0].take_up(session)
+            begun.append(LeasedTenant(self, lease, tuple(lanes)))
+            begun[0].take_up(session)
 
         lease = leases.acquire(self.sessions, tenant_id, owner, self.now, first=begin)
         if lease is None:
             return False
-        leased = held_tenant[0]
+        leased = begun[0]
         try:
             leased.do()
         except Stopped:

@@ -23,7 +23,7 @@ from portal.errors import SourceAuthError
 from portal.models import MicrosoftTenant
 
 # Built once, see ``context``.
-_FOUND = select(
+_FACTS = select(
     MicrosoftTenant.read_requested_at, MicrosoftTenant.slow_problems, MicrosoftTenant.failures_in_row
 ).where(MicrosoftTenant.id == bindparam("tenant"))
 _CONCLUDED = (
@@ -78,7 +78,7 @@ def conclude(context: RefreshContext, session: Session, next_run_at: datetime) -
     One asked for meanwhile wants a read of its own.
     """
     connection, now = session.connection(), context.now()
-    facts = connection.execute(_FOUND, {"tenant": context.tenant_id}).one()
+    facts = connection.execute(_FACTS, {"tenant": context.tenant_id}).one()
     is_asked_anew = facts.read_requested_at != context.tenant.read_requested_at
     values = {
         "of_tenant": context.tenant_id,
