@@ -12,7 +12,8 @@ from sqlalchemy import bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from portal.engine.batches import batches
-from portal.engine.records import FilterSpec, HoldRule, NeverSync, Presence, Snapshot
+from portal.engine.plan.keys import conflict_key
+from portal.engine.records import FilterSpec, HoldRule, NeverSync, Presence, Reason, Snapshot
 from portal.engine.scope import spec_from_json, spec_to_json
 from portal.engine.snapshot import all_end_user_keys, groups_by_user, new_person_keys, person_keys
 from portal.models import (
@@ -24,6 +25,7 @@ from portal.models import (
     Tenant,
     UserSync,
 )
+from portal.text import email_key
 
 # Built once: a run that finds nothing changed is mostly these.
 _MAPPING = (
@@ -49,7 +51,14 @@ _EXCEPTIONS = select(
     or_(SyncException.expires_at.is_(None), SyncException.expires_at > bindparam("now")),
 )
 _SETTLEMENTS = (
-    select(Conflict.resolution, Conflict.key, Conflict.object_id, Conflict.resolved_end_user_id)
+    select(
+        Conflict.resolution,
+        Conflict.key,
+        Conflict.object_id,
+        Conflict.resolved_end_user_id,
+        Conflict.other_object_id,
+        Conflict.email,
+    )
     .where(Conflict.organization_id == bindparam("organization"), Conflict.resolution.in_(("ignore", "link")))
     .order_by(Conflict.resolved_at)
 )
@@ -224,11 +233,15 @@ def _exceptions(
 
 
 def _settlements(session: Session, organization_id: str) -> tuple[frozenset[str], dict[str, str]]:
+    """Keys of the conflicts that are ignored, and object id → End User chosen. The other side of a choice is settled too (M7)."""
     ignored, settled = set(), {}
     rows = session.connection().execute(_SETTLEMENTS, {"organization": organization_id})
-    for resolution, key, object_id, end_user_id in rows:
+    for resolution, key, object_id, end_user_id, other_id, email in rows:
         if resolution == "ignore":
             ignored.add(key)
         elif end_user_id:
             settled[object_id] = end_user_id
+            ignored.add(
+                conflict_key(Reason.DUPLICATE_REMOTE_EMAIL, other_id or "", email_key(email), None, object_id)
+            )
     return frozenset(ignored), settled

@@ -16,7 +16,7 @@ from portal.engine.mirror import groups
 from portal.engine.organization_context import spec_of
 from portal.engine.preview import explain, preview
 from portal.engine.records import Action, Counts, FilterSpec, HoldRule
-from portal.engine.undo import apply_undo, plan_undo
+from portal.engine.undo import apply_undo, plan_undo, put_link_back
 from portal.errors import (
     Invalid,
     NotFound,
@@ -408,6 +408,27 @@ def test_M7_ignore_and_link_settle_a_conflict(world):
         row.resolution, row.resolved_end_user_id = "link", other
         session.commit()
     assert world.sync().counts["linked"] == 1
+
+
+@pytest.mark.parametrize("is_held", [True, False], ids=["still linked", "let go at once"])
+def test_M7_who_lost_the_address_by_a_settlement_is_settled_with_it(world, is_held):
+    """Settling unlinks the other side at once (``settlement.give``), so that the next run meets somebody new."""
+    started(world, 2)
+    world.directory.put(account("twin", mail="u00@x.example"))
+    world.sync()
+    with world.sessions() as session:
+        row = session.query(Conflict).one()
+        row.resolution, row.resolved_at = "link", world.now
+        row.resolved_end_user_id = row.end_user_id
+        if not is_held:
+            put_link_back(session.get_one(EndUser, row.end_user_id), None)
+        session.commit()
+    run = world.sync()
+    assert (run.counts["linked"], run.counts["conflicts"]) == (1, 0)
+    assert (world.people()["u00@x.example"][3], world.conflicts()) == ("twin", [])
+    assert (world.sync().counts["conflicts"], world.conflicts()) == (0, [])
+    world.directory.put(account("third", mail="u00@x.example"))
+    assert (world.sync().counts["conflicts"], [row.object_id for row in world.conflicts()]) == (1, ["third"])
 
 
 def test_M7_L1_who_has_an_ignored_clash_of_addresses_still_gets_marks_and_licenses(world):
