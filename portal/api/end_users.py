@@ -123,6 +123,17 @@ def delete_end_user(end_user_id: str) -> Response:
     return nothing()
 
 
+@bp.post("/end-users/<end_user_id>/unlink")
+@requires(Role.TECHNICIAN)
+@documented(answer=documents.EndUser)
+def unlink_end_user(end_user_id: str) -> Response:
+    """Take an End User's Link away and keep the person; 409 when not linked. A next run may link again by email."""
+    row = load(EndUser, end_user_id, "End User")
+    service.unlink(row)
+    db.session.commit()
+    return answer(end_user_documents.to_documents([row])[0])
+
+
 @bp.get("/organizations/<organization_id>/end-users.csv")
 @requires(Role.READ_ONLY)
 @documented(answer=CSV, query=end_user_list.SPEC, parameters=[BOM])

@@ -111,6 +111,7 @@ def test_names_are_good_method_names_and_each_is_one(document):
         "export",
         "import",
         "undo",
+        "unlink",
         "connect",
         "check",
         "map",

@@ -13,6 +13,7 @@ PREFIX = "/api/v1"
 # unmaps, remaps, recovers and undoes"
 TECHNICIAN = {
     ("POST", "/organizations/{}/end-users"), ("PATCH", "/end-users/{}"), ("DELETE", "/end-users/{}"),
+    ("POST", "/end-users/{}/unlink"),
     ("POST", "/organizations/{}/assets"), ("PATCH", "/assets/{}"), ("DELETE", "/assets/{}"),
     ("POST", "/organizations/{}/end-users/import"), ("POST", "/organizations/{}/assets/import"),
     ("POST", "/imports/{}/undo"),

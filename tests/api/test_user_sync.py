@@ -204,6 +204,15 @@ def test_W6_a_field_that_microsoft_manages_is_refused_until_it_is_pinned(api, en
         assert api("POST", path, bad)[0] == 422
 
 
+def test_P6_an_end_user_is_unlinked_once_and_stays(api, linked):
+    status, document = api("POST", f"/end-users/{linked}/unlink")
+    assert (status, document["id"], document["microsoft"]) == (200, linked, None)
+    status, document = api("POST", f"/end-users/{linked}/unlink")
+    assert (status, document["detail"]) == (409, "Ann is not linked to a Microsoft user.")
+    assert api("GET", f"/end-users/{linked}")[1]["display_name"] == "Ann"
+    assert api("POST", "/end-users/nobody/unlink")[0] == 404
+
+
 def test_D3_the_microsoft_part_names_licenses_and_mfa(api, linked, enabled):
     microsoft = api("GET", f"/end-users/{linked}")[1]["microsoft"]
     assert microsoft["licenses"] == [
