@@ -12,6 +12,7 @@ from wtforms import Field
 from portal.assets.views import macs_in_words
 from portal.end_users.forms import EndUserForm
 from portal.end_users.history import LIMIT, Entry
+from portal.engine.explain import CHANGE_LABELS
 from portal.http.access import may
 from portal.models import EndUser, MicrosoftTenant, Organization, Role, SyncException, SyncRun
 from portal.runs import views as runs
@@ -216,7 +217,7 @@ def _history_row(entry: Entry, products: Mapping[str, str]) -> HistoryRow:
             )
             for field in entry.fields
         ],
-        named=[runs.CHANGE_LABELS.get(name, name.capitalize()) for name in entry.named],
+        named=[CHANGE_LABELS.get(name, name.capitalize()) for name in entry.named],
         is_folded=(change is not None and change.decision == "create") or len(entry.fields) > FOLDED,
         run_id="" if run is None else run.id,
         by=entry.who if run is None else runs.short_title(run),
@@ -225,4 +226,4 @@ def _history_row(entry: Entry, products: Mapping[str, str]) -> HistoryRow:
 
 
 def _label(field: str) -> str:
-    return runs.CHANGE_LABELS.get(field, field)
+    return CHANGE_LABELS.get(field, field)

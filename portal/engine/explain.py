@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from portal.engine.records import Decision, Reason, Spared, Undone
 
@@ -12,6 +12,30 @@ SECTION_LABELS = {
     "office_location": "Office Location",
     "department": "Department",
     "group": "Group",
+}
+
+FIELD_LABELS: Mapping[str, str] = {
+    "display_name": "Name",
+    "first_name": "First name",
+    "last_name": "Last name",
+    "email": "Email",
+    "phone": "Phone",
+    "mobile_phone": "Mobile Phone",
+    "street_address": "Street Address",
+    "city": "City",
+    "state": "State/Province",
+    "postal_code": "Zip/Postal Code",
+    "country": "Country",
+    "job_title": "Job Title",
+    "department": "Department",
+    "office_location": "Office Location",
+}
+CHANGE_LABELS: Mapping[str, str] = {
+    **FIELD_LABELS,
+    "user_principal_name": "UPN",
+    "licenses": "Microsoft License",
+    "microsoft_status": "Microsoft Status",
+    "in_scope": "Filters of the sync",
 }
 
 SENTENCES: dict[Reason, str] = {

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from portal.engine import undo
 from portal.engine.batches import fill
-from portal.engine.explain import spared_words
+from portal.engine.explain import CHANGE_LABELS, spared_words
 from portal.engine.pace import Pace
 from portal.engine.records import Counts, Phase, Spared
 from portal.engine.run_state import Surroundings
@@ -52,7 +52,9 @@ def finish(run: SyncRun, number: int, spared: Iterable[undo.SparedPerson]) -> No
     run.done = run.total = number
     run.counts = {**asdict(Counts()), "read": number, "in_scope": number, "updated": number}
     sentences = (
-        f"{person.display_name} was spared: {spared_words(person.reason, person.field)}." for person in spared
+        f"{person.display_name} was spared: "
+        f"{spared_words(person.reason, CHANGE_LABELS.get(person.field, person.field))}."
+        for person in spared
     )
     run.warnings = list(dict.fromkeys(sentences))
 

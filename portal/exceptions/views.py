@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from portal.engine.explain import FIELD_LABELS
 from portal.exceptions.service import NEVER_SYNC
 from portal.http.list_view import Column, Empty, ListView, in_use, none_matches
 from portal.http.listing import Listing
 from portal.models import SyncException
-from portal.runs.views import FIELD_LABELS
 
 COLUMNS = (
     Column("What", "kind"),

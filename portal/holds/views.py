@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from portal.end_users.documents import product_names
-from portal.engine.explain import reason_sentence
+from portal.engine.explain import CHANGE_LABELS, reason_sentence
 from portal.extensions import db
 from portal.holds import service
 from portal.holds.service import Chosen, HoldFacts, Selection
@@ -17,7 +17,7 @@ from portal.http.decision_words import decision_words
 from portal.http.formatting import number, percent, plural
 from portal.models import Change, DirectoryUser, Role, SyncRun
 from portal.runs import service as runs
-from portal.runs.views import CHANGE_LABELS, shown_value
+from portal.runs.views import shown_value
 
 _APPLIED = (
     ("created", "created"),

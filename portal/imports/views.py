@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from portal.engine.explain import FIELD_LABELS
 from portal.http import undo_view as undo
 from portal.http.formatting import number, plural
 from portal.imports.records import Action, Planned, UndoStep
 from portal.imports.service import SHOWN, Preview
 from portal.models import UNDER_WAY, Import, ImportRow
-from portal.runs.views import FIELD_LABELS
 
 CUT = 120  # characters of a value
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from portal.engine.explain import CHANGE_LABELS
 from portal.http.decision_words import decision_words
 from portal.http.formatting import number, plural
 from portal.http.list_view import Chip, Column, Empty, ListView, in_use, none_matches
 from portal.http.listing import Listing
 from portal.models import MicrosoftTenant, Organization, SyncRun
 from portal.runs.views import (
-    CHANGE_LABELS,
     PARTS,
     NextStep,
     Progress,

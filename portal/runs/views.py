@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from portal.engine.explain import spared_words, undone_words
+from portal.engine.explain import CHANGE_LABELS, spared_words, undone_words
 from portal.engine.licenses import product_name
 from portal.engine.records import Phase as RunPhase
 from portal.engine.schedule import DELAYED_LIMIT
@@ -43,29 +43,6 @@ PARTS: tuple[tuple[str, str, str, str, str], ...] = (
     ("held", "", "held", "e", "hand-stop"),
 )
 
-FIELD_LABELS: Mapping[str, str] = {
-    "display_name": "Name",
-    "first_name": "First name",
-    "last_name": "Last name",
-    "email": "Email",
-    "phone": "Phone",
-    "mobile_phone": "Mobile Phone",
-    "street_address": "Street Address",
-    "city": "City",
-    "state": "State/Province",
-    "postal_code": "Zip/Postal Code",
-    "country": "Country",
-    "job_title": "Job Title",
-    "department": "Department",
-    "office_location": "Office Location",
-}
-CHANGE_LABELS: Mapping[str, str] = {
-    **FIELD_LABELS,
-    "user_principal_name": "UPN",
-    "licenses": "Microsoft License",
-    "microsoft_status": "Microsoft Status",
-    "in_scope": "Filters of the sync",
-}
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "microsoft_status": {"none": "", "active": "Active", "disabled": "Disabled in Microsoft"},
     "in_scope": {"true": "Match", "false": "No longer match"},

@@ -1193,6 +1193,17 @@ def test_R5_a_former_address_or_account_that_somebody_else_has_by_now_is_spared(
     )
 
 
+def test_R5_an_undo_names_what_it_spared_as_the_pages_do(world):
+    started(world, 3)
+    world.directory.change("u00", jobTitle="First")
+    run = world.sync()
+    world.directory.change("u00", jobTitle="Second")
+    world.sync()
+    undo_id = world.queue("manual", kind="undo", undoes_run_id=run.id)
+    world.work()
+    assert world.run(undo_id).warnings == ["U00 was spared: Job Title was edited since."]
+
+
 def test_R5_an_edited_person_is_spared_and_listed(world):
     run = started(world, 3)
     world.edit("u01@x.example", edited_at=world.now + timedelta(minutes=1), notes="keep")

@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 from portal.end_users import documents, history, person_view, service, why_view
 from portal.end_users.forms import EndUserForm, PinForm
 from portal.end_users.routes.blueprint import bp
+from portal.engine.explain import FIELD_LABELS
 from portal.errors import Forbidden, Invalid, PortalError
 from portal.exceptions import service as exceptions
 from portal.extensions import db
@@ -15,7 +16,6 @@ from portal.http import responses
 from portal.http.access import load, may, requires
 from portal.http.forms import text
 from portal.models import EndUser, MicrosoftTenant, Organization, Role, SyncRun
-from portal.runs import views as run_views
 from portal.runtime import runtime
 from portal.user_sync import previews
 from portal.user_sync import service as user_sync
@@ -185,8 +185,8 @@ def never_sync(end_user_id: str) -> Response:
 def pin(end_user_id: str, field: str) -> Response:
     """Pin a field to our own value, which is asked for at once, with the reason and the end (W6)."""
     row = load(EndUser, end_user_id, "End User")
-    label = run_views.FIELD_LABELS.get(field, field)
-    form = PinForm(data={"value": getattr(row, field, "") if field in run_views.FIELD_LABELS else ""})
+    label = FIELD_LABELS.get(field, field)
+    form = PinForm(data={"value": getattr(row, field, "") if field in FIELD_LABELS else ""})
     form.value.label.text = label
     if form.submitted():
         try:
