@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 
-from portal import create_app
+from portal import audit, create_app
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.extensions import db, mark_write
@@ -65,6 +65,25 @@ def app(tmp_path: Path, sqlite_template: Path) -> Iterator[Flask]:
 def base(app: Flask, page: Page, guard: Guard) -> Iterator[str]:
     with looking(app, page, guard) as address:
         yield address
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_G7_U13_a_long_name_without_a_blank_does_not_widen_a_page(
+    app: Flask, page: Page, base: str, width: int
+) -> None:
+    name = "Z" * 256
+    with app.app_context():
+        mark_write(db.session())
+        row = customers.organization(name)
+        person = customers.end_user(row, name, "long@harborview.example")
+        person.job_title = person.department = name
+        audit.record(db.session(), "organization_created", object_id=row.id, name=name)
+        paths = [f"/organizations/{row.id}", f"/organizations/{row.id}/recovery", f"/end-users/{person.id}"]
+        db.session.commit()
+    page.set_viewport_size({"width": width, "height": 700})
+    for path in [*paths, "/settings/audit", "/organizations", "/people"]:
+        page.goto(base + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
 
 
 def test_P5_the_filter_panel_closes_by_escape_outside_and_after_apply(
