@@ -17,6 +17,7 @@ from portal.declarations.file import Declaration
 from portal.declarations.plan import Plan
 from portal.errors import Invalid, PortalError
 from portal.extensions import db
+from portal.http.formatting import plural
 from portal.worker import scheduler
 
 NOTHING = "Nothing to do: everything is as the file says."
@@ -74,14 +75,16 @@ def _read(text: str) -> Declaration:
     except Invalid as error:
         _say_errors(error.errors)
         raise PortalError(
-            f"{len(error.errors):,} entries of the file cannot be used. Nothing was changed."
+            f"{plural(len(error.errors), 'entry', 'entries')} of the file cannot be used. Nothing was changed."
         ) from error
 
 
 def _refuse(proposal: Plan) -> None:
     if proposal.problems:
         _say_errors(dict(proposal.problems))
-        raise PortalError(f"{len(proposal.problems):,} entries cannot be applied. Nothing was changed.")
+        raise PortalError(
+            f"{plural(len(proposal.problems), 'entry', 'entries')} cannot be applied. Nothing was changed."
+        )
 
 
 def _say_errors(errors: dict[str, list[str]]) -> None:

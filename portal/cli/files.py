@@ -18,6 +18,7 @@ from portal.errors import PortalError
 from portal.extensions import db
 from portal.http import csv_download, listing
 from portal.http.csv_cells import BOM
+from portal.http.formatting import plural
 from portal.imports import runner, service
 from portal.models import Organization
 from portal.runtime import runtime
@@ -74,7 +75,7 @@ def undo_import(import_id: str, *, dry_run: bool, as_json: bool) -> None:
             service.request_undo(session, service.load(session, import_id), owner)
         runner.undo(runtime().sessions, import_id, owner)
         document = _document(import_id)
-    text = f"{document['restored']:,} rows taken back, {document['spared']:,} not, as they were edited since."
+    text = f"{plural(document['restored'], 'row')} taken back, {document['spared']:,} not, edited since."
     answer(document, text, as_json=as_json)
     if document["error"]:
         raise PortalError(str(document["error"]))

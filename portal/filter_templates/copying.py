@@ -15,6 +15,7 @@ from portal.errors import Refused, RetryLater
 from portal.extensions import db
 from portal.filter_templates import documents, service
 from portal.filter_templates.documents import PatternMatch
+from portal.http.formatting import plural
 from portal.microsoft import service as microsoft
 from portal.models import FilterTemplate, MicrosoftTenant, Organization, SyncRun, TemplateFollower
 from portal.user_sync import documents as sync_documents
@@ -99,7 +100,7 @@ def preview(
         )
     if match.uncounted:
         raise RetryLater(
-            f"The members of {len(match.uncounted)} groups of {microsoft_tenant.name} are being read.",
+            f"The members of {plural(len(match.uncounted), 'group')} of {microsoft_tenant.name} are being read.",
             seconds=3,
         )
     answer = previews.preview(organization, wanted.request)

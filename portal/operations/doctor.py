@@ -98,7 +98,7 @@ def _key(session: Session, box: SecretBox) -> Finding:
         return Finding(
             "Secret key",
             "error",
-            f"{len(lost)} stored secrets do not open: {'; '.join(lost[:3])}.",
+            f"Stored secrets that do not open, {len(lost)} in all: {'; '.join(lost[:3])}.",
             "Put the key they were made with into ROLLCALL_OLD_SECRET_KEYS, or enter them again.",
         )
     if old:
@@ -204,4 +204,4 @@ def _proxies(settings: Settings) -> Finding:
             f"{settings.base_url} is not encrypted.",
             "Put a reverse proxy that ends TLS in front, and set ROLLCALL_BASE_URL to its address.",
         )
-    return Finding("Public address", "ok", f"{settings.base_url}, behind {count} reverse proxies.")
+    return Finding("Public address", "ok", f"{settings.base_url}. Reverse proxies in front: {count}.")

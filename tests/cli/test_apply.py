@@ -82,6 +82,9 @@ def test_F5_bad_entries_are_a_line_each_by_key_path(rollcall, tmp_path):
     assert [line.partition(":")[0] for line in bad.stderr.splitlines()[:-1]] == [
         "organizations[1].enabled", "organizations[2].color", "organizations[2].name",
     ]  # fmt: skip
+    assert bad.stderr.endswith("3 entries of the file cannot be used. Nothing was changed.\n")
+    file.write_text("color = 3\n")
+    assert "\n1 entry of the file cannot be used. " in rollcall("apply", str(file)).stderr
     file.write_bytes(b"\xff")
     assert rollcall("apply", str(file)).stderr.endswith("is not UTF-8.\n")
     assert rollcall("apply", str(tmp_path / "none.toml")).returncode == 2

@@ -104,7 +104,7 @@ def _read_round(
             code="empty read",
         )
     if one.without_id:
-        result.warnings.append(f"{one.without_id} records without an id were left out.")
+        result.warnings.append(f"Records without an id were left out: {one.without_id:,}.")
     result.is_full = link is None
     result.is_complete = _agrees(context, result, len(one.seen)) if link is None else True
     _finish(one, result, make_ready(one, *last), final)
