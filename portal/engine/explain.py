@@ -85,6 +85,7 @@ SPARED: dict[Spared, str] = {
     Spared.OWNS_ASSETS: "owns Assets that were assigned by hand",
     Spared.ADDRESS_TAKEN: "another End User has the former email by now",
     Spared.ACCOUNT_TAKEN: "another End User is linked to the former Microsoft account by now",
+    Spared.LINKED_OTHERWISE: "linked to another Microsoft account since",
 }
 
 

@@ -122,6 +122,7 @@ class Spared(StrEnum):
     OWNS_ASSETS = "owns_assets"
     ADDRESS_TAKEN = "address_taken"
     ACCOUNT_TAKEN = "account_taken"
+    LINKED_OTHERWISE = "linked_otherwise"
 
 
 class Phase(StrEnum):

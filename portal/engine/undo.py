@@ -240,6 +240,8 @@ def _worth_keeping(change: Change, end_user: EndUser) -> list[Spared]:
         reasons.append(Spared.HAS_NOTES)
     if any(asset.assigned_by == "manual" for asset in end_user.assets):
         reasons.append(Spared.OWNS_ASSETS)
+    if end_user.object_id not in {None, change.object_id}:
+        reasons.append(Spared.LINKED_OTHERWISE)  # by a person or a later run: somebody else's record by now
     return reasons
 
 

@@ -103,6 +103,15 @@ def test_W7_the_fields_of_a_link_that_moved_on_are_left_alone(ada):
     assert undo(ada).restored == () and ada.user_principal_name == "new@x"
 
 
+def test_R5_somebody_whom_a_run_created_stays_once_linked_to_another_account(ada):
+    """A conflict that was settled since, or a later run, gave the record to somebody else."""
+    record(ada, undo={"created": True}, decision="create", object_id="another")
+    assert [spared_words(one.reason) for one in undo(ada).spared] == [
+        "linked to another Microsoft account since"
+    ]
+    assert db.session.get(EndUser, ada.id) is not None
+
+
 def test_W7_a_link_comes_back_whole(ada):
     kept = link_before(ada)
     assert set(kept) == set(LINK_COLUMNS) and isinstance(kept["linked_at"], str)
