@@ -103,14 +103,12 @@ def insert_account(
         password_hash=password_hash,
         created_at=now,
     )
-    duplicate = Refused(f"There is already an account for {email}.")
-    if find_account(session, email) is not None:
-        raise duplicate
+    refuse_taken(session, email)
     try:
         with session.begin_nested():
             session.add(account)
     except IntegrityError as error:
-        raise duplicate from error
+        raise _duplicate(email) from error
     session.execute(
         update(Invitation)
         .where(Invitation.email == email, Invitation.used_at.is_(None), Invitation.expires_at > now)
@@ -125,6 +123,17 @@ def insert_account(
         role=account.role,
     )
     return account
+
+
+def refuse_taken(session: Session, email: str) -> None:
+    """Raise Invalid for a bad address, Refused for one that has an account."""
+    address = normal_email(email)
+    if find_account(session, address) is not None:
+        raise _duplicate(address)
+
+
+def _duplicate(address: str) -> Refused:
+    return Refused(f"There is already an account for {address}.")
 
 
 def find_account(session: Session, email: str) -> Account | None:

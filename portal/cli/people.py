@@ -31,11 +31,13 @@ def people() -> None:
 @json_option
 def add(email: str, role: str, name: str, *, password_stdin: bool, as_json: bool) -> None:
     """Add an account. Without --password-stdin the password is asked for."""
-    if password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-    else:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     with portal_app():
+        service.refuse_taken(db.session(), email)  # before somebody types a password for nothing
+        db.session.rollback()
+        if password_stdin:
+            password = sys.stdin.readline().rstrip("\r\n")
+        else:
+            password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
         account = service.add_account(
             db.session(), email=email, role=role, password=password, name=name, now=clock.utcnow()
         )

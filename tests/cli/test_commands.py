@@ -133,6 +133,10 @@ def test_people_and_tokens(rollcall, program):
         stdin="correct horse battery\n",
     )
     assert again.returncode == 1 and "already" in again.stderr
+    for address, why in (("nonsense", "email"), ("ada@corp.local", "already")):
+        asked = rollcall("people", "add", address, "--role", "technician", stdin="correct horse battery\n")
+        assert asked.returncode == 1 and why in asked.stderr.lower()
+        assert "Password" not in asked.stdout + asked.stderr, "nobody types a password for nothing"
     short = rollcall("people", "add", "b@corp.local", "--role", "technician", "--password-stdin", stdin="x\n")
     assert short.returncode == 1 and "password" in short.stderr
     token = rollcall("token", "create", "ci", "--role", "read-only")
