@@ -57,7 +57,7 @@ def get_tenant(tenant_id: str) -> Response:
 
 
 @bp.patch("/tenants/<tenant_id>")
-@requires(Role.ADMINISTRATOR)
+@requires(Role.TECHNICIAN)
 @documented(body=TenantName, answer=documents.Tenant)
 def change_tenant(tenant_id: str) -> Response:
     """Rename a Tenant."""

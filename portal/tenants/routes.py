@@ -96,7 +96,7 @@ def new() -> Response:
 
 
 @bp.route("/tenants/<tenant_id>/rename", methods=["GET", "POST"])
-@requires(Role.ADMINISTRATOR)
+@requires(Role.TECHNICIAN)
 def rename(tenant_id: str) -> Response:
     """Give a Tenant another name."""
     row = load(Tenant, tenant_id, "Tenant")

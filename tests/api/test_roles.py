@@ -9,8 +9,8 @@ import pytest
 NOWHERE = "00000000-0000-0000-0000-000000000000"
 PREFIX = "/api/v1"
 
-# "technician also edits and deletes End Users and Assets, imports, runs a sync now, settles conflicts, disables a sync, maps,
-# unmaps, remaps, recovers and undoes"
+# "technician also edits and deletes End Users and Assets, imports, makes exceptions, runs a sync now, settles conflicts, disables a
+# sync, renames, maps, unmaps, remaps, checks connections, recovers and undoes"
 TECHNICIAN = {
     ("POST", "/organizations/{}/end-users"), ("PATCH", "/end-users/{}"), ("DELETE", "/end-users/{}"),
     ("POST", "/end-users/{}/unlink"),
@@ -19,7 +19,7 @@ TECHNICIAN = {
     ("POST", "/imports/{}/undo"),
     ("POST", "/organizations/{}/user-sync/runs"), ("POST", "/conflicts/{}/resolve"), ("POST", "/conflicts/{}/reopen"),
     ("DELETE", "/organizations/{}/user-sync"), ("POST", "/sync-runs/{}/undo"),
-    ("PUT", "/tenants/{}/microsoft-tenant"), ("DELETE", "/tenants/{}/microsoft-tenant"),
+    ("PATCH", "/tenants/{}"), ("PUT", "/tenants/{}/microsoft-tenant"), ("DELETE", "/tenants/{}/microsoft-tenant"),
     ("PATCH", "/organizations/{}"),  # R1: assigning it to another Tenant is a step of the recovery
     ("POST", "/microsoft-tenants/{}/check"),  # the troubleshooting flow begins with it
     ("POST", "/organizations/{}/exceptions"), ("DELETE", "/exceptions/{}"),  # P14: about single people
@@ -27,7 +27,7 @@ TECHNICIAN = {
 # "the rest (connecting, enabling and editing a sync, people, tokens, settings, applying a hold)"
 ADMINISTRATOR = {
     ("POST", "/microsoft-tenants"), ("DELETE", "/microsoft-tenants/{}"), ("POST", "/microsoft-tenants/{}/customers/check"),
-    ("POST", "/tenants"), ("PATCH", "/tenants/{}"), ("DELETE", "/tenants/{}"),
+    ("POST", "/tenants"), ("DELETE", "/tenants/{}"),
     ("POST", "/organizations"), ("DELETE", "/organizations/{}"),
     ("PUT", "/organizations/{}/user-sync"), ("POST", "/user-syncs/bulk"), ("POST", "/apply"),
     ("POST", "/filter-templates"), ("PATCH", "/filter-templates/{}"), ("DELETE", "/filter-templates/{}"),
