@@ -49,12 +49,11 @@ def record(ada, *fields, undo=None, **values):
         run_id="r",
         organization_id=ada.organization_id,
         end_user_id=ada.id,
-        decision="update",
         reason="fields_differ",
         fields=entries,
         undo=undo or {},
         at=utcnow(),
-        **{"object_id": ada.object_id, **values},
+        **{"object_id": ada.object_id, "decision": "update", **values},
     )
     db.session.add(row)
     db.session.flush()
