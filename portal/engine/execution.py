@@ -75,47 +75,44 @@ class SyncRunExecution(RunState):
                 self._end_unchanged(sync)
                 return
             self._show(Phase.DECIDING, 0, None)
-            shot = self._shot(session, context)
-            the_plan = plan(
-                shot,
-                is_initial=context.is_initial,
-                rule=context.hold,
-                dismissed=context.dismissed,
-                always=() if self.only_object_id is None else {self.only_object_id},
-            )
-            if self.only_object_id is not None:
-                one = of_one(the_plan, self.only_object_id, shot.end_users)
-                the_plan, self.warnings = one.plan, [one.told] if one.told else []
-            self.leaving = max(
-                self.leaving, the_plan.leaving
-            )  # those written by an earlier attempt have left already
-            the_plan = self._without_done(the_plan)
-            open_ones = [a for a in the_plan.assignments if not a.is_held and a.object_id not in self.applied]
+            decided, shot = self._decide(session, context)
+            open_ones = [a for a in decided.assignments if not a.is_held and a.object_id not in self.applied]
             work = work_of(
                 session, self.run_id, context, shot, open_ones, is_exact=self.fingerprint is not None
             )
-            for text, is_so in (
-                (UNFINISHED, not the_plan.is_complete),
-                (GROUP_GONE, the_plan.has_deleted_groups),
-            ):
-                if is_so and text not in self.warnings:
-                    self.warnings.append(text)  # L2, S6
-            if (
-                self.fingerprint is not None
-                and fingerprint(session, self.run_id, the_plan, context) != self.fingerprint
-            ):
+            approved = self.fingerprint
+            if approved is not None and fingerprint(session, self.run_id, decided, context) != approved:
                 self._cut()
                 return
         if self.only_object_id is not None:
             self._apply(work)
-            self._end_one(the_plan)
+            self._end_one(decided)
             return
         if self.lane == "delayed":
             self._publish(work)
         else:
             self._apply(work)
         self._assign_assets(work)
-        self._end(the_plan, work)
+        self._end(decided, work)
+
+    def _decide(self, session: Session, context: OrganizationContext) -> tuple[Plan, Snapshot]:
+        """The plan, without what an earlier attempt has done, and what it was made of. Notes what the run is to warn of."""
+        shot = self._shot(session, context)
+        decided = plan(
+            shot,
+            is_initial=context.is_initial,
+            rule=context.hold,
+            dismissed=context.dismissed,
+            always=() if self.only_object_id is None else {self.only_object_id},
+        )
+        if self.only_object_id is not None:
+            one = of_one(decided, self.only_object_id, shot.end_users)
+            decided, self.warnings = one.plan, [one.told] if one.told else []
+        # Those written by an earlier attempt have left already.
+        self.leaving = max(self.leaving, decided.leaving)
+        conditions = ((UNFINISHED, not decided.is_complete), (GROUP_GONE, decided.has_deleted_groups))
+        self.warnings += [text for text, is_so in conditions if is_so and text not in self.warnings]  # L2, S6
+        return self._without_done(decided), shot
 
     def _shot(self, session: Session, context: OrganizationContext) -> Snapshot:
         """Whom the plan depends on; everybody, where nearly everybody is new, or where that cannot be told."""

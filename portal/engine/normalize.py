@@ -136,15 +136,19 @@ def remote_values(raw: Mapping[str, Any], presence: Presence = Presence.PRESENT)
             "" if object_id else "the record has no id",
         )
     except _WrongType as error:
-        shown, called = raw.get("displayName"), raw.get("userPrincipalName")
-        broken = RemoteUser(
-            object_id=object_id,
-            display_name=clean(shown)[:256] if isinstance(shown, str) else "",
-            user_principal_name=clean(called)[:1024] if isinstance(called, str) else "",
-            presence=presence,
-            problem=str(error),
-        )
-        return _values(broken)
+        return _values(_unusable(raw, object_id, presence, str(error)))
+
+
+def _unusable(raw: Mapping[str, Any], object_id: str, presence: Presence, problem: str) -> RemoteUser:
+    """Somebody of whom no more can be said than who they are and what is wrong."""
+    name, upn = raw.get("displayName"), raw.get("userPrincipalName")
+    return RemoteUser(
+        object_id=object_id,
+        display_name=clean(name)[:256] if isinstance(name, str) else "",
+        user_principal_name=clean(upn)[:1024] if isinstance(upn, str) else "",
+        presence=presence,
+        problem=problem,
+    )
 
 
 def _plain_texts(raw: Mapping[str, Any]) -> list[str] | None:

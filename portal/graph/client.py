@@ -194,14 +194,12 @@ class GraphClient:
                 continue
             if status == 403:
                 self.tokens.forget()  # it may be older than the consent: the next one is not (graph-facts 1.3)
-            waited = max(
-                waited, (self.now() - began).total_seconds()
-            )  # a server that hangs uses the time up too
-            answered = answer.response.headers if answer is not None else {}
+            # A server that hangs uses the time up too.
+            waited = max(waited, (self.now() - began).total_seconds())
             choice = decide(
                 attempt=attempt,
                 status=status,
-                headers=answered,
+                headers=answer.response.headers if answer is not None else {},
                 now=self.now(),
                 waited=waited,
                 jitter=self.jitter(),
@@ -210,11 +208,9 @@ class GraphClient:
                 self.close()
             if choice.is_throttling and self.on_throttled is not None:
                 self.on_throttled(choice.wait_seconds)
-            throttled_seconds = choice.wait_seconds if choice.is_throttling else 0.0
-            is_broken = answer is not None
-            failure = failure_of(
-                status, json_or_empty(answer), self.now(), throttled_seconds, is_broken=is_broken
-            )
+            throttled = choice.wait_seconds if choice.is_throttling else 0.0
+            document, is_broken = json_or_empty(answer), answer is not None
+            failure = failure_of(status, document, self.now(), throttled, is_broken=is_broken)
             if choice.next is not RetryAction.RETRY:
                 raise failure
             waited += choice.wait_seconds

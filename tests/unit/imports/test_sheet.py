@@ -67,7 +67,7 @@ def test_a_row_after_one_of_two_lines_keeps_its_own_number():
 def test_every_label_of_the_pages_is_understood():
     from portal.end_users.forms import EndUserForm
     from portal.end_users.service import EDITABLE
-    from portal.runs.views import FIELD_LABELS
+    from portal.engine.explain import FIELD_LABELS
 
     labels = {name: str(getattr(EndUserForm, name).args[0]) for name in EDITABLE}
     for name in EDITABLE:
