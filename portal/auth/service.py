@@ -103,7 +103,8 @@ def insert_account(
         password_hash=password_hash,
         created_at=now,
     )
-    refuse_taken(session, email)
+    if find_account(session, email) is not None:
+        raise _duplicate(email)
     try:
         with session.begin_nested():
             session.add(account)
