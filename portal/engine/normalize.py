@@ -89,13 +89,11 @@ def merge(old: Mapping[str, Any] | None, patch: Mapping[str, Any], *, full: bool
     return {name: base[name] for name in SELECT if base.get(name) is not None}
 
 
-def remote_user(raw: Mapping[str, Any], presence: Presence = Presence.PRESENT) -> RemoteUser:
-    """Read one raw object. Never raises: what cannot be used becomes ``problem`` (G8)."""
-    return RemoteUser(*remote_values(raw, presence))
-
-
 def remote_values(raw: Mapping[str, Any], presence: Presence = Presence.PRESENT) -> tuple[Any, ...]:
-    """The same as values, in the order of RemoteUser's fields up to ``problem``: the mirror makes rows of 100,000 of them."""
+    """Read one raw object: the values of RemoteUser's fields up to ``problem``, as the mirror makes rows of 100,000 of them.
+
+    Never raises: what cannot be used becomes ``problem`` (G8).
+    """
     object_id = str(raw.get("id") or "").lower()
     try:
         texts = _plain_texts(raw) or [

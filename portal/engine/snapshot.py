@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields as fields_of
 from typing import Any
 
@@ -52,11 +52,6 @@ PERSON_KEYS: tuple[Any, ...] = (
 
 def person_keys(session: Session, tenant_id: str) -> Iterator[PersonKeys]:
     """Of everybody in the mirror, read while they are gone through. Values that many have are one and the same text: half the memory."""
-    rows = session.execute(
-        select(*PERSON_KEYS)
-        .where(DirectoryUser.microsoft_tenant_id == tenant_id)
-        .execution_options(yield_per=_STREAM)
-    )
     share = dict[str, str]().setdefault
     for (
         object_id,
@@ -68,7 +63,7 @@ def person_keys(session: Session, tenant_id: str) -> Iterator[PersonKeys]:
         office,
         department,
         *others,
-    ) in rows:
+    ) in _mirrored(session, tenant_id, PERSON_KEYS):
         yield PersonKeys(
             object_id,
             share(presence, presence),
@@ -89,13 +84,8 @@ _NEW_KEYS = tuple(
 
 def new_person_keys(session: Session, tenant_id: str) -> Iterator[PersonKeys]:
     """As ``person_keys`` where there is nobody to be linked with: what tells with whom is left out, half of what is kept of each."""
-    rows = session.execute(
-        select(*_NEW_KEYS)
-        .where(DirectoryUser.microsoft_tenant_id == tenant_id)
-        .execution_options(yield_per=_STREAM)
-    )
     share = dict[str, str]().setdefault
-    for row in rows:
+    for row in _mirrored(session, tenant_id, _NEW_KEYS):
         object_id, presence, key, domain, user_type, office, department, enabled, created_at = row[:9]
         is_licensed, is_agent, has_problem = row[9:]
         yield PersonKeys(
@@ -115,6 +105,12 @@ def new_person_keys(session: Session, tenant_id: str) -> Iterator[PersonKeys]:
             has_problem,
             "",
         )
+
+
+def _mirrored(session: Session, tenant_id: str, columns: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    """Of everybody in the mirror, some at a time."""
+    everybody = select(*columns).where(DirectoryUser.microsoft_tenant_id == tenant_id)
+    return session.execute(everybody.execution_options(yield_per=_STREAM))
 
 
 def all_end_user_keys(

@@ -2,16 +2,26 @@
 
 import random as random_module
 from dataclasses import replace
+from operator import attrgetter
 
 import pytest
 import sqlalchemy as sa
 
 from portal.engine.bulk import insert_rows
 from portal.engine.in_question import MOST_VALUES, in_question
-from portal.engine.mirror.columns import columns
+from portal.engine.mirror.columns import NAMES, row_of
 from portal.engine.organization_context import OrganizationContext
 from portal.engine.plan import hold_key, hold_kind, plan
-from portal.engine.records import D1_FIELDS, FilterSpec, HoldRule, Kind, NeverSync, Presence, SectionFilter
+from portal.engine.records import (
+    D1_FIELDS,
+    FilterSpec,
+    HoldRule,
+    Kind,
+    NeverSync,
+    Presence,
+    RemoteUser,
+    SectionFilter,
+)
 from portal.extensions import mark_write
 from portal.models import (
     DirectoryGroup,
@@ -103,7 +113,8 @@ def _store_groups(session, world, tenant_id):
 
 
 def mirrored(user, tenant_id):
-    found = {**columns(user), "content_hash": hashed(user).content_hash, "presence": user.presence.value}
+    columns = dict(zip(NAMES, row_of(attrgetter(*RemoteUser.__match_args__)(user)), strict=True))
+    found = {**columns, "content_hash": hashed(user).content_hash, "presence": user.presence.value}
     return {
         **found,
         "microsoft_tenant_id": tenant_id,

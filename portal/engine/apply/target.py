@@ -50,14 +50,10 @@ def part_numbers(session: Session, microsoft_tenant_id: str) -> dict[str, str]:
 
 def licenses(target: Target, sku_ids: str) -> tuple[tuple[str, ...], str]:
     """(sku ids, the products' names as lists sort by them) of sku ids as they are stored: many people have the same ones."""
-    licenses_written = target.licenses.get(sku_ids)
-    if licenses_written is None:
+    if sku_ids not in target.licenses:
         skus = tuple(sku_ids.split(" ")) if sku_ids else ()
-        licenses_written = target.licenses[sku_ids] = (
-            skus,
-            ", ".join(product_names(skus, target.part_numbers))[:200],
-        )
-    return licenses_written
+        target.licenses[sku_ids] = (skus, ", ".join(product_names(skus, target.part_numbers))[:200])
+    return target.licenses[sku_ids]
 
 
 def figures(session: Session, target: Target, object_ids: Sequence[str]) -> dict[str, tuple[Any, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from functools import lru_cache
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -37,13 +37,7 @@ _hashed: Callable[[tuple[Any, ...]], tuple[str, ...]] = itemgetter(
 _rest: Callable[[tuple[Any, ...]], tuple[Any, ...]] = itemgetter(
     *(_PLACES[name] for name in ("email", "department", "office_location", "license_sku_ids", "problem"))
 )
-_values: Callable[[RemoteUser], tuple[Any, ...]] = attrgetter(*RemoteUser.__match_args__)
 _key = lru_cache(maxsize=4096)(text_key)  # few departments and offices, many people
-
-
-def columns(user: RemoteUser) -> dict[str, Any]:
-    """The mirror's columns of a record: everything that deciding looks at, normalised."""
-    return dict(zip(NAMES, row_of(_values(user)), strict=True))
 
 
 def row_of(values: tuple[Any, ...]) -> tuple[Any, ...]:

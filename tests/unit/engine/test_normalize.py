@@ -1,8 +1,13 @@
 import pytest
 
 from portal.engine import normalize
-from portal.engine.normalize import clean, merge, parse_time, remote_user
+from portal.engine.normalize import clean, merge, parse_time, remote_values
+from portal.engine.records import RemoteUser
 from portal.graph import queries
+
+
+def remote_user(raw):
+    return RemoteUser(*remote_values(raw))
 
 
 @pytest.mark.parametrize(
