@@ -64,9 +64,8 @@ def announce(runtime: Runtime) -> int:
         is_due = any(
             _is_over(message["at"], now) for message in _value(session, LEFT_KEY).get("messages", ())
         )
-    is_news = (
-        _compare(earlier, present, now)[0] != earlier
-    )  # most often it is not, and nobody waits for the write lock
+    # Most often there is no news, and nobody waits for the write lock.
+    is_news = _compare(earlier, present, now)[0] != earlier
     new = _note(runtime, present, now) if is_news else []
     failed: list[dict[str, Any]] = []
     for notice in new:
@@ -93,14 +92,14 @@ def needs(session: Session) -> dict[str, Need]:
 
 def expiring(session: Session, runtime: Runtime, now: datetime) -> dict[str, Need]:
     """Secrets, certificates and partner relationships that end within 60, 30 or 7 days, each step told once (C5)."""
-    notices: dict[str, Need] = {}
+    upcoming: dict[str, Need] = {}
     for one in expiry.radar(session, runtime.settings):
         step = one.step(now)
         if step is None or one.at is None:
             continue
         key = _key("expiring", one.key, f"{one.at:%Y%m%d}", str(step))
-        notices[key] = Need(Notice("expiring", one.sentence(now), one.advice))
-    return notices
+        upcoming[key] = Need(Notice("expiring", one.sentence(now), one.advice))
+    return upcoming
 
 
 def _key(*parts: str) -> str:

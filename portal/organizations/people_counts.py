@@ -38,7 +38,7 @@ def people_counts(session: Session, ids: Sequence[str] | None = None) -> dict[st
     # Marks come before numbers: somebody who comes in between is counted, and the Organization looked at again next time.
     marks: dict[str, _Marks] = {row[0]: tuple(row) for row in session.execute(statement)}
     remembered = _known.setdefault(session.get_bind().engine, {})
-    for part in batches([mark for mark in marks if remembered.get(mark, ((), 0))[0] != marks[mark]]):
+    for part in batches([row_id for row_id in marks if remembered.get(row_id, ((), 0))[0] != marks[row_id]]):
         numbers = session.execute(
             select(EndUser.organization_id, func.count())
             .where(EndUser.organization_id.in_(part))

@@ -43,9 +43,9 @@ def use(engine: Engine, enqueue: Enqueue) -> None:
 
 def enqueue(session: Session, lane: str, *keys: str) -> None:
     """Say that these wait, for who writes it by a Core statement. Does nothing where rows alone are the queue."""
-    option = session.connection().get_execution_options().get(_OPTION)
-    if option is not None:
-        option(session, lane, *keys)
+    add_jobs = session.connection().get_execution_options().get(_OPTION)
+    if add_jobs is not None:
+        add_jobs(session, lane, *keys)
 
 
 def _collect(session: Session, _context: Any) -> None:
@@ -58,8 +58,8 @@ def _collect(session: Session, _context: Any) -> None:
 
 
 def _asks_for_a_read(row: MicrosoftTenant) -> bool:
-    history: Any = inspect(row).attrs.read_requested_at
-    return row.read_requested_at is not None and bool(history.history.has_changes())
+    attribute: Any = inspect(row).attrs.read_requested_at
+    return row.read_requested_at is not None and bool(attribute.history.has_changes())
 
 
 def _hand_over(session: Session) -> None:
