@@ -230,13 +230,14 @@ class DistributedWorker:
             self._again(check.lane, check.microsoft_tenant_id, 0.0, 0)
 
     async def _recover(self, timestamp: int) -> None:
-        """Give what dead workers were at to others: their leases and imports first, then their jobs.
+        """Give what dead workers were at to others: their rows, leases and imports first, then their jobs.
 
         Leases of jobs that are over too: they could not be given back while the database was away.
         """
         del timestamp
         sessions = self._runtime.sessions
         is_over = attendance.is_over(sessions)
+        await asyncio.to_thread(safely, lambda: leases.end_stopped_writers(sessions))
         await asyncio.to_thread(safely, lambda: leases.release_orphaned(sessions, is_over))
         await asyncio.to_thread(safely, lambda: imports.release_dead(sessions, is_over))
         stalled = await self._jobs.job_manager.get_stalled_jobs(

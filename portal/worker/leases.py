@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Update, bindparam, or_, select, update
+from sqlalchemy import Update, bindparam, or_, select, text, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from portal import transactions
 from portal.errors import LeaseLost
 from portal.models import MicrosoftTenant
 from portal.transactions import SessionFactory, write_session
@@ -90,6 +91,15 @@ def _taking(columns: _Columns) -> ReturningUpdate[int]:
 
 _TAKINGS: dict[Part, ReturningUpdate[int]] = {part: _taking(columns) for part, columns in _PARTS.items()}
 
+_END_STOPPED = text(
+    """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user AND application_name LIKE 'rollcall %'
+      AND backend_xid IS NOT NULL AND wait_event = 'ClientRead'
+      AND state_change < clock_timestamp() - make_interval(secs => :seconds)
+    """
+)
+
 
 @dataclass(frozen=True)
 class Lease:
@@ -156,6 +166,17 @@ def acquire(
         lease = Lease(sessions, tenant_id, owner, fence, now, part)
         first(lease, session)
     return lease
+
+
+def end_stopped_writers(sessions: SessionFactory) -> int:
+    """End transactions of ours that have written and then asked nothing for ``IDLE_WRITER``; gives the number of connections.
+
+    PostgreSQL does so by itself, but not once many rows were written together (``executemany``): the driver sends them as one
+    stream, and a message after its end by which PostgreSQL takes the client for busy until the next statement. Whoever is stopped
+    there, or within the stream, would keep its rows for ever.
+    """
+    with sessions() as session:
+        return len(session.execute(_END_STOPPED, {"seconds": transactions.IDLE_WRITER}).all())
 
 
 def is_removed(sessions: SessionFactory, tenant_id: str) -> bool:

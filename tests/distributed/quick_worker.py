@@ -1,8 +1,8 @@
 """``rollcall worker`` with short deadlines, which can stop itself at one place.
 
 HOLD="<where> <part> <number>" in its environment: at the number-th transaction of a lease of that part (run or slow), SIGSTOP
-itself: ``before`` it begins, which is a commit boundary, or ``inside``, with everything written and nothing committed; or
-``check``: between Microsoft's answer and keeping it. Whoever waits sees the process stopped. IDLE: seconds, instead of 2, after
+itself: ``before`` it begins, which is a commit boundary, ``inside``, with everything written and nothing committed, or
+``midway``, where many rows have been written together; or ``check``: between Microsoft's answer and keeping it. Whoever waits sees the process stopped. IDLE: seconds, instead of 2, after
 which PostgreSQL ends what it was inside of.
 """
 
@@ -57,6 +57,11 @@ class Hold:
                 yield session
                 session.flush()
                 self.pass_by("inside", lease.part)
+                if self.where == "midway":
+                    driver = session.connection().connection.driver_connection
+                    with driver.cursor() as cursor:
+                        cursor.executemany("SELECT %s", [(1,), (2,)])
+                    self.pass_by("midway", lease.part)
 
         def examined(*arguments, **named):
             report = examine(*arguments, **named)

@@ -1,5 +1,8 @@
 """PostgreSQL ends a transaction that writes and asks nothing: whoever was stopped in it holds rows that others wait for."""
 
+import contextlib
+
+import psycopg
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -8,7 +11,8 @@ from sqlalchemy.orm import sessionmaker
 from portal import transactions
 from portal.clock import utcnow
 from portal.models import Base, MicrosoftTenant
-from portal.transactions import begin_write, trouble, tune_engine, waiting_for_locks
+from portal.transactions import begin_write, connection_arguments, trouble, tune_engine, waiting_for_locks
+from portal.worker import leases
 from tests.system.conftest import wait_until
 
 pytestmark = pytest.mark.postgres
@@ -24,7 +28,9 @@ def build(url):
 def sessions(request, postgres_databases, monkeypatch):
     monkeypatch.setattr(transactions, "IDLE_WRITER", 0.3)
     url = postgres_databases.create_database(template="idle", build=build)
-    engine = tune_engine(sa.create_engine(url, pool_pre_ping=True), is_pooled=request.param)
+    arguments = connection_arguments("test")
+    engine = sa.create_engine(url, pool_pre_ping=True, connect_args=arguments)
+    tune_engine(engine, is_pooled=request.param)
     found = sessionmaker(engine, expire_on_commit=False)
     with found() as session:
         session.add(MicrosoftTenant(id="m1", directory_id="d" * 36, name="Fabrikam", connected_at=utcnow()))
@@ -71,3 +77,21 @@ def test_a_transaction_that_only_reads_may_take_its_time(sessions):
         assert reading.get_one(MicrosoftTenant, "m1").name == "New"
         with pytest.raises(DBAPIError):
             stopped.rollback()
+
+
+@pytest.mark.parametrize("is_within", [True, False], ids=["within", "after"])
+def test_G4_who_is_stopped_in_a_stream_of_statements_is_ended_by_those_who_take_over(sessions, is_within):
+    """Found when a worker was stopped while it wrote many rows: its tenant stood still, for PostgreSQL took it for busy."""
+    update = "UPDATE microsoft_tenants SET name = %s"
+    with sessions() as stopped:
+        begin_write(stopped)
+        driver = stopped.connection().connection.driver_connection
+        with pytest.raises(psycopg.Error), driver.pipeline() if is_within else contextlib.nullcontext():
+            driver.cursor().executemany(update, [("Old",), ("Older",)])
+            assert leases.end_stopped_writers(sessions) == 0, "somebody who has just written is not stopped"
+            assert wait_until(lambda: leases.end_stopped_writers(sessions), "it is taken for stopped") == 1
+            assert wait_until(lambda: rename(sessions, "New"), "the row is free")
+            driver.execute("SELECT 1")
+        transactions.roll_back(stopped)
+    with sessions() as session:
+        assert session.get_one(MicrosoftTenant, "m1").name == "New"

@@ -46,6 +46,20 @@ def test_G4_stopped_at_commit_boundaries_and_inside_transactions(one, worker, si
     assert [process.end() for process in (*chain, healthy)] == [0] * (len(chain) + 1)
 
 
+def test_G4_a_worker_stopped_where_it_wrote_many_rows_keeps_its_tenant_waiting_no_longer(
+    one, worker, simulator
+):
+    first = worker()
+    (customer,) = customers.connect(one, simulator, 1)
+    first.end()
+    change(simulator, customer, "New")
+    run = press(one, customer)
+    stopped(worker(hold="midway run 2"))
+    worker()
+    assert finished(one, run, 60)["status"] == "succeeded"
+    assert states(one, [customer]) == [("connected", [])]
+
+
 def test_G4_a_stopped_reader_does_not_write_that_a_permission_is_missing(one, worker, simulator):
     """Found in the field: its consent was taken back and given again while it was stopped."""
     first = worker()
@@ -124,7 +138,7 @@ def test_T1_a_worker_stopped_inside_a_transaction_keeps_no_other_tenant_waiting(
     press(one, found[0])
     held = worker(hold="inside run 2", idle="600")
     stopped(held)
-    worker()
+    worker(idle="600")
     for customer in found:
         change(simulator, customer, "Hourly")
     # Held are the row of the run, and that of a slow pass that may have been under way beside it.
