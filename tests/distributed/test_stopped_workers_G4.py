@@ -135,13 +135,14 @@ def test_T1_a_worker_stopped_inside_a_transaction_keeps_no_other_tenant_waiting(
     first = worker()
     found = customers.connect(one, simulator, 3)
     first.end()
+    one.sql("DELETE FROM procrastinate_jobs WHERE queue_name = 'slow'")  # each would hold a tenant of its own
+    one.sql("UPDATE microsoft_tenants SET slow_due_at = now() + interval '1 day'")
     press(one, found[0])
     held = worker(hold="inside run 2", idle="600")
     stopped(held)
     worker(idle="600")
     for customer in found:
         change(simulator, customer, "Hourly")
-    # Held are the row of the run, and that of a slow pass that may have been under way beside it.
     free = "SELECT id FROM microsoft_tenants FOR UPDATE SKIP LOCKED"
     due = f"UPDATE microsoft_tenants SET next_run_at = now() - interval '1 minute' WHERE id IN ({free}) RETURNING directory_id"
     others = {
