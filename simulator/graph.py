@@ -58,7 +58,7 @@ class Graph:
         try:
             issued = self._issued(request)
             tenant = self._tenant(issued)
-            response, page = self._answer(request, tenant, roles=issued.roles)
+            response, page = self._answer(request, tenant, issued.roles)
         except GraphError as error:
             response = self._refusal(request, error)
         self._stamp(request, response)
@@ -115,22 +115,31 @@ class Graph:
 
     # What is asked
 
-    def _answer(self, request: Request, tenant: Tenant, *, roles: frozenset[str]) -> tuple[Response, int]:
-        """The answer and the page of the list it was."""
+    def _answer(
+        self, request: Request, tenant: Tenant, roles: frozenset[str], delays: list[float] | None = None
+    ) -> tuple[Response, int]:
+        """The answer and the page of the list it was. delays: of a batch that this is an item of: its items are slow at the same time."""
         path = request.path.removeprefix("/v1.0")
         call = Call(
             request, self.world, tenant, roles, path, self.cursors, self.marks, self.faults, self.throttle
         )
         cursor = self.cursors.find(request.query.get("$skiptoken", ""))
         page = cursor.page if cursor else 1
+        is_batch = path.lower() == "/$batch" and request.method == "POST"
+        if is_batch:
+            delays = []
         place: dict[str, Any] = {"tenant": tenant.id, "method": request.method, "path": path, "page": page}
         for fault in self.faults.strike("answer", **place):
-            if fault.kind == "slow":
-                time.sleep(min(float(fault.options.get("seconds", 1.0)), 120.0))
-            else:
+            if fault.kind != "slow":
                 return faults.answer_of(fault), page
-        if path.lower() == "/$batch" and request.method == "POST":
-            response = self._batch(call)
+            seconds = min(float(fault.options.get("seconds", 1.0)), 120.0)
+            if delays is None:
+                time.sleep(seconds)
+            else:
+                delays.append(seconds)
+        if is_batch and delays is not None:
+            response = self._batch(call, delays)
+            time.sleep(max(delays, default=0.0))
         else:
             response = self._endpoint(call)
         for fault in self.faults.strike("body", **place):
@@ -171,7 +180,7 @@ class Graph:
             cost -= 1
         return self.throttle.spend(tenant.id, users, route.family, max(1, cost))
 
-    def _batch(self, call: Call) -> Response:
+    def _batch(self, call: Call, delays: list[float]) -> Response:
         items = graph_batch.batch_items(call)
         answers: dict[str, Response] = {}
         failed: set[str] = set()
@@ -180,12 +189,12 @@ class Graph:
                 refusal = GraphError(424, "FailedDependency", "A request this one depends on has failed.")
                 answers[item["id"]] = self._refusal(call.request, refusal)
             else:
-                answers[item["id"]] = self._item(call, item)
+                answers[item["id"]] = self._item(call, item, delays)
             if answers[item["id"]].status >= 400:
                 failed.add(item["id"])
         return graph_batch.batch_answer(items, answers)
 
-    def _item(self, call: Call, item: dict[str, Any]) -> Response:
+    def _item(self, call: Call, item: dict[str, Any], delays: list[float]) -> Response:
         outer = call.request
         item_headers = item.get("headers") or {}
         headers = {
@@ -201,7 +210,7 @@ class Graph:
         inner = Request.build(item["method"].upper(), f"/v1.0{url}", headers, body, outer.base)
         page = 1
         try:
-            response, page = self._answer(inner, call.tenant, roles=call.roles)
+            response, page = self._answer(inner, call.tenant, call.roles, delays)
         except GraphError as error:
             response = self._refusal(inner, error)
         self._log(inner, response, call.tenant, page, True)

@@ -75,6 +75,10 @@ class DirectorySource(Protocol):
         """Names the cloud and the app registration that the reads are made with: delta links are bound to them."""
         ...
 
+    def ask_ahead(self, links: Sequence[str]) -> None:
+        """Get ready what an hourly read asks for, from these delta links on, so that it waits for Microsoft once."""
+        ...
+
     def organization(self) -> RawObject:
         """``GET /organization``: the one element of ``value``."""
         ...

@@ -16,6 +16,7 @@ from portal.errors import (
     SourceAuthError,
     SourceBadAnswer,
     SourceError,
+    SourcePermissionMissing,
     SourceRejected,
     SourceThrottled,
     SourceTransient,
@@ -36,6 +37,7 @@ from portal.graph.tokens import TokenProvider
 CONNECT_SECONDS, READ_SECONDS, SHORTEST_READ = 10.0, 60.0, 5.0
 MAX_PAGES = 2000
 BATCH = 20
+LEFT_OUT = "left_out"
 VERSION = "/v1.0"
 USER_AGENT = "Rollcall/1 (directory sync)"
 
@@ -63,10 +65,30 @@ class GraphClient:
     on_throttled: Callable[[float], None] | None = None
     _session: requests.Session | None = None
     _had_trouble: bool = False
+    _ahead: dict[str, dict[str, Any] | SourceError] = field(default_factory=dict)
 
     def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """One JSON object. ``path`` starts with ``/`` or is a link that Graph gave. Raises Source errors."""
-        return object_of(self._send("GET", self._url(path), headers))
+        """One JSON object. ``path`` starts with ``/`` or is a link that Graph gave. Raises Source errors.
+
+        What ``ask_ahead`` was told is given once, without a request.
+        """
+        url = self._url(path)
+        answer = self._ahead.pop(url, None) if headers is None else None
+        if isinstance(answer, SourceError):
+            raise answer
+        return object_of(self._send("GET", url, headers)) if answer is None else answer
+
+    def ask_ahead(self, paths: Sequence[str]) -> None:
+        """Ask for all of ``paths`` in one request, for ``get`` to give in their turns. Raises what concerns all: SourceThrottled and the like.
+
+        What was left out, leads elsewhere (G6), or is refused to this token, is asked for alone when its turn comes.
+        """
+        root = f"{self.base_url}{VERSION}"
+        ours = [path for path in (path.removeprefix(root) for path in paths) if path.startswith("/")]
+        for path, answer in zip(ours, self.batch(ours), strict=True):
+            is_refused = isinstance(answer, SourceAuthError | SourcePermissionMissing)
+            if not is_refused and not (isinstance(answer, SourceError) and answer.code == LEFT_OUT):
+                self._ahead[f"{root}{path}"] = answer
 
     def get_number(self, path: str, *, headers: Mapping[str, str] | None = None) -> int:
         """A plain-text number, as ``$count`` answers."""
@@ -109,7 +131,7 @@ class GraphClient:
         Where ``$batch`` itself is refused each path is asked for alone.
         """
         results: list[dict[str, Any] | SourceError] = [
-            SourceTransient("Microsoft left the request out.")
+            SourceTransient("Microsoft left the request out.", code=LEFT_OUT)
         ] * len(paths)
         for start in range(0, len(paths), BATCH):
             waiting = {str(n): paths[n] for n in range(start, min(start + BATCH, len(paths)))}

@@ -73,6 +73,10 @@ class GraphDirectory:
         self._client, self._limiter, self.registration = client, limiter, registration
         self.meter: Meter = client.meter
 
+    def ask_ahead(self, links: Sequence[str]) -> None:
+        """Ask for what each hour asks for, and for these delta links, in one request; each is given when it is read."""
+        self._client.ask_ahead([queries.ORGANIZATION, queries.AGENTS, queries.SKUS, *links])
+
     def organization(self) -> RawObject:
         """The tenant itself; its ``id`` is the tenant id."""
         try:
@@ -95,18 +99,16 @@ class GraphDirectory:
         except refused:
             pass
         try:
-            number = self._client.get(queries.USER_COUNT_IN_LIST, headers=queries.CONSISTENT).get(
-                "@odata.count"
-            )
+            listed = self._client.get(queries.USER_COUNT_IN_LIST, headers=queries.CONSISTENT)
         except refused:
             return None
+        number = listed.get("@odata.count")
         return number if isinstance(number, int) and not isinstance(number, bool) else None
 
     def users_delta(self, link: str | None) -> Iterator[Page]:
         """People that changed since ``link``, or all; ends with the new delta link."""
-        return read_ahead(
-            self._delta(queries.USERS_DELTA) if link is None else self._delta_since(link), has_delta_link
-        )
+        pages = self._delta(queries.USERS_DELTA) if link is None else self._delta_since(link)
+        return read_ahead(pages, has_delta_link)
 
     def users_full(self) -> Iterator[Page]:
         """Everybody, page by page, for tenants that refuse delta; the last page says so with an empty link."""

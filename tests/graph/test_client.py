@@ -352,6 +352,83 @@ def test_items_a_batch_leaves_out_are_errors(client, graph):
     assert isinstance(client.batch(["/a"])[0], SourceTransient)
 
 
+ITEM = {"value": [{"id": "1"}]}
+
+
+def answered(graph, *rounds):
+    """``$batch`` answers with these, each a list of (status, body) in the order of the requests; None leaves one out."""
+    answers = iter(rounds)
+
+    def batch(request, _context):
+        asked = [item["id"] for item in request.json()["requests"]]
+        pairs = [(i, answer) for i, answer in zip(asked, next(answers), strict=True) if answer]
+        return {
+            "responses": [{"id": i, "status": s, "headers": h, "body": b} for i, (s, h, b) in reversed(pairs)]
+        }
+
+    graph.post(f"{BASE}/v1.0/$batch", json=batch)
+
+
+def test_what_is_asked_ahead_is_given_once_in_any_order(client, graph):
+    link = f"{USERS}/delta?$deltatoken=abc"
+    answered(graph, [(200, {}, {"id": "t"}), (200, {}, ITEM)])
+    graph.get(f"{BASE}/v1.0/organization", json={"id": "new"})
+    client.ask_ahead(["/organization", link])
+    assert [i["url"] for i in graph.last_request.json()["requests"]] == [
+        "/organization",
+        "/users/delta?$deltatoken=abc",
+    ]
+    assert (client.get(link), client.get("/organization"), client.meter.requests) == (ITEM, {"id": "t"}, 1)
+    assert client.get("/organization") == {"id": "new"}
+
+
+def test_G5_what_is_asked_ahead_waits_as_long_as_microsoft_says(client, graph, waits):
+    throttled = (429, {"Retry-After": "3"}, error("TooManyRequests"))
+    answered(graph, [(200, {}, {"id": "t"}), throttled], [(200, {}, ITEM)])
+    client.ask_ahead(["/organization", "/groups"])
+    assert (client.get("/groups"), waits, client.meter.requests) == (ITEM, [3.0], 2)
+
+
+def test_G3_a_link_that_is_refused_ahead_is_refused_when_its_turn_comes(client, graph):
+    link = f"{USERS}/delta?$deltatoken=abc"
+    answered(graph, [(410, {}, error("syncStateNotFound"))])
+    client.ask_ahead([link])
+    with pytest.raises(SourceGone):
+        list(directory(client).users_delta(link))
+    assert client.meter.requests == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [(401, {}, error("InvalidAuthenticationToken")), (403, {}, error("Authorization_RequestDenied")), None],
+    ids=["token", "permission", "left out"],
+)
+def test_what_is_refused_to_a_token_ahead_is_asked_for_alone(client, graph, answer):
+    answered(graph, [(200, {}, {"id": "t"}), answer])
+    graph.get(f"{BASE}/v1.0/groups", json=ITEM)
+    client.ask_ahead(["/organization", "/groups"])
+    assert (client.get("/organization"), client.get("/groups"), client.meter.requests) == (
+        {"id": "t"},
+        ITEM,
+        2,
+    )
+
+
+def test_without_batch_what_is_asked_ahead_is_asked_for_alone(client, graph):
+    graph.post(f"{BASE}/v1.0/$batch", status_code=404, json=error("ResourceNotFound"))
+    graph.get(f"{BASE}/v1.0/organization", json={"id": "t"})
+    client.ask_ahead(["/organization"])
+    assert (client.get("/organization"), client.meter.requests) == ({"id": "t"}, 2)
+
+
+def test_G6_a_link_that_leads_elsewhere_is_not_asked_ahead(client, graph):
+    link = "https://elsewhere.example/v1.0/users/delta"
+    client.ask_ahead([link])
+    with pytest.raises(SourceBadAnswer):
+        client.get(link)
+    assert graph.request_history == []
+
+
 class Turns:
     """A SlowLimiter that never makes anybody wait and says what was asked of it."""
 

@@ -77,6 +77,9 @@ class Directory:
 
     # -- DirectorySource -----------------------------------------------------------------------------------------
 
+    def ask_ahead(self, links):
+        pass
+
     def organization(self):
         return {
             "id": self.directory_id,

@@ -166,6 +166,25 @@ def test_S6_members_are_read_again_only_when_a_group_changed(
     assert api.synced(organization)["counts"]["created"] == 1
 
 
+def test_T1_an_hour_in_which_nothing_changed_asks_microsoft_once(
+    api: Api, simulator: SimulatorServer, home: Any
+) -> None:
+    organization = api.organization("Reef", api.connected(home.id)["id"])
+    api.enabled(organization)
+    simulator.control.clear_log()
+    run = api.synced(organization)
+    assert (run["status"], run["graph_requests"]) == ("succeeded", 1)
+    paths = {(r["path"], r["is_batched"]) for r in simulator.control.log() if "/v1.0/" in r["path"]}
+    parts = (
+        "organization",
+        "users/microsoft.graph.agentUser",
+        "subscribedSkus",
+        "users/delta",
+        "groups/delta",
+    )
+    assert paths >= {(f"/v1.0/{part}", True) for part in parts} | {("/v1.0/$batch", False)}
+
+
 def test_W4_a_changed_address_updates_the_linked_person(
     api: Api, simulator: SimulatorServer, home: Any
 ) -> None:

@@ -49,9 +49,11 @@ _CONCLUDED = (
 def refresh(context: RefreshContext, *, full: bool = False) -> RefreshResult:
     """Read people, groups and licenses. Raises Source errors. To be followed by ``conclude``."""
     result = RefreshResult()
+    full = full or schedule.full_read_due(context.tenant.last_full_read_at, context.now())
+    if not full and "users" in context.links:
+        context.source.ask_ahead(list(context.links.values()))
     _check_tenant(context)
-    last_full = context.tenant.last_full_read_at
-    read_people(context, result, full=full or schedule.full_read_due(last_full, context.now()))
+    read_people(context, result, full=full)
     read_groups(context, result)
     read_licenses(context, result)
     return result
