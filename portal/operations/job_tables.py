@@ -1,7 +1,8 @@
 """The tables of Procrastinate, which keeps the jobs of ``ROLLCALL_SCHEDULER=distributed`` in our PostgreSQL (decision 009).
 
-They are its own: made by the files that it brings, up to the version that this release was tried with, and left out where our
-tables are compared, backed up and restored. Without the library there are none. It is not imported for that.
+They are its own: made by the file that it brings for a new database, and left out where our tables are compared, backed up and
+restored. Without the library there are none. It is not imported for that. Its migrations would not do: before 17 PostgreSQL takes
+no new value of an enum in the transaction that adds it, and ours are one transaction (``schema``).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from sqlalchemy import Connection, text
 
 PREFIX = "procrastinate_"
 LAST_FILE = "03.04.00_50_post_add_retry_failed_job_procedure.sql"
-"""Of its migrations, the last that 0004 applies. A release with a newer Procrastinate brings a migration for what comes after."""
+"""The last of its migrations that the file has in it. A release with a newer Procrastinate brings what comes after for older tables."""
 
 _OBJECTS = text(
     """
@@ -44,12 +45,11 @@ def exist(connection: Connection) -> bool:
 
 def create(connection: Connection) -> None:
     """Make the tables on PostgreSQL, where the library is installed and they are not there yet."""
-    files = _files() if connection.dialect.name == "postgresql" else []
-    if not files or exist(connection):
+    folder = folder_of_sql() if connection.dialect.name == "postgresql" else None
+    if folder is None or exist(connection):
         return
     drop(connection)  # what a restore has left: it drops tables, and knows nothing of types and functions
-    for file in files:
-        connection.connection.cursor().execute(file.read_text(encoding="utf-8"))
+    connection.connection.cursor().execute((folder / "schema.sql").read_text(encoding="utf-8"))
 
 
 def drop(connection: Connection) -> None:
@@ -60,9 +60,7 @@ def drop(connection: Connection) -> None:
         connection.exec_driver_sql(f"DROP {kind} IF EXISTS {name} CASCADE")
 
 
-def _files() -> list[Path]:
+def folder_of_sql() -> Path | None:
+    """Where the library keeps its files; None where it is not installed."""
     spec = importlib.util.find_spec("procrastinate")
-    if spec is None or spec.origin is None:
-        return []
-    folder = Path(spec.origin).parent / "sql" / "migrations"
-    return [file for file in sorted(folder.glob("*.sql")) if file.name <= LAST_FILE]
+    return None if spec is None or spec.origin is None else Path(spec.origin).parent / "sql"

@@ -1,8 +1,5 @@
 """The migrations build exactly what the models say, up and down, on SQLite and PostgreSQL."""
 
-from pathlib import Path
-
-import procrastinate
 import pytest
 import sqlalchemy as sa
 from alembic import command
@@ -62,7 +59,7 @@ def test_downgrade_takes_everything_away_again(engine):
 
 
 def test_the_tables_of_the_queue_are_what_the_pinned_library_has_and_go_without_a_trace(postgres_url):
-    """Made by the files it brings one after the other; a restore, which drops tables only, may come before."""
+    """What its migrations make one after the other, no newer one left out; a restore, which drops tables only, may come before."""
     engine = sa.create_engine(postgres_url)
     everything = sa.text(
         "SELECT p.oid::regprocedure::text, md5(pg_get_functiondef(p.oid)) FROM pg_proc p WHERE pronamespace = 'public'::regnamespace"
@@ -77,8 +74,10 @@ def test_the_tables_of_the_queue_are_what_the_pinned_library_has_and_go_without_
         ours = set(map(tuple, connection.execute(everything)))
         job_tables.drop(connection)
         assert connection.execute(everything).all() == []
-        schema_file = Path(procrastinate.__file__).parent / "sql" / "schema.sql"
-        connection.connection.cursor().execute(schema_file.read_text())
+        files = sorted((job_tables.folder_of_sql() / "migrations").glob("*.sql"))
+        assert files[-1].name == job_tables.LAST_FILE
+        for file in files:
+            connection.connection.cursor().execute(file.read_text())
         assert set(map(tuple, connection.execute(everything))) == ours
         job_tables.drop(connection)
     engine.dispose()
