@@ -16,9 +16,10 @@ from portal.models.customers import EndUser
 from portal.models.microsoft import DirectoryUser
 
 PEOPLE, MIRROR = "people_words", "mirror_words"
+PEOPLE_TEXT = "(search_text || ' ' || lower(user_principal_name))"
 MIRROR_TEXT = "(lower(display_name) || ' ' || email_key || ' ' || lower(user_principal_name))"
 TRIGRAM_INDEXES = {
-    "ix_end_users_words": "end_users USING gin (search_text gin_trgm_ops)",
+    "ix_end_users_words": f"end_users USING gin ({PEOPLE_TEXT} gin_trgm_ops)",
     "ix_directory_users_words": f"directory_users USING gin ({MIRROR_TEXT} gin_trgm_ops)",
 }
 _MADE = (

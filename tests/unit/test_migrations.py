@@ -68,7 +68,7 @@ def test_the_tables_of_the_queue_are_what_the_pinned_library_has_and_go_without_
         " UNION ALL SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal"
         " UNION ALL SELECT t.typname, e.enumlabel FROM pg_enum e JOIN pg_type t ON t.oid = enumtypid"
     )
-    with engine.begin() as connection:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         job_tables.create(connection)
         job_tables.create(connection)
         ours = set(map(tuple, connection.execute(everything)))
