@@ -234,14 +234,14 @@ def conditions(query: Listing, *, is_sqlite: bool, walks: bool = False) -> list[
     if "department" in filters:
         key = text_key(filters["department"])
         same = KeyOf(EndUser.department) == key
-        if not is_sqlite:  # where the key takes its time: of each spelling, not of each person
+        if not is_sqlite:
+            # A key takes PostgreSQL its time: one is made of each spelling, and not of each person.
             spellings = select(EndUser.department).distinct().offset(0).subquery()
             same = EndUser.department.in_(
                 select(spellings.c.department).where(KeyOf(spellings.c.department) == key)
             )
-        narrowed.append(
-            or_(EndUser.department == filters["department"], same)
-        )  # the first is compared at once
+        # Whoever has it as it is written is known at once.
+        narrowed.append(or_(EndUser.department == filters["department"], same))
     return narrowed
 
 
@@ -273,9 +273,8 @@ def _has_word(word: str, *, is_sqlite: bool) -> ColumnElement[bool]:
         named.append(EndUser.user_principal_name.contains(form, autoescape=escaped))
     if _OBJECT_ID.fullmatch(word):
         begins = EndUser.object_id.startswith(word, autoescape=True)
-        if (
-            not is_sqlite
-        ):  # known before anybody is looked for, so that the index which begins with it will do
+        if not is_sqlite:
+            # Known before anybody is looked for, so that the index which begins with the tenant will do.
             tenants: ColumnElement[Any] = literal_column("ANY (ARRAY(SELECT id FROM microsoft_tenants))")
             begins = and_(EndUser.microsoft_tenant_id == tenants, _is_after(word), begins)
         named.append(begins)

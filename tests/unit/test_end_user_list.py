@@ -183,3 +183,27 @@ def test_F4_pages_of_all_people_are_who_fits_in_order_however_many_are_counted(
             assert len(shown.items) == len(exact) and shown.has_more == (len(exact) > shown.total)
             assert [row.id for row in second.items] == exact[(second.page - 1) * 3 :][:3]
             assert second.page == 2 or len(exact) <= 3
+
+
+def test_F4_all_people_are_found_by_sign_in_name_object_id_and_any_spelling_of_a_department(people):
+    row = people.get_one(EndUser, "0001")
+    row.user_principal_name, row.object_id = "Ann.Other@X.example", "7c1f2a90-1111-4222-8333-944455556666"
+    row.department = "Night\u200b  Shift"
+    refresh_search(row)
+    people.commit()
+
+    def found(**query):
+        return [
+            row.id for row in all_people.listing(people, parse(query, all_people.SPEC, strict=True)).items
+        ]
+
+    for query in (
+        {"q": "ann.other@x"},
+        {"q": "0001 ann.other"},
+        {"q": "7c1f2a90-1111"},
+        {"department": "night SHIFT"},
+        {"q": "ann.other 7c1f2a90", "department": "night shift"},
+    ):
+        assert found(**query) == ["0001"], query
+    for query in ({"q": "ann_other"}, {"q": "7c1f2a91"}, {"q": "c1f2a90-1111"}, {"department": "night"}):
+        assert found(**query) == [], query
