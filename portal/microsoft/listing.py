@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select
+from sqlalchemy import ColumnElement, Select, case, exists, func, select
 
 from portal.engine.batches import batches
 from portal.extensions import db
@@ -193,21 +193,18 @@ def _is_mapped() -> ColumnElement[bool]:
 
 
 def _feeds(state: str) -> ColumnElement[bool]:
-    """Whether an Organization that it feeds is in a state of its sync."""
-    its: Select[Any] = (
-        select(Organization.id)
-        .join(Tenant, Tenant.id == Organization.tenant_id)
+    """Whether an Organization that it feeds is in a state of its sync: found for all at once, not for each anew."""
+    fed: Select[Any] = (
+        select(MicrosoftTenant.id)
+        .join(Tenant, Tenant.microsoft_tenant_id == MicrosoftTenant.id)
+        .join(Organization, Organization.tenant_id == Tenant.id)
         .outerjoin(UserSync, UserSync.organization_id == Organization.id)
-        .where(_ITS)
+        .correlate(None)
     )
     if state == "conflicts":
-        waits = and_(Conflict.organization_id == Organization.id, Conflict.resolved_at.is_(None))
-        return its.where(exists().where(waits)).correlate(MicrosoftTenant).exists()
-    return (
-        its.where(states.status() == ("paused" if state == "held" else state))
-        .correlate(MicrosoftTenant)
-        .exists()
-    )
+        waits = exists().where(Conflict.organization_id == Organization.id, Conflict.resolved_at.is_(None))
+        return MicrosoftTenant.id.in_(fed.where(waits))
+    return MicrosoftTenant.id.in_(fed.where(states.status() == ("paused" if state == "held" else state)))
 
 
 def _cells(row: TableRow) -> tuple[object, ...]:
