@@ -87,6 +87,8 @@ def _copy(connection: Connection, ready: ReadyRows) -> None:
             for row in ready.parameters:
                 copy.write_row(row)
     except errors as error:
+        if dialect.is_disconnect(error, connection.connection, None):
+            connection.invalidate(error)
         raise DBAPIError.instance(
             ready.copying, None, error, errors, hide_parameters=True, dialect=dialect
         ) from error

@@ -3,11 +3,13 @@
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from portal.engine.bulk import COPIED_FROM, insert_rows
 from portal.models import EndUser, Organization, Tenant
+from portal.transactions import trouble
+from tests.system.conftest import wait_until
 
 NOW = datetime(2026, 3, 29, 1, 30, 15, 250_000, tzinfo=UTC)
 HARD = (
@@ -78,3 +80,19 @@ def test_of_many_rows_that_are_refused_none_is_there(sessions, organization):
     with sessions() as session, pytest.raises(IntegrityError):
         insert_rows(session, EndUser, [*rows(0, COPIED_FROM), *rows(0, 1)])
     assert stored(sessions, ["id"]) == []
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("number", [COPIED_FROM - 1, COPIED_FROM])
+def test_G4_a_database_that_goes_away_under_many_rows_is_waited_for_as_ever(postgres_sessions, number):
+    with postgres_sessions() as session, postgres_sessions() as other:
+        pid = session.scalar(text("SELECT pg_backend_pid()"))
+        other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        other.commit()
+        there = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :pid")
+        wait_until(lambda: other.scalar(there, {"pid": pid}) == 0, "it is gone")
+        with pytest.raises(DBAPIError) as away:
+            insert_rows(session, EndUser, rows(0, number))
+        assert trouble(away.value)
+        session.rollback()
+        assert session.scalar(text("SELECT 1")) == 1, "the next transaction has a connection of its own"
