@@ -80,7 +80,9 @@ def test_a_transaction_that_only_reads_may_take_its_time(sessions):
 
 
 @pytest.mark.parametrize("is_within", [True, False], ids=["within", "after"])
-def test_G4_who_is_stopped_in_a_stream_of_statements_is_ended_by_those_who_take_over(sessions, is_within):
+def test_G4_who_is_stopped_in_a_stream_of_statements_is_ended_by_those_who_take_over(
+    sessions, is_within, monkeypatch
+):
     """Found when a worker was stopped while it wrote many rows: its tenant stood still, for PostgreSQL took it for busy."""
     update = "UPDATE microsoft_tenants SET name = %s"
 
@@ -94,7 +96,9 @@ def test_G4_who_is_stopped_in_a_stream_of_statements_is_ended_by_those_who_take_
         driver = stopped.connection().connection.driver_connection
         with pytest.raises(psycopg.Error), driver.pipeline() if is_within else contextlib.nullcontext():
             driver.cursor().executemany(update, [("Old",), ("Older",)])
-            assert leases.end_stopped_writers(sessions) == 0, "somebody who has just written is not stopped"
+            with monkeypatch.context() as patch:
+                patch.setattr(transactions, "IDLE_WRITER", 60.0)
+                assert leases.end_stopped_writers(sessions) == 0, "who has just written is not stopped"
             assert wait_until(is_free, "the row is free")
             driver.execute("SELECT 1")
         transactions.roll_back(stopped)
