@@ -3,6 +3,7 @@
 Where it has pg_trgm; SQLite's index of words has them.
 """
 
+import sqlalchemy as sa
 from alembic import op
 
 from portal.models import words
@@ -12,21 +13,21 @@ down_revision = "0008"
 branch_labels = None
 depends_on = None
 
+DROP = "DROP INDEX IF EXISTS ix_end_users_words"
+
 
 def upgrade():
-    _make("")
+    if _is_postgres():
+        op.execute(DROP)
+        words.create(op.get_bind())
 
 
 def downgrade():
-    _make("end_users USING gin (search_text gin_trgm_ops)")
+    if _is_postgres():
+        op.execute(DROP)
+        if op.get_bind().scalar(sa.text("SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm'")):
+            op.execute("CREATE INDEX ix_end_users_words ON end_users USING gin (search_text gin_trgm_ops)")
 
 
-def _make(what):
-    connection = op.get_bind()
-    if connection.dialect.name != "postgresql":
-        return
-    op.execute("DROP INDEX IF EXISTS ix_end_users_words")
-    if not what:
-        words.create(connection)
-    elif connection.exec_driver_sql("SELECT 1 FROM pg_extension WHERE extname = 'pg_trgm'").scalar():
-        op.execute(f"CREATE INDEX ix_end_users_words ON {what}")
+def _is_postgres():
+    return op.get_bind().dialect.name == "postgresql"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, and_, literal_column, or_, select
+from sqlalchemy import ColumnElement, Select, Text, literal_column, or_, select
 from sqlalchemy.orm import selectinload
 
 from portal.end_users.documents import license_names
@@ -84,8 +84,10 @@ def conditions(query: Listing, *, is_sqlite: bool = True) -> list[ColumnElement[
     """What the quick search and the filters ask of an End User. is_sqlite: False asks PostgreSQL's index of words too."""
     texts = {"microsoft_status": EndUser.microsoft_status, "source": EndUser.source}
     flags = {"licensed": EndUser.is_licensed, "mfa": EndUser.mfa_registered, "in_scope": EndUser.in_scope}
+    # PostgreSQL finds who has a word among all that is searched in, which is what its index is made of, and then looks closer.
+    searched = [EndUser.search_text] if is_sqlite else [PEOPLE_TEXT, EndUser.search_text]
     return [
-        *(_has_word(word, is_sqlite=is_sqlite) for word in text_key(query.q).split()),
+        *(has_word(word, text) for word in text_key(query.q).split() for text in searched),
         *(
             EndUser.microsoft_status != "disabled" if value == NOT_DISABLED else texts[name] == value
             for name, value in query.filters.items()
@@ -95,13 +97,11 @@ def conditions(query: Listing, *, is_sqlite: bool = True) -> list[ColumnElement[
     ]
 
 
-def _has_word(word: str, *, is_sqlite: bool) -> ColumnElement[bool]:
-    """PostgreSQL finds who has it among all that is searched in, which is what its index is made of, and then looks closer."""
-    searched: list[Any] = [EndUser.search_text] if is_sqlite else [PEOPLE_TEXT, EndUser.search_text]
+def has_word(word: str, *texts: Any) -> ColumnElement[bool]:
+    """Whether one of ``texts`` holds a word, which is a text key, in one of its forms."""
     # SQLite compares a tenth faster without ESCAPE, and hardly any word needs it.
     escaped = bool(WILDCARDS & set(word))
-    forms = search_forms(word)
-    return and_(*(or_(*(text.contains(form, autoescape=escaped) for form in forms)) for text in searched))
+    return or_(*(text.contains(form, autoescape=escaped) for text in texts for form in search_forms(word)))
 
 
 def _is_sqlite() -> bool:

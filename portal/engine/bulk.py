@@ -78,10 +78,9 @@ def insert_ready(session: Session, ready: ReadyRows) -> None:
 
 def _copy(connection: Connection, ready: ReadyRows) -> None:
     """By PostgreSQL's COPY, past SQLAlchemy, whose errors it raises all the same: doors and workers know those."""
-    driver, dialect = connection.connection.driver_connection, connection.dialect
-    if driver is None or dialect.dbapi is None:
-        raise RuntimeError("a connection without a driver")
-    errors = dialect.dbapi.Error
+    driver: Any = connection.connection.driver_connection
+    dialect = connection.dialect
+    errors = dialect.loaded_dbapi.Error
     try:
         with driver.cursor() as cursor, cursor.copy(ready.copying) as copy:
             for row in ready.parameters:

@@ -262,15 +262,9 @@ def organization_names(session: Session, rows: Iterable[EndUser]) -> dict[str, O
 
 
 def _has_word(word: str, *, is_sqlite: bool) -> ColumnElement[bool]:
-    escaped = bool(end_user_list.WILDCARDS & set(word))
-    named = []
-    for form in search_forms(word):
-        if not is_sqlite:
-            named.append(end_user_list.PEOPLE_TEXT.contains(form, autoescape=escaped))
-            continue
-        named.append(EndUser.search_text.contains(form, autoescape=escaped))
-        # SQLite takes either case for the same by itself; its lower() is ours, and slow.
-        named.append(EndUser.user_principal_name.contains(form, autoescape=escaped))
+    # SQLite takes either case for the same by itself; its lower() is ours, and slow.
+    texts = (EndUser.search_text, EndUser.user_principal_name) if is_sqlite else (end_user_list.PEOPLE_TEXT,)
+    named = [end_user_list.has_word(word, *texts)]
     if _OBJECT_ID.fullmatch(word):
         begins = EndUser.object_id.startswith(word, autoescape=True)
         if not is_sqlite:
