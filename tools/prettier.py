@@ -10,7 +10,7 @@ from pathlib import Path
 
 import assets
 
-FILES = ("static/*.css", "static/*.js")
+FILES = ("static/*.css", "static/styles/*.css", "static/*.js")
 
 
 def main() -> int:

@@ -1,26 +1,56 @@
-"""What templates take from ``static/``: icons drawn in place, and addresses of files that change with their content."""
+"""What templates take from ``static/``: icons drawn in place, the stylesheet, and addresses that change with their content."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import io
 import json
 import re
 from pathlib import Path
 
-from flask import Flask, Response, current_app, url_for
+from flask import Flask, Response, current_app, send_file, url_for
 from markupsafe import Markup
 
 VERSIONED = "versioned.static"
+STYLESHEET = "portal.css"
+STYLES = (
+    "tokens",
+    "tabler",
+    "frame",
+    "facts",
+    "tables",
+    "charts",
+    "attention",
+    "conflicts",
+    "dialogs",
+    "phases",
+    "locked",
+    "sign-in",
+    "small",
+    "narrow",
+    "folded",
+    "print",
+    "states",
+    "help",
+)
+"""What portal.css is joined from: ``static/styles/<name>.css``, in this order.
+
+Of two rules of equal weight the later one wins: what narrow screens, paper or a state change stands behind what they change.
+"""
 
 
 def serve_versions(app: Flask) -> None:
-    """Serve ``static/`` at addresses that begin with a version, too: whoever has one may keep it for ever."""
+    """Serve ``static/`` at addresses that begin with a version, too: whoever has one may keep it for ever.
+
+    portal.css is no file: at either address it is joined from its parts.
+    """
 
     def send(filename: str, **_version: str) -> Response:
-        return app.send_static_file(filename)
+        return _send_stylesheet() if filename == STYLESHEET else app.send_static_file(filename)
 
     app.add_url_rule("/static/version/<version>/<path:filename>", VERSIONED, send)
+    app.view_functions["static"] = send
 
 
 def icon(name: str, class_: str = "", **attributes: str) -> Markup:
@@ -68,7 +98,30 @@ def _manifest() -> dict[str, str]:
 def _version() -> str:
     """Of all files of our own: what a script imports from beside itself is of the same version."""
     own = sorted(path for path in _static().iterdir() if path.is_file())
-    return hashlib.sha256(b"".join(path.read_bytes() for path in own)).hexdigest()[:12]
+    return _digest(b"".join([*(path.read_bytes() for path in own), _stylesheet()[0]]))
+
+
+def _send_stylesheet() -> Response:
+    """Answer as Flask does for a file: with an ETag and the time of the last change, or 304."""
+    text, changed = _stylesheet()
+    return send_file(
+        io.BytesIO(text),
+        download_name=STYLESHEET,
+        etag=_digest(text),
+        last_modified=changed,
+        max_age=current_app.get_send_file_max_age(STYLESHEET),
+    )
+
+
+@functools.cache
+def _stylesheet() -> tuple[bytes, float]:
+    """Join the parts of portal.css. Returns the whole, and when one of them was changed last, in seconds since 1970."""
+    parts = [_static() / "styles" / f"{name}.css" for name in STYLES]
+    return b"\n".join(part.read_bytes() for part in parts), max(part.stat().st_mtime for part in parts)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def _static() -> Path:
