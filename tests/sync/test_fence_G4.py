@@ -11,7 +11,7 @@ from portal.worker import leases
 from portal.worker.slow_pass import SlowPass
 from portal.worker.tenant_worker import TenantWorker
 from tests.sync import scenario
-from tests.sync.test_runs import staff
+from tests.sync.steps import staff
 
 KINDS = ("initial", "delayed", "hourly")
 

@@ -9,7 +9,7 @@ from portal.engine.preview import preview
 from portal.engine.records import FilterSpec, HoldRule, Phase
 from portal.models import DirectoryUser, EndUser, Organization, SyncException
 from tests.sync.directory import account
-from tests.sync.test_runs import staff, started
+from tests.sync.steps import staff, started
 from tests.unit.engine.builders import only
 
 E3 = "05e9a617-0261-4cee-bb44-138d3ef5d965"

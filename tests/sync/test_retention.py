@@ -3,7 +3,7 @@ from datetime import timedelta
 from portal.models import Account, AccountSession, Change, ConsentRequest, Invitation, SyncRun
 from portal.operations.retention import forget_old
 from tests.sync.directory import account
-from tests.sync.test_runs import started
+from tests.sync.steps import started
 
 
 def forget(world):
