@@ -156,3 +156,8 @@ def person(app):
     with client.session_transaction() as session:
         session["_user_id"], session["_fresh"] = token, True
     return client
+
+
+@pytest.fixture
+def reef(api):
+    return api.made("/organizations", {"name": "Müller & Söhne"})

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from portal.engine import pace
 from portal.extensions import db
 from portal.models import AuditEvent, EndUser
-from tests.api.test_imports import Elsewhere
+from tests.api.imports import Elsewhere
 
 
 @pytest.fixture
