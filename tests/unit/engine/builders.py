@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import fields, replace
+from datetime import UTC, datetime
 
 from portal.engine.plan import applied_key, count, decide, plan, tally
 from portal.engine.plan.decide import wanted
@@ -23,6 +24,7 @@ from portal.text import email_key, text_key
 
 GONE = Presence.GONE
 SOFT = Presence.SOFT_DELETED
+OLD, NEW = datetime(2020, 1, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC)
 _UNHASHED = {"content_hash", "presence", "problem", "is_agent", "created_at", "aliases"}
 
 
@@ -208,3 +210,7 @@ def adds_up(counts):
         counts.read == counts.in_scope + counts.out_of_scope + counts.skipped
         and counts.in_scope == decided_on
     )
+
+
+def said(decision):
+    return decision.action, decision.reason
