@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-import pyotp
 import pytest
 import time_machine
 
@@ -14,47 +13,22 @@ from portal.auth.passwords import Gate
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
 from portal.models import Account, AccountSession, SignInAttempts
-from tests.web.auth.test_signing_in import ANN, PASSWORD, ann, csrf, events, sign_in, with_authenticator  # noqa: F401
-
-NEW = "another long pass phrase"
-
-
-def enrolling(client, password):
-    page = client.get("/account/totp").text
-    secret = re.search(r"secret=([A-Z2-7]+)", page)[1]
-    form = {
-        "csrf_token": csrf(client, "/account/totp"),
-        "code": pyotp.TOTP(secret).at(utcnow()),
-        "password": password,
-    }
-    return client.post("/account/totp", data=form)
-
-
-def changing(client, password):
-    form = {"csrf_token": csrf(client, "/account"), "old_password": password, "new_password": NEW}
-    return client.post("/account/password", data=form)
-
-
-def switching_off(client, password):
-    return client.post(
-        "/account/totp/off", data={"csrf_token": csrf(client, "/account"), "password": password}
-    )
-
-
-def connecting(client, password):
-    return client.post(
-        "/account/microsoft", data={"csrf_token": csrf(client, "/account"), "password": password}
-    )
-
-
-def disconnecting(client, password):
-    return client.post(
-        "/account/microsoft/off", data={"csrf_token": csrf(client, "/account"), "password": password}
-    )
+from tests.web.auth.signing_in import (
+    ANN,
+    NEW,
+    PASSWORD,
+    changing,
+    csrf,
+    enrolling,
+    events,
+    sign_in,
+    switching_off,
+    with_authenticator,
+)
 
 
 @pytest.mark.parametrize("change", [enrolling, changing, switching_off])
-def test_a_change_asks_for_the_password_ends_other_sessions_and_renews_this_one(app, ann, change):  # noqa: F811
+def test_a_change_asks_for_the_password_ends_other_sessions_and_renews_this_one(app, ann, change):
     own, other = app.test_client(), app.test_client()
     assert sign_in(own).status_code == sign_in(other).status_code == 303
     if change is switching_off:
@@ -78,7 +52,7 @@ def test_a_change_asks_for_the_password_ends_other_sessions_and_renews_this_one(
 
 
 @pytest.mark.parametrize(("minutes", "status"), [(0, 303), (11, 422)])
-def test_who_has_no_password_signed_in_a_moment_ago(app, ann, minutes, status):  # noqa: F811
+def test_who_has_no_password_signed_in_a_moment_ago(app, ann, minutes, status):
     """An account that signs in with Microsoft only."""
     client = app.test_client()
     assert sign_in(client).status_code == 303
@@ -93,7 +67,7 @@ def test_who_has_no_password_signed_in_a_moment_ago(app, ann, minutes, status): 
     assert events(app, "sign_in_failed") == []
 
 
-def test_an_address_without_an_account_is_answered_and_locked_as_one_with(app, ann):  # noqa: F811
+def test_an_address_without_an_account_is_answered_and_locked_as_one_with(app, ann):
     seen = []
     for email in (ANN, "nobody@rollcall.example"):
         client = app.test_client()
@@ -106,7 +80,7 @@ def test_an_address_without_an_account_is_answered_and_locked_as_one_with(app, a
     assert "Too many attempts" in seen[0][5] and "Too many attempts" in seen[0][6]
 
 
-def test_the_same_work_is_done_for_every_address_locked_or_not(app, ann, monkeypatch):  # noqa: F811
+def test_the_same_work_is_done_for_every_address_locked_or_not(app, ann, monkeypatch):
     done = []
     verify = passwords.verify
 
@@ -121,7 +95,7 @@ def test_the_same_work_is_done_for_every_address_locked_or_not(app, ann, monkeyp
     assert len(done) == 14
 
 
-def test_addresses_nobody_tries_any_more_are_forgotten(app, ann):  # noqa: F811
+def test_addresses_nobody_tries_any_more_are_forgotten(app, ann):
     now = utcnow()
     sign_in(app.test_client(), email="nobody@rollcall.example")
     with time_machine.travel(now + 2 * attempts.LOCK_FOR + timedelta(seconds=5)):
@@ -130,7 +104,7 @@ def test_addresses_nobody_tries_any_more_are_forgotten(app, ann):  # noqa: F811
         assert [row.key for row in db.session.query(SignInAttempts)] == [attempts.of_address(ANN)]
 
 
-def test_no_password_is_hashed_within_a_transaction_that_writes(app, ann, client_as, monkeypatch):  # noqa: F811
+def test_no_password_is_hashed_within_a_transaction_that_writes(app, ann, client_as, monkeypatch):
     """What was open while a password was hashed, at each door that does."""
     open_then = []
     for name in ("hash_password", "verify"):
@@ -174,7 +148,7 @@ def test_the_first_administrators_password_is_hashed_with_nothing_open(app, monk
     assert open_then == [False]
 
 
-def test_who_comes_when_too_many_wait_is_told_to_come_back(app, ann, monkeypatch):  # noqa: F811
+def test_who_comes_when_too_many_wait_is_told_to_come_back(app, ann, monkeypatch):
     gate = Gate(1, 0)
     monkeypatch.setattr(passwords, "gate", gate)
     with gate.passed(1.0):

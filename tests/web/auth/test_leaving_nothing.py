@@ -13,11 +13,11 @@ from portal.auth import links
 from portal.clock import utcnow
 from portal.extensions import db, mark_write
 from portal.models import Account, AccountSession, ApiToken, Invitation, Role
-from tests.web.auth.test_signing_in import ANN, PASSWORD, ann, csrf, events, sign_in  # noqa: F401
+from tests.web.auth.signing_in import ANN, PASSWORD, csrf, events, sign_in
 
 
 @pytest.fixture
-def left(app, ann):  # noqa: F811
+def left(app, ann):
     """What Ann, an administrator, made: a link, and tokens of each role; she is signed in."""
     client = app.test_client()
     assert sign_in(client).status_code == 303
@@ -48,7 +48,7 @@ def status_of(app, token):
 
 
 @pytest.mark.parametrize("how", ["remove", "off", "role"])
-def test_links_tokens_and_sessions_end_with_their_maker(app, ann, left, client_as, how):  # noqa: F811
+def test_links_tokens_and_sessions_end_with_their_maker(app, ann, left, client_as, how):
     client, link, plain = left
     assert [status_of(app, token) for token in plain.values()] == [200, 200]
     assert app.test_client().get(link).status_code == 200
@@ -68,7 +68,7 @@ def test_links_tokens_and_sessions_end_with_their_maker(app, ann, left, client_a
         assert app.test_client().get(link).status_code == 404
 
 
-def test_a_removed_account_leaves_no_row_that_opens_anything(app, ann, left, client_as):  # noqa: F811
+def test_a_removed_account_leaves_no_row_that_opens_anything(app, ann, left, client_as):
     client_as().send(f"/settings/people/{ann}", {"do": "remove"})
     with app.app_context():
         assert db.session.query(AccountSession).filter_by(account_id=ann).count() == 0
@@ -76,7 +76,7 @@ def test_a_removed_account_leaves_no_row_that_opens_anything(app, ann, left, cli
         assert db.session.query(Invitation).filter(Invitation.expires_at > utcnow()).count() == 0
 
 
-def test_a_token_never_does_more_than_its_owner(app, ann, left):  # noqa: F811
+def test_a_token_never_does_more_than_its_owner(app, ann, left):
     _, _, plain = left
     with app.app_context():  # however the role came to be lowered
         mark_write(db.session())
@@ -86,7 +86,7 @@ def test_a_token_never_does_more_than_its_owner(app, ann, left):  # noqa: F811
     assert app.test_client().post("/api/v1/organizations", **call).status_code == 403
 
 
-def test_a_token_ends_on_its_day_and_says_whose_it_is(app, ann):  # noqa: F811
+def test_a_token_ends_on_its_day_and_says_whose_it_is(app, ann):
     client, now = app.test_client(), utcnow()
     assert sign_in(client).status_code == 303
 
@@ -107,7 +107,7 @@ def test_a_token_ends_on_its_day_and_says_whose_it_is(app, ann):  # noqa: F811
     assert event.detail == {"name": "in time", "reason": "expired", "count": 1}
 
 
-def test_a_token_for_more_than_its_owner_may_is_not_made(app, ann):  # noqa: F811
+def test_a_token_for_more_than_its_owner_may_is_not_made(app, ann):
     with app.app_context():
         mark_write(db.session())
         owner = db.session.get_one(Account, ann)
@@ -119,7 +119,7 @@ def test_a_token_for_more_than_its_owner_may_is_not_made(app, ann):  # noqa: F81
 @pytest.mark.parametrize(
     ("email", "life"), [("new@rollcall.example", timedelta(days=7)), (ANN, timedelta(hours=1))]
 )
-def test_a_link_for_a_new_password_lives_an_hour(app, ann, client_as, email, life):  # noqa: F811
+def test_a_link_for_a_new_password_lives_an_hour(app, ann, client_as, email, life):
     page = client_as().send("/settings/people", {"email": email, "role": "technician"}).text
     assert ("within an hour" in page) == (life == timedelta(hours=1))
     link, now = re.search(r"/invitations/[\w-]+", page)[0], utcnow()

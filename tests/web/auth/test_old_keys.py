@@ -15,7 +15,7 @@ from portal.extensions import db, mark_write
 from portal.models import Account
 from portal.runtime import runtime
 from portal.user_sync import plans
-from tests.web.auth.test_signing_in import ANN, ann, csrf, events  # noqa: F401
+from tests.web.auth.signing_in import ANN, csrf, events
 from tests.web.conftest import Browser
 
 WEAK = "changeme"
@@ -56,7 +56,7 @@ def cookie_signed_with(key, content):
 
 
 @pytest.mark.parametrize("path", ["/login/microsoft/code", "/account"])
-def test_a_cookie_that_an_old_key_signed_is_none(later, ann, path):  # noqa: F811
+def test_a_cookie_that_an_old_key_signed_is_none(later, ann, path):
     tie(later, ann)
     with later.app_context():
         mark_write(db.session())
@@ -76,7 +76,7 @@ def test_a_cookie_that_an_old_key_signed_is_none(later, ann, path):  # noqa: F81
     assert (answer.status_code, answer.location.startswith("/login")) == (303, True)
 
 
-def test_nothing_else_that_an_old_key_signed_is_believed(later, ann):  # noqa: F811
+def test_nothing_else_that_an_old_key_signed_is_believed(later, ann):
     known = URLSafeTimedSerializer(WEAK, salt=signed_in.KNOWN_COOKIE).dumps([ann])
     with later.test_request_context(headers={"Cookie": f"{signed_in.KNOWN_COOKIE}={known}"}):
         assert signed_in.known_accounts() == ()
@@ -96,7 +96,7 @@ def test_what_an_old_key_sealed_can_still_be_opened(later, tmp_path):
         assert runtime().box.decrypt(sealed, purpose="x") == "hunter2"
 
 
-def test_a_code_page_lets_nobody_in_whose_account_has_no_authenticator(app, ann):  # noqa: F811
+def test_a_code_page_lets_nobody_in_whose_account_has_no_authenticator(app, ann):
     tie(app, ann)
     client = app.test_client()
     token = csrf(client)

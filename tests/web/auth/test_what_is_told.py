@@ -15,21 +15,18 @@ from portal.extensions import db, mark_write
 from portal.http import refusals, throttle
 from portal.models import Account, Role
 from portal.runtime import runtime
-from tests.web.auth.test_changes_of_sign_in import (
-    changing,
-    connecting,
-    disconnecting,
-    enrolling,
-    switching_off,
-)
-from tests.web.auth.test_signing_in import (  # noqa: F401
+from tests.web.auth.signing_in import (
     ANN,
     PASSWORD,
-    ann,
     browser_of,
+    changing,
+    connecting,
     csrf,
+    disconnecting,
+    enrolling,
     events,
     sign_in,
+    switching_off,
     with_authenticator,
 )
 
@@ -43,7 +40,7 @@ def lines(caplog):
     return lambda: [one.getMessage() for one in caplog.records if one.name == "portal.sign_in"]
 
 
-def test_each_sign_in_is_one_line_without_what_was_typed(app, ann, lines):  # noqa: F811
+def test_each_sign_in_is_one_line_without_what_was_typed(app, ann, lines):
     hostile = "x client=192.0.2.1\naction=signed_in"
     sign_in(app.test_client(), "wrong wrong wrong", email=hostile)
     sign_in(app.test_client(), "wrong wrong wrong")
@@ -56,7 +53,7 @@ def test_each_sign_in_is_one_line_without_what_was_typed(app, ann, lines):  # no
     assert [event.detail["email"] for event in events(app, "sign_in_failed")] == ["", ANN]
 
 
-def test_a_lock_and_what_is_tried_during_it_are_told_once_and_counted(app, ann, lines):  # noqa: F811
+def test_a_lock_and_what_is_tried_during_it_are_told_once_and_counted(app, ann, lines):
     now = utcnow()
     with time_machine.travel(now, tick=False):
         for _ in range(9):
@@ -73,7 +70,7 @@ def test_a_lock_and_what_is_tried_during_it_are_told_once_and_counted(app, ann, 
 
 
 @pytest.mark.parametrize("change", [enrolling, changing, switching_off, connecting, disconnecting])
-def test_who_guesses_the_present_password_is_told_as_who_guesses_to_sign_in(app, ann, lines, change):  # noqa: F811
+def test_who_guesses_the_present_password_is_told_as_who_guesses_to_sign_in(app, ann, lines, change):
     if change is switching_off:
         with_authenticator(app, ann, utcnow())
     with time_machine.travel(utcnow(), tick=False):
@@ -96,14 +93,14 @@ def test_who_guesses_the_present_password_is_told_as_who_guesses_to_sign_in(app,
     assert (event.object_id, event.actor, event.detail) == (ann, ANN, {"email": ANN, "count": 1})
 
 
-def test_a_new_password_that_is_refused_is_no_guess(app, ann, lines):  # noqa: F811
+def test_a_new_password_that_is_refused_is_no_guess(app, ann, lines):
     client = browser_of(app, ann)
     form = {"csrf_token": csrf(client, "/account"), "old_password": PASSWORD, "new_password": "password123"}
     assert client.post("/account/password", data=form).status_code == 422
     assert lines() == []
 
 
-def test_an_account_that_is_switched_off_is_told(app, ann, lines):  # noqa: F811
+def test_an_account_that_is_switched_off_is_told(app, ann, lines):
     with app.app_context():
         mark_write(db.session())
         db.session.get_one(Account, ann).is_active = False
@@ -152,7 +149,7 @@ def test_refused_tokens_and_roles_are_told(app, client_as, lines):
     assert role.detail == {"needed": "administrator", "count": 1}
 
 
-def test_every_line_has_the_form_that_is_documented(app, ann, client_as, lines):  # noqa: F811
+def test_every_line_has_the_form_that_is_documented(app, ann, client_as, lines):
     test_used_and_wrong_links_are_told(app, client_as, lambda: PATIENT)
     test_refused_tokens_and_roles_are_told(app, client_as, lambda: PATIENT)
     assert lines() and all(LINE.fullmatch(line) for line in lines())
@@ -183,7 +180,7 @@ def test_an_address_is_one_or_unknown_and_ipv6_is_counted_by_connection(address,
     assert (throttle.client(address), throttle.network(address)) == (shown, counted)
 
 
-def test_kinds_of_refusals_are_bounded(app, ann):  # noqa: F811
+def test_kinds_of_refusals_are_bounded(app, ann):
     with app.app_context(), audit.acting_as(audit.Actor("x", "api", "192.0.2.1")):
         noted = runtime().refusals
         noted._windows.update({number: None for number in range(refusals.MOST_WINDOWS)})
@@ -193,7 +190,7 @@ def test_kinds_of_refusals_are_bounded(app, ann):  # noqa: F811
     assert events(app, "link_refused") == []
 
 
-def test_one_client_signs_in_thirty_times_a_minute_and_others_go_on(app, ann, lines):  # noqa: F811
+def test_one_client_signs_in_thirty_times_a_minute_and_others_go_on(app, ann, lines):
     client = app.test_client()
     token = csrf(client)
 
