@@ -13,15 +13,8 @@ from portal.extensions import db
 from portal.models import AuditEvent, Change, EndUser, MicrosoftTenant, Organization, SyncRun, UserSync
 from portal.user_sync import edits
 from tests.races.conftest import TIMES, Crowd
+from tests.races.crowds import SECTIONS, choice
 from tests.web import customers, holds
-
-SECTIONS = ("user_type", "domain", "office_location", "department", "group")
-
-
-def choice(**values: list[str]) -> dict[str, Any]:
-    return {
-        "filters": {name: {"all": name not in values, "values": values.get(name, [])} for name in SECTIONS}
-    }
 
 
 @pytest.fixture

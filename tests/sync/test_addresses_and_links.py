@@ -1,9 +1,6 @@
 """Who is who in a run: addresses that move, Links that are taken over, two Organizations side by side."""
 
-from portal.models import (
-    EndUser,
-    Organization,
-)
+from portal.models import EndUser, Organization
 from portal.models.customers import refresh_search
 from tests.sync.directory import account
 from tests.sync.steps import started

@@ -3,10 +3,7 @@
 import pytest
 
 from portal.engine.undo import put_link_back
-from portal.models import (
-    Conflict,
-    EndUser,
-)
+from portal.models import Conflict, EndUser
 from tests.sync.directory import account
 from tests.sync.steps import started
 from tests.unit.engine.builders import only

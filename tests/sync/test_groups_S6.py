@@ -5,16 +5,8 @@ from sqlalchemy import select
 
 from portal.engine.bulk import insert_rows
 from portal.engine.mirror import groups
-from portal.errors import (
-    SourcePermissionMissing,
-    SourceTransient,
-    Stopped,
-)
-from portal.models import (
-    DirectoryGroup,
-    GroupMembership,
-    SyncRun,
-)
+from portal.errors import SourcePermissionMissing, SourceTransient, Stopped
+from portal.models import DirectoryGroup, GroupMembership, SyncRun
 from tests.sync.steps import staff
 from tests.unit.engine.builders import only
 

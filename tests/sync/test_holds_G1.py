@@ -8,15 +8,8 @@ from portal.engine.holds import dismiss_held
 from portal.engine.organization_context import spec_of
 from portal.engine.preview import explain, preview
 from portal.engine.records import Action, Counts, HoldRule
-from portal.errors import (
-    Invalid,
-    Refused,
-)
-from portal.models import (
-    EndUser,
-    MicrosoftTenant,
-    SyncRun,
-)
+from portal.errors import Invalid, Refused
+from portal.models import EndUser, MicrosoftTenant, SyncRun
 from portal.transactions import WRITES
 from tests.sync.directory import account
 from tests.sync.steps import apply_held, check_sums, started

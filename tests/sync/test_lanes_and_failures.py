@@ -4,13 +4,8 @@ from datetime import timedelta
 
 from portal.engine.apply import chunks
 from portal.engine.apply.chunks import CHUNK
-from portal.errors import (
-    SourceAuthError,
-    SourceTransient,
-)
-from portal.models import (
-    SyncRun,
-)
+from portal.errors import SourceAuthError, SourceTransient
+from portal.models import SyncRun
 from tests.sync.steps import staff, started
 from tests.unit.engine.builders import only
 

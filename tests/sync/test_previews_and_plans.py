@@ -5,13 +5,8 @@ import pytest
 from portal.engine.apply import chunks
 from portal.engine.preview import explain, preview
 from portal.engine.records import FilterSpec, HoldRule
-from portal.errors import (
-    NotFound,
-    Stopped,
-)
-from portal.models import (
-    MicrosoftTenant,
-)
+from portal.errors import NotFound, Stopped
+from portal.models import MicrosoftTenant
 from tests.sync.directory import account
 from tests.sync.steps import staff, started
 from tests.sync.world import write_session

@@ -7,15 +7,8 @@ from sqlalchemy import event
 
 from portal.engine.preview import explain, preview
 from portal.engine.records import FilterSpec, HoldRule
-from portal.errors import (
-    SourcePermissionMissing,
-    SourceRejected,
-    SourceTransient,
-)
-from portal.models import (
-    DeltaCursor,
-    DirectoryUser,
-)
+from portal.errors import SourcePermissionMissing, SourceRejected, SourceTransient
+from portal.models import DeltaCursor, DirectoryUser
 from tests.sync.directory import account
 from tests.sync.steps import staff, started
 from tests.unit.engine.builders import only

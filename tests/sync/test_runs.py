@@ -7,9 +7,7 @@ import pytest
 
 from portal.engine.apply import chunks
 from portal.engine.records import Counts
-from portal.models import (
-    EndUser,
-)
+from portal.models import EndUser
 from portal.worker import leases
 from tests.sync.directory import account
 from tests.sync.steps import check_sums, staff, started

@@ -4,9 +4,7 @@ from datetime import timedelta
 
 from portal.engine.explain import spared_words
 from portal.engine.undo import apply_undo, plan_undo
-from portal.models import (
-    EndUser,
-)
+from portal.models import EndUser
 from tests.sync.directory import account
 from tests.sync.steps import started
 from tests.sync.world import write_session
