@@ -31,7 +31,7 @@ from urllib.parse import urlencode
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import SECTIONS, Bench, cpu_seconds
+from bench_rig import SECTIONS, Bench, cpu_seconds
 
 BAR = 500  # ms
 QUIET_SECONDS = 4.0

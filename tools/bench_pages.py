@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -131,49 +131,54 @@ def fill(people: int) -> str:
     db.session.add(organization)
     db.session.flush()
     for start in range(0, people, BATCH):
-        rows = []
-        for number in range(start, min(start + BATCH, people)):
-            first, last = chance.choice(FIRST), chance.choice(LAST)
-            values = {
-                "display_name": f"{first} {last} {number}",
-                "first_name": first,
-                "last_name": last,
-                "email": f"{first}.{last}.{number}@bench.example".lower(),
-                "phone": f"+1 555 {chance.randrange(10**7):07}",
-                "job_title": chance.choice(TITLES),
-                "department": f"Department {chance.randrange(300)}",
-                "office_location": f"Office {chance.randrange(40)}",
-            }
-            row = {
-                "id": new_id(),
-                "organization_id": organization.id,
-                **values,
-                **search_columns(values),
-                "source": chance.choice(("sync", "sync", "sync", "manual")),
-                "created_at": now - timedelta(seconds=number),
-                "updated_at": now,
-                **no_link(),
-            }
-            if chance.random() < 0.8:
-                products = chance.choice(PRODUCTS)
-                row |= {
-                    "microsoft_tenant_id": tenant.id,
-                    "object_id": new_id(),
-                    "user_principal_name": values["email"],
-                    "microsoft_status": "disabled" if chance.random() < 0.1 else "active",
-                    "in_scope": chance.random() < 0.9,
-                    "license_sku_ids": products,
-                    "is_licensed": bool(products),
-                    "license_names": ", ".join(product_names(products)),
-                    "last_sign_in_at": now - timedelta(minutes=chance.randrange(200_000))
-                    if chance.random() < 0.9
-                    else None,
-                    "mfa_registered": chance.choice((True, False, None)),
-                    "linked_at": now,
-                }
-            rows.append(row)
+        numbers = range(start, min(start + BATCH, people))
+        rows = [_person(chance, number, organization.id, tenant.id, now) for number in numbers]
         db.session.execute(insert(EndUser), rows)
     return organization.id
+
+
+def _person(
+    chance: random.Random, number: int, organization_id: str, tenant_id: str, now: datetime
+) -> dict[str, Any]:
+    first, last = chance.choice(FIRST), chance.choice(LAST)
+    values = {
+        "display_name": f"{first} {last} {number}",
+        "first_name": first,
+        "last_name": last,
+        "email": f"{first}.{last}.{number}@bench.example".lower(),
+        "phone": f"+1 555 {chance.randrange(10**7):07}",
+        "job_title": chance.choice(TITLES),
+        "department": f"Department {chance.randrange(300)}",
+        "office_location": f"Office {chance.randrange(40)}",
+    }
+    row = {
+        "id": new_id(),
+        "organization_id": organization_id,
+        **values,
+        **search_columns(values),
+        "source": chance.choice(("sync", "sync", "sync", "manual")),
+        "created_at": now - timedelta(seconds=number),
+        "updated_at": now,
+        **no_link(),
+    }
+    if chance.random() < 0.8:
+        products = chance.choice(PRODUCTS)
+        row |= {
+            "microsoft_tenant_id": tenant_id,
+            "object_id": new_id(),
+            "user_principal_name": values["email"],
+            "microsoft_status": "disabled" if chance.random() < 0.1 else "active",
+            "in_scope": chance.random() < 0.9,
+            "license_sku_ids": products,
+            "is_licensed": bool(products),
+            "license_names": ", ".join(product_names(products)),
+            "last_sign_in_at": now - timedelta(minutes=chance.randrange(200_000))
+            if chance.random() < 0.9
+            else None,
+            "mfa_registered": chance.choice((True, False, None)),
+            "linked_at": now,
+        }
+    return row
 
 
 def fill_mirror(people: int) -> str:
@@ -196,34 +201,9 @@ def fill_mirror(people: int) -> str:
         name="Bench Mirror", name_key="bench mirror", tenant_id=ours.id, created_at=now
     )
     db.session.add(organization)
-    users = []
-    for number in range(people):
-        email = f"person.{number}@mirror.example"
-        columns = {
-            "display_name": f"Person {number}",
-            "user_type": "Member" if number % 10 else "Guest",
-            "department": f"Department {number % DEPARTMENTS}",
-            "office_location": f"Office {number % 40}",
-        }
-        raw = {
-            "id": str(number),
-            "displayName": columns["display_name"],
-            "mail": email,
-            "userPrincipalName": email,
-            "userType": columns["user_type"],
-            "department": columns["department"],
-            "officeLocation": columns["office_location"],
-            "accountEnabled": True,
-        }
-        keys = {"object_id": str(number), "email": email, "email_key": email, "user_principal_name": email}
-        state = {"raw": json.dumps(raw), "row_hash": "", "content_hash": "", "account_enabled": True}
-        folded = {
-            "domain": "mirror.example",
-            "department_key": columns["department"].lower(),
-            "office_key": columns["office_location"].lower(),
-        }
-        users.append({"microsoft_tenant_id": tenant.id, **columns, **keys, **folded, **state})
-    db.session.execute(insert(DirectoryUser), users)
+    db.session.execute(
+        insert(DirectoryUser), [_directory_user(number, tenant.id) for number in range(people)]
+    )
     groups = [
         {
             "microsoft_tenant_id": tenant.id,
@@ -235,6 +215,34 @@ def fill_mirror(people: int) -> str:
     ]
     db.session.execute(insert(DirectoryGroup), groups)
     return organization.id
+
+
+def _directory_user(number: int, tenant_id: str) -> dict[str, Any]:
+    email = f"person.{number}@mirror.example"
+    columns = {
+        "display_name": f"Person {number}",
+        "user_type": "Member" if number % 10 else "Guest",
+        "department": f"Department {number % DEPARTMENTS}",
+        "office_location": f"Office {number % 40}",
+    }
+    raw = {
+        "id": str(number),
+        "displayName": columns["display_name"],
+        "mail": email,
+        "userPrincipalName": email,
+        "userType": columns["user_type"],
+        "department": columns["department"],
+        "officeLocation": columns["office_location"],
+        "accountEnabled": True,
+    }
+    keys = {"object_id": str(number), "email": email, "email_key": email, "user_principal_name": email}
+    state = {"raw": json.dumps(raw), "row_hash": "", "content_hash": "", "account_enabled": True}
+    folded = {
+        "domain": "mirror.example",
+        "department_key": columns["department"].lower(),
+        "office_key": columns["office_location"].lower(),
+    }
+    return {"microsoft_tenant_id": tenant_id, **columns, **keys, **folded, **state}
 
 
 def queries() -> Iterator[str]:
