@@ -3,8 +3,6 @@
 from portal.graph.source import GraphDirectory
 
 BASE = "https://graph.microsoft.com"
-
-
 USERS = f"{BASE}/v1.0/users"
 
 

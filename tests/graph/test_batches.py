@@ -2,11 +2,7 @@
 
 import pytest
 
-from portal.errors import (
-    SourceBadAnswer,
-    SourceGone,
-    SourceTransient,
-)
+from portal.errors import SourceBadAnswer, SourceGone, SourceTransient
 from portal.graph.answers import ObjectMissing
 from tests.graph.exchange import BASE, USERS, answered, directory, error
 

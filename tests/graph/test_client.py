@@ -4,12 +4,7 @@ import pytest
 import requests
 import requests_mock as mocking
 
-from portal.errors import (
-    SourceBadAnswer,
-    SourceRejected,
-    SourceTransient,
-    Stopped,
-)
+from portal.errors import SourceBadAnswer, SourceRejected, SourceTransient, Stopped
 from portal.graph import answers, connections
 from tests.graph.exchange import USERS, error, read
 

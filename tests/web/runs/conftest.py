@@ -7,14 +7,49 @@ import pytest
 from portal.clock import utcnow
 from portal.engine.records import SECTIONS
 from portal.extensions import db
-from portal.models import (
-    Conflict,
-    MicrosoftTenant,
-    SubscribedSku,
-    UserSync,
-)
-from tests.web import customers
+from portal.models import Conflict, MicrosoftTenant, SubscribedSku, UserSync
+from tests.web import customers, holds
 from tests.web.runs.rows import change_of, run_of
+
+
+def _changes(run, person):
+    change_of(
+        run,
+        "Ada Obi",
+        end_user_id=person.id,
+        fields=[{"field": "job_title", "old": "<b>Clerk</b>", "new": "Lead"}],
+    )
+    change_of(run, "Scanner", "skip", reason="no_email")
+    change_of(run, "Twin", "conflict", reason="duplicate_remote_email")
+    change_of(
+        run,
+        "Held One",
+        "mark_disabled",
+        reason="account_disabled",
+        state="held",
+        hold_key="1",
+    )
+    change_of(
+        run,
+        "=Held(Two)",
+        "mark_disabled",
+        reason="account_disabled",
+        state="held",
+        hold_key="2",
+    )
+
+
+def _wait(organization, run):
+    """The sync of the Organization is enabled and waits for a decision about the run."""
+    db.session.add(
+        UserSync(
+            organization_id=organization.id,
+            enabled=True,
+            filters={name: {"all": True, "values": []} for name in SECTIONS},
+            updated_at=utcnow(),
+            hold_run_id=run.id,
+        )
+    )
 
 
 @pytest.fixture
@@ -47,39 +82,8 @@ def customer(app):
                 "gone": 0,
             },
         )
-        change_of(
-            run,
-            "Ada Obi",
-            end_user_id=person.id,
-            fields=[{"field": "job_title", "old": "<b>Clerk</b>", "new": "Lead"}],
-        )
-        change_of(run, "Scanner", "skip", reason="no_email")
-        change_of(run, "Twin", "conflict", reason="duplicate_remote_email")
-        change_of(
-            run,
-            "Held One",
-            "mark_disabled",
-            reason="account_disabled",
-            state="held",
-            hold_key="1",
-        )
-        change_of(
-            run,
-            "=Held(Two)",
-            "mark_disabled",
-            reason="account_disabled",
-            state="held",
-            hold_key="2",
-        )
-        db.session.add(
-            UserSync(
-                organization_id=row.id,
-                enabled=True,
-                filters={name: {"all": True, "values": []} for name in SECTIONS},
-                updated_at=utcnow(),
-                hold_run_id=run.id,
-            )
-        )
+        _changes(run, person)
+        _wait(row, run)
         conflict = Conflict(
             organization_id=row.id,
             key="k",
@@ -118,3 +122,15 @@ def twin(app, customer):
         db.session.add(other)
         db.session.commit()
         return {"object": user.object_id, "ada": ada.object_id, "other": other.id}
+
+
+@pytest.fixture
+def hold(app):
+    """A run that holds 30 leavers, who moved to another department, and three new people: its id."""
+    with app.app_context():
+        microsoft = customers.microsoft_tenant()
+        run = holds.held_run(
+            customers.organization("Harborview Imaging", microsoft), microsoft, leavers=30, new=3
+        )
+        db.session.commit()
+        return run.id

@@ -2,12 +2,7 @@
 
 from portal.clock import utcnow
 from portal.extensions import db
-from portal.models import (
-    Change,
-    Conflict,
-    Organization,
-    SyncRun,
-)
+from portal.models import Change, Conflict, Organization, SyncRun
 from tests.web import customers
 
 

@@ -5,11 +5,7 @@ from datetime import timedelta
 from portal.clock import utcnow
 from portal.conflicts import service as conflicts
 from portal.extensions import db
-from portal.models import (
-    Conflict,
-    DirectoryUser,
-    Role,
-)
+from portal.models import Conflict, DirectoryUser, Role
 from tests.web import customers
 
 

@@ -5,14 +5,7 @@ import re
 from portal.clock import utcnow
 from portal.conflicts import service as conflicts
 from portal.extensions import db
-from portal.models import (
-    AuditEvent,
-    Conflict,
-    DirectoryUser,
-    MicrosoftTenant,
-    Organization,
-    Role,
-)
+from portal.models import AuditEvent, Conflict, DirectoryUser, MicrosoftTenant, Organization, Role
 from tests.web import customers
 from tests.web.runs.rows import clash, links
 

@@ -4,12 +4,7 @@ import re
 
 from portal.engine.records import SECTIONS
 from portal.extensions import db
-from portal.models import (
-    Change,
-    Role,
-    SyncRun,
-    UserSync,
-)
+from portal.models import Change, Role, SyncRun, UserSync
 from tests.web.runs.rows import change_of
 
 ALL_TWO = {"everybody": "1", "count": "2"}

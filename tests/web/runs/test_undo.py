@@ -4,15 +4,7 @@ from datetime import timedelta
 
 from portal.clock import utcnow
 from portal.extensions import db
-from portal.models import (
-    AuditEvent,
-    DirectoryUser,
-    MicrosoftTenant,
-    Organization,
-    Role,
-    SyncRun,
-    Tenant,
-)
+from portal.models import AuditEvent, DirectoryUser, MicrosoftTenant, Organization, Role, SyncRun, Tenant
 from portal.models.customers import no_link
 from tests.web import customers
 from tests.web.runs.rows import change_of
