@@ -81,6 +81,7 @@ def part(base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def test_O2_a_generated_client_makes_a_customer_enables_a_sync_and_reads_people(
     simulator: SimulatorServer, base: str, part: Generated
 ) -> None:
+    """Over 50 lines: one client's whole way; each call is made with what the one before it gave."""
     models: Any = part("models")
     with part("client").AuthenticatedClient(
         base_url=base, token="the-token", raise_on_unexpected_status=True

@@ -58,6 +58,7 @@ def crew(simulator: SimulatorServer) -> tuple[dict[str, Any], set[str]]:
 def test_the_main_job_from_connecting_to_the_second_run(
     simulator: SimulatorServer, any_database: str, tmp_path: Path
 ) -> None:
+    """Over 50 lines: the whole job, told in the order in which a technician does it."""
     filters, expected = crew(simulator)
     home = simulator.world.tenants[simulator.tenant_ids[0]]
     with running(settings_for(simulator, tmp_path, database_url=any_database)) as api:

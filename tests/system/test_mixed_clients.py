@@ -66,6 +66,7 @@ class Crowd:
 def test_nobody_gets_an_error_of_ours_while_everybody_works(
     portal: Installation, simulator: SimulatorServer
 ) -> None:
+    """Over 50 lines: what each kind of client does stands beside the sums that it leads to."""
     api, crowd = portal.api, Crowd(portal)
     microsoft = api.connected(simulator.tenant_ids[0])
     synced = api.organization("Synced", microsoft["id"])

@@ -69,10 +69,8 @@ def test_T7_a_large_tenant_does_not_keep_the_small_ones_from_their_slow_pass(
         working.stop(wait=20)
 
 
-def test_G5_tenants_that_wait_for_microsoft_leave_their_slots_to_the_others(
-    app: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With one seat: a tenant is throttled for as long as the other one is not done."""
+def two_tenants(app: Any) -> list[str]:
+    """The ids of "throttled", whose read is asked for, and of "quick"."""
     with app.app_context():
         rows = [
             MicrosoftTenant(directory_id=name, name=name, connected_at=utcnow(), read_requested_at=asked)
@@ -80,7 +78,14 @@ def test_G5_tenants_that_wait_for_microsoft_leave_their_slots_to_the_others(
         ]
         db.session.add_all(rows)
         db.session.commit()
-        throttled, quick = (row.id for row in rows)
+        return [row.id for row in rows]
+
+
+def test_G5_tenants_that_wait_for_microsoft_leave_their_slots_to_the_others(
+    app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one seat: a tenant is throttled for as long as the other one is not done."""
+    throttled, quick = two_tenants(app)
     begun, quick_is_done = threading.Event(), threading.Event()
 
     class Throttled(Directory):

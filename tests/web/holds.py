@@ -12,8 +12,7 @@ from tests.web import customers
 PARTS = ("created", "linked", "updated", "unchanged", "disabled", "enabled", "conflicts", "held")
 
 
-def held_run(organization, microsoft, *, leavers=0, new=0):
-    """Leavers 00 … moved from IT to Sales and were disabled; New 0 … are new. Held back are they, and whoever else is new."""
+def _people(organization, microsoft, leavers, new):
     for number in range(leavers):
         name, mail = f"Leaver {number:02}", f"leaver{number:02}@harborview.example"
         user = customers.directory_user(microsoft, name, mail, department="Sales", enabled=False)
@@ -21,12 +20,22 @@ def held_run(organization, microsoft, *, leavers=0, new=0):
         person.written = {**person.written, "department": "IT"}
     for number in range(new):
         customers.directory_user(microsoft, f"New {number}", f"new{number}@harborview.example")
-    now = utcnow()
+
+
+def _sync_of(organization, now):
     sync = db.session.query(UserSync).filter_by(organization_id=organization.id).one_or_none()
     if sync is None:
         filters = {name: {"all": True, "values": []} for name in SECTIONS}
         sync = UserSync(organization_id=organization.id, enabled=True, filters=filters, updated_at=now)
         db.session.add(sync)
+    return sync
+
+
+def held_run(organization, microsoft, *, leavers=0, new=0):
+    """Leavers 00 … moved from IT to Sales and were disabled; New 0 … are new. Held back are they, and whoever else is new."""
+    _people(organization, microsoft, leavers, new)
+    now = utcnow()
+    sync = _sync_of(organization, now)
     db.session.flush()
     context = load_context(db.session(), organization.id, now=now)
     found = plan(

@@ -20,7 +20,8 @@ ABOUT_NO_CUSTOMER = {
 }
 
 
-def test_O4_a_file_says_customer_and_day_and_is_recorded_at_every_door(app, client_as):
+def fabrikam(app):
+    """A customer with a run: what stands for each part of an address, and the headers of a token that reads."""
     with app.app_context():
         mark_write(db.session())
         organization = customers.organization("Fabrikam Ltd")
@@ -32,6 +33,11 @@ def test_O4_a_file_says_customer_and_day_and_is_recorded_at_every_door(app, clie
         ids = {"organization_id": organization.id, "run_id": run.id, "what": "end-users"}
         head = {"Authorization": f"Bearer {tokens.create('reader', 'read-only')}"}
         db.session.commit()
+    return ids, head
+
+
+def test_O4_a_file_says_customer_and_day_and_is_recorded_at_every_door(app, client_as):
+    ids, head = fabrikam(app)
     reader, api = client_as("read-only"), app.test_client()
     rules = [
         rule

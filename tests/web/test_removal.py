@@ -123,37 +123,43 @@ def test_a_run_that_was_going_on_is_over(app, client_as):
         assert db.session.get(SyncRun, run_id).status == "cancelled"
 
 
+def run_that_created(people, tenant_id):
+    """A run of that tenant, committed, which created so many people of Kestrel: its id."""
+    organization = customers.organization("Kestrel")
+    run = SyncRun(
+        organization_id=organization.id,
+        microsoft_tenant_id=tenant_id,
+        trigger="manual",
+        status="succeeded",
+        created_at=utcnow(),
+    )
+    db.session.add(run)
+    db.session.flush()
+    for n in range(people):
+        person = customers.end_user(organization, f"P{n}", f"p{n}@x.example", source="sync")
+        db.session.add(
+            Change(
+                run_id=run.id,
+                organization_id=organization.id,
+                end_user_id=person.id,
+                object_id=f"u{n}",
+                decision="create",
+                reason="new",
+                undo={"created": True},
+                state="applied",
+                at=utcnow(),
+            )
+        )
+    db.session.commit()
+    return run.id
+
+
 def test_R5_a_run_of_a_removed_tenant_is_undone_by_its_worker_in_short_transactions(
     app, client_as, monkeypatch
 ):
     with app.app_context():
-        tenant_id, organization = added(), customers.organization("Kestrel")
-        run = SyncRun(
-            organization_id=organization.id,
-            microsoft_tenant_id=tenant_id,
-            trigger="manual",
-            status="succeeded",
-            created_at=utcnow(),
-        )
-        db.session.add(run)
-        db.session.flush()
-        for n in range(7):
-            person = customers.end_user(organization, f"P{n}", f"p{n}@x.example", source="sync")
-            db.session.add(
-                Change(
-                    run_id=run.id,
-                    organization_id=organization.id,
-                    end_user_id=person.id,
-                    object_id=f"u{n}",
-                    decision="create",
-                    reason="new",
-                    undo={"created": True},
-                    state="applied",
-                    at=utcnow(),
-                )
-            )
-        db.session.commit()
-        run_id, sessions = run.id, runtime().sessions
+        tenant_id = added()
+        run_id, sessions = run_that_created(7, tenant_id), runtime().sessions
     browser = client_as()
     assert browser.send(f"/microsoft-tenants/{tenant_id}/remove", {"name": "Fabrikam"}).status_code == 303
     assert browser.send(f"/sync-runs/{run_id}/undo").status_code == 303

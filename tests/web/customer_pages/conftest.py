@@ -11,7 +11,10 @@ from tests.web import customers
 
 @pytest.fixture
 def ids(app):
-    """Ids of the customer, the person, the run and the Microsoft user."""
+    """Ids of the customer, the person, the run and the Microsoft user.
+
+    Over 50 lines: rows and nothing else, one of each kind that the pages show.
+    """
     now = utcnow()
     with app.app_context():
         mark_write(db.session())

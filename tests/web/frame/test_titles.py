@@ -19,7 +19,10 @@ NOT_HERE = {"microsoft.consent_answer", "auth.accept_invitation", "microsoft.con
 
 @pytest.fixture
 def both(app):
-    """Two customers of the same kind, and everything of theirs that has a page: endpoint argument → ids."""
+    """Two customers of the same kind, and everything of theirs that has a page: endpoint argument → ids.
+
+    Over 50 lines: rows and nothing else, one of each kind that has a page.
+    """
     found = defaultdict(list)
     with app.app_context():
         mark_write(db.session())

@@ -112,6 +112,7 @@ def test_U12_what_moved_since_the_preview_is_shown_again_instead_of_enabled(app,
 
 
 def test_F2_U11_a_changed_template_shows_who_enters_and_leaves_before_it_is_saved(app, owner, work, write):
+    """Over 50 lines: one template's life from a change to its end; each step looks at what the one before it left."""
     first, second, third, followed = write(
         lambda: (customer("One"), customer("Two"), customer("Three"), template())
     )
