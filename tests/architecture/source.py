@@ -88,6 +88,13 @@ def modules_in(*packages: str) -> list[Module]:
 
 
 @functools.cache
+def other_modules() -> tuple[Module, ...]:
+    """Every tracked module beside them: tests, tools, migrations."""
+    known = {ROOT / module.path for module in portal_modules()}
+    return tuple(parse(path) for path in tracked_files() if path.suffix == ".py" and path not in known)
+
+
+@functools.cache
 def features() -> frozenset[str]:
     """The packages that have pages, plus the API: ``portal.end_users``, ..."""
     pages = [*PORTAL.glob("*/routes.py"), *PORTAL.glob("*/routes/")]
