@@ -15,6 +15,7 @@ from portal.errors import Invalid, NotFound
 from portal.extensions import db
 from portal.http import responses
 from portal.http.access import reads_first, requires
+from portal.http.forms import ShowingInvalid
 from portal.models import Role
 from portal.runtime import runtime
 from portal.transactions import begin_write
@@ -81,7 +82,6 @@ def add(preset: str) -> Response:
     return responses.render(
         "alerts/add.html",
         blocks={"dialog": "dialog"},
-        status=422 if form.errors else 200,
         section="notifications",
         form=form,
         preset=preset,
@@ -102,15 +102,11 @@ def choose_events(target_id: str) -> Response:
         raise NotFound(GONE)
     form = EventsForm(data={"events": list(target.events)})
     if form.submitted():
-        try:
+        with ShowingInvalid(form):
             return _save_events(target_id, form)
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
     return responses.render(
         "alerts/events.html",
         blocks={"dialog": "dialog"},
-        status=422 if form.errors else 200,
         section="notifications",
         form=form,
         target_id=target_id,

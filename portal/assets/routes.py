@@ -9,11 +9,10 @@ from wtforms import SelectField, StringField
 from wtforms.validators import InputRequired, Length, Optional
 
 from portal.assets import service, views
-from portal.errors import Invalid
 from portal.extensions import db
 from portal.http import csv_download, responses
 from portal.http.access import load, requires
-from portal.http.forms import Form, choices, text
+from portal.http.forms import Form, ShowingInvalid, choices, text
 from portal.http.listing import parse
 from portal.models import Asset, EndUser, Organization, Role
 from portal.organizations.frame import frame
@@ -89,14 +88,10 @@ def edit(asset_id: str) -> Response:
     macs = " ".join(service.shown_mac(m.mac) for m in row.macs)
     form = _form(organization, name=row.name, mac_addresses=macs, end_user_id=row.end_user_id or "")
     if form.submitted():
-        try:
+        with ShowingInvalid(form):
             values = _values(form)
             row = load(Asset, asset_id, "Asset", locked=True)
             service.change(row, {name: values[name] for name in form.edited(*values)})
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-        else:
             db.session.commit()
             return responses.respond(
                 redirect=url_for(".index", organization_id=row.organization_id), toast="Saved."
@@ -146,7 +141,6 @@ def _page(organization: Organization, form: AssetForm, row: Asset | None) -> Res
     return responses.render(
         "assets/form.html",
         blocks={"dialog": "dialog"},
-        status=422 if form.errors else 200,
         organization=organization,
         form=form,
         view=views.form_view(url_for(".index", organization_id=organization.id), row),

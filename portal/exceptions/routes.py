@@ -7,12 +7,11 @@ from werkzeug.wrappers import Response
 from wtforms import StringField
 from wtforms.validators import InputRequired, Length
 
-from portal.errors import Invalid
 from portal.exceptions import service, views
 from portal.extensions import db
 from portal.http import responses
 from portal.http.access import load, requires
-from portal.http.forms import DayField, Form, text
+from portal.http.forms import DayField, Form, ShowingInvalid, text
 from portal.http.listing import parse
 from portal.models import Organization, Role, SyncException
 from portal.organizations.frame import frame
@@ -45,14 +44,10 @@ def add(organization_id: str) -> Response:
     organization = load(Organization, organization_id, "Organization")
     form = NeverSyncForm()
     if form.submitted():
-        try:
+        with ShowingInvalid(form):
             until = form.expires_at.moment()
             object_id = service.object_id_of(organization, text(form.object_id))
             service.never_sync(organization, object_id, reason=text(form.reason), expires_at=until)
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-        else:
             db.session.commit()
             return responses.respond(
                 redirect=url_for(".index", organization_id=organization_id), toast="Added."
@@ -81,7 +76,6 @@ def _page(organization: Organization, form: NeverSyncForm) -> Response:
     return responses.render(
         "exceptions/list.html",
         blocks={"exceptions_table": "exceptions_table"},
-        status=422 if form.errors else 200,
         organization=organization,
         view=views.exceptions_list(address, listing, people, names),
         frame=frame(organization, "exceptions"),

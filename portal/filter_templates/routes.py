@@ -8,13 +8,12 @@ from flask import Blueprint, request, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
-from portal.errors import Invalid
 from portal.extensions import db
 from portal.filter_templates import documents, service, views
 from portal.filter_templates.forms import TemplateForm
 from portal.http import responses
 from portal.http.access import load, requires
-from portal.http.forms import text
+from portal.http.forms import ShowingInvalid, text
 from portal.http.responses import safe_next
 from portal.models import FilterTemplate, Organization, Role, TemplateFollower, UserSync
 from portal.rollouts import beginnings
@@ -97,16 +96,12 @@ def edit(template_id: str) -> Response:
     saved = documents.body_of(row)
     form = TemplateForm(data={"name": row.name, **TemplateForm.data_of(saved)})
     if _is_fine(form):
-        try:
+        with ShowingInvalid(form):
             target = _save_or_preview(row, text(form.name), form.body(saved))
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-            row = _template(template_id)
-        else:
             db.session.commit()
             runtime().wake()
             return responses.respond(redirect=target)
+        row = _template(template_id)
     return _form_page(form, row)
 
 
@@ -181,7 +176,6 @@ def _form_page(form: TemplateForm, row: FilterTemplate | None) -> Response:
     return responses.render(
         "filter_templates/form.html",
         section="filter_templates",
-        status=422 if form.errors else 200,
         form=form,
         view=views.form_view(url_for(".index"), line),
         shown=line,

@@ -101,6 +101,26 @@ class Form(FlaskForm):
             field.errors = [*field.errors, *sentences]
 
 
+class ShowingInvalid:
+    """``with ShowingInvalid(form):`` shows an Invalid that the block raises at the form's fields, and rolls back.
+
+    What follows the block is reached only then, if the block returns.
+    """
+
+    def __init__(self, form: Form) -> None:
+        self._form = form
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, Invalid):
+            return False
+        db.session.rollback()
+        self._form.show(error)
+        return True
+
+
 def _name_or_text(value: Any) -> str:
     return value if isinstance(value, str) else str(getattr(value, "filename", None) or "")
 

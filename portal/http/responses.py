@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from flask import Flask, make_response, render_template, request, url_for
+from flask import Flask, current_app, make_response, render_template, request, session, url_for
 from flask import redirect as flask_redirect
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import SQLAlchemyError
@@ -78,14 +78,17 @@ def render(
     template: str,
     *,
     blocks: Mapping[str, str] | None = None,
-    status: int = 200,
+    status: int | None = None,
     headers: Mapping[str, str] | None = None,
     **context: Any,
 ) -> Response:
     """The whole page, or under htmx the block that belongs to the element to be filled.
 
     ``blocks`` maps element ids to block names of ``template``; an element that is not in it gets the whole page.
+    ``status``: 422 for a ``form`` with errors and 200 otherwise, unless given.
     """
+    if status is None:
+        status = 422 if getattr(context.get("form"), "errors", None) else 200
     block = (blocks or {}).get(request.headers.get("HX-Target", "")) if is_partial() else None
     body = render_block(template, block, **context) if block else render_template(template, **context)
     response = make_response(body, status)
@@ -105,9 +108,8 @@ def render_block(template: str, block: str, **context: Any) -> str:
 
     jinja2-fragments does not run a template's own imports, which most of our blocks rely on.
     """
-    app = _app()
-    block_template = app.jinja_env.get_template(template)
-    app.update_template_context(context)
+    block_template = current_app.jinja_env.get_template(template)
+    current_app.update_template_context(context)
     state = block_template.new_context(context)
     page = iter(block_template.root_render_func(state))
     next(page, None)  # runs the template's imports, which stand before anything is written
@@ -205,10 +207,6 @@ def _bare_page(status: int, detail: str) -> Response:
     return make_response(_BARE_PAGE.format(title=_TITLES[status], detail=detail), status)
 
 
-def _is_api() -> bool:
-    return access.is_for_programs()
-
-
 def _on_portal_error(error: PortalError) -> Response:
     if isinstance(error, access.NotSignedIn):
         return _to_sign_in()
@@ -289,18 +287,18 @@ def _on_crash(error: Exception) -> Response:
         return _on_trouble(later)
     if is_lost_race(error):
         return error_page(409, CHANGED)
-    _app().logger.error("action=crash endpoint=%s", request.endpoint, exc_info=error)
+    current_app.logger.error("action=crash endpoint=%s", request.endpoint, exc_info=error)
     detail = "Nothing was changed. The log says more; try again, or tell whoever runs this portal."
     try:
         return error_page(500, detail)
     except Exception as second:  # without a database there is no frame either
-        _app().logger.error("action=crash endpoint=error_page", exc_info=second)
+        current_app.logger.error("action=crash endpoint=error_page", exc_info=second)
         return _bare_page(500, detail)
 
 
 def _on_trouble(error: RetryLater) -> Response:
     """A lock or the database cannot be had: 503, and when to come back."""
-    _app().logger.warning("action=unavailable endpoint=%s seconds=%d", request.endpoint, error.seconds)
+    current_app.logger.warning("action=unavailable endpoint=%s seconds=%d", request.endpoint, error.seconds)
     try:
         return _on_portal_error(error)
     except SQLAlchemyError:
@@ -316,22 +314,12 @@ def init_errors(app: Flask) -> None:
     app.register_error_handler(Exception, _unless_api(_on_crash))
 
 
-def _app() -> Flask:
-    from flask import current_app
-
-    return current_app._get_current_object()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
-
-
 def _flash(text: str) -> None:
-    from flask import session
-
     session["toasts"] = [*session.get("toasts", []), text][-3:]
 
 
 def take_flashes() -> list[str]:
     """The toasts that a redirect left for the next whole page, which shows each once."""
-    from flask import session
-
     if is_partial() or not session.get("toasts"):
         return []
     toasts: list[str] = session.pop("toasts")
@@ -341,7 +329,7 @@ def take_flashes() -> list[str]:
 def _unless_api(handler: Any) -> Any:
     @functools.wraps(handler)
     def handle(error: Any) -> Any:
-        if _is_api():
+        if access.is_for_programs():
             from portal.http.api_problems import answer
 
             return answer(error)

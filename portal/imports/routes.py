@@ -53,7 +53,6 @@ def upload(organization_id: str, what: str) -> Response:
             return responses.respond(redirect=url_for(".detail", import_id=import_id))
     return responses.render(
         "imports/new.html",
-        status=422 if form.errors else 200,
         organization=organization,
         form=form,
         what=what,

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl
 
 from sqlalchemy import select
 from sqlalchemy.orm import selectinload
@@ -16,7 +15,6 @@ from portal.engine.pace import FEWEST_ROWS
 from portal.errors import Invalid, NotFound, Refused
 from portal.extensions import db
 from portal.http.formatting import plural
-from portal.http.listing import Listing, ListSpec, parse
 from portal.http.parts import one_by_one
 from portal.models import Organization, UserSync
 from portal.organizations import tags
@@ -40,37 +38,6 @@ class Outcome:
 
     done: int
     words: str
-
-
-def chosen(form: Any, spec: ListSpec, ids_of: Callable[[Listing], list[str]]) -> list[str]:
-    """The ids that a list's form names: the checked ones, or all that fit its filters. Raises Invalid for none.
-
-    form: ``request.form``, with ``id``, or ``all_filtered`` and ``filtered``, the list's query string.
-    """
-    if form.get("all_filtered"):
-        ids = ids_of(listed(form, spec))
-    else:
-        ids = [one for one in dict.fromkeys(form.getlist("id")) if "\x00" not in one and len(one) <= 64]
-    if not ids:
-        raise Invalid({"id": ["Check at least one row first."]})
-    return ids
-
-
-def exported(
-    args: Mapping[str, str], form: Any, spec: ListSpec, ids_of: Callable[[Listing], list[str]]
-) -> tuple[Listing, list[str] | None]:
-    """What the export of a list is about: the list, and the ids of those checked in it; None for all that are listed.
-
-    form: what was posted, None where the list's own link was followed. Raises Invalid as ``chosen`` does.
-    """
-    if form is None:
-        return parse(args, spec, strict=False), None
-    return listed(form, spec), chosen(form, spec, ids_of)
-
-
-def listed(form: Any, spec: ListSpec) -> Listing:
-    """The list that the check boxes stood in."""
-    return parse(dict(parse_qsl(form.get("filtered", "").lstrip("?"))), spec, strict=False)
 
 
 def load(ids: Sequence[str]) -> list[Organization]:

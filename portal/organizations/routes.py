@@ -6,17 +6,16 @@ from flask import Blueprint, request, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
-from portal.errors import Invalid
 from portal.extensions import db
 from portal.filter_templates import panel as filter_templates
-from portal.http import access, csv_download, responses
+from portal.http import access, checked_rows, csv_download, responses
 from portal.http.access import load, may, reads_first, requires
 from portal.http.formatting import plural
-from portal.http.forms import choices, text
+from portal.http.forms import ShowingInvalid, choices, text
 from portal.http.listing import Listing, parse
 from portal.microsoft import service as microsoft
 from portal.models import Organization, Role, SyncRun, Tenant
-from portal.organizations import bulk, bulk_page, listing, removal, service, tags, views
+from portal.organizations import bulk_page, listing, removal, service, tags, views
 from portal.organizations.forms import OrganizationForm
 from portal.organizations.frame import frame
 from portal.runs import list_views
@@ -49,8 +48,7 @@ def index() -> Response:
 @reads_first
 def export() -> Response:
     """CSV of exactly what is filtered; POST: of the checked ones, or of all that the list's filters fit."""
-    form = request.form if request.method == "POST" else None
-    query, ids = bulk.exported(request.args, form, listing.SPEC, listing.ids_of)
+    query, ids = checked_rows.exported(listing.SPEC, listing.ids_of)
     return csv_download.download(listing.export(query, ids), "organizations", what="organizations")
 
 
@@ -59,9 +57,9 @@ def export() -> Response:
 @reads_first
 def in_bulk() -> Response:
     """Sync Now, disable or tag the checked Organizations: first what it would do, then, with ``confirmed``, the deed."""
-    query = bulk.listed(request.form, listing.SPEC)
+    query = checked_rows.filtered_list(listing.SPEC)
     return bulk_page.answer(
-        bulk.chosen(request.form, listing.SPEC, listing.ids_of),
+        checked_rows.chosen_ids(listing.SPEC, listing.ids_of),
         address=url_for(".in_bulk"),
         back=url_for(".index") + query.query_string(),
         back_label="Organizations",
@@ -130,7 +128,7 @@ def edit(organization_id: str) -> Response:
         own=False, name=row.name, tenant_id=row.tenant_id, tags=", ".join(tag.name for tag in row.tags)
     )
     if form.submitted():
-        try:
+        with ShowingInvalid(form):
             edited = form.edited("name", "tenant_id", "tags")
             if "name" in edited:
                 service.rename(row, text(form.name))
@@ -139,13 +137,9 @@ def edit(organization_id: str) -> Response:
                 service.move(row, tenant)
             if "tags" in edited:
                 tags.replace(row, tags.split(text(form.tags)))
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-            row = load(Organization, organization_id, "Organization")
-        else:
             db.session.commit()
             return responses.respond(redirect=url_for(".detail", organization_id=row.id), toast="Saved.")
+        row = load(Organization, organization_id, "Organization")
     return _form_page(form, row)
 
 
@@ -189,7 +183,6 @@ def _form_page(form: OrganizationForm, row: Organization | None) -> Response:
     return responses.render(
         "organizations/form.html",
         blocks={"dialog": "dialog"},
-        status=422 if form.errors else 200,
         form=form,
         view=views.form_view(url_for(".index"), row),
         known_tags=[tag.name for tag in tags.all_tags()],

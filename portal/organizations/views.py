@@ -41,7 +41,7 @@ BULK: list[BulkAction] = [
     BulkAction("export", "Export", "download", "/organizations.csv", is_download=True),
 ]
 """What may be done with checked Organizations, in the order of the bar. Others add theirs here, with an address of their own that
-reads the form as ``bulk.chosen`` does."""
+reads the form as ``http.checked_rows`` does."""
 
 
 def organizations_list(

@@ -16,8 +16,9 @@ from portal.errors import Invalid
 from portal.extensions import db
 from portal.http import csv_download, responses
 from portal.http.access import load, may, reads_first, requires
-from portal.http.forms import Form, text
-from portal.http.listing import MAX_PER_PAGE, Listing, parse
+from portal.http.checked_rows import checked_ids, filtered_list
+from portal.http.forms import Form, ShowingInvalid, text
+from portal.http.listing import Listing, parse
 from portal.models import Role, SavedView
 from portal.people import saved, service, views
 from portal.people.listing import SPEC, days
@@ -52,8 +53,8 @@ def export() -> Response:
     """CSV of everybody that is filtered; POST: of the checked people, or of all that fit."""
     query, ids = _list_query(), None
     if request.method == "POST":
-        query = _usable(parse(_pairs(request.form.get("filtered", "")), SPEC, strict=False, extra=EXTRA))
-        ids = None if request.form.get("all_filtered") else _checked()
+        query = _usable(filtered_list(SPEC, EXTRA))
+        ids = None if request.form.get("all_filtered") else checked_ids("person", is_page=True)
     return csv_download.download(
         service.export(query, ids), csv_download.customer(query), "people", what="people"
     )
@@ -63,7 +64,7 @@ def export() -> Response:
 @requires(Role.READ_ONLY)
 def columns() -> Response:
     """The list again, with the chosen columns in its address."""
-    pairs = _pairs(request.args.get("query", ""))
+    pairs = dict(parse_qsl(request.args.get("query", "").lstrip("?")))
     pairs["columns"] = ",".join(views.columns_of(",".join(request.args.getlist("column"))))
     return responses.respond(redirect=f"{url_for('.index')}?{urlencode(pairs)}")
 
@@ -83,7 +84,7 @@ def save_view() -> Response:
     form = ViewForm()
     query = saved.tidy(request.values.get("query", ""))
     if form.submitted():
-        try:
+        with ShowingInvalid(form):
             row = saved.save(
                 db.session(),
                 current_user.account.id,
@@ -91,10 +92,6 @@ def save_view() -> Response:
                 query,
                 is_shared=bool(form.is_shared.data),
             )
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-        else:
             db.session.commit()
             return responses.respond(
                 redirect=f"{url_for('.index')}?{row.query}", toast=f"“{row.name}” is saved."
@@ -102,7 +99,6 @@ def save_view() -> Response:
     return responses.render(
         "people/save_view.html",
         blocks={"dialog": "dialog"},
-        status=422 if form.errors else 200,
         form=form,
         query=query,
     )
@@ -134,19 +130,6 @@ def _usable(query: Listing) -> Listing:
         filters = {name: value for name, value in query.filters.items() if name != "inactive_days"}
         return Listing(q=query.q, sort=query.sort, filters=filters, page=query.page, per_page=query.per_page)
     return query
-
-
-def _pairs(query: str) -> dict[str, str]:
-    return dict(parse_qsl(query.lstrip("?")))
-
-
-def _checked() -> list[str]:
-    ids = [one for one in dict.fromkeys(request.form.getlist("id")) if "\x00" not in one]
-    if not ids:
-        raise Invalid({"id": ["Check at least one person first."]})
-    if len(ids) > MAX_PER_PAGE:
-        raise Invalid({"id": [f"At most {MAX_PER_PAGE}; “Select all” exports more."]})
-    return ids
 
 
 def _saved(listing: Listing, columns: Sequence[str]) -> list[views.ViewLink]:

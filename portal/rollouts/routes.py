@@ -15,7 +15,7 @@ from portal.extensions import db
 from portal.filter_templates import documents
 from portal.filter_templates import service as templates
 from portal.filter_templates.views import HINTS
-from portal.http import responses
+from portal.http import checked_rows, responses
 from portal.http.access import load, requires
 from portal.http.formatting import plural
 from portal.microsoft import listing as tenant_list
@@ -41,7 +41,7 @@ def detail(rollout_id: str) -> Response:
 @requires(Role.ADMINISTRATOR)
 def begin() -> Response:
     """Begin with the Organizations that were chosen in their list."""
-    ids = bulk.chosen(request.form, organization_list.SPEC, organization_list.ids_of)
+    ids = checked_rows.chosen_ids(organization_list.SPEC, organization_list.ids_of)
     return _went_on(beginnings.begin_organizations(bulk.load(ids)))
 
 
@@ -49,7 +49,7 @@ def begin() -> Response:
 @requires(Role.ADMINISTRATOR)
 def begin_tenants() -> Response:
     """Begin with the Microsoft tenants that were chosen in their list: their Organizations are created or matched first."""
-    ids = bulk.chosen(request.form, tenant_list.SPEC, tenant_list.ids_of)
+    ids = checked_rows.chosen_ids(tenant_list.SPEC, tenant_list.ids_of)
     rows = select(MicrosoftTenant).where(IS_CONNECTED).order_by(MicrosoftTenant.sort_key)
     tenants = [
         row for part in batches(ids) for row in db.session.scalars(rows.where(MicrosoftTenant.id.in_(part)))

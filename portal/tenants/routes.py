@@ -9,11 +9,10 @@ from wtforms import SelectField, StringField
 from wtforms.validators import InputRequired, Length
 
 from portal.coverage import service as coverages
-from portal.errors import Invalid
 from portal.extensions import db
 from portal.http import responses
 from portal.http.access import load, requires
-from portal.http.forms import Form, choices, text
+from portal.http.forms import Form, ShowingInvalid, choices, text
 from portal.microsoft import service as microsoft
 from portal.models import DirectoryUser, MicrosoftTenant, Role, SubscribedSku, Tenant
 from portal.models.microsoft import IS_CONNECTED
@@ -102,12 +101,8 @@ def rename(tenant_id: str) -> Response:
     row = load(Tenant, tenant_id, "Tenant")
     form = NameForm(data={"name": row.name})
     if form.submitted():
-        try:
+        with ShowingInvalid(form):
             service.rename(row, text(form.name))
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-        else:
             db.session.commit()
             return responses.respond(redirect=url_for(".detail", tenant_id=tenant_id))
     return _name_page(form, load(Tenant, tenant_id, "Tenant"))
@@ -152,7 +147,6 @@ def map_tenant(tenant_id: str) -> Response:
     return responses.render(
         "tenants/map.html",
         blocks={"dialog": "dialog"},
-        status=422 if form.errors else 200,
         view=dialog_view.mapping(row, _present(row), service.syncing_below(row)),
         form=form,
         has_choice=bool(offered),
@@ -221,7 +215,6 @@ def _name_page(form: NameForm, row: Tenant | None) -> Response:
     return responses.render(
         "tenants/name.html",
         blocks={"dialog": "dialog"},
-        status=422 if form.errors else 200,
         form=form,
         view=dialog_view.naming(row),
     )

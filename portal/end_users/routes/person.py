@@ -14,7 +14,7 @@ from portal.exceptions import service as exceptions
 from portal.extensions import db
 from portal.http import responses
 from portal.http.access import load, may, requires
-from portal.http.forms import text
+from portal.http.forms import ShowingInvalid, text
 from portal.models import EndUser, MicrosoftTenant, Organization, Role, SyncRun
 from portal.runtime import runtime
 from portal.user_sync import previews
@@ -33,12 +33,8 @@ def detail(end_user_id: str) -> Response:
         opened_on = request.form.get("opened_on", "")
         if form.submitted():
             row = load(EndUser, end_user_id, "End User", locked=True)
-            try:
+            with ShowingInvalid(form):
                 service.change(row, service.own_changes(row, form.values(), opened_on))
-            except Invalid as error:
-                db.session.rollback()
-                form.show(error)
-            else:
                 db.session.commit()
                 return responses.respond(redirect=url_for(".detail", end_user_id=row.id), toast="Saved.")
         row = load(EndUser, end_user_id, "End User")
@@ -46,7 +42,6 @@ def detail(end_user_id: str) -> Response:
             form[name].data = getattr(row, name)
     return responses.render(
         "end_users/detail.html",
-        status=422 if form.errors else 200,
         form=form,
         opened_on=service.fingerprints(row),
         view=_person_view(row, form),
@@ -207,7 +202,6 @@ def pin(end_user_id: str, field: str) -> Response:
     return responses.render(
         "end_users/pin.html",
         blocks={"dialog": "dialog"},
-        status=422 if form.errors else 200,
         person=row,
         field=field,
         label=label,

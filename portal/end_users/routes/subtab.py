@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl
-
 from flask import request, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response
@@ -11,11 +9,11 @@ from werkzeug.wrappers import Response
 from portal.end_users import documents, listing, service, views
 from portal.end_users.forms import EndUserForm
 from portal.end_users.routes.blueprint import bp
-from portal.errors import Invalid
 from portal.extensions import db
 from portal.http import csv_download, responses
 from portal.http.access import load, reads_first, requires
-from portal.http.listing import MAX_PER_PAGE, Listing, parse
+from portal.http.checked_rows import checked_ids, filtered_list
+from portal.http.listing import Listing, parse
 from portal.http.parts import one_by_one
 from portal.models import EndUser, Organization, Role
 from portal.organizations.frame import frame
@@ -57,13 +55,8 @@ def export(organization_id: str) -> Response:
 def export_checked(organization_id: str) -> Response:
     """CSV of the checked people, or of everybody that is filtered, in the order of the list."""
     organization = load(Organization, organization_id, "Organization")
-    query = _listed()
-    if request.form.get("all_filtered"):
-        return _download(organization, query)
-    ids = _checked()
-    if len(ids) > MAX_PER_PAGE:
-        raise Invalid({"id": [f"At most {MAX_PER_PAGE}; “Select all” exports more."]})
-    return _download(organization, query, ids)
+    ids = None if request.form.get("all_filtered") else checked_ids("person", is_page=True)
+    return _download(organization, filtered_list(listing.SPEC), ids)
 
 
 @bp.route("/organizations/<organization_id>/end-users/new", methods=["GET", "POST"])
@@ -78,9 +71,7 @@ def new(organization_id: str) -> Response:
             db.session.commit()
             return responses.respond(redirect=url_for(".detail", end_user_id=row.id))
     organization = load(Organization, organization_id, "Organization")
-    return responses.render(
-        "end_users/new.html", status=422 if form.errors else 200, organization=organization, form=form
-    )
+    return responses.render("end_users/new.html", organization=organization, form=form)
 
 
 @bp.post("/organizations/<organization_id>/end-users/delete")
@@ -90,9 +81,9 @@ def delete_many(organization_id: str) -> Response:
     """Bulk delete: first what it does, by name and number; then, with ``confirmed``, the deed (L4)."""
     organization = load(Organization, organization_id, "Organization")
     if request.form.get("all_filtered"):
-        ids = listing.ids_of(organization, _listed())
+        ids = listing.ids_of(organization, filtered_list(listing.SPEC))
     else:
-        ids = _checked()
+        ids = checked_ids("person")
     if request.form.get("confirmed"):
         went: list[int] = []
         one_by_one(
@@ -134,16 +125,3 @@ def _download(organization: Organization, query: Listing, ids: list[str] | None 
 
 def _list_query() -> Listing:
     return parse(request.args, listing.SPEC, strict=False)
-
-
-def _listed() -> Listing:
-    """The list that the check boxes stood in."""
-    return parse(dict(parse_qsl(request.form.get("filtered", "").lstrip("?"))), listing.SPEC, strict=False)
-
-
-def _checked() -> list[str]:
-    form_ids = request.form.getlist("id")
-    ids = list(dict.fromkeys(row_id for row_id in form_ids if "\x00" not in row_id))  # PostgreSQL takes none
-    if not ids:
-        raise Invalid({"id": ["Check at least one person first."]})
-    return ids

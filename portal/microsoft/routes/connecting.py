@@ -5,13 +5,13 @@ from __future__ import annotations
 from flask import g, redirect, request, session, url_for
 from werkzeug.wrappers import Response
 
-from portal.errors import Invalid, PortalError, Refused
+from portal.errors import PortalError, Refused
 from portal.extensions import db
 from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS
 from portal.graph.explain import consent_error
 from portal.http import responses
 from portal.http.access import load, may, public, reads_first, requires
-from portal.http.forms import choices, text
+from portal.http.forms import ShowingInvalid, choices, text
 from portal.http.proxies import NO_ADDRESS, public_address, public_address_or_none
 from portal.microsoft import check, consent, service
 from portal.microsoft.forms import ConnectForm
@@ -28,12 +28,8 @@ def connect() -> Response:
     """Choose how to connect; POST connects a tenant whose consent was given already."""
     form = ConnectForm()
     if form.submitted():
-        try:
+        with ShowingInvalid(form):
             row = service.connect_releasing(text(form.directory_id), text(form.cloud))
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-        else:
             return _connected(row)
     return _connect_page(form)
 
@@ -46,19 +42,16 @@ def ask_consent() -> Response:
     form = ConnectForm()
     if not form.submitted():
         return _connect_page(form)
-    try:
+    with ShowingInvalid(form):
         target = consent.begin(
             directory_id=text(form.directory_id),
             cloud=text(form.cloud),
             browser=_browser(),
             redirect_uri=_callback(),
         )
-    except Invalid as error:
-        db.session.rollback()
-        form.show(error)
-        return _connect_page(form)
-    db.session.commit()
-    return redirect(target, 303)
+        db.session.commit()
+        return redirect(target, 303)
+    return _connect_page(form)
 
 
 @bp.post("/microsoft-tenants/<microsoft_tenant_id>/reconnect")
@@ -170,7 +163,6 @@ def _connect_page(form: ConnectForm) -> Response:
     return responses.render(
         "microsoft/connect.html",
         blocks={"dialog": "dialog"},
-        status=422 if form.errors else 200,
         form=form,
         callback=public_address_or_none("microsoft.consent_answer"),
         no_address=NO_ADDRESS,

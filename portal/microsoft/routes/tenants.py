@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 from portal.errors import Forbidden, Invalid
 from portal.extensions import db
 from portal.graph.clouds import CLOUDS
-from portal.http import csv_download, responses
+from portal.http import checked_rows, csv_download, responses
 from portal.http.access import load, may, reads_first, requires
 from portal.http.formatting import plural
 from portal.http.forms import choices, text
@@ -18,7 +18,7 @@ from portal.microsoft import check, listing, removal, service, views
 from portal.microsoft.forms import NEW, MapForm, RemoveForm
 from portal.microsoft.routes.blueprint import bp
 from portal.models import MicrosoftTenant, Organization, Role, Tenant
-from portal.organizations import bulk, bulk_page, tags
+from portal.organizations import bulk_page, tags
 from portal.organizations import service as organizations
 from portal.runtime import runtime
 from portal.tenants import service as tenants
@@ -46,8 +46,7 @@ def index() -> Response:
 @reads_first
 def export() -> Response:
     """CSV of exactly what is filtered; POST: of the checked ones, or of all that the list's filters fit."""
-    form = request.form if request.method == "POST" else None
-    query, ids = bulk.exported(request.args, form, listing.SPEC, listing.ids_of)
+    query, ids = checked_rows.exported(listing.SPEC, listing.ids_of)
     return csv_download.download(listing.export(query, ids), "microsoft-tenants", what="microsoft_tenants")
 
 
@@ -56,11 +55,11 @@ def export() -> Response:
 @reads_first
 def in_bulk() -> Response:
     """Sync, disable or tag the Organizations that the checked Microsoft Tenants feed: first what it would do, then the deed."""
-    query = bulk.listed(request.form, listing.SPEC)
+    query = checked_rows.filtered_list(listing.SPEC)
     if request.form.get("confirmed"):  # the dialog names Organizations
-        ids, notes = bulk.chosen(request.form, listing.SPEC, listing.ids_of), []
+        ids, notes = checked_rows.chosen_ids(listing.SPEC, listing.ids_of), []
     else:
-        chosen = bulk.chosen(request.form, listing.SPEC, listing.ids_of)
+        chosen = checked_rows.chosen_ids(listing.SPEC, listing.ids_of)
         ids = listing.organization_ids(chosen)
         notes = [
             f"{plural(len(chosen), 'Microsoft tenant feeds', 'Microsoft tenants feed')} {plural(len(ids), 'Organization')}."
@@ -117,7 +116,6 @@ def remove(microsoft_tenant_id: str) -> Response:
     return responses.render(
         "microsoft/remove.html",
         blocks={"dialog": "dialog"},
-        status=422 if form.errors else 200,
         form=form,
         row=row,
         mapped=service.tenant_ids([row]).get(row.id),
@@ -152,7 +150,6 @@ def map_to(microsoft_tenant_id: str) -> Response:
     return responses.render(
         "microsoft/map_to.html",
         blocks={"dialog": "dialog"},
-        status=422 if form.errors else 200,
         row=row,
         form=form,
         has_choice=bool(free or new),

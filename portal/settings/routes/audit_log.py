@@ -41,7 +41,6 @@ def _audit_page(form: RetentionForm) -> Response:
     listing = audit_log.listing(parse(request.args, audit_log.SPEC, strict=False))
     return responses.render(
         "settings/audit.html",
-        status=422 if form.errors else 200,
         blocks={"audit_table": "audit_table"},
         section="audit",
         form=form,

@@ -13,8 +13,7 @@ bp = Blueprint("settings", __name__, url_prefix="/settings")
 
 def page(name: str, form: Form | None, **context: object) -> Response:
     """One page of the settings; 422 when its form was refused."""
-    status = 422 if form is not None and form.errors else 200
-    return responses.render(f"settings/{name}.html", status=status, form=form, section=name, **context)  # type: ignore[arg-type]
+    return responses.render(f"settings/{name}.html", form=form, section=name, **context)  # type: ignore[arg-type]
 
 
 def ask(

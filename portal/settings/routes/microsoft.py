@@ -6,12 +6,11 @@ from flask import request, url_for
 from werkzeug.wrappers import Response
 
 from portal.clock import utcnow
-from portal.errors import Invalid
 from portal.extensions import db
 from portal.graph.clouds import CLOUDS, DEFAULT, REGISTRATIONS, registered_in
 from portal.http import responses
 from portal.http.access import reads_first, requires
-from portal.http.forms import Form, text
+from portal.http.forms import Form, ShowingInvalid, text
 from portal.http.proxies import NO_ADDRESS, public_address_or_none
 from portal.microsoft import check, consent, credentials, expiry
 from portal.microsoft import service as microsoft_tenants
@@ -38,7 +37,7 @@ def microsoft() -> Response:
     form = MicrosoftForm(data={"client_id": overview.client_id, "expires_on": end})
     if form.submitted():
         message = "Saved."
-        try:
+        with ShowingInvalid(form):
             _keep(form, cloud)
             if (
                 text(form.secret)
@@ -49,10 +48,6 @@ def microsoft() -> Response:
                 # rolls back what was kept: it is kept when it works
                 message = check.try_releasing(entered, cloud)
                 _keep(form, cloud)
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-        else:
             microsoft_tenants.try_again()
             db.session.commit()
             runtime().wake()
@@ -107,12 +102,8 @@ def _microsoft_url(cloud: str) -> str:
 def _environment(overview: credentials.Overview, form: EndForm) -> Response:
     """The environment wins (C1): only the day on which its secret expires can be noted here."""
     if overview.kind == "secret" and form.submitted():
-        try:
+        with ShowingInvalid(form):
             credentials.note_end(begin_write(db.session()), runtime().settings, form.expires_on.moment())
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-        else:
             db.session.commit()
             return responses.respond(redirect=_microsoft_url(DEFAULT), toast="Saved.")
     return _microsoft_page(form, overview, DEFAULT)

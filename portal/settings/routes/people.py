@@ -14,7 +14,7 @@ from portal.extensions import db
 from portal.graph.clouds import DEFAULT
 from portal.http import responses
 from portal.http.access import load, requires
-from portal.http.forms import text
+from portal.http.forms import ShowingInvalid, text
 from portal.http.proxies import NO_ADDRESS, public_address, public_address_or_none
 from portal.microsoft_sign_in import service as microsoft_sign_in
 from portal.models import Account, Invitation, Role
@@ -33,7 +33,7 @@ def list_people() -> Response:
     form, link, is_reset = InviteForm(), None, False
     if form.submitted():
         public_address("auth.login")  # refuses before anything is made
-        try:
+        with ShowingInvalid(form):
             _is_somebody_else(text(form.email))
             made = links.invite(
                 db.session(),
@@ -43,10 +43,6 @@ def list_people() -> Response:
                 by=audit.current_actor().name,
                 by_id=g.principal.account_id,
             )
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-        else:
             db.session.commit()
             link, is_reset = public_address("auth.invitation", token=made.token), made.is_reset
             form = InviteForm(formdata=None)

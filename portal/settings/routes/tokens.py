@@ -7,11 +7,10 @@ from werkzeug.wrappers import Response
 
 from portal.api import tokens
 from portal.clock import utcnow
-from portal.errors import Invalid
 from portal.extensions import db
 from portal.http import responses
 from portal.http.access import load, requires
-from portal.http.forms import text
+from portal.http.forms import ShowingInvalid, text
 from portal.models import Account, ApiToken, Role
 from portal.settings import views
 from portal.settings.forms import TokenForm
@@ -24,17 +23,13 @@ def list_tokens() -> Response:
     """API tokens; POST makes one, shown once."""
     form, plain = TokenForm(), None
     if form.submitted():
-        try:
+        with ShowingInvalid(form):
             plain = tokens.create(
                 text(form.name),
                 text(form.role),
                 owner=load(Account, g.principal.account_id, "account"),
                 expires_at=form.expires_at.moment(),
             )
-        except Invalid as error:
-            db.session.rollback()
-            form.show(error)
-        else:
             db.session.commit()
             form = TokenForm(formdata=None)  # a second press is a second token only if it was meant
     return page("tokens", form, tokens=views.token_rows(tokens.tokens(), utcnow()), plain=plain)
