@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Response
 
 from portal.api.blueprint import bp
@@ -34,10 +32,6 @@ class AssetChange(Request):
     name: str = described("The new name.", "NB-0231", default="")
     mac_addresses: list[str] = described("MAC addresses.", ["A8:7E:EA:BC:6A:C9"], default=[])
     end_user_id: str | None = described("An End User.", UUID_EXAMPLE, default=None)
-
-    def given(self) -> dict[str, Any]:
-        """Only what the body named."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 @bp.get("/organizations/<organization_id>/assets")
@@ -73,7 +67,7 @@ def get_asset(asset_id: str) -> Response:
 @documented(body=AssetChange, answer=documents.Asset)
 def change_asset(asset_id: str) -> Response:
     """Change an Asset."""
-    requested = body(AssetChange).given()
+    requested = body(AssetChange).model_dump(exclude_unset=True)
     row = load(Asset, asset_id, "Asset", locked=True)
     service.change(row, requested)
     db.session.commit()

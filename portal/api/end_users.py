@@ -41,7 +41,7 @@ class EndUserFields(Request):
     office_location: str | None = described("The office location.", "Main building", default=None)
     notes: str | None = described("Notes of the portal's own; Microsoft has none.", "", default=None)
 
-    def given(self) -> dict[str, str]:
+    def named(self) -> dict[str, str]:
         """Only what the body named; null empties a field."""
         return {name: getattr(self, name) or "" for name in self.model_fields_set}
 
@@ -63,7 +63,7 @@ def list_end_users(organization_id: str) -> Response:
 def create_end_user(organization_id: str) -> Response:
     """Create an End User."""
     organization = load(Organization, organization_id, "Organization")
-    row = service.create(organization.id, body(EndUserFields).given())
+    row = service.create(organization.id, body(EndUserFields).named())
     db.session.commit()
     return answer(end_user_documents.to_documents([row])[0])
 
@@ -106,7 +106,7 @@ def get_end_user(end_user_id: str) -> Response:
 @documented(body=EndUserFields, answer=documents.EndUser)
 def change_end_user(end_user_id: str) -> Response:
     """Change an End User; 422 for a field that Microsoft manages and that is not pinned."""
-    requested = body(EndUserFields).given()
+    requested = body(EndUserFields).named()
     row = load(EndUser, end_user_id, "End User", locked=True)
     service.change(row, requested)
     db.session.commit()

@@ -246,13 +246,7 @@ def end_session(session_id: str) -> Answer:
     if row.account_id != current_user.id:
         raise NotFound("There is no such session.")
     sessions.end_session(db.session(), row.id, clock.utcnow())
-    audit.record(
-        db.session(),
-        "session_ended",
-        object_type="account",
-        object_id=current_user.id,
-        email=current_user.email,
-    )
+    service.record_account(db.session(), "session_ended", current_user.account)
     db.session.commit()
     return redirect(url_for("auth.account") + "#sessions", 303)
 

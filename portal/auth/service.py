@@ -115,14 +115,7 @@ def insert_account(
         .where(Invitation.email == email, Invitation.used_at.is_(None), Invitation.expires_at > now)
         .values(expires_at=now)
     )
-    audit.record(
-        session,
-        "account_added",
-        object_type="account",
-        object_id=account.id,
-        email=email,
-        role=account.role,
-    )
+    record_account(session, "account_added", account, role=account.role)
     return account
 
 
@@ -304,14 +297,12 @@ def change_look(session: Session, account: Account, **wanted: str) -> None:
     for field in changed:
         setattr(account, field, wanted[field])
     if changed:
-        audit.record(
-            session,
-            "account_changed",
-            object_type="account",
-            object_id=account.id,
-            email=account.email,
-            changes=", ".join(changed),
-        )
+        record_account(session, "account_changed", account, changes=", ".join(changed))
+
+
+def record_account(session: Session, event: str, account: Account, **detail: str) -> None:
+    """Audit what was done to an account, by its address."""
+    audit.record(session, event, object_type="account", object_id=account.id, email=account.email, **detail)
 
 
 def has_accounts(session: Session) -> bool:

@@ -11,6 +11,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.cli.context import answer, json_option, portal_app
+from portal.engine.records import COUNTED
 from portal.errors import NotFound, PortalError
 from portal.extensions import db, writing
 from portal.models import Organization, SyncRun, UserSync
@@ -121,18 +122,7 @@ def _shower(bar: Any) -> Callable[[SyncRun], None]:
 
 def _summary(document: dict[str, Any]) -> str:
     counts = document["counts"]
-    counted = (
-        "created",
-        "linked",
-        "updated",
-        "unchanged",
-        "disabled",
-        "enabled",
-        "conflicts",
-        "held",
-        "skipped",
-    )
-    numbers = ", ".join(f"{counts.get(name, 0):,} {name}" for name in counted)
+    numbers = ", ".join(f"{counts.get(name, 0):,} {name}" for name in (*COUNTED, "skipped"))
     lines = [f"{document['status'].capitalize()}: {counts.get('read', 0):,} read, {numbers}."]
     return "\n".join([*lines, *document["warnings"]])
 

@@ -496,6 +496,10 @@ class Counts:
     gone: int = 0
 
 
+COUNTED = ("created", "linked", "updated", "unchanged", "disabled", "enabled", "conflicts", "held")
+"""What came of those in scope, in the order in which it is told."""
+
+
 class HoldKind(StrEnum):
     """What G1 holds back."""
 

@@ -32,7 +32,7 @@ from portal.microsoft.gateway import Proof
 from portal.models import ConsentRequest, MicrosoftTenant
 from portal.models.microsoft import IS_CONNECTED
 from portal.runtime import runtime
-from portal.text import domain_key
+from portal.text import domain_key, is_guid
 from portal.transactions import begin_write
 
 LIFE = timedelta(minutes=15)
@@ -111,7 +111,7 @@ def finish(answer: Mapping[str, str], *, browser: str) -> str:
             consent_error(answer["error"], answer.get("error_description", "")), link=_again(expected)
         )
     candidate = answer.get("tenant", "").strip().lower()
-    if answer.get("admin_consent", "").lower() != "true" or not _is_guid(candidate):
+    if answer.get("admin_consent", "").lower() != "true" or not is_guid(candidate):
         raise Refused("Microsoft's answer holds no consent. Start again.", link=_again(expected))
     if expected is not None and candidate != expected:
         raise Refused(
@@ -203,7 +203,3 @@ def _pause(waited: timedelta) -> int:
 def record_refusal(reason: str) -> None:
     """Note in the audit log that a consent did not come to its end. The caller commits."""
     audit.record(db.session(), "consent_refused", reason=reason[:500])
-
-
-def _is_guid(text: str) -> bool:
-    return len(text) == 36 and text.count("-") == 4 and all(c in "0123456789abcdef-" for c in text)

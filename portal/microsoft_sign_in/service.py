@@ -74,13 +74,7 @@ def allow_tenants(
 def _sign_out(session: Session, tenants: Collection[str], now: datetime, *, keep: str | None) -> None:
     for account in session.scalars(select(Account).where(Account.microsoft_tid.in_(tenants))).all():
         if auth_sessions.end_all_sessions(session, account.id, now, but=keep):
-            audit.record(
-                session,
-                "session_ended",
-                object_type="account",
-                object_id=account.id,
-                email=account.email,
-            )
+            accounts.record_account(session, "session_ended", account)
 
 
 def sign_in_app(
@@ -189,14 +183,7 @@ def tie(session: Session, account: Account, identity: MicrosoftIdentity) -> None
             session.flush()
     except IntegrityError as error:
         raise Refused("This Microsoft account was connected to another account just now.") from error
-    audit.record(
-        session,
-        "account_changed",
-        object_type="account",
-        object_id=account.id,
-        email=account.email,
-        changes="Microsoft account connected",
-    )
+    accounts.record_account(session, "account_changed", account, changes="Microsoft account connected")
 
 
 def untie(session: Session, account: Account) -> None:
@@ -204,14 +191,7 @@ def untie(session: Session, account: Account) -> None:
     if account.password_hash is None:
         raise Refused(CANNOT_UNTIE)
     account.microsoft_tid = account.microsoft_oid = None
-    audit.record(
-        session,
-        "account_changed",
-        object_type="account",
-        object_id=account.id,
-        email=account.email,
-        changes="Microsoft account disconnected",
-    )
+    accounts.record_account(session, "account_changed", account, changes="Microsoft account disconnected")
 
 
 def _tied(session: Session, identity: MicrosoftIdentity) -> Account | None:

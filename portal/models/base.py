@@ -127,3 +127,24 @@ class InNaturalOrder:
     def _sort(self, _name: str, value: str) -> str:
         self.sort_key = natural_key(value)
         return value
+
+
+class PersonFields:
+    """The columns of a person that a mirror row and an End User have alike (D1)."""
+
+    user_principal_name: Mapped[str] = mapped_column(String(1024), default="")
+    display_name: Mapped[str] = mapped_column(String(1024), default="")
+    first_name: Mapped[str] = mapped_column(String(256), default="")
+    last_name: Mapped[str] = mapped_column(String(256), default="")
+    email: Mapped[str] = mapped_column(String(1024), default="")
+    phone: Mapped[str] = mapped_column(String(256), default="")
+    mobile_phone: Mapped[str] = mapped_column(String(256), default="")
+    street_address: Mapped[str] = mapped_column(String(1024), default="")
+    city: Mapped[str] = mapped_column(String(256), default="")
+    state: Mapped[str] = mapped_column(String(256), default="")
+    postal_code: Mapped[str] = mapped_column(String(64), default="")
+    country: Mapped[str] = mapped_column(String(256), default="")
+    job_title: Mapped[str] = mapped_column(String(256), default="")
+    department: Mapped[str] = mapped_column(String(256), default="")
+    office_location: Mapped[str] = mapped_column(String(256), default="")
+    immutable_id: Mapped[str] = mapped_column(String(256), default="")

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
 
-from portal.models.base import Base, Id, InNaturalOrder, new_id
+from portal.models.base import Base, Id, InNaturalOrder, PersonFields, new_id
 from portal.text import NATURAL_LENGTH, email_key, natural_key, text_key
 
 # The columns the End Users table sorts by, and those it filters by besides.
@@ -125,7 +125,7 @@ class OrganizationTag(Base):
     )
 
 
-class EndUser(Base):
+class EndUser(PersonFields, Base):
     """A person of an Organization. Texts are never None: blank is "" (W1 compares them).
 
     email_key: what the e-mail is compared by (``text.email_key``), None without one, so that the database enforces M4.
@@ -163,22 +163,8 @@ class EndUser(Base):
 
     id: Mapped[str] = mapped_column(Id, primary_key=True, default=new_id)
     organization_id: Mapped[str] = mapped_column(ForeignKey("organizations.id"))
-    display_name: Mapped[str] = mapped_column(String(1024), default="")
     sort_name: Mapped[str] = mapped_column(String(200), default="")  # text_key, first 200: what lists sort by
-    first_name: Mapped[str] = mapped_column(String(256), default="")
-    last_name: Mapped[str] = mapped_column(String(256), default="")
-    email: Mapped[str] = mapped_column(String(1024), default="")
     email_key: Mapped[str | None] = mapped_column(String(1024))
-    phone: Mapped[str] = mapped_column(String(256), default="")
-    mobile_phone: Mapped[str] = mapped_column(String(256), default="")
-    street_address: Mapped[str] = mapped_column(String(1024), default="")
-    city: Mapped[str] = mapped_column(String(256), default="")
-    state: Mapped[str] = mapped_column(String(256), default="")
-    postal_code: Mapped[str] = mapped_column(String(64), default="")
-    country: Mapped[str] = mapped_column(String(256), default="")
-    job_title: Mapped[str] = mapped_column(String(256), default="")
-    department: Mapped[str] = mapped_column(String(256), default="")
-    office_location: Mapped[str] = mapped_column(String(256), default="")
     notes: Mapped[str] = mapped_column(Text, default="")
     search_text: Mapped[str] = mapped_column(
         Text, default=""
@@ -194,8 +180,6 @@ class EndUser(Base):
 
     microsoft_tenant_id: Mapped[str | None] = mapped_column(ForeignKey("microsoft_tenants.id"))
     object_id: Mapped[str | None] = mapped_column(String(64))
-    user_principal_name: Mapped[str] = mapped_column(String(1024), default="")
-    immutable_id: Mapped[str] = mapped_column(String(256), default="")
     microsoft_status: Mapped[str] = mapped_column(String(10), default="none")
     in_scope: Mapped[bool | None]
     license_sku_ids: Mapped[tuple[str, ...]] = mapped_column(default=())

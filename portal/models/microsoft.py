@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.models.base import Base, Id, InNaturalOrder, new_id
+from portal.models.base import Base, Id, InNaturalOrder, PersonFields, new_id
 
 REMOVED = "removed"
 COMPARED = ("content_hash", "email_key", "presence", "account_enabled", "is_agent", "problem")
@@ -115,7 +115,7 @@ class DeltaCursor(Base):
     obtained_at: Mapped[datetime]
 
 
-class DirectoryUser(Base):
+class DirectoryUser(PersonFields, Base):
     """Our mirror of one Microsoft user object.
 
     raw: the selected properties merged over deltas (absent is not null, graph-facts 3), as JSON; read for the next merge only.
@@ -146,30 +146,14 @@ class DirectoryUser(Base):
     problem: Mapped[str] = mapped_column(String(512), default="")
     is_agent: Mapped[bool] = mapped_column(default=False)
 
-    user_principal_name: Mapped[str] = mapped_column(String(1024), default="")
-    display_name: Mapped[str] = mapped_column(String(1024), default="")
-    first_name: Mapped[str] = mapped_column(String(256), default="")
-    last_name: Mapped[str] = mapped_column(String(256), default="")
-    email: Mapped[str] = mapped_column(String(1024), default="")
     email_key: Mapped[str] = mapped_column(String(1024), default="")
     domain: Mapped[str] = mapped_column(String(1024), default="")
     aliases: Mapped[tuple[str, ...]] = mapped_column(default=())  # keys of the other SMTP addresses (M2)
-    phone: Mapped[str] = mapped_column(String(256), default="")
-    mobile_phone: Mapped[str] = mapped_column(String(256), default="")
-    street_address: Mapped[str] = mapped_column(String(1024), default="")
-    city: Mapped[str] = mapped_column(String(256), default="")
-    state: Mapped[str] = mapped_column(String(256), default="")
-    postal_code: Mapped[str] = mapped_column(String(64), default="")
-    country: Mapped[str] = mapped_column(String(256), default="")
-    job_title: Mapped[str] = mapped_column(String(256), default="")
-    department: Mapped[str] = mapped_column(String(256), default="")
     department_key: Mapped[str] = mapped_column(String(768), default="")  # a letter may fold to three
-    office_location: Mapped[str] = mapped_column(String(256), default="")
     office_key: Mapped[str] = mapped_column(String(768), default="")
     user_type: Mapped[str] = mapped_column(String(64), default="Member")
     account_enabled: Mapped[bool | None]
     created_at: Mapped[datetime | None]  # when the object was made in Microsoft
-    immutable_id: Mapped[str] = mapped_column(String(256), default="")
     license_sku_ids: Mapped[tuple[str, ...]] = mapped_column(default=())
 
     search_row: Mapped[

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from sqlalchemy import Select, select
 
 from portal.engine.normalize import parse_time
+from portal.engine.records import COUNTED
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.http import csv_cells
@@ -89,6 +90,7 @@ def moment(name: str, text: str, zone: tzinfo = UTC) -> datetime:
     return time.replace(tzinfo=zone).astimezone(UTC) if _DAY.fullmatch(text) else time
 
 
+COUNT_COLUMNS = ("read", *COUNTED, "gone")
 RUN_COLUMNS = (
     "id",
     "organization",
@@ -99,18 +101,7 @@ RUN_COLUMNS = (
     "started_at",
     "finished_at",
     "started_by",
-    *(
-        "read",
-        "created",
-        "linked",
-        "updated",
-        "unchanged",
-        "disabled",
-        "enabled",
-        "conflicts",
-        "held",
-        "gone",
-    ),
+    *COUNT_COLUMNS,
     "error",
     "organization_id",
 )
@@ -136,7 +127,7 @@ def _run_cells(run: SyncRun, organization: Organization | None) -> tuple[object,
         run.status,
         *(csv_cells.moment(at) for at in (run.created_at, run.started_at, run.finished_at)),
         run.started_by,
-        *(counts.get(name, 0) for name in RUN_COLUMNS[9:19]),
+        *(counts.get(name, 0) for name in COUNT_COLUMNS),
         run.error or "",
         run.organization_id,
     )

@@ -105,7 +105,7 @@ def remove(row: Account) -> None:
     """
     if row.role == Role.ADMINISTRATOR:
         other_administrators(row)
-    audit.record(db.session(), "account_removed", object_type="account", object_id=row.id, email=row.email)
+    accounts.record_account(db.session(), "account_removed", row)
     _shut_out(row)
     tokens.revoke_above(row.id, None)
     attempts.unlock(db.session(), row)
@@ -129,11 +129,4 @@ def _withdraw_made(row: Account) -> None:
 
 def _record(row: Account, changes: str) -> None:
     db.session.flush()
-    audit.record(
-        db.session(),
-        "account_changed",
-        object_type="account",
-        object_id=row.id,
-        email=row.email,
-        changes=changes,
-    )
+    accounts.record_account(db.session(), "account_changed", row, changes=changes)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from portal import audit
 from portal.errors import Invalid, Refused
 from portal.extensions import db
 from portal.locks import lock
@@ -70,22 +69,11 @@ def take(row: Tenant, wanted: MicrosoftTenant, how: str, *, holder_id: str) -> N
     row.microsoft_tenant_id = wanted.id
     holder.microsoft_tenant_id = present_id if how == SWAP else None
     session.flush()
-    _record("tenant_unmapped", holder, wanted)
-    _record("tenant_mapped", row, wanted)
+    service.record_mapping("tenant_unmapped", holder, wanted)
+    service.record_mapping("tenant_mapped", row, wanted)
     if how == SWAP:
-        _record("tenant_mapped", holder, session.get_one(MicrosoftTenant, present_id))
+        service.record_mapping("tenant_mapped", holder, session.get_one(MicrosoftTenant, present_id))
 
 
 def _holder(wanted: MicrosoftTenant) -> Tenant | None:
     return db.session.scalar(select(Tenant).where(Tenant.microsoft_tenant_id == wanted.id))
-
-
-def _record(event: str, row: Tenant, microsoft_tenant: MicrosoftTenant) -> None:
-    audit.record(
-        db.session(),
-        event,
-        object_type="tenant",
-        object_id=row.id,
-        name=row.name,
-        microsoft_tenant=microsoft_tenant.name,
-    )

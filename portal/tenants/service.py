@@ -89,14 +89,7 @@ def map_microsoft_tenant(row: Tenant, microsoft_tenant: MicrosoftTenant) -> None
         )
     row.microsoft_tenant_id = microsoft_tenant.id
     db.session.flush()
-    audit.record(
-        db.session(),
-        "tenant_mapped",
-        object_type="tenant",
-        object_id=row.id,
-        name=row.name,
-        microsoft_tenant=microsoft_tenant.name,
-    )
+    record_mapping("tenant_mapped", row, microsoft_tenant)
 
 
 def map_only(row: Tenant, microsoft_tenant: MicrosoftTenant) -> None:
@@ -127,9 +120,14 @@ def unmap(row: Tenant, *, named: str | None = None) -> None:
     microsoft_tenant = db.session.get_one(MicrosoftTenant, row.microsoft_tenant_id)
     row.microsoft_tenant_id = None
     db.session.flush()
+    record_mapping("tenant_unmapped", row, microsoft_tenant)
+
+
+def record_mapping(event: str, row: Tenant, microsoft_tenant: MicrosoftTenant) -> None:
+    """Audit that a mapping was made or taken away."""
     audit.record(
         db.session(),
-        "tenant_unmapped",
+        event,
         object_type="tenant",
         object_id=row.id,
         name=row.name,

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from portal.engine.records import COUNTED
 from portal.http.formatting import number
 from portal.models import Organization, SyncRun
 from portal.runs.views import PARTS, NextStep, Progress, said_code
-
-ORDER = ("created", "linked", "updated", "unchanged", "disabled", "enabled", "conflicts", "held")
-"""Of the kinds: what happened first."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def status_view(
         counts=counts,
         kinds=[
             (f"{number(counts[name])} {word}", _listed(name, decision, run))
-            for name, decision, word, _, _ in sorted(PARTS, key=lambda part: ORDER.index(part[0]))
+            for name, decision, word, _, _ in sorted(PARTS, key=lambda part: COUNTED.index(part[0]))
             if run is not None and counts.get(name)
         ],
         next_step=next_step,
