@@ -73,11 +73,6 @@ def domain_key(domain: str) -> str:
     return _ascii(domain) if len(folded) <= _MAX_DOMAIN else folded
 
 
-def domain_of(address: str) -> str:
-    """The key of an address's domain, ``""`` when it has none."""
-    return email_key(address).rpartition("@")[2] if "@" in address else ""
-
-
 def search_forms(word: str) -> tuple[str, ...]:
     """The spellings of a searched word to look for: a domain is stored in its ASCII form, and as it was written."""
     if word.isascii() or not ("@" in word or "." in word):

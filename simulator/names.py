@@ -37,7 +37,6 @@ STREETS = (
     "Church Hill",
     "Oak Avenue",
 )
-COMPANIES = ("Northgate Supplies", "Bluebird Facilities", "Partner Works", "Sable & Sons")
 
 
 @dataclass(frozen=True, slots=True)

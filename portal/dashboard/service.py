@@ -131,7 +131,7 @@ def mfa_total(session: Session) -> MfaTotal:
     return MfaTotal(totals.get(True, 0), totals.get(True, 0) + totals.get(False, 0), totals.get(None, 0))
 
 
-def recent_runs(session: Session, limit: int = 6) -> list[tuple[SyncRun, str]]:
+def recent_runs(session: Session) -> list[tuple[SyncRun, str]]:
     """The latest runs that changed something or did not succeed, with their Organization's name."""
     changed = select(Change.id).where(
         Change.run_id == SyncRun.id,
@@ -143,7 +143,7 @@ def recent_runs(session: Session, limit: int = 6) -> list[tuple[SyncRun, str]]:
         .join(Organization, Organization.id == SyncRun.organization_id)
         .where((SyncRun.status != "succeeded") | changed.exists())
         .order_by(SyncRun.created_at.desc(), SyncRun.id)
-        .limit(limit)
+        .limit(6)
     )
     return [(run, name) for run, name in rows]
 
@@ -211,7 +211,7 @@ def days(session: Session, now: datetime, zone: tzinfo = UTC) -> list[Day]:
     return result
 
 
-def lowest_mfa(session: Session, limit: int = 6) -> list[MfaCoverage]:
+def lowest_mfa(session: Session) -> list[MfaCoverage]:
     """The Organizations where MFA is missing most, of those with at least one known figure."""
     registered = func.sum(case((EndUser.mfa_registered.is_(True), 1), else_=0))
     known_count = func.count()
@@ -221,7 +221,7 @@ def lowest_mfa(session: Session, limit: int = 6) -> list[MfaCoverage]:
         .where(EndUser.microsoft_status == "active", EndUser.mfa_registered.is_not(None))
         .group_by(Organization.id)
         .order_by(registered * 1.0 / known_count, known_count.desc())
-        .limit(limit)
+        .limit(6)
     )
     return [MfaCoverage(organization, int(good), int(all_)) for organization, good, all_ in rows]
 
@@ -238,7 +238,7 @@ def licenses(session: Session) -> Sequence[tuple[str, int, int]]:
     return [(name, int(used), int(all_)) for name, used, all_ in rows]
 
 
-def people_per_organization(session: Session, limit: int = 8) -> Sequence[tuple[Organization, int]]:
+def people_per_organization(session: Session) -> Sequence[tuple[Organization, int]]:
     """The largest Organizations by End Users."""
     number = func.count(EndUser.id)
     rows = session.execute(
@@ -246,6 +246,6 @@ def people_per_organization(session: Session, limit: int = 8) -> Sequence[tuple[
         .join(EndUser, EndUser.organization_id == Organization.id)
         .group_by(Organization.id)
         .order_by(number.desc(), Organization.name)
-        .limit(limit)
+        .limit(8)
     )
     return [(organization, people) for organization, people in rows]

@@ -12,7 +12,6 @@ from portal.engine.batches import batches
 from portal.engine.bulk import joining_wholes
 from portal.models import DirectoryUser, EndUser
 
-BATCH = 500
 NAMES = ("last_sign_in_at", "mfa_registered", "mfa_methods")
 _KEYS: Mapping[type[DirectoryUser | EndUser], tuple[str, ...]] = {
     DirectoryUser: ("microsoft_tenant_id", "object_id"),
@@ -21,7 +20,7 @@ _KEYS: Mapping[type[DirectoryUser | EndUser], tuple[str, ...]] = {
 
 
 def store(session: Session, microsoft_tenant_id: str, values: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write what differs, by object id, to the mirror and to the End Users. At most BATCH people; the caller commits."""
+    """Write what differs, by object id, to the mirror and to the End Users. The caller commits."""
     for model, keys in _KEYS.items():
         rows = session.execute(
             select(

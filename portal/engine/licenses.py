@@ -7,17 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-INTUNE_PLANS = frozenset(
-    {
-        "c1ec4a95-1f05-45b3-a911-aa3fa01094f5",
-        "8e9ff0ff-aa7a-4b20-83c1-2f636b600ac2",
-        "da24caf9-af8e-485c-b7c8-e73336da2693",
-        "3e170737-c728-4eae-bbb9-3f3360f7184c",
-        "d216f254-796f-4dab-bbfa-710686e646b9",
-    }
-)
-"""Service plans that are a full Intune (graph-facts 7.3)."""
-
 NAMES: Mapping[str, str] = {
     "00e1ec7b-e4a3-40d1-9441-b69b597ab222": "Microsoft 365 Business Premium (no Teams)",
     "05e9a617-0261-4cee-bb44-138d3ef5d965": "Microsoft 365 E3",

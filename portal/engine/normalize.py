@@ -89,7 +89,7 @@ def merge(old: Mapping[str, Any] | None, patch: Mapping[str, Any], *, full: bool
     return {name: base[name] for name in SELECT if base.get(name) is not None}
 
 
-def remote_values(raw: Mapping[str, Any], presence: Presence = Presence.PRESENT) -> tuple[Any, ...]:
+def remote_values(raw: Mapping[str, Any]) -> tuple[Any, ...]:
     """Read one raw object: the values of RemoteUser's fields up to ``problem``, as the mirror makes rows of 100,000 of them.
 
     Never raises: what cannot be used becomes ``problem`` (G8).
@@ -130,21 +130,21 @@ def remote_values(raw: Mapping[str, Any], presence: Presence = Presence.PRESENT)
             parse_time(raw.get("createdDateTime")),
             _sku_ids(raw.get("assignedLicenses")),
             immutable_id,
-            presence,
+            Presence.PRESENT,
             "" if object_id else "the record has no id",
         )
     except _WrongType as error:
-        return _values(_unusable(raw, object_id, presence, str(error)))
+        return _values(_unusable(raw, object_id, str(error)))
 
 
-def _unusable(raw: Mapping[str, Any], object_id: str, presence: Presence, problem: str) -> RemoteUser:
+def _unusable(raw: Mapping[str, Any], object_id: str, problem: str) -> RemoteUser:
     """Somebody of whom no more can be said than who they are and what is wrong."""
     name, upn = raw.get("displayName"), raw.get("userPrincipalName")
     return RemoteUser(
         object_id=object_id,
         display_name=clean(name)[:256] if isinstance(name, str) else "",
         user_principal_name=clean(upn)[:1024] if isinstance(upn, str) else "",
-        presence=presence,
+        presence=Presence.PRESENT,
         problem=problem,
     )
 

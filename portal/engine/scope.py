@@ -49,13 +49,6 @@ def prepare(spec: FilterSpec, deleted_groups: Iterable[str] = ()) -> Scope:
     return Scope(spec, values)
 
 
-def judge(
-    user: RemoteUser, spec: FilterSpec, groups: frozenset[str], deleted_groups: Iterable[str] = ()
-) -> dict[str, SectionVerdict]:
-    """Each section's answer for one user; for many users ``prepare`` once."""
-    return prepare(spec, deleted_groups).judge(user, groups)
-
-
 def value_of(section: str, user: RemoteUser) -> str:
     """The value a text section judges; Domain is that of the e-mail (S5), blank when there is none."""
     if section == "domain":

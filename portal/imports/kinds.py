@@ -10,4 +10,3 @@ from portal.imports.records import Importer
 
 IMPORTERS: Mapping[str, Importer] = {"end_users": EndUserImporter(), "assets": AssetImporter()}
 EVENTS: Mapping[str, str] = {"end_users": "end_users_imported", "assets": "assets_imported"}
-WORDS: Mapping[str, str] = {"end_users": "End User", "assets": "Asset"}

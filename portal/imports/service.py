@@ -179,11 +179,9 @@ def request_undo(session: Session, row: Import, owner: str | None = None) -> Non
     session.flush()
 
 
-def kept_rows(
-    session: Session, row: Import, *, action: str = "", state: str = "", most: int = SHOWN
-) -> Sequence[ImportRow]:
+def kept_rows(session: Session, row: Import, *, action: str = "", state: str = "") -> Sequence[ImportRow]:
     """The first rows of an import of one kind, in the order of the file."""
-    statement = select(ImportRow).where(ImportRow.import_id == row.id).order_by(ImportRow.line).limit(most)
+    statement = select(ImportRow).where(ImportRow.import_id == row.id).order_by(ImportRow.line).limit(SHOWN)
     if action:
         statement = statement.where(ImportRow.action == action)
     if state:

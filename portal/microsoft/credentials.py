@@ -26,7 +26,6 @@ from portal.models.microsoft import IS_CONNECTED
 from portal.text import is_guid, text_key
 
 KEY = "microsoft"
-PURPOSE = f"settings:{KEY}"
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from portal.microsoft import service as microsoft
 from portal.models import EndUser, MicrosoftTenant, Organization, SyncRun
 
 
-def known_endings(organization: Organization, limit: int = 3) -> list[str]:
+def known_endings(organization: Organization) -> list[str]:
     """The commonest domains of the Organization's e-mail addresses, for U10's warning."""
     endings = Counter(address.rpartition("@")[2] for address in _known_addresses(organization))
-    return [domain for domain, _ in endings.most_common(limit)]
+    return [domain for domain, _ in endings.most_common(3)]
 
 
 def domain_overlap(organization: Organization) -> dict[str, int] | None:

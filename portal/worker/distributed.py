@@ -6,7 +6,6 @@ that one runs at a time, and each waits once (``queueing_lock``). This module an
 
 from __future__ import annotations
 
-import logging
 from datetime import datetime
 
 import procrastinate
@@ -19,8 +18,6 @@ from sqlalchemy.orm import Session
 from portal.imports import runner as imports
 from portal.transactions import SessionFactory
 from portal.worker import queue
-
-log = logging.getLogger(__name__)
 
 WORK = "rollcall.work"
 PRIORITIES = {"import": 20, "check": 10, "hourly": 10}

@@ -106,7 +106,7 @@ def test_C1_rotation_without_the_old_key_changes_nothing_and_names_what_does_not
         assert name in refused.stderr
     with reading(tmp_path).app_context():
         sealed = db.session.get(StoredSetting, credentials.KEY).secret
-        assert CLIENT_SECRET in SecretBox([OLD]).decrypt(sealed, purpose=credentials.PURPOSE)
+        assert CLIENT_SECRET in SecretBox([OLD]).decrypt(sealed, purpose=f"settings:{credentials.KEY}")
         with pytest.raises(CannotDecrypt):
             credentials.from_settings(db.session(), SecretBox([NEW]))
         db.engine.dispose()

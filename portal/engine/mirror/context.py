@@ -16,8 +16,6 @@ from portal.engine.ports import DirectorySource, Lease
 from portal.errors import SourceError, SourceLicenseMissing, SourcePermissionMissing, SourceRejected
 from portal.models import DeltaCursor, DirectoryGroup, DirectoryUser, MicrosoftTenant, SubscribedSku
 
-BATCH = 500
-
 # Built once: in an hour in which nothing changed, building them took longer than all that they read.
 _TENANT = select(MicrosoftTenant.__table__).where(MicrosoftTenant.id == bindparam("tenant"))
 _LINKS = select(DeltaCursor.resource, DeltaCursor.link).where(

@@ -46,10 +46,10 @@ _CONCLUDED = (
 )
 
 
-def refresh(context: RefreshContext, *, full: bool = False) -> RefreshResult:
+def refresh(context: RefreshContext) -> RefreshResult:
     """Read people, groups and licenses. Raises Source errors. To be followed by ``conclude``."""
     result = RefreshResult()
-    full = full or schedule.full_read_due(context.tenant.last_full_read_at, context.now())
+    full = schedule.full_read_due(context.tenant.last_full_read_at, context.now())
     if not full and "users" in context.links:
         context.source.ask_ahead(list(context.links.values()))
     _check_tenant(context)

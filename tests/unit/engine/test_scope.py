@@ -1,7 +1,7 @@
 import pytest
 
 from portal.engine.records import SECTIONS, FilterSpec, SectionFilter
-from portal.engine.scope import count_matches, judge, prepare, spec_from_json, spec_to_json
+from portal.engine.scope import count_matches, prepare, spec_from_json, spec_to_json
 from tests.unit.engine.builders import only, remote
 
 NONE = frozenset()
@@ -52,8 +52,8 @@ def test_S3_spellings_of_one_text_are_one_value():
 
 
 def test_S2_none_accepts_who_is_in_no_group():
-    assert judge(MILA, only(group=[""]), frozenset())["group"].accepted
-    assert not judge(MILA, only(group=[""]), frozenset({"g"}))["group"].accepted
+    assert prepare(only(group=[""])).judge(MILA, frozenset())["group"].accepted
+    assert not prepare(only(group=[""])).judge(MILA, frozenset({"g"}))["group"].accepted
 
 
 def test_S4_user_type_member_or_guest():
@@ -83,7 +83,7 @@ def test_U3_a_section_with_nothing_checked_accepts_nobody():
 
 
 def test_each_section_says_what_it_judged():
-    verdicts = judge(MILA, only(department=["IT"]), NONE)
+    verdicts = prepare(only(department=["IT"])).judge(MILA, NONE)
     assert list(verdicts) == list(SECTIONS)
     assert (verdicts["department"].accepted, verdicts["department"].value) == (False, "Sales ")
     assert verdicts["domain"].value == "x.example"
