@@ -61,13 +61,13 @@ def _catch_up(session: Session, microsoft_tenant_id: str, *who: ColumnElement[bo
     registered = DirectoryUser.mfa_registered.is_not(None) & EndUser.mfa_registered.is_distinct_from(
         DirectoryUser.mfa_registered
     )
-    known = DirectoryUser.mfa_registered.is_not(None)
+    is_reported = DirectoryUser.mfa_registered.is_not(None)
     rows = session.execute(
         select(
             EndUser.id.label("key_id"),
             func.coalesce(DirectoryUser.last_sign_in_at, EndUser.last_sign_in_at).label("last_sign_in_at"),
             func.coalesce(DirectoryUser.mfa_registered, EndUser.mfa_registered).label("mfa_registered"),
-            case((known, DirectoryUser.mfa_methods), else_=EndUser.mfa_methods).label("mfa_methods"),
+            case((is_reported, DirectoryUser.mfa_methods), else_=EndUser.mfa_methods).label("mfa_methods"),
         )
         .join(
             DirectoryUser,

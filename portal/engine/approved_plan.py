@@ -19,9 +19,9 @@ def fingerprint(session: Session, run_id: str, plan: Plan, context: Organization
     planned = {a.object_id: a for a in plan.assignments}
     for part in batches(sorted({*planned, *done})):
         decided = decide_all(session, [planned[i] for i in part if i not in done], context)
-        made = {decision.object_id: decision for decision in decided}
+        decision_of = {decision.object_id: decision for decision in decided}
         for object_id in part:
-            mark.add(done.get(object_id) or made[object_id])
+            mark.add(done.get(object_id) or decision_of[object_id])
     return mark.hexdigest()
 
 

@@ -115,10 +115,10 @@ def _devices(session: Session, microsoft_tenant_id: str) -> list[DeviceState]:
 
 
 def _keep_reports(
-    session: Session, organization_id: str, wanted: Iterable[tuple[str, str, str]], now: datetime
+    session: Session, organization_id: str, reports: Iterable[tuple[str, str, str]], now: datetime
 ) -> None:
     """Reports of the same Asset, address and reason stay; those that no longer hold go."""
-    new = set(wanted)
+    new = set(reports)
     gone = []
     for row in session.scalars(select(AssetReport).where(AssetReport.organization_id == organization_id)):
         key = (row.asset_id, row.mac, row.reason)

@@ -115,12 +115,12 @@ def read_rows(
     names: Sequence[str],
     fixed: Mapping[str, str],
     key: str,
-    wanted: Sequence[str],
+    key_values: Sequence[str],
 ) -> Iterator[list[Any]]:
-    """The columns ``names`` of the rows that have the values ``fixed``, and one of ``wanted`` (at most a few hundred) in ``key``."""
+    """The columns ``names`` of the rows that have the values ``fixed``, and one of ``key_values`` (at most a few hundred) in ``key``."""
     dialect = session.get_bind().dialect
-    _, readers = _select(dialect, _table(model), tuple(names), (*fixed, key), len(wanted))
-    for row in read_stored(session, model, names, fixed, key, wanted):
+    _, readers = _select(dialect, _table(model), tuple(names), (*fixed, key), len(key_values))
+    for row in read_stored(session, model, names, fixed, key, key_values):
         values = list(row)
         for n, read in readers:
             values[n] = read(values[n])
@@ -133,14 +133,14 @@ def read_stored(
     names: Sequence[str],
     fixed: Mapping[str, str],
     key: str,
-    wanted: Sequence[str],
+    key_values: Sequence[str],
 ) -> Sequence[tuple[Any, ...]]:
     """As ``read_rows``, of columns whose values are as the driver gives them: texts and numbers."""
-    if not wanted:
+    if not key_values:
         return ()
     connection = session.connection()
-    statement, _ = _select(connection.dialect, _table(model), tuple(names), (*fixed, key), len(wanted))
-    return connection.exec_driver_sql(statement, (*fixed.values(), *wanted)).cursor.fetchall()
+    statement, _ = _select(connection.dialect, _table(model), tuple(names), (*fixed, key), len(key_values))
+    return connection.exec_driver_sql(statement, (*fixed.values(), *key_values)).cursor.fetchall()
 
 
 @contextmanager
@@ -323,18 +323,19 @@ Rows = Sequence[tuple[type[DeclarativeBase], ColumnElement[bool]]]
 def number_of(session: Session, rows: Rows) -> int:
     """How many rows these are."""
     return sum(
-        session.scalar(select(func.count()).select_from(model).where(wanted)) or 0 for model, wanted in rows
+        session.scalar(select(func.count()).select_from(model).where(condition)) or 0
+        for model, condition in rows
     )
 
 
 def delete_some(session: Session, rows: Rows, number: int) -> int:
     """Delete up to ``number`` of these rows, the first table's first, and give how many: for one of several short transactions."""
     left = number
-    for model, wanted in rows:
+    for model, condition in rows:
         if not left:
             break
         key = list(_table(model).primary_key.columns)
-        keys = session.execute(select(*key).where(wanted).limit(left)).all()
+        keys = session.execute(select(*key).where(condition).limit(left)).all()
         if keys:
             gone = _table(model).delete().where(*(column == bindparam(f"k_{column.name}") for column in key))
             names = [f"k_{column.name}" for column in key]

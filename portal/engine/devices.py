@@ -86,22 +86,22 @@ def assign(
 def _decide(
     asset: AssetState, owners: Mapping[str, set[str]], end_user_of: Mapping[str, str]
 ) -> Iterator[AssetDecision]:
-    wanted: dict[str, str] = {}
+    candidates: dict[str, str] = {}
     shared = []
     for mac in sorted(asset.macs):
         users = owners.get(mac, set())
         if len(users) > 1:
             shared.append(mac)
         elif users and (end_user_id := end_user_of.get(next(iter(users)))) is not None:
-            wanted.setdefault(end_user_id, mac)
-    is_settled = len(wanted) == 1
+            candidates.setdefault(end_user_id, mac)
+    is_settled = len(candidates) == 1
     for mac in shared:
         yield AssetDecision(asset.id, AssetOutcome.SHARED if is_settled else AssetOutcome.AMBIGUOUS, mac)
     if not is_settled:
-        if wanted:
-            yield AssetDecision(asset.id, AssetOutcome.AMBIGUOUS, next(iter(wanted.values())))
+        if candidates:
+            yield AssetDecision(asset.id, AssetOutcome.AMBIGUOUS, next(iter(candidates.values())))
         return
-    ((end_user_id, mac),) = wanted.items()
+    ((end_user_id, mac),) = candidates.items()
     if asset.end_user_id == end_user_id:
         return
     is_manual = asset.end_user_id is not None and asset.assigned_by == "manual"

@@ -106,8 +106,8 @@ class SyncRunExecution(RunState):
             always=() if self.only_object_id is None else {self.only_object_id},
         )
         if self.only_object_id is not None:
-            one = of_one(decided, self.only_object_id, shot.end_users)
-            decided, self.warnings = one.plan, [one.told] if one.told else []
+            narrowed = of_one(decided, self.only_object_id, shot.end_users)
+            decided, self.warnings = narrowed.plan, [narrowed.warning] if narrowed.warning else []
         # Those written by an earlier attempt have left already.
         self.leaving = max(self.leaving, decided.leaving)
         conditions = ((UNFINISHED, not decided.is_complete), (GROUP_GONE, decided.has_deleted_groups))
@@ -196,7 +196,7 @@ class SyncRunExecution(RunState):
             self._check_switch(session, until_commit=True)
             run = session.get_one(SyncRun, self.run_id)
             sync = self._sync(session)
-            left = leaving.told(session, sync, replace(decided, leaving=self.leaving), work.context)
+            left = leaving.warning(session, sync, replace(decided, leaving=self.leaving), work.context)
             if left is not None:
                 self.warnings.append(left)
             if held and self._people_moved(session, work.context):

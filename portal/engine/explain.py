@@ -91,7 +91,7 @@ SPARED: dict[Spared, str] = {
 
 def undone_words(what: Iterable[Undone]) -> str:
     """What an undo did to somebody, to go on with after a colon."""
-    return ", ".join(UNDONE[one] for one in what)
+    return ", ".join(UNDONE[code] for code in what)
 
 
 def spared_words(reason: Spared, field: str = "") -> str:
@@ -101,7 +101,7 @@ def spared_words(reason: Spared, field: str = "") -> str:
 
 def note_words(reason: str, note: str) -> str:
     """The note of a change record in words: what an undo took back is kept as codes."""
-    return undone_words(Undone(one) for one in note.split()) if reason == Reason.UNDONE else note
+    return undone_words(Undone(code) for code in note.split()) if reason == Reason.UNDONE else note
 
 
 def reason_sentence(reason: Reason | str, note: str = "") -> str:

@@ -39,12 +39,12 @@ def is_link_field(name: str) -> bool:
 
 
 def _product_names(session: Session, end_user: EndUser) -> str:
-    wanted = list(end_user.license_sku_ids)
+    sku_ids = list(end_user.license_sku_ids)
     rows = session.execute(
         select(SubscribedSku.sku_id, SubscribedSku.part_number).where(
             SubscribedSku.microsoft_tenant_id == end_user.microsoft_tenant_id,
-            SubscribedSku.sku_id.in_(wanted),
+            SubscribedSku.sku_id.in_(sku_ids),
         )
     )
     parts = {str(sku_id): str(part) for sku_id, part in rows}
-    return ", ".join(product_names(wanted, parts))[:NAMES_LENGTH]
+    return ", ".join(product_names(sku_ids, parts))[:NAMES_LENGTH]

@@ -42,11 +42,11 @@ def prepare_held(
     """
     _waiting(session, run)
     rows = _rows(session, run, object_ids)
-    wanted = {row.hold_key for row in rows}
+    held_keys = {row.hold_key for row in rows}
     context = load_context(session, run.organization_id, now=now)
     shot = context.snapshot(session)
     unguarded = plan(shot, is_initial=context.is_initial, rule=_NEVER, dismissed=frozenset())
-    chosen = [a for a in unguarded.assignments if hold_kind(a) and hold_key(a) in wanted]
+    chosen = [a for a in unguarded.assignments if hold_kind(a) and hold_key(a) in held_keys]
     work = work_of(session, run.id, context, shot, _without_foreign_addresses(chosen, shot.end_users))
     return Ready(work, frozenset(row.object_id for row in rows))
 
@@ -165,12 +165,12 @@ def _rows(session: Session, run: SyncRun, object_ids: Collection[str] | None) ->
     rows = list(session.scalars(select(Change).where(Change.run_id == run.id, Change.state == "held")))
     if object_ids is None:
         return rows
-    wanted = {object_id.lower() for object_id in object_ids}
-    unknown = wanted - {row.object_id for row in rows}
-    if unknown or not wanted:
+    requested_ids = {object_id.lower() for object_id in object_ids}
+    unknown = requested_ids - {row.object_id for row in rows}
+    if unknown or not requested_ids:
         named = ", ".join(sorted(unknown)[:3])
         raise Invalid({"object_ids": [f"Not held back by this run: {named}." if named else "Name somebody."]})
-    return [row for row in rows if row.object_id in wanted]
+    return [row for row in rows if row.object_id in requested_ids]
 
 
 def _is_counted(row: Change) -> bool:

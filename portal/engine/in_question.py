@@ -139,8 +139,8 @@ class _Keys:
             object_ids = [object_id for (object_id,) in self._execute(_with_end_users(who, context))]
         self._add_people(object_ids)
         held = {row.email_key for row in self.rows.values()}
-        wanted = {person.email_key for person in self.people.values() if person.presence == _PRESENT}
-        for part in batches(sorted(wanted - held - {""})):
+        email_keys = {person.email_key for person in self.people.values() if person.presence == _PRESENT}
+        for part in batches(sorted(email_keys - held - {""})):
             self._add_holders(part)
 
     def _add_people(self, object_ids: Sequence[str]) -> None:

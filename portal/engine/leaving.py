@@ -19,7 +19,7 @@ from portal.models import DirectoryUser, SyncRun, UserSync
 PERCENT, MINIMUM = 25, 10
 
 
-def told(session: Session, sync: UserSync, plan: Plan, context: OrganizationContext) -> str | None:
+def warning(session: Session, sync: UserSync, plan: Plan, context: OrganizationContext) -> str | None:
     """The sentence of a run after which too many linked people no longer match, else None.
 
     A run that is the first after the filters were saved tells nothing: who saves them is shown who leaves (U11).
@@ -59,7 +59,7 @@ def _cause(session: Session, section: str, context: OrganizationContext, left: S
     vanished = _vanished(session, section, context.filters, context.microsoft_tenant_id)
     if not vanished:
         return None
-    shown: Counter[str] = Counter()
+    present_values: Counter[str] = Counter()
     for part in batches(left):
         rows = session.scalars(
             select(COLUMNS[section][1]).where(
@@ -67,12 +67,12 @@ def _cause(session: Session, section: str, context: OrganizationContext, left: S
                 DirectoryUser.object_id.in_(part),
             )
         )
-        shown.update(rows)
+        present_values.update(rows)
     names = ", ".join(f"“{value}”" for value in vanished)
     gone = f"Nobody in Microsoft has the {SECTION_LABELS[section]} {names} any more"
-    if not shown:
+    if not present_values:
         return f"{gone}."
-    value, number = shown.most_common(1)[0]
+    value, number = present_values.most_common(1)[0]
     return f"{gone}; {number:,} of those who left have “{value or '(none)'}” now."
 
 

@@ -109,5 +109,5 @@ def product_name(sku_id: str, part_number: str | None = None) -> str:
 
 def product_names(sku_ids: Iterable[str], part_numbers: Mapping[str, str] | None = None) -> list[str]:
     """Names of several products, sorted, each once."""
-    known = part_numbers or {}
-    return sorted({product_name(sku_id, known.get(sku_id)) for sku_id in sku_ids})
+    part_number_of = part_numbers or {}
+    return sorted({product_name(sku_id, part_number_of.get(sku_id)) for sku_id in sku_ids})

@@ -178,12 +178,12 @@ def clean(text: str, *, lines: bool = False) -> str:
     if text.isascii() and text.isprintable():  # nearly everything: nothing to normalize, nothing to drop
         return text.strip()
     text = _LINE_BREAKS.sub("\n", unicodedata.normalize("NFC", text))
-    kept = (
+    characters = (
         c
         for c in text
         if (c == "\n" and lines) or (unicodedata.category(c) not in {"Cc", "Cs"}) or c in "\n\t"
     )
-    flat = "".join(kept)
+    flat = "".join(characters)
     flat = (flat if lines else flat.replace("\n", " ").replace("\t", " ")).strip()
     return "" if is_blank(flat) else flat
 

@@ -17,21 +17,28 @@ class OnePerson:
     """plan: what is left of the plan of all. told: why nothing is applied, "" when it is."""
 
     plan: Plan
-    told: str = ""
+    warning: str = ""
 
 
 def of_one(plan: Plan, object_id: str, end_users: Iterable[EndUserKeys]) -> OnePerson:
     """Narrow a plan to one Microsoft user. No hold is raised, and none is got around: who would wait, waits (G1)."""
-    one = next((a for a in plan.assignments if a.object_id == object_id), None)
-    warning = UNKNOWN if one is None else HELD if one.is_held else ""
-    if one is not None and not warning and _is_tied(one, end_users):
-        one, warning = replace(one, is_held=True), TIED
-    left = () if one is None else (one,)
+    assignment = next((a for a in plan.assignments if a.object_id == object_id), None)
+    warning = UNKNOWN if assignment is None else HELD if assignment.is_held else ""
+    if assignment is not None and not warning and _is_tied(assignment, end_users):
+        assignment, warning = replace(assignment, is_held=True), TIED
+    left = () if assignment is None else (assignment,)
     return OnePerson(replace(plan, assignments=left, unchanged=0, out_of_scope=0, held=frozenset()), warning)
 
 
-def _is_tied(one: Assignment, end_users: Iterable[EndUserKeys]) -> bool:
+def _is_tied(assignment: Assignment, end_users: Iterable[EndUserKeys]) -> bool:
     """Whether an address is given that somebody else has until the rest of the plan is applied (W4)."""
-    if not one.email_key or one.keeps_email or not one.is_in_scope or one.is_conflict:
+    if (
+        not assignment.email_key
+        or assignment.keeps_email
+        or not assignment.is_in_scope
+        or assignment.is_conflict
+    ):
         return False
-    return any(row.email_key == one.email_key and row.id != one.end_user_id for row in end_users)
+    return any(
+        row.email_key == assignment.email_key and row.id != assignment.end_user_id for row in end_users
+    )

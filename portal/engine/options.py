@@ -85,10 +85,10 @@ def _texts(
     for key, spelled in spellings.items():
         label = max(spelled.items(), key=lambda item: (item[1], item[0]))[0] if key else NONE_LABEL
         listed.append(_option(label if key else NONE_VALUE, label, sum(spelled.values())))
-    known = set(spellings)
+    listed_keys = set(spellings)
     for value in (*always, *chosen.values):
-        if (key := value_key(section, value)) not in known:
-            known.add(key)
+        if (key := value_key(section, value)) not in listed_keys:
+            listed_keys.add(key)
             is_fact = value in always
             listed.append(_option(value, value or NONE_LABEL, 0, present=is_fact or not value))
     return sorted(
@@ -109,10 +109,10 @@ def _groups(session: Session, microsoft_tenant_id: str, chosen: SectionFilter) -
             DirectoryGroup.is_deleted,
         ).where(DirectoryGroup.microsoft_tenant_id == microsoft_tenant_id)
     )
-    wanted = {value for value in chosen.values if value}
+    chosen_ids = {value for value in chosen.values if value}
     listed = []
     for object_id, name, kind, hides_members, mail, members, read_at, is_deleted in rows:
-        if is_deleted and object_id not in wanted:
+        if is_deleted and object_id not in chosen_ids:
             continue
         count = members if read_at is not None and not is_deleted else None
         listed.append(
@@ -122,9 +122,9 @@ def _groups(session: Session, microsoft_tenant_id: str, chosen: SectionFilter) -
                 "mail": mail,
             }
         )
-        wanted.discard(object_id)
+        chosen_ids.discard(object_id)
     listed += [
-        {**_option(value, value, None, present=False), "kind": "", "mail": ""} for value in sorted(wanted)
+        {**_option(value, value, None, present=False), "kind": "", "mail": ""} for value in sorted(chosen_ids)
     ]
     return sorted(listed, key=lambda o: (-(o["count"] or 0), text_key(str(o["label"])), o["value"]))
 

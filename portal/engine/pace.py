@@ -40,5 +40,5 @@ class Pace:
 
 def next_size(size: int, seconds: float, target: float) -> int:
     """So many rows that the next transaction takes about ``target`` seconds, when ``size`` took ``seconds``."""
-    wanted = int(size * target / max(seconds, 0.001))
-    return max(FEWEST_ROWS, min(MOST_ROWS, size * 2, wanted))
+    target_size = int(size * target / max(seconds, 0.001))
+    return max(FEWEST_ROWS, min(MOST_ROWS, size * 2, target_size))

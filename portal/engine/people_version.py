@@ -27,10 +27,10 @@ def watch() -> None:
 def touch(session: Session, organization_ids: Collection[str]) -> None:
     """Count a bulk statement that wrote, or is about to write, End Users of these Organizations, in its transaction."""
     table: Any = Organization.__table__
-    wanted = sorted(
+    ids = sorted(
         set(organization_ids)
     )  # in one order, so that two who write several wait and do not block each other
-    for part in batches(wanted):
+    for part in batches(ids):
         session.connection().execute(
             table.update().where(table.c.id.in_(part)).values(people_version=table.c.people_version + 1)
         )

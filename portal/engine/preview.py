@@ -195,8 +195,11 @@ def _decision(
 def domain_overlap(tenant: MicrosoftTenant, keys: Iterable[str | None]) -> dict[str, int]:
     """U10: how many of an Organization's known addresses belong to this Microsoft tenant's domains."""
     domains = {domain_key(str(domain["name"])) for domain in tenant.domains}
-    known = [key for key in keys if key]
-    return {"known": len(known), "matching": sum(1 for key in known if key.rpartition("@")[2] in domains)}
+    known_keys = [key for key in keys if key]
+    return {
+        "known": len(known_keys),
+        "matching": sum(1 for key in known_keys if key.rpartition("@")[2] in domains),
+    }
 
 
 # -- U11 -------------------------------------------------------------------------------------------------------------
@@ -265,11 +268,11 @@ def _names(session: Session, context: OrganizationContext, object_ids: Sequence[
 
 def _find(session: Session, tenant_id: str, text: str) -> RemoteUser | None:
     """By object id, then UPN, then e-mail; a present one before a deleted one."""
-    wanted = email_key(text)
+    key = email_key(text)
     for condition in (
-        DirectoryUser.object_id == wanted,
+        DirectoryUser.object_id == key,
         func.lower(DirectoryUser.user_principal_name) == text_key(text),
-        DirectoryUser.email_key == wanted,
+        DirectoryUser.email_key == key,
     ):
         object_id = session.scalar(
             select(DirectoryUser.object_id)

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from portal.engine.batches import batches
 from portal.engine.fields import is_link_field
 from portal.engine.undo import former_time, put_link_back, take_assets_back
-from portal.engine.uniqueness import taken
+from portal.engine.uniqueness import find_taken
 from portal.models import Change, EndUser, SyncRun
 from portal.models.customers import refresh_search
 
@@ -115,7 +115,7 @@ def _restoration(row: EndUser, changes: Sequence[Change]) -> Restoration:
 def _spare_taken(session: Session, organization_id: str, plans: Sequence[Restoration]) -> None:
     """An address or a Microsoft account that somebody else has by now stays theirs."""
     by_id = {plan.end_user.id: plan for plan in plans}
-    addresses, accounts = taken(
+    addresses, accounts = find_taken(
         session,
         organization_id,
         {i: plan.fields for i, plan in by_id.items()},

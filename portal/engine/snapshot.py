@@ -245,11 +245,11 @@ def groups_of(
     session: Session, tenant_id: str, spec: FilterSpec, object_ids: Collection[str] | None = None
 ) -> dict[str, frozenset[str]]:
     """Which of the groups that the filters name each person is in; of some people only, when they are named."""
-    wanted = _named_groups(spec)
-    if not wanted:
+    group_ids = _named_groups(spec)
+    if not group_ids:
         return {}
     statement = select(GroupMembership.user_object_id, GroupMembership.group_object_id).where(
-        GroupMembership.microsoft_tenant_id == tenant_id, GroupMembership.group_object_id.in_(wanted)
+        GroupMembership.microsoft_tenant_id == tenant_id, GroupMembership.group_object_id.in_(group_ids)
     )
     if object_ids is None:
         statements = [statement]
@@ -257,25 +257,25 @@ def groups_of(
         parts = batches(sorted(object_ids))
         statements = [statement.where(GroupMembership.user_object_id.in_(part)) for part in parts]
     by_user: dict[str, set[str]] = {}
-    for one in statements:
-        for user_id, group_id in session.execute(one):
+    for query in statements:
+        for user_id, group_id in session.execute(query):
             by_user.setdefault(user_id, set()).add(group_id)
     return {user: frozenset(groups) for user, groups in by_user.items()}
 
 
 def deleted_groups(session: Session, tenant_id: str, spec: FilterSpec) -> frozenset[str]:
     """Which of the groups that the filters name are gone from Microsoft (S6)."""
-    wanted = _named_groups(spec)
-    if not wanted:
+    group_ids = _named_groups(spec)
+    if not group_ids:
         return frozenset()
     living = session.scalars(
         select(DirectoryGroup.object_id).where(
             DirectoryGroup.microsoft_tenant_id == tenant_id,
-            DirectoryGroup.object_id.in_(wanted),
+            DirectoryGroup.object_id.in_(group_ids),
             DirectoryGroup.is_deleted.is_(False),
         )
     )
-    return frozenset(wanted).difference(living)
+    return frozenset(group_ids).difference(living)
 
 
 def _named_groups(spec: FilterSpec) -> list[str]:

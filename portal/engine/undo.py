@@ -14,7 +14,7 @@ from portal.engine.asset_owners import unassign
 from portal.engine.batches import batches, together
 from portal.engine.fields import field_text, is_link_field, put_field
 from portal.engine.records import Reason, Spared, Undone
-from portal.engine.uniqueness import account_of, taken
+from portal.engine.uniqueness import account_of, find_taken
 from portal.models import Asset, Change, EndUser, new_id
 from portal.models.base import UtcDateTime
 from portal.models.customers import LINK_COLUMNS, no_link, refresh_search
@@ -110,12 +110,12 @@ class UndoPlan:
 
 def plan_undo(session: Session, run_id: str, only: Sequence[str] | None = None) -> UndoPlan:
     """What an undo would restore and what it would spare, of all or of the change records ``only``. Changes nothing."""
-    wanted = (
+    statement = (
         select(Change)
         .where(Change.run_id == run_id, Change.state == "applied")
         .order_by(Change.display_name, Change.id)
     )
-    changes = session.scalars(wanted if only is None else wanted.where(Change.id.in_(only))).all()
+    changes = session.scalars(statement if only is None else statement.where(Change.id.in_(only))).all()
     people = _people(session, [c.end_user_id for c in changes if c.end_user_id])
     spared: list[SparedPerson] = []
     steps: list[_Step] = []
@@ -126,8 +126,8 @@ def plan_undo(session: Session, run_id: str, only: Sequence[str] | None = None) 
         if end_user is None:
             spared.append(_spared(change, Spared.DELETED))
             continue
-        step, kept = _step(change, end_user)
-        spared.extend(kept)
+        step, spared_fields = _step(change, end_user)
+        spared.extend(spared_fields)
         if step is not None:
             steps.append(step)
     spared.extend(_spare_taken(session, steps))
@@ -182,7 +182,7 @@ def apply_undo(
 
 
 def _step(change: Change, end_user: EndUser) -> tuple[_Step | None, list[SparedPerson]]:
-    step, kept = _Step(change, end_user), []
+    step, spared = _Step(change, end_user), []
     if change.undo.get("created"):
         reasons = _worth_keeping(change, end_user)
         if reasons:
@@ -197,11 +197,11 @@ def _step(change: Change, end_user: EndUser) -> tuple[_Step | None, list[SparedP
         if present == entry["new"]:
             step.fields[entry["field"]] = (entry["new"], entry["old"])
         elif present != entry["old"]:
-            kept.append(_spared(change, Spared.EDITED, entry["field"]))
+            spared.append(_spared(change, Spared.EDITED, entry["field"]))
             step.is_partly = True
     if "link" in change.undo and is_same_link:
         step.link, step.unlink = change.undo["link"], change.undo["link"] is None
-    return (step if step.does_something else None), kept
+    return (step if step.does_something else None), spared
 
 
 def _spare_taken(session: Session, steps: Sequence[_Step]) -> list[SparedPerson]:
@@ -210,7 +210,7 @@ def _spare_taken(session: Session, steps: Sequence[_Step]) -> list[SparedPerson]
         return []
     by_id = {step.end_user.id: step for step in steps}
     leaving = {i for i, step in by_id.items() if step.delete}
-    addresses, accounts = taken(
+    addresses, accounts = find_taken(
         session,
         steps[0].change.organization_id,
         {i: step.fields for i, step in by_id.items()},

@@ -24,7 +24,7 @@ def account_of(link: Link) -> Account:
     return str(link["microsoft_tenant_id"]), str(link["object_id"])
 
 
-def taken(
+def find_taken(
     session: Session,
     organization_id: str,
     fields: Mapping[str, Mapping[str, tuple[str, str]]],
@@ -46,26 +46,26 @@ def taken(
 
 
 def _taken_addresses(
-    session: Session, organization_id: str, wanted: Mapping[str, str], leaving: Collection[str]
+    session: Session, organization_id: str, email_keys: Mapping[str, str], leaving: Collection[str]
 ) -> set[str]:
     holders: dict[str, str] = {}
-    for part in batches(list(wanted.values())):
+    for part in batches(list(email_keys.values())):
         rows = session.execute(
             select(EndUser.email_key, EndUser.id).where(
                 EndUser.organization_id == organization_id, EndUser.email_key.in_(part)
             )
         )
         holders.update((str(key), end_user_id) for key, end_user_id in rows)
-    return set(settle(wanted, holders, leaving))
+    return set(settle(email_keys, holders, leaving))
 
 
 def taken_accounts(
-    session: Session, organization_id: str, wanted: Mapping[str, Account], unlinked: Collection[str]
+    session: Session, organization_id: str, accounts: Mapping[str, Account], unlinked: Collection[str]
 ) -> set[str]:
-    """The accounts' part of ``taken``. wanted: End User id → the account that their Link goes back to."""
+    """The accounts' part of ``find_taken``. accounts: End User id → the account that their Link goes back to."""
     holders: dict[Account, str] = {}
-    tenants = sorted({tenant_id for tenant_id, _ in wanted.values()})
-    for part in batches([object_id for _, object_id in wanted.values()]):
+    tenants = sorted({tenant_id for tenant_id, _ in accounts.values()})
+    for part in batches([object_id for _, object_id in accounts.values()]):
         rows = session.execute(
             select(EndUser.microsoft_tenant_id, EndUser.object_id, EndUser.id).where(
                 EndUser.organization_id == organization_id,
@@ -76,4 +76,4 @@ def taken_accounts(
         holders.update(
             ((str(tenant_id), str(object_id)), end_user_id) for tenant_id, object_id, end_user_id in rows
         )
-    return set(settle(wanted, holders, unlinked))
+    return set(settle(accounts, holders, unlinked))

@@ -102,8 +102,8 @@ def _together(work: Work) -> set[str]:
     if not work.end_users and not work.linked:
         return set()
     takers = [a for a in work.assignments if a.email_key and not a.keeps_email and a.kind in _OWN_ADDRESS]
-    wanted = {a.email_key for a in takers}
-    freed = {old for a in takers if (old := _old_key(a, work)) not in {"", a.email_key} and old in wanted}
+    email_keys = {a.email_key for a in takers}
+    freed = {old for a in takers if (old := _old_key(a, work)) not in {"", a.email_key} and old in email_keys}
     together = {a.object_id for a in takers if a.email_key in freed or _old_key(a, work) in freed}
     for a in work.assignments:
         holder = work.linked.get(a.object_id)
@@ -192,11 +192,11 @@ def write_chunk(
     _check(session, chunk, ids, work, done, now)
     tenant_id = work.context.microsoft_tenant_id
     states = load_end_users(session, ids, tenant_id, work.context.pins)
-    known = prepared.decisions
+    decided = prepared.decisions
     others = [a for a in chunk if a.kind is not Kind.CREATE]
-    people = load_people(session, tenant_id, [a.object_id for a in others if a.object_id not in known])
+    people = load_people(session, tenant_id, [a.object_id for a in others if a.object_id not in decided])
     decisions = [
-        known.get(a.object_id) or decide(a, people.get(a.object_id), states.get(a.end_user_id or ""))
+        decided.get(a.object_id) or decide(a, people.get(a.object_id), states.get(a.end_user_id or ""))
         for a in others
     ]
     try:
@@ -231,9 +231,9 @@ def _check(
         raise Stale
     if work.is_exact or any(now.get(i) != work.end_users.get(i) for i in ids):
         raise Stale
-    wanted = sorted({a.email_key for a in chunk if a.email_key and not a.keeps_email})
+    email_keys = sorted({a.email_key for a in chunk if a.email_key and not a.keeps_email})
     moved = {a.end_user_id for a in work.assignments if a.end_user_id and a.object_id in done}
-    for part in batches(wanted):
+    for part in batches(email_keys):
         holders = session.execute(
             select(EndUser.email_key, EndUser.id).where(
                 EndUser.organization_id == context.organization_id, EndUser.email_key.in_(part)

@@ -70,7 +70,7 @@ def make_new(session: Session, chunk: Sequence[Assignment], target: Target, now:
     """
     object_ids = [a.object_id for a in chunk]
     mirrored = _mirrored(session, target, object_ids)
-    known = figures(session, target, object_ids) if target.has_figures else {}
+    figures_of = figures(session, target, object_ids) if target.has_figures else {}
     alike, alike_told = _alike(target, now), _told_alike(target, now)
     same, same_told = tuple(alike.values()), tuple(alike_told.values())
     people, records = [], []
@@ -97,7 +97,7 @@ def make_new(session: Session, chunk: Sequence[Assignment], target: Target, now:
                 written,
                 key or None,
                 *search_values(_searched(fields), key),
-                *known.get(object_id, _NO_FIGURES),
+                *figures_of.get(object_id, _NO_FIGURES),
                 *fields,
                 *same,
             )

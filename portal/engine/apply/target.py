@@ -60,13 +60,13 @@ def figures(session: Session, target: Target, object_ids: Sequence[str]) -> dict
     """What the slow pass knew before the Link existed (T7): ``FIGURES`` by object id, where it knew anything."""
     by_object_id = {}
     columns = [getattr(DirectoryUser, name) for name in FIGURES]
-    known = columns[0].is_not(None) | columns[1].is_not(None)
+    is_reported = columns[0].is_not(None) | columns[1].is_not(None)
     for part in batches(object_ids):
         rows = session.execute(
             select(DirectoryUser.object_id, *columns).where(
                 DirectoryUser.microsoft_tenant_id == target.microsoft_tenant_id,
                 DirectoryUser.object_id.in_(part),
-                known,
+                is_reported,
             )
         )
         by_object_id.update({row[0]: tuple(row[1:]) for row in rows})

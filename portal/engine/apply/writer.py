@@ -43,14 +43,14 @@ def write(
     new: the rows of those who are created, which are not among the decisions.
     """
     changed = [d for d in decisions if d.end_user_id and d.columns]
-    known = figures(session, target, [d.object_id for d in changed if d.makes_link])
+    figures_of = figures(session, target, [d.object_id for d in changed if d.makes_link])
     before = _before(session, changed)
     # Two people may swap addresses, or one get the Link of another: all keys go before any comes (W4, M4, M7).
     _free(session, [d for d in changed if "email" in d.columns], EndUser.email_key)
     _free(session, [d for d in changed if d.makes_link], EndUser.object_id)
     insert_ready(session, new.end_users)
     insert_ready(session, new.records)
-    _update(session, changed, states, target, known, now)
+    _update(session, changed, states, target, figures_of, now)
     recorded = [d for d in decisions if d.action is not Action.LEAVE]
     records = [change_row(d, target, now, undo=_undo(d, states, before)) for d in recorded]
     insert_rows(session, Change, records)
@@ -132,7 +132,7 @@ def _update(
     decisions: Iterable[Decision],
     states: Mapping[str, EndUserState],
     target: Target,
-    known: Mapping[str, Sequence[Any]],
+    figures_of: Mapping[str, Sequence[Any]],
     now: datetime,
 ) -> None:
     rows = []
@@ -141,7 +141,7 @@ def _update(
         if decision.makes_link:
             values = {
                 **no_link(),
-                **dict(zip(FIGURES, known.get(decision.object_id, ()), strict=False)),
+                **dict(zip(FIGURES, figures_of.get(decision.object_id, ()), strict=False)),
                 **values,
                 "microsoft_tenant_id": target.microsoft_tenant_id,
                 "linked_at": now,

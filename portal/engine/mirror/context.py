@@ -32,7 +32,7 @@ _GROUPS = select(
     DirectoryGroup.hides_members,
 ).where(
     DirectoryGroup.microsoft_tenant_id == bindparam("tenant"),
-    DirectoryGroup.object_id.in_(bindparam("wanted", expanding=True))
+    DirectoryGroup.object_id.in_(bindparam("group_ids", expanding=True))
     | DirectoryGroup.members_wanted_at.is_not(None),
 )
 _PRODUCTS = select(SubscribedSku.__table__).where(SubscribedSku.microsoft_tenant_id == bindparam("tenant"))
@@ -70,7 +70,7 @@ class RefreshContext:
     """One read of one leased Microsoft Tenant. progress: told (phase, done, total or None); it may raise to end the read.
 
     What was stored when the read began: the tenant's row; links, the delta link of each resource that was made by the same
-    questions; agents, who is known as one (S8); products, by id; groups, those ``wanted`` for their members, by lower-case id, and
+    questions; agents, who is known as one (S8); products, by id; groups, the ``requested_groups`` by lower-case id, and
     those that an open pop-up asks for. Only what nobody but a read writes is looked at, and one read goes on at a time.
     quiet_links: links to keep of answers that told nothing, see ``keep_quiet_links``.
     """
@@ -81,7 +81,7 @@ class RefreshContext:
     progress: Callable[[str, int, int | None], None]
     tenant: Row[Any]
     links: Mapping[str, str]
-    wanted: frozenset[str]
+    requested_groups: frozenset[str]
     agents: frozenset[str]
     groups: Sequence[Row[str, bool, datetime | None, bool, bool]]
     products: Mapping[str, Mapping[str, Any]]
@@ -95,7 +95,7 @@ class RefreshContext:
         source: DirectorySource,
         now: Callable[[], datetime],
         progress: Callable[[str, int, int | None], None],
-        wanted: frozenset[str],
+        requested_groups: frozenset[str],
     ) -> Self:
         """The read that begins now. ``session``: what is stored is read with it."""
         connection, of = session.connection(), {"tenant": lease.tenant_id}
@@ -108,9 +108,9 @@ class RefreshContext:
             progress,
             tenant,
             {resource: link for resource, link in links if link},
-            wanted,
+            requested_groups,
             frozenset(connection.scalars(_AGENTS, of)),
-            stored_groups(session, lease.tenant_id, wanted),
+            stored_groups(session, lease.tenant_id, requested_groups),
             {row["sku_id"]: dict(row) for row in connection.execute(_PRODUCTS, of).mappings()},
         )
 
@@ -176,10 +176,10 @@ class RefreshContext:
 
 
 def stored_groups(
-    session: Session, tenant_id: str, wanted: Collection[str]
+    session: Session, tenant_id: str, group_ids: Collection[str]
 ) -> Sequence[Row[str, bool, datetime | None, bool, bool]]:
     """What is stored now of the groups whose members are asked for, those that are gone included."""
-    parameters = {"tenant": tenant_id, "wanted": sorted(wanted)}
+    parameters = {"tenant": tenant_id, "group_ids": sorted(group_ids)}
     return session.connection().execute(_GROUPS, parameters).all()
 
 

@@ -32,13 +32,13 @@ HIDDEN = (
 
 
 def read_groups(context: RefreshContext, result: RefreshResult) -> None:
-    """Read the groups, and the users in those that are wanted. What fails goes to ``result.group_error(s)``.
+    """Read the groups, and the users of ``requested_groups``. What fails goes to ``result.group_error(s)``.
 
     The list is read again only when Microsoft says that some group changed, and with each full read.
     Raises SourceAuthError: then nothing else will work either.
     """
     context.progress(Phase.READING_GROUPS, 0, None)
-    result.groups = context.wanted
+    result.groups = context.requested_groups
     try:
         link = None if result.is_full else context.links.get("groups")
         changed, following = _group_changes(context, link)
@@ -61,9 +61,11 @@ def read_groups(context: RefreshContext, result: RefreshResult) -> None:
 
 
 def _hides_now(context: RefreshContext) -> bool:
-    """Whether a group that is wanted hid its members: no delta tells when it hides them no more."""
+    """Whether a requested group hid its members: no delta says when it stops hiding them."""
     return any(
-        row.members_stale and row.hides_members for row in context.groups if row.object_id in context.wanted
+        row.members_stale and row.hides_members
+        for row in context.groups
+        if row.object_id in context.requested_groups
     )
 
 
@@ -121,7 +123,7 @@ def _read_members(
     rows = context.groups
     if not is_as_stored:
         with context.lease.sessions() as session:
-            rows = stored_groups(session, context.tenant_id, context.wanted)
+            rows = stored_groups(session, context.tenant_id, context.requested_groups)
     rows = [row for row in rows if not row.is_deleted]
     if changed:
         with context.lease.transaction() as session:  # first: a read that breaks off leaves them old

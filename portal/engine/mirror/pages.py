@@ -37,7 +37,7 @@ class _Stored(NamedTuple):
 
 @dataclass
 class Round:
-    """One round through Microsoft's pages: who was in it, and what was written of it.
+    """One round through Microsoft's pages: present_ids and removed, who was in it; changed, whether it wrote.
 
     is_new: nobody was in the mirror when it began, so that only who is met again can be there.
     """
@@ -46,7 +46,7 @@ class Round:
     is_full: bool
     agents: Collection[str]
     is_new: bool = False
-    seen: set[str] = field(default_factory=set)
+    present_ids: set[str] = field(default_factory=set)
     removed: set[str] = field(default_factory=set)
     pace: Pace = field(default_factory=lambda: Pace(MOST_ROWS))
     without_id: int = 0
@@ -56,7 +56,7 @@ class Round:
         """Which of a page's people the mirror may hold. To be asked before the page is noted."""
         if not self.is_new:
             return list(items)
-        return [i for i in items if i in self.seen or i in self.removed]
+        return [i for i in items if i in self.present_ids or i in self.removed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,61 +69,61 @@ class Part:
     has_returned: bool
 
 
-def make_ready(one: Round, items: Mapping[str, RawObject], stored_ids: Collection[str]) -> Part:
+def make_ready(reading: Round, items: Mapping[str, RawObject], stored_ids: Collection[str]) -> Part:
     """What these items say and the mirror does not hold. Needs no lock: only who holds the lease writes what is looked at.
 
     stored_ids: which of a page's people the mirror may hold (``Round.stored``).
     """
-    with one.context.lease.sessions() as session:
-        stored = _stored(one, session, [i for i in stored_ids if i in items])
+    with reading.context.lease.sessions() as session:
+        stored = _stored(reading, session, [i for i in stored_ids if i in items])
         new: list[tuple[Any, ...]] = []
         changed: list[dict[str, Any]] = []
         marked: list[tuple[str, str]] = []
         has_returned = False
         for object_id, item in items.items():
-            known = stored.get(object_id)
+            old = stored.get(object_id)
             if "@removed" in item:
                 presence = _removed_as(item)
-                if known is not None and known.presence != presence:
+                if old is not None and old.presence != presence:
                     marked.append((object_id, presence))
                 continue
-            row = _row(one, known, object_id, item)
-            if known is None:
+            row = _row(reading, old, object_id, item)
+            if old is None:
                 new.append((*row, _NO_METHODS))
-            elif (known.row_hash, known.presence, known.is_agent) != (row[2], Presence.PRESENT, row[5]):
+            elif (old.row_hash, old.presence, old.is_agent) != (row[2], Presence.PRESENT, row[5]):
                 changed.append(dict(zip(_ROW, row, strict=True)))
-                has_returned = has_returned or known.presence != Presence.PRESENT
+                has_returned = has_returned or old.presence != Presence.PRESENT
         return Part(ready_tuples(session, DirectoryUser, _NEW_ROW, new), changed, marked, has_returned)
 
 
-def write(one: Round, session: Session, part: Part) -> None:
+def write(reading: Round, session: Session, part: Part) -> None:
     """Write what was made ready into the present transaction."""
     insert_ready(session, part.new)
     if part.changed:
         update_rows(session, DirectoryUser, part.changed, keys=_KEYS)
-    _mark(one, session, part.marked)
+    _mark(reading, session, part.marked)
     if part.new.parameters or part.changed or part.marked:
-        one.changed = True
-        one.context.mark_changed(session)
+        reading.changed = True
+        reading.context.mark_changed(session)
     if part.has_returned:  # their groups come with no group delta: said in this very transaction (S6, G4)
-        one.context.mark_members_old(session)
+        reading.context.mark_members_old(session)
 
 
-def write_absent(one: Round, session: Session, absent: Collection[str], soft: frozenset[str]) -> None:
+def write_absent(reading: Round, session: Session, absent: Collection[str], soft: frozenset[str]) -> None:
     """Mark who was not in a full read. soft: who of them can still be restored."""
     if absent:
-        _mark(one, session, [(i, Presence.SOFT_DELETED if i in soft else Presence.GONE) for i in absent])
-        one.changed = True
-        one.context.mark_changed(session)
+        _mark(reading, session, [(i, Presence.SOFT_DELETED if i in soft else Presence.GONE) for i in absent])
+        reading.changed = True
+        reading.context.mark_changed(session)
 
 
-def _mark(one: Round, session: Session, marks: Iterable[tuple[str, str]]) -> None:
+def _mark(reading: Round, session: Session, marks: Iterable[tuple[str, str]]) -> None:
     rows = [
         {
-            "microsoft_tenant_id": one.context.tenant_id,
+            "microsoft_tenant_id": reading.context.tenant_id,
             "object_id": object_id,
             "presence": str(presence),
-            "version": one.context.version,
+            "version": reading.context.version,
         }
         for object_id, presence in marks
     ]
@@ -136,27 +136,27 @@ def _removed_as(item: RawObject) -> str:
     return Presence.SOFT_DELETED if reason == "changed" else Presence.GONE
 
 
-def _row(one: Round, known: _Stored | None, object_id: str, item: RawObject) -> tuple[Any, ...]:
+def _row(reading: Round, old: _Stored | None, object_id: str, item: RawObject) -> tuple[Any, ...]:
     """The columns ``_ROW`` of somebody who is present."""
-    before = orjson.loads(known.raw) if known is not None and known.raw else None
-    raw = merge(before, item, full=one.is_full)
+    before = orjson.loads(old.raw) if old is not None and old.raw else None
+    raw = merge(before, item, full=reading.is_full)
     raw["id"] = object_id
     text = as_json(raw)
     return (
-        one.context.tenant_id,
+        reading.context.tenant_id,
         text,
         hashlib.blake2b(text.encode(), digest_size=16).hexdigest(),
-        one.context.version,
+        reading.context.version,
         Presence.PRESENT.value,
-        object_id in one.agents,
+        object_id in reading.agents,
         *row_of(remote_values(raw)),
     )
 
 
-def _stored(one: Round, session: Session, object_ids: list[str]) -> dict[str, _Stored]:
+def _stored(reading: Round, session: Session, object_ids: list[str]) -> dict[str, _Stored]:
     """What the mirror holds of these; the raw records only where a delta is merged into them."""
-    names = ("object_id", *(name for name in _Stored._fields if name != "raw" or not one.is_full))
-    fixed = {"microsoft_tenant_id": one.context.tenant_id}
+    names = ("object_id", *(name for name in _Stored._fields if name != "raw" or not reading.is_full))
+    fixed = {"microsoft_tenant_id": reading.context.tenant_id}
     stored_rows: dict[str, _Stored] = {}
     for part in batches(object_ids):
         for object_id, *row in read_rows(session, DirectoryUser, names, fixed, "object_id", part):

@@ -72,7 +72,7 @@ def _mark_agents(
 def _read_round(
     context: RefreshContext, result: RefreshResult, agents: Collection[str], link: str | None
 ) -> None:
-    one = Round(context, link is None, agents, is_new=link is None and _is_empty(context))
+    reading = Round(context, link is None, agents, is_new=link is None and _is_empty(context))
     before = context.tenant.users_count
     final: str | None = None
     last: tuple[dict[str, RawObject], list[str]] = {}, []
@@ -84,13 +84,13 @@ def _read_round(
                 code="pages after the end",
             )
         items = _by_id(page.items)
-        stored = one.stored(items)
-        _note(one, page, items)
+        stored = reading.stored(items)
+        _note(reading, page, items)
         final = page.delta_link
         if final is None:
-            _write_page(one, items, stored)
-            seen = len(one.seen)
-            context.progress(Phase.READING_PEOPLE, seen, max(before, seen) if link is None else None)
+            _write_page(reading, items, stored)
+            count = len(reading.present_ids)
+            context.progress(Phase.READING_PEOPLE, count, max(before, count) if link is None else None)
         else:
             last = items, stored
     if final is None:
@@ -98,62 +98,62 @@ def _read_round(
             "Microsoft's answer broke off before its end. Nothing is concluded from it.",
             code="no delta link",
         )
-    if link is None and before and not one.seen:
+    if link is None and before and not reading.present_ids:
         raise SourceBadAnswer(
             "Microsoft returned nobody, where there were people before. Nothing was changed.",
             code="empty read",
         )
-    if one.without_id:
-        result.warnings.append(f"Records without an id were left out: {one.without_id:,}.")
+    if reading.without_id:
+        result.warnings.append(f"Records without an id were left out: {reading.without_id:,}.")
     result.is_full = link is None
-    result.is_complete = _agrees(context, result, len(one.seen)) if link is None else True
-    _finish(one, result, make_ready(one, *last), final)
+    result.is_complete = _agrees(context, result, len(reading.present_ids)) if link is None else True
+    _finish(reading, result, make_ready(reading, *last), final)
 
 
-def _note(one: Round, page: DeltaPage, items: Mapping[str, RawObject]) -> None:
-    one.without_id += sum(1 for item in page.items if not item.get("id"))
+def _note(reading: Round, page: DeltaPage, items: Mapping[str, RawObject]) -> None:
+    reading.without_id += sum(1 for item in page.items if not item.get("id"))
     gone = {object_id for object_id, item in items.items() if "@removed" in item}
-    one.seen.update(items.keys() - gone)
-    one.seen.difference_update(gone)
-    one.removed.update(gone)
-    one.removed.difference_update(items.keys() - gone)
+    reading.present_ids.update(items.keys() - gone)
+    reading.present_ids.difference_update(gone)
+    reading.removed.update(gone)
+    reading.removed.difference_update(items.keys() - gone)
 
 
-def _finish(one: Round, result: RefreshResult, last: Part, link: str) -> None:
+def _finish(reading: Round, result: RefreshResult, last: Part, link: str) -> None:
     """The last page, the conclusions and the link: one transaction (G3)."""
-    context = one.context
-    absent = _absent(one) if one.is_full and result.is_complete and not one.is_new else []
+    context = reading.context
+    absent = _absent(reading) if reading.is_full and result.is_complete and not reading.is_new else []
     soft = _soft_deleted(context) if absent else _NOBODY
     cursor = context.links.get("users")
-    kept = link if result.is_complete else ""
-    if _is_quiet(one):
-        context.quiet_links["users"] = kept
+    new_link = link if result.is_complete else ""
+    if _is_quiet(reading):
+        context.quiet_links["users"] = new_link
         result.people = context.tenant.users_count
         context.progress(Phase.READING_PEOPLE, result.people, result.people)
         return
     with context.lease.transaction() as session:
-        write(one, session, last)
-        write_absent(one, session, absent, soft)
+        write(reading, session, last)
+        write_absent(reading, session, absent, soft)
         tenant = session.get_one(MicrosoftTenant, context.tenant_id)
-        if one.changed or one.is_full:
+        if reading.changed or reading.is_full:
             tenant.users_count = _count_present(session, context.tenant_id)
         tenant.is_complete = result.is_complete
         tenant.incomplete_reason = None if result.is_complete else result.warnings[-1]
-        if one.is_full and result.is_complete:
+        if reading.is_full and result.is_complete:
             tenant.last_full_read_at = context.now()
         # A link over a read that was not complete would hide for ever what it missed: read in full again instead.
-        if kept != cursor or one.is_full:
-            context.keep_link(session, "users", kept)
+        if new_link != cursor or reading.is_full:
+            context.keep_link(session, "users", new_link)
         result.people = tenant.users_count
-    result.changed = result.changed or one.changed
+    result.changed = result.changed or reading.changed
     context.progress(Phase.READING_PEOPLE, result.people, result.people)
 
 
-def _is_quiet(one: Round) -> bool:
+def _is_quiet(reading: Round) -> bool:
     """Whether a delta told nothing, after a read that was complete: nothing is to be written but its link."""
-    tenant = one.context.tenant
+    tenant = reading.context.tenant
     is_as_it_was = tenant.is_complete and tenant.incomplete_reason is None
-    return bool(is_as_it_was and not (one.is_full or one.seen or one.removed))
+    return bool(is_as_it_was and not (reading.is_full or reading.present_ids or reading.removed))
 
 
 def _pages(context: RefreshContext, link: str | None) -> Iterator[DeltaPage]:
@@ -192,29 +192,29 @@ def _soft_deleted(context: RefreshContext) -> frozenset[str]:
         return _NOBODY
 
 
-def _absent(one: Round) -> list[str]:
+def _absent(reading: Round) -> list[str]:
     """Who was present before this full read, and is not in it."""
-    with one.context.lease.sessions() as session:
+    with reading.context.lease.sessions() as session:
         present = session.execute(
             select(DirectoryUser.object_id).where(
-                DirectoryUser.microsoft_tenant_id == one.context.tenant_id,
+                DirectoryUser.microsoft_tenant_id == reading.context.tenant_id,
                 DirectoryUser.presence == Presence.PRESENT.value,
             )
         )
-        return [i for (i,) in present if i not in one.seen and i not in one.removed]
+        return [i for (i,) in present if i not in reading.present_ids and i not in reading.removed]
 
 
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
-def _write_page(one: Round, items: Mapping[str, RawObject], stored: Collection[str]) -> None:
+def _write_page(reading: Round, items: Mapping[str, RawObject], stored: Collection[str]) -> None:
     """A page that others follow, in as many transactions as it takes: nothing is concluded before the last page."""
     ids, at = list(items), 0
     while at < len(ids):
-        ids_now = ids[at : at + one.pace.size]
-        part = make_ready(one, {object_id: items[object_id] for object_id in ids_now}, stored)
-        with one.pace.over(one.context.lease.transaction()) as session:
-            write(one, session, part)
+        ids_now = ids[at : at + reading.pace.size]
+        part = make_ready(reading, {object_id: items[object_id] for object_id in ids_now}, stored)
+        with reading.pace.over(reading.context.lease.transaction()) as session:
+            write(reading, session, part)
         at += len(ids_now)
 
 

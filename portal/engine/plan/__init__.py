@@ -46,25 +46,27 @@ def plan(
     do or tell about them ("Why?"). staying: object ids of linked people who keep their address whatever Microsoft has: those whom
     the caller will not write, when it writes a part of the plan only. Everything else that matters is in ``snapshot``.
     """
-    known = classify(snapshot, always)
-    assigned, silent = assign(snapshot, known, always=always, staying=staying)
-    everybody = (*known.decided, *assigned)
-    verdict = guard(everybody, linked=known.linked, is_initial=is_initial, rule=rule, dismissed=dismissed)
+    classified = classify(snapshot, always)
+    assigned, silent = assign(snapshot, classified, always=always, staying=staying)
+    everybody = (*classified.decided, *assigned)
+    verdict = guard(
+        everybody, linked=classified.linked, is_initial=is_initial, rule=rule, dismissed=dismissed
+    )
     if HoldKind.DISABLE in verdict.kinds and not verdict.held.isdisjoint(
-        p.object_id for p, _ in known.moving
+        p.object_id for p, _ in classified.moving
     ):
         # Who is held keeps the address, so who was to get that one clashes now.
         held = {a.object_id: a for a in everybody if a.object_id in verdict.held}
-        assigned, silent = assign(snapshot, known, always=always, staying={*staying, *held})
-        everybody = (*known.decided, *(held.get(a.object_id, a) for a in assigned))
+        assigned, silent = assign(snapshot, classified, always=always, staying={*staying, *held})
+        everybody = (*classified.decided, *(held.get(a.object_id, a) for a in assigned))
     return Plan(
         assignments=tuple(
             sorted((_settled(a, verdict.held, dismissed) for a in everybody), key=attrgetter("object_id"))
         ),
-        unchanged=known.unchanged + silent,
-        out_of_scope=known.out_of_scope,
-        linked=known.linked,
-        leaving=known.leaving,
+        unchanged=classified.unchanged + silent,
+        out_of_scope=classified.out_of_scope,
+        linked=classified.linked,
+        leaving=classified.leaving,
         held=verdict.kinds,
         over=verdict.over,
         is_complete=snapshot.is_complete,

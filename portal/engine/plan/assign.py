@@ -57,25 +57,25 @@ class Rival(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What matching looks at, once it is known which End Users are spoken for.
+    """What matching looks at, once the linked End Users are settled.
 
-    holders: which End User has which of the addresses that somebody wants. steady: those of them whose linked user is present,
-    in scope, and has the same address in Microsoft. taken: by End User, who was chosen or recognized as its Microsoft user.
+    holders: which End User has which of the requested addresses. steady: those of them whose linked user is present,
+    in scope, and has the same address in Microsoft. newly_linked: by End User, the Microsoft user who was chosen or recognized as theirs.
     """
 
     snapshot: Snapshot
-    known: Classified
+    classified: Classified
     holders: Mapping[str, EndUserKeys]
     steady: Mapping[str, EndUserKeys]
-    taken: Mapping[str, str]
+    newly_linked: Mapping[str, str]
 
     def is_gone(self, object_id: str) -> bool:
         """Tell whether Microsoft no longer has a linked object, as far as a complete read says (L2)."""
-        return _is_gone(self.snapshot, self.known, object_id)
+        return _is_gone(self.snapshot, self.classified, object_id)
 
     def is_free(self, row: EndUserKeys) -> bool:
         """M5: not linked, or linked to an object that is gone or of another Microsoft Tenant."""
-        return row.id not in self.taken and (
+        return row.id not in self.newly_linked and (
             row.object_id is None or row.is_foreign or self.is_gone(row.object_id)
         )
 
@@ -90,30 +90,30 @@ class Contest:
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """The addresses after the run (W4): which one an End User is to get; who does not get it, and who keeps it."""
+    """The addresses after the run (W4). email_keys: the one each End User is to get; clashes: who does not get it, and who keeps it."""
 
-    wanted: Mapping[str, str]
+    email_keys: Mapping[str, str]
     clashes: Mapping[str, str]
 
     def frees(self, row: EndUserKeys) -> bool:
         """Tell whether the End User leaves the address it has."""
-        return row.id not in self.clashes and self.wanted.get(row.id, row.email_key) != row.email_key
+        return row.id not in self.clashes and self.email_keys.get(row.id, row.email_key) != row.email_key
 
 
 def assign(
-    snapshot: Snapshot, known: Classified, *, always: Collection[str] = (), staying: Collection[str] = ()
+    snapshot: Snapshot, classified: Classified, *, always: Collection[str] = (), staying: Collection[str] = ()
 ) -> tuple[tuple[Assignment, ...], int]:
     """Return an Assignment of everybody whom ``classify`` left open, and how many of them have nothing new.
 
     always: object ids that get an Assignment in any case. staying: object ids that keep their End User's address whatever
     Microsoft has, because G1 holds them back.
     """
-    chosen = _chosen(snapshot, known)
-    recognized = _recognized(snapshot, known, chosen)
-    linked = (*(Candidate(*one, MatchedBy.LINK) for one in known.moving), *recognized, *chosen)
+    chosen = _chosen(snapshot, classified)
+    recognized = _recognized(snapshot, classified, chosen)
+    linked = (*(Candidate(*pair, MatchedBy.LINK) for pair in classified.moving), *recognized, *chosen)
     matched = {c.person.object_id for c in (*recognized, *chosen)}
-    new = [p for p in known.unlinked if p.object_id not in matched]
-    facts = _facts(snapshot, known, linked, new)
+    new = [p for p in classified.unlinked if p.object_id not in matched]
+    facts = _facts(snapshot, classified, linked, new)
 
     contest = _contest(linked, facts)
     moves = _moves(linked, contest, staying, facts)
@@ -134,7 +134,7 @@ def assign(
             unchanged += 1  # W6: all that Microsoft has otherwise is pinned
         else:
             assignments.append(assignment)
-    spoken_for = set(facts.taken)
+    spoken_for = set(facts.newly_linked)
     for person in entering:
         match = rivals.get(person.object_id) or _match(person, moves, facts)
         if isinstance(match, Candidate):
@@ -144,41 +144,43 @@ def assign(
             assignments.append(_conflict(person, match, facts))
         else:
             assignments.append(_creation(person))
-    assignments.extend(_absent(snapshot, known, spoken_for, always))
+    assignments.extend(_absent(snapshot, classified, spoken_for, always))
     return tuple(assignments), unchanged
 
 
 # -- who is whose ------------------------------------------------------------------------------------------------------
 
 
-def _chosen(snapshot: Snapshot, known: Classified) -> tuple[Candidate, ...]:
+def _chosen(snapshot: Snapshot, classified: Classified) -> tuple[Candidate, ...]:
     """M7: the End Users that a person gave to a user who has none yet, where nobody who is present keeps them."""
     if not snapshot.settled_links:
         return ()
-    wanted = set(snapshot.settled_links.values())
-    rows = {row.id: row for row in snapshot.end_users if row.id in wanted}
+    settled_ids = set(snapshot.settled_links.values())
+    rows = {row.id: row for row in snapshot.end_users if row.id in settled_ids}
     candidates = []
-    for person in known.unlinked:
+    for person in classified.unlinked:
         row = rows.get(snapshot.settled_links.get(person.object_id, ""))
         if row is None:
             continue
         holder = row.object_id
-        if holder is None or row.is_foreign or holder in known.absent or holder in known.released:
+        if holder is None or row.is_foreign or holder in classified.absent or holder in classified.released:
             candidates.append(Candidate(person, row, MatchedBy.EMAIL))
             del rows[row.id]
     return tuple(candidates)
 
 
-def _recognized(snapshot: Snapshot, known: Classified, chosen: Sequence[Candidate]) -> tuple[Candidate, ...]:
+def _recognized(
+    snapshot: Snapshot, classified: Classified, chosen: Sequence[Candidate]
+) -> tuple[Candidate, ...]:
     """M2: whose immutable id is that of a linked object which is gone is the same person."""
     gone: dict[str, list[EndUserKeys]] = {}
     settled_users = {c.person.object_id for c in chosen}
     settled_rows = {c.row.id for c in chosen}
-    for object_id, (row, _) in known.absent.items():
-        if row.immutable_id and row.id not in settled_rows and _is_gone(snapshot, known, object_id):
+    for object_id, (row, _) in classified.absent.items():
+        if row.immutable_id and row.id not in settled_rows and _is_gone(snapshot, classified, object_id):
             gone.setdefault(row.immutable_id, []).append(row)
     candidates = []
-    for person in known.unlinked if gone else ():
+    for person in classified.unlinked if gone else ():
         rows = gone.get(person.immutable_id)
         if rows is not None and len(rows) == 1 and person.object_id not in settled_users:
             candidates.append(Candidate(person, rows[0], MatchedBy.IMMUTABLE_ID))
@@ -186,23 +188,23 @@ def _recognized(snapshot: Snapshot, known: Classified, chosen: Sequence[Candidat
     return tuple(candidates)
 
 
-def _is_gone(snapshot: Snapshot, known: Classified, object_id: str) -> bool:
-    if object_id not in known.absent:
+def _is_gone(snapshot: Snapshot, classified: Classified, object_id: str) -> bool:
+    if object_id not in classified.absent:
         return False
-    return known.absent[object_id][1] is not None or snapshot.is_complete
+    return classified.absent[object_id][1] is not None or snapshot.is_complete
 
 
 def _facts(
     snapshot: Snapshot,
-    known: Classified,
+    classified: Classified,
     linked: Sequence[Candidate],
     new: Sequence[PersonKeys],
 ) -> Facts:
     holders = {}
     if snapshot.end_users:
-        wanted = {c.person.email_key for c in linked}
-        wanted.update(p.email_key for p in new)
-        holders = {row.email_key: row for row in snapshot.end_users if row.email_key in wanted}
+        email_keys = {c.person.email_key for c in linked}
+        email_keys.update(p.email_key for p in new)
+        holders = {row.email_key: row for row in snapshot.end_users if row.email_key in email_keys}
     moving = {c.person.object_id for c in linked}
     steady = {
         key: row
@@ -210,12 +212,12 @@ def _facts(
         if row.object_id is not None
         and not row.is_foreign
         and row.object_id not in moving
-        and row.object_id not in known.aside
-        and row.object_id not in known.absent
-        and row.object_id not in known.released
+        and row.object_id not in classified.aside
+        and row.object_id not in classified.absent
+        and row.object_id not in classified.released
     }
     newly_linked = {c.row.id: c.person.object_id for c in linked if c.match is not MatchedBy.LINK}
-    return Facts(snapshot, known, holders, steady, newly_linked)
+    return Facts(snapshot, classified, holders, steady, newly_linked)
 
 
 # -- addresses ---------------------------------------------------------------------------------------------------------
@@ -243,14 +245,14 @@ def _contest(linked: Sequence[Candidate], facts: Facts) -> Contest:
 
 def _moves(linked: Iterable[Candidate], contest: Contest, staying: Collection[str], facts: Facts) -> Moves:
     """W4 on the state after the run: who of the linked gets the address that Microsoft has."""
-    wanted = {
+    email_keys = {
         c.row.id: c.person.email_key
         for c in linked
         if "email" not in c.row.pins
         and c.person.object_id not in contest.kept_off
         and c.person.object_id not in staying
     }
-    return Moves(wanted, settle(wanted, {key: row.id for key, row in facts.holders.items()}))
+    return Moves(email_keys, settle(email_keys, {key: row.id for key, row in facts.holders.items()}))
 
 
 def _keeper(candidate: Candidate, moves: Moves) -> Keeper | None:
@@ -317,19 +319,19 @@ def _match(person: PersonKeys, moves: Moves, facts: Facts) -> Candidate | Rival 
         return Candidate(person, by_alias, MatchedBy.ALIAS) if by_alias is not None else None
     if facts.is_free(row):
         return Candidate(person, row, MatchedBy.EMAIL)
-    return Rival(Reason.EMAIL_LINKED_TO_OTHER, row.id, facts.taken.get(row.id, row.object_id))
+    return Rival(Reason.EMAIL_LINKED_TO_OTHER, row.id, facts.newly_linked.get(row.id, row.object_id))
 
 
 def _by_alias(person: PersonKeys, facts: Facts) -> EndUserKeys | None:
     """M2: the one End User, not linked to the mapped tenant, with another address of this user and of nobody else's."""
-    known = facts.known
+    classified = facts.classified
     rows = [
         row
         for alias in person.aliases
-        if (row := known.free.get(alias)) is not None
-        and row.id not in facts.taken
-        and alias not in known.primaries
-        and known.carriers[alias] == 1
+        if (row := classified.free.get(alias)) is not None
+        and row.id not in facts.newly_linked
+        and alias not in classified.primaries
+        and classified.carriers[alias] == 1
     ]
     return rows[0] if len(rows) == 1 else None
 
@@ -413,7 +415,7 @@ def _conflict(person: PersonKeys, rival: Rival, facts: Facts) -> Assignment:
     """A new user who gets no End User. Who lost it to another by a person's choice is settled with that (M7)."""
     key = conflict_key(rival.reason, person.object_id, person.email_key, rival.end_user_id, rival.object_id)
     is_settled = key in facts.snapshot.ignored_conflicts or (
-        person.object_id in facts.known.released and rival.object_id in facts.taken.values()
+        person.object_id in facts.classified.released and rival.object_id in facts.newly_linked.values()
     )
     return Assignment(
         person.object_id,
@@ -427,10 +429,10 @@ def _conflict(person: PersonKeys, rival: Rival, facts: Facts) -> Assignment:
 
 
 def _absent(
-    snapshot: Snapshot, known: Classified, spoken_for: Collection[str], always: Collection[str]
+    snapshot: Snapshot, classified: Classified, spoken_for: Collection[str], always: Collection[str]
 ) -> Iterator[Assignment]:
     """L1, L2: Links whose object is deleted, or was not in the last complete read, and which do not move."""
-    for object_id, (row, presence) in known.absent.items():
+    for object_id, (row, presence) in classified.absent.items():
         if row.id in spoken_for:
             continue
         sets_disabled = True

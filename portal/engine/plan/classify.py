@@ -195,7 +195,7 @@ class _Sorting:
         return Classified(
             decided=tuple(self.decided),
             unlinked=tuple(sorted(self.unlinked, key=by_id)),
-            moving=tuple(sorted(self.moving, key=lambda one: one.person.object_id)),
+            moving=tuple(sorted(self.moving, key=lambda linked: linked.person.object_id)),
             aside=frozenset(self.aside),
             released=frozenset(self.released),
             absent={i: (row, self.presences.get(i)) for i, row in sorted(self.rows.items(), key=by_id)},

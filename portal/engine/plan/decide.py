@@ -46,12 +46,12 @@ def decide(assignment: Assignment, person: RemoteUser | None, end_user: EndUserS
     match assignment.kind:
         case Kind.SKIP:
             note = person.problem if person is not None and assignment.reason is Reason.BAD_RECORD else ""
-            return _told(assignment, person, Action.SKIP, note=note)
+            return _decision(assignment, person, Action.SKIP, note=note)
         case Kind.CONFLICT:
             is_open = assignment.reason is not Reason.CONFLICT_IGNORED
-            return _told(assignment, person, Action.CONFLICT if is_open else Action.LEAVE)
+            return _decision(assignment, person, Action.CONFLICT if is_open else Action.LEAVE)
         case Kind.OUT_OF_SCOPE if assignment.end_user_id is None:
-            return _told(assignment, person, Action.LEAVE)
+            return _decision(assignment, person, Action.LEAVE)
         case Kind.CREATE:
             return _create(assignment, _needed(person, assignment))
         case Kind.ABSENT:
@@ -62,7 +62,7 @@ def decide(assignment: Assignment, person: RemoteUser | None, end_user: EndUserS
             return _update(assignment, _needed(person, assignment), _needed(end_user, assignment))
 
 
-def wanted(person: RemoteUser) -> dict[str, str]:
+def microsoft_values(person: RemoteUser) -> dict[str, str]:
     """Return the D1 fields as Microsoft has them. A person without a display name is shown by UPN or e-mail."""
     values = dict(zip(D1_FIELDS, _fields(person), strict=True))
     values["display_name"] = shown_name(person.display_name, person.user_principal_name, person.email)
@@ -79,7 +79,7 @@ def creation(
 ) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
     """Return ``written`` (W1) and the changes (W3), as triples, of somebody new.
 
-    fields: D1, as Microsoft has them (``wanted``). license_sku_ids: sorted and separated by blanks.
+    fields: D1, as Microsoft has them (``microsoft_values``). license_sku_ids: sorted and separated by blanks.
     """
     written = {name: value for name, value in zip(D1_FIELDS, fields, strict=True) if value}
     changes = [(name, "", value) for name, value in written.items()]
@@ -100,7 +100,7 @@ def field_changes(
     keeps_email: the address stays (W4). An address that Microsoft no longer has stays too.
     """
     changes = []
-    for name, new in wanted(person).items():
+    for name, new in microsoft_values(person).items():
         old = end_user.fields.get(name, "")
         if new == old or name in end_user.pinned:
             continue
@@ -121,13 +121,13 @@ def _written_by_sync(end_user: EndUserState, name: str, old: str) -> bool:
 
 
 def _create(assignment: Assignment, person: RemoteUser) -> Decision:
-    fields, link = wanted(person), _link_columns(assignment, person)
+    fields, link = microsoft_values(person), _link_columns(assignment, person)
     skus = " ".join(sorted(person.license_sku_ids))
     written, changes = creation(fields.values(), person.user_principal_name, skus, status_of(assignment))
     applied = applied_key(person.content_hash, ())
     columns = {**fields, **link, "written": written, "applied_hash": applied}
     changes_told = tuple(map(_change, changes))
-    return _told(assignment, person, Action.CREATE, changes_told, columns, makes_link=True)
+    return _decision(assignment, person, Action.CREATE, changes_told, columns, makes_link=True)
 
 
 def _update(assignment: Assignment, person: RemoteUser, end_user: EndUserState) -> Decision:
@@ -145,11 +145,11 @@ def _update(assignment: Assignment, person: RemoteUser, end_user: EndUserState) 
     link["applied_hash"] = applied
     if fields or makes_link:
         # R4: what another tenant's sync wrote is nobody's to erase now.
-        kept = before.written if before is not None and not before.is_foreign else {}
-        link["written"] = {**kept, **{change.field: change.new for change in fields}}
+        earlier = before.written if before is not None and not before.is_foreign else {}
+        link["written"] = {**earlier, **{change.field: change.new for change in fields}}
     columns |= link if makes_link or before is None else _differing(link, before)
     action, reason = _action(assignment, changes)
-    return _told(assignment, person, action, changes, columns, reason=reason, makes_link=makes_link)
+    return _decision(assignment, person, action, changes, columns, reason=reason, makes_link=makes_link)
 
 
 def _action(assignment: Assignment, changes: tuple[FieldChange, ...]) -> tuple[Action, Reason]:
@@ -190,7 +190,7 @@ def _marked(
         action = Action.MARK_DISABLED if assignment.sets_disabled else Action.MARK_ENABLED
     else:
         action = Action.UPDATE if changes else Action.LEAVE
-    return _told(
+    return _decision(
         assignment,
         person,
         action,
@@ -270,7 +270,7 @@ def _texts(columns: Mapping[str, object]) -> dict[str, str]:
 # -- telling -----------------------------------------------------------------------------------------------------------
 
 
-def _told(
+def _decision(
     assignment: Assignment,
     person: RemoteUser | None,
     action: Action,

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 
 from portal.engine.plan import applied_key, count, decide, plan, tally
-from portal.engine.plan.decide import wanted
+from portal.engine.plan.decide import microsoft_values
 from portal.engine.records import (
     D1_FIELDS,
     Counts,
@@ -56,7 +56,7 @@ def linked(object_id, **values):
 
 def same(user, end_user_id, *, pinned=(), **link_values):
     """An End User that is linked to ``user`` and has exactly what Microsoft has."""
-    found = wanted(user)
+    found = microsoft_values(user)
     values = {
         "written": {name: value for name, value in found.items() if value},
         "immutable_id": user.immutable_id,
