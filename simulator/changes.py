@@ -29,7 +29,7 @@ class Changes(Finder):
     def patch_user(self, tenant: str, user: str, props: Mapping[str, Any]) -> str:
         """Set properties of a user; None clears one. Returns the id."""
         home, account = self._user(tenant, user)
-        _known(props, self._users)
+        _check_settable(props, self._users)
         with home.lock:
             changed = {name for name, value in props.items() if account.props.get(name, ...) != value}
             account.props.update(props)
@@ -40,7 +40,7 @@ class Changes(Finder):
     def create_user(self, tenant: str, props: Mapping[str, Any], user_id: str | None = None) -> str:
         """Add a user; displayName and userPrincipalName are needed, the rest has plain values. Returns the id."""
         home = self.tenant(tenant)
-        _known(props, self._users)
+        _check_settable(props, self._users)
         for name in ("displayName", "userPrincipalName"):
             if not props.get(name):
                 raise BadChange(f"A user needs {name}.")
@@ -136,7 +136,7 @@ class Changes(Finder):
     ) -> str:
         """Add a security group (or what ``props`` make of it) with members, users or groups. Returns the id."""
         home = self.tenant(tenant)
-        _known(props or {}, self._groups)
+        _check_settable(props or {}, self._groups)
         plain: Props = {
             "displayName": name,
             "groupTypes": [],
@@ -156,7 +156,7 @@ class Changes(Finder):
     def patch_group(self, tenant: str, group: str, props: Mapping[str, Any]) -> None:
         """Set properties of a group."""
         home, record = self._group(tenant, group)
-        _known(props, self._groups)
+        _check_settable(props, self._groups)
         with home.lock:
             record.props.update(props)
             home.directory.log.group(record.id, props)
@@ -297,7 +297,7 @@ class Changes(Finder):
             home.intune_override = intune if isinstance(intune, bool) else None
 
 
-def _known(props: Mapping[str, Any], schema: Schema) -> None:
+def _check_settable(props: Mapping[str, Any], schema: Schema) -> None:
     for name in props:
         if name not in schema.properties or name in {"id", "signInActivity"}:
             raise BadChange(f"'{name}' is not a property that can be set on a {schema.name}.")

@@ -47,7 +47,7 @@ class _Devices:
         device_id = new_id(self.rng)
         is_phone = system in {"iOS", "Android"}
         name = f"{self.prefix}-{'PH' if is_phone else 'LT'}-{number:03d}"
-        seen = self.population.recent[number % len(self.population.recent)]
+        last_seen = self.population.recent[number % len(self.population.recent)]
         record: Props = {
             "id": new_id(self.rng),
             "deviceName": name,
@@ -63,7 +63,7 @@ class _Devices:
             "osVersion": version,
             "wiFiMacAddress": self.mac(),
             "ethernetMacAddress": None if is_phone else self.mac(),
-            "lastSyncDateTime": seen,
+            "lastSyncDateTime": last_seen,
             "enrolledDateTime": self.population.created[number % len(self.population.created)],
             "managedDeviceOwnerType": "company",
             "complianceState": "compliant" if number % 7 else "noncompliant",
@@ -83,7 +83,7 @@ class _Devices:
             "isCompliant": record["complianceState"] == "compliant",
             "manufacturer": manufacturer,
             "model": model_name,
-            "approximateLastSignInDateTime": seen,
+            "approximateLastSignInDateTime": last_seen,
             "registrationDateTime": record["enrolledDateTime"],
             "physicalIds": [f"[USER-HWID]:{device_id}"],
         }

@@ -94,7 +94,7 @@ class Fault:
     nth: int = 1
     times: int | None = 1
     options: dict[str, Any] = field(default_factory=dict)
-    seen: int = 0
+    matches: int = 0
     applied: int = 0
 
     def fits(self, tenant: str | None, method: str, path: str, page: int) -> bool:
@@ -108,8 +108,8 @@ class Fault:
 
     def take(self) -> bool:
         """Count one fitting request; True when the fault strikes it."""
-        self.seen += 1
-        if self.seen < self.nth or (self.times is not None and self.applied >= self.times):
+        self.matches += 1
+        if self.matches < self.nth or (self.times is not None and self.applied >= self.times):
             return False
         self.applied += 1
         return True

@@ -31,10 +31,11 @@ class Finder:
         return principal
 
     def _by_name(self, home: Tenant, key: str) -> User | None:
-        wanted = key.casefold()
+        sign_in_name = key.casefold()
         users = home.directory.users.values()
         return next(
-            (user for user in users if str(user.props.get("userPrincipalName")).casefold() == wanted), None
+            (user for user in users if str(user.props.get("userPrincipalName")).casefold() == sign_in_name),
+            None,
         )
 
     def _user(self, tenant: str, key: str) -> tuple[Tenant, User]:
@@ -45,9 +46,9 @@ class Finder:
         return home, user
 
     def _deleted(self, home: Tenant, key: str) -> User:
-        wanted = key.casefold()
+        sign_in_name = key.casefold()
         for user in home.directory.deleted.values():
-            if wanted in {user.id, str(user.props.get("userPrincipalName")).casefold()}:
+            if sign_in_name in {user.id, str(user.props.get("userPrincipalName")).casefold()}:
                 return user
         raise BadChange(f"There is no deleted user {key}.")
 

@@ -32,7 +32,7 @@ _MODULES = (delta, graph_batch, graph_devices, graph_groups, graph_reports, grap
 """Importing them registered their endpoints."""
 
 # Endpoints without an id in the path come first: /users/delta is not the user "delta".
-_ORDERED = sorted(ROUTES, key=lambda one: "(?P<id>" in one.pattern.pattern)
+_ORDERED = sorted(ROUTES, key=lambda endpoint: "(?P<id>" in endpoint.pattern.pattern)
 
 Log = Callable[[Request, Response, Tenant | None, int, bool], None]
 
@@ -148,10 +148,10 @@ class Graph:
 
     def _endpoint(self, call: Call) -> Response:
         route, match = None, None
-        for one in _ORDERED:
-            match = one.pattern.match(call.path)
-            if match is not None and one.method == call.request.method:
-                route = one
+        for candidate in _ORDERED:
+            match = candidate.pattern.match(call.path)
+            if match is not None and candidate.method == call.request.method:
+                route = candidate
                 break
         if route is None or match is None:
             raise _unknown(call)

@@ -24,16 +24,16 @@ def batch_items(call: Call) -> list[dict[str, Any]]:
         raise GraphError(
             400, "BadRequest", f"Number of batch request steps exceeds the maximum value of {MAXIMUM}."
         )
-    seen: set[str] = set()
+    keys: set[str] = set()
     for item in items:
         if not isinstance(item, dict) or not all(
             isinstance(item.get(key), str) for key in ("id", "method", "url")
         ):
             raise GraphError(400, "BadRequest", "Every batch request needs the texts id, method and url.")
         key = item["id"].casefold()
-        if key in seen:
+        if key in keys:
             raise GraphError(400, "BadRequest", f"The batch request id '{item['id']}' is not unique.")
-        seen.add(key)
+        keys.add(key)
         if item["url"].lower().startswith(("http:", "https:", "/v1.0", "/beta", "/$batch")):
             raise GraphError(
                 400, "BadRequest", "A batch request's url is relative, without host and version."
@@ -66,13 +66,13 @@ def get_by_ids(call: Call, _match: re.Match[str]) -> Response:
     ids, types = document.get("ids"), document.get("types")
     if not isinstance(ids, list) or not ids or len(ids) > 1000:
         raise GraphError(400, "Request_BadRequest", "ids must hold between 1 and 1000 ids.")
-    wanted = {str(type_).lower() for type_ in types} if isinstance(types, list) and types else None
+    kinds = {str(type_).lower() for type_ in types} if isinstance(types, list) and types else None
     names = call.selected
     rows: list[Props] = []
     for key in ids:
         object_id = str(key).lower()
         kind = _kind(call.tenant.directory, object_id)
-        if kind is None or (wanted is not None and kind.lower() not in wanted):
+        if kind is None or (kinds is not None and kind.lower() not in kinds):
             continue
         props = member_props(call.tenant.directory, object_id, kind) or {}
         properties = {name: props.get(name) for name in names} if names else dict(props)

@@ -69,11 +69,13 @@ def list_devices(call: Call, _match: re.Match[str]) -> Response:
     def render(device: Props) -> Props:
         return filled(device["id"], device, selection)
 
-    wanted = [device for device in devices if test is None or test(device)]
-    count = len(wanted) if call.wants_count else None
+    matching = [device for device in devices if test is None or test(device)]
+    count = len(matching) if call.wants_count else None
     return page_of(
         call,
-        Cursor(call.tenant.id, call.path.lower(), wanted, render, "devices", size, _stem(call), count=count),
+        Cursor(
+            call.tenant.id, call.path.lower(), matching, render, "devices", size, _stem(call), count=count
+        ),
     )
 
 

@@ -60,8 +60,8 @@ def list_groups(call: Call, _match: re.Match[str]) -> Response:
     groups = list(directory.groups.values())
     test = filter_of(call, GROUPS)
     if test is not None:
-        wanted = test
-        groups = [group for group in groups if wanted({**group.props, "id": group.id})]
+        matches = test
+        groups = [group for group in groups if matches({**group.props, "id": group.id})]
     if "$search" in call.request.query:
         groups = [group for group in groups if matches_search(call, group.props)]
     if order := call.request.query.get("$orderby"):
@@ -201,12 +201,12 @@ def groups_of(directory: Directory, user_id: str) -> list[str]:
     """The ids of every group a user is in, nested ones included."""
     groups: list[str] = []
     waiting = [user_id]
-    seen = {user_id}
+    visited = {user_id}
     while waiting:
         current = waiting.pop()
         for group in directory.groups.values():
-            if current in group.members and group.id not in seen:
-                seen.add(group.id)
+            if current in group.members and group.id not in visited:
+                visited.add(group.id)
                 groups.append(group.id)
                 waiting.append(group.id)
     return groups
@@ -215,11 +215,11 @@ def groups_of(directory: Directory, user_id: str) -> list[str]:
 @route("POST", "/users/{id}/checkMemberGroups", roles=GROUP_READERS, cost=4)
 def check_member_groups(call: Call, match: re.Match[str]) -> Response:
     """Which of at most 20 groups a user is in."""
-    wanted = call.document().get("groupIds")
-    if not isinstance(wanted, list) or not wanted or len(wanted) > 20:
+    group_ids = call.document().get("groupIds")
+    if not isinstance(group_ids, list) or not group_ids or len(group_ids) > 20:
         raise GraphError(400, "Request_BadRequest", "groupIds must hold between 1 and 20 ids.")
     held = set(groups_of(call.tenant.directory, find_user(call, match["id"]).id))
-    return json_response({"value": [key for key in wanted if str(key).lower() in held]})
+    return json_response({"value": [key for key in group_ids if str(key).lower() in held]})
 
 
 @route("POST", "/users/{id}/getMemberGroups", roles=GROUP_READERS, cost=2)

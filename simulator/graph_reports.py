@@ -46,8 +46,8 @@ def list_registration_details(call: Call, _match: re.Match[str]) -> Response:
     directory = call.tenant.directory
     users = [user for user in directory.users.values() if user.props.get("accountEnabled") is not False]
     if test is not None:
-        wanted = test
-        users = [user for user in users if wanted(_row(user, updated))]
+        matches = test
+        users = [user for user in users if matches(_row(user, updated))]
 
     def render(user: User) -> Props | None:
         if user.id not in directory.users:

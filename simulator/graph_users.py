@@ -91,7 +91,7 @@ def list_users(call: Call, _match: re.Match[str]) -> Response:
         return page_of(call, cursor)
     size = page_size(call, USERS, 500 if with_sign_ins else None)
     selection = USERS.selection(call)
-    users = _wanted(call)
+    users = _queried(call)
     directory = call.tenant.directory
 
     def render(user: User) -> Props | None:
@@ -134,14 +134,14 @@ def list_agents(call: Call, _match: re.Match[str]) -> Response:
     )
 
 
-def _wanted(call: Call) -> list[User]:
+def _queried(call: Call) -> list[User]:
     """The users a query asks for, in its order."""
     query = call.request.query
     users = list(call.tenant.directory.users.values())
     test = filter_of(call, USERS)
     if test is not None:
-        wanted = test
-        users = [u for u in users if wanted({**u.props, "id": u.id, "signInActivity": u.sign_in})]
+        matches = test
+        users = [u for u in users if matches({**u.props, "id": u.id, "signInActivity": u.sign_in})]
     if "$search" in query:
         users = [user for user in users if matches_search(call, user.props)]
     if order := query.get("$orderby"):
@@ -170,7 +170,7 @@ def count_users(call: Call, _match: re.Match[str]) -> Response:
     """How many users there are, as plain text."""
     if not call.is_eventual or call.tenant.is_b2c:
         raise bad_query("$count is not currently supported.")
-    number = len(_wanted(call))
+    number = len(_queried(call))
     struck = call.faults.strike("page", tenant=call.tenant.id, method="GET", path=call.path)
     return Response(200, str(counted(number, struck)).encode(), "text/plain")
 
@@ -198,9 +198,9 @@ def find_user(call: Call, key: str) -> User:
     users = call.tenant.directory.users
     if account := users.get(key.lower()):
         return account
-    wanted = key.casefold()
+    sign_in_name = key.casefold()
     for user in users.values():
-        if str(user.props.get("userPrincipalName", "")).casefold() == wanted:
+        if str(user.props.get("userPrincipalName", "")).casefold() == sign_in_name:
             return user
     raise not_found(key)
 

@@ -241,16 +241,16 @@ class Login:
         """A few accounts to choose from: the administrator first, enabled members after."""
         tenants = [tenant] if tenant else [self.world.tenants[key] for key in self.world.tenant_ids]
         most = 6 if tenant else 3
-        for one in tenants:
+        for home in tenants:
             members = (
                 user
-                for user in one.directory.users.values()
+                for user in home.directory.users.values()
                 if user.props.get("accountEnabled")
                 and user.props.get("userType") == "Member"
                 and user.purpose
             )
             for user, _ in zip(members, range(most), strict=False):
-                yield user.props["userPrincipalName"], user.props["displayName"], one.name
+                yield user.props["userPrincipalName"], user.props["displayName"], home.name
 
     # Admin consent
 

@@ -82,8 +82,8 @@ class Schema:
         if not names and "$select" in call.request.query:
             raise bad_query("The value of the '$select' query option is empty.")
         self.check(names)
-        wanted = list(dict.fromkeys(names)) if names else list(self.defaults)
-        return [(name, [] if name in ARRAY_PROPERTIES else None) for name in wanted]
+        selected = list(dict.fromkeys(names)) if names else list(self.defaults)
+        return [(name, [] if name in ARRAY_PROPERTIES else None) for name in selected]
 
 
 def filled(object_id: str, props: Props, selection: list[tuple[str, Any]]) -> Props:
@@ -148,7 +148,7 @@ def _need_advanced(call: Call, name: str, schema: Schema) -> None:
         raise _unsupported(name, schema)
 
 
-def _known(name: str, schema: Schema) -> str:
+def _readable(name: str, schema: Schema) -> str:
     if name not in schema.properties or name in schema.unreadable:
         raise GraphError(
             400, "BadRequest", f"Invalid filter clause: Could not find a property named '{name}'."
@@ -158,25 +158,25 @@ def _known(name: str, schema: Schema) -> str:
 
 def _clause(text: str, call: Call, schema: Schema) -> Test:
     if match := _CALL.match(text):
-        name, wanted = _known(match[2], schema), match[3].replace("''", "'").casefold()
+        name, literal = _readable(match[2], schema), match[3].replace("''", "'").casefold()
         if match[1].lower() == "endswith" or name in ADVANCED_ONLY:
             _need_advanced(call, name, schema)
         is_start = match[1].lower() == "startswith"
-        return lambda props: _begins(str(props.get(name) or "").casefold(), wanted, is_start=is_start)
+        return lambda props: _begins(str(props.get(name) or "").casefold(), literal, is_start=is_start)
     if match := _IN.match(text):
-        name = _known(match[1], schema)
+        name = _readable(match[1], schema)
         if name in ADVANCED_ONLY:
             _need_advanced(call, name, schema)
-        values = {one.replace("''", "'").casefold() for one in re.findall(_TEXT, match[2])}
+        values = {value.replace("''", "'").casefold() for value in re.findall(_TEXT, match[2])}
         return lambda props: str(props.get(name) or "").casefold() in values
     if match := _ANY.match(text):
-        name, inner = _known(match[1], schema), match[3]
-        wanted = (match[4] or match[5] or "").replace("''", "'").casefold()
+        name, inner = _readable(match[1], schema), match[3]
+        literal = (match[4] or match[5] or "").replace("''", "'").casefold()
         return lambda props: any(
-            str(one.get(inner) if inner else one).casefold() == wanted for one in props.get(name) or []
+            str(value.get(inner) if inner else value).casefold() == literal for value in props.get(name) or []
         )
     if match := _NUMBER.match(text):
-        name, number = _known(match[1], schema), int(match[3])
+        name, number = _readable(match[1], schema), int(match[3])
         _need_advanced(call, name, schema)
         is_equal = match[2].lower() == "eq"
         return lambda props: (len(props.get(name) or []) == number) is is_equal
@@ -185,12 +185,12 @@ def _clause(text: str, call: Call, schema: Schema) -> Test:
     raise bad_query(f"Invalid filter clause: {text[:80]}")
 
 
-def _begins(value: str, wanted: str, *, is_start: bool) -> bool:
-    return value.startswith(wanted) if is_start else value.endswith(wanted)
+def _begins(value: str, part: str, *, is_start: bool) -> bool:
+    return value.startswith(part) if is_start else value.endswith(part)
 
 
 def _comparison(match: re.Match[str], call: Call, schema: Schema) -> Test:
-    name, inner, operator = _known(match[1], schema), match[2], match[3].lower()
+    name, inner, operator = _readable(match[1], schema), match[2], match[3].lower()
     quoted, bare = match[4], match[5]
     if operator == "ne" or name in ADVANCED_ONLY or (bare or "").lower() == "null":
         _need_advanced(call, name, schema)
@@ -207,13 +207,13 @@ def _comparison(match: re.Match[str], call: Call, schema: Schema) -> Test:
 
         return compare
     literals: dict[str, Any] = {"true": True, "false": False, "null": None}
-    wanted: Any = (
+    literal: Any = (
         quoted.replace("''", "'").casefold() if quoted is not None else literals.get(bare.lower(), bare)
     )
     is_equal = operator == "eq"
 
     def equal(props: Props) -> bool:
         value = props.get(name)
-        return ((value.casefold() if isinstance(value, str) else value) == wanted) is is_equal
+        return ((value.casefold() if isinstance(value, str) else value) == literal) is is_equal
 
     return equal

@@ -47,7 +47,7 @@ def _plain(population: Population, first: str, last: str, local: str, **changes:
     user = population.person(
         first, last, local, company.domains[0], company.departments[0], company.offices[0], company.titles[0]
     )
-    population.taken[local] += 1
+    population.local_parts[local] += 1
     _change(user.props, changes)
     return user
 

@@ -46,7 +46,7 @@ class Population:
         self.rng = random.Random(tenant.seed)
         self.now: datetime = tenant.now
         self.directory = Directory()
-        self.taken: Counter[str] = Counter()
+        self.local_parts: Counter[str] = Counter()
         self.created = self.moments(30, 3200, 500)
         self.recent = self.moments(0, 25, 400)
         self.older = self.moments(20, 420, 200)
@@ -67,9 +67,9 @@ class Population:
 
     def local_part(self, first: str, last: str) -> str:
         """An address part nobody has yet."""
-        wanted = f"{first}.{last}"
-        self.taken[wanted] += 1
-        return wanted if self.taken[wanted] == 1 else f"{wanted}{self.taken[wanted]}"
+        local = f"{first}.{last}"
+        self.local_parts[local] += 1
+        return local if self.local_parts[local] == 1 else f"{local}{self.local_parts[local]}"
 
     def ordinary(self) -> User:
         """One more ordinary member."""

@@ -16,7 +16,7 @@ def populate(tenant: Tenant) -> Directory:
     office = tenant.company.offices[0]
     admin = population.person("Ada", "Admin", "admin", tenant.default_domain, "IT", office, "Administrator")
     admin.is_admin = True
-    population.taken["admin"] = 1
+    population.local_parts["admin"] = 1
     population.add(admin)
     directory = population.directory
     if tenant.oddities:

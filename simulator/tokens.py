@@ -166,12 +166,12 @@ def check_assertion(assertion: str, *, client_id: str, audiences: set[str], cert
 
 
 def _registered(header: Claims, certificates: list[str]) -> x509.Certificate | None:
-    wanted = {header.get("x5t#S256"), header.get("x5t")} - {None}
+    thumbprints = {header.get("x5t#S256"), header.get("x5t")} - {None}
     for pem in certificates:
         certificate = x509.load_pem_x509_certificate(pem.encode())
         sha256 = base64url(certificate.fingerprint(hashes.SHA256()))
         sha1 = base64url(certificate.fingerprint(hashes.SHA1()))  # noqa: S303 - the x5t header is defined so
-        if wanted & {sha256, sha1}:
+        if thumbprints & {sha256, sha1}:
             return certificate
     return None
 
