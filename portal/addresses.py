@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
-from portal.text import seen
+from portal.text import visible
 
 NO_ADDRESS = "This is not an email address."
 SHAPE = f"{NO_ADDRESS} It looks like name@example.com."
@@ -67,4 +67,4 @@ def _judged(address: str) -> str:
 
 def tidy(address: str) -> str:
     """An address as it is stored: what nobody can see, and the blanks around it, are left out."""
-    return seen(address).strip()
+    return visible(address).strip()

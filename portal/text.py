@@ -56,7 +56,7 @@ def email_key(address: str) -> str:
     """
     if address.isascii() and address.isprintable():
         return address.replace(" ", "").lower()
-    local, at, domain = _BLANKS.sub("", seen(address)).rpartition("@")
+    local, at, domain = _BLANKS.sub("", visible(address)).rpartition("@")
     return _fold(local) + at + domain_key(domain) if at else _fold(domain)
 
 
@@ -67,7 +67,7 @@ def domain_key(domain: str) -> str:
     """
     if domain.isascii() and domain.isprintable():
         return domain.replace(" ", "").lower()
-    domain = unicodedata.normalize("NFC", _BLANKS.sub("", seen(domain)))
+    domain = unicodedata.normalize("NFC", _BLANKS.sub("", visible(domain)))
     # Measured in this form, or else the key of a long one could be short enough, and have another key.
     folded = _fold(domain)
     return _ascii(domain) if len(folded) <= _MAX_DOMAIN else folded
@@ -93,7 +93,7 @@ def is_blank(text: str) -> bool:
     return _NOTHING.fullmatch(text) is not None
 
 
-def seen(text: str) -> str:
+def visible(text: str) -> str:
     """``text`` without what cannot be seen; blanks stay."""
     return _UNSEEN.sub("", text)
 
@@ -110,7 +110,7 @@ def _fold(text: str) -> str:
 
 @lru_cache(maxsize=4096)  # departments, offices and words are few, and asked for again and again
 def _long_key(text: str) -> str:
-    return _fold(_BLANKS.sub(" ", seen(text)).strip())
+    return _fold(_BLANKS.sub(" ", visible(text)).strip())
 
 
 @lru_cache(maxsize=1024)  # few domains, many people

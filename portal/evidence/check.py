@@ -97,35 +97,43 @@ def verify(
 
 
 def _next(
-    one: Event, last: Mark, head: Mark, noted: Mark | None, *, is_complete: bool, is_first: bool
+    event: Event, last: Mark, head: Mark, noted: Mark | None, *, is_complete: bool, is_first: bool
 ) -> Problem | None:
-    name = f"Event {one.number} ({one.action}, {one.at}, id {one.id})"
-    if type(one.number) is not int:  # SQLite keeps what it is given
+    name = f"Event {event.number} ({event.action}, {event.at}, id {event.id})"
+    if type(event.number) is not int:  # SQLite keeps what it is given
         return Problem("changed", 0, f"{name} was changed: its number is none.")
-    if one.number == last.number and not is_first:
+    if event.number == last.number and not is_first:
         return Problem(
-            "inserted", one.number, f"Event {one.number} stands there twice: one of them was put in."
+            "inserted", event.number, f"Event {event.number} stands there twice: one of them was put in."
         )
-    if one.number <= last.number:
+    if event.number <= last.number:
         kind = "inserted" if is_first else "reordered"
-        return Problem(kind, one.number, f"{name} stands after event {last.number}: it was put in or moved.")
-    if one.number > head.number:
-        return Problem("inserted", one.number, f"{name} was put in: the chain ends with event {head.number}.")
-    if one.number > last.number + 1 and is_complete:
-        return Problem("cut", last.number + 1, f"{_missing(last.number + 1, one.number - 1)} before {name}.")
-    if one.fingerprint() != one.hash:
-        return Problem("changed", one.number, f"{name} was changed: its hash does not fit what stands in it.")
-    if one.number == last.number + 1 and one.previous_hash != last.hash and (is_complete or not is_first):
+        return Problem(
+            kind, event.number, f"{name} stands after event {last.number}: it was put in or moved."
+        )
+    if event.number > head.number:
+        return Problem(
+            "inserted", event.number, f"{name} was put in: the chain ends with event {head.number}."
+        )
+    if event.number > last.number + 1 and is_complete:
+        return Problem(
+            "cut", last.number + 1, f"{_missing(last.number + 1, event.number - 1)} before {name}."
+        )
+    if event.fingerprint() != event.hash:
+        return Problem(
+            "changed", event.number, f"{name} was changed: its hash does not fit what stands in it."
+        )
+    if event.number == last.number + 1 and event.previous_hash != last.hash and (is_complete or not is_first):
         if is_first:
             return Problem(
-                "changed", one.number, f"{name} does not follow what was there before it: it was changed."
+                "changed", event.number, f"{name} does not follow what was there before it: it was changed."
             )
         return Problem(
             "changed", last.number, f"Event {last.number} was changed: the event after it has another hash."
         )
-    if noted is not None and one.number == noted.number and one.hash != noted.hash:
+    if noted is not None and event.number == noted.number and event.hash != noted.hash:
         return Problem(
-            "changed", one.number, f"{name} is not the one that was noted: the chain was written anew."
+            "changed", event.number, f"{name} is not the one that was noted: the chain was written anew."
         )
     return None
 
@@ -140,12 +148,12 @@ def _end(last: Mark, head: Mark, *, is_complete: bool) -> Problem | None:
     return None
 
 
-def _says_deleted(one: Event, through: int) -> bool:
+def _says_deleted(event: Event, through: int) -> bool:
     """Whether this is what retention records with each move of the anchor (``retention.forget_old``)."""
     return (
-        one.action == "audit_log_pruned"
-        and isinstance(one.detail, dict)
-        and one.detail.get("through") == through
+        event.action == "audit_log_pruned"
+        and isinstance(event.detail, dict)
+        and event.detail.get("through") == through
     )
 
 

@@ -59,13 +59,13 @@ class Export:
         """The file, in pieces: one object."""
         start = {"format": FORMAT, "version": VERSION, "exported_at": self.exported_at}
         yield json.dumps(start)[:-1] + ', "events": ['
-        for one in self._counted():
-            yield (",\n" if self.rows > 1 else "\n") + json.dumps(asdict(one), ensure_ascii=False)
+        for event in self._counted():
+            yield (",\n" if self.rows > 1 else "\n") + json.dumps(asdict(event), ensure_ascii=False)
         yield "\n], " + json.dumps(self._end() | {"head": asdict(self.head)})[1:] + "\n"
 
     def _lines(self) -> Iterator[list[object]]:
-        for one in self._counted():
-            values = asdict(one) | {"detail": json.dumps(one.detail, ensure_ascii=False)}
+        for event in self._counted():
+            values = asdict(event) | {"detail": json.dumps(event.detail, ensure_ascii=False)}
             yield [values[name] for name in COLUMNS]
         end = {"number": self.head.number, "at": self.exported_at, "action": END, "hash": self.head.hash}
         yield [(end | {"detail": json.dumps(self._end())}).get(name, "") for name in COLUMNS]

@@ -103,7 +103,7 @@ class GraphClient:
 
         A link that Graph refuses with 400 is restarted from the first page, once (graph-facts 11.6).
         """
-        link, seen, restarted = path, set[str](), False
+        link, visited, restarted = path, set[str](), False
         for _ in range(MAX_PAGES):
             try:
                 page = self.get(link, headers=headers)
@@ -111,7 +111,7 @@ class GraphClient:
                 if error.status != 400 or restarted or link == path:
                     raise
                 link, restarted = path, True
-                seen.clear()
+                visited.clear()
                 continue
             if not isinstance(page.get("value"), list):
                 raise bad_answer("a page without a list")
@@ -120,9 +120,9 @@ class GraphClient:
             if following is None:
                 return
             link = self.check_link(following)
-            if link in seen:
+            if link in visited:
                 raise bad_answer("the same page again and again")
-            seen.add(link)
+            visited.add(link)
         raise bad_answer(f"more than {MAX_PAGES} pages")
 
     def batch(self, paths: Sequence[str]) -> list[dict[str, Any] | SourceError]:

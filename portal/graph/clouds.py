@@ -37,11 +37,11 @@ DEFAULT = "global"
 
 def registered_in(name: str) -> str:
     """The cloud whose app registration serves ``name``: one is made at each login host, US Gov's serves the DoD too."""
-    return next(one.name for one in CLOUDS.values() if one.login_url == CLOUDS[name].login_url)
+    return next(cloud.name for cloud in CLOUDS.values() if cloud.login_url == CLOUDS[name].login_url)
 
 
 REGISTRATIONS = {
-    home: " and ".join(one.label for one in CLOUDS.values() if registered_in(one.name) == home)
+    home: " and ".join(cloud.label for cloud in CLOUDS.values() if registered_in(cloud.name) == home)
     for home in dict.fromkeys(map(registered_in, CLOUDS))
 }
 """Clouds that need an app registration of their own (graph-facts 1.6), each with the names of those it serves."""

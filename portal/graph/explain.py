@@ -211,10 +211,10 @@ def is_credential(error: SourceError) -> bool:
 def consent_error(error: str, description: str) -> str:
     """What a refused admin consent means, in words (graph-facts 1.3); the shapes vary, so nothing is taken for granted."""
     number = aadsts({"error_description": description})
-    known = CODES.get(number) if number is not None else None
-    if known is not None:
-        return f"{known.text} (AADSTS{number})"
+    explained = CODES.get(number) if number is not None else None
+    if explained is not None:
+        return f"{explained.text} (AADSTS{number})"
     if error in {"consent_required", "access_denied", "permission_denied"}:
         return f"{CODES[65004].text} ({error})"
-    shown = re.sub(r"[^\w.-]", "", error)[:60]
-    return f"Microsoft did not give consent ({shown}). Start again; if it stays, the customer's administrator looks the code up."
+    code = re.sub(r"[^\w.-]", "", error)[:60]
+    return f"Microsoft did not give consent ({code}). Start again; if it stays, the customer's administrator looks the code up."

@@ -114,12 +114,12 @@ def roles_of(token: str) -> frozenset[str] | None:
     return frozenset(str(role) for role in roles) if isinstance(roles, list) else frozenset()
 
 
-def _undiscovered(said: str) -> SourceError:
+def _undiscovered(description: str) -> SourceError:
     """Why the tenant's sign-in settings were refused: MSAL keeps the status and Microsoft's code in the error before."""
-    number = aadsts({"error_description": said})
+    number = aadsts({"error_description": description})
     if number is not None:
         return token_error({"error_codes": [number]})
-    status = re.search(r"HTTP status: (\d+)", said)
+    status = re.search(r"HTTP status: (\d+)", description)
     return SourceTransient(
         f"Microsoft's sign-in did not give its settings (HTTP {status[1] if status else 'error'}). Something on the way may block it: "
         "check this server's proxy. The portal tries again by itself.",

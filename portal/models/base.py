@@ -77,8 +77,8 @@ class FieldChanges(TypeDecorator[list[dict[str, str]]]):
         """Leave the words out."""
         del dialect
         return [
-            tuple(one) if isinstance(one, tuple) else (one["field"], one["old"], one["new"])
-            for one in value or ()
+            tuple(change) if isinstance(change, tuple) else (change["field"], change["old"], change["new"])
+            for change in value or ()
         ]
 
     def process_result_value(self, value: list[list[str]] | None, dialect: Dialect) -> list[dict[str, str]]:

@@ -53,7 +53,7 @@ def file_system(path: Path) -> str:
         lines = MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
-    wanted = path.resolve()
+    resolved = path.resolve()
     kind, length = "", -1
     for line in lines:
         fields = line.split(" ")
@@ -61,6 +61,6 @@ def file_system(path: Path) -> str:
             continue
         mount = Path(re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), fields[1]))
         # The last one of a place is the one that is seen there.
-        if wanted.is_relative_to(mount) and len(mount.parts) >= length:
+        if resolved.is_relative_to(mount) and len(mount.parts) >= length:
             kind, length = fields[2], len(mount.parts)
     return kind

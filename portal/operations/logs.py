@@ -46,8 +46,8 @@ def configure(stream: TextIO | None = None, form: Literal["text", "json"] = "tex
         )
     )
     root = logging.getLogger()
-    for other in [one for one in root.handlers if one.get_name() == handler.get_name()]:
-        root.removeHandler(other)
+    for present in [present for present in root.handlers if present.get_name() == handler.get_name()]:
+        root.removeHandler(present)
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
     logging.getLogger("portal").setLevel(logging.INFO)

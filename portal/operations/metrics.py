@@ -82,13 +82,13 @@ class _FromTables(Collector):
             EndUser.microsoft_status != "none",
             label="status",
         )
-        yield self._one("rollcall_end_users", "End Users", select(func.count()).select_from(EndUser))
+        yield self._gauge("rollcall_end_users", "End Users", select(func.count()).select_from(EndUser))
         enabled = select(func.count()).select_from(UserSync).where(UserSync.enabled.is_(True))
-        yield self._one("rollcall_user_syncs_enabled", "Organizations with User Sync enabled", enabled)
+        yield self._gauge("rollcall_user_syncs_enabled", "Organizations with User Sync enabled", enabled)
         waiting = select(func.count()).select_from(UserSync).where(UserSync.hold_run_id.is_not(None))
-        yield self._one("rollcall_holds_waiting", "Holds waiting for an administrator", waiting)
+        yield self._gauge("rollcall_holds_waiting", "Holds waiting for an administrator", waiting)
         open_conflicts = select(func.count()).select_from(Conflict).where(Conflict.resolved_at.is_(None))
-        yield self._one("rollcall_conflicts_open", "Conflicts not settled", open_conflicts)
+        yield self._gauge("rollcall_conflicts_open", "Conflicts not settled", open_conflicts)
         oldest = self._session.scalar(select(func.min(MicrosoftTenant.last_synced_at)))
         age = GaugeMetricFamily(
             "rollcall_oldest_sync_age_seconds", "Age of the least recently read Microsoft tenant"
@@ -112,5 +112,5 @@ class _FromTables(Collector):
             family.add_metric([value], number)
         return family
 
-    def _one(self, name: str, text: str, statement: object) -> GaugeMetricFamily:
+    def _gauge(self, name: str, text: str, statement: object) -> GaugeMetricFamily:
         return GaugeMetricFamily(name, text, value=self._session.scalar(statement) or 0)  # type: ignore[call-overload]

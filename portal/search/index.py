@@ -58,13 +58,13 @@ def start_anew_if_worn(sessions: SessionFactory) -> bool:
         with sessions() as session:
             if not words.are_there(session):
                 return False
-            made = words.next_row(session, kind.table) - 1
-            if made <= SPARE:
+            row_count = words.next_row(session, kind.table) - 1
+            if row_count <= SPARE:
                 continue
             meant = session.scalar(
                 select(func.count()).select_from(kind.model).where(kind.model.search_row.is_not(None))
             )
-            if made <= 2 * (meant or 0) + SPARE:
+            if row_count <= 2 * (meant or 0) + SPARE:
                 continue
         with write_session(sessions) as session:
             session.execute(

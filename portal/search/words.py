@@ -38,7 +38,7 @@ def query(texts: Iterable[str]) -> str:
 
     Those between would leave out hardly anybody more, and each is a list to go through.
     """
-    grams = dict.fromkeys(one[place : place + SIZE] for one in texts for place in _places(len(one)))
+    grams = dict.fromkeys(text[place : place + SIZE] for text in texts for place in _places(len(text)))
     return " AND ".join('"' + gram.replace('"', '""') + '"' for gram in grams)
 
 

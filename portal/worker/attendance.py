@@ -84,7 +84,7 @@ def is_over(sessions: SessionFactory) -> Callable[[str], bool]:
     Either its worker says no more that it lives, or it does, and could not give back what it held: the database was away.
     """
 
-    def told(name: str) -> bool:
+    def is_job_over(name: str) -> bool:
         kind, *numbers = name.split(":")
         if kind != "job":
             return False
@@ -94,4 +94,4 @@ def is_over(sessions: SessionFactory) -> Callable[[str], bool]:
             parameters = {"job": job, "worker": worker, "seconds": STALLED_SECONDS}
             return session.scalar(_RUNNING, parameters) is None
 
-    return told
+    return is_job_over

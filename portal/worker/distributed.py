@@ -102,11 +102,11 @@ def sweep(sessions: SessionFactory, now: datetime) -> int:
     It also heals whatever is lost with a job: rows of a restored backup, or of a worker that finished another's.
     """
     with sessions() as session:
-        wanted = [(work.lane, work.microsoft_tenant_id) for work in queue.waiting(session, now)]
-        wanted += [(work.lane, work.microsoft_tenant_id) for work in queue.slow_waiting(session, now)]
+        due = [(work.lane, work.microsoft_tenant_id) for work in queue.waiting(session, now)]
+        due += [(work.lane, work.microsoft_tenant_id) for work in queue.slow_waiting(session, now)]
         present = set(session.scalars(_PRESENT))
-    wanted += [("import", import_id) for import_id, _ in imports.waiting(sessions)]
-    missing = [(lane, key) for lane, key in wanted if _name(lane, key) not in present]
+    due += [("import", import_id) for import_id, _ in imports.waiting(sessions)]
+    missing = [(lane, key) for lane, key in due if _name(lane, key) not in present]
     for lane, key in missing:
         with sessions() as session:
             enqueue_again(session, lane, key)

@@ -192,7 +192,7 @@ class DistributedWorker:
         One that were retried might stay ``doing`` for ever, when another for the same tenant waits already.
         """
         owner = attendance.owner_name(context.job.id, context.job.worker_id, self._suffix)
-        with self._seen(context):
+        with self._running_job(context):
             try:
                 self._work.work(lane, key, owner, lambda: self._stopping.is_set() or context.should_abort())
             except Stopped:
@@ -265,9 +265,9 @@ class DistributedWorker:
 
     async def _renew_forgotten(self) -> None:
         """A lane that was stopped for long was taken for dead: it says that it lives, and nobody hears. It begins anew."""
-        known = await asyncio.to_thread(attendance.known_workers, self._runtime.sessions)
+        living = await asyncio.to_thread(attendance.known_workers, self._runtime.sessions)
         for worker in list(self._workers.values()):
-            if worker.worker_id is not None and worker.worker_id not in known:
+            if worker.worker_id is not None and worker.worker_id not in living:
                 worker.stop()  # type: ignore[no-untyped-call]
 
     async def _down_as_ours(self) -> dict[int, jobs.Job]:
@@ -293,13 +293,13 @@ class DistributedWorker:
     def _noted(self, job: Any) -> Any:
         def do(context: procrastinate.JobContext, timestamp: int) -> None:
             del timestamp
-            with self._seen(context):
+            with self._running_job(context):
                 job()
 
         return do
 
     @contextlib.contextmanager
-    def _seen(self, context: procrastinate.JobContext) -> Iterator[None]:
+    def _running_job(self, context: procrastinate.JobContext) -> Iterator[None]:
         number = context.job.id or 0
         self._running.add(number)
         try:

@@ -76,7 +76,7 @@ def _taking(columns: _Columns) -> ReturningUpdate[int]:
     """The update that takes a lease that is free, our own, or has run out, and gives its fence."""
     table = MicrosoftTenant.__table__
     owner, expires_at, fence = (
-        table.c[one.key] for one in (columns.owner, columns.expires_at, columns.fence)
+        table.c[column.key] for column in (columns.owner, columns.expires_at, columns.fence)
     )
     return (
         update(table)  # type: ignore[arg-type]

@@ -37,11 +37,11 @@ _TAKE_TURN = (
 
 @dataclass(frozen=True)
 class QueuedTask:
-    """A Microsoft Tenant with something to do in one lane. ``ticket`` changes when new work comes in."""
+    """A Microsoft Tenant with something to do in one lane. ``version`` changes when new work comes in."""
 
     microsoft_tenant_id: str
     lane: str  # hourly | delayed | slow | check
-    ticket: str = ""
+    version: str = ""
 
 
 def new_run(
@@ -97,7 +97,9 @@ def _queue(session: Session, turns: Mapping[str, datetime], now: datetime, inter
             raise
         roll_back(session)
         if len(turns) > 1:
-            return sum(_queue(session, {one: turn}, now, interval_minutes) for one, turn in turns.items())
+            return sum(
+                _queue(session, {tenant_id: turn}, now, interval_minutes) for tenant_id, turn in turns.items()
+            )
         log.warning("action=queue_later microsoft_tenant=%s", *turns)
         return 0
     return queued
@@ -145,10 +147,10 @@ def _hold_rows(session: Session, tenant_ids: Collection[str]) -> dict[str, int]:
         .where(Tenant.microsoft_tenant_id.in_(tenant_ids))
         .order_by(Organization.id)
     )
-    wanted = session.execute(below).all()
+    rows = session.execute(below).all()
     locked = below.with_for_update(of=Organization, key_share=True, skip_locked=True)
     held = {organization_id for organization_id, _ in session.execute(locked)}
-    busy = {tenant_id for organization_id, tenant_id in wanted if organization_id not in held}
+    busy = {tenant_id for organization_id, tenant_id in rows if organization_id not in held}
     own = (
         select(MicrosoftTenant.id, MicrosoftTenant.failures_in_row)
         .where(MicrosoftTenant.id.in_([tenant_id for tenant_id in tenant_ids if tenant_id not in busy]))
@@ -216,18 +218,18 @@ def waiting(session: Session, now: datetime, owner: str = "") -> list[QueuedTask
             .where(SyncRun.status.in_(ACTIVE), SyncRun.lane == lane, free, patient)
             .order_by(SyncRun.created_at)
         )
-        tickets: dict[str, str] = {}
+        versions: dict[str, str] = {}
         for tenant_id, run_id in session.execute(runs):
-            tickets[str(tenant_id)] = run_id
-        tasks.extend(QueuedTask(tenant_id, lane, ticket) for tenant_id, ticket in tickets.items())
-    known = {work.microsoft_tenant_id for work in tasks if work.lane == "hourly"}
+            versions[str(tenant_id)] = run_id
+        tasks.extend(QueuedTask(tenant_id, lane, version) for tenant_id, version in versions.items())
+    with_runs = {work.microsoft_tenant_id for work in tasks if work.lane == "hourly"}
     reads = select(MicrosoftTenant.id, MicrosoftTenant.read_requested_at).where(
         MicrosoftTenant.read_requested_at.is_not(None), free, patient
     )
     tasks.extend(
         QueuedTask(tenant_id, "hourly", str(asked_at))
         for tenant_id, asked_at in session.execute(reads)
-        if tenant_id not in known
+        if tenant_id not in with_runs
     )
     return tasks
 

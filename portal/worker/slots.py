@@ -44,12 +44,12 @@ class WorkerSlots:
             raise
 
     def _take(self, alive: Callable[[], object] = lambda: None) -> None:
-        said = clock.monotonic()
+        last_alive = clock.monotonic()
         while not self._free.acquire(timeout=LOOK_SECONDS):
             if self._stopping.is_set():
                 raise Stopped
-            if clock.monotonic() - said >= ALIVE_SECONDS:
-                said = clock.monotonic()
+            if clock.monotonic() - last_alive >= ALIVE_SECONDS:
+                last_alive = clock.monotonic()
                 alive()
 
 

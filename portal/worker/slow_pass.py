@@ -58,9 +58,9 @@ class SlowPass:
         lease = leases.acquire(self.sessions, tenant_id, owner, self.now, part="slow")
         if lease is None:
             return False
-        one = _Pass(self, lease, self.now())
+        slow_pass = _Pass(self, lease, self.now())
         try:
-            one.work()
+            slow_pass.work()
         except Stopped:
             raise
         except Exception as error:
@@ -71,7 +71,7 @@ class SlowPass:
             else:
                 raise
         finally:
-            one.clear()
+            slow_pass.clear()
             lease.release()
         return True
 
@@ -179,13 +179,13 @@ class _Pass:
 
     def _devices(self, source: DirectorySource) -> dict[str, datetime]:
         """Intune devices; the Ethernet address costs a call each, so it is kept and read again weekly (graph-facts 8.2)."""
-        seen: dict[str, dict[str, Any]] = {}
+        devices: dict[str, dict[str, Any]] = {}
         for page in source.managed_devices():
             self._check()
             for item in page:
                 if item.get("id"):
-                    seen[str(item["id"])] = _device(item)
-            self._progress("Devices", len(seen))
+                    devices[str(item["id"])] = _device(item)
+            self._progress("Devices", len(devices))
         now = self.owner_pass.now()
         with self.lease.transaction() as session:
             rows = {
@@ -194,10 +194,10 @@ class _Pass:
                     select(ManagedDevice).where(ManagedDevice.microsoft_tenant_id == self.tenant_id)
                 )
             }
-            for device_id in rows.keys() - seen.keys():
+            for device_id in rows.keys() - devices.keys():
                 session.delete(rows[device_id])
             new_rows = []
-            for device_id, values in seen.items():
+            for device_id, values in devices.items():
                 row = rows.get(device_id)
                 if row is None:
                     new_rows.append({"microsoft_tenant_id": self.tenant_id, "device_id": device_id, **values})
@@ -207,15 +207,19 @@ class _Pass:
                             setattr(row, name, value)
             for added in batches(new_rows):
                 session.execute(insert(ManagedDevice), added)
-        self._ethernet(source, seen, rows, now)
+        self._ethernet(source, devices, rows, now)
         return {"devices_at": now}
 
     def _ethernet(
-        self, source: DirectorySource, seen: Iterable[str], rows: Mapping[str, ManagedDevice], now: datetime
+        self,
+        source: DirectorySource,
+        device_ids: Iterable[str],
+        rows: Mapping[str, ManagedDevice],
+        now: datetime,
     ) -> None:
         stale = [
             i
-            for i in seen
+            for i in device_ids
             if (row := rows.get(i)) is None
             or row.ethernet_read_at is None
             or now - row.ethernet_read_at > ETHERNET_EVERY

@@ -217,7 +217,7 @@ class LeasedTenant:
                     source,
                     self.worker.now,
                     lambda phase, done, total: self._progress(runs, phase, done, total),
-                    self._wanted_groups(session),
+                    self._requested_groups(session),
                 )
             summary = refresh(context)
         except SourceError as error:
@@ -227,9 +227,9 @@ class LeasedTenant:
         self.around = replace(self.around, refreshed=summary)
         return None
 
-    def _wanted_groups(self, session: Session) -> frozenset[str]:
+    def _requested_groups(self, session: Session) -> frozenset[str]:
         filters = session.connection().scalars(_FILTERS, {"tenant": self.lease.tenant_id})
-        named = (spec_from_json(one).group for one in filters)
+        named = (spec_from_json(stored).group for stored in filters)
         return frozenset(
             group_id for group in named if not group.all for group_id in group.values if group_id
         )
@@ -329,8 +329,8 @@ class LeasedTenant:
         self.shown_at = now
         with self.lease.transaction() as session:
             if runs:
-                shown = {"now_at": phase, "so_far": done, "of_all": total, "now": now}
-                session.connection().execute(_SHOW, {"runs": list(runs), **shown})
+                progress = {"now_at": phase, "so_far": done, "of_all": total, "now": now}
+                session.connection().execute(_SHOW, {"runs": list(runs), **progress})
 
 
 def _meter(session: Session, runs: Sequence[str], source: DirectorySource | None) -> None:
