@@ -33,7 +33,7 @@ LASTING = frozenset({"connection", "failing", "overdue"})
 """Kinds that are told daily while they last, and once more when they are over. The others wait for somebody's decision."""
 NAMED = 20
 WAITS = [timedelta(minutes=m) for m in (1, 5, 15, 60, 240, 720)]
-"""How long after each try a message that was not taken is tried again; it is given up after the last."""
+"""How long after each try a message that was not accepted is tried again; it is given up after the last."""
 MOST_LEFT = 200
 
 _STORED = select(StoredSetting).where(StoredSetting.key.in_((delivery.KEY, KEY, LEFT_KEY)))
@@ -49,7 +49,7 @@ class Need:
 
 
 def announce(runtime: Runtime) -> int:
-    """Deliver what is to be told by now, and give its number. What is settled is forgotten, so it may come again.
+    """Deliver the notices that are due. Returns how many. What is settled is forgotten, so it may come again.
 
     Noted before it is delivered: a message is sent at most once to a target that takes it, also with several processes.
     """
@@ -69,8 +69,10 @@ def announce(runtime: Runtime) -> int:
     new = _note(runtime, present, now) if is_news else []
     failed: list[dict[str, Any]] = []
     for notice in new:
-        wanted = {key: one for key, one in targets.items() if notice.kind in one.events}
-        for key, delivered in zip(wanted, delivery.deliver(list(wanted.values()), notice), strict=False):
+        subscribers = {key: target for key, target in targets.items() if notice.kind in target.events}
+        for key, delivered in zip(
+            subscribers, delivery.deliver(list(subscribers.values()), notice), strict=False
+        ):
             if delivered.problem:
                 failed.append({"target": key, "tries": 0, **asdict(notice)})
     if failed or is_due:
@@ -93,12 +95,12 @@ def needs(session: Session) -> dict[str, Need]:
 def expiring(session: Session, runtime: Runtime, now: datetime) -> dict[str, Need]:
     """Secrets, certificates and partner relationships that end within 60, 30 or 7 days, each step told once (C5)."""
     upcoming: dict[str, Need] = {}
-    for one in expiry.radar(session, runtime.settings):
-        step = one.step(now)
-        if step is None or one.at is None:
+    for deadline in expiry.radar(session, runtime.settings):
+        step = deadline.step(now)
+        if step is None or deadline.at is None:
             continue
-        key = _key("expiring", one.key, f"{one.at:%Y%m%d}", str(step))
-        upcoming[key] = Need(Notice("expiring", one.sentence(now), one.advice))
+        key = _key("expiring", deadline.key, f"{deadline.at:%Y%m%d}", str(step))
+        upcoming[key] = Need(Notice("expiring", deadline.sentence(now), deadline.advice))
     return upcoming
 
 
@@ -117,12 +119,12 @@ def _need(causes: Sequence[Cause]) -> Need:
 
 
 def _note(runtime: Runtime, present: Mapping[str, Need], now: datetime) -> list[Notice]:
-    """Keep what is told of, and give the messages that follow from it."""
+    """Store the causes that were announced. Returns the notices to send."""
     with runtime.sessions() as session:
         # Of two processes that make the row, the second fails at its key and delivers nothing.
         row = _locked(session, KEY, now)
-        kept, new = _compare(row.value.get("causes", {}), present, now)
-        row.value, row.updated_at = {"causes": kept}, now
+        causes, new = _compare(row.value.get("causes", {}), present, now)
+        row.value, row.updated_at = {"causes": causes}, now
         session.commit()
     return new
 
@@ -130,23 +132,23 @@ def _note(runtime: Runtime, present: Mapping[str, Need], now: datetime) -> list[
 def _compare(
     earlier: Mapping[str, dict[str, Any]], present: Mapping[str, Need], now: datetime
 ) -> tuple[dict[str, dict[str, Any]], list[Notice]]:
-    """What is remembered from now on, and the messages that follow from it."""
-    kept, new = dict[str, dict[str, Any]](), list[Notice]()
+    """The causes to remember from now on, and the notices to send."""
+    causes, new = dict[str, dict[str, Any]](), list[Notice]()
     for key, need in present.items():
         before = earlier.get(key)
         if before is None or _is_due(before, need, now):
             new.append(need.notice)
             times = 1 if before is None else before["times"] + 1
-            kept[key] = _kept(need, now, times)
+            causes[key] = _remembered(need, now, times)
         else:
-            kept[key] = before
+            causes[key] = before
     for key, before in earlier.items():
         if key not in present and before["kind"] in LASTING:
             new.append(Notice(before["kind"], f"Over: {before['title']}", "Nothing is left to do."))
-    return kept, new
+    return causes, new
 
 
-def _kept(need: Need, now: datetime, times: int) -> dict[str, Any]:
+def _remembered(need: Need, now: datetime, times: int) -> dict[str, Any]:
     return {
         "kind": need.notice.kind,
         "title": need.notice.title,
@@ -171,18 +173,18 @@ def _try_again(
     failed: Iterable[Mapping[str, Any]],
     now: datetime,
 ) -> None:
-    """Keep what was not taken just now, and send what is due again; one process takes each message."""
+    """Store what was not accepted just now, and send again what is due; one process sends each message."""
     with runtime.sessions() as session:
         row = _locked(session, LEFT_KEY, now)
         waiting = [message for message in row.value.get("messages", ()) if message["target"] in targets]
         due = [message for message in waiting if _is_over(message["at"], now)]
         again = [
-            {**one, "tries": one["tries"] + 1, "at": (now + WAITS[one["tries"]]).isoformat()}
-            for one in (*failed, *due)
-            if one["tries"] < len(WAITS)
+            {**message, "tries": message["tries"] + 1, "at": (now + WAITS[message["tries"]]).isoformat()}
+            for message in (*failed, *due)
+            if message["tries"] < len(WAITS)
         ]
-        kept = [*(message for message in waiting if message not in due), *again][-MOST_LEFT:]
-        row.value, row.updated_at = {"messages": kept} if kept else {}, now
+        messages = [*(message for message in waiting if message not in due), *again][-MOST_LEFT:]
+        row.value, row.updated_at = {"messages": messages} if messages else {}, now
         session.commit()
     delivered = [
         _message(message)
@@ -194,8 +196,10 @@ def _try_again(
         return
     with runtime.sessions() as session:
         row = _locked(session, LEFT_KEY, now)
-        kept = [message for message in row.value.get("messages", ()) if _message(message) not in delivered]
-        row.value, row.updated_at = {"messages": kept} if kept else {}, now
+        messages = [
+            message for message in row.value.get("messages", ()) if _message(message) not in delivered
+        ]
+        row.value, row.updated_at = {"messages": messages} if messages else {}, now
         session.commit()
 
 

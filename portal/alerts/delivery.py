@@ -46,16 +46,16 @@ def stored_targets(session: Session, box: SecretBox) -> dict[str, Target]:
     row = session.get(StoredSetting, KEY)
     if row is None or not row.secret:
         return {}
-    known_targets = {}
+    opened = {}
     for entry in json.loads(box.decrypt(row.secret, purpose=PURPOSE)):
         try:
             target = targets.parse(entry["url"], is_local=entry["is_local"])
-            known_targets[entry["id"]] = replace(
-                target, events=events.known(entry.get("events", events.DEFAULT))
+            opened[entry["id"]] = replace(
+                target, events=events.known_events(entry.get("events", events.DEFAULT))
             )
         except Invalid:  # stored by a version that offered more; it must not stop the others
             log.warning("action=notify target=%s error=NoLongerOffered", entry["id"])
-    return known_targets
+    return opened
 
 
 def add_target(session: Session, box: SecretBox, target: Target, *, now: datetime, by: str) -> None:
@@ -66,7 +66,7 @@ def add_target(session: Session, box: SecretBox, target: Target, *, now: datetim
     if _plugin(target) is None:
         raise Invalid({"address": [INCOMPLETE]})
     present = _locked(session, box)
-    same = next((key for key, one in present.items() if one.url == target.url), None)
+    same = next((key for key, stored in present.items() if stored.url == target.url), None)
     if same is None and len(present) >= MOST:
         raise Invalid({"address": [f"At most {MOST} targets. Remove one first."]})
     _store(session, box, {**present, same or new_id(): target}, now=now, by=by)
@@ -75,16 +75,16 @@ def add_target(session: Session, box: SecretBox, target: Target, *, now: datetim
 def choose_events(
     session: Session, box: SecretBox, target_id: str, chosen: Sequence[str], *, now: datetime, by: str
 ) -> Target | None:
-    """Say which events a target is told of; None when it is gone. Raises Invalid on ``events`` for none, or one that is no event."""
-    wanted = events.known(chosen)
-    if not wanted or set(chosen) - set(wanted):
+    """Choose which events a target receives. Returns None when the target is gone. Raises Invalid on ``events`` for none, or one that is no event."""
+    known_events = events.known_events(chosen)
+    if not known_events or set(chosen) - set(known_events):
         raise Invalid(
-            {"events": ["Choose at least one event." if not wanted else "Choose among these events."]}
+            {"events": ["Choose at least one event." if not known_events else "Choose among these events."]}
         )
     present = _locked(session, box)
     if target_id not in present:
         return None
-    present[target_id] = replace(present[target_id], events=wanted)
+    present[target_id] = replace(present[target_id], events=known_events)
     _store(session, box, present, now=now, by=by)
     return present[target_id]
 
@@ -110,8 +110,8 @@ def _store(
 ) -> None:
     row = StoredSetting.obtain(session, KEY, now)
     stored = [
-        {"id": one, "url": target.url, "is_local": target.is_local, "events": list(target.events)}
-        for one, target in new_targets.items()
+        {"id": target_id, "url": target.url, "is_local": target.is_local, "events": list(target.events)}
+        for target_id, target in new_targets.items()
     ]
     row.value = {"kinds": [target.kind for target in new_targets.values()]}
     row.secret = box.encrypt(json.dumps(stored), purpose=PURPOSE) if stored else None
@@ -120,18 +120,18 @@ def _store(
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of one message to one target. problem: why it was not taken, in words without secrets; "" when it was."""
+    """What became of one message to one target. problem: why it was not accepted, in words without secrets; "" when it was."""
 
     target: str
     problem: str = ""
 
 
-def deliver(wanted: Sequence[Target], notice: Notice) -> list[Delivery]:
-    """Send to every target and say what became of it. A dead target never stops the others, nor the caller.
+def deliver(targets: Sequence[Target], notice: Notice) -> list[Delivery]:
+    """Send to every target; one Delivery each, in their order. A dead target never stops the others, nor the caller.
 
     Takes as long as the slowest of them: hold no transaction meanwhile.
     """
-    deliveries = [Delivery(target.name, _send(target, notice)) for target in wanted]
+    deliveries = [Delivery(target.name, _send(target, notice)) for target in targets]
     accepted = sum(not delivery.problem for delivery in deliveries)
     if accepted < len(deliveries):
         log.warning("action=notify kind=%s delivered=%d of=%d", notice.kind, accepted, len(deliveries))

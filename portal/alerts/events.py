@@ -26,13 +26,13 @@ DEFAULT = tuple(name for name in EVENTS if name != "conflicts")
 """What a target is told of unless somebody chose otherwise: conflicts are everyday work."""
 
 
-def known(names: Iterable[str]) -> tuple[str, ...]:
+def known_events(names: Iterable[str]) -> tuple[str, ...]:
     """Those of the names that are events, in the order of the table, each once."""
-    wanted = set(names)
-    return tuple(name for name in EVENTS if name in wanted)
+    requested = set(names)
+    return tuple(name for name in EVENTS if name in requested)
 
 
 def words(names: Iterable[str]) -> str:
     """The labels of some events: "All", or one after the other."""
-    chosen = known(names)
+    chosen = known_events(names)
     return "All events" if len(chosen) == len(EVENTS) else ", ".join(EVENTS[name][0] for name in chosen)

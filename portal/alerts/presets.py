@@ -59,7 +59,7 @@ def email(fields: Mapping[str, str]) -> str:
     sender = fields["sender"].strip()
     if problem := addresses.problem(sender):
         errors["sender"] = [problem]
-    recipients = [one for one in re.split(r"[\s,;]+", fields["recipients"]) if one]
+    recipients = [address for address in re.split(r"[\s,;]+", fields["recipients"]) if address]
     wrong = [recipient for recipient in recipients if addresses.problem(recipient)]
     if wrong or not recipients:
         errors["recipients"] = [

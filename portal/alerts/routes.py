@@ -37,9 +37,9 @@ class TargetRow:
 
 @dataclass(frozen=True)
 class Tested:
-    """What became of a test. taken, total: of how many targets; failed: (number, name, problem) of the others."""
+    """What became of a test. delivered, total: to how many targets, of how many; failed: (number, name, problem) of the others."""
 
-    taken: int
+    delivered: int
     total: int
     failed: tuple[tuple[int, str, str], ...]
 
@@ -129,7 +129,7 @@ def _add(form: TargetForm) -> Response:
 
 
 def _checked(form: EventsForm) -> tuple[str, ...]:
-    chosen = events.known(form.chosen())
+    chosen = events.known_events(form.chosen())
     if not chosen:
         raise Invalid({"events": ["Choose at least one event."]})
     return chosen
@@ -167,12 +167,16 @@ def _remove(target_id: str) -> Response:
 
 
 def _send_test() -> Response:
-    wanted = list(delivery.stored_targets(db.session(), runtime().box).values())
+    stored = list(delivery.stored_targets(db.session(), runtime().box).values())
     db.session.rollback()  # nothing is held while it is delivered
     notice = delivery.Notice("test", "Rollcall: a test", "Alerts about syncs that need somebody arrive here.")
-    done = delivery.deliver(wanted, notice)
-    failed = tuple((place, one.target, one.problem) for place, one in enumerate(done, 1) if one.problem)
-    return _page(Tested(len(done) - len(failed), len(done), failed))
+    deliveries = delivery.deliver(stored, notice)
+    failed = tuple(
+        (place, attempt.target, attempt.problem)
+        for place, attempt in enumerate(deliveries, 1)
+        if attempt.problem
+    )
+    return _page(Tested(len(deliveries) - len(failed), len(deliveries), failed))
 
 
 def _page(tested: Tested | None = None) -> Response:

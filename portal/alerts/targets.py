@@ -79,7 +79,7 @@ class Target:
         """The address for Apprise, each part encoded anew. Never show or log it."""
         who = quote(self.user, safe="") + (f":{quote(self.password, safe='')}" if self.password else "")
         place = f"{who}@{self._place}" if who else self._place
-        path = "".join(f"/{quote(one, safe='')}" for one in self.path)
+        path = "".join(f"/{quote(part, safe='')}" for part in self.path)
         query = f"?{urlencode(self.parameters, quote_via=quote, safe='')}" if self.parameters else ""
         return f"{self.kind}://{place}{path}{query}"
 
@@ -130,7 +130,7 @@ def parse(text: str, *, is_local: bool = False) -> Target:
         password=_decoded(password),
         host=host,
         port=port,
-        path=tuple(_decoded(one) for one in path.split("/") if one),
+        path=tuple(_decoded(part) for part in path.split("/") if part),
         parameters=_parameters(query, kind),
         is_local=is_local,
     )

@@ -62,7 +62,7 @@ def accepted_step(totp: pyotp.TOTP, code: str, *, now: datetime) -> int | None:
     present = int(now.timestamp()) // SECONDS
     typed = code.strip().replace(" ", "")
     return next(
-        (one for one in (present, present - 1, present + 1) if totp.verify(typed, for_time=one * SECONDS)),
+        (step for step in (present, present - 1, present + 1) if totp.verify(typed, for_time=step * SECONDS)),
         None,
     )
 

@@ -83,7 +83,7 @@ def begin_change(session: Session, verified: Verified, *, field: str, now: datet
                 account_id=account.id,
                 reason="present password",
                 now=now,
-                known=(account.id,),
+                known_ids=(account.id,),
             )
         except service.SignInLocked as error:
             raise Locked(field, attempts.LOCK_FOR) from error

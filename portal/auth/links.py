@@ -44,13 +44,13 @@ def invite(
 
     An earlier link for this address ends: there is one at most. ``by_id``: the account of who makes it.
     """
-    token, address, wanted = new_token(), accounts.normal_email(email), accounts.role_of(role)
+    token, address, account_role = new_token(), accounts.normal_email(email), accounts.role_of(role)
     is_reset = accounts.find_account(session, address) is not None
     withdraw(session, address, now)
     session.add(
         Invitation(
             email=address,
-            role=wanted.value,
+            role=account_role.value,
             token_hash=hash_token(token),
             invited_by=by,
             invited_by_id=by_id,
@@ -58,7 +58,7 @@ def invite(
             expires_at=now + (RESET_LIFE if is_reset else INVITATION_LIFE),
         )
     )
-    audit.record(session, "invitation_created", email=address, role=wanted.value)
+    audit.record(session, "invitation_created", email=address, role=account_role.value)
     return OneTimeLink(token, is_reset)
 
 

@@ -71,7 +71,7 @@ def sign_in() -> Answer:
                 code=text(form.code),
                 now=clock.utcnow(),
                 box=runtime().box,
-                known=known_accounts(),
+                known_ids=known_accounts(),
                 proof=proven(proof) if proof else None,
             )
         except service.SignInRefused as error:

@@ -82,11 +82,11 @@ def add_account(
 
     Raises Invalid for a bad address, role or password, Refused when the address is taken, RetryLater.
     """
-    address, wanted = normal_email(email), role_of(role)
+    address, account_role = normal_email(email), role_of(role)
     if password is not None:
         passwords.check(password, email=address, name=name)
     hashed = None if password is None else passwords.hash_password(password)
-    return insert_account(session, email=address, role=wanted, now=now, password_hash=hashed, name=name)
+    return insert_account(session, email=address, role=account_role, now=now, password_hash=hashed, name=name)
 
 
 def insert_account(
@@ -148,19 +148,19 @@ def sign_in(
     code: str,
     now: datetime,
     box: SecretBox,
-    known: Collection[str] = (),
+    known_ids: Collection[str] = (),
     proof: str | None = None,
 ) -> Account:
     """Check e-mail, password and, where set up, the six-digit code. ``proof`` stands for the password (``proof_of``).
 
     Raises SignInRefused (CodeNeeded when only the code is missing), RetryLater. Failures are counted, also when this
     raises: commit either way. An address without an account takes the same time, and is locked the same way, as one that
-    has one (``attempts``); ``known`` holds the accounts this browser signed in to before.
+    has one (``attempts``); ``known_ids`` holds the accounts this browser signed in to before.
     """
     account = find_account(session, email)
     account_id = account.id if account is not None else ""
     stored = account.password_hash if account is not None else None
-    key = attempts.key_of(email_key(email), account, known)
+    key = attempts.key_of(email_key(email), account, known_ids)
     locked_until = attempts.locked_until(session, key, now)
     is_proven = (
         proof is not None
@@ -180,13 +180,15 @@ def sign_in(
     begin_write(session)
     account = locked_account(session, account_id) if is_right else None
     if account is None or account.password_hash != stored:
-        fail(session, key, email=email, account_id=account_id, reason="password", now=now, known=known)
+        fail(
+            session, key, email=email, account_id=account_id, reason="password", now=now, known_ids=known_ids
+        )
         raise SignInRefused(
             "The e-mail address and the password do not belong together. Check both.",
             reason="password",
             account_id=account_id,
         )
-    pass_second_factor(session, account, code=code, now=now, box=box, known=known)
+    pass_second_factor(session, account, code=code, now=now, box=box, known_ids=known_ids)
     if renewed is not None:
         account.password_hash = renewed
     return account
@@ -199,13 +201,13 @@ def pass_second_factor(
     code: str,
     now: datetime,
     box: SecretBox,
-    known: Collection[str] = (),
+    known_ids: Collection[str] = (),
 ) -> None:
     """What follows when the password, or Microsoft, was right: is the account on, and the code of its authenticator right?
 
     The row of the account is locked by the caller (``locked_account``). Raises SignInRefused; commit either way.
     """
-    key = attempts.key_of(account.email, account, known)
+    key = attempts.key_of(account.email, account, known_ids)
     until = attempts.locked_until(session, key, now)
     if until is not None:
         raise SignInLocked(until - now, account_id=account.id)
@@ -227,7 +229,7 @@ def pass_second_factor(
                 account_id=account.id,
                 reason="code",
                 now=now,
-                known=known,
+                known_ids=known_ids,
             )
             raise CodeNeeded(
                 "This code is not right, or was used already. Wait for the next one and try again.",
@@ -247,13 +249,13 @@ def fail(
     account_id: str,
     reason: str,
     now: datetime,
-    known: Collection[str] = (),
+    known_ids: Collection[str] = (),
 ) -> None:
     """Count a failure under ``key`` and record it. Raises SignInLocked when others' raised the lock meanwhile."""
     number = attempts.count_failure(session, key, now)
     if number > attempts.LOCK_AFTER:
         raise SignInLocked(attempts.LOCK_FOR, account_id=account_id)
-    reason = f"{reason}{KNOWN}" if account_id in known else reason
+    reason = f"{reason}{KNOWN}" if account_id in known_ids else reason
     _record_failure(session, email=email, account_id=account_id, reason=reason)
     if number == attempts.LOCK_AFTER:
         refusals.log("sign_in_locked")
@@ -291,11 +293,11 @@ def proof_of(account: Account) -> str:
     return hash_token(f"password {account.id} {account.password_hash}")
 
 
-def change_look(session: Session, account: Account, **wanted: str) -> None:
+def change_look(session: Session, account: Account, **values: str) -> None:
     """Change one's own ``name``, ``theme`` or ``timezone``."""
-    changed = [field for field, value in wanted.items() if getattr(account, field) != value]
+    changed = [field for field, value in values.items() if getattr(account, field) != value]
     for field in changed:
-        setattr(account, field, wanted[field])
+        setattr(account, field, values[field])
     if changed:
         record_account(session, "account_changed", account, changes=", ".join(changed))
 

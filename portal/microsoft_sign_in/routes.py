@@ -201,7 +201,7 @@ def _arrived(purpose: str, target: str, identity: MicrosoftIdentity, *, code: st
         code=code,
         now=clock.utcnow(),
         box=runtime().box,
-        known=known_accounts(),
+        known_ids=known_accounts(),
     )
     session.clear()
     open_session(account, method="microsoft")

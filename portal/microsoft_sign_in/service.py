@@ -109,7 +109,7 @@ def arrive(
     code: str | None,
     now: datetime,
     box: SecretBox,
-    known: Collection[str] = (),
+    known_ids: Collection[str] = (),
 ) -> Account:
     """The account that ``identity`` opens: the one it is tied to, or, by a one-time link, the link's, which it is tied to.
 
@@ -118,13 +118,13 @@ def arrive(
     """
     begin_write(session)
     if link is not None:
-        return _accept(session, link, identity, code=code, now=now, box=box, known=known)
+        return _accept(session, link, identity, code=code, now=now, box=box, known_ids=known_ids)
     tied = _tied(session, identity)
     account = None if tied is None else accounts.locked_account(session, tied.id)
     if account is None:
         raise SignInFailed(UNKNOWN)
     _can_be_asked(account, code)
-    accounts.pass_second_factor(session, account, code=code or "", now=now, box=box, known=known)
+    accounts.pass_second_factor(session, account, code=code or "", now=now, box=box, known_ids=known_ids)
     return account
 
 
@@ -136,7 +136,7 @@ def _accept(
     code: str | None,
     now: datetime,
     box: SecretBox,
-    known: Collection[str],
+    known_ids: Collection[str],
 ) -> Account:
     row = links.find(session, link, now)
     existing = accounts.find_account(session, row.email)
@@ -147,7 +147,7 @@ def _accept(
             attempts.unlock(
                 session, account
             )  # the link stands for the password, and nothing else is asked for
-        accounts.pass_second_factor(session, account, code=code or "", now=now, box=box, known=known)
+        accounts.pass_second_factor(session, account, code=code or "", now=now, box=box, known_ids=known_ids)
     links.use(session, row, now)
     with audit.acting_as(audit.Actor(row.email, "page", audit.current_actor().ip)):
         if account is None:

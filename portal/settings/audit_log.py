@@ -120,8 +120,8 @@ def details(row: AuditEvent) -> list[str]:
             lines.append(f"Replaced the log up to event {str(value).partition(':')[0] or 0}")
         elif key == "fields":
             lines += [
-                f"{one['field'].replace('_', ' ')}: {one['old'] or 'blank'} → {one['new'] or 'blank'}"
-                for one in value
+                f"{change['field'].replace('_', ' ')}: {change['old'] or 'blank'} → {change['new'] or 'blank'}"
+                for change in value
             ]
         elif isinstance(value, Mapping):
             counted = (f"{number} {_COUNTED.get(what, what)}" for what, number in value.items())
@@ -129,7 +129,7 @@ def details(row: AuditEvent) -> list[str]:
         elif isinstance(value, bool):
             lines.append(f"{words(key)}: {'yes' if value else 'no'}")
         elif isinstance(value, list):
-            lines.append(f"{words(key)}: {', '.join(str(one).replace('_', ' ') for one in value)}")
+            lines.append(f"{words(key)}: {', '.join(str(item).replace('_', ' ') for item in value)}")
         else:
             lines.append(f"{words(key)}: {value}")
     return lines

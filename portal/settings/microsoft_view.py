@@ -44,7 +44,7 @@ class MicrosoftView:
     callback: the portal's address for Microsoft's answers, "" while that is not known; consent_link: "" without it.
     """
 
-    shown: Overview
+    overview: Overview
     cloud: str
     action: str
     removal: str
@@ -61,7 +61,7 @@ class MicrosoftView:
     @property
     def is_environment(self) -> bool:
         """The environment sets the app registration, so it cannot be entered here."""
-        return self.shown.source == "environment"
+        return self.overview.source == "environment"
 
 
 def microsoft_view(
@@ -80,7 +80,7 @@ def microsoft_view(
     """The record of the page. addresses: cloud → where it is shown; overviews: cloud → its app registration."""
     title = "In the Microsoft Entra admin center"
     return MicrosoftView(
-        shown=overview,
+        overview=overview,
         cloud="" if cloud == DEFAULT else REGISTRATIONS[cloud],
         action=addresses[cloud],
         removal=removal if overview.source == "settings" else "",
@@ -91,20 +91,20 @@ def microsoft_view(
         guide=registration.steps(overview.client_id, cloud),
         manifest=permissions.manifest(),
         clouds=[
-            CloudRow(addresses[home], REGISTRATIONS[home], one.client_id, one.expires_at, home == cloud)
-            for home, one in overviews.items()
+            CloudRow(addresses[home], REGISTRATIONS[home], row.client_id, row.expires_at, home == cloud)
+            for home, row in overviews.items()
         ],
         ends=[_end(end, now) for end in ends],
         permissions=permissions.PERMISSIONS + permissions.PARTNER_PERMISSIONS,
     )
 
 
-def _end(one: End, now: datetime) -> EndRow:
-    left, step = one.days_left(now), one.step(now)
+def _end(end: End, now: datetime) -> EndRow:
+    left, step = end.days_left(now), end.step(now)
     if left is None:
         to_do = "Enter the day, so that the portal can warn in time."
-        return EndRow(one.what, one.link, None, "", "", is_urgent=False, to_do=to_do)
+        return EndRow(end.what, end.link, None, "", "", is_urgent=False, to_do=to_do)
     soon = "Has expired" if left < 0 else f"{plural(left, 'day')} left"
     is_urgent = step == WARN_DAYS[0]
     due = "" if step is None else "Now" if is_urgent else f"Within {step} days"
-    return EndRow(one.what, one.link, one.at, soon, due, is_urgent, one.advice if due else "Nothing yet")
+    return EndRow(end.what, end.link, end.at, soon, due, is_urgent, end.advice if due else "Nothing yet")

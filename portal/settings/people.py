@@ -34,7 +34,7 @@ def other_administrators(row: Account) -> Sequence[Account]:
     )
     others = sorted(
         (administrator for administrator in administrators if administrator.id != row.id),
-        key=lambda one: one.email,
+        key=lambda account: account.email,
     )
     if not others:
         raise Refused(
@@ -50,17 +50,17 @@ def change_role(row: Account, role: str, *, keep: str | None = None) -> None:
     A lower one ends what came of the higher: its other sessions (``keep``: that of who says so), the links it made when it
     may make none any more, and its tokens of a higher role.
     """
-    wanted = accounts.role_of(role)
-    if wanted.value == row.role:
+    new_role = accounts.role_of(role)
+    if new_role.value == row.role:
         return
     if row.role == Role.ADMINISTRATOR:
         other_administrators(row)
-    changes = f"role: {row.role} → {wanted.value}"
-    is_lower = wanted.rank < Role(row.role).rank
-    row.role = wanted.value
+    changes = f"role: {row.role} → {new_role.value}"
+    is_lower = new_role.rank < Role(row.role).rank
+    row.role = new_role.value
     if is_lower:
         sessions.end_all_sessions(db.session(), row.id, utcnow(), but=keep)
-        tokens.revoke_above(row.id, wanted)
+        tokens.revoke_above(row.id, new_role)
         _withdraw_made(row)
     _record(row, changes)
 

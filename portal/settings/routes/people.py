@@ -35,7 +35,7 @@ def list_people() -> Response:
         public_address("auth.login")  # refuses before anything is made
         with ShowingInvalid(form):
             _is_somebody_else(text(form.email))
-            made = links.invite(
+            invitation = links.invite(
                 db.session(),
                 email=text(form.email),
                 role=text(form.role),
@@ -44,7 +44,7 @@ def list_people() -> Response:
                 by_id=g.principal.account_id,
             )
             db.session.commit()
-            link, is_reset = public_address("auth.invitation", token=made.token), made.is_reset
+            link, is_reset = public_address("auth.invitation", token=invitation.token), invitation.is_reset
             form = InviteForm(formdata=None)
     return _people(form, link=link, is_reset=is_reset)
 
