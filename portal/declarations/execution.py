@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from portal.declarations import plan
-from portal.declarations.file import Declaration, WantedOrganization, WantedTemplate
+from portal.declarations.file import Declaration, DeclaredOrganization, DeclaredTemplate
 from portal.declarations.plan import Plan, Step
 from portal.errors import Invalid, PortalError, Refused, RetryLater
 from portal.extensions import db
@@ -48,15 +48,15 @@ class Done:
         return {**self.step.document(), "outcome": outcome, "problem": self.problem or None}
 
 
-def execute(wanted: Declaration, proposal: Plan) -> Iterator[Done]:
+def execute(declaration: Declaration, proposal: Plan) -> Iterator[Done]:
     """Do the steps that were shown, one by one; the caller wakes nobody. Nothing may be pending in the session."""
     by_path: dict[str, list[Step]] = {}
     for step in proposal.steps:
         by_path.setdefault(step.path, []).append(step)
-    declared = {text_key(template.name): template for template in wanted.templates}
-    for template in wanted.templates:
+    declared = {text_key(template.name): template for template in declaration.templates}
+    for template in declaration.templates:
         yield from _each(by_path.get(template.path, ()), partial(_template, template))
-    for organization in wanted.organizations:
+    for organization in declaration.organizations:
         steps = by_path.get(organization.path, ())
         yield from _each(steps, partial(_organization_step, organization, declared))
 
@@ -86,79 +86,79 @@ def _each(steps: Sequence[Step], do: Callable[[Step], list[str]]) -> Iterator[Do
             yield Done(step, " ".join(troubles))
 
 
-def _template(wanted: WantedTemplate, step: Step) -> list[str]:
+def _template(entry: DeclaredTemplate, step: Step) -> list[str]:
     """Create or change a template, and copy it to who follows it. Gives what could not be copied, in sentences."""
     begin_write(db.session())
-    if step not in plan.template_steps(wanted):
+    if step not in plan.template_steps(entry):
         raise Refused(MOVED)
-    row = templates.find(wanted.name)
+    row = templates.find(entry.name)
     if row is None:
-        templates.create(wanted.name, wanted.body)
+        templates.create(entry.name, entry.body)
         db.session.commit()
         return []
     followers, template_id = bulk.follower_ids(row), row.id
-    templates.change(row, wanted.name, wanted.body)
+    templates.change(row, entry.name, entry.body)
     db.session.commit()
-    results = bulk.apply(followers, wanted.body, template_id, keeps_departures=True)
+    results = bulk.apply(followers, entry.body, template_id, keeps_departures=True)
     runtime().wake()
     return [f"{result.name}: {result.problem}" for result in results if result.problem]
 
 
 def _organization_step(
-    wanted: WantedOrganization, declared: dict[str, WantedTemplate], step: Step
+    entry: DeclaredOrganization, declared: dict[str, DeclaredTemplate], step: Step
 ) -> list[str]:
     """One step of an Organization, if it is still the next thing to do."""
     db.session.rollback()
-    left = [one for one in plan.organization_steps(wanted, declared) if one.action == step.action]
+    left = [pending for pending in plan.organization_steps(entry, declared) if pending.action == step.action]
     if not left or left[0].sign != step.sign:
         raise Refused(MOVED)
-    _STEPS[step.action](wanted)
+    _STEPS[step.action](entry)
     return []
 
 
-def _connect(wanted: WantedOrganization) -> None:
+def _connect(entry: DeclaredOrganization) -> None:
     db.session.rollback()
-    microsoft.connect_releasing(wanted.microsoft_tenant or "", wanted.cloud)
+    microsoft.connect_releasing(entry.microsoft_tenant or "", entry.cloud)
     db.session.commit()
     runtime().wake()
 
 
-def _create(wanted: WantedOrganization) -> None:
+def _create(entry: DeclaredOrganization) -> None:
     begin_write(db.session())
-    organizations.create(wanted.name)
+    organizations.create(entry.name)
     db.session.commit()
 
 
-def _set_tags(wanted: WantedOrganization) -> None:
+def _set_tags(entry: DeclaredOrganization) -> None:
     begin_write(db.session())
-    tags.replace(_organization(wanted), wanted.tags or ())
+    tags.replace(_organization(entry), entry.tags or ())
     db.session.commit()
 
 
-def _map(wanted: WantedOrganization) -> None:
+def _map(entry: DeclaredOrganization) -> None:
     begin_write(db.session())
-    tenant = plan.find_tenant(wanted.microsoft_tenant or "")
+    tenant = plan.find_tenant(entry.microsoft_tenant or "")
     if tenant is None:
         raise Refused(MOVED)
-    tenants.map_only(_organization(wanted).tenant, tenant)
+    tenants.map_only(_organization(entry).tenant, tenant)
     db.session.commit()
 
 
-def _disable(wanted: WantedOrganization) -> None:
+def _disable(entry: DeclaredOrganization) -> None:
     begin_write(db.session())
-    user_sync.disable(_organization(wanted))
+    user_sync.disable(_organization(entry))
     db.session.commit()
     runtime().wake()
 
 
-def _set_up(wanted: WantedOrganization) -> None:
+def _set_up(entry: DeclaredOrganization) -> None:
     """Enable or edit. Groups are searched for in the mirror: before the first read that waits (RetryLater)."""
     begin_write(db.session())
-    organization = _organization(wanted)
+    organization = _organization(entry)
     guard = copying.guard(organization)
-    if guard is not None and guard.asks and not _is_on(organization) and not wanted.accept_other_domains:
-        raise Refused(plan.OTHER_DOMAINS.format(known=guard.known))
-    template = None if wanted.filter_template is None else _template_of(wanted.filter_template)
+    if guard is not None and guard.asks and not _is_on(organization) and not entry.accept_other_domains:
+        raise Refused(plan.OTHER_DOMAINS.format(known=guard.addresses))
+    template = None if entry.filter_template is None else _template_of(entry.filter_template)
     if template is not None:
         target = _target(organization, template)
         copying.apply(organization, target, template)
@@ -173,7 +173,7 @@ def _set_up(wanted: WantedOrganization) -> None:
 def _target(organization: Organization, template: FilterTemplate) -> copying.Target:
     """The template here. Raises RetryLater while the first read goes on, Refused when it failed."""
     try:
-        return copying.target(organization, documents.body_of(template))
+        return copying.target_of(organization, documents.body_of(template))
     except RetryLater as later:
         tenant = microsoft.mapped_to(organization)
         if tenant is not None and tenant.problem is not None:
@@ -181,7 +181,7 @@ def _target(organization: Organization, template: FilterTemplate) -> copying.Tar
         raise
 
 
-_STEPS: dict[str, Callable[[WantedOrganization], None]] = {
+_STEPS: dict[str, Callable[[DeclaredOrganization], None]] = {
     "connect": _connect,
     "organization": _create,
     "tags": _set_tags,
@@ -197,8 +197,8 @@ def _is_on(organization: Organization) -> bool:
     return sync is not None and sync.enabled
 
 
-def _organization(wanted: WantedOrganization) -> Organization:
-    organization = plan.find_organization(wanted.name)
+def _organization(entry: DeclaredOrganization) -> Organization:
+    organization = plan.find_organization(entry.name)
     if organization is None:
         raise Refused(MOVED)
     return lock(db.session(), Organization, organization.id, "Organization")

@@ -32,7 +32,7 @@ ORGANIZATION_KEYS = (
 
 
 @dataclass(frozen=True)
-class WantedTemplate:
+class DeclaredTemplate:
     """A filter template that is to be as it says here."""
 
     path: str
@@ -41,7 +41,7 @@ class WantedTemplate:
 
 
 @dataclass(frozen=True)
-class WantedOrganization:
+class DeclaredOrganization:
     """An Organization that is to be as it says here; None leaves that as it is.
 
     microsoft_tenant: tenant ID or verified domain of the Microsoft tenant that its Tenant is mapped to.
@@ -62,8 +62,8 @@ class WantedOrganization:
 class Declaration:
     """All that a file says."""
 
-    templates: tuple[WantedTemplate, ...] = ()
-    organizations: tuple[WantedOrganization, ...] = ()
+    templates: tuple[DeclaredTemplate, ...] = ()
+    organizations: tuple[DeclaredOrganization, ...] = ()
 
 
 def read(text: str) -> Declaration:
@@ -118,7 +118,7 @@ def _entries(
     return entries
 
 
-def _template(table: Mapping[str, Any], path: str, errors: dict[str, list[str]]) -> WantedTemplate | None:
+def _template(table: Mapping[str, Any], path: str, errors: dict[str, list[str]]) -> DeclaredTemplate | None:
     before = len(errors)
     _only(table, TEMPLATE_KEYS, path, errors)
     name = _name(table, path, errors)
@@ -139,7 +139,7 @@ def _template(table: Mapping[str, Any], path: str, errors: dict[str, list[str]])
     if len(errors) > before:
         return None
     try:
-        return WantedTemplate(path, name, documents.parse(body))
+        return DeclaredTemplate(path, name, documents.parse(body))
     except Invalid as error:
         errors.update({f"{path}.{key}": texts for key, texts in error.errors.items()})
         return None
@@ -150,10 +150,10 @@ def _section(name: str, value: Any, path: str, errors: dict[str, list[str]]) -> 
     key = "name_patterns" if name == "group" else "values"
     if value == "all":
         return {"all": True, key: []}
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         errors[path] = ['Has to be "all" or a list of texts.']
         return {"all": True, key: []}
-    return {"all": False, key: ["" if one == "(none)" else one for one in value]}
+    return {"all": False, key: ["" if item == "(none)" else item for item in value]}
 
 
 def _hold(table: Any, path: str, errors: dict[str, list[str]]) -> dict[str, int]:
@@ -171,13 +171,13 @@ def _hold(table: Any, path: str, errors: dict[str, list[str]]) -> dict[str, int]
 
 def _organization(
     table: Mapping[str, Any], path: str, errors: dict[str, list[str]]
-) -> WantedOrganization | None:
+) -> DeclaredOrganization | None:
     before = len(errors)
     _only(table, ORGANIZATION_KEYS, path, errors)
     name = _name(table, path, errors)
     enabled = _flag(table, "enabled", path, errors)
     template = _text(table, "filter_template", path, errors)
-    wanted = WantedOrganization(
+    entry = DeclaredOrganization(
         path=path,
         name=name,
         tags=_tags(table, path, errors),
@@ -187,7 +187,7 @@ def _organization(
         enabled=enabled,
         accept_other_domains=_flag(table, "accept_other_domains", path, errors) or False,
     )
-    return wanted if len(errors) == before else None
+    return entry if len(errors) == before else None
 
 
 def _name(table: Mapping[str, Any], path: str, errors: dict[str, list[str]]) -> str:
@@ -226,11 +226,11 @@ def _tags(table: Mapping[str, Any], path: str, errors: dict[str, list[str]]) -> 
     value = table["tags"]
     is_fine = isinstance(value, list) and len(value) <= MAX_TAGS
     if not is_fine or not all(
-        isinstance(one, str) and not is_blank(one) and "\x00" not in one for one in value
+        isinstance(tag, str) and not is_blank(tag) and "\x00" not in tag for tag in value
     ):
         errors[f"{path}.tags"] = [f"Has to be a list of at most {MAX_TAGS} texts."]
         return None
-    return tuple(" ".join(one.split()) for one in value)
+    return tuple(" ".join(tag.split()) for tag in value)
 
 
 def _only(table: Mapping[str, Any], names: tuple[str, ...], path: str, errors: dict[str, list[str]]) -> None:
@@ -240,10 +240,10 @@ def _only(table: Mapping[str, Any], names: tuple[str, ...], path: str, errors: d
             errors[where[:300]] = ["There is no such key. Known here: " + ", ".join(names) + "."]
 
 
-def _once(entries: list[WantedTemplate] | list[WantedOrganization], errors: dict[str, list[str]]) -> None:
+def _once(entries: list[DeclaredTemplate] | list[DeclaredOrganization], errors: dict[str, list[str]]) -> None:
     """Each name once: what stood there twice could mean either."""
-    seen: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for entry in entries:
-        first = seen.setdefault(text_key(entry.name), entry.path)
+        first = paths.setdefault(text_key(entry.name), entry.path)
         if first != entry.path:
             errors[f"{entry.path}.name"] = [f"{first} has this name too."]

@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from sqlalchemy import select
 
-from portal.declarations.file import Declaration, WantedOrganization, WantedTemplate
+from portal.declarations.file import Declaration, DeclaredOrganization, DeclaredTemplate
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.filter_templates import copying, documents
@@ -68,32 +68,32 @@ class Plan:
         return sha256(json.dumps([step.document() for step in self.steps]).encode()).hexdigest()[:32]
 
 
-def plan(wanted: Declaration) -> Plan:
+def plan(declaration: Declaration) -> Plan:
     """Compare a declaration with how things are."""
     steps: list[Step] = []
     problems: dict[str, list[str]] = {}
     notes: list[str] = []
-    for template in wanted.templates:
+    for template in declaration.templates:
         steps += template_steps(template)
-    declared = {text_key(template.name): template for template in wanted.templates}
-    for organization in wanted.organizations:
+    declared = {text_key(template.name): template for template in declaration.templates}
+    for organization in declaration.organizations:
         try:
             steps += organization_steps(organization, declared)
         except Invalid as error:
             problems.update(error.errors)
-    problems.update(_claimed_twice(wanted))
+    problems.update(_claimed_twice(declaration))
     return Plan(steps, problems, notes)
 
 
-def template_steps(wanted: WantedTemplate) -> list[Step]:
+def template_steps(entry: DeclaredTemplate) -> list[Step]:
     """What becomes of one filter template."""
-    row = templates.find(wanted.name)
+    row = templates.find(entry.name)
     if row is None:
-        return [Step(ADD, "template", wanted.path, wanted.name, f"Filter template {wanted.name}")]
-    parts = templates.changed_parts(documents.body_of(row), wanted.body)
+        return [Step(ADD, "template", entry.path, entry.name, f"Filter template {entry.name}")]
+    parts = templates.changed_parts(documents.body_of(row), entry.body)
     if not parts:
         return []
-    effect = "; ".join(f"{documents.PART_LABELS[p]}: {documents.part_words(wanted.body, p)}" for p in parts)
+    effect = "; ".join(f"{documents.PART_LABELS[p]}: {documents.part_words(entry.body, p)}" for p in parts)
     names = [follower.name for follower in templates.followers(row.id)]
     more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
     followers = f". Followed by {', '.join(names[:NAMED])}{more}" if names else ""
@@ -101,77 +101,77 @@ def template_steps(wanted: WantedTemplate) -> list[Step]:
         Step(
             CHANGE,
             "template",
-            wanted.path,
-            wanted.name,
-            f"Filter template {wanted.name}: {effect}{followers}",
+            entry.path,
+            entry.name,
+            f"Filter template {entry.name}: {effect}{followers}",
         )
     ]
 
 
-def organization_steps(wanted: WantedOrganization, declared: Mapping[str, WantedTemplate]) -> list[Step]:
+def organization_steps(entry: DeclaredOrganization, declared: Mapping[str, DeclaredTemplate]) -> list[Step]:
     """What becomes of one Organization. Raises Invalid, by key path, for what cannot be."""
-    organization, steps = find_organization(wanted.name), []
+    organization, steps = find_organization(entry.name), []
 
     def step(sign: str, action: str, words: str) -> None:
-        steps.append(Step(sign, action, wanted.path, wanted.name, words))
+        steps.append(Step(sign, action, entry.path, entry.name, words))
 
     if organization is None:
-        step(ADD, "organization", f"Organization {wanted.name}")
-    if wanted.tags is not None:
-        names = _checked_tags(wanted)
+        step(ADD, "organization", f"Organization {entry.name}")
+    if entry.tags is not None:
+        names = _checked_tags(entry)
         present = set() if organization is None else {tag.name_key for tag in organization.tags}
         if present != {text_key(name) for name in names}:
             sign = CHANGE if present else ADD
-            step(sign, "tags", f"Organization {wanted.name}: tags {', '.join(names) or 'none'}")
+            step(sign, "tags", f"Organization {entry.name}: tags {', '.join(names) or 'none'}")
     mapped = None if organization is None else microsoft.mapped_to(organization)
-    if wanted.microsoft_tenant is not None:
-        tenant = find_tenant(wanted.microsoft_tenant)
+    if entry.microsoft_tenant is not None:
+        tenant = find_tenant(entry.microsoft_tenant)
         if tenant is None:
-            step(ADD, "connect", f"Microsoft tenant {wanted.microsoft_tenant}: connect")
+            step(ADD, "connect", f"Microsoft tenant {entry.microsoft_tenant}: connect")
         if tenant is None or mapped is None or mapped.id != tenant.id:
-            _refuse_other_mapping(wanted, organization, mapped, tenant)
-            name = wanted.microsoft_tenant if tenant is None else tenant.name
-            step(ADD, "map", f"Organization {wanted.name}: map to the Microsoft tenant {name}")
+            _refuse_other_mapping(entry, organization, mapped, tenant)
+            name = entry.microsoft_tenant if tenant is None else tenant.name
+            step(ADD, "map", f"Organization {entry.name}: map to the Microsoft tenant {name}")
         mapped = tenant or mapped
-    steps += _sync_steps(wanted, organization, mapped, declared)
+    steps += _sync_steps(entry, organization, mapped, declared)
     return steps
 
 
 def _sync_steps(
-    wanted: WantedOrganization,
+    entry: DeclaredOrganization,
     organization: Organization | None,
     mapped: MicrosoftTenant | None,
-    declared: Mapping[str, WantedTemplate],
+    declared: Mapping[str, DeclaredTemplate],
 ) -> list[Step]:
     sync = None if organization is None else user_sync.find(organization)
     is_on = sync is not None and sync.enabled
-    if wanted.enabled is False or (wanted.enabled is None and not is_on and wanted.filter_template is None):
-        if wanted.enabled is False and is_on:
-            words = f"Organization {wanted.name}: disable the User Sync"
-            return [Step(TAKE, "disable", wanted.path, wanted.name, words)]
+    if entry.enabled is False or (entry.enabled is None and not is_on and entry.filter_template is None):
+        if entry.enabled is False and is_on:
+            words = f"Organization {entry.name}: disable the User Sync"
+            return [Step(TAKE, "disable", entry.path, entry.name, words)]
         return []
-    if wanted.enabled is None and not is_on:
+    if entry.enabled is None and not is_on:
         raise _problem(
-            wanted, "filter_template", "Add enabled = true: a template takes effect with an enabled sync."
+            entry, "filter_template", "Add enabled = true: a template takes effect with an enabled sync."
         )
-    if mapped is None and wanted.microsoft_tenant is None:
-        raise _problem(wanted, "enabled", "Its Tenant is not mapped. Add microsoft_tenant.")
-    name = _template_name(wanted, declared)
+    if mapped is None and entry.microsoft_tenant is None:
+        raise _problem(entry, "enabled", "Its Tenant is not mapped. Add microsoft_tenant.")
+    name = _template_name(entry, declared)
     if not is_on:
-        _refuse_other_domains(wanted, organization, mapped)
+        _refuse_other_domains(entry, organization, mapped)
         with_words = f"with the filter template {name}" if name else "with the filters it had, or everybody"
-        words = f"Organization {wanted.name}: enable the User Sync {with_words}"
-        return [Step(ADD, "enable", wanted.path, wanted.name, words)]
+        words = f"Organization {entry.name}: enable the User Sync {with_words}"
+        return [Step(ADD, "enable", entry.path, entry.name, words)]
     following = None if organization is None else templates.followings([organization.id]).get(organization.id)
     if name is None or (following is not None and text_key(following.template.name) == text_key(name)):
-        return _drift_steps(wanted, following, mapped, name)
+        return _drift_steps(entry, following, mapped, name)
     before = f"instead of {following.template.name}" if following else "instead of filters of its own"
-    words = f"Organization {wanted.name}: follow the filter template {name} {before}"
-    return [Step(CHANGE, "edit", wanted.path, wanted.name, words)]
+    words = f"Organization {entry.name}: follow the filter template {name} {before}"
+    return [Step(CHANGE, "edit", entry.path, entry.name, words)]
 
 
 def _drift_steps(
-    wanted: WantedOrganization,
+    entry: DeclaredOrganization,
     following: templates.Following | None,
     mapped: MicrosoftTenant | None,
     name: str | None,
@@ -183,8 +183,8 @@ def _drift_steps(
     if not parts:
         return []
     labels = ", ".join(documents.PART_LABELS[part] for part in parts)
-    words = f"Organization {wanted.name}: copy the filter template {name} again ({labels})"
-    return [Step(CHANGE, "edit", wanted.path, wanted.name, words)]
+    words = f"Organization {entry.name}: copy the filter template {name} again ({labels})"
+    return [Step(CHANGE, "edit", entry.path, entry.name, words)]
 
 
 def find_organization(name: str) -> Organization | None:
@@ -206,71 +206,71 @@ def find_tenant(text: str) -> MicrosoftTenant | None:
     return None
 
 
-def _checked_tags(wanted: WantedOrganization) -> list[str]:
+def _checked_tags(entry: DeclaredOrganization) -> list[str]:
     """The tags it shall have. Raises Invalid by key path."""
     try:
-        return tags.checked(wanted.tags or ())
+        return tags.checked(entry.tags or ())
     except Invalid as error:
-        raise Invalid({f"{wanted.path}.tags": error.errors["tags"]}) from error
+        raise Invalid({f"{entry.path}.tags": error.errors["tags"]}) from error
 
 
-def _template_name(wanted: WantedOrganization, declared: Mapping[str, WantedTemplate]) -> str | None:
-    if wanted.filter_template is None:
+def _template_name(entry: DeclaredOrganization, declared: Mapping[str, DeclaredTemplate]) -> str | None:
+    if entry.filter_template is None:
         return None
-    row = templates.find(wanted.filter_template)
-    if row is None and text_key(wanted.filter_template) not in declared:
+    row = templates.find(entry.filter_template)
+    if row is None and text_key(entry.filter_template) not in declared:
         raise _problem(
-            wanted,
+            entry,
             "filter_template",
             "There is no filter template of this name, neither here nor in the file.",
         )
-    return wanted.filter_template if row is None else row.name
+    return entry.filter_template if row is None else row.name
 
 
 def _refuse_other_mapping(
-    wanted: WantedOrganization,
+    entry: DeclaredOrganization,
     organization: Organization | None,
     mapped: MicrosoftTenant | None,
     tenant: MicrosoftTenant | None,
 ) -> None:
     if mapped is not None:
-        raise _problem(wanted, "microsoft_tenant", f"It is mapped to {mapped.name}. Unmap it first.")
+        raise _problem(entry, "microsoft_tenant", f"It is mapped to {mapped.name}. Unmap it first.")
     if tenant is None:
         return
     elsewhere = db.session.scalar(select(Tenant).where(Tenant.microsoft_tenant_id == tenant.id))
     if elsewhere is not None and (organization is None or elsewhere.id != organization.tenant_id):
         raise _problem(
-            wanted,
+            entry,
             "microsoft_tenant",
             f"{tenant.name} is mapped to the Tenant {elsewhere.name}. Unmap it there first.",
         )
 
 
 def _refuse_other_domains(
-    wanted: WantedOrganization, organization: Organization | None, mapped: MicrosoftTenant | None
+    entry: DeclaredOrganization, organization: Organization | None, mapped: MicrosoftTenant | None
 ) -> None:
     """U10, as far as it can be told before mapping: a dry look at the domains."""
-    if organization is None or mapped is None or wanted.accept_other_domains:
+    if organization is None or mapped is None or entry.accept_other_domains:
         return
     warning = copying.guard_with(organization, mapped)
     if warning is not None and warning.asks:
-        raise _problem(wanted, "microsoft_tenant", OTHER_DOMAINS.format(known=warning.known))
+        raise _problem(entry, "microsoft_tenant", OTHER_DOMAINS.format(known=warning.addresses))
 
 
-def _claimed_twice(wanted: Declaration) -> dict[str, list[str]]:
+def _claimed_twice(declaration: Declaration) -> dict[str, list[str]]:
     """One Microsoft tenant for two Organizations would need one Tenant for both: not made here."""
-    seen: dict[str, str] = {}
+    paths: dict[str, str] = {}
     errors: dict[str, list[str]] = {}
-    for one in wanted.organizations:
-        if one.microsoft_tenant is None:
+    for entry in declaration.organizations:
+        if entry.microsoft_tenant is None:
             continue
-        tenant = find_tenant(one.microsoft_tenant)
-        key = domain_key(one.microsoft_tenant) if tenant is None else tenant.id
-        first = seen.setdefault(key, one.path)
-        organization = find_organization(one.name)
+        tenant = find_tenant(entry.microsoft_tenant)
+        key = domain_key(entry.microsoft_tenant) if tenant is None else tenant.id
+        first = paths.setdefault(key, entry.path)
+        organization = find_organization(entry.name)
         shares = organization is not None and tenant is not None
-        if first != one.path and not (shares and _is_mapped(organization, tenant)):
-            errors[f"{one.path}.microsoft_tenant"] = [f"{first} has this Microsoft tenant too."]
+        if first != entry.path and not (shares and _is_mapped(organization, tenant)):
+            errors[f"{entry.path}.microsoft_tenant"] = [f"{first} has this Microsoft tenant too."]
     return errors
 
 
@@ -282,5 +282,5 @@ def _is_mapped(organization: Organization | None, tenant: MicrosoftTenant | None
     )
 
 
-def _problem(wanted: WantedOrganization, key: str, text: str) -> Invalid:
-    return Invalid({f"{wanted.path}.{key}": [text]})
+def _problem(entry: DeclaredOrganization, key: str, text: str) -> Invalid:
+    return Invalid({f"{entry.path}.{key}": [text]})

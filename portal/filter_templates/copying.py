@@ -30,12 +30,12 @@ MOVED = "moved"
 
 @dataclass(frozen=True)
 class Target:
-    """What an Organization's User Sync is to say. applied: the whole template; request: with the parts that are ``kept`` as they are."""
+    """What an Organization's User Sync will hold. applied: the whole template; request: with the Organization's own ``departures`` instead."""
 
     request: dict[str, Any]
     applied: dict[str, Any]
     matches: Sequence[PatternMatch]
-    kept: Sequence[str]
+    departures: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ class Blocked(Refused):
         self.code = code
 
 
-def target(organization: Organization, body: Mapping[str, Any], *, keeps_departures: bool = False) -> Target:
+def target_of(
+    organization: Organization, body: Mapping[str, Any], *, keeps_departures: bool = False
+) -> Target:
     """The template in this Organization's Microsoft tenant.
 
     keeps_departures: parts in which it departs from the template that it follows stay its own. Raises Blocked when the Tenant is
@@ -91,8 +93,8 @@ def preview(
     """
     microsoft_tenant = _mapped(organization)
     microsoft.require_read(microsoft_tenant)
-    wanted = target(organization, body, keeps_departures=keeps_departures)
-    match = matching.count(db.session(), microsoft_tenant, sync_documents.draft(wanted.request).filters)
+    target = target_of(organization, body, keeps_departures=keeps_departures)
+    match = matching.count(db.session(), microsoft_tenant, sync_documents.draft(target.request).filters)
     if match.hidden:
         raise Blocked(
             HIDDEN_GROUP,
@@ -103,27 +105,27 @@ def preview(
             f"The members of {plural(len(match.uncounted), 'group')} of {microsoft_tenant.name} are being read.",
             seconds=3,
         )
-    answer = previews.preview(organization, wanted.request)
-    return Previewed(wanted, answer.plan_id, _document(organization, wanted, answer.result, match))
+    answer = previews.preview(organization, target.request)
+    return Previewed(target, answer.plan_id, _document(organization, target, answer.result, match))
 
 
 def uncounted_groups(organization: Organization, body: Mapping[str, Any]) -> list[str]:
     """The ids of the groups that the template means here and whose members have not been read."""
-    wanted = target(organization, body)
-    spec = sync_documents.draft(wanted.request).filters
+    target = target_of(organization, body)
+    spec = sync_documents.draft(target.request).filters
     return list(matching.count(db.session(), _mapped(organization), spec).uncounted)
 
 
-def apply(organization: Organization, wanted: Target, template: FilterTemplate | None) -> SyncRun | None:
+def apply(organization: Organization, target: Target, template: FilterTemplate | None) -> SyncRun | None:
     """Enable or edit the User Sync, and follow the template; gives the initial run that was queued. The caller commits and wakes.
 
     Raises as ``user_sync.put`` does. What is saved already is not saved again.
     """
     run = None
-    if not is_saved(organization, wanted.request):
-        run = user_sync.put(organization, wanted.request).run
+    if not is_saved(organization, target.request):
+        run = user_sync.put(organization, target.request).run
     if template is not None:
-        service.follow(organization, template, wanted.applied)
+        service.follow(organization, template, target.applied)
     return run
 
 
@@ -157,7 +159,7 @@ def _mapped(organization: Organization) -> MicrosoftTenant:
 
 
 def _document(
-    organization: Organization, wanted: Target, result: PreviewResult, match: matching.Match
+    organization: Organization, target: Target, result: PreviewResult, match: matching.Match
 ) -> dict[str, Any]:
     guarded, change = guard(organization), result.scope_change
     sync = user_sync.find(organization)
@@ -171,19 +173,19 @@ def _document(
         if guarded is None
         else {
             "tone": guarded.tone,
-            "known": guarded.known,
+            "known": guarded.addresses,
             "matching": guarded.matching,
             "endings": guarded.endings,
         },
         "scope": None if change is None else _scope(change),
         "groups": [
             {"pattern": match.pattern, "names": [group.name for group in match.groups]}
-            for match in wanted.matches
+            for match in target.matches
         ],
-        "kept": list(wanted.kept),
-        "applied": wanted.applied,
+        "kept": list(target.departures),
+        "applied": target.applied,
         "is_enabled": sync is not None and sync.enabled,
-        "is_saved": is_saved(organization, wanted.request),
+        "is_saved": is_saved(organization, target.request),
     }
 
 

@@ -146,9 +146,9 @@ def part_of(body: Mapping[str, Any], part: str) -> Any:
     return frozenset(value_key(part, value) for value in section["values"])
 
 
-def different_parts(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+def different_parts(left: Mapping[str, Any], right: Mapping[str, Any]) -> list[str]:
     """The parts in which two requests differ, in the order of the pop-up."""
-    return [part for part in PARTS if part_of(one, part) != part_of(other, part)]
+    return [part for part in PARTS if part_of(left, part) != part_of(right, part)]
 
 
 def with_parts(body: Mapping[str, Any], source: Mapping[str, Any], parts: Sequence[str]) -> dict[str, Any]:
@@ -186,16 +186,16 @@ def _patterns(section: Mapping[str, Any] | None, errors: dict[str, list[str]]) -
     if section is None:
         errors[GROUP_KEY] = ["This section is missing. All five are required."]
         return []
-    wanted: dict[str, str] = {}
+    patterns: dict[str, str] = {}
     for text in section.get("name_patterns", ()):
         pattern = " ".join(str(text).split())
         if is_blank(pattern):
             continue
         if len(pattern) > MAX_PATTERN:
             errors[GROUP_KEY] = [f"A pattern is longer than {MAX_PATTERN} characters."]
-        wanted.setdefault(text_key(pattern), pattern)
-    if len(wanted) > MAX_PATTERNS:
+        patterns.setdefault(text_key(pattern), pattern)
+    if len(patterns) > MAX_PATTERNS:
         errors[GROUP_KEY] = [f"At most {MAX_PATTERNS} patterns."]
-    if not section.get("all", False) and not wanted:
+    if not section.get("all", False) and not patterns:
         errors[GROUP_KEY] = ["Enter at least one name, such as “Staff*”, or check All."]
-    return list(wanted.values())
+    return list(patterns.values())

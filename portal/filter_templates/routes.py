@@ -61,8 +61,8 @@ def detail(template_id: str) -> Response:
     return responses.render(
         "filter_templates/detail.html",
         section="filter_templates",
-        shown=views.template_line(row, len(followers)),
-        said=views.said(documents.body_of(row)),
+        line=views.template_line(row, len(followers)),
+        summary=views.summary(documents.body_of(row)),
         followers=followers,
     )
 
@@ -128,7 +128,7 @@ def delete(template_id: str) -> Response:
         "filter_templates/delete.html",
         blocks={"dialog": "dialog"},
         section="filter_templates",
-        shown=views.template_line(row, service.follower_counts([row]).get(row.id, 0)),
+        line=views.template_line(row, service.follower_counts([row]).get(row.id, 0)),
     )
 
 
@@ -178,7 +178,7 @@ def _form_page(form: TemplateForm, row: FilterTemplate | None) -> Response:
         section="filter_templates",
         form=form,
         view=views.form_view(url_for(".index"), line),
-        shown=line,
+        line=line,
         hints=views.HINTS,
         next=safe_next(request.values.get("next"), ""),
     )

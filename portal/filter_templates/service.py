@@ -60,10 +60,10 @@ def find(name: str) -> FilterTemplate | None:
 
 def create(name: str, body: Mapping[str, Any], *, row_id: str | None = None) -> FilterTemplate:
     """Keep a new template. Raises Invalid on ``name`` and per section."""
-    wanted, parsed = _checked(name, body)
+    clean_name, parsed = _checked(name, body)
     now = utcnow()
     row = FilterTemplate(
-        id=row_id, name=wanted, name_key=text_key(wanted), filters={}, created_at=now, updated_at=now
+        id=row_id, name=clean_name, name_key=text_key(clean_name), filters={}, created_at=now, updated_at=now
     )
     _fill(row, parsed)
     db.session.add(row)
@@ -78,13 +78,13 @@ def change(row: FilterTemplate, name: str, body: Mapping[str, Any]) -> list[str]
     Raises Invalid on ``name`` and per section.
     """
     lock(db.session(), FilterTemplate, row.id, "filter template")
-    wanted, parsed = _checked(name, body, but=row.id)
+    clean_name, parsed = _checked(name, body, but=row.id)
     before = documents.body_of(row)
     parts = changed_parts(before, parsed)
     changes = [f"{documents.PART_LABELS[part]}: {documents.part_words(parsed, part)}" for part in parts]
-    if wanted != row.name:
-        changes.insert(0, f"name: {row.name} → {wanted}")
-        row.name, row.name_key = wanted, text_key(wanted)
+    if clean_name != row.name:
+        changes.insert(0, f"name: {row.name} → {clean_name}")
+        row.name, row.name_key = clean_name, text_key(clean_name)
     if changes:
         _fill(row, parsed)
         row.updated_at = utcnow()
@@ -186,8 +186,8 @@ def groups(microsoft_tenant_id: str) -> list[Group]:
 
 def resolve(body: Mapping[str, Any], microsoft_tenant_id: str) -> Resolved:
     """A template's body in one Microsoft tenant; its groups are looked at only where patterns ask for some."""
-    wanted = [] if body["filters"]["group"]["all"] else groups(microsoft_tenant_id)
-    return documents.resolve(body, wanted)
+    present_groups = [] if body["filters"]["group"]["all"] else groups(microsoft_tenant_id)
+    return documents.resolve(body, present_groups)
 
 
 def follow(organization: Organization, template: FilterTemplate, applied: Mapping[str, Any]) -> None:
@@ -217,23 +217,23 @@ def leave(organization: Organization) -> None:
 
 def checked_name(name: str, *, but: str | None = None) -> str:
     """The name as it is kept. Raises Invalid on ``name`` when it cannot be, or another template has it."""
-    wanted = " ".join(name.split())
-    if is_blank(wanted):
+    clean_name = " ".join(name.split())
+    if is_blank(clean_name):
         raise Invalid({"name": ["Enter a name."]})
-    if len(wanted) > MAX_NAME:
+    if len(clean_name) > MAX_NAME:
         raise Invalid({"name": [f"At most {MAX_NAME} characters."]})
-    other = find(wanted)
+    other = find(clean_name)
     if other is not None and other.id != but:
         raise Invalid({"name": ["There is already a filter template of this name."]})
-    return wanted
+    return clean_name
 
 
 def _checked(name: str, body: Mapping[str, Any], *, but: str | None = None) -> tuple[str, dict[str, Any]]:
     """Both at once, so that all that is wrong is said together."""
     errors: dict[str, list[str]] = {}
-    wanted, parsed = "", {}
+    clean_name, parsed = "", {}
     try:
-        wanted = checked_name(name, but=but)
+        clean_name = checked_name(name, but=but)
     except Invalid as error:
         errors.update(error.errors)
     try:
@@ -242,7 +242,7 @@ def _checked(name: str, body: Mapping[str, Any], *, but: str | None = None) -> t
         errors.update(error.errors)
     if errors:
         raise Invalid(errors)
-    return wanted, parsed
+    return clean_name, parsed
 
 
 def _fill(row: FilterTemplate, body: Mapping[str, Any]) -> None:

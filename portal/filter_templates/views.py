@@ -21,7 +21,7 @@ HINTS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Said:
+class PartSummary:
     """What a template says in one part, such as Department: Sales."""
 
     label: str
@@ -30,11 +30,11 @@ class Said:
 
 @dataclass(frozen=True)
 class TemplateLine:
-    """A template in the list. said: the parts that are not as usual."""
+    """A template in the list. summary: the parts that are not as usual."""
 
     id: str
     name: str
-    said: Sequence[Said]
+    summary: Sequence[PartSummary]
     organizations: int
     updated_at: datetime
     updated_by: str
@@ -70,15 +70,15 @@ class FollowerLine:
 def template_line(row: FilterTemplate, organizations: int) -> TemplateLine:
     """A template with what it says that is not as usual."""
     return TemplateLine(
-        row.id, row.name, said(documents.body_of(row)), organizations, row.updated_at, row.updated_by
+        row.id, row.name, summary(documents.body_of(row)), organizations, row.updated_at, row.updated_by
     )
 
 
-def said(body: Mapping[str, Any]) -> list[Said]:
+def summary(body: Mapping[str, Any]) -> list[PartSummary]:
     """The parts that narrow or widen what everybody gets; nothing for a template of everybody."""
     usual = documents.default_body()
     return [
-        Said(documents.PART_LABELS[part], documents.part_words(body, part))
+        PartSummary(documents.PART_LABELS[part], documents.part_words(body, part))
         for part in documents.PARTS
         if documents.part_words(body, part) != documents.part_words(usual, part)
     ]

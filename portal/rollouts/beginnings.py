@@ -69,14 +69,18 @@ def begin_organizations(organizations: Sequence[Organization]) -> Rollout:
 
 def begin_template_change(template: FilterTemplate, name: str, body: Mapping[str, Any]) -> Rollout:
     """Preview a changed template for all that follow it; nothing is saved before ``confirm``. Raises Invalid as saving it would."""
-    wanted = templates.checked_name(name, but=template.id)
+    clean_name = templates.checked_name(name, but=template.id)
     parsed = documents.parse(body)
     organizations = templates.followers(template.id)
     row = _new(
         "template",
         len(organizations),
         template_id=template.id,
-        request={**parsed, "name": wanted, "before": {**documents.body_of(template), "name": template.name}},
+        request={
+            **parsed,
+            "name": clean_name,
+            "before": {**documents.body_of(template), "name": template.name},
+        },
     )
     for organization in organizations:
         db.session.add(_row_of(row, organization, "previewing"))

@@ -68,7 +68,10 @@ def dry_run(
     ids: Sequence[tuple[str, str]], body: Mapping[str, Any], *, keeps_departures: bool = False
 ) -> list[BulkResult]:
     """What each would do, by ``(id, name)``; writes nothing."""
-    return [_planned(one, name, body, keeps_departures=keeps_departures)[0] for one, name in ids]
+    return [
+        _planned(organization_id, name, body, keeps_departures=keeps_departures)[0]
+        for organization_id, name in ids
+    ]
 
 
 def apply(

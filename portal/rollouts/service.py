@@ -67,8 +67,8 @@ def choose(rollout: Rollout, row: RolloutRow, name: str) -> None:
     """Save which Organization a tenant goes to, by its name; a name that nobody has makes a new one. Raises Invalid on ``name``."""
     lock(db.session(), Rollout, rollout.id, "roll-out")
     if row.status in {"suggested", "unmapped"}:
-        wanted = checked_name(name)
-        _match(row, wanted, _organizations_named([wanted]))
+        clean_name = checked_name(name)
+        _match(row, clean_name, _organizations_named([clean_name]))
         db.session.flush()
 
 
@@ -89,13 +89,13 @@ def confirm_organizations(rollout: Rollout, names: Mapping[str, str], chosen: Co
         if not row.is_chosen:
             continue
         try:
-            wanted = checked_name(names.get(row.id, row.organization_name))
+            clean_name = checked_name(names.get(row.id, row.organization_name))
         except Invalid as error:
             errors[row.id] = [text for texts in error.errors.values() for text in texts]
             continue
-        if text_key(wanted) != text_key(row.organization_name):
-            _match(row, wanted, namesakes)
-        problem = _name_problem(row, wanted, namesakes, used)
+        if text_key(clean_name) != text_key(row.organization_name):
+            _match(row, clean_name, namesakes)
+        problem = _name_problem(row, clean_name, namesakes, used)
         if problem:
             errors[row.id] = [problem]
         else:

@@ -133,17 +133,17 @@ def page(
     """Everything the page shows. problems: row id -> what is wrong with what was entered there."""
     lines = [line(row, syncs.get(row.organization_id or ""), problems.get(row.id, "")) for row in rows]
     by: dict[str, list[Line]] = {}
-    for one in lines:
-        by.setdefault(one.status, []).append(one)
-    previewed = sorted(by.get("previewed", []), key=lambda one: one.rank)
-    busy = [one for one in lines if one.status in BUSY]
+    for entry in lines:
+        by.setdefault(entry.status, []).append(entry)
+    previewed = sorted(by.get("previewed", []), key=lambda entry: entry.rank)
+    busy = [entry for entry in lines if entry.status in BUSY]
     enabled = by.get("enabled", [])
     return Page(
         title=KINDS[rollout.kind],
         steps=_steps(rollout, rows),
         is_busy=bool(busy),
         busy_words=_busy_words(busy),
-        failed=[one for one in lines if one.status in FAILED and one.status != "unmapped"],
+        failed=[entry for entry in lines if entry.status in FAILED and entry.status != "unmapped"],
         to_match=[*by.get("unmapped", []), *by.get("suggested", [])],
         mapped=by.get("mapped", []),
         previewed=previewed,

@@ -115,7 +115,7 @@ def _suggest(claim: Claim) -> None:
     }
     connected = session.scalars(select(MicrosoftTenant).where(MicrosoftTenant.id.in_(fresh))).all()
     assigned = {row.organization_id for row in rows if row.organization_id}
-    suggested = suggestions.suggest([one for one in connected if one.id not in mapped], assigned)
+    suggested = suggestions.suggest([tenant for tenant in connected if tenant.id not in mapped], assigned)
     for tenant_id, row in fresh.items():
         row.claimed_until = None
         suggestion = suggested.get(str(tenant_id))

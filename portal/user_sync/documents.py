@@ -68,11 +68,11 @@ def draft(body: Mapping[str, Any]) -> SyncRequest:
     return SyncRequest(spec, rule)
 
 
-def check_groups(request: SyncRequest, known: Collection[str]) -> None:
+def check_groups(request: SyncRequest, known_ids: Collection[str]) -> None:
     """Refuse group ids that neither Microsoft nor the saved filter has. Raises Invalid."""
     if request.filters.group.all:
         return
-    unknown = [value for value in request.filters.group.values if value not in known]
+    unknown = [value for value in request.filters.group.values if value not in known_ids]
     if unknown:
         names = ", ".join(unknown[:3]) + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else "")
         raise Invalid({"filters.group": [f"This Microsoft tenant has no group with the id {names}."]})

@@ -17,7 +17,7 @@ from portal.models import DirectoryGroup, DirectoryUser, MicrosoftTenant
 
 JUDGED: Mapping[str, InstrumentedAttribute[str]] = {
     # section: the column of the mirror that it judges
-    **{section: shown for section, (_, shown) in COLUMNS.items()},
+    **{section: column for section, (_, column) in COLUMNS.items()},
     "domain": DirectoryUser.email,
     "group": DirectoryUser.object_id,
 }
@@ -68,13 +68,13 @@ def _judged(columns: Sequence[InstrumentedAttribute[str]], values: Sequence[str]
 
 def _uncounted(session: Session, microsoft_tenant_id: str, spec: FilterSpec) -> Sequence[DirectoryGroup]:
     """Which of the chosen groups were not read yet."""
-    wanted = [value for value in spec.group.values if value]
-    if spec.group.all or not wanted:
+    group_ids = [value for value in spec.group.values if value]
+    if spec.group.all or not group_ids:
         return ()
     return session.scalars(
         select(DirectoryGroup).where(
             DirectoryGroup.microsoft_tenant_id == microsoft_tenant_id,
-            DirectoryGroup.object_id.in_(wanted),
+            DirectoryGroup.object_id.in_(group_ids),
             DirectoryGroup.is_deleted.is_(False),
             DirectoryGroup.members_read_at.is_(None),
         )

@@ -62,19 +62,19 @@ class PreviewView:
 
 def preview_view(preview: Preview, show: str, q: str) -> PreviewView:
     """The record of a preview that was narrowed to ``show`` and ``q``; a page beyond the last is the last."""
-    shown = replace(preview, page=min(max(preview.page, 1), preview.pages))
+    clamped = replace(preview, page=min(max(preview.page, 1), preview.pages))
     kinds = Counter(decision.action for decision in preview.result.decisions)
     held = preview.result.held
     deed = "marks them Disabled in Microsoft" if held and held["kind"] == HoldKind.DISABLE else "adds them"
     return PreviewView(
         plan_id=preview.plan_id,
         counts=preview.result.counts_document(),
-        decisions=shown.decisions,
+        decisions=clamped.decisions,
         chips=[(action.value, kinds[action]) for action in CHIPS if kinds[action]],
         number=kinds.total(),
         fitting=len(preview.fitting),
-        page=shown.page,
-        pages=shown.pages,
+        page=clamped.page,
+        pages=clamped.pages,
         held=(plural(held["count"], "person", "people"), deed) if held else None,
         warnings=preview.result.warnings,
         show=show,

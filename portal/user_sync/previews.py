@@ -124,10 +124,10 @@ def preview(
     result = previewed(organization, request)
     needle = text_key(q)
     fitting = [
-        one
-        for one in result.decisions
-        if (not decision or one.action.value == decision)
-        and (not needle or needle in text_key(f"{one.display_name} {one.email} {one.user_principal_name}"))
+        row
+        for row in result.decisions
+        if (not decision or row.action.value == decision)
+        and (not needle or needle in text_key(f"{row.display_name} {row.email} {row.user_principal_name}"))
     ]
     return Preview(plan_id(organization, result.fingerprint), result, fitting, page, per_page)
 

@@ -168,7 +168,7 @@ class Guard:
     """U10: tone is ok | some | none; ``asks`` when one more click is needed before enabling."""
 
     tone: str
-    known: int
+    addresses: int
     matching: int
     endings: Sequence[str] = field(default_factory=tuple)
 
@@ -213,21 +213,21 @@ def section(
     problems: Sequence[str] = (),
 ) -> Section:
     """One section. Checked values are always on the page, whatever is searched for, so that none is lost."""
-    wanted = {value_key(name, value): value for value in chosen.values}
+    chosen_values = {value_key(name, value): value for value in chosen.values}
     present = [option for option in offered if option.get("present", True)]
     names = Counter(str(option["label"]) for option in present) if name == "group" else Counter[str]()
     needle = text_key(query)
-    known = set()
+    present_keys = set()
     checked: list[FilterOption] = []
     others: list[FilterOption] = []
     accepted_count = 0
     for option in present:
         key = value_key(name, str(option["value"]))
-        known.add(key)
+        present_keys.add(key)
         label = str(option["label"]) or NONE_LABEL
         fits = not needle or needle in text_key(label) or needle in text_key(str(option.get("mail", "")))
         accepted_count += fits
-        is_checked = key in wanted
+        is_checked = key in chosen_values
         if not is_checked and (not fits or len(others) >= SHOWN):
             continue
         choice = FilterOption(
@@ -235,7 +235,7 @@ def section(
         )
         (checked if is_checked else others).append(choice)
     labels = {value_key(name, str(option["value"])): str(option["label"]) for option in offered}
-    gone = [_gone(value, labels.get(key)) for key, value in wanted.items() if key not in known]
+    gone = [_gone(value, labels.get(key)) for key, value in chosen_values.items() if key not in present_keys]
     return Section(
         name=name,
         label=SECTION_LABELS[name],
@@ -317,12 +317,12 @@ def _change(change: Mapping[str, Any], staying: Sequence[Mapping[str, str]]) -> 
 
 def guard(overlap: Mapping[str, Any] | None, endings: Sequence[str]) -> Guard | None:
     """U10's sentence, None when too few addresses are known to say anything."""
-    known = int(overlap["known"]) if overlap else 0
+    addresses = int(overlap["known"]) if overlap else 0
     matching = int(overlap["matching"]) if overlap else 0
-    if known < ENOUGH_KNOWN:
+    if addresses < ENOUGH_KNOWN:
         return None
-    tone = "none" if matching == 0 else ("ok" if matching * 2 >= known else "some")
-    return Guard(tone, known, matching, endings)
+    tone = "none" if matching == 0 else ("ok" if matching * 2 >= addresses else "some")
+    return Guard(tone, addresses, matching, endings)
 
 
 def _chosen_words(name: str, chosen: SectionFilter, labels: Sequence[str]) -> str:

@@ -89,9 +89,9 @@ def recount(organization_id: str) -> Answer:
     organization = find_organization(organization_id)
     form = SetupForm()
     body = form.body(_saved(organization))
-    wanted = body["filters"]["group"]
-    if wanted["values"] and not wanted["all"] and access.may(Role.ADMINISTRATOR):
-        _have_counted(organization, wanted["values"])
+    groups = body["filters"]["group"]
+    if groups["values"] and not groups["all"] and access.may(Role.ADMINISTRATOR):
+        _have_counted(organization, groups["values"])
     opened = [name for name in SECTIONS if form.query(name) or request.form.get("open") == name]
     return _form_page(
         find_organization(organization_id),
