@@ -34,8 +34,8 @@ def apply_declaration() -> Response:
     ``?dry_run=true`` only answers the plan; ``?plan_id=`` does just that plan, or 409 when it would be another by now.
     """
     is_dry, plan_id = is_dry_run(), request.args.get("plan_id") or None
-    wanted = _declaration()
-    proposal = plan.plan(wanted)
+    declaration = _declaration()
+    proposal = plan.plan(declaration)
     db.session.rollback()
     if proposal.problems:
         raise Invalid(dict(proposal.problems), "Some entries cannot be applied. Nothing was changed.")
@@ -45,8 +45,8 @@ def apply_declaration() -> Response:
         )
     if is_dry:
         return answer(_document(proposal, [step.document() for step in proposal.steps]))
-    done = [one.document() for one in execution.execute(wanted, proposal)]
-    return answer(_document(proposal, done))
+    results = [result.document() for result in execution.execute(declaration, proposal)]
+    return answer(_document(proposal, results))
 
 
 def _document(proposal: Plan, changes: list[dict[str, str]] | list[dict[str, object]]) -> dict[str, object]:

@@ -83,10 +83,10 @@ def list_all_end_users() -> Response:
 @documented(answer=CSV, query=listing.SPEC, parameters=[BOM])
 def export_all_end_users() -> Response:
     """Export the End Users of all Organizations that are filtered, as CSV."""
-    wanted = list_query(listing.SPEC)
+    query = list_query(listing.SPEC)
     return csv_download.download(
-        people.export(wanted),
-        csv_download.customer(wanted),
+        people.export(query),
+        csv_download.customer(query),
         "people",
         bom=csv_download.asks_for_bom(),
         what="people",

@@ -96,9 +96,9 @@ def change_filter_template(template_id: str) -> Response:
     """
     requested, is_dry = body(FilterTemplateChange), is_dry_run()
     row = _template(template_id)
-    name, wanted = _changed(row, requested)
+    name, template_body = _changed(row, requested)
     service.checked_name(name, but=row.id)
-    parsed = documents.parse(wanted)
+    parsed = documents.parse(template_body)
     followers = bulk.follower_ids(row) if service.changed_parts(documents.body_of(row), parsed) else []
     if is_dry:
         results = bulk.dry_run(followers, parsed, keeps_departures=True)
@@ -143,10 +143,10 @@ def set_up_user_syncs() -> Response:
     )
     if template is None:
         raise Invalid({"template_id": ["There is no such filter template."]})
-    wanted = documents.body_of(template)
+    template_body = documents.body_of(template)
     if requested.dry_run:
-        return answer({"items": [one.document() for one in bulk.dry_run(rows, wanted)]}, 200)
-    results = bulk.apply(rows, wanted, requested.template_id)
+        return answer({"items": [result.document() for result in bulk.dry_run(rows, template_body)]}, 200)
+    results = bulk.apply(rows, template_body, requested.template_id)
     runtime().wake()
     return answer({"items": [result.document() for result in results]})
 

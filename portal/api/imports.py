@@ -149,5 +149,5 @@ def _document(import_id: str) -> dict[str, object]:
 
 def _is_later() -> bool:
     """True when the caller prefers to be told later (RFC 7240)."""
-    wanted = request.headers.get("Prefer", "").lower().replace(";", ",").split(",")
-    return "respond-async" in {word.strip() for word in wanted}
+    preferences = request.headers.get("Prefer", "").lower().replace(";", ",").split(",")
+    return "respond-async" in {word.strip() for word in preferences}

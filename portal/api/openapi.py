@@ -132,7 +132,7 @@ def refusals_of(rule: Rule, method: str, declaration: Declaration, role: Role | 
 
 def _operations(app: Flask) -> Operations:
     """(rule, method, declaration, view) of every route under ``/api/v1``."""
-    for rule in sorted(app.url_map.iter_rules(), key=lambda one: one.rule):
+    for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
         if rule.rule.startswith(f"{PREFIX}/"):
             for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
                 view = app.view_functions[rule.endpoint]
@@ -296,7 +296,7 @@ def _schemas(models: list[tuple[type[BaseModel], Any]]) -> tuple[dict[Any, Any],
 def _in_words(schema: Any) -> Any:
     """Descriptions of docstrings as Markdown, and no titles: they only repeat the names."""
     if isinstance(schema, list):
-        return [_in_words(one) for one in schema]
+        return [_in_words(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     described = {key: value if key == "examples" else _in_words(value) for key, value in schema.items()}

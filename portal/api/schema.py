@@ -103,7 +103,8 @@ def answer(document: Any, status: int | None = None, *, headers: dict[str, str] 
         text = adapter.dump_json(adapter.validate_python(document), exclude_unset=True)
     except ValidationError as error:
         places = {
-            ".".join(map(str, one["loc"])) for one in error.errors(include_input=False, include_url=False)
+            ".".join(map(str, problem["loc"]))
+            for problem in error.errors(include_input=False, include_url=False)
         }
         current_app.logger.error(
             "action=undescribed_answer endpoint=%s fields=%s", request.endpoint, sorted(places)[:MOST_ERRORS]

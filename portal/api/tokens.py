@@ -26,11 +26,11 @@ def create(name: str, role: str, *, owner: Account | None = None, expires_at: da
     owner: None for one of the command line. Raises Invalid for a name that is empty or taken, an unknown role or one above
     the owner's, and an end that has passed.
     """
-    wanted, level, now = " ".join(name.split()), role_of(role), utcnow()
-    if is_blank(wanted) or len(wanted) > 100:
+    token_name, level, now = " ".join(name.split()), role_of(role), utcnow()
+    if is_blank(token_name) or len(token_name) > 100:
         raise Invalid({"name": ["Enter a name of at most 100 characters."]})
     duplicate = Invalid({"name": ["There is already a token of this name."]})
-    if text_key(wanted) in map(text_key, db.session.scalars(select(ApiToken.name))):
+    if text_key(token_name) in map(text_key, db.session.scalars(select(ApiToken.name))):
         raise duplicate
     if owner is not None and level.rank > Role(owner.role).rank:
         raise Invalid({"role": ["A token may do no more than its owner. Choose a lower role."]})
@@ -38,7 +38,7 @@ def create(name: str, role: str, *, owner: Account | None = None, expires_at: da
         raise Invalid({"expires_at": ["Enter a day that is still to come."]})
     plain = f"rc_{new_token()}"
     row = ApiToken(
-        name=wanted,
+        name=token_name,
         role=level.value,
         token_hash=hash_token(plain),
         hint=plain[:9],
@@ -53,7 +53,12 @@ def create(name: str, role: str, *, owner: Account | None = None, expires_at: da
     except IntegrityError as error:  # the database decides which of two is first
         raise duplicate from error
     audit.record(
-        db.session(), "token_created", object_type="api_token", object_id=row.id, name=wanted, role=row.role
+        db.session(),
+        "token_created",
+        object_type="api_token",
+        object_id=row.id,
+        name=token_name,
+        role=row.role,
     )
     return plain
 

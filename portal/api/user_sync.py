@@ -131,9 +131,9 @@ def explain_user(organization_id: str) -> Response:
 def list_organization_runs(organization_id: str) -> Response:
     """List the runs of an Organization."""
     organization = _organization(organization_id)
-    wanted = list_query(runs.RUNS)
-    wanted = replace(wanted, filters={**wanted.filters, "organization_id": organization.id})
-    return page_of(runs.runs(wanted), run_document)
+    query = list_query(runs.RUNS)
+    query = replace(query, filters={**query.filters, "organization_id": organization.id})
+    return page_of(runs.runs(query), run_document)
 
 
 @bp.post("/organizations/<organization_id>/user-sync/runs")

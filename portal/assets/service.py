@@ -149,9 +149,9 @@ def _filtered(organization: Organization, query: Listing) -> Any:
             condition = condition | Asset.id.in_(select(AssetMac.asset_id).where(AssetMac.mac.contains(mac)))
         statement = statement.where(condition)
     if "assigned_by" in query.filters:
-        wanted = query.filters["assigned_by"]
+        assigned_by = query.filters["assigned_by"]
         statement = statement.where(
-            Asset.assigned_by.is_(None) if wanted == "none" else Asset.assigned_by == wanted
+            Asset.assigned_by.is_(None) if assigned_by == "none" else Asset.assigned_by == assigned_by
         )
     if "end_user_id" in query.filters:
         statement = statement.where(Asset.end_user_id == query.filters["end_user_id"])
@@ -176,9 +176,9 @@ def _checked(
     if len(macs) > MAX_MACS:
         errors["mac_addresses"] = [f"At most {MAX_MACS} addresses."]
     owner = None
-    wanted = values.get("end_user_id", row.end_user_id if row else None)
-    if wanted:
-        owner = db.session.get(EndUser, str(wanted))
+    owner_id = values.get("end_user_id", row.end_user_id if row else None)
+    if owner_id:
+        owner = db.session.get(EndUser, str(owner_id))
         if owner is None or owner.organization_id != organization.id:
             errors["end_user_id"] = ["This Organization has no such End User."]
     if errors:

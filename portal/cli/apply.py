@@ -35,8 +35,8 @@ def apply(path: Path, *, dry_run: bool, yes: bool, as_json: bool) -> None:
     """Show what FILE would change, ask, and do just that. What FILE does not name stays. Exit code 1 when a step fails."""
     text = _text(path)
     with portal_app(writes=False) as app:
-        wanted = _read(text)
-        proposal = plan.plan(wanted)
+        declaration = _read(text)
+        proposal = plan.plan(declaration)
         db.session.rollback()
         _refuse(proposal)
         if dry_run or not proposal.steps:
@@ -46,17 +46,17 @@ def apply(path: Path, *, dry_run: bool, yes: bool, as_json: bool) -> None:
             click.echo(_plan_text(proposal))
         if not yes and not click.confirm("Do this?", err=as_json):
             raise PortalError("Nothing was changed.")
-        if plan.plan(wanted).plan_id != proposal.plan_id:
+        if plan.plan(declaration).plan_id != proposal.plan_id:
             raise PortalError(
                 "Somebody changed something since the plan was made. Nothing was changed: run it again."
             )
-        done = _execute(app, wanted, proposal, quiet=as_json)
-    failed = [step for step in done if step.problem]
-    summary = f"{len(done) - len(failed):,} done, {len(failed):,} not."
-    answer(_document(proposal, done), summary, as_json=as_json)
+        results = _execute(app, declaration, proposal, quiet=as_json)
+    failed = [step for step in results if step.problem]
+    summary = f"{len(results) - len(failed):,} done, {len(failed):,} not."
+    answer(_document(proposal, results), summary, as_json=as_json)
     if failed:
         raise PortalError(
-            f"{len(failed):,} of {len(done):,} steps could not be done. Run it again to see what is left."
+            f"{len(failed):,} of {len(results):,} steps could not be done. Run it again to see what is left."
         )
 
 
@@ -106,35 +106,35 @@ def _document(proposal: Plan, done: list[Done]) -> dict[str, Any]:
     }
 
 
-def _execute(app: Flask, wanted: Declaration, proposal: Plan, *, quiet: bool) -> list[Done]:
+def _execute(app: Flask, declaration: Declaration, proposal: Plan, *, quiet: bool) -> list[Done]:
     """Every step; those that wait for the first read of a tenant are tried again while it is read."""
-    done = [_reported(one, quiet=quiet) for one in execution.execute(wanted, proposal)]
-    if any(step.waits for step in done):
-        done = _wait(app, wanted, done, quiet=quiet)
-    return done
+    results = [_report(result, quiet=quiet) for result in execution.execute(declaration, proposal)]
+    if any(step.waits for step in results):
+        results = _wait(app, declaration, results, quiet=quiet)
+    return results
 
 
-def _wait(app: Flask, wanted: Declaration, done: list[Done], *, quiet: bool) -> list[Done]:
+def _wait(app: Flask, declaration: Declaration, results: list[Done], *, quiet: bool) -> list[Done]:
     """Work on the reads in this process too, as ``sync run`` does."""
     helper, pause = scheduler.Scheduler(app, timer=False), threading.Event()
     helper.start()
     try:
         end = clock.monotonic() + WAIT_SECONDS
-        while any(step.waits for step in done) and clock.monotonic() < end:
+        while any(step.waits for step in results) and clock.monotonic() < end:
             pause.wait(POLL_SECONDS)
-            left = Plan([step.step for step in done if step.waits])
-            again = {one.step: one for one in execution.execute(wanted, left)}
-            for result in again.values():
-                if not result.waits:
-                    _reported(result, quiet=quiet)
-            done = [again.get(step.step, step) for step in done]
+            left = Plan([step.step for step in results if step.waits])
+            again = {result.step: result for result in execution.execute(declaration, left)}
+            for retried in again.values():
+                if not retried.waits:
+                    _report(retried, quiet=quiet)
+            results = [again.get(step.step, step) for step in results]
     finally:
         helper.stop()
-    return done
+    return results
 
 
-def _reported(one: Done, *, quiet: bool) -> Done:
+def _report(result: Done, *, quiet: bool) -> Done:
     if not quiet:
-        mark = "waits" if one.waits else ("failed" if one.problem else "done")
-        click.echo(f"{mark:<7}{one.step.words}" + (f": {one.problem}" if one.problem else ""))
-    return one
+        mark = "waits" if result.waits else ("failed" if result.problem else "done")
+        click.echo(f"{mark:<7}{result.step.words}" + (f": {result.problem}" if result.problem else ""))
+    return result

@@ -104,7 +104,9 @@ def _settle_together(organization: Organization, action: str, ids: list[str]) ->
 
 
 def _ids() -> list[str]:
-    return list(dict.fromkeys(one for one in request.form.getlist("id") if "\x00" not in one))
+    return list(
+        dict.fromkeys(conflict_id for conflict_id in request.form.getlist("id") if "\x00" not in conflict_id)
+    )
 
 
 def _page(organization: Organization, problem: tuple[str, Invalid] | None = None) -> Answer:

@@ -74,9 +74,9 @@ def questions(session: Session, organization: Organization, rows: Sequence[Confl
     """Conflict id → what is to be decided, for the conflicts of one page, in a handful of queries."""
     tenant_id = organization.tenant.microsoft_tenant_id or ""
     people = _people(session, organization.id, tenant_id, rows)
-    wanted = {row.object_id for row in rows} | {row.other_object_id for row in rows}
-    wanted |= {person.object_id for person in people if person.microsoft_tenant_id == tenant_id}
-    users = _mirrored(session, tenant_id, [object_id for object_id in wanted if object_id])
+    object_ids = {row.object_id for row in rows} | {row.other_object_id for row in rows}
+    object_ids |= {person.object_id for person in people if person.microsoft_tenant_id == tenant_id}
+    users = _mirrored(session, tenant_id, [object_id for object_id in object_ids if object_id])
     names = product_names([tenant_id])
     linked = {person.object_id or "": person for person in people if person.microsoft_tenant_id == tenant_id}
     by_id = {}
@@ -86,16 +86,12 @@ def questions(session: Session, organization: Organization, rows: Sequence[Confl
             [
                 row.object_id,
                 row.other_object_id,
-                *(object_id.object_id for object_id in meant if object_id.microsoft_tenant_id == tenant_id),
+                *(person.object_id for person in meant if person.microsoft_tenant_id == tenant_id),
             ]
         )
         sides = [_side(users.get(key), linked.get(key), key, names) for key in objects if key]
-        sides += [
-            Side(None, end_user=object_id)
-            for object_id in meant
-            if object_id.microsoft_tenant_id != tenant_id
-        ]
-        choices = [_choice(row, object_id, tenant_id, users, linked) for object_id in meant]
+        sides += [Side(None, end_user=person) for person in meant if person.microsoft_tenant_id != tenant_id]
+        choices = [_choice(row, person, tenant_id, users, linked) for person in meant]
         by_id[row.id] = Question(tuple(sides), tuple(choices))
     return by_id
 
@@ -136,18 +132,18 @@ def take_back(session: Session, row: Conflict) -> None:
         for end_user_id, before in links.items()
         if end_user_id in people and people[end_user_id].object_id in {None, row.object_id}
     }
-    accounts = {one: account_of(before) for one, before in back.items() if before is not None}
-    unlinked = [one for one, before in back.items() if before is None]
-    taken = taken_accounts(session, row.organization_id, accounts, unlinked)
+    accounts = {end_user_id: account_of(before) for end_user_id, before in back.items() if before is not None}
+    unlinked = [end_user_id for end_user_id, before in back.items() if before is None]
+    reassigned = taken_accounts(session, row.organization_id, accounts, unlinked)
     for end_user_id in back:
         people[end_user_id].object_id = None
     session.flush()
     for end_user_id, before in back.items():
-        put_link_back(people[end_user_id], None if end_user_id in taken else before)
+        put_link_back(people[end_user_id], None if end_user_id in reassigned else before)
     others = session.scalars(select(Conflict).where(Conflict.id.in_(row.before.get("with", []))))
-    for one in (row, *others):
-        one.resolution = one.resolved_at = one.resolved_end_user_id = None
-        one.resolved_by, one.before = "", {}
+    for conflict in (row, *others):
+        conflict.resolution = conflict.resolved_at = conflict.resolved_end_user_id = None
+        conflict.resolved_by, conflict.before = "", {}
     session.flush()
 
 
@@ -161,8 +157,8 @@ def _settle_others(session: Session, row: Conflict, object_id: str) -> list[str]
             Conflict.resolved_at.is_(None),
         )
     ).all()
-    for one in others:
-        one.resolution, one.resolved_at, one.resolved_by = "ignore", utcnow(), row.resolved_by
+    for other in others:
+        other.resolution, other.resolved_at, other.resolved_by = "ignore", utcnow(), row.resolved_by
     return [row.id for row in others]
 
 
@@ -202,7 +198,7 @@ def _people(
     rows = list(rows)
     ids = [row.end_user_id for row in rows if row.end_user_id]
     keys = [key for row in rows if (key := email_key(row.email))]
-    objects = [one for row in rows for one in (row.object_id, row.other_object_id) if one]
+    objects = [object_id for row in rows for object_id in (row.object_id, row.other_object_id) if object_id]
     is_linked = (EndUser.microsoft_tenant_id == tenant_id) & EndUser.object_id.in_(objects)
     return session.scalars(
         select(EndUser)

@@ -120,8 +120,8 @@ def conflicts_list(
     chips = [Chip("Open", address, sum(kinds.values()), not (is_settled or kind))]
     if len(kinds) > 1:
         chips += [
-            Chip(KINDS.get(one, one), f"{address}?kind={one}", count, kind == one)
-            for one, count in sorted(kinds.items())
+            Chip(KINDS.get(name, name), f"{address}?kind={name}", count, kind == name)
+            for name, count in sorted(kinds.items())
         ]
     chips.append(Chip("Settled", f"{address}?state=resolved", None, is_settled))
     title = "No settled conflicts" if is_settled else "No open conflicts"

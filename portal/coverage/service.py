@@ -25,12 +25,12 @@ COVERAGE = ListSpec(
 
 def page(microsoft_tenant: MicrosoftTenant, query: Listing) -> Listing:
     """One page of a tenant's present users, each with the number of Organizations that take them (P13)."""
-    taken = _takers(microsoft_tenant)
+    takers = _takers(microsoft_tenant)
     statement: Select[Any] = select(DirectoryUser).where(
         DirectoryUser.microsoft_tenant_id == microsoft_tenant.id, DirectoryUser.presence == "present"
     )
     if "taken" in query.filters:
-        statement = statement.where(_is_taken(taken, query.filters["taken"]))
+        statement = statement.where(_is_taken(takers, query.filters["taken"]))
     if "not_in" in query.filters:
         its = select(EndUser.object_id).where(
             EndUser.organization_id == query.filters["not_in"],
@@ -46,12 +46,12 @@ def page(microsoft_tenant: MicrosoftTenant, query: Listing) -> Listing:
 
 def counts(microsoft_tenant: MicrosoftTenant) -> dict[str, int]:
     """How many present users are taken by none, one and several Organizations."""
-    taken = _takers(microsoft_tenant)
+    takers = _takers(microsoft_tenant)
     count = select(func.count()).select_from(DirectoryUser)
     present = count.where(
         DirectoryUser.microsoft_tenant_id == microsoft_tenant.id, DirectoryUser.presence == "present"
     )
-    return {word: db.session.scalar(present.where(_is_taken(taken, word))) or 0 for word in TAKEN}
+    return {word: db.session.scalar(present.where(_is_taken(takers, word))) or 0 for word in TAKEN}
 
 
 def documents(microsoft_tenant: MicrosoftTenant, rows: list[DirectoryUser]) -> list[dict[str, Any]]:

@@ -23,14 +23,14 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class UserRow:
-    """A Microsoft user. taken: (End User id, Organization) each; why_not: where it is said why another one does not take them."""
+    """A Microsoft user. takers: (End User id, Organization name) each; why_not: where it is said why another one does not take them."""
 
     name: str
     email: str
     user_principal_name: str
     user_type: str
     is_blocked: bool
-    taken: Sequence[tuple[str, str]]
+    takers: Sequence[tuple[str, str]]
     why_not: str
 
 
@@ -87,17 +87,17 @@ def _empty(address: str, microsoft_tenant: MicrosoftTenant, listing: Listing, to
     return Empty("This Microsoft tenant has no users", "It had none when it was last read.", icon="users")
 
 
-def _row(one: Mapping[str, Any], not_in: Organization | None) -> UserRow:
+def _row(document: Mapping[str, Any], not_in: Organization | None) -> UserRow:
     why = ""
     if not_in is not None:
-        query = urlencode({"user": one["object_id"], "name": one["display_name"]})
+        query = urlencode({"user": document["object_id"], "name": document["display_name"]})
         why = f"/organizations/{not_in.id}/end-users/why?{query}"
     return UserRow(
-        name=one["display_name"] or one["object_id"],
-        email=one["email"],
-        user_principal_name=one["user_principal_name"],
-        user_type=one["user_type"],
-        is_blocked=one["account_enabled"] is False,
-        taken=[(taker["end_user_id"], taker["name"]) for taker in one["organizations"]],
+        name=document["display_name"] or document["object_id"],
+        email=document["email"],
+        user_principal_name=document["user_principal_name"],
+        user_type=document["user_type"],
+        is_blocked=document["account_enabled"] is False,
+        takers=[(taker["end_user_id"], taker["name"]) for taker in document["organizations"]],
         why_not=why,
     )

@@ -77,7 +77,7 @@ def causes(session: Session, settings: Settings, now: datetime) -> list[Cause]:
         *_not_set_up(session),
         *_unmapped(session),
     ]
-    return sorted(everything, key=lambda one: KINDS.index(one.kind))
+    return sorted(everything, key=lambda cause: KINDS.index(cause.kind))
 
 
 def attention(session: Session) -> list[Cause]:

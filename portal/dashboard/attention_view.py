@@ -29,7 +29,7 @@ def attention_list(
     address: str, listing: Listing, rows: Sequence[Todo], counts: Mapping[str, int]
 ) -> ListView:
     """The record of the page. counts: how many of each kind there are."""
-    kind, everything = listing.filters.get("kind"), sum(counts.values())
+    chosen, everything = listing.filters.get("kind"), sum(counts.values())
     nothing = Empty(
         "Nothing needs attention",
         "Every Organization is set up, and no sync is in trouble.",
@@ -44,12 +44,14 @@ def attention_list(
         rows=rows,
         columns=(),
         views=[
-            Chip("All", f"{address}{listing.query_string(kind=None)}", everything, kind is None),
+            Chip("All", f"{address}{listing.query_string(kind=None)}", everything, chosen is None),
             *(
-                Chip(LABELS[one], f"{address}{listing.query_string(kind=one)}", counts[one], one == kind)
-                for one in KINDS
-                if counts[one] or one == kind
+                Chip(
+                    LABELS[kind], f"{address}{listing.query_string(kind=kind)}", counts[kind], kind == chosen
+                )
+                for kind in KINDS
+                if counts[kind] or kind == chosen
             ),
         ],
-        empty=Empty("None of these", "It is settled by now.", icon="circle-check") if kind else nothing,
+        empty=Empty("None of these", "It is settled by now.", icon="circle-check") if chosen else nothing,
     )

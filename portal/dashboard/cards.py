@@ -79,7 +79,7 @@ class Product:
 class Products:
     """License use, the fullest first. more: how many are not shown."""
 
-    shown: Sequence[Product]
+    rows: Sequence[Product]
     more: int
 
 
@@ -207,21 +207,21 @@ def mfa(lowest: Sequence[service.MfaCoverage]) -> list[Bar]:
             f"/organizations/{line.organization.id}/end-users?mfa=false",
             f"{line.percent}%",
             line.registered,
-            line.known,
-            f"{number(line.registered)} of {number(line.known)}",
+            line.people,
+            f"{number(line.registered)} of {number(line.people)}",
             "rc-meter-bad" if line.percent < 50 else "rc-meter-full" if line.percent < 80 else "",
         )
         for line in lowest
     ]
 
 
-def mfa_sentence(shown: int, total: service.MfaTotal) -> str:
+def mfa_sentence(count: int, total: service.MfaTotal) -> str:
     """Whom the list of MFA coverage counts, and all Organizations together."""
-    first = f"The {shown} lowest. " if shown > 5 else ""
+    first = f"The {count} lowest. " if count > 5 else ""
     unknown = ""
     if total.unknown:
         unknown = f"; {plural(total.unknown, 'is', 'are')} unknown: not read yet, or Entra ID P1 is missing"
-    share = percent(total.registered, total.known)
+    share = percent(total.registered, total.people)
     return f"{first}All Organizations together: {share}. Active, linked people whose MFA state is known{unknown}."
 
 

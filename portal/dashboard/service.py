@@ -49,16 +49,16 @@ class Day:
 
 @dataclass(frozen=True)
 class MfaCoverage:
-    """How many linked, active End Users of one Organization have MFA, of those Microsoft tells about."""
+    """How many linked, active End Users of one Organization have MFA, out of ``people`` whose MFA state Microsoft reports."""
 
     organization: Organization
     registered: int
-    known: int
+    people: int
 
     @property
     def percent(self) -> int:
-        """Whole percent; 0 when nothing is known."""
-        return round(100 * self.registered / self.known) if self.known else 0
+        """Whole percent; 0 when nobody's state is reported."""
+        return round(100 * self.registered / self.people) if self.people else 0
 
 
 def sync_states(session: Session) -> dict[str, int]:
@@ -113,10 +113,10 @@ def last_day(session: Session, now: datetime) -> LastDay:
 
 @dataclass(frozen=True)
 class MfaTotal:
-    """Over all Organizations: registered of known, and how many nobody knows about."""
+    """Over all Organizations: registered out of ``people`` whose MFA state is reported, and how many have none."""
 
     registered: int
-    known: int
+    people: int
     unknown: int
 
 

@@ -105,13 +105,13 @@ class Overview:
         parts = []
         if self.number:
             parts.append(f"{plural(self.number, 'thing needs', 'things need')} attention")
-        for kind, one, many in (
+        for kind, singular_form, plural_form in (
             ("not_set_up", "Organization is not set up", "Organizations are not set up"),
             ("not_mapped", "Organization is not mapped", "Organizations are not mapped"),
             ("unmapped", "Microsoft tenant is not mapped", "Microsoft tenants are not mapped"),
         ):
             if self.counts.get(kind):
-                parts.append(plural(self.counts[kind], one, many))
+                parts.append(plural(self.counts[kind], singular_form, plural_form))
         return (
             ", ".join(parts) + "." if parts else "Every Organization is set up, and nothing needs attention."
         )
@@ -121,7 +121,7 @@ def overview(causes: Sequence[Cause], role: Role, now: datetime) -> Overview:
     """The card of the dashboard, for somebody of ``role``."""
     rows = [
         row
-        for kind, group in groupby(causes, lambda one: one.kind)
+        for kind, group in groupby(causes, lambda cause: cause.kind)
         for row in _rows(kind, list(group), role, now)
     ]
     counts = Counter(cause.kind for cause in causes)
@@ -135,26 +135,26 @@ def overview(causes: Sequence[Cause], role: Role, now: datetime) -> Overview:
 
 def rows(causes: Iterable[Cause], role: Role, now: datetime) -> list[Todo]:
     """One row for each cause: the page that lists all of a kind."""
-    return [_one(cause, role, now) for cause in causes]
+    return [_row_of(cause, role, now) for cause in causes]
 
 
 def _rows(kind: str, causes: list[Cause], role: Role, now: datetime) -> list[Todo]:
     """One by one where they are few; those that share a cause, or are many, in one row."""
     if kind in UNFINISHED:
-        return [_many(causes, role)] if len(causes) > 1 else [_one(causes[0], role, now)]
+        return [_row_of_many(causes, role)] if len(causes) > 1 else [_row_of(causes[0], role, now)]
     by_cause: dict[str, list[Cause]] = {}
-    for one in causes:
-        by_cause.setdefault(one.cause, []).append(one)
+    for cause in causes:
+        by_cause.setdefault(cause.cause, []).append(cause)
     result = []
-    for cause, those in by_cause.items():
-        if len(those) > (1 if cause else APART):
-            result.append(_many(those, role))
+    for code, sharing in by_cause.items():
+        if len(sharing) > (1 if code else APART):
+            result.append(_row_of_many(sharing, role))
         else:
-            result += [_one(one, role, now) for one in those]
-    return result if len(result) <= APART else [_many(causes, role)]
+            result += [_row_of(cause, role, now) for cause in sharing]
+    return result if len(result) <= APART else [_row_of_many(causes, role)]
 
 
-def _one(cause: Cause, role: Role, now: datetime) -> Todo:
+def _row_of(cause: Cause, role: Role, now: datetime) -> Todo:
     title, detail, action = _words(cause, now)
     link = cause.link
     who = _who(cause.kind, role)
@@ -290,7 +290,7 @@ def together(causes: Sequence[Cause]) -> tuple[str, str]:
     return words, advice
 
 
-def _many(causes: Sequence[Cause], role: Role) -> Todo:
+def _row_of_many(causes: Sequence[Cause], role: Role) -> Todo:
     """Many of one kind as one row, with a count, the first names, and a link to all."""
     kind, number = causes[0].kind, len(causes)
     everything = f"/attention?kind={kind}"

@@ -53,8 +53,8 @@ def _by_runs(session: Session, row: EndUser, limit: int) -> list[Entry]:
         .order_by(Change.at.desc())
         .limit(limit)
     ).all()
-    wanted = {change.run_id for change in changes}
-    runs = {run.id: run for run in session.scalars(select(SyncRun).where(SyncRun.id.in_(wanted)))}
+    run_ids = {change.run_id for change in changes}
+    runs = {run.id: run for run in session.scalars(select(SyncRun).where(SyncRun.id.in_(run_ids)))}
     return [
         Entry(
             change.at,
@@ -101,14 +101,14 @@ def _by_imports(session: Session, row: EndUser, limit: int) -> list[Entry]:
     )
     return [
         Entry(
-            one.at,
-            one.fields,
-            note="Undone" if one.state == "undone" else "",
+            record.at,
+            record.fields,
+            note="Undone" if record.state == "undone" else "",
             word="Imported",
             who=file.actor,
             door=DOORS.get(file.source, ""),
         )
-        for one, file in rows
+        for record, file in rows
     ]
 
 

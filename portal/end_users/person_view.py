@@ -128,11 +128,11 @@ def person_view(
     products: Mapping[str, str],
 ) -> PersonView:
     """The record of the page. locked: field → why; products: sku id → name."""
-    shown = (person.job_title, person.office_location, person.city)
+    subtitle = (person.job_title, person.office_location, person.city)
     return PersonView(
         person=person,
         organization=organization,
-        facts=" · ".join(text for text in shown if text),
+        facts=" · ".join(text for text in subtitle if text),
         can_sync=is_synced,
         microsoft=microsoft,
         why_locked=next(iter(locked.values()), "") if may(Role.TECHNICIAN) else READ_ONLY,

@@ -105,8 +105,8 @@ def fingerprints(row: EndUser) -> str:
 
 def left_alone(values: Mapping[str, str], opened_on: str) -> set[str]:
     """The fields of a form that say what they said when it was opened."""
-    shown = _shown(opened_on)
-    return {name for name, value in values.items() if shown.get(name) == _fingerprint(name, value)}
+    opened = _opened_fingerprints(opened_on)
+    return {name for name, value in values.items() if opened.get(name) == _fingerprint(name, value)}
 
 
 def own_changes(row: EndUser, values: Mapping[str, str], opened_on: str) -> dict[str, str]:
@@ -114,8 +114,8 @@ def own_changes(row: EndUser, values: Mapping[str, str], opened_on: str) -> dict
 
     Raises Invalid where both changed the same. Without ``opened_on`` everything counts but what Microsoft manages.
     """
-    shown = _shown(opened_on)
-    if len(shown) < len(EDITABLE):
+    opened = _opened_fingerprints(opened_on)
+    if len(opened) < len(EDITABLE):
         locked = locked_fields(row)
         return {name: value for name, value in values.items() if name not in locked}
     alone = left_alone(values, opened_on)
@@ -123,7 +123,7 @@ def own_changes(row: EndUser, values: Mapping[str, str], opened_on: str) -> dict
     both = {
         name: [f"Meanwhile somebody made this “{getattr(row, name)[:TOLD]}”. Save again to have yours."]
         for name, value in own.items()
-        if _fingerprint(name, getattr(row, name)) not in {shown[name], _fingerprint(name, value)}
+        if _fingerprint(name, getattr(row, name)) not in {opened[name], _fingerprint(name, value)}
     }
     if both:
         raise Invalid(both)
@@ -155,13 +155,13 @@ def pins(row: EndUser) -> dict[str, SyncException]:
 
 def microsoft_values(row: EndUser, fields: Iterable[str]) -> dict[str, str]:
     """What Microsoft has in these fields, to be shown beside a pinned value (W6); nothing for an unlinked person."""
-    wanted = tuple(fields)
-    if not row.is_linked or not wanted:
+    names = tuple(fields)
+    if not row.is_linked or not names:
         return {}
     user = db.session.get(DirectoryUser, (row.microsoft_tenant_id, row.object_id))
     if user is None or user.problem:
         return {}
-    return {name: str(getattr(user, name)) for name in wanted}
+    return {name: str(getattr(user, name)) for name in names}
 
 
 def remove(row: EndUser) -> None:
@@ -242,7 +242,7 @@ def count(organization: Organization) -> int:
     return _number(select(EndUser.id).where(EndUser.organization_id == organization.id))
 
 
-def _shown(opened_on: str) -> dict[str, str]:
+def _opened_fingerprints(opened_on: str) -> dict[str, str]:
     """Field → its fingerprint, as ``fingerprints`` put them together."""
     return dict(zip(EDITABLE, opened_on.split("."), strict=False))
 
@@ -268,15 +268,17 @@ def _is_synced(row: EndUser) -> bool:
     return sync_id is not None
 
 
-def checked_fields(values: Mapping[str, str], kept: str = "") -> dict[str, str]:
-    """Values as they are stored. Raises Invalid; ``kept`` is the address there is: Microsoft's may be one that we refuse."""
-    fields, errors = check_fields(values, kept)
+def checked_fields(values: Mapping[str, str], present_email: str = "") -> dict[str, str]:
+    """Values as they are stored. Raises Invalid; ``present_email`` is accepted as it is: Microsoft's may be one that we refuse."""
+    fields, errors = check_fields(values, present_email)
     if errors:
         raise Invalid(errors)
     return fields
 
 
-def check_fields(values: Mapping[str, str], kept: str = "") -> tuple[dict[str, str], dict[str, list[str]]]:
+def check_fields(
+    values: Mapping[str, str], present_email: str = ""
+) -> tuple[dict[str, str], dict[str, list[str]]]:
     """(values as they are stored, field → what is wrong with it); as ``checked_fields``, for many rows."""
     errors: dict[str, list[str]] = {}
     fields = {}
@@ -285,7 +287,7 @@ def check_fields(values: Mapping[str, str], kept: str = "") -> tuple[dict[str, s
         text = value.strip() if is_plain else clean(value, lines=name in LINES)
         if len(text) > SHORTEST and len(text) > (limit := LIMITS.get(name, 256)):
             errors[name] = [f"At most {limit:,} characters."]
-        if name == "email" and text != kept:
+        if name == "email" and text != present_email:
             text = addresses.tidy(text)
             if text and (why := addresses.problem(text)):
                 errors[name] = [why]

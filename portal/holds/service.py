@@ -126,9 +126,12 @@ class Selection:
         if "everybody" not in form:
             raise Invalid({"everybody": [NOBODY]})
         is_all = bool(form["everybody"])
-        seen, checked = set(form.getlist("seen")), set(form.getlist("id"))
-        others = set(form.get("others", "").split()) - seen
-        return cls(is_all, frozenset(others | {one for one in seen if (one in checked) != is_all}))
+        shown_ids, checked = set(form.getlist("seen")), set(form.getlist("id"))
+        others = set(form.get("others", "").split()) - shown_ids
+        return cls(
+            is_all,
+            frozenset(others | {object_id for object_id in shown_ids if (object_id in checked) != is_all}),
+        )
 
     def has(self, object_id: str) -> bool:
         """Whether this person is checked."""

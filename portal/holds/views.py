@@ -117,7 +117,7 @@ def waiting(hold: HoldFacts, counts: Mapping[str, int], *, decides: bool) -> Wai
     """A hold that waits, in sentences."""
     marks, creations = hold.marks, hold.creations
     done = ", ".join(f"{number(counts[name])} {word}" for name, word in _APPLIED if counts.get(name))
-    kept = " These stay, whatever you choose." if done else ""
+    stay = " These stay, whatever you choose." if done else ""
     dismissed = f", {number(hold.dismissed)} dismissed" if hold.dismissed else ""
     keep = f"The {number(marks)} keep their present status and details" if marks else "Nobody"
     added = (" and nobody is added" if marks else " is added") if creations else ""
@@ -125,7 +125,7 @@ def waiting(hold: HoldFacts, counts: Mapping[str, int], *, decides: bool) -> Wai
         title=f"{_title(hold)} Waiting for {'your' if decides else 'an administrator’s'} decision.",
         detail="" if hold.settled else _detail(hold),
         decided=decided_so_far(hold) if hold.settled else "",
-        applied=f"{done.capitalize() or 'Nothing'}.{kept} Not applied: {number(hold.waiting)} held{dismissed}.",
+        applied=f"{done.capitalize() or 'Nothing'}.{stay} Not applied: {number(hold.waiting)} held{dismissed}.",
         if_apply=f"{_marked(marks)}{_created(creations)}Who has changed since is left out. "
         "The sync returns to Enabled once nobody waits.",
         if_dismiss=f"{keep}{added}. The same people are not held again until they change in Microsoft. "
@@ -221,7 +221,7 @@ def question(word: str, chosen: Chosen, selection: Selection) -> Question:
         "both": f"Apply to {number(chosen.number)}, dismiss {number(chosen.left)}",
     }[word]
     if word == "dismiss":
-        does = f"{_kept(chosen)}They are not held again until they change in Microsoft."
+        does = f"{_staying(chosen)}They are not held again until they change in Microsoft."
     else:
         does = f"{_marked(chosen.marks)}{_created(chosen.creations)}Who has changed since is left out."
     if word == "both":
@@ -254,7 +254,7 @@ def question(word: str, chosen: Chosen, selection: Selection) -> Question:
     )
 
 
-def _kept(chosen: Chosen) -> str:
+def _staying(chosen: Chosen) -> str:
     stay = ""
     if chosen.marks:
         verb, they = ("stays", "it is") if chosen.marks == 1 else ("stay", "they are")

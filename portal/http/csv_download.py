@@ -69,17 +69,21 @@ def record_export(what: str, rows: int, size: int, *, object_type: str = "", obj
 
 def customer(query: Listing) -> str:
     """For a file's name: the Organization that a list over all of them is filtered by; "" for none."""
-    wanted = query.filters.get("organization_id", "")
-    name = db.session.scalar(select(Organization.name).where(Organization.id == wanted)) if wanted else None
+    organization_id = query.filters.get("organization_id", "")
+    name = (
+        db.session.scalar(select(Organization.name).where(Organization.id == organization_id))
+        if organization_id
+        else None
+    )
     return name or ""
 
 
 def asks_for_bom() -> bool:
     """Whether the query says ``bom=true``. Raises Invalid for anything but true and false."""
-    wanted = request.args.get("bom", "false")
-    if wanted not in {"true", "false"}:
+    flag = request.args.get("bom", "false")
+    if flag not in {"true", "false"}:
         raise Invalid({"bom": ["Has to be true or false."]}, "The query has parameters that cannot be used.")
-    return wanted == "true"
+    return flag == "true"
 
 
 def _slug(text: str) -> str:

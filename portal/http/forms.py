@@ -85,10 +85,10 @@ class Form(FlaskForm):
             return self.already_created(model) or create(self.idempotency_key())
         except Invalid as error:
             db.session.rollback()
-            made = self.already_created(model)  # sent twice in one moment, and the other one is through
-            if made is None:
+            created = self.already_created(model)  # sent twice in one moment, and the other one is through
+            if created is None:
                 self.show(error)
-            return made
+            return created
 
     def edited(self, *names: str) -> list[str]:
         """Those of the fields that do not say what they said when the form was opened (``was`` in its template)."""

@@ -139,16 +139,16 @@ class ListView:
     @property
     def hidden(self) -> dict[str, str]:
         """The parameters that the toolbar's form carries along besides its own fields."""
-        own = {one.name for one in self.filters}
+        own = {control.name for control in self.filters}
         filters = {name: value for name, value in self.listing.filters.items() if name not in own}
         return {**self.listing.extra, **filters, "sort": self.listing.sort}
 
 
-def in_use(listing: Listing, words: Mapping[str, str], said: Iterable[str] = ()) -> list[Chip]:
-    """The filters in use as chips that take them away. words: filter → what to say; said: those that another chip shows as on."""
-    shown = set(said)
+def in_use(listing: Listing, words: Mapping[str, str], on_chips: Iterable[str] = ()) -> list[Chip]:
+    """The filters in use as chips that take them away. words: filter → what to say; on_chips: those that another chip shows as on."""
+    already_on = set(on_chips)
     return [
         Chip(words[name], listing.query_string(**{name: None}))
         for name in listing.filters
-        if name in words and name not in shown
+        if name in words and name not in already_on
     ]

@@ -249,12 +249,12 @@ def fetch_by_id(
         way, first = _reversed(current), total - first - size
     passing = order(select(tiebreaker).where(scope), way, spec, tiebreaker=tiebreaker)
     if not names or total > SORTED:
-        wanted = (scope, *conditions)
+        page_conditions = (scope, *conditions)
     elif key.passes(session, passing, names, LOOKED_AT * total) >= first + size:
-        wanted = (scope, key.passed(names))
+        page_conditions = (scope, key.passed(names))
     else:
-        wanted = (key.among(names),)
-    window = order(select(tiebreaker).where(*wanted), way, spec, tiebreaker=tiebreaker)
+        page_conditions = (key.among(names),)
+    window = order(select(tiebreaker).where(*page_conditions), way, spec, tiebreaker=tiebreaker)
     page_ids = list(session.scalars(window.limit(size).offset(first)))
     place = {row_id: -number if is_far else number for number, row_id in enumerate(page_ids)}
     loaded = session.scalars(rows.where(tiebreaker.in_(page_ids))).unique().all()

@@ -68,8 +68,8 @@ class Refusals:
                 window.more += 1
                 if window.more == 1:
                     _later(WINDOW, self.flush)
-        for one in over:
-            self._record(one, one.more)
+        for ended in over:
+            self._record(ended, ended.more)
         if is_first and window is not None:
             self._record(window, 1)
 

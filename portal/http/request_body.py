@@ -64,8 +64,8 @@ def receive() -> None:
     environ[RECEIVED] = spooled
     length = fields = 0
     while length <= limit:
-        wanted = _PIECE if declared is None else min(_PIECE, declared - length)
-        piece = environ["wsgi.input"].read(wanted) if wanted else b""
+        size = _PIECE if declared is None else min(_PIECE, declared - length)
+        piece = environ["wsgi.input"].read(size) if size else b""
         if not piece:
             break
         spooled.write(piece)
@@ -142,12 +142,12 @@ def check(value: Any) -> None:
         if any(isinstance(value, str) and ("\x00" in value or _HALF.search(value)) for value in level):
             raise _invalid("Texts may not hold NUL characters or half surrogates.")
         below: list[Any] = []
-        for one in level:
-            if isinstance(one, dict):
-                below += one.keys()
-                below += one.values()
-            elif isinstance(one, list):
-                below += one
+        for node in level:
+            if isinstance(node, dict):
+                below += node.keys()
+                below += node.values()
+            elif isinstance(node, list):
+                below += node
         if not below:
             return
         level = below

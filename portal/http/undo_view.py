@@ -31,7 +31,7 @@ class Group:
     none: str
 
     @property
-    def shown(self) -> Sequence[Line]:
+    def first_lines(self) -> Sequence[Line]:
         """The first lines."""
         return self.lines[:SHOWN]
 
@@ -71,16 +71,18 @@ def undo_view(
     back: str,
     nothing: str,
 ) -> UndoView:
-    """The record of an undo. words: of what is deleted, then one and many of what is restored.
+    """The record of an undo. words: of what is deleted, then singular and plural of what is restored.
 
     groups: deleted, restored, spared; the first is shown when there is somebody. nothing: what to add where all were spared.
     """
     deleted, restored, spared = groups
-    word, one, many = words
+    word, singular, plural_form = words
     number, all_of_them = len(deleted.lines), len(deleted.lines) + len(restored.lines)
     sentence = f"{plural(number, word)} that this {what} created {'is' if number == 1 else 'are'} deleted."
     button = (
-        f"Undo and delete {plural(number, word)}" if number else f"Undo for {plural(all_of_them, one, many)}"
+        f"Undo and delete {plural(number, word)}"
+        if number
+        else f"Undo for {plural(all_of_them, singular, plural_form)}"
     )
     return UndoView(
         what=what,

@@ -75,7 +75,7 @@ class AssetImporter:
         written: Mapping[int, str] = NOTHING,
     ) -> Iterator[Candidate]:
         """Find the Asset that each row means; two rows never mean the same one."""
-        candidates = {one.line: one for one in map(_candidate, rows)}
+        candidates = {candidate.line: candidate for candidate in map(_candidate, rows)}
         _Matching(session, organization_id, candidates).run(written)
         return iter(candidates.values())
 
@@ -87,8 +87,10 @@ class AssetImporter:
             candidate.target_id for candidate in candidates if candidate.target_id and not candidate.problem
         ]
         present = _present(session, organization_id, ids, lock=lock)
-        wanted = {key for candidate in candidates if (key := email_key(candidate.values.get(OWNER) or ""))}
-        owners = _owners(session, organization_id, wanted)
+        owner_keys = {
+            key for candidate in candidates if (key := email_key(candidate.values.get(OWNER) or ""))
+        }
+        owners = _owners(session, organization_id, owner_keys)
         return [_planned(candidate, present, owners) for candidate in candidates]
 
     def write(
@@ -96,7 +98,7 @@ class AssetImporter:
     ) -> None:
         """Insert and update in bulk. An assignment made here is manual: the sync leaves it alone (W5)."""
         blank = {"end_user_id": None, "assigned_by": None}
-        made = [
+        inserts = [
             {
                 **blank,
                 **_own_columns(planned_row.columns),
@@ -108,7 +110,7 @@ class AssetImporter:
             for planned_row in planned
             if planned_row.action is Action.CREATE
         ]
-        insert_rows(session, Asset, made)
+        insert_rows(session, Asset, inserts)
         changes = [
             {**planned_row.columns, "id": planned_row.object_id, "updated_at": now}
             for planned_row in planned
@@ -175,19 +177,19 @@ class _Matching:
         self._match_by_name([line for line in lines if self._is_open(line)])
 
     def _match_by_mac(self, lines: Iterable[int]) -> None:
-        seen: dict[str, int] = {}
+        line_of: dict[str, int] = {}
         for line, row in self._rows.items():
             if row.target_id is not None:  # by its id
-                seen.update(dict.fromkeys(row.values.get("mac_addresses") or (), line))
+                line_of.update(dict.fromkeys(row.values.get("mac_addresses") or (), line))
         for line in lines:
             row = self._rows[line]
             macs = row.values.get("mac_addresses") or ()
-            double = next((mac for mac in macs if mac in seen), None)
+            double = next((mac for mac in macs if mac in line_of), None)
             if double is not None:
                 mac = service.shown_mac(double)
-                self._reject(line, f"The MAC address {mac} stands in line {seen[double]} already.")
+                self._reject(line, f"The MAC address {mac} stands in line {line_of[double]} already.")
                 continue
-            seen.update(dict.fromkeys(macs, line))
+            line_of.update(dict.fromkeys(macs, line))
             ids = set().union(*(self._by_mac.get(mac, set()) for mac in macs))
             if len(ids) > 1:  # a dock's address, which several laptops were seen with
                 ids = {row_id for row_id in ids if self._names[row_id] == row.key} or ids
@@ -203,7 +205,9 @@ class _Matching:
         for line in lines:
             same[self._rows[line].key].append(line)
         for key, alike in same.items():
-            free = [one for one in self._by_name.get(key, ()) if key and one not in self._claims]
+            free = [
+                asset_id for asset_id in self._by_name.get(key, ()) if key and asset_id not in self._claims
+            ]
             if len(free) == 1 and len(alike) == 1:
                 self._claim(alike[0], free[0])
             elif free:
@@ -293,19 +297,19 @@ def _owners(session: Session, organization_id: str, keys: set[str]) -> dict[str,
     return {str(key): end_user_id for key, end_user_id in rows}
 
 
-def _planned(one: Candidate, present: Mapping[str, _Present], owners: Mapping[str, str]) -> Planned:
-    if one.problem:
-        return rejected(one, one.problem)
-    email = one.values.get(OWNER)
+def _planned(candidate: Candidate, present: Mapping[str, _Present], owners: Mapping[str, str]) -> Planned:
+    if candidate.problem:
+        return rejected(candidate, candidate.problem)
+    email = candidate.values.get(OWNER)
     owner = owners.get(email_key(email)) if email else None
     if email and owner is None:
-        return rejected(one, f"{OWNER}: There is no End User with the email {email}.")
-    row = present.get(one.target_id) if one.target_id else None
-    if one.target_id and row is None:
-        return rejected(one, "This Asset was deleted while the file was read. Import it again.")
-    name = one.values.get("name", "" if row is None else row.name)
+        return rejected(candidate, f"{OWNER}: There is no End User with the email {email}.")
+    row = present.get(candidate.target_id) if candidate.target_id else None
+    if candidate.target_id and row is None:
+        return rejected(candidate, "This Asset was deleted while the file was read. Import it again.")
+    name = candidate.values.get("name", "" if row is None else row.name)
     if not name:
-        return rejected(one, "name: Enter a name.")
+        return rejected(candidate, "name: Enter a name.")
     fields: list[dict[str, str]] = []
     columns: dict[str, Any] = {}
     before: dict[str, Any] = {}
@@ -313,24 +317,24 @@ def _planned(one: Candidate, present: Mapping[str, _Present], owners: Mapping[st
     if name != old.name and name != service.clean_name(old.name):
         columns["name"] = name
         fields.append(changed("name", old.name, name))
-    macs = one.values.get("mac_addresses")
+    macs = candidate.values.get("mac_addresses")
     if macs is not None and set(macs) != old.macs:
         columns["macs"] = macs
-        fields.append(changed("mac_addresses", _shown(old.macs), _shown(macs)))
+        fields.append(changed("mac_addresses", _macs_text(old.macs), _macs_text(macs)))
     if email is not None and owner != old.end_user_id:
         columns |= {"end_user_id": owner, "assigned_by": "manual" if owner else None}
         before |= {"end_user_id": [old.end_user_id, owner], "assigned_by": old.assigned_by}
         fields.append(changed(OWNER, old.end_user_email, email))
     if row is None:
         before = {"name": name, "macs": sorted(macs or ()), "end_user_id": [None, owner]}
-        return Planned(one.line, Action.CREATE, name, new_id(), fields, columns=columns, before=before)
+        return Planned(candidate.line, Action.CREATE, name, new_id(), fields, columns=columns, before=before)
     if not fields:
-        return Planned(one.line, Action.UNCHANGED, name, row.id)
+        return Planned(candidate.line, Action.UNCHANGED, name, row.id)
     before["updated_at"] = row.updated_at.isoformat()
-    return Planned(one.line, Action.UPDATE, name, row.id, fields, columns=columns, before=before)
+    return Planned(candidate.line, Action.UPDATE, name, row.id, fields, columns=columns, before=before)
 
 
-def _shown(macs: Iterable[str]) -> str:
+def _macs_text(macs: Iterable[str]) -> str:
     return " ".join(service.shown_mac(mac) for mac in sorted(macs))
 
 
@@ -358,12 +362,12 @@ def _undo_step(record: ImportRow, row: _Present | None, people: set[str]) -> Und
         return UndoStep(record.line, record.object_id or "", record.name, **more)
 
     if row is None:
-        return step(kept=[GONE])
+        return step(reasons=[GONE])
     if record.action == Action.CREATE:
-        made = record.before
-        is_same = (row.name, sorted(row.macs)) == (made["name"], made["macs"])
-        has_owner = row.assigned_by == "sync" or row.end_user_id in {None, made["end_user_id"][1]}
-        return step(delete=True) if is_same and has_owner else step(kept=[EDITED])
+        created = record.before
+        is_same = (row.name, sorted(row.macs)) == (created["name"], created["macs"])
+        has_owner = row.assigned_by == "sync" or row.end_user_id in {None, created["end_user_id"][1]}
+        return step(delete=True) if is_same and has_owner else step(reasons=[EDITED])
     back: list[dict[str, str]] = []
     columns: dict[str, Any] = {}
     spared = []
@@ -377,7 +381,7 @@ def _undo_step(record: ImportRow, row: _Present | None, people: set[str]) -> Und
                 continue
             value: dict[str, Any] = {"end_user_id": former, "assigned_by": record.before["assigned_by"]}
         else:
-            present = row.name if name == "name" else _shown(row.macs)
+            present = row.name if name == "name" else _macs_text(row.macs)
             is_there, is_back = present == new, present == old
             value = {"name": old} if name == "name" else {"macs": [normalize_mac(mac) for mac in old.split()]}
         if is_there and not is_back:
@@ -387,4 +391,4 @@ def _undo_step(record: ImportRow, row: _Present | None, people: set[str]) -> Und
             spared.append(f"{name} was {EDITED}")
     if back and not spared and row.updated_at == record.at:
         columns["updated_at"] = former_time(record.before["updated_at"])
-    return step(fields=back, columns=columns, kept=spared)
+    return step(fields=back, columns=columns, reasons=spared)

@@ -122,12 +122,12 @@ class EndUserImporter:
             "updated_at": now,
             "edited_at": now,
         }
-        made = [
+        inserts = [
             {**blank, **planned_row.columns, "id": planned_row.object_id}
             for planned_row in planned
             if planned_row.action is Action.CREATE
         ]
-        insert_rows(session, EndUser, made)
+        insert_rows(session, EndUser, inserts)
         # The next sync looks at whoever was changed again.
         times = {"updated_at": now, "edited_at": now, "applied_hash": ""}
         changes = [
@@ -198,10 +198,10 @@ class _Locked:
 
 def _candidates(rows: Iterable[Row]) -> Iterator[Candidate]:
     """One row after the other, as they are asked for: an import checks some while it holds no lock."""
-    seen = dict[str, int]()
+    first_lines = dict[str, int]()
     for row in rows:
         candidate = _candidate(row)
-        before = seen.setdefault(candidate.key, row.line) if candidate.key else row.line
+        before = first_lines.setdefault(candidate.key, row.line) if candidate.key else row.line
         if before != row.line:
             problem = f"This email address stands in line {before} already."
             candidate = Candidate(row.line, candidate.name, problem=problem)
@@ -233,30 +233,30 @@ def _error_text(errors: Mapping[str, Sequence[str]]) -> str:
 
 
 def _planned(
-    one: Candidate, row: Mapping[Any, Any] | None, locked: _Locked, *, names_fields: bool
+    candidate: Candidate, row: Mapping[Any, Any] | None, locked: _Locked, *, names_fields: bool
 ) -> Planned:
     """names_fields: also name the fields of somebody new, which nobody keeps (``runner``)."""
-    if one.problem:
-        return rejected(one, one.problem)
+    if candidate.problem:
+        return rejected(candidate, candidate.problem)
     if row is None:
-        return _new(one, names_fields=names_fields)
+        return _new(candidate, names_fields=names_fields)
     # What differs only in how the same text is stored is no difference: an export comes back unchanged.
     fields = [
         changed(name, row[name], value)
-        for name, value in one.values.items()
+        for name, value in candidate.values.items()
         if name != "email" and row[name] != value and _stored(name, row[name]) != value
     ]
     full_name = str(row["display_name"])
     managed = [entry["field"] for entry in fields if locked.has(row["id"], entry["field"])]
     if managed:
-        return rejected(one, f"{', '.join(managed)}: {MANAGED}.")
+        return rejected(candidate, f"{', '.join(managed)}: {MANAGED}.")
     if any(entry["field"] == "display_name" and not entry["new"] for entry in fields):
-        return rejected(one, "display_name: everybody needs a name.")
+        return rejected(candidate, "display_name: everybody needs a name.")
     if not fields:
-        return Planned(one.line, Action.UNCHANGED, full_name, row["id"])
+        return Planned(candidate.line, Action.UNCHANGED, full_name, row["id"])
     columns: dict[str, Any] = {entry["field"]: entry["new"] for entry in fields}
     return Planned(
-        one.line,
+        candidate.line,
         Action.UPDATE,
         columns.get("display_name", full_name),
         row["id"],
@@ -266,17 +266,19 @@ def _planned(
     )
 
 
-def _new(one: Candidate, *, names_fields: bool) -> Planned:
-    if one.if_new:
-        return rejected(one, one.if_new)
-    values = {name: value for name, value in one.values.items() if value}
+def _new(candidate: Candidate, *, names_fields: bool) -> Planned:
+    if candidate.if_new:
+        return rejected(candidate, candidate.if_new)
+    values = {name: value for name, value in candidate.values.items() if value}
     name = values.get("display_name") or " ".join(values[part] for part in NAMES if part in values)
     if not name:
-        return rejected(one, "There is nobody with this email address, and the row has no name to add them.")
+        return rejected(
+            candidate, "There is nobody with this email address, and the row has no name to add them."
+        )
     values["display_name"] = name
     columns = {**values, **search_columns(values)}
     fields = [changed(column, "", value) for column, value in values.items()] if names_fields else []
-    return Planned(one.line, Action.CREATE, name, new_id(), fields, columns=columns)
+    return Planned(candidate.line, Action.CREATE, name, new_id(), fields, columns=columns)
 
 
 def _stored(name: str, value: str) -> str:
@@ -305,12 +307,12 @@ def _undo_step(
         return UndoStep(record.line, record.object_id or "", record.name, **more)
 
     if row is None:
-        return step(kept=[GONE])
+        return step(reasons=[GONE])
     if record.action == Action.CREATE:
         spared = [EDITED] if row["edited_at"] != record.at else []
         spared += ["linked to Microsoft since"] if row["microsoft_status"] != "none" else []
         spared += ["owns Assets that were assigned by hand"] if row["id"] in owners else []
-        return step(kept=spared) if spared else step(delete=True)
+        return step(reasons=spared) if spared else step(delete=True)
     back: list[dict[str, str]] = []
     spared = []
     for entry in record.fields:
@@ -324,9 +326,9 @@ def _undo_step(
         else:
             back.append(changed(name, present, entry["old"]))
     if not back:
-        return step(kept=spared)
+        return step(reasons=spared)
     columns = _with_search(row, {entry["field"]: entry["new"] for entry in back})
     if not spared and row["edited_at"] == record.at:
         times = {name: record.before.get(name) for name in ("edited_at", "updated_at")}
         columns |= {name: None if text is None else former_time(text) for name, text in times.items()}
-    return step(fields=back, columns=columns, kept=spared)
+    return step(fields=back, columns=columns, reasons=spared)

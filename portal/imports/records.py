@@ -63,7 +63,7 @@ class UndoStep:
     """What an undo does about one row that was written.
 
     delete: what the import created goes again. fields: those that go back, ``[{"field","old","new"}]``; columns: what is
-    written for that. kept: why something stays as it is, one reason each.
+    written for that. reasons: why something stays as it is.
     """
 
     line: int
@@ -72,7 +72,7 @@ class UndoStep:
     delete: bool = False
     fields: Sequence[Mapping[str, str]] = ()
     columns: Mapping[str, Any] = field(default_factory=dict)
-    kept: Sequence[str] = ()
+    reasons: Sequence[str] = ()
 
     @property
     def does_something(self) -> bool:

@@ -279,7 +279,7 @@ def _undo_chunk(sessions: SessionFactory, row: Import, after: int, owner: str, p
         update_rows(session, ImportRow, marks, keys=("import_id", "line"))
         counted = {
             "restored": sum(step.does_something for step in steps),
-            "spared": sum(bool(step.kept) for step in steps),
+            "spared": sum(bool(step.reasons) for step in steps),
         }
         _advance(session, row.id, owner, counted, now)
         return last
@@ -432,24 +432,24 @@ def _retried(work: Callable[[], Any]) -> Any:
     return work()
 
 
-def _record(import_id: str, one: Planned, now: datetime) -> dict[str, Any]:
+def _record(import_id: str, row: Planned, now: datetime) -> dict[str, Any]:
     return {
         "import_id": import_id,
-        "line": one.line,
-        "action": one.action.value,
-        "object_id": one.object_id or None,
-        "name": one.name[:1024],
-        "fields": list(one.fields) if one.action is Action.UPDATE else [],
-        "before": dict(one.before),
+        "line": row.line,
+        "action": row.action.value,
+        "object_id": row.object_id or None,
+        "name": row.name[:1024],
+        "fields": list(row.fields) if row.action is Action.UPDATE else [],
+        "before": dict(row.before),
         "state": "applied",
-        "note": one.reason,
+        "note": row.reason,
         "at": now,
     }
 
 
 def _mark(import_id: str, step: UndoStep) -> dict[str, Any]:
-    state = "undone" if step.does_something and not step.kept else "spared"
-    return {"import_id": import_id, "line": step.line, "state": state, "note": "; ".join(step.kept)}
+    state = "undone" if step.does_something and not step.reasons else "spared"
+    return {"import_id": import_id, "line": step.line, "state": state, "note": "; ".join(step.reasons)}
 
 
 def _number(planned: Sequence[Planned], action: Action) -> int:

@@ -37,11 +37,7 @@ class Preview:
 
     def document(self, import_id: str | None = None) -> dict[str, Any]:
         """The answer of an import (interfaces.md); ``rows`` shows the first of what would be written, field by field."""
-        changing = [
-            planned_row
-            for planned_row in self.planned
-            if planned_row.action in {Action.CREATE, Action.UPDATE}
-        ]
+        changing = [row for row in self.planned if row.action in {Action.CREATE, Action.UPDATE}]
         return {
             "import_id": import_id,
             "created": len(self.rows(Action.CREATE)),
@@ -49,8 +45,13 @@ class Preview:
             "unchanged": len(self.rows(Action.UNCHANGED)),
             "rejected": [{"line": row.line, "reason": row.reason} for row in self.rows(Action.REJECT)],
             "rows": [
-                {"line": one.line, "action": one.action.value, "name": one.name, "fields": list(one.fields)}
-                for one in changing[:SHOWN]
+                {
+                    "line": row.line,
+                    "action": row.action.value,
+                    "name": row.name,
+                    "fields": list(row.fields),
+                }
+                for row in changing[:SHOWN]
             ],
         }
 
@@ -140,11 +141,11 @@ def undo_document(steps: Iterable[UndoStep]) -> dict[str, Any]:
     """An undo's plan as the API and the command line tell it."""
     restored, spared = [], []
     for step in steps:
-        one = {"id": step.object_id, "name": step.name, "line": step.line}
+        row = {"id": step.object_id, "name": step.name, "line": step.line}
         if step.does_something:
             what = "deleted again, as the import had created it" if step.delete else "details restored"
-            restored.append({**one, "what": what, "fields": list(step.fields)})
-        spared += [{**one, "reason": reason} for reason in step.kept]
+            restored.append({**row, "what": what, "fields": list(step.fields)})
+        spared += [{**row, "reason": reason} for reason in step.reasons]
     return {"restored": restored, "spared": spared}
 
 

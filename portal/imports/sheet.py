@@ -98,14 +98,14 @@ def _header_start(text: str) -> tuple[str, int, str]:
 
 
 def _separator(text: str, columns: Columns) -> str:
-    def known(separator: str) -> tuple[int, int]:
+    def recognized(separator: str) -> tuple[int, int]:
         try:
             cells = _narrow(next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), []))
         except csv.Error:
             return 0, 0
         return sum(bool(columns.find(cell)) for cell in cells), len(cells)
 
-    return max(SEPARATORS, key=known)
+    return max(SEPARATORS, key=recognized)
 
 
 def _narrow(cells: list[str]) -> list[str]:

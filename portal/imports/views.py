@@ -123,7 +123,7 @@ def preview(planned: Preview) -> Review:
         unchanged=len(of[Action.UNCHANGED]),
         rejected=len(of[Action.REJECT]),
         groups=[
-            Group(title, [_planned_line(one) for one in of[action][:SHOWN]], len(of[action]))
+            Group(title, [_planned_line(row) for row in of[action][:SHOWN]], len(of[action]))
             for action, title in titles.items()
         ],
     )
@@ -196,7 +196,7 @@ def kept_group(part: Part, rows: Iterable[ImportRow]) -> Group:
 
 def undo_view(steps: Sequence[UndoStep], word: str, *, action: str, back: str) -> undo.UndoView:
     """What an undo of an import deletes, restores and spares. word: of one row."""
-    spared = [undo.Line(step.name, details=[reason]) for step in steps for reason in step.kept]
+    spared = [undo.Line(step.name, details=[reason]) for step in steps for reason in step.reasons]
     deleted, restored = "Deleted, as this import created them", "Restored"
     edited_since = "Not restored: edited since"
     return undo.undo_view(
@@ -231,9 +231,15 @@ def label(name: str) -> str:
     return LABELS.get(name, name)
 
 
-def _planned_line(one: Planned) -> Line:
-    is_new = one.action is Action.CREATE
-    return Line(one.line, one.name, "" if is_new else one.object_id, _fields(one.fields), one.reason)
+def _planned_line(row: Planned) -> Line:
+    is_new = row.action is Action.CREATE
+    return Line(
+        row.line,
+        row.name,
+        "" if is_new else row.object_id,
+        _fields(row.fields),
+        row.reason,
+    )
 
 
 def _fields(entries: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:

@@ -131,21 +131,21 @@ def _check(session: Session, within: Runtime, row: MicrosoftTenant) -> Microsoft
     A process may be stopped for hours between asking and writing. The caller commits. Raises NotFound when it is gone.
     """
     for _ in range(LOOKS):
-        tenant_id, seen = row.id, _seen(row)
+        tenant_id, marks = row.id, _state_marks(row)
         report = _report_releasing(session, within, row)
         tenant = begin_write(session).get(
             MicrosoftTenant, tenant_id, with_for_update={"key_share": True}, populate_existing=True
         )
         if tenant is None or tenant.is_removed:
             raise service.gone()
-        if _seen(tenant) == seen:
+        if _state_marks(tenant) == marks:
             save(session, tenant, report)
             return tenant
         row = tenant
     return row
 
 
-def _seen(row: MicrosoftTenant) -> tuple[Any, ...]:
+def _state_marks(row: MicrosoftTenant) -> tuple[Any, ...]:
     """What changes with everything that is found out about a connection: a check, a read that began, a reconnection."""
     return row.checked_at, row.fence, row.connected_at, row.state, row.problem_code, row.read_requested_at
 

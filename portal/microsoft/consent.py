@@ -41,16 +41,18 @@ START = "/microsoft-tenants/connect"
 NOT_OURS = "This answer does not belong to a request of this browser, was used already, or came too late. Start again."
 
 
-def begin(*, directory_id: str, cloud: str, browser: str, redirect_uri: str, known: bool = False) -> str:
+def begin(
+    *, directory_id: str, cloud: str, browser: str, redirect_uri: str, is_reconnect: bool = False
+) -> str:
     """The address of Microsoft's consent page. Raises Invalid, Refused. ``known``: the tenant is connected, this is a Reconnect."""
     if cloud not in CLOUDS:
         raise Invalid({"cloud": ["One of: " + ", ".join(CLOUDS) + "."]})
-    wanted = domain_key(directory_id)
-    if wanted and not known:
-        wanted = service.checked_directory(wanted, cloud)
+    directory = domain_key(directory_id)
+    if directory and not is_reconnect:
+        directory = service.checked_directory(directory, cloud)
     registration = service.registration_or_invalid(cloud)
-    if "." in wanted:  # what consents must be the tenant that the domain belongs to now
-        wanted = service.directory_of(wanted, cloud)
+    if "." in directory:  # what consents must be the tenant that the domain belongs to now
+        directory = service.directory_of(directory, cloud)
     token, now = new_token(), utcnow()
     begin_write(db.session())
     db.session.add(
@@ -58,13 +60,13 @@ def begin(*, directory_id: str, cloud: str, browser: str, redirect_uri: str, kno
             state_hash=hash_token(token),
             session_id=browser,
             account_id=audit.current_actor().name[:36],
-            directory_id=wanted or None,
+            directory_id=directory or None,
             cloud=cloud,
             created_at=now,
             expires_at=now + LIFE,
         )
     )
-    return _address(registration.client_id, cloud, wanted, redirect_uri=redirect_uri, state=token)
+    return _address(registration.client_id, cloud, directory, redirect_uri=redirect_uri, state=token)
 
 
 def link_to_send(client_id: str, redirect_uri: str, cloud: str) -> str:

@@ -242,11 +242,11 @@ def chosen(
     query = Listing() if filtered is None else filtered
     statement = _of(partner, query)
     rows = db.session.scalars(statement.order_by(PartnerCustomer.name_key)).all()
-    wanted = {directory_id.strip().lower() for directory_id in directory_ids}
+    ids = {directory_id.strip().lower() for directory_id in directory_ids}
     return [
         line
         for line in _lines(list(rows))
-        if line.is_offered and (filtered is not None or line.directory_id in wanted)
+        if line.is_offered and (filtered is not None or line.directory_id in ids)
     ]
 
 

@@ -117,14 +117,14 @@ def filtered(query: Listing) -> Select[MicrosoftTenant]:
 
 def counts(query: Listing) -> dict[str, int]:
     """For the chips: all, attention, unmapped, and the states of the syncs, of those that fit the search and the tag."""
-    wanted = {
+    conditions = {
         "attention": MicrosoftTenant.state == NEEDS_ATTENTION,
         "unmapped": ~_is_mapped(),
         **{name: _feeds(name) for name in SYNCS},
     }
     sums = [
         func.coalesce(func.sum(case((test, 1), else_=0)), 0).label(f"n_{name}")
-        for name, test in wanted.items()
+        for name, test in conditions.items()
     ]
     counted = select(func.count().label("n_all"), *sums).select_from(MicrosoftTenant)
     row = db.session.execute(counted.where(IS_CONNECTED, *_narrowed(query))).mappings().one()
@@ -208,17 +208,17 @@ def _feeds(state: str) -> ColumnElement[bool]:
 
 
 def _cells(row: TableRow) -> tuple[object, ...]:
-    one = row.tenant
+    tenant = row.tenant
     return (
-        one.id,
-        one.directory_id,
-        one.name,
+        tenant.id,
+        tenant.directory_id,
+        tenant.name,
         row.domain,
-        one.state,
-        one.problem or "",
+        tenant.state,
+        tenant.problem or "",
         row.mapped.name if row.mapped else "",
         row.organizations,
         ", ".join(row.tags),
-        one.users_count,
-        csv_cells.moment(one.last_synced_at),
+        tenant.users_count,
+        csv_cells.moment(tenant.last_synced_at),
     )

@@ -51,25 +51,25 @@ def connect(directory_id: str, cloud: str = "global") -> MicrosoftTenant:
     Asks Microsoft in between: requests use ``connect_releasing``. Raises Invalid on ``directory_id`` or ``cloud`` with
     Microsoft's refusal explained, Refused when it is connected already.
     """
-    wanted = checked_directory(directory_id, cloud)
-    return add(_proven(wanted, cloud), cloud)
+    directory = checked_directory(directory_id, cloud)
+    return add(_prove(directory, cloud), cloud)
 
 
 def connect_releasing(directory_id: str, cloud: str = "global") -> MicrosoftTenant:
     """As ``connect``, but gives the database back while Microsoft is asked (T6): nothing may be pending in the session."""
-    wanted = checked_directory(directory_id, cloud)
+    directory = checked_directory(directory_id, cloud)
     registration = registration_or_invalid(cloud)
     db.session.rollback()
-    proof = _proven(wanted, cloud, registration)
+    proof = _prove(directory, cloud, registration)
     begin_write(db.session())
     return add(proof, cloud)
 
 
 def checked_directory(directory_id: str, cloud: str) -> str:
     """The directory as it is asked for. Raises Invalid when it cannot be one, Refused when it is connected already."""
-    wanted = domain_key(directory_id)
+    directory = domain_key(directory_id)
     errors: dict[str, list[str]] = {}
-    if not (is_guid(wanted) or _DOMAIN.fullmatch(wanted)):
+    if not (is_guid(directory) or _DOMAIN.fullmatch(directory)):
         errors["directory_id"] = [
             "Enter the tenant ID, a GUID. The Microsoft Entra admin center shows it under Overview."
         ]
@@ -77,8 +77,8 @@ def checked_directory(directory_id: str, cloud: str) -> str:
         errors["cloud"] = ["One of: " + ", ".join(gateway.CLOUDS) + "."]
     if errors:
         raise Invalid(errors)
-    _refuse_known(wanted)
-    return wanted
+    _refuse_known(directory)
+    return directory
 
 
 def directory_of(domain: str, cloud: str) -> str:
@@ -273,12 +273,12 @@ def registration_or_invalid(cloud: str) -> AppRegistration:
         raise Invalid({about: [error.advice]}, error.advice) from error
 
 
-def _proven(wanted: str, cloud: str, registration: AppRegistration | None = None) -> Proof:
+def _prove(directory: str, cloud: str, registration: AppRegistration | None = None) -> Proof:
     try:
         return gateway.prove(
             runtime().settings,
             registration or registration_or_invalid(cloud),
-            directory_id=wanted,
+            directory_id=directory,
             cloud=cloud,
         )
     except SourceError as error:

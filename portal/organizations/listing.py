@@ -110,7 +110,10 @@ def listing(query: Listing) -> Listing:
     if query.sort.removeprefix("-") != "end_users":
         return fetch(db.session(), statement, query, SPEC, tiebreaker=Organization.id)
     numbers, ids = people_counts(db.session()), ids_of(query)
-    ids.sort(key=lambda one: (numbers.get(one, 0), one), reverse=query.sort.startswith("-"))
+    ids.sort(
+        key=lambda row_id: (numbers.get(row_id, 0), row_id),
+        reverse=query.sort.startswith("-"),
+    )
     current = counted(query, len(ids))
     page_ids = ids[current.offset :][: current.per_page]
     loaded = {row.id: row for row in db.session.scalars(statement.where(Organization.id.in_(page_ids)))}

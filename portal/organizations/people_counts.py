@@ -17,7 +17,7 @@ from portal.engine.batches import batches
 from portal.models import EndUser, MicrosoftTenant, Organization, Tenant
 
 _Marks = tuple[Any, ...]
-_known: WeakKeyDictionary[Engine, dict[str, tuple[_Marks, int]]] = WeakKeyDictionary()
+_cached: WeakKeyDictionary[Engine, dict[str, tuple[_Marks, int]]] = WeakKeyDictionary()
 
 
 def people_counts(session: Session, ids: Sequence[str] | None = None) -> dict[str, int]:
@@ -37,7 +37,7 @@ def people_counts(session: Session, ids: Sequence[str] | None = None) -> dict[st
         statement = statement.where(Organization.id.in_(ids))
     # Marks come before numbers: somebody who comes in between is counted, and the Organization looked at again next time.
     marks: dict[str, _Marks] = {row[0]: tuple(row) for row in session.execute(statement)}
-    remembered = _known.setdefault(session.get_bind().engine, {})
+    remembered = _cached.setdefault(session.get_bind().engine, {})
     for part in batches([row_id for row_id in marks if remembered.get(row_id, ((), 0))[0] != marks[row_id]]):
         numbers = session.execute(
             select(EndUser.organization_id, func.count())

@@ -63,11 +63,11 @@ def create(
     name: str, tenant: Tenant | None = None, tag_names: Iterable[str] = (), *, row_id: str | None = None
 ) -> Organization:
     """Create an Organization; without ``tenant`` it gets its own Tenant of the same name. Raises Invalid on ``name`` or ``tags``."""
-    wanted, tag_names = checked_name(name), tags.checked(tag_names)
-    _refuse_double(wanted)
+    clean_name, tag_names = checked_name(name), tags.checked(tag_names)
+    _refuse_double(clean_name)
     now = utcnow()
     if tenant is None:
-        tenant = Tenant(name=wanted, created_at=now)
+        tenant = Tenant(name=clean_name, created_at=now)
         db.session.add(tenant)
         db.session.flush()
         audit.record(
@@ -75,8 +75,8 @@ def create(
         )
     row = Organization(
         id=row_id,
-        name=wanted,
-        name_key=text_key(wanted),
+        name=clean_name,
+        name_key=text_key(clean_name),
         tenant_id=tenant.id,
         tenant=tenant,
         created_at=now,
@@ -84,7 +84,7 @@ def create(
     db.session.add(row)
     db.session.flush()
     audit.record(
-        db.session(), "organization_created", object_type="organization", object_id=row.id, name=wanted
+        db.session(), "organization_created", object_type="organization", object_id=row.id, name=clean_name
     )
     tags.replace(row, tag_names)
     return row
@@ -92,19 +92,19 @@ def create(
 
 def rename(row: Organization, name: str) -> None:
     """Give an Organization another name. Raises Invalid on ``name``."""
-    wanted = checked_name(name)
-    if wanted == row.name:
+    clean_name = checked_name(name)
+    if clean_name == row.name:
         return
-    _refuse_double(wanted, but=row.id)
-    old, row.name, row.name_key = row.name, wanted, text_key(wanted)
+    _refuse_double(clean_name, but=row.id)
+    old, row.name, row.name_key = row.name, clean_name, text_key(clean_name)
     db.session.flush()
-    changes = f"name: {old} → {wanted}"
+    changes = f"name: {old} → {clean_name}"
     audit.record(
         db.session(),
         "organization_changed",
         object_type="organization",
         object_id=row.id,
-        name=wanted,
+        name=clean_name,
         changes=changes,
     )
 
@@ -211,14 +211,14 @@ def refuse_while_syncing(row: Organization, what: str) -> None:
 
 def checked_name(name: str) -> str:
     """A usable name, trimmed. Raises Invalid on ``name``."""
-    wanted = " ".join(name.split())
-    if is_blank(wanted):
+    clean_name = " ".join(name.split())
+    if is_blank(clean_name):
         raise Invalid({"name": ["Enter a name."]})
-    if len(wanted) > MAX_NAME:
+    if len(clean_name) > MAX_NAME:
         raise Invalid({"name": [f"At most {MAX_NAME} characters."]})
-    if any(ord(c) < 32 for c in wanted):
+    if any(ord(c) < 32 for c in clean_name):
         raise Invalid({"name": ["The name holds control characters."]})
-    return wanted
+    return clean_name
 
 
 def _refuse_double(name: str, but: str | None = None) -> None:

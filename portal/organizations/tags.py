@@ -58,10 +58,10 @@ def checked(names: Iterable[str]) -> list[str]:
 
 def replace(row: Organization, names: Iterable[str]) -> bool:
     """Give an Organization exactly these tags; gives whether anything changed. Raises Invalid on ``tags``."""
-    wanted = checked(names)
-    keys = {text_key(name) for name in wanted}
+    clean_names = checked(names)
+    keys = {text_key(name) for name in clean_names}
     gone = [tag.name for tag in row.tags if tag.name_key not in keys]
-    return _change(row, add=wanted, remove=gone)
+    return _change(row, add=clean_names, remove=gone)
 
 
 def check(rows: Sequence[Organization], *, add: Iterable[str], remove: Iterable[str]) -> None:

@@ -254,9 +254,9 @@ def days(text: str) -> int:
 
 def organization_names(session: Session, rows: Iterable[EndUser]) -> dict[str, Organization]:
     """Organization id → the Organization with its tags, of these people."""
-    wanted = {row.organization_id for row in rows}
+    ids = {row.organization_id for row in rows}
     organizations = (
-        select(Organization).where(Organization.id.in_(wanted)).options(selectinload(Organization.tags))
+        select(Organization).where(Organization.id.in_(ids)).options(selectinload(Organization.tags))
     )
     return {row.id: row for row in session.scalars(organizations)}
 

@@ -35,10 +35,12 @@ def views_for(session: Session, account_id: str) -> Sequence[SavedView]:
 
 def save(session: Session, account_id: str, name: str, query: str, *, is_shared: bool) -> SavedView:
     """Keep a view; one of that name that the account has is replaced. Raises Invalid on ``name``."""
-    wanted = _checked(name)
+    clean_name = _checked(name)
     view = session.scalar(
         select(SavedView).where(
-            SavedView.account_id == account_id, SavedView.page == PAGE, SavedView.name_key == text_key(wanted)
+            SavedView.account_id == account_id,
+            SavedView.page == PAGE,
+            SavedView.name_key == text_key(clean_name),
         )
     )
     now = utcnow()
@@ -48,11 +50,11 @@ def save(session: Session, account_id: str, name: str, query: str, *, is_shared:
             raise Invalid({"name": [f"You have {MOST_EACH} views. Delete one first."]})
         view = SavedView(account_id=account_id, page=PAGE, created_at=now)
         session.add(view)
-    view.name, view.name_key = wanted, text_key(wanted)
+    view.name, view.name_key = clean_name, text_key(clean_name)
     view.query, view.is_shared, view.updated_at = tidy(query), is_shared, now
     session.flush()
     audit.record(
-        session, "view_saved", object_type="saved_view", object_id=view.id, name=wanted, shared=is_shared
+        session, "view_saved", object_type="saved_view", object_id=view.id, name=clean_name, shared=is_shared
     )
     return view
 
@@ -83,9 +85,9 @@ def is_shown(row: SavedView, filters: Mapping[str, str]) -> bool:
 
 
 def _checked(name: str) -> str:
-    wanted = " ".join(clean(name).split())
-    if not wanted:
+    clean_name = " ".join(clean(name).split())
+    if not clean_name:
         raise Invalid({"name": ["Enter a name."]})
-    if len(wanted) > MAX_NAME:
+    if len(clean_name) > MAX_NAME:
         raise Invalid({"name": [f"At most {MAX_NAME} characters."]})
-    return wanted
+    return clean_name

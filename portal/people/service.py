@@ -74,8 +74,8 @@ def export(query: Listing, ids: Sequence[str] | None = None) -> Iterator[str]:
     """CSV of everybody who fits, or only ``ids`` of them, in the order of the list. Raises Invalid when they are too many."""
     fitting = listing.ids(db.session(), query, MOST_EXPORTED + 1)
     if ids is not None:
-        wanted = set(ids)
-        fitting = [row_id for row_id in fitting if row_id in wanted]
+        checked = set(ids)
+        fitting = [row_id for row_id in fitting if row_id in checked]
     if len(fitting) > MOST_EXPORTED:
         raise Invalid(
             {"q": [f"More than {MOST_EXPORTED:,} people fit. Filter the list and export it in parts."]}

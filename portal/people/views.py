@@ -120,14 +120,14 @@ def people_page(
 ) -> PeoplePage:
     """The page of one listing."""
     extra = {} if list(columns) == list(USUAL) else {"columns": ",".join(columns)}
-    shown = replace(listing, extra=extra)
+    current = replace(listing, extra=extra)
     names = dict(offered.organizations)
     return PeoplePage(
-        view=_list(shown, rows, offered, columns),
+        view=_list(current, rows, offered, columns),
         columns=columns,
-        choices=[ColumnChoice(name, one.label, name in columns) for name, one in OPTIONAL.items()],
+        choices=[ColumnChoice(name, column.label, name in columns) for name, column in OPTIONAL.items()],
         saved=saved,
-        query=shown.query_string(page=1),
+        query=current.query_string(page=1),
         names=names,
     )
 

@@ -15,10 +15,10 @@ from portal.recovery.service import Candidate
 
 @dataclass(frozen=True)
 class RecoverySelection:
-    """ids: checked by name. seen: shown with a check box so far. rest: those never shown go too, unless there is a doubt."""
+    """ids: checked by name. shown_ids: shown with a check box so far. rest: those never shown go too, unless there is a doubt."""
 
     ids: frozenset[str] = frozenset()
-    seen: frozenset[str] = frozenset()
+    shown_ids: frozenset[str] = frozenset()
     rest: bool = True
 
     @classmethod
@@ -27,14 +27,14 @@ class RecoverySelection:
         ids = frozenset(form.getlist("id"))
         return cls(ids, ids | frozenset(form.getlist("seen")), bool(form.get("rest")))
 
-    def has(self, one: Candidate) -> bool:
-        """Whether they are to be deleted. Who should be looked at is never taken unseen."""
-        if one.end_user.id in self.seen:
-            return one.end_user.id in self.ids
-        return self.rest and not one.doubts
+    def has(self, candidate: Candidate) -> bool:
+        """Whether they are to be deleted. Who should be looked at is never deleted unseen."""
+        if candidate.end_user.id in self.shown_ids:
+            return candidate.end_user.id in self.ids
+        return self.rest and not candidate.doubts
 
     def unseen(self, candidates: Iterable[Candidate]) -> int:
         """How many ``rest`` stands for among these."""
         return sum(
-            candidate.end_user.id not in self.seen and not candidate.doubts for candidate in candidates
+            candidate.end_user.id not in self.shown_ids and not candidate.doubts for candidate in candidates
         )

@@ -49,12 +49,12 @@ def clean_up(organization_id: str) -> Response:
         return _page(organization)
     choice, unlink = RecoverySelection.of(request.form), bool(request.form.get("unlink"))
     people = service.candidates(db.session(), organization, wrong_id)
-    wanted = choice.ids | {candidate.end_user.id for candidate in people.created if choice.has(candidate)}
-    if not wanted and not unlink:
+    delete_ids = choice.ids | {candidate.end_user.id for candidate in people.created if choice.has(candidate)}
+    if not delete_ids and not unlink:
         return _page(organization, problem="Check at least one person, or the box that unlinks the others.")
-    if confirmed and confirmed != str(len(wanted)):
+    if confirmed and confirmed != str(len(delete_ids)):
         return _page(
-            organization, problem=f"{len(wanted):,} would go by now, and not {confirmed}. Look again."
+            organization, problem=f"{len(delete_ids):,} would go by now, and not {confirmed}. Look again."
         )
     if not confirmed:
         return responses.render(
@@ -63,7 +63,7 @@ def clean_up(organization_id: str) -> Response:
             view=views.confirm(organization, wrong, people, choice, unlink=unlink),
         )
     try:
-        done = _clean_up(organization, wrong_id, sorted(wanted), unlink=unlink)
+        done = _clean_up(organization, wrong_id, sorted(delete_ids), unlink=unlink)
     except Invalid as error:
         db.session.rollback()
         sentence = " ".join(text for texts in error.errors.values() for text in texts)
@@ -75,7 +75,7 @@ def clean_up(organization_id: str) -> Response:
 
 
 def _clean_up(
-    organization: Organization, wrong_id: str, wanted: list[str], *, unlink: bool
+    organization: Organization, wrong_id: str, delete_ids: list[str], *, unlink: bool
 ) -> service.RecoveryOutcome:
     """In short transactions, each with its event in the audit log; sent again after a break it does the rest."""
     session, done = db.session(), service.RecoveryOutcome()
@@ -88,8 +88,8 @@ def _clean_up(
         nonlocal done
         done += service.clean_up(session, organization, wrong_id, delete_ids=(), unlink=True, only=part)
 
-    service.refuse_others(session, organization, wrong_id, wanted)
-    one_by_one(session, wanted, delete, "deleted")
+    service.refuse_others(session, organization, wrong_id, delete_ids)
+    one_by_one(session, delete_ids, delete, "deleted")
     if unlink:
         people = service.candidates(session, organization, wrong_id)
         in_parts(session, service.unlinking_parts(people, ()), take_links, "unlinked")

@@ -66,7 +66,7 @@ class RecoveryPage:
     restorations: Sequence[Restoration]
     untouched: int
 
-    def kept(self, delete_ids: Collection[str]) -> list[EndUser]:
+    def staying(self, delete_ids: Collection[str]) -> list[EndUser]:
         """Those of the created who stay when ``delete_ids`` go, as far as they are linked to this tenant still."""
         return [
             row
@@ -136,9 +136,9 @@ def candidates(
     only: Collection[str] | None = None,
 ) -> RecoveryPage:
     """Who would go and who would stay, by name, and what comes back (R3), of all or of ``only``. "" for no tenant: nobody."""
-    wanted = select(EndUser).where(EndUser.organization_id == organization.id)
+    statement = select(EndUser).where(EndUser.organization_id == organization.id)
     rows = session.scalars(
-        (wanted if only is None else wanted.where(EndUser.id.in_(only)))
+        (statement if only is None else statement.where(EndUser.id.in_(only)))
         .options(selectinload(EndUser.assets))
         .order_by(EndUser.sort_name, EndUser.id)
     ).all()
@@ -191,15 +191,15 @@ def clean_up(
     """
     lock(session, Organization, organization.id)
     _refuse_while_syncing(session, organization)
-    wanted = list(dict.fromkeys(delete_ids))
-    refuse_others(session, organization, microsoft_tenant_id, wanted)
-    end_users.delete_all(session, wanted)
+    ids = list(dict.fromkeys(delete_ids))
+    refuse_others(session, organization, microsoft_tenant_id, ids)
+    end_users.delete_all(session, ids)
     unlinked, restored = 0, 0
     if unlink:
         people = candidates(session, organization, microsoft_tenant_id, only)
         unlinked = len(people.linked)
         apply_restore(session, people.restorations)
-        staying = people.kept(())
+        staying = people.staying(())
         for row in staying:
             for name, value in no_link().items():
                 setattr(row, name, value)
@@ -215,13 +215,13 @@ def clean_up(
         object_type="organization",
         object_id=organization.id,
         organization=organization.name,
-        deleted=len(wanted),
+        deleted=len(ids),
         unlinked=unlinked,
         restored=restored,
     )
     session.flush()
     session.expire_all()
-    return RecoveryOutcome(len(wanted), unlinked, restored)
+    return RecoveryOutcome(len(ids), unlinked, restored)
 
 
 def _refuse_while_syncing(session: Session, organization: Organization) -> None:
@@ -263,7 +263,7 @@ def unlinking_parts(people: RecoveryPage, delete_ids: Collection[str]) -> list[l
 
     groups = together(people.restorations, keys)
     parts = [[plan.end_user.id for plan in group] for group in groups]
-    return [*parts, *([row.id] for row in people.kept(delete_ids))] or [[]]
+    return [*parts, *([row.id] for row in people.staying(delete_ids))] or [[]]
 
 
 def _doubts(row: EndUser, microsoft_tenant_id: str) -> tuple[Doubt, ...]:

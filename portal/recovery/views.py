@@ -169,19 +169,19 @@ def created(people: RecoveryPage, choice: RecoverySelection, look: str, q: str) 
         for candidate in people.created
         if (look != "careful" or candidate.doubts) and _fits(candidate.end_user, q)
     ]
-    shown = fitting[:SHOWN]
-    listed = {row.end_user.id for row in shown}
+    first_rows = fitting[:SHOWN]
+    listed = {row.end_user.id for row in first_rows}
     return Created(
         number=len(people.created),
         careful=sum(bool(candidate.doubts) for candidate in people.created),
         fitting=len(fitting),
-        people=[_person(row, is_chosen=choice.has(row)) for row in shown],
+        people=[_person(row, is_chosen=choice.has(row)) for row in first_rows],
         elsewhere=[
             (candidate.end_user.id, choice.has(candidate))
             for candidate in people.created
-            if candidate.end_user.id in choice.seen - listed
+            if candidate.end_user.id in choice.shown_ids - listed
         ],
-        unseen=replace(choice, seen=choice.seen | listed).unseen(people.created),
+        unseen=replace(choice, shown_ids=choice.shown_ids | listed).unseen(people.created),
         takes_rest=choice.rest,
         look=look,
         q=q,
@@ -210,7 +210,7 @@ def confirm(
 ) -> ConfirmView:
     """The question about those whom ``choice`` has."""
     chosen = [candidate for candidate in people.created if choice.has(candidate)]
-    wanted = choice.ids | {candidate.end_user.id for candidate in chosen}
+    delete_ids = choice.ids | {candidate.end_user.id for candidate in chosen}
     names = [candidate.end_user.display_name for candidate in chosen[:FIRST]]
     more = f" and {number(len(chosen) - FIRST)} more" if len(chosen) > FIRST else ""
     carried = {"from": wrong.id if wrong else "", "unlink": unlink and "1", "rest": choice.rest and "1"}
@@ -220,7 +220,7 @@ def confirm(
         going=len(chosen),
         staying=len(people.created) - len(chosen),
         assets=sum(len(candidate.end_user.assets) for candidate in chosen),
-        unlinked=len(people.linked) + len(people.kept(wanted)) if unlink else 0,
+        unlinked=len(people.linked) + len(people.staying(delete_ids)) if unlink else 0,
         first=", ".join(names) + more,
         people=[
             (
@@ -232,7 +232,7 @@ def confirm(
         fields=[
             ("confirmed", str(len(chosen))),
             *((name, value) for name, value in carried.items() if value),
-            *(("id" if id_ in choice.ids else "seen", id_) for id_ in sorted(choice.seen)),
+            *(("id" if id_ in choice.ids else "seen", id_) for id_ in sorted(choice.shown_ids)),
         ],
         linked=linked(people) if unlink else Linked(0, (), 0, (), ()),
     )
@@ -265,9 +265,9 @@ def fit(overlap: Mapping[str, Any] | None) -> str:
     return f"{number(overlap['matching'])} of {number(overlap['known'])} known addresses"
 
 
-def _person(one: Candidate, *, is_chosen: bool) -> Person:
-    row, details = one.end_user, ", ".join(_words(doubt, one) for doubt in one.doubts)
-    first = DOUBTS[one.doubts[0]] if one.doubts else ""
+def _person(candidate: Candidate, *, is_chosen: bool) -> Person:
+    row, details = candidate.end_user, ", ".join(_words(doubt, candidate) for doubt in candidate.doubts)
+    first = DOUBTS[candidate.doubts[0]] if candidate.doubts else ""
     if row.assets:
         details += f": {', '.join(asset.name for asset in row.assets)}"
     return Person(
@@ -281,8 +281,10 @@ def _person(one: Candidate, *, is_chosen: bool) -> Person:
     )
 
 
-def _words(doubt: Doubt, one: Candidate) -> str:
-    return f"owns {plural(len(one.end_user.assets), 'Asset')}" if doubt is Doubt.ASSETS else DOUBTS[doubt]
+def _words(doubt: Doubt, candidate: Candidate) -> str:
+    return (
+        f"owns {plural(len(candidate.end_user.assets), 'Asset')}" if doubt is Doubt.ASSETS else DOUBTS[doubt]
+    )
 
 
 def _effect(plan: Restoration) -> Effect:

@@ -178,13 +178,13 @@ def runs_list(
 
 def _chips(listing: Listing) -> list[Chip]:
     is_attention = "view" in listing.extra
-    shown = listing.filters.get("show")
+    show = listing.filters.get("show")
     return [
         Chip(
             "Changes or trouble",
             listing.query_string(show=None, view=None, status=None),
             None,
-            shown == NOTABLE,
+            show == NOTABLE,
         ),
         Chip(
             "Trouble",
@@ -193,7 +193,7 @@ def _chips(listing: Listing) -> list[Chip]:
             is_attention,
             "alert-triangle",
         ),
-        Chip("All", listing.query_string(show="all", view=None, status=None), None, shown == "all"),
+        Chip("All", listing.query_string(show="all", view=None, status=None), None, show == "all"),
     ]
 
 

@@ -228,16 +228,16 @@ def _nobody(run: SyncRun, listing: Listing, total: int, *, is_active: bool) -> E
 
 
 def _chips(run: SyncRun, listing: Listing, kinds: Kinds) -> list[Chip]:
-    here, shown = _page(run), listing.filters
-    chips = [Chip("All", f"{here}#people", sum(kinds.values()), not shown)]
+    here, filters = _page(run), listing.filters
+    chips = [Chip("All", f"{here}#people", sum(kinds.values()), not filters)]
     for state, label, icon in STATES:
         if count := _in_state(kinds, state):
             address = f"{here}?state={state}#people"
-            chips.append(Chip(label, address, count, shown.get("state") == state, icon))
+            chips.append(Chip(label, address, count, filters.get("state") == state, icon))
     for decision in SHOWN:
         if count := kinds.get((decision, "applied"), 0):
             words = decision_words(decision)
-            is_on = shown.get("decision") == decision and shown.get("state") != "held"
+            is_on = filters.get("decision") == decision and filters.get("state") != "held"
             address = f"{here}?decision={decision}&state=applied#people"
             chips.append(Chip(words.done, address, count, is_on, words.icon))
     return chips
@@ -253,9 +253,9 @@ def _row(row: Mapping[str, Any], emails: Mapping[str, str], products: Mapping[st
         )
         for entry in row["fields"]
     ]
-    shown, folded = ([], changes) if is_new else (changes[:FIELDS], changes[FIELDS:])
+    unfolded, folded = ([], changes) if is_new else (changes[:FIELDS], changes[FIELDS:])
     if not changes and decision in MARKS:
-        shown = [MARKS[decision]]
+        unfolded = [MARKS[decision]]
     fold = f"Its {plural(len(folded), 'value')}" if is_new else plural(len(folded), "more field")
     is_here = row["end_user_id"] in emails
     return PersonRow(
@@ -265,7 +265,7 @@ def _row(row: Mapping[str, Any], emails: Mapping[str, str], products: Mapping[st
         decision=decision,
         state=row["state"],
         deed=DEEDS.get(decision, ""),
-        changes=shown,
+        changes=unfolded,
         fold=fold,
         folded=folded,
         reason=row["reason"],

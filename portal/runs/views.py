@@ -301,16 +301,16 @@ def undo_view(plan: UndoPlan, products: Mapping[str, str], *, action: str, back:
     )
 
 
-def _restored_line(one: RestoredPerson, products: Mapping[str, str]) -> undo.Line:
+def _restored_line(person: RestoredPerson, products: Mapping[str, str]) -> undo.Line:
     values = [
         f"{CHANGE_LABELS.get(entry['field'], entry['field'])}: "
         f"{or_dash(shown_value(entry['field'], entry['new'], products))}"
-        for entry in one.fields
+        for entry in person.fields
     ]
-    details = "; ".join([undone_words(one.what), *values])
-    return undo.Line(one.display_name, f"/end-users/{one.end_user_id}", [details])
+    details = "; ".join([undone_words(person.what), *values])
+    return undo.Line(person.display_name, f"/end-users/{person.end_user_id}", [details])
 
 
-def _spared_words(one: SparedPerson) -> str:
-    words = spared_words(one.reason, CHANGE_LABELS.get(one.field, one.field))
+def _spared_words(person: SparedPerson) -> str:
+    words = spared_words(person.reason, CHANGE_LABELS.get(person.field, person.field))
     return words[:1].upper() + words[1:]

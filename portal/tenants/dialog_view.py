@@ -63,7 +63,7 @@ def unmapping(
 def taking(takeover: Takeover) -> TenantDialog:
     """The Microsoft tenant that was chosen is mapped to another Tenant."""
     way = in_the_way(takeover.syncing, takeover.holder.name)
-    title = f"{takeover.wanted.name} is mapped already"
+    title = f"{takeover.microsoft_tenant.name} is mapped already"
     return _dialog(takeover.tenant, title, "Unmap there, map here", "map", takeover.present, way)
 
 

@@ -26,22 +26,22 @@ class Takeover:
     """
 
     tenant: Tenant
-    wanted: MicrosoftTenant
+    microsoft_tenant: MicrosoftTenant
     holder: Tenant
     present: MicrosoftTenant | None
     syncing: Sequence[Organization]
 
 
-def takeover(row: Tenant, wanted: MicrosoftTenant) -> Takeover | None:
+def takeover(row: Tenant, microsoft_tenant: MicrosoftTenant) -> Takeover | None:
     """What mapping ``row`` to ``wanted`` would take away from another Tenant; None when nobody else has it."""
-    holder = _holder(wanted)
+    holder = _holder(microsoft_tenant)
     if holder is None or holder.id == row.id:
         return None
     present = db.session.get(MicrosoftTenant, row.microsoft_tenant_id) if row.microsoft_tenant_id else None
-    return Takeover(row, wanted, holder, present, service.syncing_below(holder))
+    return Takeover(row, microsoft_tenant, holder, present, service.syncing_below(holder))
 
 
-def take(row: Tenant, wanted: MicrosoftTenant, how: str, *, holder_id: str) -> None:
+def take(row: Tenant, microsoft_tenant: MicrosoftTenant, how: str, *, holder_id: str) -> None:
     """Map ``row`` to ``wanted``, which the Tenant ``holder_id`` gives up; with ``swap`` it gets what ``row`` had.
 
     End Users keep their data and Links (R4). Raises Refused while a User Sync under either Tenant is enabled (R2), or when the
@@ -53,27 +53,27 @@ def take(row: Tenant, wanted: MicrosoftTenant, how: str, *, holder_id: str) -> N
     for tenant_id in sorted({row.id, holder_id}):
         lock(session, Tenant, tenant_id)
     present_id = row.microsoft_tenant_id
-    for microsoft_id in sorted({wanted.id, present_id or wanted.id}):
+    for microsoft_id in sorted({microsoft_tenant.id, present_id or microsoft_tenant.id}):
         lock(session, MicrosoftTenant, microsoft_id, "Microsoft tenant")
     holder = session.get_one(Tenant, holder_id)
-    if holder.microsoft_tenant_id != wanted.id or row.microsoft_tenant_id != present_id:
+    if holder.microsoft_tenant_id != microsoft_tenant.id or row.microsoft_tenant_id != present_id:
         raise Refused(MEANWHILE, link=f"/tenants/{row.id}")
     if how == SWAP and present_id is None:
         raise Refused(f"{row.name} is mapped to nothing that could be swapped.", link=f"/tenants/{row.id}")
-    for one in (row, holder):
-        service.refuse_while_syncing(one)
+    for tenant in (row, holder):
+        service.refuse_while_syncing(tenant)
     row.microsoft_tenant_id = holder.microsoft_tenant_id = (
         None  # each Microsoft tenant feeds one Tenant at most
     )
     session.flush()
-    row.microsoft_tenant_id = wanted.id
+    row.microsoft_tenant_id = microsoft_tenant.id
     holder.microsoft_tenant_id = present_id if how == SWAP else None
     session.flush()
-    service.record_mapping("tenant_unmapped", holder, wanted)
-    service.record_mapping("tenant_mapped", row, wanted)
+    service.record_mapping("tenant_unmapped", holder, microsoft_tenant)
+    service.record_mapping("tenant_mapped", row, microsoft_tenant)
     if how == SWAP:
         service.record_mapping("tenant_mapped", holder, session.get_one(MicrosoftTenant, present_id))
 
 
-def _holder(wanted: MicrosoftTenant) -> Tenant | None:
-    return db.session.scalar(select(Tenant).where(Tenant.microsoft_tenant_id == wanted.id))
+def _holder(microsoft_tenant: MicrosoftTenant) -> Tenant | None:
+    return db.session.scalar(select(Tenant).where(Tenant.microsoft_tenant_id == microsoft_tenant.id))

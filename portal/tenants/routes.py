@@ -72,7 +72,7 @@ def sync_now(tenant_id: str) -> Response:
     """Sync Now for the whole Tenant: every enabled sync, or just a read when none is (T5)."""
     row = load(Tenant, tenant_id, "Tenant")
     enabled = service.syncing_below(row)
-    for organization in sorted(enabled, key=lambda one: one.id):  # the order in which the schedule locks them
+    for organization in sorted(enabled, key=lambda row: row.id):  # the order in which the schedule locks them
         user_sync.request_run(organization)
     if not enabled and row.microsoft_tenant_id is not None:
         microsoft.request_read(db.session.get_one(MicrosoftTenant, row.microsoft_tenant_id))
@@ -133,7 +133,10 @@ def map_tenant(tenant_id: str) -> Response:
     free = [microsoft_tenant for microsoft_tenant, holder in offered if holder is None]
     form = MapForm(data={"microsoft_tenant_id": chosen_id or service.namesake(free, row.name)})
     form.microsoft_tenant_id.choices = choices(
-        [("", "Choose a Microsoft tenant"), *((one.id, _choice(one, holder)) for one, holder in offered)]
+        [
+            ("", "Choose a Microsoft tenant"),
+            *((tenant.id, _choice(tenant, holder)) for tenant, holder in offered),
+        ]
     )
     form.microsoft_tenant_id.validate_choice = (
         False  # one that is gone or mapped meanwhile is refused with the reason

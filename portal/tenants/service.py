@@ -44,12 +44,14 @@ def create(name: str, *, row_id: str | None = None) -> Tenant:
 
 def rename(row: Tenant, name: str) -> None:
     """Give a Tenant another name. Raises Invalid on ``name``."""
-    wanted = checked_name(name)
-    if wanted == row.name:
+    clean_name = checked_name(name)
+    if clean_name == row.name:
         return
-    old, row.name = row.name, wanted
+    old, row.name = row.name, clean_name
     db.session.flush()
-    audit.record(db.session(), "tenant_renamed", object_type="tenant", object_id=row.id, old=old, new=wanted)
+    audit.record(
+        db.session(), "tenant_renamed", object_type="tenant", object_id=row.id, old=old, new=clean_name
+    )
 
 
 def remove(row: Tenant) -> None:

@@ -52,9 +52,9 @@ class MicrosoftDetails:
 
 @dataclass(frozen=True)
 class SyncCell:
-    """Beneath a sync's pill: what is said, and a link (label, and for screen readers more). in_dialog: it opens there."""
+    """Beneath a sync's pill: words, and a link (label, and for screen readers more). in_dialog: it opens there."""
 
-    said: str = ""
+    words: str = ""
     href: str = ""
     label: str = ""
     about: str = ""

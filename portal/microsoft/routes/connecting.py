@@ -65,7 +65,7 @@ def reconnect(microsoft_tenant_id: str) -> Response:
         cloud=row.cloud,
         browser=_browser(),
         redirect_uri=_callback(),
-        known=True,
+        is_reconnect=True,
     )
     db.session.commit()
     return redirect(target, 303)

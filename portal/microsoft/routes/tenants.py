@@ -162,8 +162,8 @@ def _chosen_tenant(form: MapForm) -> Tenant | None:
         return load(Tenant, text(form.tenant_id), "Tenant")
     if not may(Role.ADMINISTRATOR):
         raise Forbidden("Only administrators add Organizations.", needed=Role.ADMINISTRATOR.value)
-    made = form.make(Organization, lambda row_id: organizations.create(text(form.name), row_id=row_id))
-    return None if made is None else made.tenant
+    created = form.make(Organization, lambda row_id: organizations.create(text(form.name), row_id=row_id))
+    return None if created is None else created.tenant
 
 
 def _check_page(row: MicrosoftTenant) -> Response:
