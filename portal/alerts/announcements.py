@@ -55,7 +55,9 @@ def announce(runtime: Runtime) -> int:
     """
     now = utcnow()
     with runtime.sessions() as session:
-        stored = session.scalars(_STORED).all()  # kept: whoever asks for one of them below has it from here
+        stored = session.scalars(
+            _STORED
+        ).all()  # held by the session, so that each query below finds it there
         if not stored:
             return 0
         targets = delivery.stored_targets(session, runtime.box)
@@ -64,7 +66,7 @@ def announce(runtime: Runtime) -> int:
         is_due = any(
             _is_over(message["at"], now) for message in _value(session, LEFT_KEY).get("messages", ())
         )
-    # Most often there is no news, and nobody waits for the write lock.
+    # Usually nothing is new: then the write lock is not taken.
     is_news = _compare(earlier, present, now)[0] != earlier
     new = _note(runtime, present, now) if is_news else []
     failed: list[dict[str, Any]] = []
@@ -81,7 +83,7 @@ def announce(runtime: Runtime) -> int:
 
 
 def needs(session: Session) -> dict[str, Need]:
-    """What needs a person now, by its cause. The key changes with the cause, so that a new cause is told.
+    """What needs a person now, by its cause. The key changes with the cause, so that a new cause is announced.
 
     Each hourly run takes the place of the hold before it (G1): the same people held back are no news.
     """
@@ -159,7 +161,7 @@ def _remembered(need: Need, now: datetime, times: int) -> dict[str, Any]:
 
 
 def _is_due(before: Mapping[str, Any], need: Need, now: datetime) -> bool:
-    """Whether a cause that was told is told again."""
+    """Whether a cause that was announced is due again."""
     age = now - datetime.fromisoformat(before["at"])
     has_grown = not set(need.names) <= set(before["names"])
     if has_grown:

@@ -75,7 +75,10 @@ def add_target(session: Session, box: SecretBox, target: Target, *, now: datetim
 def choose_events(
     session: Session, box: SecretBox, target_id: str, chosen: Sequence[str], *, now: datetime, by: str
 ) -> Target | None:
-    """Choose which events a target receives. Returns None when the target is gone. Raises Invalid on ``events`` for none, or one that is no event."""
+    """Choose which events a target receives. Returns None when the target is gone.
+
+    Raises Invalid on ``events`` for none, or one that is no event.
+    """
     known_events = events.known_events(chosen)
     if not known_events or set(chosen) - set(known_events):
         raise Invalid(
@@ -120,7 +123,7 @@ def _store(
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of one message to one target. problem: why it was not accepted, in words without secrets; "" when it was."""
+    """The outcome of one message to one target. problem: why it was not accepted, in words without secrets; "" when it was."""
 
     target: str
     problem: str = ""

@@ -15,7 +15,7 @@ PLAIN = {"autocomplete": "off", "spellcheck": "false"}
 
 
 class EventsForm(Form):
-    """Which events a target is told of."""
+    """Which events a target receives."""
 
     events = SelectMultipleField(
         "Events",

@@ -37,7 +37,7 @@ class TargetRow:
 
 @dataclass(frozen=True)
 class Tested:
-    """What became of a test. delivered, total: to how many targets, of how many; failed: (number, name, problem) of the others."""
+    """The outcome of a test. delivered: how many targets of ``total`` got it; failed: (number, name, problem) of the others."""
 
     delivered: int
     total: int
@@ -47,7 +47,7 @@ class Tested:
 @bp.get("")
 @requires(Role.ADMINISTRATOR)
 def index() -> Response:
-    """Where alerts go, and of what each target is told."""
+    """The targets of alerts, and the events each receives."""
     return _page()
 
 
@@ -96,7 +96,7 @@ def add(preset: str) -> Response:
 @requires(Role.ADMINISTRATOR)
 @reads_first
 def choose_events(target_id: str) -> Response:
-    """Say which events a target is told of."""
+    """Choose which events a target receives."""
     target = delivery.stored_targets(db.session(), runtime().box).get(target_id)
     if target is None:
         raise NotFound(GONE)
@@ -136,7 +136,7 @@ def _checked(form: EventsForm) -> tuple[str, ...]:
 
 
 def _show(form: TargetForm, error: Invalid) -> None:
-    """What is wrong with the address stands at the field that it was entered in."""
+    """Show a problem of the address at the field it was entered in."""
     at = "url" if "url" in form else "server"
     form.show(
         Invalid({at if name == "address" else name: messages for name, messages in error.errors.items()})

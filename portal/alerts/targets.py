@@ -59,7 +59,7 @@ _LOCAL_NAMES = ("localhost", "local", "internal", "lan", "home.arpa", "localdoma
 
 @dataclass(frozen=True)
 class Target:
-    """The parts of an address, decoded, and which events it is told of (``alerts.events``).
+    """The parts of an address, decoded, and the events it receives (``alerts.events``).
 
     is_local: an administrator said that it may be inside our network.
     """

@@ -92,7 +92,7 @@ def get_filter_template(template_id: str) -> Response:
 def change_filter_template(template_id: str) -> Response:
     """Change a template, and the filters of all Organizations that follow it, except where they depart.
 
-    ``results`` says what became of each; with ``?dry_run=true`` what would, and nothing is saved.
+    ``results`` has the outcome for each; with ``?dry_run=true`` the expected one, and nothing is saved.
     """
     requested, is_dry = body(FilterTemplateChange), is_dry_run()
     row = _template(template_id)

@@ -43,7 +43,7 @@ def locked_until(session: Session, key: str, now: datetime) -> datetime | None:
 
 
 def count_failure(session: Session, key: str, now: datetime) -> int:
-    """Count one failure in one statement, however many come at once, and give the number in a row.
+    """Count one failure in one statement, however many come at once. Returns the number in a row.
 
     LOCK_AFTER: this one raised the lock. More: it was raised already, and the attempt does not count as one that was taken.
     """
@@ -72,7 +72,7 @@ def count_failure(session: Session, key: str, now: datetime) -> int:
 
 
 def clear(session: Session, key: str, now: datetime) -> datetime | None:
-    """Begin the count anew after a success; gives until when it is locked when others' failures raised that meanwhile."""
+    """Reset the count after a success. Returns the end of the lock if other failures raised one meanwhile."""
     row = SignInAttempts
     is_open = or_(row.locked_until.is_(None), row.locked_until <= now)
     session.execute(delete(row).where(row.key == key, is_open))

@@ -29,7 +29,7 @@ class WrongPassword(Invalid):
 
 
 class Locked(Invalid):
-    """Too many wrong ones in a row: nothing is looked at or counted until the lock ends."""
+    """Too many wrong passwords in a row: none is checked or counted until the lock ends."""
 
     def __init__(self, field: str, left: timedelta) -> None:
         minutes = max(1, round(left.total_seconds() / 60))
@@ -60,7 +60,7 @@ def verify(session: Session, account_id: str, password: str, *, session_id: str,
 
 
 def begin_change(session: Session, verified: Verified, *, field: str, now: datetime) -> Account:
-    """Begin to write, and give the account, its row locked.
+    """Begin the writing transaction. Returns the account with its row locked.
 
     Raises Invalid on ``field``, WrongPassword or Locked among them: ``signed_in.note_guess`` counts and tells of them.
     """

@@ -86,7 +86,7 @@ def sign_in() -> Answer:
             db.session.commit()
             return redirect(responses.safe_next(text(form.next)), 303)
     elif list(form.errors) == ["code"] and text(form.proof):
-        wants_code = True  # nobody has such a code: it is not counted, and asked for again
+        wants_code = True  # no authenticator makes such a code: it is not counted, and asked for again
         form.code.data = ""
     return render_template("auth/login.html", form=form, wants_code=wants_code, problem=problem), 422
 
@@ -159,7 +159,7 @@ def invitation(token: str) -> Answer:
                 open_session(account, method="invitation")
             db.session.commit()
             refusals.log("link_used", level=INFO)
-            # Who has an authenticator goes on to the sign-in page: a link is not a code.
+            # An account with an authenticator continues at the sign-in page: a link is not a code.
             return redirect("/", 303)
     except Invalid as error:
         db.session.rollback()

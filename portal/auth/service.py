@@ -24,6 +24,7 @@ from portal.models import Account, Invitation, Role
 from portal.text import email_key
 
 KNOWN = ", known browser"
+MISMATCH = "The e-mail address and the password do not belong together. Check both."
 
 
 class SignInRefused(PortalError):
@@ -183,11 +184,7 @@ def sign_in(
         fail(
             session, key, email=email, account_id=account_id, reason="password", now=now, known_ids=known_ids
         )
-        raise SignInRefused(
-            "The e-mail address and the password do not belong together. Check both.",
-            reason="password",
-            account_id=account_id,
-        )
+        raise SignInRefused(MISMATCH, reason="password", account_id=account_id)
     pass_second_factor(session, account, code=code, now=now, box=box, known_ids=known_ids)
     if renewed is not None:
         account.password_hash = renewed

@@ -19,7 +19,7 @@ SESSION_IDLE = timedelta(hours=4)
 
 @dataclass(frozen=True)
 class SignedIn:
-    """What a session token stands for."""
+    """Whose session a token opens."""
 
     account: Account
     session: AccountSession
@@ -48,7 +48,7 @@ def start_session(
 
 
 def find_session(session: Session, token: str, now: datetime) -> SignedIn | None:
-    """Whom ``token`` stands for; None when it was ended, expired, idle too long, or its account switched off."""
+    """Whose session ``token`` opens. None if it was ended, expired or idle too long, or the account is deactivated."""
     row = session.scalar(
         select(AccountSession)
         .where(AccountSession.token_hash == hash_token(token))
@@ -72,7 +72,7 @@ def end_session(session: Session, session_id: str, now: datetime) -> None:
 
 
 def end_all_sessions(session: Session, account_id: str, now: datetime, *, but: str | None = None) -> int:
-    """End every session of an account, ``but`` one; gives how many."""
+    """End every session of an account except ``but``. Returns how many."""
     statement = (
         update(AccountSession)
         .where(AccountSession.account_id == account_id, AccountSession.ended_at.is_(None))

@@ -140,7 +140,7 @@ def resolve(row: Conflict, action: str, end_user_id: str | None = None) -> None:
         kind=row.kind,
         settlement=action,
     )
-    people_version.touch(db.session(), [row.organization_id])  # a run that goes on decides by it too
+    people_version.touch(db.session(), [row.organization_id])  # a run in progress decides by it too
     db.session.flush()
 
 
@@ -157,7 +157,7 @@ class Bulk:
 
 
 def bulk(organization: Organization, action: str, ids: Sequence[str], query: Listing | None) -> Bulk:
-    """What settling many at once with ``action`` is about: the open ones of ``ids``, or all that fit ``query``.
+    """The conflicts that ``action`` settles at once: the open ones of ``ids``, or all that match ``query``.
 
     At most ``MOST`` at a time. Raises Invalid for nobody, or an action that is neither link nor ignore.
     """
@@ -190,9 +190,9 @@ def bulk(organization: Organization, action: str, ids: Sequence[str], query: Lis
 
 
 def settle_together(organization: Organization, action: str, ids: Sequence[str]) -> int:
-    """Settle conflicts with the one End User who may be meant, or ignore them; gives how many. The caller commits.
+    """Settle conflicts with the only possible End User, or ignore them. Returns how many. The caller commits.
 
-    Who was settled meanwhile, or is not clear any more, is left out.
+    Conflicts that were settled meanwhile, or have several candidates now, are left out.
     """
     done = 0
     for row in bulk_rows(organization, ids):

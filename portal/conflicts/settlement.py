@@ -97,9 +97,9 @@ def questions(session: Session, organization: Organization, rows: Sequence[Confl
 
 
 def give(session: Session, row: Conflict, organization: Organization, end_user: EndUser) -> None:
-    """Settle with "link": free both sides for each other at once, so that the next run links them. The caller flushes.
+    """Settle with "link": unlink both sides now, so that the next run links them with each other. The caller flushes.
 
-    Whoever holds the End User, or the Microsoft user, is unlinked; conflicts of their own about that are settled with it.
+    The present holder of the End User or the Microsoft user is unlinked; their own conflicts about it are settled too.
     """
     question = questions(session, organization, [row])[row.id]
     choice = next((choice for choice in question.choices if choice.end_user.id == end_user.id), None)
@@ -121,9 +121,9 @@ def give(session: Session, row: Conflict, organization: Organization, end_user: 
 
 
 def take_back(session: Session, row: Conflict) -> None:
-    """Open a settled conflict again, with those that were settled with it, and give back the Links that it took.
+    """Reopen a settled conflict and those that were settled with it, and restore the Links that it took.
 
-    A Link stays away when somebody else has the account by now. Whoever was linked to something else since keeps that.
+    A Link is not restored if another End User has the account now. Links made since are kept.
     """
     links: Mapping[str, Any] = row.before.get("links", {})
     people = {row.id: row for row in session.scalars(select(EndUser).where(EndUser.id.in_(list(links))))}

@@ -89,7 +89,7 @@ class ConflictView:
 
 @dataclass(frozen=True)
 class SettleView:
-    """The question before many are settled. act: with their number; names: (name, what becomes of it); left_out: how many are not clear."""
+    """The question before many are settled. act: with their number; names: (name, outcome); left_out: how many are ambiguous."""
 
     action: str
     act: str

@@ -64,7 +64,7 @@ def documents(microsoft_tenant: MicrosoftTenant, rows: list[DirectoryUser]) -> l
         .where(
             EndUser.microsoft_tenant_id == microsoft_tenant.id,
             EndUser.object_id.in_(ids),
-            EndUser.in_scope.is_(True),  # whom the filters let go is taken no more (L3)
+            EndUser.in_scope.is_(True),  # people outside the filters no longer count as taken (L3)
         )
         .order_by(Organization.name)
     )

@@ -129,7 +129,7 @@ def _holds(session: Session) -> list[Cause]:
 
 
 def _failing(session: Session) -> list[Cause]:
-    """Syncs in trouble of their own; those whose connection is the cause are told of once, above."""
+    """Syncs that fail for a reason of their own; a broken connection is reported once, above."""
     rows = session.execute(
         select(Organization.id, Organization.name, UserSync)
         .join(UserSync, UserSync.organization_id == Organization.id)

@@ -75,7 +75,7 @@ def index() -> Response:
 @bp.get("/attention")
 @access.requires(Role.READ_ONLY)
 def all_attention() -> Response:
-    """All that needs attention or is not done yet, one by one, of one kind when ``kind`` says so, of those with ``tag`` alone."""
+    """Everything that needs attention or is not done yet, row by row, filtered by ``kind`` and ``tag``."""
     query, tag_counts, now = _list_query(), tags.all_tags(), utcnow()
     with narrowing.narrowed(db.session(), query.filters.get("tag", "")):
         causes = _causes(query.filters.get("tag", ""))

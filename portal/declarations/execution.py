@@ -36,7 +36,7 @@ SKIPPED = "Not tried, since a step before it could not be done."
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a step. problem: "" when it is done. waits: it goes on after the first read of a tenant: apply again."""
+    """The outcome of a step. problem: "" if it is done. waits: it needs the first read of a tenant; apply again later."""
 
     step: Step
     problem: str = ""
@@ -87,7 +87,7 @@ def _each(steps: Sequence[Step], do: Callable[[Step], list[str]]) -> Iterator[Do
 
 
 def _template(entry: DeclaredTemplate, step: Step) -> list[str]:
-    """Create or change a template, and copy it to who follows it. Gives what could not be copied, in sentences."""
+    """Create or change a template, and copy it to its followers. Returns a sentence for each copy that failed."""
     begin_write(db.session())
     if step not in plan.template_steps(entry):
         raise Refused(MOVED)

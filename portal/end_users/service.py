@@ -64,7 +64,7 @@ def create(
 
 
 def change(row: EndUser, values: Mapping[str, str]) -> bool:
-    """Change fields; gives whether anything changed. Raises Invalid for a field that Microsoft manages and is not pinned."""
+    """Change fields. Returns whether anything changed. Raises Invalid for a field that Microsoft manages and is not pinned."""
     checked = checked_fields(values, row.email)
     differing = {name: value for name, value in checked.items() if getattr(row, name) != value}
     locked = locked_fields(row)
@@ -174,7 +174,7 @@ def remove(row: EndUser) -> None:
 
 
 def remove_many(organization: Organization, ids: Sequence[str]) -> int:
-    """Delete several End Users of one Organization; ids of others are left alone. Gives how many went."""
+    """Delete several End Users of one Organization; ids of other Organizations are ignored. Returns how many."""
     removed: list[str] = []
     for part in batches(ids):
         removed += db.session.scalars(
@@ -248,7 +248,7 @@ def _opened_fingerprints(opened_on: str) -> dict[str, str]:
 
 
 def _fingerprint(name: str, value: str) -> str:
-    # A field of one line loses its line breaks in a browser, whoever leaves it alone.
+    # A browser removes line breaks from a field of one line, even if nobody edits it.
     text = clean(value, lines=True) if name == "notes" else clean(value.replace("\r", "").replace("\n", ""))
     return sha256(text.encode()).hexdigest()[:12]
 

@@ -39,7 +39,7 @@ class PersonRow:
 
     @property
     def id(self) -> str:
-        """What the check box stands for."""
+        """The value of the check box."""
         return self.user.id
 
     @property

@@ -329,7 +329,7 @@ def number_of(session: Session, rows: Rows) -> int:
 
 
 def delete_some(session: Session, rows: Rows, number: int) -> int:
-    """Delete up to ``number`` of these rows, the first table's first, and give how many: for one of several short transactions."""
+    """Delete up to ``number`` of these rows, the first table's first. Returns how many. For one of several short transactions."""
     left = number
     for model, condition in rows:
         if not left:

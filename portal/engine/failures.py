@@ -1,4 +1,4 @@
-"""Syncs that fail: counted, told of, tried ever more rarely, and at once when their cause may be gone (G2)."""
+"""Failing syncs: counted, reported, retried less and less often, and at once if the cause may be gone (G2)."""
 
 from __future__ import annotations
 

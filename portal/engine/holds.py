@@ -84,7 +84,7 @@ def apply_held(session: Session, run: SyncRun, ready: Ready, actor: str, now: da
         counts["conflicts"] = counts.get("conflicts", 0) + sum(
             1 for d in outcome.decisions if d.action is Action.CONFLICT and d.is_in_scope
         )
-    people_version.touch(session, [run.organization_id])  # a run that goes on must not hold them again
+    people_version.touch(session, [run.organization_id])  # a run in progress must not hold them again
     left_out = [row for object_id, row in rows.items() if object_id not in done]
     _dismiss_counts(counts, left_out)
     counts["held"] = counts.get("held", 0) - sum(map(_is_counted, rows.values()))
@@ -120,7 +120,7 @@ def dismiss_held(
 
 
 def replace_older(session: Session, organization_id: str, run_id: str) -> None:
-    """A later run decided anew: what waits of older ones waits no more."""
+    """End the holds of older runs: a later run decided again."""
     for older in session.scalars(
         select(SyncRun)
         .where(SyncRun.organization_id == organization_id, SyncRun.status == "held", SyncRun.id != run_id)
@@ -186,7 +186,7 @@ def _dismiss_counts(counts: dict[str, int], rows: Sequence[Change]) -> None:
 
 
 def _balance(counts: dict[str, int]) -> None:
-    """Whoever is in scope and was neither written, nor is held or a conflict, is unchanged (G8)."""
+    """Everybody in scope who was not written, held or in conflict is unchanged (G8)."""
     others = (*(name for name in WRITTEN if name != "gone"), "conflicts", "held")
     counts["unchanged"] = counts.get("in_scope", 0) - sum(counts.get(name, 0) for name in others)
 

@@ -113,7 +113,7 @@ def _restoration(row: EndUser, changes: Sequence[Change]) -> Restoration:
 
 
 def _spare_taken(session: Session, organization_id: str, plans: Sequence[Restoration]) -> None:
-    """An address or a Microsoft account that somebody else has by now stays theirs."""
+    """Spare addresses and Microsoft accounts that another End User has now."""
     by_id = {plan.end_user.id: plan for plan in plans}
     addresses, accounts = find_taken(
         session,

@@ -26,7 +26,7 @@ _APPLIED = select(Change.object_id).where(Change.run_id == bindparam("run"), Cha
 
 
 class FinishedRun(Protocol):
-    """What is told of a run that ends; a SyncRun is one."""
+    """What is reported of a run that ends; a SyncRun is one."""
 
     @property
     def id(self) -> str:
@@ -152,7 +152,7 @@ class RunState:
             raise GroupsUnread
 
     def _resume(self, session: Session) -> None:
-        """What this run did before it was interrupted: it is not done again, and counted as what it was (G4)."""
+        """Resume an interrupted run: what it did is not done again, and is counted as it was (G4)."""
         self.applied = set(session.connection().scalars(_APPLIED, {"run": self.run_id}))
         if self.applied and (run := session.get(SyncRun, self.run_id)) is not None:
             self.written.update({name: run.counts.get(name, 0) for name in WRITTEN})
@@ -175,7 +175,7 @@ class RunState:
             .where(SyncRun.id == self.run_id)
             .values(phase=phase, done=done, total=total, counts=dict(written), heartbeat_at=self.around.now())
         )
-        # People are not what the last complete run left: whatever becomes of this one, the next decides anew.
+        # People differ from what the last complete run left, so the next run decides again, however this one ends.
         session.execute(
             update(UserSync)
             .where(UserSync.organization_id == self.organization_id, UserSync.settled_state.is_not(None))

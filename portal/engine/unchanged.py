@@ -57,7 +57,7 @@ _PUT_RIGHT = (
 
 @dataclass(frozen=True)
 class Unchanged:
-    """A run that ended so, for who is told of it (``run_state.FinishedRun``)."""
+    """A run that ended so, as it is reported (``run_state.FinishedRun``)."""
 
     id: str
     organization_id: str

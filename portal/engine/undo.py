@@ -33,7 +33,7 @@ def link_before(end_user: EndUser) -> dict[str, Any] | None:
 
 
 def put_link_back(end_user: EndUser, before: Mapping[str, Any] | None) -> None:
-    """Give an End User the Link it had, or none. The next run looks at the person anew."""
+    """Restore the Link an End User had, or none. The next run decides about the person again."""
     columns = EndUser.__table__.columns
     for name, value in {**no_link(), **(before or {})}.items():
         is_time = isinstance(columns[name].type, UtcDateTime) and isinstance(value, str)
@@ -192,7 +192,7 @@ def _step(change: Change, end_user: EndUser) -> tuple[_Step | None, list[SparedP
     is_same_link = end_user.object_id == change.object_id
     for entry in change.fields:
         if is_link_field(entry["field"]) and ("link" in change.undo or not is_same_link):
-            continue  # they come back with the Link, or are those of another one by now
+            continue  # they come back with the Link, or belong to another Link now
         present = field_text(end_user, entry["field"])
         if present == entry["new"]:
             step.fields[entry["field"]] = (entry["new"], entry["old"])
@@ -205,7 +205,7 @@ def _step(change: Change, end_user: EndUser) -> tuple[_Step | None, list[SparedP
 
 
 def _spare_taken(session: Session, steps: Sequence[_Step]) -> list[SparedPerson]:
-    """What cannot go back because somebody else has it by now stays as it is, and is listed (M4, M5)."""
+    """Spare what cannot be restored because another End User has it now (M4, M5). Returns who is spared."""
     if not steps:
         return []
     by_id = {step.end_user.id: step for step in steps}
@@ -241,7 +241,7 @@ def _worth_keeping(change: Change, end_user: EndUser) -> list[Spared]:
     if any(asset.assigned_by == "manual" for asset in end_user.assets):
         reasons.append(Spared.OWNS_ASSETS)
     if end_user.object_id not in {None, change.object_id}:
-        reasons.append(Spared.LINKED_OTHERWISE)  # by a person or a later run: somebody else's record by now
+        reasons.append(Spared.LINKED_OTHERWISE)  # changed by a person or a later run
     return reasons
 
 

@@ -1,4 +1,4 @@
-"""What somebody may not get back, since it is somebody else's by now: an address (M4) or a Microsoft account (M5)."""
+"""What cannot be restored because another End User has it now: an address (M4) or a Microsoft account (M5)."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def set_keep_days(session: Session, days: int, *, now: datetime) -> None:
 
 
 def forget_old(session: Session, now: datetime) -> int:
-    """Delete one batch of events that are too old, and give its size. The caller commits, and calls again later.
+    """Delete one batch of expired events. Returns how many. The caller commits, and calls again later.
 
     Only what stands before the first event that is to be kept: the rest of the chain stays whole, and the last deleted
     event stays known as its anchor.

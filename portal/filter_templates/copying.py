@@ -30,7 +30,7 @@ MOVED = "moved"
 
 @dataclass(frozen=True)
 class Target:
-    """What an Organization's User Sync will hold. applied: the whole template; request: with the Organization's own ``departures`` instead."""
+    """What a User Sync will hold. applied: the whole template; request: the same with the Organization's own ``departures``."""
 
     request: dict[str, Any]
     applied: dict[str, Any]
@@ -117,7 +117,7 @@ def uncounted_groups(organization: Organization, body: Mapping[str, Any]) -> lis
 
 
 def apply(organization: Organization, target: Target, template: FilterTemplate | None) -> SyncRun | None:
-    """Enable or edit the User Sync, and follow the template; gives the initial run that was queued. The caller commits and wakes.
+    """Enable or edit the User Sync, and follow the template. Returns the initial run that was queued. The caller commits and wakes.
 
     Raises as ``user_sync.put`` does. What is saved already is not saved again.
     """

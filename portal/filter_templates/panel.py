@@ -1,4 +1,4 @@
-"""What an Organization's page says about the template that it follows: where it departs, and what the template means by now."""
+"""The template card of an Organization's page: where it departs, and what has changed in the template since it was copied."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def edit(template_id: str) -> Response:
 
 
 def _save_or_preview(row: FilterTemplate, name: str, body: dict[str, Any]) -> str:
-    """Save at once when nobody's filters change by it; otherwise preview that. Gives where to go on."""
+    """Save at once if no follower's filters change; otherwise preview the change. Returns the next page's address."""
     changes = service.changed_parts(documents.body_of(row), documents.parse(body))
     if changes and service.follower_counts([row]):
         return url_for("rollouts.detail", rollout_id=beginnings.begin_template_change(row, name, body).id)

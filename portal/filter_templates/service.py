@@ -73,7 +73,7 @@ def create(name: str, body: Mapping[str, Any], *, row_id: str | None = None) -> 
 
 
 def change(row: FilterTemplate, name: str, body: Mapping[str, Any]) -> list[str]:
-    """Save a template; gives the parts that changed. Who follows it is not touched here: ``copying`` does that.
+    """Save a template. Returns the parts that changed. Followers are updated by ``copying``.
 
     Raises Invalid on ``name`` and per section.
     """
@@ -162,13 +162,13 @@ def following(organization: Organization) -> Following:
 
 
 def drifted(follower: Following, microsoft_tenant_id: str) -> list[str]:
-    """The parts in which the template means something else by now than was copied: its groups in Microsoft, or itself."""
+    """The parts that differ from what was copied because the template, or its groups in Microsoft, changed since."""
     now = resolve(documents.body_of(follower.template), microsoft_tenant_id).body
     return documents.different_parts(now, follower.applied)
 
 
 def departures(follower: TemplateFollower, sync: UserSync | None) -> list[str]:
-    """The parts in which a User Sync says something else than was copied to it."""
+    """The parts in which a User Sync differs from what was copied to it."""
     return [] if sync is None else documents.different_parts(saved_request(sync), follower.applied)
 
 

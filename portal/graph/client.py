@@ -257,7 +257,7 @@ class GraphClient:
         try:
             self.wait(seconds)
         except SourceTransient as impatience:
-            raise failure from impatience  # what Microsoft did helps more than that nobody waits for it
+            raise failure from impatience  # Microsoft's error explains more than the broken wait
 
     def _try(
         self,

@@ -92,7 +92,7 @@ class GraphDirectory:
         return self._all(queries.DOMAINS)
 
     def user_count(self) -> int | None:
-        """Microsoft's own number of users; None where it is not offered (B2C, missing index)."""
+        """Microsoft's own number of users; None where Microsoft does not provide it (B2C, missing index)."""
         refused = (SourceRejected, ObjectMissing, SourceBadAnswer, SourcePermissionMissing)
         try:
             return self._client.get_number(queries.USER_COUNT, headers=queries.CONSISTENT)
@@ -260,7 +260,7 @@ class GraphDirectory:
             except SourceTransient as error:
                 if error.code != "busy" or "AuditLog.Read.All" not in roles:
                     raise
-                return None  # all turns are taken by slow passes, which is no fault of this connection
+                return None  # slow passes use all turns, which is no fault of this connection
 
     def _checked(self, name: Checked, permission: str, call: Callable[[], object]) -> CheckResult:
         try:

@@ -138,7 +138,7 @@ def _title(run: SyncRun) -> str:
 
 
 def _decide(run: SyncRun, word: str) -> Answer:
-    """Do what was confirmed. When by now others are left than ``count`` said, it is asked about anew."""
+    """Do what was confirmed. If ``count`` no longer fits, ask again."""
     selection = service.Selection.of(request.form)
     chosen = service.chosen(run, selection)
     if request.form.get("count") != str(chosen.number):

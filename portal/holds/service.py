@@ -254,7 +254,7 @@ def apply(run: SyncRun, object_ids: Collection[str] | None = None) -> holds.Appl
 def dismiss(run: SyncRun, object_ids: Collection[str] | None = None) -> int:
     """Leave what G1 held back undone, or of it those who are named; they are not held again until they change.
 
-    Gives how many. Raises Refused when nothing is held, Invalid for somebody who is not held. The caller commits.
+    Returns how many. Raises Refused when nothing is held, Invalid for somebody who is not held. The caller commits.
     """
     begin_write(db.session())
     service.lock_run(run)
@@ -266,7 +266,7 @@ def dismiss(run: SyncRun, object_ids: Collection[str] | None = None) -> int:
 
 @dataclass(frozen=True)
 class Both:
-    """What became of a hold that was decided in one go: applied, left_out of these, and dismissed."""
+    """The outcome of a hold that was decided at once: applied, left_out of these, and dismissed."""
 
     applied: holds.Applied
     dismissed: int

@@ -18,7 +18,7 @@ PHONE_COLUMNS = frozenset({"phone", "mobile_phone"})
 # What a spreadsheet may skip before a sign: blanks, what nobody sees (a byte order mark), and quotes around a cell. No separators.
 _SKIPPED = BLANKS.replace("\t-\r", "\x0b\x0c") + UNSEEN + '"'
 _SIGN = f"[{_SKIPPED}]*[=+\\-@\uff1d\uff0b\uff0d\uff20\u2212]"  # full-width ones too
-# However it is spelled, as ``is_empty`` tells.
+# In any spelling that ``is_empty`` recognizes.
 _WORD = f"[{BLANKS}{UNSEEN}]*" + f"[{UNSEEN}]*".join(EMPTY) + f"[{BLANKS}{UNSEEN}]*\\Z"
 # At the start of a cell, and after whatever a spreadsheet of another country takes for the end of one.
 _START = rf"^{{0}}(?='*(?:{_SIGN}|[\t\r\n]|{_WORD}))"
@@ -44,7 +44,7 @@ def guard(cell: object) -> str:
 
 
 def unguard(cell: str) -> str:
-    """What ``guard`` wrote, taken back: ``unguard(guard(x)) == x`` for every text."""
+    """The inverse of ``guard``: ``unguard(guard(x)) == x`` for every text."""
     return _GUARDED.sub("", cell) if "'" in cell else cell
 
 

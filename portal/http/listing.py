@@ -19,7 +19,7 @@ from portal.text import search_forms, text_key
 
 MAX_PER_PAGE = 500
 SAMPLE = 200  # rows looked at to guess how many fit
-WALKED_TO_SORTED = 2  # what a row passed on the walk along an index costs, beside one that is sorted
+WALKED_TO_SORTED = 2  # the cost of a row passed on the walk along an index, relative to one that is sorted
 LOOKED_AT = 1  # index entries looked at for the page, per row that fits, before these are fetched and sorted: a fraction of that
 SORTED = 50_000  # rows that are sorted at most, should those that fit stand together further down
 

@@ -40,7 +40,7 @@ class ClientAddress:
 
 
 def behind_proxies(app: App, count: int) -> App:
-    """``app``, told by the last ``count`` proxies who asks, in which scheme and at which host; by none with 0."""
+    """``app`` behind ``count`` proxies whose headers name the client, the scheme and the host; 0 trusts none."""
     wrapped: App = ClientAddress(app)
     return ProxyFix(wrapped, x_for=count, x_proto=count, x_host=count) if count else wrapped
 

@@ -244,7 +244,7 @@ def _to_sign_in() -> Response:
     if not is_partial():
         return flask_redirect(target, 303)
     response = make_response("", 401)
-    if POLL_HEADER not in request.headers:  # nobody is torn from a half-filled form by a clock
+    if POLL_HEADER not in request.headers:  # a timer must not navigate away from a half-filled form
         response.headers["HX-Redirect"] = target
     return response
 

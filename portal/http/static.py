@@ -41,7 +41,7 @@ Of two rules of equal weight the later one wins: what narrow screens, paper or a
 
 
 def serve_versions(app: Flask) -> None:
-    """Serve ``static/`` at addresses that begin with a version, too: whoever has one may keep it for ever.
+    """Serve ``static/`` at versioned addresses too; these may be cached for ever.
 
     portal.css is no file: at either address it is joined from its parts.
     """

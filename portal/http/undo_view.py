@@ -23,7 +23,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Group:
-    """Those who share their fate. label: the list's for screen readers; none: what stands there for nobody."""
+    """People with the same outcome. label: of the list, for screen readers; none: the text if there is nobody."""
 
     title: str
     label: str

@@ -128,7 +128,7 @@ class EndUserImporter:
             if planned_row.action is Action.CREATE
         ]
         insert_rows(session, EndUser, inserts)
-        # The next sync looks at whoever was changed again.
+        # The next sync decides again about the people that were changed.
         times = {"updated_at": now, "edited_at": now, "applied_hash": ""}
         changes = [
             {**planned_row.columns, **times, "id": planned_row.object_id}

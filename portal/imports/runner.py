@@ -47,7 +47,7 @@ UNDO_BROKEN = "Something went wrong inside Rollcall before everything was undone
 
 
 class Lost(Exception):
-    """Somebody else works on this import by now, or it is gone."""
+    """Another process works on this import, or it was deleted."""
 
 
 def _never() -> bool:
@@ -74,7 +74,7 @@ def store(
     status: str,
     owner: str | None = None,
 ) -> str:
-    """Keep a file that is to be imported; gives the id. Raises Invalid on ``file``, and keeps nothing then.
+    """Store a file to import. Returns the import's id. Raises Invalid on ``file``; then nothing is stored.
 
     status: review (somebody looks first) | queued; owner: who is about to work on it, none for whoever comes first.
     """
@@ -206,7 +206,7 @@ def _import(sessions: SessionFactory, import_id: str, owner: str, should_stop: C
         row = session.get_one(Import, import_id)
         remaining = islice(candidates(session, row), row.done, None)
     pace = Pace()
-    while chunk := list(islice(remaining, pace.size)):  # checked here, while nobody waits for it
+    while chunk := list(islice(remaining, pace.size)):  # checked here, before the write lock is taken
         if should_stop():
             raise Stopped
         _retried(lambda part=chunk: _write_chunk(sessions, row, part, owner, pace))  # type: ignore[misc]
@@ -266,7 +266,7 @@ def _undo(sessions: SessionFactory, import_id: str, owner: str, should_stop: Cal
 
 
 def _undo_chunk(sessions: SessionFactory, row: Import, after: int, owner: str, pace: Pace) -> int:
-    """Undo the next rows beyond the line ``after``; gives the last one's line, -1 when there was none."""
+    """Undo the next rows after the line ``after``. Returns the last row's line, -1 if there is none."""
     importer, now = IMPORTERS[row.kind], utcnow()
     with pace.over(write_session(sessions)) as session:
         records = session.scalars(written(row.id).where(ImportRow.line > after).limit(pace.size)).all()
@@ -299,7 +299,7 @@ def written(import_id: str) -> Any:
 
 
 def forget_file(sessions: SessionFactory, import_id: str) -> None:
-    """Delete a file that is needed no more, piece by piece."""
+    """Delete a file that is no longer needed, piece by piece."""
     with sessions() as session:
         numbers = session.scalars(select(ImportPart.number).where(ImportPart.import_id == import_id)).all()
     for number in numbers:
@@ -366,7 +366,7 @@ _ADVANCE = (  # made once, as there are hundreds of transactions
 
 
 def _advance(session: Session, import_id: str, owner: str, more: dict[str, int], now: datetime) -> None:
-    """Say how far it is; raises Lost when it is not ours any more, so that nothing of this transaction stays."""
+    """Store the progress. Raises Lost if another process took the import over, so that this transaction is rolled back."""
     values = {f"more_{name}": more.get(name, 0) for name in _COUNTS}
     result = session.connection().execute(
         _ADVANCE, {"import_id": import_id, "mine": owner, "now": now, **values}
@@ -376,7 +376,7 @@ def _advance(session: Session, import_id: str, owner: str, more: dict[str, int],
 
 
 def _own(session: Session, import_id: str, owner: str) -> Import:
-    """Begin a transaction that ends our work on an import. Raises Lost when it is not ours any more."""
+    """Begin the transaction that ends the work on an import. Raises Lost if another process took it over."""
     mark_write(session)
     row = session.get_one(Import, import_id, with_for_update=True)
     if row.owner != owner:
@@ -426,7 +426,7 @@ def _retried(work: Callable[[], Any]) -> Any:
         try:
             return work()
         except DBAPIError as error:
-            if trouble(error) is not None:  # whoever else waits comes first
+            if trouble(error) is not None:  # let other waiting work go first
                 raise
             log.info("action=import_retry error=%s", type(error).__name__)
     return work()
@@ -461,7 +461,7 @@ def _rows(result: Result[Any]) -> int:
 
 
 def _write(sessions: SessionFactory, statement: Any) -> int:
-    """One statement in a transaction of its own; gives the number of rows."""
+    """Run one statement in its own transaction. Returns the number of rows."""
     with write_session(sessions) as session:
         result = session.execute(statement)
         return _rows(result)

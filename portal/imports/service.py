@@ -152,7 +152,7 @@ def undo_document(steps: Iterable[UndoStep]) -> dict[str, Any]:
 def request_undo(session: Session, row: Import, owner: str | None = None) -> None:
     """Take back what an import did; somebody works on it then, ``owner`` where that is known. The caller commits.
 
-    Raises Refused when it is not over, or was undone: of several that ask at once, one is heard.
+    Raises Refused if it is not over or was undone already: of several concurrent requests one succeeds.
     """
     _undoable(row)
     now = utcnow()

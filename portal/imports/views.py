@@ -131,7 +131,7 @@ def preview(planned: Preview) -> Review:
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of an import that was begun: by what became of them, by whether an undo left them."""
+    """Rows of an import that was begun, by outcome and by whether an undo left them."""
 
     title: str
     number: int

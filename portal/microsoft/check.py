@@ -162,7 +162,7 @@ def _report_releasing(session: Session, within: Runtime, row: MicrosoftTenant) -
 
 
 def try_releasing(registration: AppRegistration, cloud: str) -> str:
-    """Show a new app registration to Microsoft before it is kept (C1); gives what to say of it.
+    """Try a new app registration at Microsoft before it is stored (C1). Returns the sentence about the outcome.
 
     Microsoft answers for a tenant only (graph-facts 1.2): the first that works with the present one is asked. Rolls
     back, to give the database back meanwhile (T6). Raises Invalid when the secret or certificate is wrong.

@@ -92,7 +92,7 @@ class NotYet(PortalError):
 
 
 def finish(answer: Mapping[str, str], *, browser: str) -> str:
-    """Take Microsoft's answer; gives what ``attempt`` takes. Raises Refused for a bad state or a declined consent."""
+    """Check Microsoft's answer. Returns the argument of ``attempt``. Raises Refused for a bad state or a declined consent."""
     now = utcnow()
     digest = hash_token(answer.get("state", ""))
     begin_write(db.session())

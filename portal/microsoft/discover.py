@@ -60,7 +60,7 @@ class Customer:
 
 @dataclass(frozen=True)
 class ListedCustomer:
-    """What Microsoft tells of one customer, the parts of several answers put together."""
+    """One customer, joined from several answers of Microsoft."""
 
     directory_id: str
     name: str = ""
@@ -84,7 +84,7 @@ def seen_at(partner: MicrosoftTenant) -> datetime | None:
 
 
 def refresh(partner: MicrosoftTenant) -> None:
-    """Ask Microsoft for the customers and keep the list. Gives the database back meanwhile; the caller commits.
+    """Ask Microsoft for the customers and store the list. Releases the database meanwhile; the caller commits.
 
     From delegated admin relationships, contracts where those are refused, or both (graph-facts 1.9). Raises Source errors.
     """
@@ -292,7 +292,7 @@ def _lines(rows: Sequence[PartnerCustomer]) -> list[Customer]:
 
 @dataclass(frozen=True)
 class ConnectionResult:
-    """What became of one customer: the tenant when it is connected, otherwise the reason and Microsoft's code."""
+    """The outcome for one customer: the tenant if it is connected, otherwise the reason and Microsoft's code."""
 
     tenant: MicrosoftTenant | None = None
     problem: str = ""

@@ -82,7 +82,7 @@ class TableRow:
 
     @property
     def id(self) -> str:
-        """What the check box stands for."""
+        """The value of the check box."""
         return self.tenant.id
 
     @property

@@ -56,7 +56,7 @@ def connect(directory_id: str, cloud: str = "global") -> MicrosoftTenant:
 
 
 def connect_releasing(directory_id: str, cloud: str = "global") -> MicrosoftTenant:
-    """As ``connect``, but gives the database back while Microsoft is asked (T6): nothing may be pending in the session."""
+    """As ``connect``, but releases the database while Microsoft is asked (T6): nothing may be pending in the session."""
     directory = checked_directory(directory_id, cloud)
     registration = registration_or_invalid(cloud)
     db.session.rollback()
@@ -84,7 +84,7 @@ def checked_directory(directory_id: str, cloud: str) -> str:
 def directory_of(domain: str, cloud: str) -> str:
     """The tenant ID of a typed domain, from Microsoft. Raises Invalid and Refused as ``checked_directory`` does.
 
-    Gives the database back while Microsoft is asked (T6): nothing may be pending in the session.
+    Releases the database while Microsoft is asked (T6): nothing may be pending in the session.
     """
     db.session.rollback()
     try:

@@ -99,7 +99,7 @@ def answer() -> Response | tuple[str, int]:
     flow = session.pop(FLOW, None) or {}
     purpose, target = flow.get("purpose", "sign-in"), flow.get("target", "/")
     if (stray := _stray(flow)) is not None:
-        return _failed(stray)  # nobody is asked and nothing recorded: anybody can call this address
+        return _failed(stray)  # nothing is recorded: anybody can call this address
     try:
         app = _app()
         db.session.rollback()  # nothing is held while Microsoft is asked (T6)

@@ -55,7 +55,7 @@ def allow_tenants(
 ) -> None:
     """Store the directory ids in ``text``, one a line, and their cloud. Raises Invalid on ``tenants`` or ``cloud``.
 
-    Sessions of people whose tenant may sign in no more end, ``keep`` excepted: that of who says so.
+    Ends the sessions of people whose tenant may no longer sign in, except ``keep``, the session that changes this.
     """
     ids = [word for word in re.split("[ ,;]+", text_key(text)) if word]
     wrong = [word for word in ids if not is_guid(word)]
@@ -113,8 +113,10 @@ def arrive(
 ) -> Account:
     """The account that ``identity`` opens: the one it is tied to, or, by a one-time link, the link's, which it is tied to.
 
-    The same rule as with a password: where the account has an authenticator, its code is asked for first. Nothing is tied
-    and no link used without it. ``code``: None until it was asked for; from then on nobody gets in without one. Raises SignInFailed, SignInRefused (commit: failures are counted), WrongLink, Refused.
+    As with a password, an account with an authenticator is asked for its code first: nothing is tied and no link is used
+    without it. ``code``: None until it was asked for; from then on nobody gets in without one.
+
+    Raises SignInFailed, SignInRefused (commit: failures are counted), WrongLink, Refused.
     """
     begin_write(session)
     if link is not None:
@@ -144,9 +146,7 @@ def _accept(
     _can_be_asked(account, code)
     if account is not None:
         if account.totp_secret is None:
-            attempts.unlock(
-                session, account
-            )  # the link stands for the password, and nothing else is asked for
+            attempts.unlock(session, account)  # the link replaces the password, and nothing else is asked for
         accounts.pass_second_factor(session, account, code=code or "", now=now, box=box, known_ids=known_ids)
     links.use(session, row, now)
     with audit.acting_as(audit.Actor(row.email, "page", audit.current_actor().ip)):

@@ -43,7 +43,7 @@ class AuditEvent(Base):
 class AuditChain(Base):
     """The one row that says where the chain ends (``number``, ``hash``) and what was before its oldest event.
 
-    Whoever appends locks this row, from the end of their work to their commit. ``anchor_*`` name the last event that
+    Every transaction that appends locks this row until its commit. ``anchor_*`` name the last event that
     retention deleted; number 0 while nothing was.
     """
 

@@ -125,9 +125,9 @@ class Invitation(Base):
 
 
 class SavedView(Base):
-    """A list as somebody keeps it: search, filters, sort and columns as the query string of its page.
+    """A saved state of a list: search, filters, sort and columns as the query string of its page.
 
-    Whoever has its address may open it; is_shared: everybody finds it above the list.
+    Everybody who has its address may open it; is_shared: it is listed above the list for everybody.
     """
 
     __tablename__ = "saved_views"

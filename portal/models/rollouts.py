@@ -38,7 +38,7 @@ class FilterTemplate(Base):
 class TemplateFollower(Base):
     """An Organization that follows a template.
 
-    applied: what was copied to its User Sync last, groups as ids. Where the User Sync says something else, it departs.
+    applied: what was copied to its User Sync last, groups as ids. It departs where the User Sync differs.
     """
 
     __tablename__ = "template_followers"

@@ -134,7 +134,7 @@ def _head(engine: Engine) -> str:
 def _tables(connection: Connection) -> list[Table]:
     metadata = MetaData()
     metadata.reflect(connection, only=lambda name, _: not words.is_index_of_words(name))
-    # Jobs are made anew from the rows that wait, and belong to workers that live now.
+    # Jobs are created again from the queued rows, for the workers that run now.
     return [
         table
         for table in metadata.sorted_tables

@@ -1,4 +1,4 @@
-"""Key rotation (C1): encrypt every stored secret anew with the present ROLLCALL_SECRET_KEY."""
+"""Key rotation (C1): encrypt every stored secret again with the present ROLLCALL_SECRET_KEY."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class CannotRotate(PortalError):
 
 
 def rotate(session: Session, box: SecretBox) -> int:
-    """Encrypt anew what an old key sealed and give how many secrets that were (0: all were current).
+    """Encrypt again what an old key sealed. Returns how many secrets that were (0: all were current).
 
     All or nothing, so that the old keys can be thrown away once it answers. Raises CannotRotate, naming each secret that
     no key opens. Records ``secrets_rotated``; the caller commits.

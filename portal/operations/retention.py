@@ -23,7 +23,7 @@ BATCH = 2000
 
 
 def forget_old(session: Session, now: datetime) -> int:
-    """Delete one batch of what is too old to matter; gives the number of rows. The caller commits, and calls again later."""
+    """Delete one batch of expired rows. Returns how many. The caller commits, and calls again later."""
     notes = (
         select(Change.id)
         .join(SyncRun, SyncRun.id == Change.run_id)

@@ -53,7 +53,7 @@ class Frame:
 
     @property
     def last_run(self) -> str:
-        """What came of the last run, "" while it is not over."""
+        """The outcome of the last run, "" while it is not over."""
         run = self.sync["last_run"]
         if not run or not run["finished_at"]:
             return ""

@@ -90,7 +90,7 @@ class Row:
 
     @property
     def id(self) -> str:
-        """Of the Organization: what a check box stands for."""
+        """The Organization's id: the value of the check box."""
         return self.organization.id
 
     @property

@@ -57,7 +57,7 @@ def checked(names: Iterable[str]) -> list[str]:
 
 
 def replace(row: Organization, names: Iterable[str]) -> bool:
-    """Give an Organization exactly these tags; gives whether anything changed. Raises Invalid on ``tags``."""
+    """Set the tags of an Organization. Returns whether anything changed. Raises Invalid on ``tags``."""
     clean_names = checked(names)
     keys = {text_key(name) for name in clean_names}
     gone = [tag.name for tag in row.tags if tag.name_key not in keys]
@@ -75,7 +75,7 @@ def check(rows: Sequence[Organization], *, add: Iterable[str], remove: Iterable[
 
 
 def change(rows: Sequence[Organization], *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> int:
-    """Add and take away tags of several Organizations; gives how many were changed. Raises Invalid on ``tags``."""
+    """Add and remove tags of several Organizations. Returns how many Organizations changed. Raises Invalid on ``tags``."""
     added, removed = checked(add), checked(remove)
     return sum(_change(row, add=added, remove=removed) for row in rows)
 

@@ -240,7 +240,7 @@ def conditions(query: Listing, *, is_sqlite: bool, walks: bool = False) -> list[
             same = EndUser.department.in_(
                 select(spellings.c.department).where(KeyOf(spellings.c.department) == key)
             )
-        # Whoever has it as it is written is known at once.
+        # An exact match needs no further search.
         narrowed.append(or_(EndUser.department == filters["department"], same))
     return narrowed
 

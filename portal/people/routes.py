@@ -72,7 +72,7 @@ def columns() -> Response:
 @bp.get("/people/views/<view_id>")
 @requires(Role.READ_ONLY)
 def view(view_id: str) -> Response:
-    """A saved view, by the address that is handed around."""
+    """A saved view by its address, which people share."""
     row = load(SavedView, view_id, "view")
     return responses.respond(redirect=f"{url_for('.index')}?{row.query}")
 

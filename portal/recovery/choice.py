@@ -34,7 +34,7 @@ class RecoverySelection:
         return self.rest and not candidate.doubts
 
     def unseen(self, candidates: Iterable[Candidate]) -> int:
-        """How many ``rest`` stands for among these."""
+        """How many of these ``rest`` includes."""
         return sum(
             candidate.end_user.id not in self.shown_ids and not candidate.doubts for candidate in candidates
         )

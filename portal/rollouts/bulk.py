@@ -28,7 +28,7 @@ WILL = {"enable": "enabled", "edit": "edited", "unchanged": "unchanged"}
 
 @dataclass(frozen=True)
 class BulkResult:
-    """What became of one Organization, or would.
+    """The outcome for one Organization, or the expected one.
 
     outcome: enable | edit, or enabled | edited once it is done; unchanged | waiting (for the first read) | refused. problem:
     why, for the last two. scope: U11 in numbers, for a sync that is enabled.

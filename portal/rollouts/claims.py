@@ -67,7 +67,7 @@ def take_rows() -> list[Claim]:
     begin_write(session)
     until = (
         now + CLAIM + timedelta(microseconds=secrets.randbelow(1_000_000))
-    )  # tells our claims from others'
+    )  # distinguishes our claims from those of other processes
     session.execute(
         update(RolloutRow)
         .where(RolloutRow.id.in_([candidate.row_id for candidate in candidates]), _claimable(now))

@@ -198,7 +198,7 @@ def _page(
 
 
 def _error_text(error: Invalid) -> str:
-    """One sentence above the tables; what is about a row stands there."""
+    """One sentence above the tables; errors of a row are shown at the row."""
     return " ".join(error.errors["id"]) if "id" in error.errors else error.advice
 
 

@@ -73,7 +73,7 @@ def choose(rollout: Rollout, row: RolloutRow, name: str) -> None:
 
 
 def confirm_organizations(rollout: Rollout, names: Mapping[str, str], chosen: Collection[str]) -> int:
-    """Create or match the Organizations and map them: the rows of ``chosen``, each by its name. Gives how many.
+    """Create or match the Organizations and map them: the rows of ``chosen``, each by its name. Returns how many.
 
     Raises Invalid, by row id, for names that cannot be used, are used twice, or belong to a mapped Organization; nothing is
     confirmed then, and what was chosen is kept.
@@ -111,7 +111,7 @@ def confirm_organizations(rollout: Rollout, names: Mapping[str, str], chosen: Co
 
 
 def set_up(rollout: Rollout, template: FilterTemplate | None, body: Mapping[str, Any]) -> int:
-    """Preview the filters for all Organizations that are mapped; gives how many. Raises Invalid per section, Refused for none."""
+    """Preview the filters for all Organizations that are mapped. Returns how many. Raises Invalid per section, Refused for none."""
     lock(db.session(), Rollout, rollout.id, "roll-out")
     if rollout.kind == "template":
         raise Refused("This previews a changed template. Edit the template to try other filters.")
@@ -128,7 +128,7 @@ def set_up(rollout: Rollout, template: FilterTemplate | None, body: Mapping[str,
 
 
 def confirm(rollout: Rollout, chosen: Collection[str]) -> int:
-    """Enable, or save, for the rows of ``chosen`` that were previewed; gives how many. The others wait for another time.
+    """Enable, or save, for the rows of ``chosen`` that were previewed. Returns how many. The others wait for another time.
 
     Of a changed template the template itself is saved here. Raises Refused when it was changed meanwhile.
     """
@@ -151,7 +151,7 @@ def confirm(rollout: Rollout, chosen: Collection[str]) -> int:
 
 
 def retry(rollout: Rollout, row_id: str | None = None) -> int:
-    """Try rows again that failed: one, or all. Gives how many."""
+    """Retry one failed row, or all. Returns how many."""
     lock(db.session(), Rollout, rollout.id, "roll-out")
     number = 0
     for row in rows(rollout):

@@ -128,7 +128,7 @@ KEPT = {
 
 
 def next_step(run: SyncRun, tenant_id: str, *, is_enabled: bool, at: datetime | None) -> NextStep:
-    """What to do next, for every state of a run but a hold that waits, which has a card of its own (P8)."""
+    """The next step for every state of a run except a waiting hold, which has its own card (P8)."""
     tenant = (f"/tenants/{tenant_id}", "Tenant Details")
     check = (f"/microsoft-tenants/{run.microsoft_tenant_id}/check", "Check connection")
     checks = [check] if run.microsoft_tenant_id else []

@@ -40,7 +40,7 @@ class _Kind:
 
 
 def index_some(sessions: SessionFactory, most: int) -> int:
-    """Index about ``most`` rows of each kind; gives how many it wrote. 0: everybody is in."""
+    """Index about ``most`` rows of each kind. Returns how many it wrote; 0 once everybody is indexed."""
     number = 0
     for kind in _KINDS:
         pace, done, written = Pace(), 0, 1
@@ -76,14 +76,14 @@ def start_anew_if_worn(sessions: SessionFactory) -> bool:
 
 
 def department_code(department: str) -> str:
-    """What stands for a whole department among the words: three signs, so that one list holds exactly those who are in it."""
+    """The code of a whole department in the index of words: three signs, so that one list holds exactly its people."""
     digest = blake2b(text_key(department).encode(errors="replace"), digest_size=2 * words.SIZE).digest()
     numbers = (int.from_bytes(digest[at : at + 2]) for at in range(0, len(digest), 2))
     return "".join(chr(_PRIVATE + number % _SIGNS) for number in numbers)
 
 
 def sku_code(sku_id: str) -> str:
-    """What stands for a product among the words."""
+    """The code of a product in the index of words."""
     return sku_id[:CODE].lower()
 
 

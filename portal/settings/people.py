@@ -47,7 +47,7 @@ def other_administrators(row: Account) -> Sequence[Account]:
 def change_role(row: Account, role: str, *, keep: str | None = None) -> None:
     """Give an account another role. Raises Invalid, Refused for the last administrator.
 
-    A lower one ends what came of the higher: its other sessions (``keep``: that of who says so), the links it made when it
+    A lower role ends what the higher one allowed: other sessions (``keep``: the one that changes this), the links it made if it
     may make none any more, and its tokens of a higher role.
     """
     new_role = accounts.role_of(role)

@@ -19,7 +19,7 @@ MEANWHILE = "Somebody changed one of these mappings meanwhile. Nothing was chang
 
 @dataclass(frozen=True)
 class Takeover:
-    """What stands between a Tenant and a Microsoft tenant that is mapped elsewhere.
+    """Why a Tenant cannot be mapped at once: the Microsoft tenant is mapped elsewhere.
 
     holder: the Tenant that has it. present: what the Tenant itself is mapped to, which a swap gives to the holder.
     syncing: the Organizations of the holder whose User Sync is in the way (R2).
@@ -33,7 +33,7 @@ class Takeover:
 
 
 def takeover(row: Tenant, microsoft_tenant: MicrosoftTenant) -> Takeover | None:
-    """What mapping ``row`` to ``wanted`` would take away from another Tenant; None when nobody else has it."""
+    """What mapping ``row`` to this Microsoft tenant would take from another Tenant; None if no other has it."""
     holder = _holder(microsoft_tenant)
     if holder is None or holder.id == row.id:
         return None
@@ -42,7 +42,7 @@ def takeover(row: Tenant, microsoft_tenant: MicrosoftTenant) -> Takeover | None:
 
 
 def take(row: Tenant, microsoft_tenant: MicrosoftTenant, how: str, *, holder_id: str) -> None:
-    """Map ``row`` to ``wanted``, which the Tenant ``holder_id`` gives up; with ``swap`` it gets what ``row`` had.
+    """Map ``row`` to the Microsoft tenant that the Tenant ``holder_id`` gives up; with ``swap`` that one gets what ``row`` had.
 
     End Users keep their data and Links (R4). Raises Refused while a User Sync under either Tenant is enabled (R2), or when the
     mappings are others by now; Invalid for a ``how`` that is neither. The caller commits.

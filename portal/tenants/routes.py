@@ -139,7 +139,7 @@ def map_tenant(tenant_id: str) -> Response:
         ]
     )
     form.microsoft_tenant_id.validate_choice = (
-        False  # one that is gone or mapped meanwhile is refused with the reason
+        False  # one that was removed or mapped meanwhile is refused with the reason
     )
     if form.submitted():
         chosen = load(MicrosoftTenant, text(form.microsoft_tenant_id), "Microsoft tenant")

@@ -79,7 +79,7 @@ def owner_name(job_id: int | None, worker_id: int | None, suffix: str) -> str:
 
 
 def is_over(sessions: SessionFactory) -> Callable[[str], bool]:
-    """Tells of an owner whether it is a job that nobody works on any more.
+    """Returns a test of whether an owner is a job that no worker runs any more.
 
     Either its worker says no more that it lives, or it does, and could not give back what it held: the database was away.
     """
@@ -89,7 +89,7 @@ def is_over(sessions: SessionFactory) -> Callable[[str], bool]:
         if kind != "job":
             return False
         job, worker = (int(number) if number.isdigit() else 0 for number in numbers[:2])
-        # Asked anew for each, after its name was read: a job that came a moment ago is not over.
+        # Queried for each owner after its name was read: a job that started a moment ago is not over.
         with sessions() as session:
             parameters = {"job": job, "worker": worker, "seconds": STALLED_SECONDS}
             return session.scalar(_RUNNING, parameters) is None

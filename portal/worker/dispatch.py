@@ -33,7 +33,7 @@ _WAITING = "rollcall_waiting"
 
 
 def use(engine: Engine, enqueue: Enqueue) -> None:
-    """Have ``enqueue`` told of all that is made to wait through this engine, from now on."""
+    """Have ``enqueue`` called for everything that is queued through this engine from now on."""
     engine.update_execution_options(**{_OPTION: enqueue})
     if not event.contains(Session, "after_flush", _collect):
         event.listen(Session, "after_flush", _collect)

@@ -97,7 +97,7 @@ def _as_ours(error: exceptions.ConnectorException) -> Exception:
 
 
 def sweep(sessions: SessionFactory, now: datetime) -> int:
-    """Add the jobs that are missing; gives their number. Rows become due by themselves: slow passes, and who was throttled.
+    """Add the jobs that are missing. Returns their number. Rows become due by themselves: slow passes, and who was throttled.
 
     It also heals whatever is lost with a job: rows of a restored backup, or of a worker that finished another's.
     """

@@ -157,7 +157,7 @@ class DistributedWorker:
             )
             try:
                 await worker.run()  # type: ignore[no-untyped-call]
-            except Exception as error:  # whatever it is, the lane goes on
+            except Exception as error:  # whatever the error, the lane continues
                 log.warning(
                     "action=lane_ended lane=%s error=%s", lane.name, type(error.__cause__ or error).__name__
                 )
@@ -187,9 +187,9 @@ class DistributedWorker:
         )  # without lock: it would wait for a dead one
 
     def _do(self, context: procrastinate.JobContext, lane: str, key: str, tries: int = 0) -> None:
-        """One job. What cannot be done now, or fails, is added anew and this one is over.
+        """Run one job. If it fails or cannot run now, a new job is added and this one ends.
 
-        One that were retried might stay ``doing`` for ever, when another for the same tenant waits already.
+        A retried job could stay ``doing`` if another one for the same tenant waits already.
         """
         owner = attendance.owner_name(context.job.id, context.job.worker_id, self._suffix)
         with self._running_job(context):
@@ -264,7 +264,7 @@ class DistributedWorker:
                 log.warning("action=strays error=%s", type(error).__name__)
 
     async def _renew_forgotten(self) -> None:
-        """A lane that was stopped for long was taken for dead: it says that it lives, and nobody hears. It begins anew."""
+        """Restart lanes that others took for dead while they were stopped: their heartbeat is no longer read."""
         living = await asyncio.to_thread(attendance.known_workers, self._runtime.sessions)
         for worker in list(self._workers.values()):
             if worker.worker_id is not None and worker.worker_id not in living:
@@ -333,7 +333,7 @@ def _tell(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 def run(app: Flask, concurrency: int) -> None:
     """Work until SIGTERM or SIGINT, then finish the chunk at hand and give the rest back."""
-    logging.getLogger("procrastinate").setLevel(logging.CRITICAL)  # it tells of each job; we of what matters
+    logging.getLogger("procrastinate").setLevel(logging.CRITICAL)  # it logs every job; we log what matters
 
     gc.collect()
     gc.freeze()  # or the end of the process goes through all of the loaded program for seconds

@@ -73,7 +73,7 @@ _RELEASES: dict[Part, Update] = {
 
 
 def _taking(columns: _Columns) -> ReturningUpdate[int]:
-    """The update that takes a lease that is free, our own, or has run out, and gives its fence."""
+    """The UPDATE that acquires a lease if it is free, expired or held by the same owner. Returns its fence."""
     table = MicrosoftTenant.__table__
     owner, expires_at, fence = (
         table.c[column.key] for column in (columns.owner, columns.expires_at, columns.fence)
@@ -169,7 +169,7 @@ def acquire(
 
 
 def end_stopped_writers(sessions: SessionFactory) -> int:
-    """End transactions of ours that have written and then asked nothing for ``IDLE_WRITER``; gives the number of connections.
+    """End transactions of ours that have written and then asked nothing for ``IDLE_WRITER``. Returns the number of connections.
 
     PostgreSQL does so by itself, but not once many rows were written together (``executemany``): the driver sends them as one
     stream, and a message after its end by which PostgreSQL takes the client for busy until the next statement. Whoever is stopped
@@ -187,7 +187,7 @@ def is_removed(sessions: SessionFactory, tenant_id: str) -> bool:
 
 
 def release_orphaned(sessions: SessionFactory, is_dead: Callable[[str], bool]) -> int:
-    """Free the leases of workers that are known to be dead, instead of waiting for them to run out (G4). Gives their number."""
+    """Release the leases of workers that are known to be dead before they expire (G4). Returns how many."""
     freed = 0
     for columns in _PARTS.values():
         with sessions() as session:

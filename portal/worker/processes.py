@@ -14,13 +14,13 @@ def own_name() -> str:
 
 
 def is_dead(name: str) -> bool:
-    """True when ``name`` ran on this machine, in this container, and runs no more. Elsewhere nobody can tell: False."""
+    """True if ``name`` ran on this machine, in this container, and has ended. False for other machines: it cannot be known."""
     place, _, rest = name.rpartition(":")[0].rpartition(":")
     if place != _place() or not rest.isdigit():
         return False
     pid = int(rest)
     if pid == os.getpid():
-        return True  # numbers come again: whoever had it before us is gone
+        return True  # process numbers are reused: the earlier process with ours has ended
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -70,7 +70,7 @@ def new_run(
 
 
 def queue_due(session: Session, now: datetime, interval_minutes: int) -> int:
-    """Queue the hourly runs that are due, once however many were missed (T1); gives their number.
+    """Queue the hourly runs that are due, once however many were missed (T1). Returns their number.
 
     Some tenants at a time, in transactions which this commits. One whose rows somebody holds, such as a worker that was stopped
     in a transaction, is passed over until the next round and keeps no other waiting.

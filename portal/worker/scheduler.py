@@ -31,7 +31,7 @@ from portal.worker.queue import QueuedTask
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2  # how soon work queued by another process is seen; our own wakes us at once
-LULL_SECONDS = 0.1  # between two looks at least: what comes meanwhile is seen together
+LULL_SECONDS = 0.1  # at least between two looks: what arrives in between is handled together
 LOOKING = 0.05  # the most of the time that is spent looking: with hundreds of tenants a look takes long
 SCHEDULE_SECONDS = 5
 CHECK_SECONDS = 600

@@ -39,7 +39,7 @@ class WorkerSlots:
             wait_alive(self._stopping, seconds, alive)
             self._take(alive)
         except Stopped:
-            # The caller gives back a slot it may not have: one too many harms nothing, as nobody begins anything now.
+            # The caller may return a slot it does not hold: one too many is harmless, as nothing starts any more.
             self._free.acquire(blocking=False)
             raise
 

@@ -299,7 +299,7 @@ class _Pass:
             session.get_one(MicrosoftTenant, self.tenant_id).slow_progress = dict(progress)
 
     def clear(self) -> None:
-        """The pass is over: its progress goes, unless another worker has the tenant by now."""
+        """Clear the progress at the end of the pass, unless another worker has leased the tenant."""
         with contextlib.suppress(LeaseLost):
             self._show({})
 

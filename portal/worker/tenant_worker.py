@@ -142,7 +142,7 @@ class TenantWorker:
         return True
 
     def _mark_broken(self, lease: Lease, lanes: Sequence[str]) -> None:
-        """A fault of ours must not leave a run that runs for ever. Raises LeaseLost when somebody else goes on with it."""
+        """End a run that a fault of ours broke, so that it does not stay running. Raises LeaseLost if another worker continues it."""
         now = self.now()
         with lease.transaction() as session:
             runs = session.scalars(
@@ -200,7 +200,7 @@ class LeasedTenant:
             except GiveWay:
                 return False
             except GroupsUnread:
-                return True  # the run goes on with the next read, which looks at these groups too
+                return True  # the run continues with the next read, which reads these groups too
         return failure is None
 
     # -- reading -------------------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ class LeasedTenant:
             tenant.next_run_at = schedule.next_run(
                 now, tenant.id, self.worker.interval_minutes, tenant.failures_in_row
             )
-            if tenant.last_synced_at is None and not is_lost:  # who waits for it is told
+            if tenant.last_synced_at is None and not is_lost:  # pages wait for it
                 tenant.problem, tenant.problem_code = error.advice, error.code[:64]
                 tenant.throttled_until = error.retry_at or now + timedelta(seconds=30)
             else:

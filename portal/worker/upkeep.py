@@ -18,13 +18,13 @@ INDEX_ROWS = 2_000
 
 
 def queue_due(runtime: Runtime) -> int:
-    """Queue the hourly runs that are due (T1); gives their number. Writes only when some are."""
+    """Queue the hourly runs that are due (T1). Returns their number. Writes only when some are."""
     with runtime.sessions() as session:
         return queue.queue_due(session, utcnow(), runtime.settings.sync_interval_minutes)
 
 
 def look_after(runtime: Runtime) -> list[QueuedTask]:
-    """Initial syncs past 12 hours (T3) and what is too old to keep. Gives the connections not checked for a day (C4)."""
+    """Initial syncs past 12 hours (T3) and what is too old to keep. Returns the connections not checked for a day (C4)."""
     now = utcnow()
     with runtime.sessions() as session:
         mark_write(session)

@@ -6,7 +6,7 @@ from portal.api.documents.base import Document, described
 
 
 class PlanStep(Document):
-    """One step of a plan, and what became of it."""
+    """One step of a plan, and its outcome."""
 
     sign: str = described("+ for new, ~ for changed.", "+")
     action: str = described("What kind of step it is.", "create_organization")

@@ -1,4 +1,4 @@
-"""Filter templates, and what becomes of the Organizations that get one (F2, F3)."""
+"""Filter templates, and the outcome for the Organizations that get one (F2, F3)."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class SetUpResult(Document):
 
 
 class FilterTemplateChanged(FilterTemplate):
-    """The template, and what became of the Organizations that follow it."""
+    """The template, and the outcome for the Organizations that follow it."""
 
     results: list[SetUpResult] = described("One for each Organization that follows it.", [])
 
 
 class SetUpResults(Document):
-    """What became of each Organization."""
+    """The outcome for each Organization."""
 
     items: list[SetUpResult] = described("One for each Organization, in the order asked for.", [])

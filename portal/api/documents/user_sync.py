@@ -118,7 +118,7 @@ class NamedPerson(Document):
 
 
 class ScopeChange(Document):
-    """Whom other filters would let in and let go."""
+    """Who would enter and leave with other filters."""
 
     enters: list[NamedPerson] = described("Those who would be synced and are not now.", [])
     leaves: list[NamedPerson] = described("Those who would not be synced any more.", [])

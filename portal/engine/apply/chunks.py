@@ -120,7 +120,7 @@ def _old_key(assignment: Assignment, work: Work) -> str:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What of a chunk is known before it is written.
+    """What of a chunk is decided before it is written.
 
     new: those who are created. decisions: by object id, others that are about no End User who exists.
     """
@@ -131,7 +131,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Written:
-    """What became of a chunk. created: object ids of those who were created; decisions: of everybody else."""
+    """The outcome of a chunk. created: object ids of new people; decisions: of everybody else."""
 
     decisions: Sequence[Decision]
     created: Sequence[str]

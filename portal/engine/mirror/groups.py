@@ -57,7 +57,7 @@ def read_groups(context: RefreshContext, result: RefreshResult) -> None:
     except SourceError as error:
         if is_lacking(error):
             context.remember("groups", error)
-        result.group_error = error  # whoever does not filter by group goes on
+        result.group_error = error  # syncs without a group filter continue
 
 
 def _hides_now(context: RefreshContext) -> bool:

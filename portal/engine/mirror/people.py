@@ -141,7 +141,7 @@ def _finish(reading: Round, result: RefreshResult, last: Part, link: str) -> Non
         tenant.incomplete_reason = None if result.is_complete else result.warnings[-1]
         if reading.is_full and result.is_complete:
             tenant.last_full_read_at = context.now()
-        # A link over a read that was not complete would hide for ever what it missed: read in full again instead.
+        # A delta link after an incomplete read would never deliver what was missed: read in full again instead.
         if new_link != cursor or reading.is_full:
             context.keep_link(session, "users", new_link)
         result.people = tenant.users_count

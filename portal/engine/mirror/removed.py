@@ -26,7 +26,7 @@ def mirror_of(tenant_id: str) -> Rows:
 
 
 def forget(session: Session, tenant_id: str, number: int) -> int:
-    """Delete up to ``number`` rows of it, and give how many; none when it was connected again meanwhile. The caller commits."""
+    """Delete up to ``number`` rows of it. Returns how many; 0 if it was connected again meanwhile. The caller commits."""
     if not lock(session, MicrosoftTenant, tenant_id).is_removed:
         return 0
     return delete_some(session, mirror_of(tenant_id), number)

@@ -144,7 +144,7 @@ def _update(assignment: Assignment, person: RemoteUser, end_user: EndUserState) 
     applied = "" if assignment.keeps_email else applied_key(person.content_hash, end_user.pinned)
     link["applied_hash"] = applied
     if fields or makes_link:
-        # R4: what another tenant's sync wrote is nobody's to erase now.
+        # R4: no sync may erase what another tenant's sync wrote.
         earlier = before.written if before is not None and not before.is_foreign else {}
         link["written"] = {**earlier, **{change.field: change.new for change in fields}}
     columns |= link if makes_link or before is None else _differing(link, before)

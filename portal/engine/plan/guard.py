@@ -72,7 +72,7 @@ def hold_key(assignment: Assignment) -> str:
     if assignment.kind is Kind.CREATE:
         what, reason = Action.CREATE, assignment.reason
     else:
-        what = Action.MARK_DISABLED  # a clash of addresses is told in place of the reason, and comes and goes
+        what = Action.MARK_DISABLED  # a clash of addresses replaces the reason, and may end with any run
         reason = assignment.reason if assignment.kind is Kind.ABSENT else Reason.ACCOUNT_DISABLED
     return keys.hold_key(
         assignment.object_id,

@@ -85,7 +85,7 @@ def save(organization_id: str) -> Answer:
 @access.requires(Role.READ_ONLY)
 @access.reads_first
 def recount(organization_id: str) -> Answer:
-    """Count anew what the posted choice matches (U5); without script also what a section's search finds."""
+    """Count again what the posted choice matches (U5); without script also search a section."""
     organization = find_organization(organization_id)
     form = SetupForm()
     body = form.body(_saved(organization))
