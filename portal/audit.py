@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from portal import addresses
 from portal.clock import utcnow
@@ -141,15 +141,34 @@ def acting_as(actor: Actor) -> Iterator[None]:
         _actor.reset(token)
 
 
-def record(
-    session: Session, action: str, *, object_type: str = "", object_id: str = "", **detail: Any
-) -> None:
-    """Have one event written with the commit of ``session``, and so with the change it tells of, or not at all.
+class Row(Protocol):
+    """A row that an event is about."""
 
+    __tablename__: str
+
+    @property
+    def id(self) -> Any:
+        """Its primary key."""
+
+
+def record(
+    session: Session,
+    action: str,
+    row: Row | None = None,
+    *,
+    object_type: str = "",
+    object_id: str = "",
+    **detail: Any,
+) -> None:
+    """Write one event with the commit of ``session``, and so with the change it is about, or not at all.
+
+    ``row``: what the event is about, in place of ``object_type`` and ``object_id``.
     Raises KeyError for an unknown event and ValueError when the keys of ``detail`` are not exactly the event's.
     """
     if set(detail) != EVENTS[action]:
         raise ValueError(f"audit event {action} takes {sorted(EVENTS[action])}, not {sorted(detail)}")
+    if row is not None:
+        object_type, object_id = row.__tablename__.removesuffix("s"), row.id
     actor = current_actor()
     chain.append(
         session,

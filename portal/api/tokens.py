@@ -52,14 +52,7 @@ def create(name: str, role: str, *, owner: Account | None = None, expires_at: da
             db.session.add(row)
     except IntegrityError as error:  # the database decides which of two is first
         raise duplicate from error
-    audit.record(
-        db.session(),
-        "token_created",
-        object_type="api_token",
-        object_id=row.id,
-        name=token_name,
-        role=row.role,
-    )
+    audit.record(db.session(), "token_created", row, name=token_name, role=row.role)
     return plain
 
 
@@ -72,7 +65,7 @@ def revoke(row: ApiToken) -> None:
         .values(revoked_at=now, name=f"{name[:70]} (revoked {now:%Y-%m-%d %H:%M:%S.%f})")
     )
     if ended.rowcount == 1:  # type: ignore[attr-defined]
-        audit.record(db.session(), "token_revoked", object_type="api_token", object_id=row.id, name=name)
+        audit.record(db.session(), "token_revoked", row, name=name)
 
 
 def revoke_above(owner_id: str, role: Role | None) -> None:

@@ -44,7 +44,7 @@ def create(organization: Organization, values: Mapping[str, Any], *, row_id: str
     _assign(row, owner)
     db.session.add(row)
     db.session.flush()
-    audit.record(db.session(), "asset_created", object_type="asset", object_id=row.id, name=row.name)
+    audit.record(db.session(), "asset_created", row, name=row.name)
     return row
 
 
@@ -66,20 +66,13 @@ def change(row: Asset, values: Mapping[str, Any]) -> None:
     if changed:
         row.updated_at = utcnow()
         db.session.flush()
-        audit.record(
-            db.session(),
-            "asset_changed",
-            object_type="asset",
-            object_id=row.id,
-            name=row.name,
-            changes=", ".join(changed),
-        )
+        audit.record(db.session(), "asset_changed", row, name=row.name, changes=", ".join(changed))
 
 
 def remove(row: Asset) -> None:
     """Delete an Asset. Raises NotFound when it is gone already."""
     lock(db.session(), Asset, row.id)
-    audit.record(db.session(), "asset_deleted", object_type="asset", object_id=row.id, name=row.name)
+    audit.record(db.session(), "asset_deleted", row, name=row.name)
     db.session.delete(row)
     db.session.flush()
 

@@ -46,7 +46,7 @@ def enable(
             {"code": ["This code is not right. Check that the clocks agree, and enter the newest code."]}
         )
     account.totp_secret, account.totp_last_step = box.encrypt(secret, purpose=_purpose(account)), step
-    audit.record(session, "totp_changed", object_type="account", object_id=account.id, enabled=True)
+    audit.record(session, "totp_changed", account, enabled=True)
 
 
 def disable(session: Session, account: Account) -> None:
@@ -54,7 +54,7 @@ def disable(session: Session, account: Account) -> None:
     if account.totp_secret is None:
         return
     account.totp_secret = account.totp_last_step = None
-    audit.record(session, "totp_changed", object_type="account", object_id=account.id, enabled=False)
+    audit.record(session, "totp_changed", account, enabled=False)
 
 
 def accepted_step(totp: pyotp.TOTP, code: str, *, now: datetime) -> int | None:

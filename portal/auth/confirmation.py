@@ -106,7 +106,7 @@ def change_password(
     hashed = passwords.hash_password(new) if verified.is_right else ""
     account = begin_change(session, verified, field="old_password", now=now)
     account.password_hash = hashed
-    audit.record(session, "password_changed", object_type="account", object_id=account.id)
+    audit.record(session, "password_changed", account)
     return account
 
 

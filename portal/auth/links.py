@@ -130,7 +130,7 @@ def accept(session: Session, token: str, *, name: str, password: str, now: datet
         else:
             account.password_hash = hashed
             begin_anew(session, account, now)
-        audit.record(session, "invitation_used", object_type="account", object_id=account.id, email=row.email)
+        audit.record(session, "invitation_used", account, email=row.email)
     return account
 
 

@@ -301,7 +301,7 @@ def change_look(session: Session, account: Account, **values: str) -> None:
 
 def record_account(session: Session, event: str, account: Account, **detail: str) -> None:
     """Audit what was done to an account, by its address."""
-    audit.record(session, event, object_type="account", object_id=account.id, email=account.email, **detail)
+    audit.record(session, event, account, email=account.email, **detail)
 
 
 def has_accounts(session: Session) -> bool:

@@ -43,7 +43,7 @@ def start_session(
     )
     account.last_sign_in_at = now
     with audit.acting_as(audit.Actor(account.email, "page", ip)):
-        audit.record(session, "signed_in", object_type="account", object_id=account.id, method=method)
+        audit.record(session, "signed_in", account, method=method)
     return token
 
 

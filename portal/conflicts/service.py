@@ -132,14 +132,7 @@ def resolve(row: Conflict, action: str, end_user_id: str | None = None) -> None:
         chosen = _chosen(row, end_user_id)
         _require_known(row, organization)
         settlement.give(db.session(), row, organization, chosen)
-    audit.record(
-        db.session(),
-        "conflict_resolved",
-        object_type="conflict",
-        object_id=row.id,
-        kind=row.kind,
-        settlement=action,
-    )
+    audit.record(db.session(), "conflict_resolved", row, kind=row.kind, settlement=action)
     people_version.touch(db.session(), [row.organization_id])  # a run in progress decides by it too
     db.session.flush()
 
@@ -227,7 +220,7 @@ def reopen(row: Conflict) -> None:
     if row.resolution not in {"ignore", "link"}:
         raise Refused("Only a conflict that somebody settled can be opened again.")
     settlement.take_back(db.session(), row)
-    audit.record(db.session(), "conflict_reopened", object_type="conflict", object_id=row.id, kind=row.kind)
+    audit.record(db.session(), "conflict_reopened", row, kind=row.kind)
     people_version.touch(db.session(), [row.organization_id])
     db.session.flush()
 

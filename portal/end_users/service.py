@@ -57,9 +57,7 @@ def create(
     refresh_search(row)
     db.session.add(row)
     db.session.flush()
-    audit.record(
-        db.session(), "end_user_created", object_type="end_user", object_id=row.id, name=row.display_name
-    )
+    audit.record(db.session(), "end_user_created", row, name=row.display_name)
     return row
 
 
@@ -89,8 +87,7 @@ def change(row: EndUser, values: Mapping[str, str]) -> bool:
     audit.record(
         db.session(),
         "end_user_changed",
-        object_type="end_user",
-        object_id=row.id,
+        row,
         name=row.display_name,
         changes=", ".join(sorted(differing)),
         fields=recorded,
@@ -167,9 +164,7 @@ def microsoft_values(row: EndUser, fields: Iterable[str]) -> dict[str, str]:
 def remove(row: EndUser) -> None:
     """Delete an End User; Assets become unassigned, Microsoft is not touched (L4). Raises NotFound when gone already."""
     lock(db.session(), EndUser, row.id, "End User")
-    audit.record(
-        db.session(), "end_user_deleted", object_type="end_user", object_id=row.id, name=row.display_name
-    )
+    audit.record(db.session(), "end_user_deleted", row, name=row.display_name)
     delete_all(db.session(), [row.id])
 
 
@@ -186,13 +181,7 @@ def remove_many(organization: Organization, ids: Sequence[str]) -> int:
     if not removed:
         return 0
     delete_all(db.session(), removed)
-    audit.record(
-        db.session(),
-        "end_users_deleted",
-        object_type="organization",
-        object_id=organization.id,
-        count=len(removed),
-    )
+    audit.record(db.session(), "end_users_deleted", organization, count=len(removed))
     return len(removed)
 
 
@@ -228,9 +217,7 @@ def unlink(row: EndUser) -> None:
     lock(db.session(), EndUser, row.id, "End User")
     if not row.is_linked:
         raise Refused(f"{row.display_name} is not linked to a Microsoft user.")
-    audit.record(
-        db.session(), "end_user_unlinked", object_type="end_user", object_id=row.id, name=row.display_name
-    )
+    audit.record(db.session(), "end_user_unlinked", row, name=row.display_name)
     for name, value in no_link().items():
         setattr(row, name, value)
     row.edited_at = utcnow()

@@ -261,15 +261,8 @@ def _comparable(body: Mapping[str, Any], part: str) -> Any:
 
 
 def _record(event: str, row: FilterTemplate, **detail: str) -> None:
-    audit.record(db.session(), event, object_type="filter_template", object_id=row.id, **detail)
+    audit.record(db.session(), event, row, **detail)
 
 
 def _record_of(event: str, organization: Organization, template: FilterTemplate) -> None:
-    audit.record(
-        db.session(),
-        event,
-        object_type="organization",
-        object_id=organization.id,
-        organization=organization.name,
-        template=template.name,
-    )
+    audit.record(db.session(), event, organization, organization=organization.name, template=template.name)

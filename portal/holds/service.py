@@ -311,12 +311,5 @@ def _require_waiting(run: SyncRun) -> None:
 
 
 def _record(run: SyncRun, event: str, count: int) -> None:
-    audit.record(
-        db.session(),
-        event,
-        object_type="sync_run",
-        object_id=run.id,
-        organization=service.organization_of(run).name,
-        count=count,
-    )
+    audit.record(db.session(), event, run, organization=service.organization_of(run).name, count=count)
     db.session.flush()

@@ -88,14 +88,7 @@ def save(session: Session, row: MicrosoftTenant, report: Report) -> None:
         select(MicrosoftTenant).where(IS_CONNECTED, MicrosoftTenant.directory_id.in_(report.ends))
     ):
         customer.relationship_ends_at = report.ends[customer.directory_id]
-    audit.record(
-        session,
-        "microsoft_tenant_checked",
-        object_type="microsoft_tenant",
-        object_id=row.id,
-        name=row.name,
-        state=row.state,
-    )
+    audit.record(session, "microsoft_tenant_checked", row, name=row.name, state=row.state)
     session.flush()
 
 

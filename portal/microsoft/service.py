@@ -118,12 +118,7 @@ def add(proof: Proof, cloud: str) -> MicrosoftTenant:
         _refuse_known(proof.directory_id)
         raise Refused(CHANGED) from error
     audit.record(
-        db.session(),
-        "microsoft_tenant_connected",
-        object_type="microsoft_tenant",
-        object_id=row.id,
-        name=row.name,
-        directory_id=row.directory_id,
+        db.session(), "microsoft_tenant_connected", row, name=row.name, directory_id=row.directory_id
     )
     return row
 
@@ -138,13 +133,7 @@ def reconnect(row: MicrosoftTenant, proof: Proof) -> None:
     row.name, row.domains = proof.name, list(proof.domains)
     mark_working(db.session(), row)
     request_read(row)
-    audit.record(
-        db.session(),
-        "microsoft_tenant_reconnected",
-        object_type="microsoft_tenant",
-        object_id=row.id,
-        name=row.name,
-    )
+    audit.record(db.session(), "microsoft_tenant_reconnected", row, name=row.name)
     db.session.flush()
 
 
@@ -212,14 +201,7 @@ def remove(row: MicrosoftTenant) -> None:
     )
     session.execute(delete(DeltaCursor).where(DeltaCursor.microsoft_tenant_id == row.id))
     session.execute(delete(ConsentRequest).where(ConsentRequest.directory_id == row.directory_id))
-    audit.record(
-        session,
-        "microsoft_tenant_removed",
-        object_type="microsoft_tenant",
-        object_id=row.id,
-        name=row.name,
-        directory_id=row.directory_id,
-    )
+    audit.record(session, "microsoft_tenant_removed", row, name=row.name, directory_id=row.directory_id)
     session.flush()
     session.expire_all()
 

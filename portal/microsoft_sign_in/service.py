@@ -162,7 +162,7 @@ def _accept(
         else:
             links.begin_anew(session, account, now)
         tie(session, account, identity)
-        audit.record(session, "invitation_used", object_type="account", object_id=account.id, email=row.email)
+        audit.record(session, "invitation_used", account, email=row.email)
     return account
 
 

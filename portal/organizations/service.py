@@ -70,9 +70,7 @@ def create(
         tenant = Tenant(name=clean_name, created_at=now)
         db.session.add(tenant)
         db.session.flush()
-        audit.record(
-            db.session(), "tenant_created", object_type="tenant", object_id=tenant.id, name=tenant.name
-        )
+        audit.record(db.session(), "tenant_created", tenant, name=tenant.name)
     row = Organization(
         id=row_id,
         name=clean_name,
@@ -83,9 +81,7 @@ def create(
     )
     db.session.add(row)
     db.session.flush()
-    audit.record(
-        db.session(), "organization_created", object_type="organization", object_id=row.id, name=clean_name
-    )
+    audit.record(db.session(), "organization_created", row, name=clean_name)
     tags.replace(row, tag_names)
     return row
 
@@ -99,14 +95,7 @@ def rename(row: Organization, name: str) -> None:
     old, row.name, row.name_key = row.name, clean_name, text_key(clean_name)
     db.session.flush()
     changes = f"name: {old} → {clean_name}"
-    audit.record(
-        db.session(),
-        "organization_changed",
-        object_type="organization",
-        object_id=row.id,
-        name=clean_name,
-        changes=changes,
-    )
+    audit.record(db.session(), "organization_changed", row, name=clean_name, changes=changes)
 
 
 def move(row: Organization, tenant: Tenant) -> None:
@@ -121,12 +110,7 @@ def move(row: Organization, tenant: Tenant) -> None:
     db.session.flush()
     db.session.expire(old, ["organizations"])
     audit.record(
-        db.session(),
-        "organization_moved",
-        object_type="organization",
-        object_id=row.id,
-        name=row.name,
-        **{"from": old.name, "to": tenant.name},
+        db.session(), "organization_moved", row, name=row.name, **{"from": old.name, "to": tenant.name}
     )
 
 
@@ -139,7 +123,7 @@ def remove(row: Organization) -> None:
     lock(db.session(), Tenant, row.tenant_id)
     refuse_while_syncing(row, "deleted")
     session, tenant, name = db.session(), row.tenant, row.name
-    audit.record(session, "organization_deleted", object_type="organization", object_id=row.id, name=name)
+    audit.record(session, "organization_deleted", row, name=name)
     assets = select(Asset.id).where(Asset.organization_id == row.id)
     session.execute(delete(AssetMac).where(AssetMac.asset_id.in_(assets)))
     for model in (Asset, SyncException, Conflict):
@@ -158,7 +142,7 @@ def remove(row: Organization) -> None:
         select(func.count()).select_from(Organization).where(Organization.tenant_id == tenant.id)
     )
     if not left and tenant.microsoft_tenant_id is None and tenant.name == name:
-        audit.record(session, "tenant_deleted", object_type="tenant", object_id=tenant.id, name=tenant.name)
+        audit.record(session, "tenant_deleted", tenant, name=tenant.name)
         session.delete(tenant)
         session.flush()
 

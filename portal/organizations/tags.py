@@ -136,8 +136,7 @@ def _change(row: Organization, *, add: Sequence[str], remove: Sequence[str]) -> 
     audit.record(
         db.session(),
         "organization_tagged",
-        object_type="organization",
-        object_id=row.id,
+        row,
         name=row.name,
         added=[tag.name for tag in added],
         removed=removed,

@@ -53,9 +53,7 @@ def save(session: Session, account_id: str, name: str, query: str, *, is_shared:
     view.name, view.name_key = clean_name, text_key(clean_name)
     view.query, view.is_shared, view.updated_at = tidy(query), is_shared, now
     session.flush()
-    audit.record(
-        session, "view_saved", object_type="saved_view", object_id=view.id, name=clean_name, shared=is_shared
-    )
+    audit.record(session, "view_saved", view, name=clean_name, shared=is_shared)
     return view
 
 
@@ -65,7 +63,7 @@ def remove(session: Session, row: SavedView, account_id: str, *, is_administrato
         raise Forbidden(
             "This view is somebody else's. Ask them, or an administrator.", needed="administrator"
         )
-    audit.record(session, "view_deleted", object_type="saved_view", object_id=row.id, name=row.name)
+    audit.record(session, "view_deleted", row, name=row.name)
     session.delete(row)
     session.flush()
 

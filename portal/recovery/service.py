@@ -212,8 +212,7 @@ def clean_up(
     audit.record(
         session,
         "recovery_done",
-        object_type="organization",
-        object_id=organization.id,
+        organization,
         organization=organization.name,
         deleted=len(ids),
         unlinked=unlinked,

@@ -100,9 +100,7 @@ def _new(kind: str, count: int, **values: Any) -> Rollout:
     )
     db.session.add(row)
     db.session.flush()
-    audit.record(
-        db.session(), "rollout_started", object_type="rollout", object_id=row.id, kind=kind, count=count
-    )
+    audit.record(db.session(), "rollout_started", row, kind=kind, count=count)
     return row
 
 

@@ -240,14 +240,7 @@ def request_undo(run: SyncRun, earlier: str | None) -> SyncRun:
         created_at=utcnow(),
     )
     db.session.add(row)
-    audit.record(
-        db.session(),
-        "run_undone",
-        object_type="sync_run",
-        object_id=run.id,
-        organization=organization.name,
-        run_id=run.id,
-    )
+    audit.record(db.session(), "run_undone", run, organization=organization.name, run_id=run.id)
     db.session.flush()
     if db.session.get(MicrosoftTenant, run.microsoft_tenant_id or "") is None:
         _undo_now(row, run)

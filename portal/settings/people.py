@@ -89,7 +89,7 @@ def reset_totp(row: Account) -> None:
         return
     row.totp_secret = row.totp_last_step = None
     sessions.end_all_sessions(db.session(), row.id, utcnow())
-    audit.record(db.session(), "totp_changed", object_type="account", object_id=row.id, enabled=False)
+    audit.record(db.session(), "totp_changed", row, enabled=False)
 
 
 def withdraw(row: Invitation) -> None:

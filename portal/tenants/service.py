@@ -38,7 +38,7 @@ def create(name: str, *, row_id: str | None = None) -> Tenant:
     row = Tenant(id=row_id, name=checked_name(name), created_at=utcnow())
     db.session.add(row)
     db.session.flush()
-    audit.record(db.session(), "tenant_created", object_type="tenant", object_id=row.id, name=row.name)
+    audit.record(db.session(), "tenant_created", row, name=row.name)
     return row
 
 
@@ -49,9 +49,7 @@ def rename(row: Tenant, name: str) -> None:
         return
     old, row.name = row.name, clean_name
     db.session.flush()
-    audit.record(
-        db.session(), "tenant_renamed", object_type="tenant", object_id=row.id, old=old, new=clean_name
-    )
+    audit.record(db.session(), "tenant_renamed", row, old=old, new=clean_name)
 
 
 def remove(row: Tenant) -> None:
@@ -68,7 +66,7 @@ def remove(row: Tenant) -> None:
         raise Refused(
             f"{row.name} is mapped to a Microsoft tenant. Unmap it first.", link=f"/tenants/{row.id}"
         )
-    audit.record(db.session(), "tenant_deleted", object_type="tenant", object_id=row.id, name=row.name)
+    audit.record(db.session(), "tenant_deleted", row, name=row.name)
     db.session.delete(row)
     db.session.flush()
 
@@ -127,14 +125,7 @@ def unmap(row: Tenant, *, named: str | None = None) -> None:
 
 def record_mapping(event: str, row: Tenant, microsoft_tenant: MicrosoftTenant) -> None:
     """Audit that a mapping was made or taken away."""
-    audit.record(
-        db.session(),
-        event,
-        object_type="tenant",
-        object_id=row.id,
-        name=row.name,
-        microsoft_tenant=microsoft_tenant.name,
-    )
+    audit.record(db.session(), event, row, name=row.name, microsoft_tenant=microsoft_tenant.name)
 
 
 def syncing_below(row: Tenant) -> Sequence[Organization]:

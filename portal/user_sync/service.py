@@ -324,10 +324,4 @@ def approved(
 
 
 def _record(event: str, organization: Organization) -> None:
-    audit.record(
-        db.session(),
-        event,
-        object_type="organization",
-        object_id=organization.id,
-        organization=organization.name,
-    )
+    audit.record(db.session(), event, organization, organization=organization.name)
