@@ -1,4 +1,4 @@
-"""The audit log (O4): a closed set of events, each with fixed keys. Anything else raises, so that no event is half-told."""
+"""The audit log (O4): a closed set of events, each with fixed keys. Anything else raises, so that no event is incomplete."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ EVENTS: dict[str, frozenset[str]] = {
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts, through which door, from where. source: page | api | cli | sync."""
+    """Who acts, through which interface, from where. source: page | api | cli | sync."""
 
     name: str
     source: str
@@ -117,23 +117,23 @@ _actor: ContextVar[Actor] = ContextVar("actor", default=SYNC)
 
 
 def nobody(source: str, ip: str = "") -> Actor:
-    """The actor of events before a sign-in, failed ones above all: from where is known, who is not."""
+    """The actor of events before a sign-in, such as failed ones: only the address is known."""
     return Actor("not signed in", source, ip, is_known=False)
 
 
 def current_actor() -> Actor:
-    """Who acts now; the sync itself where nobody said otherwise."""
+    """The present actor; the sync unless another was set."""
     return _actor.get()
 
 
 def set_actor(actor: Actor) -> None:
-    """Name who acts for the rest of this context: one request, or one command."""
+    """Set the actor for the rest of this context: one request, or one command."""
     _actor.set(actor)
 
 
 @contextmanager
 def acting_as(actor: Actor) -> Iterator[None]:
-    """Name who acts within the block."""
+    """Set the actor within the block."""
     token = _actor.set(actor)
     try:
         yield

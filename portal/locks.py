@@ -1,4 +1,4 @@
-"""Twice at once: rows that one transaction holds, and telling a race that was lost from a fault of ours.
+"""Concurrency: locks on rows, and telling a lost race from a fault of ours.
 
 On PostgreSQL two requests read the same state side by side; what one read may not be true when it writes. Whatever may
 happen only once therefore reads the row it depends on with ``lock`` first. SQLite has one writer: its transactions wait
@@ -48,7 +48,7 @@ def lock(session: Session, model: type[Model], row_id: str, what: str = "") -> M
 
 
 def is_lost_race(error: BaseException) -> bool:
-    """True for what only happens when somebody else wrote between our reading and our writing.
+    """True for errors that only a concurrent write between our reading and writing causes.
 
     A second try sees what they wrote. A missing value or a value that does not fit is a fault of ours: False.
     """

@@ -1,4 +1,4 @@
-"""Transactions: they begin as readers, say so when they write, wait briefly for a lock, and never for anything else.
+"""Transactions: they begin as readers, are marked before they write, wait briefly for a lock, and never for anything else.
 
 SQLite has one write lock, PostgreSQL one per row: whoever holds one while a body arrives, a password is hashed or somebody
 else's server answers keeps everybody waiting. So all of that comes first, and ``begin_write`` after it
@@ -88,7 +88,7 @@ _QUEUE, _PATIENCE = "write_queue", "patience"
 
 
 def begin_write(session: Session) -> Session:
-    """End what was only read and begin the transaction that writes; it holds the write lock on SQLite from here.
+    """End the reading transaction and begin the writing one; on SQLite it holds the write lock from here.
 
     Call it when nothing is left to wait for. Objects loaded before stay usable: they are read anew when next looked at.
     Raises RuntimeError when something is pending in ``session``, which would be lost.
@@ -101,7 +101,7 @@ def begin_write(session: Session) -> Session:
 
 
 def mark_write(session: Session) -> Session:
-    """As ``begin_write``, for a session that nothing was read with yet: call it before the first statement."""
+    """As ``begin_write``, for a new session: call it before the first statement."""
     session.connection(execution_options={WRITES: True})
     return session
 

@@ -83,7 +83,7 @@ def announce(runtime: Runtime) -> int:
 
 
 def needs(session: Session) -> dict[str, Need]:
-    """What needs a person now, by its cause. The key changes with the cause, so that a new cause is announced.
+    """Everything that needs a person now, by cause. The key changes with the cause, so that a new cause is announced.
 
     Each hourly run takes the place of the hold before it (G1): the same people held back are no news.
     """
@@ -95,7 +95,7 @@ def needs(session: Session) -> dict[str, Need]:
 
 
 def expiring(session: Session, runtime: Runtime, now: datetime) -> dict[str, Need]:
-    """Secrets, certificates and partner relationships that end within 60, 30 or 7 days, each step told once (C5)."""
+    """Secrets, certificates and partner relationships that expire within 60, 30 or 7 days, each step announced once (C5)."""
     upcoming: dict[str, Need] = {}
     for deadline in expiry.radar(session, runtime.settings):
         step = deadline.step(now)
@@ -206,7 +206,7 @@ def _try_again(
 
 
 def _locked(session: Session, key: str, now: datetime) -> StoredSetting:
-    """What is remembered, to be changed by this process alone."""
+    """The stored state, locked for this process."""
     mark_write(session)
     row = session.get(StoredSetting, key, with_for_update=True)
     return StoredSetting.obtain(session, key, now) if row is None else row

@@ -1,4 +1,4 @@
-"""Alerts by e-mail and webhook through Apprise (O2): what needs a person, in counts, never with a person's data.
+"""Alerts by e-mail and webhook through Apprise (O2): counts only, never personal data.
 
 Where they go holds secrets, so it is stored encrypted and never logged or shown again (``targets``).
 """
@@ -103,7 +103,7 @@ def remove_target(session: Session, box: SecretBox, target_id: str, *, now: date
 
 
 def _locked(session: Session, box: SecretBox) -> dict[str, Target]:
-    """The targets, to be replaced: nobody else replaces them meanwhile."""
+    """The targets, locked for a change."""
     session.get(StoredSetting, KEY, with_for_update=True, populate_existing=True)
     return stored_targets(session, box)
 
@@ -188,7 +188,7 @@ sys.addaudithook(_watch)
 
 
 class _Ear(logging.Handler):
-    """Writes down what Apprise says of a delivery, without anything that is secret in its address."""
+    """Logs what Apprise reports of a delivery, without the secrets of its address."""
 
     def emit(self, record: logging.LogRecord) -> None:
         sending = _sending.get()

@@ -94,7 +94,7 @@ def _is_over(now: datetime) -> Any:
 
 
 def _forget_old(session: Session, now: datetime) -> None:
-    """Addresses that nobody tries any more; those that another sign-in counts just now are left to the next one."""
+    """Delete the counts of addresses that are no longer tried; rows that another sign-in has locked are skipped."""
     old = select(SignInAttempts.key).where(SignInAttempts.last_at <= now - 2 * LOCK_FOR)
     session.execute(
         delete(SignInAttempts).where(SignInAttempts.key.in_(old.with_for_update(skip_locked=True))),

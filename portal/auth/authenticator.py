@@ -17,7 +17,7 @@ SECONDS = 30
 
 
 def use_code(session: Session, account: Account, code: str, *, now: datetime, box: SecretBox) -> bool:
-    """True when ``code`` is one that the account's authenticator shows and nobody used: from now on it is used."""
+    """Use up ``code``. Returns True if the account's authenticator shows it and it was not used before."""
     totp = pyotp.TOTP(box.decrypt(account.totp_secret or "", purpose=_purpose(account)))
     step = accepted_step(totp, code, now=now)
     if step is None:

@@ -38,7 +38,7 @@ class Locked(Invalid):
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found without holding anything. ``stored``: the hash that ``is_right`` is about."""
+    """The result of a check that held no lock. ``stored``: the hash that ``is_right`` is about."""
 
     account_id: str
     stored: str | None

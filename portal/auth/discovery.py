@@ -1,4 +1,4 @@
-"""What Microsoft's sign-in publishes (endpoints, keys), kept for a while: a page that anybody may open asks for it.
+"""What Microsoft's sign-in publishes (endpoints, keys), cached because a public page asks for it.
 
 Also the HTTP client that MSAL gets, so that its own discovery goes the same way.
 """
@@ -37,7 +37,7 @@ class _Answer:
 
 
 class Discovery:
-    """One for a process; any number of threads. Of those that want the same at once, one asks and the others wait."""
+    """One per process, for any number of threads. Of concurrent requests for the same, one asks and the others wait."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, _Answer] = OrderedDict()

@@ -82,7 +82,7 @@ def withdraw(session: Session, email: str, now: datetime) -> int:
 
 
 def made_by(session: Session, account_id: str, now: datetime) -> Sequence[Invitation]:
-    """The links that still work of those that somebody made."""
+    """The valid links that somebody made."""
     return session.scalars(
         select(Invitation).where(
             Invitation.invited_by_id == account_id,
@@ -135,7 +135,7 @@ def accept(session: Session, token: str, *, name: str, password: str, now: datet
 
 
 def begin_anew(session: Session, account: Account, now: datetime) -> None:
-    """Another way to sign in was given to an account by a link: who was signed in is not any more, nor locked out."""
+    """After a link gave an account a new way to sign in: end its sessions and its lock."""
     attempts.unlock(session, account)
     sessions.end_all_sessions(session, account.id, now)
 

@@ -65,7 +65,7 @@ class SignInApp:
         return flow
 
     def finish(self, flow: dict[str, Any] | None, answer: Mapping[str, str]) -> MicrosoftIdentity:
-        """Exchange the code and verify who came back. Raises SignInFailed."""
+        """Exchange the code and verify the identity. Raises SignInFailed."""
         if not flow:
             raise SignInFailed("This sign-in was used already or took too long. Start again.")
         try:
@@ -99,7 +99,7 @@ class SignInApp:
         )
 
     def _keys_for(self, token: str) -> jwt.PyJWKSet:
-        """Microsoft's keys; read anew when the one that signed ``token`` is not among those kept."""
+        """Microsoft's keys; read again if the one that signed ``token`` is not cached."""
         keys = self._keys(MAX_AGE)
         try:
             signed_by = jwt.get_unverified_header(token).get("kid")

@@ -46,7 +46,7 @@ class Gate:
 
     @contextmanager
     def passed(self, patience: float) -> Iterator[None]:
-        """Within the block this thread is one of those inside. Raises RetryLater."""
+        """Enter the gate within the block. Raises RetryLater."""
         if not self._places.acquire(blocking=False):
             raise self._too_many()
         try:
@@ -113,7 +113,7 @@ def verify(stored: str | None, password: str) -> bool:
 
 
 def is_outdated(stored: str) -> bool:
-    """True when the hash was made with weaker parameters than today's and ought to be made anew."""
+    """True if the hash was made with weaker parameters than today's and should be replaced."""
     return _hasher.check_needs_rehash(stored)
 
 

@@ -44,7 +44,7 @@ Answer = str | Response | tuple[str, int]
 @bp.get("/login")
 @access.public
 def login() -> Answer:
-    """Show the sign-in form; somebody who is signed in goes on to where they wanted."""
+    """Show the sign-in form; redirect somebody who is signed in to the requested page."""
     target = responses.safe_next(request.args.get("next"))
     if current_user.is_authenticated:
         return redirect(target, 303)

@@ -200,7 +200,7 @@ def pass_second_factor(
     box: SecretBox,
     known_ids: Collection[str] = (),
 ) -> None:
-    """What follows when the password, or Microsoft, was right: is the account on, and the code of its authenticator right?
+    """Check, after the password or Microsoft's answer, that the account is active and the authenticator's code is right.
 
     The row of the account is locked by the caller (``locked_account``). Raises SignInRefused; commit either way.
     """
@@ -286,7 +286,7 @@ def _record_failure(session: Session, *, email: str, account_id: str, reason: st
 
 
 def proof_of(account: Account) -> str:
-    """What says, signed and for a few minutes, that the account's password was entered; another password ends it."""
+    """The proof, valid for a few minutes, that the account's password was entered; a new password ends it."""
     return hash_token(f"password {account.id} {account.password_hash}")
 
 

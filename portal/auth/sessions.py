@@ -28,7 +28,7 @@ class SignedIn:
 def start_session(
     session: Session, account: Account, *, now: datetime, ip: str, user_agent: str, method: str
 ) -> str:
-    """Open a browser session and give its token: it goes into the signed cookie, only its hash is stored."""
+    """Open a browser session. Returns its token for the signed cookie; only its hash is stored."""
     token = new_token()
     session.add(
         AccountSession(

@@ -68,7 +68,7 @@ def open_session(account: Account, *, method: str) -> None:
 
 
 def renew_session(account: Account, session_id: str) -> None:
-    """After a change of how ``account`` signs in: end its other sessions and go on in this one with another token.
+    """After a change of how ``account`` signs in: end its other sessions and give this one a new token.
 
     The caller commits.
     """
@@ -82,7 +82,7 @@ def renew_session(account: Account, session_id: str) -> None:
 
 
 def note_refusal(error: PortalError, *, email: str = "") -> None:
-    """Commit what a refused sign-in counted, and tell the logs of it. A wrong link is one too."""
+    """Commit what a refused sign-in counted, and log it. A wrong link counts too."""
     if isinstance(error, service.CodeNeeded) and error.is_missing:
         db.session.commit()
         return
@@ -103,7 +103,7 @@ def note_refusal(error: PortalError, *, email: str = "") -> None:
 
 
 def note_guess(error: Invalid) -> None:
-    """Commit what a wrong present password counted, and tell the logs of it; of other mistakes they are told nothing."""
+    """Commit what a wrong present password counted, and log it; other errors are not logged."""
     if isinstance(error, confirmation.Locked):
         db.session.rollback()
         refusals.log("sign_in_failed", reason="locked")
@@ -147,12 +147,12 @@ def _remember(account_id: str) -> None:
 
 
 def prove(account: Account) -> str:
-    """What the second step of signing in brings along instead of the password, which no page should hold."""
+    """The signed proof that the second step of signing in sends instead of the password, which no page should hold."""
     return str(_signer("password").dumps(service.proof_of(account)))
 
 
 def proven(text: str) -> str:
-    """What ``prove`` signed; "" when that is too long ago or was never signed."""
+    """The value that ``prove`` signed; "" if it is too old or was not signed."""
     try:
         return str(_signer("password").loads(text, max_age=PROOF_SECONDS))
     except BadData:
@@ -183,7 +183,7 @@ def _name_principal() -> None:
 
 
 def _touch(session: AccountSession) -> None:
-    """Note that the session is in use, now and then, in a short transaction of its own: knowing who asks is reading."""
+    """Note now and then that the session is in use, in a short transaction of its own: loading the principal only reads."""
     now = clock.utcnow()
     if now - session.last_seen_at >= TOUCH_EVERY:
         touched = update(AccountSession).where(AccountSession.id == session.id).values(last_seen_at=now)

@@ -1,4 +1,4 @@
-"""Coverage: who of a Microsoft tenant is taken by which Organizations (P13)."""
+"""Coverage: which Organizations take the users of a Microsoft tenant (P13)."""
 
 from __future__ import annotations
 

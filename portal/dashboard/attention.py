@@ -1,4 +1,4 @@
-"""What needs a person (P9, O2): facts by kind, the most urgent first; the sentences are made where they are shown (views).
+"""What needs a person (P9, O2): facts by kind, the most urgent first; views make the sentences.
 
 Each kind is one query, however many Organizations there are.
 """
@@ -81,7 +81,7 @@ def causes(session: Session, settings: Settings, now: datetime) -> list[Cause]:
 
 
 def attention(session: Session) -> list[Cause]:
-    """What alerts tell of: connections, holds, syncs in trouble and conflicts."""
+    """What alerts report: connections, holds, failing syncs and conflicts."""
     return [*_connections(session), *_holds(session), *_failing(session), *_conflicts(session)]
 
 
@@ -157,7 +157,7 @@ def _failing(session: Session) -> list[Cause]:
 
 
 def _overdue(session: Session, interval: timedelta, now: datetime) -> list[Cause]:
-    """Enabled syncs whose hourly run was due long ago and that nobody is at (T1): the scheduler is off, or cannot keep up."""
+    """Enabled syncs whose hourly run is long overdue and not running (T1): the scheduler is off, or cannot keep up."""
     rows = session.execute(
         select(Organization.id, Organization.name, MicrosoftTenant.next_run_at)
         .join(UserSync, UserSync.organization_id == Organization.id)
@@ -180,7 +180,7 @@ def _overdue(session: Session, interval: timedelta, now: datetime) -> list[Cause
 
 
 def _expiring(session: Session, settings: Settings, now: datetime) -> list[Cause]:
-    """C5: what has expired, and what the radar warns of now; within 7 days it is urgent."""
+    """C5: what has expired or expires soon; within 7 days it is urgent."""
     expiring = []
     for end in expiry.radar(session, settings):
         step = end.step(now)

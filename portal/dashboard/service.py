@@ -227,7 +227,7 @@ def lowest_mfa(session: Session) -> list[MfaCoverage]:
 
 
 def licenses(session: Session) -> Sequence[tuple[str, int, int]]:
-    """(product, assigned, bought) over all Microsoft tenants, the fullest first: what is given away by the ten thousand comes last."""
+    """(product, assigned, bought) over all Microsoft tenants, the fullest first; free products with huge numbers come last."""
     assigned, bought = func.sum(SubscribedSku.assigned), func.sum(SubscribedSku.bought)
     rows = session.execute(
         select(SubscribedSku.name, assigned, bought)

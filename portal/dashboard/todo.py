@@ -101,7 +101,7 @@ class Overview:
     counts: Mapping[str, int]
 
     def fact(self) -> str:
-        """The state of everything in a sentence, which never says that all is well while something is not done."""
+        """The state of everything in a sentence, which never claims that all is well while something is not done."""
         parts = []
         if self.number:
             parts.append(f"{plural(self.number, 'thing needs', 'things need')} attention")
@@ -139,7 +139,7 @@ def rows(causes: Iterable[Cause], role: Role, now: datetime) -> list[Todo]:
 
 
 def _rows(kind: str, causes: list[Cause], role: Role, now: datetime) -> list[Todo]:
-    """One by one where they are few; those that share a cause, or are many, in one row."""
+    """A row each if there are few; one row for many, or for those that share a cause."""
     if kind in UNFINISHED:
         return [_row_of_many(causes, role)] if len(causes) > 1 else [_row_of(causes[0], role, now)]
     by_cause: dict[str, list[Cause]] = {}

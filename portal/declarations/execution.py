@@ -1,4 +1,4 @@
-"""Do what a plan showed, and nothing else: each step in a transaction of its own, each compared with what was shown first.
+"""Do exactly what a plan showed: each step in its own transaction, compared with the plan first.
 
 A step that would be another one by now is not done: somebody changed that meanwhile, and the next plan tells. Everything may be
 done twice: what is there already is no step.
@@ -49,7 +49,7 @@ class Done:
 
 
 def execute(declaration: Declaration, proposal: Plan) -> Iterator[Done]:
-    """Do the steps that were shown, one by one; the caller wakes nobody. Nothing may be pending in the session."""
+    """Do the steps of a plan one by one. Nothing may be pending in the session."""
     by_path: dict[str, list[Step]] = {}
     for step in proposal.steps:
         by_path.setdefault(step.path, []).append(step)

@@ -1,4 +1,4 @@
-"""What a declarative file says (``rollcall apply``): read, checked key by key, and put into records. Pure.
+"""The declarative file (``rollcall apply``): read, checked key by key, and put into records. Pure.
 
 Every error names the key path that it is about, such as ``organizations[3].enabled``; all of them are told together.
 """
@@ -33,7 +33,7 @@ ORGANIZATION_KEYS = (
 
 @dataclass(frozen=True)
 class DeclaredTemplate:
-    """A filter template that is to be as it says here."""
+    """The declared state of a filter template."""
 
     path: str
     name: str
@@ -42,7 +42,7 @@ class DeclaredTemplate:
 
 @dataclass(frozen=True)
 class DeclaredOrganization:
-    """An Organization that is to be as it says here; None leaves that as it is.
+    """The declared state of an Organization; None leaves that part as it is.
 
     microsoft_tenant: tenant ID or verified domain of the Microsoft tenant that its Tenant is mapped to.
     accept_other_domains: enable although none of the known e-mail addresses belongs to that tenant (U10).
@@ -60,7 +60,7 @@ class DeclaredOrganization:
 
 @dataclass(frozen=True)
 class Declaration:
-    """All that a file says."""
+    """The content of a file."""
 
     templates: tuple[DeclaredTemplate, ...] = ()
     organizations: tuple[DeclaredOrganization, ...] = ()
@@ -72,7 +72,7 @@ def read(text: str) -> Declaration:
 
 
 def load(text: str) -> dict[str, Any]:
-    """What a TOML document says, unchecked. Raises Invalid on ``file`` for what is none."""
+    """Parse a TOML document, unchecked. Raises Invalid on ``file`` if it is none."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -82,7 +82,7 @@ def load(text: str) -> dict[str, Any]:
 
 
 def parse(table: Mapping[str, Any]) -> Declaration:
-    """Check what was read. Raises Invalid, by key path."""
+    """Check a parsed file. Raises Invalid by key path."""
     errors: dict[str, list[str]] = {}
     _only(table, TOP, "", errors)
     templates = [
@@ -241,7 +241,7 @@ def _only(table: Mapping[str, Any], names: tuple[str, ...], path: str, errors: d
 
 
 def _once(entries: list[DeclaredTemplate] | list[DeclaredOrganization], errors: dict[str, list[str]]) -> None:
-    """Each name once: what stood there twice could mean either."""
+    """Refuse a name that stands in the file twice."""
     paths: dict[str, str] = {}
     for entry in entries:
         first = paths.setdefault(text_key(entry.name), entry.path)

@@ -64,7 +64,7 @@ class Plan:
 
     @property
     def plan_id(self) -> str:
-        """What names this plan: the same steps, the same id."""
+        """The plan's id: the same steps have the same id."""
         return sha256(json.dumps([step.document() for step in self.steps]).encode()).hexdigest()[:32]
 
 
@@ -86,7 +86,7 @@ def plan(declaration: Declaration) -> Plan:
 
 
 def template_steps(entry: DeclaredTemplate) -> list[Step]:
-    """What becomes of one filter template."""
+    """The steps for one filter template."""
     row = templates.find(entry.name)
     if row is None:
         return [Step(ADD, "template", entry.path, entry.name, f"Filter template {entry.name}")]
@@ -109,7 +109,7 @@ def template_steps(entry: DeclaredTemplate) -> list[Step]:
 
 
 def organization_steps(entry: DeclaredOrganization, declared: Mapping[str, DeclaredTemplate]) -> list[Step]:
-    """What becomes of one Organization. Raises Invalid, by key path, for what cannot be."""
+    """The steps for one Organization. Raises Invalid by key path for what is impossible."""
     organization, steps = find_organization(entry.name), []
 
     def step(sign: str, action: str, words: str) -> None:
@@ -249,7 +249,7 @@ def _refuse_other_mapping(
 def _refuse_other_domains(
     entry: DeclaredOrganization, organization: Organization | None, mapped: MicrosoftTenant | None
 ) -> None:
-    """U10, as far as it can be told before mapping: a dry look at the domains."""
+    """U10, as far as the domains show before mapping."""
     if organization is None or mapped is None or entry.accept_other_domains:
         return
     warning = copying.guard_with(organization, mapped)

@@ -44,7 +44,7 @@ def to_documents(rows: Iterable[EndUser]) -> list[dict[str, Any]]:
 
 
 def product_names(microsoft_tenant_ids: Iterable[str]) -> dict[str, str]:
-    """Sku id → what the product is called today (W3); what is not in it goes by ``engine.licenses``."""
+    """Sku id → the product's present name (W3); for others see ``engine.licenses``."""
     rows = db.session.execute(
         select(SubscribedSku.sku_id, SubscribedSku.name).where(
             SubscribedSku.microsoft_tenant_id.in_(list(microsoft_tenant_ids))

@@ -96,18 +96,18 @@ def change(row: EndUser, values: Mapping[str, str]) -> bool:
 
 
 def fingerprints(row: EndUser) -> str:
-    """What a form about somebody shows when it is opened, in short, for ``own_changes``."""
+    """Fingerprints of the values of a form when it is opened, for ``own_changes``."""
     return ".".join(_fingerprint(name, getattr(row, name)) for name in EDITABLE)
 
 
 def left_alone(values: Mapping[str, str], opened_on: str) -> set[str]:
-    """The fields of a form that say what they said when it was opened."""
+    """The fields of a form that still have the value it was opened with."""
     opened = _opened_fingerprints(opened_on)
     return {name for name, value in values.items() if opened.get(name) == _fingerprint(name, value)}
 
 
 def own_changes(row: EndUser, values: Mapping[str, str], opened_on: str) -> dict[str, str]:
-    """Of what a form sends, what was entered in it: what somebody else changed since it was opened stays as it is.
+    """The values that were entered in a form: fields that somebody else changed since it was opened stay as they are.
 
     Raises Invalid where both changed the same. Without ``opened_on`` everything counts but what Microsoft manages.
     """

@@ -29,7 +29,7 @@ from portal.models import (
 
 
 def assign_assets(session: Session, microsoft_tenant_id: str, organization_id: str, now: datetime) -> None:
-    """Assign the Assets of one Organization and report anew what could not be; writes only what differs. The caller commits."""
+    """Assign the Assets of one Organization and renew the reports of what could not be; writes only changes. The caller commits."""
     statement = select(Asset).where(Asset.organization_id == organization_id)
     assets = {row.id: row for row in session.scalars(statement.options(selectinload(Asset.macs)))}
     if assets:
@@ -38,7 +38,7 @@ def assign_assets(session: Session, microsoft_tenant_id: str, organization_id: s
 
 
 def unassign(session: Session, end_user_ids: Sequence[str]) -> None:
-    """Let go of the Assets of End Users who are about to be deleted (L4). What is loaded of them is not gone through: the caller expires it.
+    """Unassign the Assets of End Users who are about to be deleted (L4). What is loaded of them is not gone through: the caller expires it.
 
     Together: one statement for each person would go through all that the session has loaded, and grow with its square.
     """
@@ -90,7 +90,7 @@ def _count_assigned(session: Session, microsoft_tenant_id: str) -> None:
 
 
 def _devices(session: Session, microsoft_tenant_id: str) -> list[DeviceState]:
-    """The devices of people who are present in Microsoft: whose user is gone counts for nobody (W5)."""
+    """The devices of people who are present in Microsoft: those of deleted users count for nobody (W5)."""
     rows = session.execute(
         select(
             ManagedDevice.device_id,
@@ -117,7 +117,7 @@ def _devices(session: Session, microsoft_tenant_id: str) -> list[DeviceState]:
 def _keep_reports(
     session: Session, organization_id: str, reports: Iterable[tuple[str, str, str]], now: datetime
 ) -> None:
-    """Reports of the same Asset, address and reason stay; those that no longer hold go."""
+    """Keep reports of the same Asset, address and reason, add new ones, and delete those that no longer hold."""
     new = set(reports)
     gone = []
     for row in session.scalars(select(AssetReport).where(AssetReport.organization_id == organization_id)):

@@ -52,7 +52,7 @@ class ReadyRows:
 
 
 def ready_rows(session: Session, model: type[DeclarativeBase], rows: Sequence[Row]) -> ReadyRows:
-    """Make ``rows`` ready. Each names the same columns; what is left out must have a database default."""
+    """Prepare ``rows``. Each names the same columns; a column that is left out must have a database default."""
     if not rows:
         return ReadyRows("", ())
     names = tuple(rows[0])
@@ -77,7 +77,7 @@ def insert_ready(session: Session, ready: ReadyRows) -> None:
 
 
 def _copy(connection: Connection, ready: ReadyRows) -> None:
-    """By PostgreSQL's COPY, past SQLAlchemy, whose errors it raises all the same: doors and workers know those."""
+    """Insert by PostgreSQL's COPY, past SQLAlchemy, but with its errors: callers handle those."""
     driver: Any = connection.connection.driver_connection
     dialect = connection.dialect
     errors = dialect.loaded_dbapi.Error

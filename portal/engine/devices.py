@@ -17,7 +17,7 @@ _PLACEHOLDERS = {"000000000000", "FFFFFFFFFFFF", "020000000000"}
 
 
 class AssetOutcome(StrEnum):
-    """What becomes of an Asset: assigned, or reported and left alone.
+    """The outcome of an Asset: assigned, or reported and left alone.
 
     shared: this MAC is on several people's devices and says nothing; another one of the Asset's decided.
     """
@@ -49,7 +49,7 @@ class DeviceState:
 
 @dataclass(frozen=True, slots=True)
 class AssetDecision:
-    """What to do with one Asset. ``mac`` is the address that led there."""
+    """What to do with one Asset. ``mac``: the address it follows from."""
 
     asset_id: str
     outcome: AssetOutcome

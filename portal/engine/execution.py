@@ -49,7 +49,7 @@ class SyncRunExecution(RunState):
     """One run, from the first look to the last commit."""
 
     def run(self) -> None:
-        """Plan and apply; plan anew when somebody changed people meanwhile."""
+        """Plan and apply; plan again if people changed meanwhile."""
         if self.around.refreshed is not None:
             self.warnings += self.around.refreshed.warnings
         self._resume(self.reading)
@@ -188,7 +188,7 @@ class SyncRunExecution(RunState):
     # -- ends ----------------------------------------------------------------------------------------------------
 
     def _end(self, decided: Plan, work: Work) -> None:
-        """Hold what G1 holds, settle conflicts that went away, count, and say how it ended: one transaction."""
+        """Store the hold (G1), settle conflicts that went away, count, and store the outcome: one transaction."""
         now = self.around.now()
         held = [a for a in decided.assignments if a.is_held]
         counts, waiting = count(decided, self.written), self._held_rows(held, work, now)
@@ -241,7 +241,7 @@ class SyncRunExecution(RunState):
         *,
         is_settled: bool,
     ) -> None:
-        """What the switch remembers of a run that came to its end."""
+        """Store in the User Sync what a finished run settled."""
         now = self.around.now()
         sync.initial_done_at = sync.initial_done_at or now
         sync.hold_run_id = self.run_id if decided.held else None
@@ -304,7 +304,7 @@ class SyncRunExecution(RunState):
             return ready_rows(session, Change, rows)
 
     def _cut(self) -> None:
-        """U12: the approved plan no longer fits. What was being enabled by it stays off until somebody looks again."""
+        """U12: the approved plan no longer fits. A sync that it was enabling stays off until it is reviewed again."""
         if not self.applied:
             with self.around.lease.transaction() as session:
                 sync = self._sync(session)

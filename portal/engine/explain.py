@@ -90,7 +90,7 @@ SPARED: dict[Spared, str] = {
 
 
 def undone_words(what: Iterable[Undone]) -> str:
-    """What an undo did to somebody, to go on with after a colon."""
+    """What an undo did to somebody, as words after a colon."""
     return ", ".join(UNDONE[code] for code in what)
 
 
@@ -100,7 +100,7 @@ def spared_words(reason: Spared, field: str = "") -> str:
 
 
 def note_words(reason: str, note: str) -> str:
-    """The note of a change record in words: what an undo took back is kept as codes."""
+    """The note of a change record in words: what an undo did is stored as codes."""
     return undone_words(Undone(code) for code in note.split()) if reason == Reason.UNDONE else note
 
 

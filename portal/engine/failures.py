@@ -29,7 +29,7 @@ def is_backing_off(session: Session, sync: UserSync, now: datetime, interval_min
 
 
 def backs_off_until(session: Session, sync: UserSync, interval_minutes: int) -> datetime | None:
-    """From when on a sync that keeps failing takes its turn again; None when it takes each (G2)."""
+    """When a sync that keeps failing runs again; None if it runs each hour (G2)."""
     if not schedule.needs_attention(sync.failures_in_row):
         return None
     last = session.scalar(
@@ -43,7 +43,7 @@ def backs_off_until(session: Session, sync: UserSync, interval_minutes: int) -> 
 
 
 def reset_backoff(session: Session, microsoft_tenant_id: str) -> bool:
-    """What kept the syncs of a tenant from running may be gone: each is due again. True when one was resting."""
+    """Make the syncs of a tenant due again, as the cause of their failures may be gone. Returns True if one was backing off."""
     organizations = (
         select(Organization.id)
         .join(Tenant, Tenant.id == Organization.tenant_id)

@@ -22,7 +22,7 @@ def field_text(end_user: EndUser, name: str) -> str:
 
 
 def put_field(session: Session, end_user: EndUser, name: str, text: str) -> None:
-    """Write what ``field_text`` gave; products go by the names that they have today."""
+    """Write a value of ``field_text``; products have their present names."""
     if name == "licenses":
         end_user.license_sku_ids = tuple(text.split())
         end_user.is_licensed = bool(end_user.license_sku_ids)
@@ -34,7 +34,7 @@ def put_field(session: Session, end_user: EndUser, name: str, text: str) -> None
 
 
 def is_link_field(name: str) -> bool:
-    """True for what is about the Link and goes with it."""
+    """True for fields of the Link."""
     return name in LINK_FIELDS
 
 

@@ -27,7 +27,7 @@ _NEVER = HoldRule(percent=100, minimum=1 << 60, create_minimum=1 << 60)
 
 @dataclass(frozen=True)
 class Ready:
-    """What of a hold can be applied: decided anew, but not written."""
+    """The part of a hold that can be applied: decided again, not yet written."""
 
     work: Work
     object_ids: frozenset[str]
@@ -36,7 +36,7 @@ class Ready:
 def prepare_held(
     session: Session, run: SyncRun, now: datetime, object_ids: Collection[str] | None = None
 ) -> Ready:
-    """Decide anew on those held, or on some of them. Writes nothing.
+    """Decide again on those held, or on some of them. Writes nothing.
 
     Raises Refused when nothing is held or the sync is not enabled any more, Invalid for somebody who is not held.
     """
@@ -60,7 +60,7 @@ class Applied:
 
 
 def apply_held(session: Session, run: SyncRun, ready: Ready, actor: str, now: datetime) -> Applied:
-    """Apply what was made ready; who changed meanwhile is dismissed with the reason. The caller commits.
+    """Apply the prepared part; who changed meanwhile is dismissed with the reason. The caller commits.
 
     Raises Stale when somebody else changed people since, Refused when it was decided meanwhile.
     """
@@ -137,12 +137,12 @@ def replace_older(session: Session, organization_id: str, run_id: str) -> None:
 
 
 def decided(held: Mapping[str, Any], actor: str, now: datetime) -> dict[str, Any]:
-    """A hold with who decided it, and when: what its run's page says from then on."""
+    """A hold with who decided it and when, as the run's page shows it."""
     return {**held, "decided_by": actor, "decided_at": iso(now)}
 
 
 def _without_foreign_addresses(chosen: Sequence[Assignment], end_users: Sequence[Any]) -> list[Assignment]:
-    """Whose new address is still that of somebody who is not applied now keeps the old one; the next run sees to it."""
+    """Keep the old address where the new one still belongs to somebody who is not applied now; the next run retries."""
     ids = {a.end_user_id for a in chosen if a.end_user_id}
     foreign = {row.email_key for row in end_users if row.email_key and row.id not in ids}
     return [
@@ -198,7 +198,7 @@ def _number(run: SyncRun, name: str) -> int:
 def _settle(
     session: Session, run: SyncRun, sync: UserSync, counts: dict[str, int], actor: str, now: datetime
 ) -> None:
-    """The run waits while somebody is held; then it has succeeded, and the sync goes on."""
+    """End the hold once nobody is held: the run succeeded, and the sync continues."""
     session.flush()
     waiting = session.scalars(
         select(Change.object_id).where(Change.run_id == run.id, Change.state == "held")

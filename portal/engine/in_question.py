@@ -1,4 +1,4 @@
-"""Loads the keys of those who are in question; the database itself sorts out who is not, and counts them.
+"""Loads the keys of people in question; the database itself excludes the others, and counts them.
 
 At rest is a linked person about whom ``plan.classify`` would say "unchanged" at the first look: present, within the filters,
 Microsoft's record applied as it is, with the address that Microsoft has. Whatever becomes of others, it does nothing to somebody

@@ -20,9 +20,9 @@ PERCENT, MINIMUM = 25, 10
 
 
 def warning(session: Session, sync: UserSync, plan: Plan, context: OrganizationContext) -> str | None:
-    """The sentence of a run after which too many linked people no longer match, else None.
+    """The warning of a run after which too many linked people no longer match, else None.
 
-    A run that is the first after the filters were saved tells nothing: who saves them is shown who leaves (U11).
+    The first run after the filters were saved gives no warning: saving shows who leaves (U11).
     """
     if plan.leaving < MINIMUM or plan.leaving * 100 <= PERCENT * plan.linked:
         return None
@@ -55,7 +55,7 @@ def _is_decided_before(session: Session, sync: UserSync) -> bool:
 
 
 def _cause(session: Session, section: str, context: OrganizationContext, left: Sequence[str]) -> str | None:
-    """Which values of a section's filter nobody has any more, and what most of those who left have now."""
+    """Which values of a section's filter vanished from Microsoft, and what most of those who left have now."""
     vanished = _vanished(session, section, context.filters, context.microsoft_tenant_id)
     if not vanished:
         return None

@@ -138,7 +138,7 @@ def remote_values(raw: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _unusable(raw: Mapping[str, Any], object_id: str, problem: str) -> RemoteUser:
-    """Somebody of whom no more can be said than who they are and what is wrong."""
+    """A record that cannot be used: only the identity and the problem."""
     name, upn = raw.get("displayName"), raw.get("userPrincipalName")
     return RemoteUser(
         object_id=object_id,

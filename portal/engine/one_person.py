@@ -14,7 +14,7 @@ TIED = "Not applied: another End User still has this email address. Sync Now doe
 
 @dataclass(frozen=True)
 class OnePerson:
-    """plan: what is left of the plan of all. told: why nothing is applied, "" when it is."""
+    """plan: the part of everybody's plan. warning: why nothing is applied, "" if it is."""
 
     plan: Plan
     warning: str = ""
@@ -31,7 +31,7 @@ def of_one(plan: Plan, object_id: str, end_users: Iterable[EndUserKeys]) -> OneP
 
 
 def _is_tied(assignment: Assignment, end_users: Iterable[EndUserKeys]) -> bool:
-    """Whether an address is given that somebody else has until the rest of the plan is applied (W4)."""
+    """Whether the plan assigns an address that another End User has until the rest of the plan is applied (W4)."""
     if (
         not assignment.email_key
         or assignment.keeps_email

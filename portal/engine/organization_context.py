@@ -1,4 +1,4 @@
-"""What a run knows of an Organization before it looks at any person: filters, exceptions, settlements, and a digest of them."""
+"""The context of a run, without people: filters, exceptions, settlements, and a digest of them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _SETTLEMENTS = (
 
 @dataclass(frozen=True, slots=True)
 class OrganizationContext:
-    """What a run knows of an Organization before it looks at any person.
+    """The context of a run in one Organization, without people.
 
     people_version: the Organization's. state: a digest of everything that is decided on (``UserSync.settled_state``).
     pins: End User id → names of the pinned fields in force. is_initial: the initial sync is not over.

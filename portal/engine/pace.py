@@ -19,7 +19,7 @@ PAUSE_SECONDS = 0.01
 
 
 class Pace:
-    """``size`` is how many rows to write next. Begins with a few, or ``size`` where each takes long, and goes by how long the last ones took."""
+    """How many rows to write next (``size``). Begins small, or with ``size`` where each row takes long; follows the measured times."""
 
     def __init__(self, size: int | None = None) -> None:
         self.size = size or FIRST_ROWS
@@ -27,7 +27,7 @@ class Pace:
 
     @contextmanager
     def over(self, transaction: AbstractContextManager[Session]) -> Iterator[Session]:
-        """Do one ``transaction``, of ``size`` rows, when it may begin. What it takes from when it has its lock to its commit counts."""
+        """Run one ``transaction`` of ``size`` rows, when it may begin. Measured is the time from its lock to its commit."""
         if self._ended is not None:
             time.sleep(max(0.0, self._ended + PAUSE_SECONDS - clock.monotonic()))
         with letting_others_first(), transaction as session:
@@ -39,6 +39,6 @@ class Pace:
 
 
 def next_size(size: int, seconds: float, target: float) -> int:
-    """So many rows that the next transaction takes about ``target`` seconds, when ``size`` took ``seconds``."""
+    """The number of rows for which the next transaction takes about ``target`` seconds, if ``size`` took ``seconds``."""
     target_size = int(size * target / max(seconds, 0.001))
     return max(FEWEST_ROWS, min(MOST_ROWS, size * 2, target_size))

@@ -19,7 +19,7 @@ from portal.models import EndUser, Organization, SyncException
 
 
 def watch() -> None:
-    """Count what Sessions write, from now on and in the whole process. Doing it twice changes nothing."""
+    """Count what Sessions write, from now on and in the whole process. Idempotent."""
     if not event.contains(Session, "before_flush", _count):
         event.listen(Session, "before_flush", _count)
 

@@ -1,4 +1,4 @@
-"""What the runner needs from outside, as Protocols. The composition root hands in the implementations."""
+"""What the engine needs from outside, as Protocols. ``portal/app.py`` supplies the implementations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RawObject = dict[str, Any]
 
 
 class Lease(Protocol):
-    """A Microsoft Tenant that is ours to write. Implemented by ``portal.worker.leases.Lease``."""
+    """The right to write a Microsoft Tenant. Implemented by ``portal.worker.leases.Lease``."""
 
     @property
     def tenant_id(self) -> str:
@@ -76,7 +76,7 @@ class DirectorySource(Protocol):
         ...
 
     def ask_ahead(self, links: Sequence[str]) -> None:
-        """Get ready what an hourly read asks for, from these delta links on, so that it waits for Microsoft once."""
+        """Prefetch the answers of an hourly read from these delta links, so that it waits for Microsoft once."""
         ...
 
     def organization(self) -> RawObject:

@@ -130,7 +130,7 @@ def decision_document(decision: Decision) -> dict[str, Any]:
 
 
 def explain(session: Session, organization_id: str, user: str, now: datetime) -> dict[str, Any]:
-    """Why one person is or is not synced: ``user`` is a UPN, object id or e-mail. Raises NotFound for nobody such."""
+    """Why one person is or is not synced: ``user`` is a UPN, object id or e-mail. Raises NotFound."""
     context = load_context(session, organization_id, now=now)
     person = _find(session, context.microsoft_tenant_id, user)
     if person is None:

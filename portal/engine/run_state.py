@@ -1,4 +1,4 @@
-"""What a run knows while it goes on: its row, how far it came, and whether its sync is still switched on (L5, G4)."""
+"""The state of a run: its row, its progress, and whether its sync is still enabled (L5, G4)."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class RunState:
         return sync
 
     def _check_switch(self, session: Session, *, until_commit: bool = False) -> None:
-        """Before each chunk: the switch stands (L5); with ``until_commit`` it stays as it is."""
+        """Check before each chunk that the sync is enabled (L5); ``until_commit`` locks it."""
         switch = _SWITCH.with_for_update(key_share=True) if until_commit else _SWITCH
         row = session.connection().execute(switch, {"organization": self.organization_id}).one_or_none()
         if row is None or not row.enabled or row.generation != self.generation:
@@ -139,7 +139,7 @@ class RunState:
         return version != context.people_version
 
     def _check_groups(self, context: OrganizationContext) -> None:
-        """S6: members that could not be read are not nobody. Raises what kept them from being read."""
+        """S6: an unread group is not an empty one. Raises the error that kept its members from being read."""
         read, filters = self.around.refreshed, context.filters
         if read is None or not filters.has_group_filter:
             return

@@ -1,4 +1,4 @@
-"""The end of a run that decides on just what the last complete one decided on: nothing is looked at, so nothing is loaded."""
+"""Ends a run whose input equals that of the last complete run: nothing is decided, so nothing is loaded."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Unchanged:
 
 
 def end(session: Session, run: Unchanged, warnings: list[str], now: datetime) -> bool:
-    """Write the end of ``run``. False, and nothing is written, when its sync was switched meanwhile (L5)."""
+    """Write the end of ``run``. Returns False, and writes nothing, if its sync was switched meanwhile (L5)."""
     values = {
         "run": run.id,
         "switched": run.generation,

@@ -1,4 +1,4 @@
-"""R5: take back what a run did, from its change records; what was edited since is spared and listed."""
+"""R5: undo a run from its change records; what was edited since is spared and listed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def former_time(text: str) -> datetime:
 
 @dataclass
 class _Step:
-    """What undoing one change record does."""
+    """The effect of undoing one change record."""
 
     change: Change
     end_user: EndUser
@@ -75,7 +75,7 @@ class _Step:
 
 @dataclass(frozen=True)
 class RestoredPerson:
-    """Whom an undo gives what back. fields: ``{"field","old","new"}``, ``new`` being what comes back."""
+    """What an undo restores for one person. fields: ``{"field","old","new"}``, ``new`` being the restored value."""
 
     end_user_id: str
     display_name: str
@@ -246,7 +246,7 @@ def _worth_keeping(change: Change, end_user: EndUser) -> list[Spared]:
 
 
 def _let_go(session: Session, step: _Step) -> None:
-    """Free what others may get back: two people may swap addresses, or one have the account of another who goes."""
+    """Free addresses and accounts that others get back: two people may swap, or one may have the account of a deleted one."""
     end_user = step.end_user
     if step.delete:
         session.delete(end_user)

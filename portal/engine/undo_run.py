@@ -21,7 +21,7 @@ from portal.models import Change, SyncRun
 
 
 def undo_run(around: Surroundings, run_id: str) -> None:
-    """Do what is left of one undo run, and end it. Raises Stopped between two transactions, and LeaseLost."""
+    """Finish one undo run. Raises Stopped between two transactions, and LeaseLost."""
     with around.lease.sessions() as session:
         run = session.get_one(SyncRun, run_id)
         undone_run_id, organization_id = run.undoes_run_id or "", run.organization_id

@@ -1,4 +1,4 @@
-"""Checking the chain of audit events, of the database or of an export: what is the first thing that is wrong?"""
+"""Check the chain of audit events, of the database or of an export, for the first problem."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found. events: how many were read. head: the last event, for noting it elsewhere."""
+    """The result of a check. events: how many were read. head: the last event, for noting it elsewhere."""
 
     events: int
     anchor: Mark
@@ -52,7 +52,7 @@ def verify_database(engine: Engine, noted: Mark | None = None) -> Verdict:
 
 
 def _read(row: RowMapping) -> Event:
-    """A row of the table. What somebody made unreadable by hand stands as it is, and does not fit its hash."""
+    """A row of the table. Values made unreadable by hand are kept as they are, and do not match their hash."""
     at = _or_as_it_is(lambda: moment(datetime.fromisoformat(row["at"]).replace(tzinfo=UTC)), row["at"])
     detail = _or_as_it_is(lambda: json.loads(row["detail"]), row["detail"])
     return Event(**{**row, "at": at, "detail": detail})
@@ -158,7 +158,7 @@ def _says_deleted(event: Event, through: int) -> bool:
 
 
 def _not_met(noted: Mark, anchor: Mark, head: Mark) -> Problem | None:
-    """What is wrong with a noted head that is none of the events; None when it is one of the chain's ends."""
+    """The problem of a noted head that is none of the events; None if it is one of the chain's ends."""
     number = noted.number
     if number > head.number:
         return Problem("cut", head.number + 1, f"{_missing(head.number + 1, number)} up to the one noted.")

@@ -1,4 +1,4 @@
-"""How long audit events are kept: for good, unless Settings say otherwise. What goes, goes from the beginning of the chain."""
+"""How long audit events are kept: for ever, unless Settings say otherwise. They are deleted from the beginning of the chain."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ bp = Blueprint("exceptions", __name__)
 
 
 class NeverSyncForm(Form):
-    """Who is never to be synced, and why."""
+    """Whom never to sync, and why."""
 
     object_id = StringField(
         "Email, UPN or Object ID of the Microsoft user",

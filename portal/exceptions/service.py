@@ -101,7 +101,7 @@ def never_sync(
 
 
 def object_id_of(organization: Organization, named: str) -> str:
-    """Who is meant by an e-mail address, UPN or object id, as an object id. Raises Invalid for several, or nobody."""
+    """The object id of an e-mail address, UPN or object id. Raises Invalid if it means several people, or nobody."""
     key = email_key(named)
     object_ids = db.session.scalars(
         select(DirectoryUser.object_id).where(

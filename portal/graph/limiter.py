@@ -15,7 +15,7 @@ class SlowLimiter(Protocol):
     """Hands out turns, at most ``REQUESTS`` within ``WINDOW_SECONDS``, first come first served. One for the whole app."""
 
     def acquire(self, wait: Callable[[float], None]) -> float:
-        """Wait for the next turn with ``wait`` (which may raise Stopped) and give the seconds waited."""
+        """Wait for the next turn with ``wait`` (which may raise Stopped). Returns the seconds waited."""
         ...
 
     def block_for(self, seconds: float) -> None:

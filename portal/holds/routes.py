@@ -1,4 +1,4 @@
-"""Holds: who was held back, and the decision about them (G1)."""
+"""Holds: the people held back, and the decision about them (G1)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Answer = str | Response | tuple[str, int]
 @bp.get("/sync-runs/<run_id>/held")
 @access.requires(Role.READ_ONLY)
 def people(run_id: str) -> Answer:
-    """Who is held back, on a page of its own, at a page or a search of them (G1)."""
+    """The people held back, on a page of their own, paged and searched (G1)."""
     return _page(access.load(SyncRun, run_id, "Sync Run"), *_list_query(request.args))
 
 
@@ -34,7 +34,7 @@ def people(run_id: str) -> Answer:
 @access.requires(Role.ADMINISTRATOR)
 @access.reads_first
 def select(run_id: str) -> Answer:
-    """Search, page and check among those held back: posted, so that what is checked is kept. It changes nothing (G1).
+    """Search, page and check among the people held back: posted, so that checks are kept. Changes nothing (G1).
 
     Buttons: ``look`` searches, ``page`` turns the page, ``select`` checks all that fit the search (``fitting``) or nobody.
     """
@@ -74,7 +74,7 @@ def confirm(run_id: str) -> Answer:
 @access.requires(Role.ADMINISTRATOR)
 @access.reads_first
 def apply(run_id: str) -> Answer:
-    """Apply what was held back of those who were confirmed (G1)."""
+    """Apply the held changes of the confirmed people (G1)."""
     return _decide(access.load(SyncRun, run_id, "Sync Run"), "apply")
 
 
@@ -82,7 +82,7 @@ def apply(run_id: str) -> Answer:
 @access.requires(Role.ADMINISTRATOR)
 @access.reads_first
 def dismiss(run_id: str) -> Answer:
-    """Leave those who were confirmed as they are, until they change (G1)."""
+    """Dismiss the held changes of the confirmed people, until they change again (G1)."""
     return _decide(access.load(SyncRun, run_id, "Sync Run"), "dismiss")
 
 
@@ -90,12 +90,12 @@ def dismiss(run_id: str) -> Answer:
 @access.requires(Role.ADMINISTRATOR)
 @access.reads_first
 def both(run_id: str) -> Answer:
-    """Apply those who were confirmed and dismiss all others, in one go (G1)."""
+    """Apply the confirmed people and dismiss all others at once (G1)."""
     return _decide(access.load(SyncRun, run_id, "Sync Run"), "both")
 
 
 def _list_query(args: Mapping[str, str]) -> tuple[str, int]:
-    """The search and the page among those held back; what makes no sense is the first page of all.
+    """The search and the page among the people held back; unusable values mean the first page.
 
     page: a button that turns the page; at: the page that is shown, where another button than ``look`` was pressed.
     """

@@ -1,4 +1,4 @@
-"""What G1 held back of a run: what its page says, who is checked there, and applying and dismissing all or some of it."""
+"""What G1 held back of a run: the facts of its page, the selection, and applying and dismissing all or some of it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class HoldFacts:
 
     @property
     def settled(self) -> int:
-        """About how many somebody has decided."""
+        """How many people have been decided about."""
         return self.applied + self.dismissed + self.left_out
 
 
@@ -149,7 +149,7 @@ EVERYBODY = Selection(is_all=True)
 
 @dataclass(frozen=True)
 class HeldPeople:
-    """One page of who waits, and who is checked of all of them.
+    """One page of the waiting people, and the selection among all of them.
 
     elsewhere: how many checked people are not on the page; others: what the form has to carry of them.
     """
@@ -162,7 +162,7 @@ class HeldPeople:
 
 
 def people(run: SyncRun, q: str = "", page: int = 1, selection: Selection | None = None) -> HeldPeople:
-    """Those who wait, by name, 25 to a page."""
+    """The waiting people by name, 25 to a page."""
     listing = service.changes(run, _list_query(q, page, PER_PAGE))
     selection = selection or Selection()
     shown_ids = {row.object_id for row in listing.items}
@@ -174,7 +174,7 @@ def people(run: SyncRun, q: str = "", page: int = 1, selection: Selection | None
 
 
 def fitting(run: SyncRun, q: str) -> list[str]:
-    """Object ids of those who wait and fit a search."""
+    """Object ids of the waiting people who match a search."""
     if not q:
         return _waiting(run)
     return [row.object_id for row in service.changes(run, _list_query(q, 1, 1_000_000)).items]
@@ -201,7 +201,7 @@ class Chosen:
 
 
 def chosen(run: SyncRun, selection: Selection) -> Chosen:
-    """Who of those who wait is checked. Raises Refused when nobody waits, Invalid when nobody is checked."""
+    """The selection among the waiting people. Raises Refused if nobody waits, Invalid if nobody is checked."""
     _require_waiting(run)
     rows = db.session.execute(
         select(Change.object_id, Change.display_name, Change.decision)
@@ -230,7 +230,7 @@ def chosen(run: SyncRun, selection: Selection) -> Chosen:
 
 
 def apply(run: SyncRun, object_ids: Collection[str] | None = None) -> holds.Applied:
-    """Apply what G1 held back, or of it those who are named; what is named neither way goes on waiting. The caller commits.
+    """Apply what G1 held back, for all or the named people; the others keep waiting. The caller commits.
 
     Everything is decided anew before the transaction that writes begins, so nothing may be pending. Raises Refused when nothing
     is held, the sync is not enabled any more, or others keep changing these people; Invalid for somebody who is not held.
@@ -252,7 +252,7 @@ def apply(run: SyncRun, object_ids: Collection[str] | None = None) -> holds.Appl
 
 
 def dismiss(run: SyncRun, object_ids: Collection[str] | None = None) -> int:
-    """Leave what G1 held back undone, or of it those who are named; they are not held again until they change.
+    """Dismiss what G1 held back, for all or the named people; they are not held again until they change.
 
     Returns how many. Raises Refused when nothing is held, Invalid for somebody who is not held. The caller commits.
     """
@@ -273,7 +273,7 @@ class Both:
 
 
 def apply_and_dismiss(run: SyncRun, object_ids: Collection[str]) -> Both:
-    """Apply those who are named and dismiss everybody else who waits, in one transaction; nobody waits then.
+    """Apply the named people and dismiss everybody else who waits, in one transaction.
 
     Raises as ``apply`` does. The caller commits.
     """

@@ -31,7 +31,7 @@ _APPLIED = (
 
 @dataclass(frozen=True)
 class HeldRow:
-    """One person who waits. changes: (field, old, new), which stand in the row; ``folded`` fold away."""
+    """One person who waits. changes: (field, old, new) that the row shows; ``folded``: those it folds away."""
 
     object_id: str
     name: str
@@ -71,7 +71,7 @@ class NameList:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked before something is decided. values: what the form carries."""
+    """The question before a decision. values: what the form carries."""
 
     act: str
     sentences: Sequence[str]
@@ -213,7 +213,7 @@ NONE_APPLIED = "Nothing of it was applied."
 
 
 def question(word: str, chosen: Chosen, selection: Selection) -> Question:
-    """What is asked before ``word`` (apply, dismiss or both) is done to those who are chosen."""
+    """The question before ``word`` (apply, dismiss or both) is done to the selection."""
     many = plural(chosen.number, "person", "people")
     act = {
         "apply": f"Apply to {many}",

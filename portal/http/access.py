@@ -65,7 +65,7 @@ def public(view: View) -> View:
 
 
 def reads_first(view: View) -> View:
-    """Mark a view that takes no write lock by being posted to: it only reads, or waits for somebody else first.
+    """Mark a view that is posted to and does not begin by writing: it only reads, or waits for something else first.
 
     What waits (Microsoft, a mail server, a password's hash) does so with nothing open, and then calls ``begin_write``.
     """
@@ -81,7 +81,7 @@ def required_role(app: Flask, endpoint: str) -> Role | str | None:
 
 
 def principal() -> Principal | None:
-    """Who makes this request, None when nobody is known."""
+    """Who makes this request; None if unknown."""
     caller: Principal | None = g.get("principal")
     return caller
 

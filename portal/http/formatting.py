@@ -89,7 +89,7 @@ def products(names: Sequence[str]) -> str:
 
 
 def browser(user_agent: str) -> str:
-    """A browser in words, "Chrome on Windows", from what it says of itself; that text as it is where nothing is known in it."""
+    """A browser in words, "Chrome on Windows", from its user agent; the user agent itself if nothing in it is known."""
     name = next((word for sign, word in _BROWSERS if sign in user_agent), "")
     system = next((word for sign, word in _SYSTEMS if sign in user_agent), "")
     return " on ".join(part for part in (name, system) if part) or user_agent[:80] or "Unknown"

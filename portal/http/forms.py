@@ -64,22 +64,22 @@ class Form(FlaskForm):
         return bool(self.validate_on_submit())  # type: ignore[no-untyped-call]
 
     def idempotency_key(self) -> str | None:
-        """The id of what this form makes: the same for a form that is sent twice as it is, by a double click or a reload.
+        """The id of the row this form creates: the same if the form is sent twice unchanged, by a double click or a reload.
 
-        The token tells one opened form from the next; without it (None) whatever is made gets an id of its own.
+        The token distinguishes opened forms; without it (None) each row gets an id of its own.
         """
         if not request.form.get("csrf_token"):
             return None
         return str(uuid5(NAMESPACE_URL, repr((request.path, sorted(request.form.items(multi=True))))))
 
     def already_created(self, model: type[M]) -> M | None:
-        """What this very form has made already."""
+        """The row this form has created already."""
         return db.session.get(model, self.idempotency_key() or "")
 
     def make(self, model: type[M], create: Callable[[str | None], M]) -> M | None:
-        """What this form makes, once however often it is sent; ``create`` takes the id to give it. The caller commits.
+        """Create this form's row once, however often it is sent; ``create`` takes the row's id. The caller commits.
 
-        None when ``create`` raised Invalid: its sentences are shown, and the session was rolled back.
+        Returns None if ``create`` raised Invalid: its sentences are shown, and the session was rolled back.
         """
         try:
             return self.already_created(model) or create(self.idempotency_key())
@@ -91,11 +91,11 @@ class Form(FlaskForm):
             return created
 
     def edited(self, *names: str) -> list[str]:
-        """Those of the fields that do not say what they said when the form was opened (``was`` in its template)."""
+        """The fields whose value differs from when the form was opened (``was`` in its template)."""
         return [name for name in names if request.form.get(f"was_{name}") != text(self[name])]
 
     def show(self, error: Invalid) -> None:
-        """Put the service's sentences at the fields they are about; what fits none goes to the first one."""
+        """Put the service's sentences at the fields they are about; those without a field go to the first one."""
         for name, sentences in error.errors.items():
             field = self[name] if name in self else next(iter(self))
             field.errors = [*field.errors, *sentences]

@@ -1,4 +1,4 @@
-"""What every page has around it: security headers, and what every template knows."""
+"""What surrounds every page: security headers and the globals of templates."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ HTMX_CONFIG = json.dumps(
 
 
 def init_web(app: Flask, *, sign_in_urls: frozenset[str]) -> None:
-    """Errors, security headers, and what every template knows.
+    """Install errors, security headers and the globals of templates.
 
     sign_in_urls: Microsoft's login pages, which forms may lead to.
     """

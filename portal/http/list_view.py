@@ -67,13 +67,13 @@ class BulkAction:
 
     @property
     def is_allowed(self) -> bool:
-        """Whether who looks may do it."""
+        """Whether the viewer may do it."""
         return may(self.role)
 
 
 @dataclass(frozen=True)
 class Empty:
-    """What is said in place of rows; href and label lead on."""
+    """The text in place of rows; href and label: its link."""
 
     title: str
     text: str
@@ -83,7 +83,7 @@ class Empty:
 
 
 def none_matches(address: str, listing: Listing, title: str) -> Empty:
-    """What is said when search and filters leave nothing."""
+    """The text if search and filters leave nothing."""
     text = f"Looked for “{listing.q}”." if listing.q else "Take a filter out to see more."
     return Empty(title, text, address, "Clear search and filters")
 
@@ -128,7 +128,7 @@ class ListView:
 
     @property
     def actions(self) -> list[BulkAction]:
-        """The bulk actions that who looks may do."""
+        """The bulk actions that the viewer may do."""
         return [action for action in self.bulk if action.is_allowed]
 
     @property

@@ -96,7 +96,7 @@ class Listing:
         return min(self.total, self.page * self.per_page)
 
     def direction(self, name: str) -> str:
-        """How the rows stand by ``name``: ascending | descending | "" when they are sorted by something else."""
+        """How the rows are sorted by ``name``: ascending | descending | "" when they are sorted by something else."""
         if self.sort.removeprefix("-") != name:
             return ""
         return "descending" if self.sort.startswith("-") else "ascending"
@@ -320,7 +320,7 @@ def _is_soon_found(
     listing: Listing,
     of: int,
 ) -> bool:
-    """Whether walking ``in_order`` up to the page finds it sooner than sorting all that fit; its start tells their share."""
+    """Whether walking ``in_order`` reaches the page sooner than sorting all matches; its start shows their share."""
     fits = case((and_(*conditions), 1), else_=0).label("fits")
     sample = in_order.with_only_columns(fits).limit(SAMPLE).subquery()
     share = (session.scalar(select(func.sum(sample.c.fits))) or 0) / SAMPLE

@@ -25,7 +25,7 @@ def in_parts(
     *,
     first: int | None = None,
 ) -> None:
-    """Do ``work`` for whole groups at a time, and commit; what it did before it is interrupted stays done.
+    """Do ``work`` for a group at a time, and commit; what was done before an interruption stays done.
 
     Each part decides anew on what is there by then. first: how many to begin with, where each takes long. Raises RetryLater
     when a lock or the database cannot be had in between, which says how far it came: "1,200 of 40,000 are <done_word>".

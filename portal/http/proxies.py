@@ -1,4 +1,4 @@
-"""Who asks, and at which address: what reverse proxies say of it, counted from the portal outwards (ROLLCALL_PROXIES).
+"""The client and the requested address, from the headers of reverse proxies, counted from the portal outwards (ROLLCALL_PROXIES).
 
 Each proxy appends the address that it saw to X-Forwarded-For; what stands before those was sent by the client, and may be
 anything. So the entry is taken that the outermost of our own proxies wrote, and believed only when it is an address.
@@ -59,7 +59,7 @@ def plain_address(text: str) -> str:
 
 
 def public_address(endpoint: str, **values: Any) -> str:
-    """The whole address of a page, for people and for Microsoft. Raises Refused when nobody knows what it is.
+    """The whole address of a page, for people and for Microsoft. Raises Refused if it is unknown.
 
     Without ROLLCALL_BASE_URL a link goes where this request came to; but only when that is this machine, or what
     ``rollcall serve --host`` names: anybody may write anything into a Host header.

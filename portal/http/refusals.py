@@ -1,4 +1,4 @@
-"""What is refused at the doors: one line each in the process log, and the audit log's share of it, coalesced.
+"""Refused sign-ins and requests: one line each in the process log, and coalesced events in the audit log.
 
 A line reads ``action=sign_in_failed client=203.0.113.9 reason=password`` (docs/sign-in-log.md). Nothing in it was typed by
 anybody: programs such as fail2ban act on it. Who sends a thousand wrong tokens does not fill the audit log with them: the
@@ -74,7 +74,7 @@ class Refusals:
             self._record(window, 1)
 
     def flush(self) -> None:
-        """Record what was only counted in windows that are over."""
+        """Record the refusals that were counted in windows that have ended."""
         with self._lock:
             over = self._take_over(utcnow())
         for kind in over:

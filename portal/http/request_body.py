@@ -107,7 +107,7 @@ def release() -> None:
 
 
 def parse_json(data: bytes) -> Any:
-    """What a JSON document says; ``{}`` for an empty one.
+    """Parse a JSON document; ``{}`` for an empty one.
 
     Raises BadRequest (400) for what is no JSON, TooLarge (413), and Invalid (422) for one that is deeper or
     has more values than any document of ours, or texts that no database takes.

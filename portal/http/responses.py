@@ -104,7 +104,7 @@ def fills(element_id: str) -> bool:
 
 
 def render_block(template: str, block: str, **context: Any) -> str:
-    """One named block of a template, alone, with what every page knows.
+    """Render one block of a template with the context of every page.
 
     jinja2-fragments does not run a template's own imports, which most of our blocks rely on.
     """
@@ -203,7 +203,7 @@ def error_page(
 
 
 def _bare_page(status: int, detail: str) -> Response:
-    """An error without a frame, which needs the database to know who looks at it."""
+    """An error without a frame, which needs the database for the viewer."""
     return make_response(_BARE_PAGE.format(title=_TITLES[status], detail=detail), status)
 
 
@@ -235,7 +235,7 @@ def _on_portal_error(error: PortalError) -> Response:
 
 
 def _to_sign_in() -> Response:
-    """Lead to the sign-in page and back, unless that would lose what was entered."""
+    """Redirect to the sign-in page and back, unless that would lose what was entered."""
     if request.method not in {"GET", "HEAD"}:
         return _session_ended(401)
     login = url_for("auth.login")
@@ -250,7 +250,7 @@ def _to_sign_in() -> Response:
 
 
 def _session_ended(status: int) -> Response:
-    """A form was refused because nobody is signed in any more: the way back to what was entered."""
+    """Refuse a form because the session has ended, and explain how to keep what was entered."""
     login = url_for("auth.login")
     if is_partial():
         return error_page(status, SESSION_ENDED, link=login, title="")

@@ -33,7 +33,7 @@ def client(address: str | None) -> str:
 
 
 def network(address: str | None) -> str:
-    """Whom attempts are counted by: an IPv4 address, or the /64 that one connection has of IPv6."""
+    """What attempts are counted by: an IPv4 address, or the /64 network of an IPv6 address."""
     ip = client(address)
     return str(ipaddress.ip_network(f"{ip}/64", strict=False)) if ":" in ip else ip
 
@@ -43,7 +43,7 @@ def _network() -> str:
 
 
 def _refuse(limit: RequestLimit) -> NoReturn:
-    """Raise what the doors answer as 429, with the seconds until the next attempt is taken."""
+    """Raise the error that is answered with 429 and the seconds until the next attempt."""
     logging.getLogger("portal.sign_in").warning(
         "action=sign_in_throttled client=%s", client(request.remote_addr)
     )

@@ -127,7 +127,7 @@ class AssetImporter:
     def plan_undo(
         self, session: Session, organization_id: str, rows: Sequence[ImportRow], *, lock: bool = False
     ) -> list[UndoStep]:
-        """What was created goes again unless edited since; each field goes back unless edited since."""
+        """Created Assets are deleted and fields restored, unless edited since."""
         present = _present(session, organization_id, [row.object_id or "" for row in rows], lock=lock)
         former = {owner for row in rows if (owner := (row.before.get("end_user_id") or [None])[0])}
         people = set(session.scalars(select(EndUser.id).where(EndUser.id.in_(former))))
@@ -146,7 +146,7 @@ class AssetImporter:
 
 
 class _Matching:
-    """Finds what each row means, over the whole file: by id first, so that no weaker match takes what another row names."""
+    """Finds the Asset of each row, over the whole file: by id first, so that no weaker match takes what another row names."""
 
     def __init__(self, session: Session, organization_id: str, rows: dict[int, Candidate]) -> None:
         self._rows = rows
@@ -163,7 +163,7 @@ class _Matching:
             self._by_mac[mac].add(asset_id)
 
     def run(self, written: Mapping[int, str]) -> None:
-        """Put ``target_id`` or ``problem`` into the candidates; what has neither is new."""
+        """Set ``target_id`` or ``problem`` of the candidates; one with neither is new."""
         lines = [line for line, row in self._rows.items() if not row.problem]
         for line in lines:
             if (

@@ -140,7 +140,7 @@ class EndUserImporter:
     def plan_undo(
         self, session: Session, organization_id: str, rows: Sequence[ImportRow], *, lock: bool = False
     ) -> list[UndoStep]:
-        """Who was created goes again, unless edited, linked or given Assets since; a field goes back unless edited since."""
+        """Created people are deleted unless edited, linked or given Assets since; fields are restored unless edited since."""
         ids = [row.object_id for row in rows if row.object_id]
         people = session.execute(_BY_ID[lock], {"ids": ids})
         present = {row["id"]: row for row in people.mappings()}

@@ -1,4 +1,4 @@
-"""What passes between the stages of an import: a sheet's rows → candidates → what is planned for each → what was written."""
+"""The records between the stages of an import: rows of a sheet → candidates → planned rows → written rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from portal.models import ImportRow
 
 
 class Action(StrEnum):
-    """What becomes of a row."""
+    """The outcome of a row."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -43,7 +43,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What happens to one row. fields: ``[{"field","old","new"}]`` as in a run's changes; reason: why it is rejected.
+    """The plan of one row. fields: ``[{"field","old","new"}]`` as in a run's changes; reason: why it is rejected.
 
     columns: what is written, by column of the table; before: what an undo needs besides the fields.
     """
@@ -60,7 +60,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class UndoStep:
-    """What an undo does about one row that was written.
+    """What an undo does with one written row.
 
     delete: what the import created goes again. fields: those that go back, ``[{"field","old","new"}]``; columns: what is
     written for that. reasons: why something stays as it is.
@@ -103,7 +103,7 @@ class Importer(Protocol):
     def plan(
         self, session: Session, organization_id: str, candidates: Sequence[Candidate], *, lock: bool = False
     ) -> list[Planned]:
-        """What some of them would change at this moment.
+        """Plan what some of them would change now.
 
         lock: they are about to be written in this transaction; the fields of what is new are not told then, as nobody keeps them.
         """
@@ -111,7 +111,7 @@ class Importer(Protocol):
     def write(
         self, session: Session, organization_id: str, planned: Sequence[Planned], now: datetime
     ) -> None:
-        """Write what was planned in this transaction."""
+        """Write planned rows in this transaction."""
 
     def plan_undo(
         self, session: Session, organization_id: str, rows: Sequence[ImportRow], *, lock: bool = False
@@ -119,7 +119,7 @@ class Importer(Protocol):
         """What an undo of these rows would restore and what it would spare (R5), in their order."""
 
     def undo(self, session: Session, steps: Sequence[UndoStep], now: datetime) -> None:
-        """Write what ``plan_undo`` found."""
+        """Write the steps of ``plan_undo``."""
 
 
 EDITED = "edited since"

@@ -30,7 +30,7 @@ class ImportForm(Form):
 @requires(Role.TECHNICIAN)
 @reads_first
 def upload(organization_id: str, what: str) -> Response:
-    """Choose a CSV; nothing is written before somebody has seen what it would do."""
+    """Choose a CSV; nothing is written before its effects were reviewed."""
     organization = load(Organization, organization_id, "Organization")
     form = ImportForm()
     if form.submitted():
@@ -73,7 +73,7 @@ def template(organization_id: str, what: str) -> Response:
 @bp.get("/imports/<import_id>")
 @requires(Role.READ_ONLY)
 def detail(import_id: str) -> Response:
-    """What a file would do, by name; once it is under way how far it is; afterwards what it did."""
+    """The effects of a file by name, then its progress, then its result."""
     row = load(Import, import_id, "import")
     organization = load(Organization, row.organization_id, "Organization")
     session = db.session()
@@ -105,7 +105,7 @@ def detail(import_id: str) -> Response:
 @bp.post("/imports/<import_id>/apply")
 @requires(Role.TECHNICIAN)
 def apply(import_id: str) -> Response:
-    """Import what was looked at."""
+    """Import a reviewed file."""
     service.request(db.session(), load(Import, import_id, "import"))
     db.session.commit()
     runtime().wake()

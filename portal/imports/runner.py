@@ -1,4 +1,4 @@
-"""Works on imports: keeps the file, then writes row after row in short transactions, so that nobody waits for it.
+"""Works on imports: stores the file, then writes its rows in short transactions, so that nobody waits for it.
 
 After each transaction the table says how far it came. A process that dies leaves the rest to the next one: planning anew what
 was written already finds it unchanged, so nothing is written twice.
@@ -56,7 +56,7 @@ def _never() -> bool:
 
 @contextmanager
 def own_transactions() -> Iterator[None]:
-    """Within the block only what is marked so begins a writing transaction, also when a writing request is served."""
+    """Within the block only marked sessions begin a writing transaction, also in a writing request."""
     token = writing.set(False)
     try:
         yield
@@ -106,7 +106,7 @@ def store(
 
 
 def candidates(session: Session, row: Import) -> Iterator[Candidate]:
-    """The rows of a kept file, each with what it means; ``session`` is done with when this returns."""
+    """The matched rows of a stored file; ``session`` is no longer used when this returns."""
     parts = select(ImportPart.text).where(ImportPart.import_id == row.id).order_by(ImportPart.number)
     importer = IMPORTERS[row.kind]
     rows = sheet.read("".join(session.scalars(parts)), importer.columns)
@@ -114,7 +114,7 @@ def candidates(session: Session, row: Import) -> Iterator[Candidate]:
 
 
 def _written_ids(session: Session, row: Import) -> dict[int, str]:
-    """Line → id of what an import that goes on has created or changed so far."""
+    """Line → id of what an unfinished import has created or changed so far."""
     lines = select(ImportRow.line, ImportRow.object_id).where(
         ImportRow.import_id == row.id, ImportRow.object_id.is_not(None)
     )
@@ -124,7 +124,7 @@ def _written_ids(session: Session, row: Import) -> dict[int, str]:
 def run(
     sessions: SessionFactory, import_id: str, owner: str, should_stop: Callable[[], bool] = _never
 ) -> bool:
-    """Import a kept file, or go on where another process stopped. False when it is somebody else's.
+    """Import a stored file, or continue where another process stopped. Returns False if another process works on it.
 
     Raises Stopped when ``should_stop`` says so, after a whole transaction, and RetryLater when a lock or the database cannot be
     had: the rest waits in the queue. Whatever else goes wrong is in the import's ``error``.
@@ -142,7 +142,7 @@ def run(
 def undo(
     sessions: SessionFactory, import_id: str, owner: str, should_stop: Callable[[], bool] = _never
 ) -> bool:
-    """Take back what an import did, as ``run`` does it; it has to be ``undoing`` (R5)."""
+    """Undo an import, as ``run`` works; its status must be ``undoing`` (R5)."""
 
     def work() -> bool:
         if not _claim(sessions, import_id, owner, ("undoing",), "undoing"):
@@ -154,7 +154,7 @@ def undo(
 
 
 def work_off(sessions: SessionFactory, owner: str, should_stop: Callable[[], bool] = _never) -> None:
-    """Work on everything that waits, one after the other. Raises Stopped, and RetryLater at the end when some go on waiting."""
+    """Work on all queued imports, one after the other. Raises Stopped, and RetryLater at the end if some still wait."""
     later: RetryLater | None = None
     for import_id, status in waiting(sessions):
         try:
@@ -193,7 +193,7 @@ def waiting(sessions: SessionFactory) -> list[tuple[str, str]]:
 
 
 def release_dead(sessions: SessionFactory, is_dead: Callable[[str], bool]) -> None:
-    """At a start: what a process of this machine that ended left half-done is free for the next one."""
+    """Release the imports of ended processes of this machine, at a start."""
     held = select(Import.owner).where(Import.status.in_(UNDER_WAY), Import.owner.is_not(None)).distinct()
     with sessions() as session:
         dead = [owner for owner in session.scalars(held) if owner and is_dead(owner)]
@@ -320,7 +320,7 @@ def _tidy(sessions: SessionFactory, import_id: str) -> None:
 
 
 def forget_abandoned(sessions: SessionFactory, now: datetime) -> None:
-    """Delete what somebody discarded, or only looked at, a day ago or earlier, and files that imports have left behind."""
+    """Delete imports that were discarded or only reviewed, a day ago or earlier, and left-over files."""
     looked_at = Import.status.in_(("storing", "review")), Import.created_at < now - KEEP_LOOKED_AT
     with sessions() as session:
         abandoned = select(Import.id).where(or_(Import.status == "discarded", and_(*looked_at)))
@@ -387,7 +387,7 @@ def _own(session: Session, import_id: str, owner: str) -> Import:
 def _guarded(
     sessions: SessionFactory, import_id: str, owner: str, broken: str, work: Callable[[], bool]
 ) -> bool:
-    """Do it; what goes wrong ends up in the import. A stop, a lock and a database that is away leave it to whoever is next."""
+    """Call it and store a failure in the import. After a stop, a lock or an absent database the next process continues."""
     mine = update(Import).where(Import.id == import_id, Import.owner == owner)
     try:
         return work()
@@ -421,7 +421,7 @@ def _fail(sessions: SessionFactory, import_id: str, mine: Update, error: Excepti
 
 
 def _retried(work: Callable[[], Any]) -> Any:
-    """What met somebody else's transaction (the same address at the same time, a deadlock) is planned and written anew."""
+    """Retry work that met another transaction (the same address at the same time, a deadlock): plan and write again."""
     for _ in range(ATTEMPTS - 1):
         try:
             return work()

@@ -1,4 +1,4 @@
-"""Imports as the doors see them: what a file would do, what an import did, and taking it back (O2, R5)."""
+"""Imports as pages, API and commands use them: preview, result and undo (O2, R5)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EARLIER = 20
 
 @dataclass(frozen=True)
 class Preview:
-    """What an import would do now. planned: every row, in the order of the file."""
+    """The effects of an import now. planned: every row, in the order of the file."""
 
     planned: Sequence[Planned]
 
@@ -57,14 +57,14 @@ class Preview:
 
 
 def preview_file(session: Session, organization_id: str, kind: str, data: bytes) -> Preview:
-    """What importing this file would do. Reads only. Raises Invalid on ``file``."""
+    """Preview an import of this file. Reads only. Raises Invalid on ``file``."""
     importer = IMPORTERS[kind]
     rows = sheet.read(sheet.decode(data), importer.columns)
     return _preview(session, organization_id, kind, list(importer.match(session, organization_id, rows)))
 
 
 def preview(session: Session, row: Import) -> Preview:
-    """What a kept file would do now. Reads only."""
+    """Preview the import of a stored file. Reads only."""
     return _preview(session, row.organization_id, row.kind, list(runner.candidates(session, row)))
 
 
@@ -106,7 +106,7 @@ def progress_document(session: Session, row: Import) -> dict[str, Any]:
 
 
 def request(session: Session, row: Import) -> None:
-    """Import what was looked at. A second press changes nothing. Raises Refused when it is too late. The caller commits."""
+    """Queue a reviewed import. Repeating it changes nothing. Raises Refused when it is too late. The caller commits."""
     actor = audit.current_actor()
     moved = _moved(
         session,
@@ -138,7 +138,7 @@ def plan_undo(session: Session, row: Import) -> list[UndoStep]:
 
 
 def undo_document(steps: Iterable[UndoStep]) -> dict[str, Any]:
-    """An undo's plan as the API and the command line tell it."""
+    """An undo's plan as the API and the command line show it."""
     restored, spared = [], []
     for step in steps:
         row = {"id": step.object_id, "name": step.name, "line": step.line}
@@ -150,7 +150,7 @@ def undo_document(steps: Iterable[UndoStep]) -> dict[str, Any]:
 
 
 def request_undo(session: Session, row: Import, owner: str | None = None) -> None:
-    """Take back what an import did; somebody works on it then, ``owner`` where that is known. The caller commits.
+    """Queue the undo of an import, or claim it for ``owner``. The caller commits.
 
     Raises Refused if it is not over or was undone already: of several concurrent requests one succeeds.
     """

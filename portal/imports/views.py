@@ -109,7 +109,7 @@ class Review:
 
 
 def preview(planned: Preview) -> Review:
-    """Each row that a file has, by what would become of it."""
+    """The rows of a file, by their expected outcome."""
     of = {action: planned.rows(action) for action in Action}
     titles = {
         Action.REJECT: "Rejected",
@@ -140,7 +140,7 @@ class Part:
 
 
 def parts(row: Import) -> list[Part]:
-    """What there is to show of an import that was begun."""
+    """The groups of rows to show of an import that was begun."""
     every_part = [
         Part("Rejected", row.rejected, action=Action.REJECT),
         Part("New", row.created, action=Action.CREATE),
@@ -151,7 +151,7 @@ def parts(row: Import) -> list[Part]:
 
 @dataclass(frozen=True)
 class ImportView:
-    """An import that was begun. state: where it is; so_far: how far, to go on with after that, "" for nothing.
+    """An import that was begun. state: where it is; so_far: the progress in words, "" for none.
 
     done: rows of ``total``, None while that is not counted. groups: those with rows, once it is over.
     """

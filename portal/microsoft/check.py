@@ -59,7 +59,7 @@ class Report:
 
 
 def unregistered(error: NeedsAdmin) -> Report:
-    """What is left to say where no app registration is: nothing was asked, so nothing is known to work."""
+    """The report without an app registration: nothing was asked, so nothing is known to work."""
     line = {"name": "App registration", "state": "error", "detail": error.advice, "permission": ""}
     return Report((line,), SourceAuthError(error.advice, code="no_app_registration"))
 
@@ -76,7 +76,7 @@ def examine(settings: Settings, registration: AppRegistration, *, directory_id: 
 
 
 def save(session: Session, row: MicrosoftTenant, report: Report) -> None:
-    """Store the table and what follows for the connection's state. The caller commits, and wakes when it works again."""
+    """Store the table and the connection's new state. The caller commits, and wakes the scheduler if it works again."""
     row.checks = list(report.checks)
     row.checked_at = utcnow()
     problem = report.problem or _withdrawn(report)
@@ -93,7 +93,7 @@ def save(session: Session, row: MicrosoftTenant, report: Report) -> None:
 
 
 def _withdrawn(report: Report) -> SourceAuthError | None:
-    """Consent taken back for people themselves: the token still comes, and nobody can be read (graph-facts 1.3)."""
+    """Consent for reading people was withdrawn: Microsoft still issues tokens, but nobody can be read (graph-facts 1.3)."""
     for line in report.checks:
         if line["name"] in CORE and line["state"] == "missing_permission":
             return SourceAuthError(str(line["detail"]), code="User.Read.All")
@@ -101,7 +101,7 @@ def _withdrawn(report: Report) -> SourceAuthError | None:
 
 
 def check_releasing(row: MicrosoftTenant) -> MicrosoftTenant:
-    """Check one tenant for a request, giving the database back meanwhile (T6): nothing may be pending in the session."""
+    """Check one tenant for a request, releasing the database meanwhile (T6): nothing may be pending in the session."""
     return _check(db.session(), runtime(), row)
 
 
@@ -119,7 +119,7 @@ def check_daily(within: Runtime, microsoft_tenant_id: str) -> None:
 
 
 def _check(session: Session, within: Runtime, row: MicrosoftTenant) -> MicrosoftTenant:
-    """Ask Microsoft and keep what it said, unless somebody found out something newer meanwhile: then ask again (G4).
+    """Ask Microsoft and store the answer. Ask again if something newer was stored meanwhile (G4).
 
     A process may be stopped for hours between asking and writing. The caller commits. Raises NotFound when it is gone.
     """
@@ -139,7 +139,7 @@ def _check(session: Session, within: Runtime, row: MicrosoftTenant) -> Microsoft
 
 
 def _state_marks(row: MicrosoftTenant) -> tuple[Any, ...]:
-    """What changes with everything that is found out about a connection: a check, a read that began, a reconnection."""
+    """The values that change with every finding about a connection: a check, a read that began, a reconnection."""
     return row.checked_at, row.fence, row.connected_at, row.state, row.problem_code, row.read_requested_at
 
 

@@ -190,7 +190,7 @@ def waiting(request_id: str, *, browser: str) -> ConsentRequest:
 
 
 def _may_pass(error: SourceError) -> bool:
-    """What is ordinary in the minutes after consent (graph-facts 1.3, rule 4), or trouble of Microsoft's own."""
+    """Whether an error is usual in the minutes after consent (graph-facts 1.3, rule 4), or a fault of Microsoft's own."""
     if not error.is_connection:
         return isinstance(error, SourcePermissionMissing | SourceTransient | SourceThrottled)
     advice = advice_of(error)
@@ -198,7 +198,7 @@ def _may_pass(error: SourceError) -> bool:
 
 
 def _pause(waited: timedelta) -> int:
-    """Seconds to the next try: 5, then half of what was waited, at most a minute."""
+    """Seconds to the next try: 5, then half of the time waited so far, at most a minute."""
     return int(min(max(waited.total_seconds() / 2, 5), 60))
 
 

@@ -44,7 +44,7 @@ class AppRegistration:
 
     @property
     def version(self) -> str:
-        """A fingerprint of id and credential; tells nothing of them."""
+        """A fingerprint of id and credential that reveals neither."""
         credential = self.secret or (self.certificate.private_key if self.certificate else "")
         return sha256(f"{self.client_id}\0{credential}".encode()).hexdigest()[:16]
 
@@ -99,7 +99,7 @@ def missing(cloud: str) -> str:
 
 
 def from_environment(settings: Settings) -> AppRegistration | None:
-    """What MICROSOFT_CLIENT_ID and its credential say; None without a client id. Raises NeedsAdmin when half is there."""
+    """The registration of MICROSOFT_CLIENT_ID and its credential; None without a client id. Raises NeedsAdmin for half of it."""
     if not settings.client_id:
         return None
     expires_at = None
@@ -119,7 +119,7 @@ def from_environment(settings: Settings) -> AppRegistration | None:
 
 
 def from_settings(session: Session, box: SecretBox, cloud: str = DEFAULT) -> AppRegistration | None:
-    """What Settings stores; None when nothing is. Raises CannotDecrypt when the key does not fit any more."""
+    """The registration that Settings stores, or None. Raises CannotDecrypt if the key no longer opens it."""
     key = key_of(cloud)
     row = session.get(StoredSetting, key)
     if row is None or not row.value.get("client_id") or not row.secret:
@@ -137,7 +137,7 @@ def from_settings(session: Session, box: SecretBox, cloud: str = DEFAULT) -> App
 
 
 def overview(session: Session, settings: Settings, cloud: str = DEFAULT) -> Overview:
-    """What is set for ``cloud``, without opening any secret: also works when the key is lost."""
+    """The registration of ``cloud`` without opening its secret: works without the key too."""
     if settings.client_id and cloud == DEFAULT:
         kind = "certificate" if settings.certificate_file else "secret"
         expires_at = _certificate_end(settings.certificate_file)
@@ -201,7 +201,7 @@ def store(
 
 
 def _checked(client_id: str, secret: str, certificate_pem: str, *, is_kept: bool) -> Certificate | None:
-    """The certificate of what was entered, if any. Raises Invalid as ``store``; ``is_kept``: there is a credential already."""
+    """The certificate that was entered, if any. Raises Invalid as ``store``; ``is_kept``: a credential is stored already."""
     errors: dict[str, list[str]] = {}
     if not is_guid(client_id):
         errors["client_id"] = ["The client ID is a GUID such as 1b4e28ba-2fa1-4d2b-883f-0016d3cca427."]
@@ -256,7 +256,7 @@ def forget(session: Session, cloud: str) -> None:
 
 
 def note_end(session: Session, settings: Settings, expires_at: datetime | None) -> None:
-    """Keep the day on which the secret of the environment expires: Microsoft does not tell the portal (graph-facts 1.1).
+    """Store the day on which the secret of the environment expires: Microsoft does not provide it (graph-facts 1.1).
 
     It holds for this secret only: with another one the day is unknown again. The caller commits.
     """

@@ -70,7 +70,7 @@ class ListedCustomer:
 
 
 def partners() -> Sequence[MicrosoftTenant]:
-    """Connected tenants that may be asked: any of them can be a partner tenant. Those that were one stand first."""
+    """Connected tenants that may be asked: any can be a partner tenant. Known partners come first."""
     is_partner = exists().where(PartnerCustomer.partner_id == MicrosoftTenant.id)
     return db.session.scalars(
         select(MicrosoftTenant).where(IS_CONNECTED).order_by(is_partner.desc(), MicrosoftTenant.name)
@@ -135,7 +135,7 @@ def _with_contracts(customers: dict[str, ListedCustomer], items: Iterable[Mappin
 
 
 def _with_relationships(customers: dict[str, ListedCustomer], items: Iterable[Mapping[str, Any]]) -> None:
-    """A customer may have several: one that runs counts before those that are over."""
+    """A customer may have several relationships: an active one counts before ended ones."""
     running: dict[str, datetime] = {}
     over: dict[str, datetime] = {}
     now = utcnow()
@@ -238,7 +238,7 @@ def counts(partner: MicrosoftTenant) -> dict[str, int]:
 def chosen(
     partner: MicrosoftTenant, directory_ids: Sequence[str], *, filtered: Listing | None = None
 ) -> list[Customer]:
-    """The customers that were chosen and can be, by name: those named, or all that fit ``filtered``."""
+    """The chosen customers that can be connected, by name: those named, or all that match ``filtered``."""
     query = Listing() if filtered is None else filtered
     statement = _of(partner, query)
     rows = db.session.scalars(statement.order_by(PartnerCustomer.name_key)).all()
@@ -300,7 +300,7 @@ class ConnectionResult:
 
 
 def connect_one(directory_id: str, *, cloud: str, ends_at: datetime | None) -> ConnectionResult:
-    """Connect one customer and commit; one that is connected already is as good. Never raises for what Microsoft refuses."""
+    """Connect one customer and commit; one that is connected already counts. Never raises for a refusal of Microsoft."""
     try:
         row = service.connect_releasing(directory_id, cloud)
     except Invalid as error:

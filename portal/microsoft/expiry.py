@@ -20,7 +20,7 @@ WARN_DAYS = (7, 30, 60)
 
 @dataclass(frozen=True)
 class End:
-    """Something that ends. key: the app registration or our Microsoft Tenant's id. at is None while nobody knows.
+    """Something that expires. key: the app registration or our Microsoft Tenant's id. at: None if unknown.
 
     whose: the customer of a partner relationship, "" for what is the portal's own.
     """
@@ -33,7 +33,7 @@ class End:
     whose: str = ""
 
     def days_left(self, now: datetime) -> int | None:
-        """Whole days, negative once it is over; None while nobody knows."""
+        """Whole days, negative once it has expired; None if unknown."""
         return None if self.at is None else (self.at - now).days
 
     def step(self, now: datetime) -> int | None:
@@ -69,7 +69,7 @@ def registration_link(home: str) -> str:
 
 
 def radar(session: Session, settings: Settings) -> list[End]:
-    """Everything that ends, the soonest first, what nobody knows the end of last."""
+    """Everything that expires, the soonest first, unknown ends last."""
     ends = [
         End(
             "app" if home == DEFAULT else f"app:{home}",

@@ -72,7 +72,7 @@ _TENANT = select(
 
 @dataclass(frozen=True)
 class Proof:
-    """A tenant that Microsoft itself named: a token for it was had, and Graph said who it is (graph-facts 1.3)."""
+    """A tenant that Microsoft confirmed: it issued a token, and Graph named the tenant (graph-facts 1.3)."""
 
     directory_id: str
     name: str
@@ -160,7 +160,7 @@ def ask_for_token(
 
 
 def prove(settings: Settings, registration: AppRegistration, *, directory_id: str, cloud: str) -> Proof:
-    """Ask Microsoft who the tenant is (C2). Raises Source errors, in words; keeps a request waiting only for seconds."""
+    """Ask Microsoft who the tenant is (C2). Raises Source errors with sentences. Takes a few seconds at most."""
     source = reader(
         settings, registration, directory_id=directory_id, cloud=cloud, wait=Patience().wait, is_fresh=True
     )
@@ -223,7 +223,7 @@ class Patience:
     pause: threading.Event = field(default_factory=threading.Event)
 
     def wait(self, seconds: float) -> None:
-        """Wait, or raise SourceTransient when that would be too long for somebody who looks at a page."""
+        """Wait, or raise SourceTransient if that would be too long for a page."""
         if seconds > self.left:
             raise SourceTransient(
                 "Microsoft is slow or busy just now. Try again in a minute; syncs wait for it by themselves.",

@@ -73,7 +73,7 @@ CSV_COLUMNS = (
 
 @dataclass(frozen=True)
 class TableRow:
-    """A Microsoft Tenant with what stands beside it in the table (P1)."""
+    """A Microsoft Tenant as the table shows it (P1)."""
 
     tenant: MicrosoftTenant
     mapped: Tenant | None
@@ -132,7 +132,7 @@ def counts(query: Listing) -> dict[str, int]:
 
 
 def table_rows(rows: Sequence[MicrosoftTenant]) -> list[TableRow]:
-    """What the table shows beside each, in three queries."""
+    """The rows of the table, in three queries."""
     ids = [row.id for row in rows]
     mapped = {
         tenant.microsoft_tenant_id: tenant
@@ -193,7 +193,7 @@ def _is_mapped() -> ColumnElement[bool]:
 
 
 def _feeds(state: str) -> ColumnElement[bool]:
-    """Whether an Organization that it feeds is in a state of its sync: found for all at once, not for each anew."""
+    """Whether an Organization that it feeds is in a state of its sync: one subquery for all tenants."""
     fed: Select[Any] = (
         select(MicrosoftTenant.id)
         .join(Tenant, Tenant.microsoft_tenant_id == MicrosoftTenant.id)

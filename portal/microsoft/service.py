@@ -147,7 +147,7 @@ def request_read(row: MicrosoftTenant) -> None:
 
 
 def mark_working(session: Session, row: MicrosoftTenant) -> None:
-    """The connection works: what waited for it runs at once (G2)."""
+    """Mark the connection as working: syncs that waited for it run at once (G2)."""
     was_broken = row.state != CONNECTED
     was_resting = failures.reset_backoff(session, row.id)
     row.state, row.problem, row.problem_code, row.problem_since = CONNECTED, None, None, None
@@ -207,7 +207,7 @@ def remove(row: MicrosoftTenant) -> None:
 
 
 def _forget_reads(row: MicrosoftTenant) -> None:
-    """As a tenant that was never read, and of which nothing is due. The counting numbers go on: nothing settled fits again."""
+    """Reset to a tenant that was never read. Counters go on, so that no settled state matches again."""
     row.state = REMOVED
     row.problem = row.problem_code = row.problem_since = row.relationship_ends_at = None
     row.checked_at, row.checks, row.capabilities = None, [], {}

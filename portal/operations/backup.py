@@ -74,7 +74,7 @@ def backup(engine: Engine, path: Path) -> int:
 
 
 def restore(engine: Engine, path: Path) -> int:
-    """Replace everything by what ``path`` holds, in one transaction, then bring the schema up to date.
+    """Replace all data by the backup at ``path``, in one transaction, then migrate the schema.
 
     Raises BackupError when the file is damaged or of a newer version; nothing is changed then.
     """

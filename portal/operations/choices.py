@@ -1,4 +1,4 @@
-"""Choices that cannot work, refused at the start in one line: what looks well at first and loses or does nothing later."""
+"""Refuse settings that cannot work at the start, in one line: they would lose data or do nothing later."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _require_local_file(settings: Settings) -> None:
 
 
 def file_system(path: Path) -> str:
-    """The kind of file system that a path is on, or will be, such as ``ext4``; empty where nobody says."""
+    """The kind of file system that a path is on, or will be, such as ``ext4``; "" if unknown."""
     try:
         lines = MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Few requests compute at once: Python has one core for all of them, and shares it evenly among those who want it.
+"""Limits how many requests compute at once: Python has one core for all of them, and shares it evenly.
 
 With thirty at work each is thirty times as slow, also whoever holds the write lock: the others then wait thirty times as long
 for it. So a request waits for one of a few slots, first come, first served, and gives it back while it waits for anything
@@ -45,7 +45,7 @@ class Slots:
 
     @contextmanager
     def lent(self) -> Iterator[None]:
-        """Give the slot back within the block, which waits for somebody else, and have one again afterwards."""
+        """Release the slot within the block, which waits for something else, and take one again afterwards."""
         had_one = self.give_back()
         try:
             yield
@@ -64,19 +64,19 @@ class Slots:
                 self._call()
 
     def take_at_once(self) -> None:
-        """Have a slot without waiting, one too many for a moment: for who was given what others wait for, such as a lock."""
+        """Take a slot without waiting, one over the limit: for a thread that has what others wait for, such as a lock."""
         with self._lock:
             self._since[threading.get_ident()] = clock.monotonic()
 
     def give_back(self) -> bool:
-        """Let somebody else have this thread's slot; False when it has none, or none any more."""
+        """Release this thread's slot. Returns False if it has none, or no longer."""
         with self._lock:
             had_one = self._since.pop(threading.get_ident(), None) is not None
             self._call()
         return had_one
 
     def _call(self) -> None:
-        """Give what is free, or has lasted long enough, to those who wait."""
+        """Hand free and expired slots to the waiting threads."""
         now = clock.monotonic()
         while self._waiting and (len(self._since) < self._number or self._end_one(now)):
             thread, called = self._waiting.popleft()

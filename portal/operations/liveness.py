@@ -19,7 +19,7 @@ _USED_AT = "used_at"
 
 
 def ask_when_idle(engine: Engine) -> None:
-    """Have connections of ``engine`` that nobody used for ``FRESH_SECONDS`` show that they live before they are given out."""
+    """Test connections of ``engine`` that were idle for ``FRESH_SECONDS`` before they are used."""
 
     def given_out(connection: Any, record: Any, _proxy: Any) -> None:
         used_at = record.info.pop(_USED_AT, None)

@@ -29,7 +29,7 @@ def render(session: Session, scheduler: str = "embedded") -> bytes:
 
 
 def abandoned(workers: Attendance) -> str | None:
-    """What to do about a queue that nobody works on; None when somebody does, or nothing waits."""
+    """What to do about a queue without a worker; None if there is one, or nothing waits."""
     if not workers.is_abandoned:
         return None
     return f"{sum(workers.waiting.values())} jobs wait and no worker runs: start `rollcall worker`, or look at its log."

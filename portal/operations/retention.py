@@ -1,4 +1,4 @@
-"""What the portal forgets: skips and unchanged conflicts of old runs, old hourly runs that changed nothing, and what ran out.
+"""Deletes skips and unchanged conflicts of old runs, old hourly runs that changed nothing, and expired rows.
 
 The mirrors of removed Microsoft Tenants too, where a request that removed one did not come to its end. What a run changed is kept for good: it is the history of each person (P6) and what an undo goes by (W7, R5).
 """

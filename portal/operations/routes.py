@@ -25,7 +25,7 @@ def healthz() -> Response:
 @bp.get("/readyz")
 @access.public
 def readyz() -> tuple[Response, int]:
-    """200 when the database answers, its schema is the newest, and somebody works on what waits; 503 and why otherwise."""
+    """200 if the database answers, its schema is the newest, and a worker is there; 503 and the reason otherwise."""
     is_distributed = runtime().settings.scheduler == "distributed"
     workers: dict[str, int] = {}
     try:

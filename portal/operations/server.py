@@ -105,7 +105,7 @@ class Listener(TcpWSGIServer):  # type: ignore[misc]  # waitress is untyped
                 channel.will_close = True
 
     def stop_listening(self) -> None:
-        """Take no more connections; those that are there go on. Others may listen at the address at once."""
+        """Accept no more connections; open ones continue. Another process may listen at the address at once."""
         self.accepting = False
         self.del_channel()
         self.socket.close()
@@ -159,7 +159,7 @@ class Server:
         self._listeners[0].pull_trigger()
 
     def _drain(self) -> None:
-        """Finish what is at work; what nobody has begun to answer is not begun."""
+        """Finish the requests in progress; others are not started."""
         for listener in self._listeners:
             listener.stop_listening()
         end = clock.monotonic() + DRAIN_SECONDS
@@ -177,7 +177,7 @@ class Server:
 
 
 def keep_loaded_code() -> None:
-    """Spare Python from searching the loaded program for garbage: it takes 50 ms in the middle of somebody's page."""
+    """Exclude the loaded program from garbage collection, which would delay a page by 50 ms."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*YOUNG)

@@ -1,4 +1,4 @@
-"""Who writes next in this process: SQLite has one write lock, and gives it to whoever happens to ask in the right moment."""
+"""Orders the writers of this process: SQLite has one write lock, and grants it in no order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST_PASSED = 4
 
 
 class WriteQueue:
-    """Who waits in this process for SQLite's write lock: whom somebody looks at before long work, else first come, first served.
+    """Who waits in this process for SQLite's write lock: requests before long work, else first come, first served.
 
     SQLite lets each try again every now and then, so that whoever asks seldom starves beside a sync and an import that ask at
     once again. Other processes are not in the queue; among them SQLite's own way decides.
@@ -26,7 +26,7 @@ class WriteQueue:
         self._is_taken = False
 
     def enter(self, seconds: float, *, is_request: bool) -> bool:
-        """Wait for one's turn, up to ``seconds``. False when it did not come. is_request: somebody looks at it."""
+        """Wait for a turn, up to ``seconds``. Returns False if it did not come. is_request: somebody waits for a page."""
         waiting = self._requests if is_request else self._work
         with self._lock:
             if not self._is_taken:
@@ -45,7 +45,7 @@ class WriteQueue:
         return False
 
     def has_requests(self) -> bool:
-        """Whether somebody waits whom somebody looks at."""
+        """Whether a request waits."""
         return bool(self._requests)
 
     def leave(self) -> None:

@@ -1,4 +1,4 @@
-"""What is done with many Organizations at once: what it would do, in numbers, and then the deed with what did not work."""
+"""Bulk actions on Organizations: their effects in numbers, then the action and what failed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAMED = 3
 
 @dataclass(frozen=True)
 class Plan:
-    """What a bulk action is about. fit: those that it can be done to; others: why not → their names."""
+    """What a bulk action is about. fit: Organizations it can be done to; others: reason → names of those it cannot."""
 
     fit: Sequence[Organization]
     others: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -34,14 +34,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it, in words for a toast."""
+    """The outcome, in words for a toast."""
 
     done: int
     words: str
 
 
 def load(ids: Sequence[str]) -> list[Organization]:
-    """These Organizations in natural order; those that are gone are left out."""
+    """These Organizations in natural order, without deleted ones."""
     organizations: list[Organization] = []
     rows = select(Organization).options(selectinload(Organization.tags), selectinload(Organization.tenant))
     for part in batches(ids):
@@ -67,7 +67,7 @@ def plan(action: str, rows: Sequence[Organization]) -> Plan:
 
 
 def sync_now(rows: Sequence[Organization]) -> Outcome:
-    """Queue a run for each (T5), in short transactions; those that cannot are named. The caller wakes."""
+    """Queue a run for each (T5), in short transactions; failures are named. The caller wakes the scheduler."""
     done, failed = _each(rows, user_sync.request_run, "on their way")
     return Outcome(done, _with_failures(f"{plural(done, 'sync is', 'syncs are')} on the way.", failed))
 

@@ -19,7 +19,7 @@ from portal.runtime import runtime
 def answer(
     ids: Sequence[str], *, address: str, back: str, back_label: str, place: str, notes: Sequence[str] = ()
 ) -> Response:
-    """Show what ``action`` of the form would do to these Organizations; with ``confirmed``, do it.
+    """Show the effects of the form's ``action`` on these Organizations; with ``confirmed``, do it.
 
     notes: what else is to be said in the dialog. Raises NotFound for an action that there is not.
     """

@@ -77,7 +77,7 @@ SPEC = ListSpec(
 
 @dataclass(frozen=True)
 class Row:
-    """An Organization in a table, with what stands beside it. status: as ``documents.status_of`` says."""
+    """An Organization as the table shows it. status: as ``documents.status_of`` says."""
 
     organization: Organization
     end_users: int
@@ -137,7 +137,7 @@ def ids_of(query: Listing) -> list[str]:
 
 
 def state_counts(query: Listing) -> dict[str, int]:
-    """How many are in each state, of those that fit the search and the other filters; "all" of them too."""
+    """How many are in each state, of those that match the search and the other filters; "all" is their sum."""
     sums = [func.coalesce(func.sum(case((_is(state), 1), else_=0)), 0).label(state) for state in STATES]
     counted = _joined(select(func.count().label("all"), *sums).select_from(Organization))
     return {
@@ -147,7 +147,7 @@ def state_counts(query: Listing) -> dict[str, int]:
 
 
 def rows(organizations: Sequence[Organization]) -> list[Row]:
-    """What a table shows beside each Organization, in a handful of queries."""
+    """The rows of the table, in a handful of queries."""
     ids = [row.id for row in organizations]
     people, assets = people_counts(db.session(), ids), counts(Asset, ids)
     conflicts = counts(Conflict, ids, Conflict.resolved_at.is_(None))

@@ -1,4 +1,4 @@
-"""How many End Users each Organization has, counted anew only where somebody may have come or gone: of a million that takes long.
+"""How many End Users each Organization has, counted again only where people may have been added or deleted.
 
 Every transaction that adds or deletes people leaves a mark: ``people_version``, or, the sync, the lease of its Microsoft
 Tenant. An Organization whose marks are those of the last time has as many as then. Each process remembers for itself.

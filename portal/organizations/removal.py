@@ -1,4 +1,4 @@
-"""Deleting an Organization: a large one goes in short transactions, so that nobody waits for it."""
+"""Deletes an Organization: a large one in short transactions, so that nobody waits for it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from portal.transactions import begin_write
 
 
 def remove(row: Organization) -> None:
-    """Delete an Organization as ``service.remove`` says, and commit. Sent again after a break it does the rest.
+    """Delete an Organization as ``service.remove`` says, and commit. Repeated after an interruption it does the rest.
 
     What belongs to a large one goes first; each part looks anew whether its User Sync was enabled meanwhile.
     """

@@ -84,7 +84,7 @@ def ids(session: Session, query: Listing, most: int) -> list[str]:
 
 
 class _Search:
-    """One question: who fits, how many, and which of them a page shows."""
+    """One search: who matches, how many, and which of them a page shows."""
 
     def __init__(self, session: Session, query: Listing) -> None:
         self.session, self.query = session, query

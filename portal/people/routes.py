@@ -80,7 +80,7 @@ def view(view_id: str) -> Response:
 @bp.route("/people/views/new", methods=["GET", "POST"])
 @requires(Role.READ_ONLY)
 def save_view() -> Response:
-    """Keep what the list shows under a name."""
+    """Save what the list shows under a name."""
     form = ViewForm()
     query = saved.tidy(request.values.get("query", ""))
     if form.submitted():

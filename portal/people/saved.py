@@ -1,4 +1,4 @@
-"""Saved views: a list as somebody keeps it, by name; shared by its address, and with everybody when they say so."""
+"""Saved views: named states of a list, shared by address and, if wanted, with everybody."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class Offered:
 
 
 def columns_of(text: str) -> list[str]:
-    """The columns that an address asks for, in our order; the usual ones when it names none that there is."""
+    """The columns that an address names, in our order; the usual ones if it names none."""
     chosen = set(text.split(","))
     return [name for name in OPTIONAL if name in chosen] or list(USUAL)
 

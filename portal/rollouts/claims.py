@@ -1,4 +1,4 @@
-"""Whose turn a row is: claimed for a while, so that a process that dies leaves it to the next one (G4)."""
+"""Claims on rows: for a while, so that another process continues if one dies (G4)."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Claim:
 
 
 def waiting(sessions: SessionFactory) -> int:
-    """How many rows wait for somebody to work on them."""
+    """How many rows wait to be claimed."""
     with sessions() as session:
         return session.scalar(select(func.count()).select_from(RolloutRow).where(_claimable(utcnow()))) or 0
 
 
 def _claimable(now: datetime) -> ColumnElement[bool]:
-    """Rows that somebody may work on. Those that are connected wait for the others: suggestions are made for all at once."""
+    """Rows that may be claimed. Connected ones wait for the others: suggestions are made for all at once."""
     free = or_(RolloutRow.claimed_until.is_(None), RolloutRow.claimed_until < now)
     other = aliased(RolloutRow)
     others_wait = exists().where(other.rollout_id == RolloutRow.rollout_id, other.status == "waiting")
@@ -86,7 +86,7 @@ def take_rows() -> list[Claim]:
 
 
 def hold(claim: Claim, until: datetime) -> None:
-    """Leave a row alone until then, unless somebody took it elsewhere meanwhile."""
+    """Leave a row alone until then, unless another process moved it meanwhile."""
     begin_write(db.session())
     db.session.execute(
         update(RolloutRow)

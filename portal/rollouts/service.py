@@ -171,7 +171,7 @@ def leave_out(row: RolloutRow) -> None:
 
 
 def close(rollout: Rollout) -> None:
-    """Show it no longer among those to go on with; whatever still waits is left out."""
+    """Close a roll-out: it is no longer listed, and rows that still wait are left out."""
     lock(db.session(), Rollout, rollout.id, "roll-out")
     db.session.execute(
         update(RolloutRow)
@@ -211,7 +211,7 @@ def _save_template(rollout: Rollout) -> None:
 
 
 def _depart(row: RolloutRow) -> None:
-    """Who is not to have a changed template departs from it from now on, so that the next change leaves it alone too."""
+    """Record the departure of an Organization that does not get a changed template, so that later changes skip it too."""
     follower = db.session.get(TemplateFollower, row.organization_id or "")
     if follower is not None:
         follower.applied = row.preview["applied"]

@@ -65,7 +65,7 @@ def work_off(app: Flask, should_stop: Callable[[], bool] = lambda: False) -> Non
 
 
 def _do(claim: Claim) -> None:
-    """One step of one row; whatever goes wrong is said in the row."""
+    """Do one step of one row; a failure is stored in the row."""
     try:
         _STEPS[claim.status](claim)
     except RetryLater as later:
@@ -254,7 +254,7 @@ def _organization(row: RolloutRow) -> Organization:
 
 
 def _save(claim: Claim, status: str, **values: object) -> None:
-    """Say how far a row came, unless somebody took it elsewhere meanwhile."""
+    """Store the progress of a row, unless another process moved it meanwhile."""
     begin_write(db.session())
     settled: dict[str, object] = {"problem": "", "problem_code": "", **values}
     db.session.execute(
@@ -271,7 +271,7 @@ def _fail(claim: Claim, problem: str, code: str = "") -> None:
 
 
 def _wait(claim: Claim, later: RetryLater) -> None:
-    """Look again soon; a tenant that cannot be read says why."""
+    """Try again soon; store why a tenant cannot be read."""
     db.session.rollback()
     row, _ = _loaded(claim)
     tenant = _tenant_of(row)

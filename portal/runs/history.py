@@ -12,7 +12,7 @@ CHANGES = ("created", "linked", "updated", "disabled", "enabled", "gone", "held"
 
 
 def record_finished(session: Session, run: FinishedRun) -> None:
-    """One event for a run that changed something, went wrong, or that somebody asked for; quiet hourly ones leave none.
+    """One event for a run that changed something, failed, or was requested; quiet hourly runs leave none.
 
     The caller commits it with the end of the run.
     """

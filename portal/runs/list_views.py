@@ -75,7 +75,7 @@ class UrgentRow:
 def urgent_rows(
     runs: Iterable[SyncRun], names: Mapping[str, str], waits: Mapping[str, datetime]
 ) -> list[UrgentRow]:
-    """What stands above the list. names: by Organization id; waits: run id → until when Microsoft asks to wait (G5)."""
+    """The rows above the list. names: by Organization id; waits: run id → end of the wait that Microsoft asks for (G5)."""
     return [
         UrgentRow(
             id=run.id,

@@ -164,7 +164,7 @@ def change_document(row: Change) -> dict[str, Any]:
 
 
 def sentence_of(row: Change) -> str:
-    """Why, in words; an undo's own changes say what was taken back."""
+    """The reason in words; for an undo's own changes, what was undone."""
     if row.reason == Reason.UNDONE:
         return f"Undone: {explain.note_words(row.reason, row.note)}."
     return explain.reason_sentence(row.reason, row.note)
@@ -278,7 +278,7 @@ def _csv_rows(listing: Listing, names: Mapping[str, str]) -> Iterator[tuple[obje
 
 
 def lock_run(row: SyncRun | Conflict) -> None:
-    """What is decided about an Organization's runs and conflicts is decided one after the other, also by a run that ends."""
+    """Lock an Organization's decisions on runs and conflicts: they are made one after the other, also by a run that ends."""
     lock(db.session(), Organization, row.organization_id)
     switch = select(UserSync.id).where(UserSync.organization_id == row.organization_id)
     db.session.execute(switch.with_for_update(key_share=True))

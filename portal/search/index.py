@@ -52,7 +52,7 @@ def index_some(sessions: SessionFactory, most: int) -> int:
 
 
 def start_anew_if_worn(sessions: SessionFactory) -> bool:
-    """Empty an index whose rows mostly mean nothing any more, so that it is filled again. True when one was."""
+    """Empty an index whose rows are mostly stale, so that it is filled again. Returns True if one was."""
     was_worn = False
     for kind in _KINDS:
         with sessions() as session:
@@ -128,7 +128,7 @@ def _persons(row: Any) -> str:
 
 
 def mirror_words(row: Any) -> str:
-    """What a Microsoft user is found by: name, address and sign-in name."""
+    """The searchable texts of a Microsoft user: name, address and sign-in name."""
     parts = (text_key(row.display_name), row.email_key, text_key(row.user_principal_name))
     return "\n".join(dict.fromkeys(part for part in parts if part))
 

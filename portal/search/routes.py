@@ -1,4 +1,4 @@
-"""The search in the top bar: what fits while somebody types, and the page that shows the same."""
+"""The search in the top bar: suggestions while typing, and the page of results."""
 
 from __future__ import annotations
 

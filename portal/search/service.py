@@ -52,7 +52,7 @@ def _to(endpoint: str, **values: str) -> Link:
 
 @dataclass(frozen=True)
 class Hit:
-    """One thing that was found. pill: its kind and word in ``_macros/status.html``; note: what stands in its place."""
+    """One result. pill: its kind and word in ``_macros/status.html``; note: a text in its place."""
 
     title: str
     about: str
@@ -63,7 +63,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Group:
-    """What was found of one kind. rest: where the others are, None when this is all."""
+    """The results of one kind. rest: where the others are, None if these are all."""
 
     key: str
     label: str

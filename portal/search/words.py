@@ -66,7 +66,7 @@ def first(session: Session, table: str, match: str, most: int) -> Sequence[int]:
 
 
 def next_row(session: Session, table: str) -> int:
-    """The number that a new row of an index gets: greater than any that somebody has or had."""
+    """The number of a new row of an index: greater than any in use now or before."""
     last = session.scalar(
         select(func.max(literal_column("rowid"))).select_from(text(f"{table}_docsize AS d"))
     )

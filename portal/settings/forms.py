@@ -29,7 +29,7 @@ class MicrosoftForm(Form):
     expires_on = DayField("Secret expires on", description="As Microsoft shows it.")
 
     def ask_again(self) -> None:
-        """A secret is not sent back to the browser: saved without it, the old one would stay, and nobody would know."""
+        """Ask for the secret again: it is not sent back to the browser, so saving without it would silently keep the old one."""
         if self.secret.data and not self.secret.errors:
             self.secret.errors = ["Enter the secret again: it is not kept when something else is refused."]
 

@@ -22,7 +22,7 @@ def people() -> Sequence[Account]:
 
 
 def other_administrators(row: Account) -> Sequence[Account]:
-    """The active administrators beside an account. Raises Refused when there is none: somebody has to be left.
+    """The active administrators beside an account. Raises Refused if there is none: one must remain.
 
     They are locked until the transaction ends, so that of two who let each other go at once one is refused.
     """
@@ -114,7 +114,7 @@ def remove(row: Account) -> None:
 
 
 def _shut_out(row: Account) -> None:
-    """End the sessions and open links of somebody: a link would bring a removed account back, or was made for that."""
+    """End an account's sessions and open links: a link could restore a removed account."""
     sessions.end_all_sessions(db.session(), row.id, utcnow())
     links.withdraw(db.session(), row.email, utcnow())
     db.session.execute(delete(ConsentRequest).where(ConsentRequest.account_id == row.email[:36]))
@@ -122,7 +122,7 @@ def _shut_out(row: Account) -> None:
 
 
 def _withdraw_made(row: Account) -> None:
-    """End the open links that somebody made: whoever holds them would come in on a word that does not count any more."""
+    """End the open links that an account made: it may no longer invite."""
     for invitation in links.made_by(db.session(), row.id, utcnow()):
         withdraw(invitation)
 

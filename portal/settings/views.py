@@ -100,7 +100,7 @@ class InTheWay:
 
 
 def in_the_way(rows: Sequence[MicrosoftTenant]) -> InTheWay:
-    """What keeps an app registration from going."""
+    """What keeps an app registration from being removed."""
     return InTheWay([row.name for row in rows[:NAMED]], max(0, len(rows) - NAMED))
 
 

@@ -1,4 +1,4 @@
-"""What a User Sync looks like outside: the request that enables or edits it, and its document (interfaces.md)."""
+"""A User Sync's request, which enables or edits it, and its document (interfaces.md)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_MINIMUM = 1_000_000
 
 @dataclass(frozen=True)
 class SyncRequest:
-    """What somebody wants a User Sync to be: filters, add rules (U9), agents (S8), and the hold's threshold (G1)."""
+    """The requested User Sync: filters, add rules (U9), agents (S8), and the hold's threshold (G1)."""
 
     filters: FilterSpec = field(default_factory=FilterSpec)
     hold: HoldRule = field(default_factory=HoldRule)
@@ -53,7 +53,7 @@ def parse(body: Mapping[str, Any]) -> SyncRequest:
 
 
 def draft(body: Mapping[str, Any]) -> SyncRequest:
-    """A request that somebody is still at work on: a section with nothing checked accepts nobody instead of raising."""
+    """A request that is still being edited: a section with nothing checked accepts nobody instead of raising."""
     spec = spec_from_json(
         body["filters"],
         add_disabled_accounts=bool(body.get("add_disabled_accounts", False)),

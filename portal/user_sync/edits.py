@@ -24,7 +24,7 @@ def edit_version(organization: Organization) -> str:
 
 
 def conflicting_edit(organization: Organization, body: Mapping[str, Any], opened_on: str) -> str:
-    """In words, what somebody else changed since a form was opened; "" when saving it does what it says.
+    """What somebody else changed since a form was opened, in words; "" if saving is safe.
 
     Sending the same once more is no change by somebody else.
     """

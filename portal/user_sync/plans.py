@@ -16,16 +16,16 @@ from portal.user_sync.documents import SyncRequest
 
 
 class PlanMoved(Refused):
-    """An approved plan is not what would be done any more (U12)."""
+    """An approved plan no longer matches what would be done (U12)."""
 
 
 def previewed(organization: Organization, request: SyncRequest) -> engine_preview.PreviewResult:
-    """What a run with these filters and this threshold would do now."""
+    """Preview a run with these filters and this threshold."""
     return engine_preview.preview(db.session(), organization.id, request.filters, request.hold, utcnow())
 
 
 def approved(organization: Organization, request: SyncRequest, plan_id: str) -> str:
-    """The fingerprint of an approved plan, when it is still what would be done (U12). Raises PlanMoved, and Invalid for none."""
+    """The fingerprint of an approved plan, if it still holds (U12). Raises PlanMoved, and Invalid for none."""
     try:
         owner, fingerprint = _signer().loads(plan_id)
     except (BadSignature, TypeError, ValueError):
@@ -41,7 +41,7 @@ def approved(organization: Organization, request: SyncRequest, plan_id: str) -> 
 
 
 def plan_id(organization: Organization, fingerprint: str) -> str:
-    """A plan is its fingerprint, signed: previews write nothing, and nobody makes one up (U12)."""
+    """A plan's id is its signed fingerprint: previews write nothing, and nobody can forge one (U12)."""
     return str(_signer().dumps([organization.id, fingerprint]))
 
 

@@ -154,7 +154,7 @@ def recount(organization: Organization, request: SyncRequest, *, limit: int | No
 
 
 def explain(organization: Organization, user: str) -> dict[str, Any]:
-    """Why one person is or is not synced. Raises NotFound for nobody such, Refused when no sync is set up."""
+    """Why one person is or is not synced. Raises NotFound, and Refused if no sync is set up."""
     if find(organization) is None:
         raise Refused(
             f"{organization.name} has no Microsoft User Sync. Set it up first.",

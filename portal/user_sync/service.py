@@ -186,7 +186,7 @@ def request_run(organization: Organization, fingerprint: str | None = None) -> S
 
 
 def request_person(organization: Organization, person: EndUser) -> SyncRun:
-    """Sync one End User now: a run for them alone, or the run of all that goes on. The caller commits and wakes.
+    """Sync one End User now: by a run for them alone, or the active run of all. The caller commits and wakes.
 
     Raises Refused when the sync is not enabled or its first run not over, or when Microsoft has nobody for them.
     """

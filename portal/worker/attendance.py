@@ -1,4 +1,4 @@
-"""Who works on the queue of ``ROLLCALL_SCHEDULER=distributed``, and what waits in it, as Procrastinate's tables say.
+"""Who works on the queue of ``ROLLCALL_SCHEDULER=distributed``, and what waits in it, from Procrastinate's tables.
 
 Knows the tables and not the library: web processes ask too.
 """
@@ -57,7 +57,7 @@ class Attendance:
 
 
 def look(session: Session) -> Attendance:
-    """What the tables say now. Raises SQLAlchemy's errors, also where the tables are missing."""
+    """Read the tables. Raises SQLAlchemy's errors, also if the tables are missing."""
     live = len(session.scalars(_LIVE, {"seconds": STALLED_SECONDS}).all())
     waiting = {str(lane): (int(number), float(age)) for lane, number, age in session.execute(_WAITING)}
     return Attendance(
@@ -74,7 +74,7 @@ def known_workers(sessions: SessionFactory) -> frozenset[int]:
 
 
 def owner_name(job_id: int | None, worker_id: int | None, suffix: str) -> str:
-    """What a job calls itself in leases, so that others can tell whether it still runs."""
+    """The owner name of a job in leases, by which others can tell whether it still runs."""
     return f"job:{job_id}:{worker_id}:{suffix}"
 
 

@@ -1,4 +1,4 @@
-"""The seam between rows that wait and whoever works on them.
+"""The seam between queued rows and the workers.
 
 Rows are the truth in every mode: a queued ``SyncRun``, ``read_requested_at``, a queued ``Import``. Embedded, a scheduler looks for
 them. Distributed, each also gets a job, in the same transaction: no row without its job, no job without its row. Nobody who
@@ -21,10 +21,10 @@ LANES = ("hourly", "delayed", "slow", "check", "import")
 
 
 class Enqueue(Protocol):
-    """Told within the transaction that makes them wait; keys: ids of Microsoft Tenants or of imports, in order."""
+    """Called in the transaction that queues them. keys: ids of Microsoft Tenants or of imports, in order."""
 
     def __call__(self, session: Session, lane: str, *keys: str) -> None:
-        """Give each a job."""
+        """Add a job for each."""
         ...
 
 
@@ -42,7 +42,7 @@ def use(engine: Engine, enqueue: Enqueue) -> None:
 
 
 def enqueue(session: Session, lane: str, *keys: str) -> None:
-    """Say that these wait, for who writes it by a Core statement. Does nothing where rows alone are the queue."""
+    """Announce queued rows that a Core statement wrote. Does nothing if rows alone are the queue."""
     add_jobs = session.connection().get_execution_options().get(_OPTION)
     if add_jobs is not None:
         add_jobs(session, lane, *keys)
@@ -63,7 +63,7 @@ def _asks_for_a_read(row: MicrosoftTenant) -> bool:
 
 
 def _hand_over(session: Session) -> None:
-    """Last of all: a job's key is unique, and whoever else queues for the tenant waits for ours from here to the commit."""
+    """Add the jobs last: a job's key is unique, so others who queue for the tenant wait from here to the commit."""
     if session.in_nested_transaction():
         return
     session.flush()

@@ -34,7 +34,7 @@ _PRESENT = text("SELECT queueing_lock FROM procrastinate_jobs WHERE status IN ('
 
 
 def lock_of(lane: str, key: str) -> str:
-    """What runs one at a time: both lanes of a tenant's syncs; its slow pass and its check beside them (T1, T7)."""
+    """The lock of jobs that run one at a time: both lanes of a tenant's syncs; its slow pass and its check apart (T1, T7)."""
     return f"run:{key}" if lane in {"hourly", "delayed"} else f"{lane}:{key}"
 
 
@@ -89,7 +89,7 @@ def _name(lane: str, key: str) -> str:
 
 
 def _as_ours(error: exceptions.ConnectorException) -> Exception:
-    """What the doors know: a lock or a database that cannot be had answers 503."""
+    """Translate to the errors that pages and API answer with 503: a lock or a database that cannot be had."""
     cause = error.__cause__
     if isinstance(cause, psycopg.Error):
         return DBAPIError.instance("enqueue", None, cause, psycopg.Error, hide_parameters=True)

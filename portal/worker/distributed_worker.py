@@ -119,7 +119,7 @@ class DistributedWorker:
             await self._jobs.close_async()
 
     def stop(self) -> None:
-        """End at a place where nothing is half-done. The second time at once, which loses nothing either (G4)."""
+        """Stop where nothing is half-done. Called again, stop at once, which loses nothing either (G4)."""
         if self._stopping.is_set():
             os._exit(1)
         log.info("action=stopping")
@@ -332,7 +332,7 @@ def _tell(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 
 def run(app: Flask, concurrency: int) -> None:
-    """Work until SIGTERM or SIGINT, then finish the chunk at hand and give the rest back."""
+    """Work until SIGTERM or SIGINT, then finish the current chunk and release the rest."""
     logging.getLogger("procrastinate").setLevel(logging.CRITICAL)  # it logs every job; we log what matters
 
     gc.collect()

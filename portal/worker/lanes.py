@@ -1,4 +1,4 @@
-"""What is done in each lane, whoever asks for it: the embedded scheduler's threads, or a distributed worker's jobs."""
+"""What is done in each lane, for the embedded scheduler's threads and a distributed worker's jobs alike."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Lanes:
         self._slots = {lane: WorkerSlots(number, self.stopping) for lane, number in self.slots.items()}
 
     def work(self, lane: str, key: str, owner: str, should_stop: Callable[[], bool]) -> None:
-        """Do what waits for ``key``, a Microsoft Tenant's id or an import's, as ``owner``. Raises Stopped, and what goes wrong."""
+        """Do the queued work for ``key``, the id of a Microsoft Tenant or an import, as ``owner``. Raises Stopped and any failure."""
         if lane == "check":
             check.check_daily(self.runtime, key)
         elif lane == "import":
@@ -60,7 +60,7 @@ class Lanes:
                 self._worker(slots, should_stop).run_tenant(key, owner, (lane,))
 
     def announce(self, lane: str) -> None:
-        """Tell people of what may need them now. A slow pass makes no such news."""
+        """Announce what may need people now. A slow pass never does."""
         if lane not in {"slow", "import"} and not self.stopping.is_set():
             safely(lambda: announcements.announce(self.runtime))
 
@@ -82,7 +82,7 @@ class Lanes:
 
 
 def safely(job: Callable[[], object]) -> None:
-    """Do it; a timer or a thread outlives any one fault, above all a database that is away for a moment."""
+    """Call it and log a failure: a timer or a thread must outlive any fault, such as a database that is away."""
     try:
         job()
     except Stopped:

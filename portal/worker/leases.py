@@ -1,4 +1,4 @@
-"""Leases: one worker at a time per Microsoft Tenant (T1), takeover when it died (G4), and a fence against one that comes back.
+"""Leases: one worker at a time per Microsoft Tenant (T1), takeover if it died (G4), and a fence against one that returns.
 
 Taking a lease is one conditional UPDATE that must change exactly one row, and gives a fence, a number that grows with each
 taking. Every transaction that a worker writes begins by renewing the lease under its fence: a worker that was stopped for
@@ -52,7 +52,7 @@ _PARTS: dict[Part, _Columns] = {
 
 
 def _of_holder(columns: _Columns) -> Update:
-    """An update of the tenant that its holder alone changes; ``Lease._held`` has the parameters."""
+    """An UPDATE of the tenant that only the lease holder can make; ``Lease._held`` has the parameters."""
     table = MicrosoftTenant.__table__
     return update(table).where(  # type: ignore[arg-type]
         table.c.id == bindparam("of_tenant"),
@@ -103,7 +103,7 @@ _END_STOPPED = text(
 
 @dataclass(frozen=True)
 class Lease:
-    """A Microsoft Tenant that is ours to write, while nobody else takes it: as long as it is renewed in time."""
+    """The right to write a Microsoft Tenant, as long as it is renewed in time."""
 
     sessions: SessionFactory
     tenant_id: str
@@ -114,7 +114,7 @@ class Lease:
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """A transaction that writes, and that only who holds the lease can begin; commits at the end of the block.
+        """A writing transaction that only the lease holder can begin; commits at the end of the block.
 
         Raises LeaseLost, before anything is written, when somebody else took over. An error in the block rolls back.
         """
@@ -124,17 +124,17 @@ class Lease:
             yield session
 
     def renew(self) -> None:
-        """Keep the lease while nothing is written, for instance while Microsoft asks to wait (G5). Raises LeaseLost."""
+        """Renew the lease while nothing is written, for instance while Microsoft asks to wait (G5). Raises LeaseLost."""
         with self.transaction():
             pass
 
     def release(self) -> None:
-        """Give the lease back; not ours any more is fine."""
+        """Release the lease. Does nothing if another worker holds it."""
         with write_session(self.sessions) as session:
             self.release_in(session)
 
     def release_in(self, session: Session) -> None:
-        """Give the lease back with what ``session`` writes: nothing can be written under it after that."""
+        """Release the lease in the transaction of ``session``: nothing can be written under it after that."""
         session.connection().execute(_RELEASES[self.part], self._held())
 
     def _renew_in(self, session: Session) -> bool:
@@ -156,7 +156,7 @@ def acquire(
     part: Part = "run",
     first: Callable[[Lease, Session], object] = lambda _lease, _session: None,
 ) -> Lease | None:
-    """Lease the tenant. None if another worker holds it. first: what is written with the taking of the lease, in its transaction."""
+    """Lease the tenant. None if another worker holds it. first: what is written in the same transaction."""
     moment = now()
     parameters = {"of_tenant": tenant_id, "by": owner, "moment": moment, "until": moment + _PARTS[part].ttl}
     with write_session(sessions) as session:
@@ -169,7 +169,7 @@ def acquire(
 
 
 def end_stopped_writers(sessions: SessionFactory) -> int:
-    """End transactions of ours that have written and then asked nothing for ``IDLE_WRITER``. Returns the number of connections.
+    """End transactions of ours that have written and then been idle for ``IDLE_WRITER``. Returns the number of connections.
 
     PostgreSQL does so by itself, but not once many rows were written together (``executemany``): the driver sends them as one
     stream, and a message after its end by which PostgreSQL takes the client for busy until the next statement. Whoever is stopped
@@ -180,7 +180,7 @@ def end_stopped_writers(sessions: SessionFactory) -> int:
 
 
 def is_removed(sessions: SessionFactory, tenant_id: str) -> bool:
-    """True when the tenant was removed: whatever goes wrong with it now goes wrong because of that."""
+    """True if the tenant was removed, which explains any failure."""
     with sessions() as session:
         tenant = session.get(MicrosoftTenant, tenant_id)
         return tenant is None or tenant.state == "removed"

@@ -1,4 +1,4 @@
-"""Names a process so that another on the same machine can tell whether it still lives."""
+"""Names processes so that another on the same machine can tell whether one still runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def is_dead(name: str) -> bool:
 
 
 def _is_zombie(pid: int) -> bool:
-    """Ended, but nobody has asked how yet: usual below a container's first process, which may never ask."""
+    """Ended but not reaped: usual below a container's first process, which may never reap."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -86,7 +86,7 @@ def queue_due(session: Session, now: datetime, interval_minutes: int) -> int:
 
 
 def _queue(session: Session, turns: Mapping[str, datetime], now: datetime, interval_minutes: int) -> int:
-    """Tenants by id, with the turn that has come. Where a lock cannot be had each is tried by itself."""
+    """Queue these tenants, by id with the due time. If a lock cannot be had, each is tried by itself."""
     try:
         with waiting_for_locks(ROUND_PATIENCE):
             begin_write(session)
@@ -108,7 +108,7 @@ def _queue(session: Session, turns: Mapping[str, datetime], now: datetime, inter
 def _queue_tenants(
     session: Session, turns: Mapping[str, datetime], now: datetime, interval_minutes: int
 ) -> int:
-    """The next time is set by a conditional UPDATE first: of several processes one queues."""
+    """Set the next time by a conditional UPDATE first, so that one of several processes queues."""
     held = _hold_rows(session, turns)
     due = [
         tenant_id
@@ -137,9 +137,9 @@ def _take_turn(session: Session, tenant_id: str, turn: datetime, later: datetime
 
 
 def _hold_rows(session: Session, tenant_ids: Collection[str]) -> dict[str, int]:
-    """Hold tenants and their Organizations, where somebody may press Sync Now in this moment: how often each failed in a row.
+    """Lock tenants and their Organizations against a concurrent Sync Now. Returns how often each failed in a row.
 
-    Those are left out of which somebody has a row.
+    Tenants of which another transaction has a row are left out.
     """
     below = (
         select(Organization.id, Tenant.microsoft_tenant_id)
@@ -164,7 +164,7 @@ def _hold_rows(session: Session, tenant_ids: Collection[str]) -> dict[str, int]:
 def next_turn(
     session: Session, sync: UserSync, tenant: MicrosoftTenant, interval_minutes: int
 ) -> datetime | None:
-    """When ``queue_due`` takes up this sync next: the tenant's turn, or a later one while the sync rests (G2)."""
+    """When ``queue_due`` queues this sync next: the tenant's turn, or a later one while the sync backs off (G2)."""
     turn = tenant.next_run_at
     if turn is None or tenant.failures_in_row:
         return turn
@@ -173,7 +173,7 @@ def next_turn(
 
 
 def due_tenants(now: datetime) -> Select[MicrosoftTenant]:
-    """Tenants whose hour has come."""
+    """Tenants that are due."""
     return (
         select(MicrosoftTenant)
         .where(MicrosoftTenant.next_run_at <= now)
@@ -200,9 +200,9 @@ def _idle_syncs(session: Session, microsoft_tenant_ids: Collection[str]) -> Sequ
 
 
 def waiting(session: Session, now: datetime, owner: str = "") -> list[QueuedTask]:
-    """Tenants with runs or a read to do that nobody holds: queued ones, and ``running`` ones of a process that died (G4).
+    """Tenants without a lease that have runs or a read to do: queued ones, and ``running`` ones of a process that died (G4).
 
-    owner: who asks. What it holds itself counts too: it could not give a lease back while the database was away.
+    owner: the caller. Its own leases count too: it could not release one while the database was away.
     """
     free = or_(
         MicrosoftTenant.lease_owner.is_(None),
@@ -235,7 +235,7 @@ def waiting(session: Session, now: datetime, owner: str = "") -> list[QueuedTask
 
 
 def throttled_until(session: Session, runs: Iterable[SyncRun], now: datetime) -> dict[str, datetime]:
-    """Run id → until when Microsoft asks to be left alone, of those that are queued for that (G5, see ``waiting``).
+    """Run id → end of the wait that Microsoft asks for, of the runs that are queued for that (G5, see ``waiting``).
 
     A tenant that was never read waits for its next try besides, which nobody asked for.
     """
@@ -252,7 +252,7 @@ def throttled_until(session: Session, runs: Iterable[SyncRun], now: datetime) ->
 
 
 def has_first_sync(session: Session) -> bool:
-    """Whether somebody looks at a first sync that waits or goes on, and what nobody looks at had better wait."""
+    """Whether somebody watches a first sync that waits or runs, so that unattended work should wait."""
     return bool(session.scalar(select(_first_sync())))
 
 
@@ -270,7 +270,7 @@ def _first_sync(*which: ColumnElement[bool]) -> Exists:
 def slow_waiting(session: Session, now: datetime, owner: str = "") -> list[QueuedTask]:
     """Tenants whose slow pass is due (T7), the longest waiting first. owner: as of ``waiting``.
 
-    It does not begin while its tenant's first sync waits or goes on: somebody looks at that one, and both want the same processor.
+    It does not begin while its tenant's first sync waits or runs: somebody watches that one, and both need the same processor.
     Nor, for an hour, while hourly runs of whichever tenant wait for their turn: people come before what is told of them.
     """
     statement = (
@@ -291,7 +291,7 @@ def slow_waiting(session: Session, now: datetime, owner: str = "") -> list[Queue
 
 
 def _is_behind(now: datetime) -> Exists:
-    """Whether runs of the hourly lane wait for nothing but a worker."""
+    """Whether runs of the hourly lane wait only for a worker."""
     tenant = aliased(MicrosoftTenant)
     return exists().where(
         SyncRun.status == "queued",

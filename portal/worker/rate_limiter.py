@@ -1,4 +1,4 @@
-"""The turns of sign-in activity, kept in the database: the limit is the app's, however many processes it has (T7)."""
+"""The rate limit of sign-in activity, kept in the database because all processes of the app share it (T7)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RateLimiter:
         self._requests, self._window = requests, timedelta(seconds=window)
 
     def acquire(self, wait: Callable[[float], None]) -> float:
-        """Wait for the next turn with ``wait`` (which may raise Stopped) and give the seconds waited."""
+        """Wait for the next turn with ``wait`` (which may raise Stopped). Returns the seconds waited."""
         waited = 0.0
         while True:
             turn, pause, held_until = self._reserve()
@@ -55,7 +55,7 @@ class RateLimiter:
             # Microsoft said 429 to somebody meanwhile: the turn falls into the time when nobody has one
 
     def block_for(self, seconds: float) -> None:
-        """Microsoft said 429: nobody gets a turn for ``seconds``, in no process."""
+        """Block all processes for ``seconds``, after a 429 of Microsoft."""
         with self._sessions() as session:
             row = _locked(session)
             until = self._now() + timedelta(seconds=seconds)
@@ -80,7 +80,7 @@ class RateLimiter:
         return turn.isoformat(), (turn - now).total_seconds(), held_until
 
     def _give_back(self, turn: str) -> None:
-        """Nothing is sent at ``turn``: who comes next may have it, unless somebody has a later one already."""
+        """Release an unused ``turn`` to the next caller, unless a later one was handed out already."""
         with self._sessions() as session:
             row = _locked(session)
             if row.turns[-1:] == [turn]:
@@ -94,7 +94,7 @@ class RateLimiter:
 
 
 def _locked(session: Session) -> SignInTurns:
-    """The row, ours until the commit: SQLite begins as a writer, PostgreSQL locks the row."""
+    """The row, locked until the commit: SQLite begins as a writer, PostgreSQL locks the row."""
     mark_write(session)
     row = session.get(SignInTurns, 1, with_for_update=True)
     if row is None:

@@ -66,7 +66,7 @@ class Scheduler:
         self._dispatcher: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start the threads; work that waits is taken up at once. To be called once, after any fork."""
+        """Start the threads, which begin with the queued work. Call it once, after any fork."""
         for lane, size in THREADS.items():
             if self._timer or lane in {"hourly", "delayed"}:
                 self._pools[lane] = ThreadPoolExecutor(size, thread_name_prefix=f"sync-{lane}")
@@ -81,7 +81,7 @@ class Scheduler:
         self.wake()
 
     def stop(self, wait: float = 0.0) -> None:
-        """Ask everything to end at a place where nothing is half-done, and wait up to ``wait`` seconds. May be repeated."""
+        """Ask everything to stop where nothing is half-done, and wait up to ``wait`` seconds. May be repeated."""
         self._stopping.set()
         self._look.set()
         if wait <= 0:
@@ -156,7 +156,7 @@ class Scheduler:
             self._roll_out(claims.waiting(self._runtime.sessions))
 
     def _roll_out(self, number: int) -> None:
-        """Give so many rows of roll-outs to threads, as far as there are any; each takes one after the other."""
+        """Start threads for up to so many rows of roll-outs; each works on one after the other."""
         for thread in range(min(number, THREADS["rollout"])):
             key = (str(thread), "rollout")
             with self._lock:
@@ -173,7 +173,7 @@ class Scheduler:
                 self._active.discard(key)
 
     def _import(self) -> None:
-        """QueuedTask on the files that wait; what a stop interrupts goes on at the next start."""
+        """Work on the queued files; what a stop interrupts continues at the next start."""
         try:
             safely(self._work_off)
         finally:
@@ -223,7 +223,7 @@ class Scheduler:
         self._lanes.announce(work.lane)
 
     def _pause_if_undone(self, work: QueuedTask, *, is_away: bool) -> None:
-        """The same ticket again right after a try would be a storm: each time it waits longer, up to an hour."""
+        """Delay a task whose version has not changed since the last try: each time longer, up to an hour."""
         if work.lane == "check":
             return
         with self._lock:
@@ -234,7 +234,7 @@ class Scheduler:
 
 
 def _key(work: QueuedTask) -> tuple[str, str]:
-    """One thing at a time per tenant; the slow pass and the check beside it (T7)."""
+    """The key of work that runs one at a time per tenant; the slow pass and the check apart (T7)."""
     return work.microsoft_tenant_id, "run" if work.lane in {"hourly", "delayed"} else work.lane
 
 
@@ -242,7 +242,7 @@ _present: Scheduler | None = None
 
 
 def start(app: Flask) -> None:
-    """Start the scheduler of a web process; with ROLLCALL_SCHEDULER=distributed it only queues, workers do the work."""
+    """Start the scheduler of a web process. With ROLLCALL_SCHEDULER=distributed it only queues, and workers do the work."""
     global _present
     runtime: Runtime = app.extensions["rollcall"]
     if _present is not None or runtime.settings.scheduler == "distributed":

@@ -1,4 +1,4 @@
-"""The worker slots of a lane: how many tenants work at once, whatever the number that wait for Microsoft meanwhile (G5)."""
+"""The worker slots of a lane: how many tenants work at once, not counting those that wait for Microsoft (G5)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class WorkerSlots:
 
     @contextmanager
     def acquire(self) -> Iterator[None]:
-        """Hold a slot, waiting for one first. Raises Stopped when the process ends meanwhile."""
+        """Wait for a slot and hold it. Raises Stopped if the process ends."""
         self._take()
         try:
             yield
@@ -30,7 +30,7 @@ class WorkerSlots:
             self._free.release()
 
     def sleep_released(self, seconds: float, alive: Callable[[], object]) -> None:
-        """Wait, to be called by who holds a slot: somebody else has it meanwhile. Raises Stopped when the process ends.
+        """Wait while another thread uses the slot; the caller holds one. Raises Stopped if the process ends.
 
         ``alive`` is called before and now and then, also while there is no slot to come back to.
         """

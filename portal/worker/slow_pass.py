@@ -54,7 +54,7 @@ class SlowPass:
     should_stop: Callable[[], bool] = lambda: False
 
     def run(self, tenant_id: str, owner: str) -> bool:
-        """One pass. False when another process has it. Raises Stopped when the process ends; what was read stays."""
+        """Run one pass. Returns False if another process runs it. Raises Stopped if the process ends; what was read stays."""
         lease = leases.acquire(self.sessions, tenant_id, owner, self.now, part="slow")
         if lease is None:
             return False
@@ -94,7 +94,7 @@ class _Pass:
         return self.lease.tenant_id
 
     def work(self) -> None:
-        """Sign-ins, MFA, devices, Assets; each part by itself, so that one that is missing spares the others."""
+        """Sign-ins, MFA, devices, Assets; each part by itself, so that a missing one does not stop the others."""
         try:
             source = self.owner_pass.source_factory(self.lease)
         except SourceError as error:

@@ -112,7 +112,7 @@ class TenantWorker:
     finished: Callable[[Session, FinishedRun], None] = lambda _session, _run: None
 
     def run_tenant(self, tenant_id: str, owner: str, lanes: Sequence[str] = ("hourly", "delayed")) -> bool:
-        """Lease the tenant and do what waits in ``lanes``. False when another worker holds it. Raises Stopped."""
+        """Lease the tenant and do what is queued in ``lanes``. Returns False if another worker holds it. Raises Stopped."""
         begun: list[LeasedTenant] = []
 
         def begin(lease: Lease, session: Session) -> None:
@@ -179,7 +179,7 @@ class LeasedTenant:
         self.around = Surroundings(self.lease, self.worker.now, self.worker.should_stop, self.worker.finished)
 
     def do(self) -> None:
-        """Work on what was taken up, and on new runs that came in meanwhile too."""
+        """Work on what was taken up, and on runs that were queued meanwhile."""
         while not self.is_over:
             self.around.stop_check()
             if self.undos:
@@ -206,7 +206,7 @@ class LeasedTenant:
     # -- reading -------------------------------------------------------------------------------------------------
 
     def _refresh(self, runs: Sequence[str]) -> SourceError | None:
-        """Read the tenant; on failure say what it was. Runs show the reading as their first phases."""
+        """Read the tenant. On failure store the reason. Runs show the reading as their first phases."""
         source = None
         try:
             source = self.worker.source_factory(self.lease)

@@ -1,4 +1,4 @@
-"""What comes round by itself: the hourly schedule, and the slow rounds. Each is repeated, and may be done by any process."""
+"""Recurring work: the hourly schedule and the slow rounds. Any process may do it, repeatedly."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def look_after(runtime: Runtime) -> list[QueuedTask]:
 
 
 def index_words(runtime: Runtime) -> None:
-    """Put who is new or was changed into the indexes of words, a little at a time: searches look at the others one by one."""
+    """Index new and changed people, a few at a time: searches read the others row by row."""
     with runtime.sessions() as session:
         is_busy = queue.has_first_sync(session)
     search_index.index_some(runtime.sessions, INDEX_ROWS // 20 if is_busy else INDEX_ROWS)

@@ -151,7 +151,7 @@ def unlink(end_user_id: str) -> Response:
 @bp.post("/end-users/<end_user_id>/sync")
 @requires(Role.TECHNICIAN)
 def sync_person(end_user_id: str) -> Response:
-    """Sync this user now: a run for this person alone, or the run of all that goes on and takes them along (T5)."""
+    """Sync this user now: by a run for this person alone, or by the active run of all (T5)."""
     row = load(EndUser, end_user_id, "End User")
     run = user_sync.request_person(load(Organization, row.organization_id, "Organization"), row)
     db.session.commit()

@@ -28,7 +28,7 @@ _OWN_ADDRESS = frozenset({Kind.CREATE, Kind.LINK, Kind.LINKED})
 
 
 class Stale(Exception):
-    """Somebody else changed people since the keys were read: who goes with whom must be settled anew."""
+    """People changed since the keys were read: the plan must be made again."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def chunks(work: Work, pace: Pace | None = None) -> Iterator[Sequence[Assignment
 
 
 def _together(work: Work) -> set[str]:
-    """Object ids of those who pass addresses or Links among each other; a first sync has nobody who could."""
+    """Object ids of people who exchange addresses or Links; a first sync has none."""
     if not work.end_users and not work.linked:
         return set()
     takers = [a for a in work.assignments if a.email_key and not a.keeps_email and a.kind in _OWN_ADDRESS]
@@ -141,7 +141,7 @@ class Written:
         return tally(self.decisions, len(self.created))
 
     def done(self) -> list[str]:
-        """Object ids of those who are done with: everybody but who was left alone."""
+        """Object ids of those who were processed: everybody but those left alone."""
         return [*self.created, *(d.object_id for d in self.decisions if d.action is not Action.LEAVE)]
 
 
@@ -216,9 +216,9 @@ def _check(
     done: frozenset[str] | set[str],
     moment: datetime,
 ) -> None:
-    """Nobody else wrote people since the keys were read, or at least none of those that this chunk is about.
+    """Check that nobody else wrote this chunk's people since the keys were read. Raises Stale.
 
-    Whoever adds somebody with one of the chunk's addresses from here on meets the database's own rule (M4).
+    From here on the database's own rule stops others from adding one of the chunk's addresses (M4).
     """
     context = work.context
     now = lock_end_user_keys(session, ids, context.microsoft_tenant_id, context.pins)

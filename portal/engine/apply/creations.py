@@ -64,7 +64,7 @@ class NewPeople:
 
 
 def make_new(session: Session, chunk: Sequence[Assignment], target: Target, now: datetime) -> NewPeople:
-    """Make the rows of creations: it needs no lock. Figures that come in meanwhile are caught up with.
+    """Make the rows of creations: it needs no lock. Figures that arrive meanwhile are copied later.
 
     Raises ValueError when the mirror does not know one of them.
     """

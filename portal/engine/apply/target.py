@@ -57,7 +57,7 @@ def licenses(target: Target, sku_ids: str) -> tuple[tuple[str, ...], str]:
 
 
 def figures(session: Session, target: Target, object_ids: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """What the slow pass knew before the Link existed (T7): ``FIGURES`` by object id, where it knew anything."""
+    """The slow pass's figures from before the Link existed (T7): ``FIGURES`` by object id, for those who have any."""
     by_object_id = {}
     columns = [getattr(DirectoryUser, name) for name in FIGURES]
     is_reported = columns[0].is_not(None) | columns[1].is_not(None)

@@ -96,7 +96,7 @@ def change_row(
 
 
 def settle_conflicts(session: Session, target: Target, living: Iterable[str], now: datetime) -> None:
-    """At the end of a run: open conflicts that it no longer finds went away by themselves; the others name whom they are about.
+    """Close the open conflicts that a run no longer finds, and name the people of the others, at its end.
 
     Who won an address may have become an End User by this very run (M6, M7).
     """
@@ -209,7 +209,7 @@ def as_json(value: object) -> Any:
 
 
 def _keep_conflicts(session: Session, decisions: Sequence[Decision], target: Target, now: datetime) -> None:
-    """Raise what is new, and anew what had gone away or been settled by a link that no longer holds (M7).
+    """Raise new conflicts, and again those that had gone or were settled by a link that no longer holds (M7).
 
     Who loses an address by a settlement is settled with it: that conflict is kept as ignored, and never raised.
     """

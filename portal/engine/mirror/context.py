@@ -1,4 +1,4 @@
-"""What the parts of one read share: where it writes, how it tells its progress, and the links that it goes on from."""
+"""What the parts of one read share: where it writes, how it reports progress, and the delta links it continues from."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _KEEP_LINK = (
 
 @dataclass
 class RefreshResult:
-    """What a read found out. is_complete: absence may be concluded (L2). is_full: everybody was read.
+    """The result of a read. is_complete: absence may be concluded (L2). is_full: everybody was read.
 
     changed: something that decides of people is not what it was: a row of theirs, members of a group, a group that is gone.
     groups: lower-case ids of those whose members were asked for. group_error: syncs with a Group filter must not run.
@@ -67,7 +67,7 @@ class RefreshResult:
 
 @dataclass(frozen=True)
 class RefreshContext:
-    """One read of one leased Microsoft Tenant. progress: told (phase, done, total or None); it may raise to end the read.
+    """One read of one leased Microsoft Tenant. progress: called with (phase, done, total or None); it may raise to end the read.
 
     What was stored when the read began: the tenant's row; links, the delta link of each resource that was made by the same
     questions; agents, who is known as one (S8); products, by id; groups, the ``requested_groups`` by lower-case id, and
@@ -97,7 +97,7 @@ class RefreshContext:
         progress: Callable[[str, int, int | None], None],
         requested_groups: frozenset[str],
     ) -> Self:
-        """The read that begins now. ``session``: what is stored is read with it."""
+        """Begin a read. ``session``: loads what is stored."""
         connection, of = session.connection(), {"tenant": lease.tenant_id}
         tenant = connection.execute(_TENANT, of).one()
         links = connection.execute(_LINKS, {**of, "print": _fingerprint(source)})
@@ -121,11 +121,11 @@ class RefreshContext:
 
     @property
     def version(self) -> int:
-        """What rows that this read changes are marked with."""
+        """The version of the rows that this read changes."""
         return int(self.tenant.mirror_version) + 1
 
     def mark_changed(self, session: Session) -> None:
-        """Say, in the transaction that changes it, that the mirror is not what runs decided on before."""
+        """Record, in the transaction that changes it, that the mirror differs from what earlier runs decided on."""
         session.execute(
             update(MicrosoftTenant)
             .where(MicrosoftTenant.id == self.tenant_id)
@@ -134,7 +134,7 @@ class RefreshContext:
         )
 
     def mark_members_old(self, session: Session) -> None:
-        """Whatever was read of groups' members may be old: it is read again when somebody asks for it (S6)."""
+        """Mark the stored members of groups as stale: they are read again on demand (S6)."""
         session.execute(
             update(DirectoryGroup)
             .where(
@@ -159,7 +159,7 @@ class RefreshContext:
         cursor.link, cursor.fingerprint, cursor.obtained_at = link, _fingerprint(self.source), self.now()
 
     def keep_quiet_links(self, session: Session) -> None:
-        """Store the links of answers that told nothing, with whatever ends the read: they cover no rows, so none wait for them (G3)."""
+        """Store the links of empty answers in the transaction that ends the read: they cover no rows (G3)."""
         rows = [
             {"of_tenant": self.tenant_id, "of_resource": resource, "new": link, "now": self.now()}
             for resource, link in self.quiet_links.items()
@@ -168,7 +168,7 @@ class RefreshContext:
             session.connection().execute(_KEEP_LINK, rows)
 
     def remember(self, part: str, error: SourceError | None) -> None:
-        """D3: a part that Microsoft does not give is remembered and shown, never an error of the run. Writes when that is news."""
+        """D3: a part that Microsoft does not provide is stored and shown, never an error of the run. Writes only a change."""
         if self.tenant.capabilities == _capabilities(self.tenant, part, error, self.now()):
             return
         with self.lease.transaction() as session:
@@ -178,13 +178,13 @@ class RefreshContext:
 def stored_groups(
     session: Session, tenant_id: str, group_ids: Collection[str]
 ) -> Sequence[Row[str, bool, datetime | None, bool, bool]]:
-    """What is stored now of the groups whose members are asked for, those that are gone included."""
+    """The stored state of the requested groups, deleted ones included."""
     parameters = {"tenant": tenant_id, "group_ids": sorted(group_ids)}
     return session.connection().execute(_GROUPS, parameters).all()
 
 
 def _fingerprint(source: DirectorySource) -> str:
-    """Binds stored links to the select list, the cloud and the app (graph-facts 3): another one reads from the start."""
+    """Binds stored links to the select list, the cloud and the app (graph-facts 3): after a change the read starts anew."""
     return hashlib.sha256("\n".join((*SELECT, source.registration)).encode()).hexdigest()[:40]
 
 

@@ -1,4 +1,4 @@
-"""Groups, and the members of those that some filter or some open pop-up names (S6)."""
+"""Groups, and the members of those that a filter or an open pop-up names (S6)."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _read_list(context: RefreshContext, result: RefreshResult) -> None:
 
 
 def _write_groups(context: RefreshContext, session: Session, listed: dict[str, RawObject]) -> bool:
-    """Store what differs. True when a group that somebody's filter may name is gone or is there again (S6)."""
+    """Store what differs. Returns True if a group that a filter may name was deleted or restored (S6)."""
     rows = {
         row.object_id: row
         for row in session.scalars(
@@ -116,7 +116,7 @@ def _write_groups(context: RefreshContext, session: Session, listed: dict[str, R
 def _read_members(
     context: RefreshContext, result: RefreshResult, *, changed: bool, is_as_stored: bool
 ) -> None:
-    """Members of the groups that are asked for: again when some group changed (graph-facts 4.3), or somebody came back (S6).
+    """Read the members of the requested groups: again if a group changed (graph-facts 4.3) or somebody returned (S6).
 
     is_as_stored: this read has written nothing yet, so what was stored when it began is what is stored.
     """
@@ -165,7 +165,7 @@ def _walk(context: RefreshContext, link: str) -> tuple[bool, str]:
 
 
 def _write_members(context: RefreshContext, group_id: str, users: frozenset[str] | None) -> bool:
-    """Store who is in a group now, None for a group that is gone. True when that differs from before.
+    """Store the members of a group, None for a deleted one. Returns True if they changed.
 
     A huge group takes several transactions; until the last one its members count as not read (S6, G4).
     """

@@ -1,4 +1,4 @@
-"""What Microsoft's pages say becomes rows: made ready first, then written in a transaction that does nothing else."""
+"""Turns Microsoft's pages into rows: prepared first, then written in a transaction that does nothing else."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Round:
     changed: bool = False
 
     def stored(self, items: Iterable[str]) -> list[str]:
-        """Which of a page's people the mirror may hold. To be asked before the page is noted."""
+        """Which of a page's people the mirror may hold. Call it before the page is counted."""
         if not self.is_new:
             return list(items)
         return [i for i in items if i in self.present_ids or i in self.removed]
@@ -70,7 +70,7 @@ class Part:
 
 
 def make_ready(reading: Round, items: Mapping[str, RawObject], stored_ids: Collection[str]) -> Part:
-    """What these items say and the mirror does not hold. Needs no lock: only who holds the lease writes what is looked at.
+    """Prepare the rows that differ from the mirror. Needs no lock: only the lease holder writes these rows.
 
     stored_ids: which of a page's people the mirror may hold (``Round.stored``).
     """
@@ -97,7 +97,7 @@ def make_ready(reading: Round, items: Mapping[str, RawObject], stored_ids: Colle
 
 
 def write(reading: Round, session: Session, part: Part) -> None:
-    """Write what was made ready into the present transaction."""
+    """Write a prepared part in the present transaction."""
     insert_ready(session, part.new)
     if part.changed:
         update_rows(session, DirectoryUser, part.changed, keys=_KEYS)

@@ -38,7 +38,7 @@ def read_people(context: RefreshContext, result: RefreshResult, *, full: bool) -
 
 
 def _agents(context: RefreshContext) -> frozenset[str]:
-    """Who is an AI agent (S8). Where Microsoft does not tell, those known so far."""
+    """Who is an AI agent (S8). If Microsoft does not provide it, those stored so far."""
     before = context.agents
     try:
         agents, is_told = context.source.agents(), True
@@ -150,7 +150,7 @@ def _finish(reading: Round, result: RefreshResult, last: Part, link: str) -> Non
 
 
 def _is_quiet(reading: Round) -> bool:
-    """Whether a delta told nothing, after a read that was complete: nothing is to be written but its link."""
+    """Whether a delta is empty after a complete read: then only its link is written."""
     tenant = reading.context.tenant
     is_as_it_was = tenant.is_complete and tenant.incomplete_reason is None
     return bool(is_as_it_was and not (reading.is_full or reading.present_ids or reading.removed))

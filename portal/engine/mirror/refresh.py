@@ -60,7 +60,7 @@ def refresh(context: RefreshContext) -> RefreshResult:
 
 
 def _check_tenant(context: RefreshContext) -> None:
-    """The token must open the tenant that is stored, or another customer's people would land here."""
+    """Check that the token opens the stored tenant, or another customer's people would be read."""
     stored, reported = context.tenant, context.source.organization()
     if str(reported.get("id", "")).lower() != stored.directory_id:
         raise SourceAuthError(

@@ -1,4 +1,4 @@
-"""The mirror of a Microsoft Tenant that was removed: nobody's any more, and deleted in short transactions."""
+"""The mirror of a removed Microsoft Tenant, which is deleted in short transactions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def forget(session: Session, tenant_id: str, number: int) -> int:
 
 
 def forget_left(session: Session, number: int) -> int:
-    """The same for whatever is left of any, where whoever removed it did not come to the end."""
+    """The same for the rest of any tenant whose removal was interrupted."""
     removed = session.scalars(select(MicrosoftTenant.id).where(MicrosoftTenant.state == REMOVED)).all()
     done = 0
     for tenant_id in removed:

@@ -41,7 +41,7 @@ class Candidate(NamedTuple):
 
 
 class Keeper(NamedTuple):
-    """Who keeps an address that somebody else wants: the End User; its Microsoft user where that one has the address too."""
+    """Who keeps a requested address: the End User; its Microsoft user if that one has the address too."""
 
     end_user_id: str
     object_id: str | None

@@ -34,7 +34,7 @@ class Linked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """What is known of everybody before anybody is matched.
+    """The classification of everybody before anybody is matched.
 
     decided: who needs no match: skips, who is outside the filters, and who is linked, keeps the address and has something new.
     unlinked: present, in scope, with an address, without an End User; in the order of object ids.
@@ -109,7 +109,7 @@ def is_changed(person: PersonKeys, row: EndUserKeys) -> bool:
 
 
 class _Sorting:
-    """The one walk over everybody: what it has found so far. Nobody but ``classify`` sees it."""
+    """The state of the one walk over everybody, private to ``classify``."""
 
     def __init__(self, snapshot: Snapshot, always: frozenset[str]) -> None:
         self.always = always
@@ -139,7 +139,7 @@ class _Sorting:
         self.unchanged, self.out_of_scope, self.leaving = snapshot.resting, snapshot.outside, 0
 
     def go_through(self, people: Iterable[PersonKeys]) -> None:
-        """Meet everybody. Who is linked and has nothing new is the usual case, and costs least."""
+        """Classify everybody. Linked people without changes are the usual case, and cost least."""
         rows, sort = self.rows, self._sort
         accepts = None if self.scope.accepts_all else self.scope.accepts
         special = self.always | self.never.object_ids | self.contested.keys()
@@ -190,7 +190,7 @@ class _Sorting:
             self._meet(person, row)
 
     def result(self) -> Classified:
-        """Freeze what was found; the Links whose object was not met are those of absent ones."""
+        """Freeze the result; Links whose object was not met belong to absent people."""
         by_id = itemgetter(0)
         return Classified(
             decided=tuple(self.decided),
@@ -303,7 +303,7 @@ class _Sorting:
         )
 
     def _keep(self, person: PersonKeys, row: EndUserKeys) -> None:
-        """Linked and in scope: who wants another address goes on to the matching, everybody else is settled here."""
+        """Settle a linked person in scope, unless their address changes: then the matching decides."""
         if not person.email_key:
             self.aside.add(person.object_id)  # W6: who loses every address keeps the old one, and claims none
         elif person.email_key != row.email_key:

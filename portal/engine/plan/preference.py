@@ -57,7 +57,7 @@ def preferences(
 
 
 def _noting(people: Iterable[PersonKeys], noted: dict[str, PersonKeys]) -> Iterator[PersonKeys]:
-    """Everybody once, as they are gone through; who has an address is remembered, for comparing two of them."""
+    """Iterate over everybody once and remember who has an address, for comparing two of them."""
     for person in people:
         noted[person.object_id] = person
         yield person

@@ -145,7 +145,7 @@ def _refused(error: PortalError) -> Response:
 
 
 def _connected(row: MicrosoftTenant) -> Response:
-    """Start the first read and check at once, so that what is missing is seen before a sync is set up (C4)."""
+    """Start the first read and check at once, so that missing permissions show before a sync is set up (C4)."""
     db.session.commit()
     runtime().wake()
     row = check.check_releasing(row)

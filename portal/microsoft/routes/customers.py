@@ -47,7 +47,7 @@ def discover_customers() -> Response:
 
 
 def _discover_page(partner_id: str, *, problem: str = "") -> Response:
-    """What Microsoft listed last; it is asked again on request. A refusal stands beside the choice: it may be no partner."""
+    """The last list of customers; Microsoft is asked again on request. A refusal is shown at the choice: it may be no partner."""
     status, query = 422 if problem else 200, _customers_query(request.query_string.decode("utf-8", "replace"))
     customers = seen_at = None
     if partner_id:

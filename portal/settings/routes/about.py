@@ -1,4 +1,4 @@
-"""Settings: where they begin, and what this portal is: version, database, queue and scheduler (O3)."""
+"""Settings: the first page, and About: version, database, queue and scheduler (O3)."""
 
 from __future__ import annotations
 

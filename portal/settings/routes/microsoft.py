@@ -90,7 +90,7 @@ def remove_registration() -> Response:
 
 
 def _cloud() -> str:
-    """The cloud of the app registration that the address names, the default one for what is none."""
+    """The cloud of the app registration that the address names, or the default one."""
     name = request.args.get("cloud", DEFAULT)
     return registered_in(name) if name in CLOUDS else DEFAULT
 

@@ -105,7 +105,7 @@ def _people(
 @bp.get("/people/<account_id>")
 @requires(Role.ADMINISTRATOR)
 def ask_to_remove(account_id: str) -> Response:
-    """What goes and what stays when an account is removed."""
+    """The question before an account is removed: what goes and what stays."""
     row = load(Account, account_id, "account")
     whose = "You are" if row.id == g.principal.account_id else "They are"
     return ask(
