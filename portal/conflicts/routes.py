@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl
-
 from flask import Blueprint, request, url_for
 from werkzeug.wrappers import Response
 
@@ -12,6 +10,7 @@ from portal.engine.pace import FEWEST_ROWS
 from portal.errors import Invalid
 from portal.extensions import db
 from portal.http import access, listing, responses
+from portal.http.checked_rows import filtered_list, posted_ids
 from portal.http.formatting import plural
 from portal.http.parts import one_by_one
 from portal.models import Conflict, Organization, Role
@@ -67,11 +66,8 @@ def reopen(conflict_id: str) -> Answer:
 def settle(organization_id: str) -> Answer:
     """Settle many at once (M7): first the question that names them, then, when ``sure`` says how many, the deed."""
     organization = access.load(Organization, organization_id, "Organization")
-    action, ids = request.form.get("action", ""), _ids()
-    query = None
-    if request.form.get("all_filtered"):
-        filters = dict(parse_qsl(request.form.get("filtered", "").lstrip("?")))
-        query = listing.parse(filters, service.CONFLICTS, strict=False)
+    action, ids = request.form.get("action", ""), posted_ids()
+    query = filtered_list(service.CONFLICTS) if request.form.get("all_filtered") else None
     try:
         outcome = service.bulk(organization, action, ids, query)
     except Invalid as error:
@@ -100,12 +96,6 @@ def _settle_together(organization: Organization, action: str, ids: list[str]) ->
     return responses.respond(
         redirect=url_for(".index", organization_id=organization_id),
         toast=f"{plural(done, 'conflict')} {word}.",
-    )
-
-
-def _ids() -> list[str]:
-    return list(
-        dict.fromkeys(conflict_id for conflict_id in request.form.getlist("id") if "\x00" not in conflict_id)
     )
 
 

@@ -22,13 +22,15 @@ def filtered_list(spec: ListSpec, extra: Sequence[str] = ()) -> Listing:
     return parse(dict(pairs), spec, strict=False, extra=extra)
 
 
+def posted_ids() -> list[str]:
+    """The ids of the checked rows, each once, in their order."""
+    ids = dict.fromkeys(request.form.getlist("id"))
+    return [row_id for row_id in ids if "\x00" not in row_id and len(row_id) <= LONGEST_ID]
+
+
 def checked_ids(noun: str = "row", *, is_page: bool = False) -> list[str]:
     """The ids of the checked rows. Raises Invalid for none, and with ``is_page`` for more than a page has."""
-    ids = [
-        row_id
-        for row_id in dict.fromkeys(request.form.getlist("id"))
-        if "\x00" not in row_id and len(row_id) <= LONGEST_ID
-    ]
+    ids = posted_ids()
     if not ids:
         raise Invalid({"id": [f"Check at least one {noun} first."]})
     if is_page and len(ids) > MAX_PER_PAGE:

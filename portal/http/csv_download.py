@@ -70,12 +70,9 @@ def record_export(what: str, rows: int, size: int, *, object_type: str = "", obj
 def customer(query: Listing) -> str:
     """For a file's name: the Organization that a list over all of them is filtered by; "" for none."""
     organization_id = query.filters.get("organization_id", "")
-    name = (
-        db.session.scalar(select(Organization.name).where(Organization.id == organization_id))
-        if organization_id
-        else None
-    )
-    return name or ""
+    if not organization_id:
+        return ""
+    return db.session.scalar(select(Organization.name).where(Organization.id == organization_id)) or ""
 
 
 def asks_for_bom() -> bool:

@@ -282,9 +282,9 @@ def _person(candidate: Candidate, *, is_chosen: bool) -> Person:
 
 
 def _words(doubt: Doubt, candidate: Candidate) -> str:
-    return (
-        f"owns {plural(len(candidate.end_user.assets), 'Asset')}" if doubt is Doubt.ASSETS else DOUBTS[doubt]
-    )
+    if doubt is Doubt.ASSETS:
+        return f"owns {plural(len(candidate.end_user.assets), 'Asset')}"
+    return DOUBTS[doubt]
 
 
 def _effect(plan: Restoration) -> Effect:

@@ -224,9 +224,9 @@ class _Pass:
             or row.ethernet_read_at is None
             or now - row.ethernet_read_at > ETHERNET_EVERY
         ]
-        for start in range(0, len(stale), 100):
+        done = 0
+        for part in batches(stale, 100):
             self._check()
-            part = stale[start : start + 100]
             macs = source.ethernet_macs(part)
             updates = [
                 {
@@ -239,7 +239,8 @@ class _Pass:
             ]
             with self.lease.transaction() as session:
                 update_rows(session, ManagedDevice, updates, keys=("microsoft_tenant_id", "device_id"))
-            self._progress("Devices", start + len(part))
+            done += len(part)
+            self._progress("Devices", done)
 
     # -- Assets --------------------------------------------------------------------------------------------------
 
