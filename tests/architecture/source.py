@@ -6,10 +6,13 @@ import ast
 import functools
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
+N = TypeVar("N", bound=ast.AST)
 ROOT = Path(__file__).resolve().parents[2]
 PORTAL = ROOT / "portal"
 SIMULATOR = ROOT / "simulator"
@@ -27,28 +30,39 @@ class Module:
     def is_in(self, *packages: str) -> bool:
         return within(self.name, *packages)
 
+    @functools.cached_property
+    def _by_type(self) -> dict[type[ast.AST], list[Any]]:
+        by_type = defaultdict(list)
+        for node in ast.walk(self.tree):
+            by_type[type(node)].append(node)
+        return dict(by_type)
+
+    def nodes(self, *types: type[N]) -> Iterator[N]:
+        """Every node of these types, one type after the other. The tree is walked once, whoever asks."""
+        for type_ in types:
+            yield from self._by_type.get(type_, ())
+
     def imports(self) -> Iterator[tuple[int, str]]:
         """Every import with its line, as far as it can be told: ``portal.models.customers.EndUser``."""
         package = self.name if self.path.endswith("__init__.py") else self.name.rpartition(".")[0]
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                yield from ((node.lineno, alias.name) for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-                source = ".".join([*above, *([node.module] if node.module else [])])
-                yield from ((node.lineno, f"{source}.{alias.name}") for alias in node.names)
+        for node in self.nodes(ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        for node in self.nodes(ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            yield from ((node.lineno, f"{source}.{alias.name}") for alias in node.names)
 
     def strings(self) -> Iterator[tuple[int, str]]:
         """Every string literal that is not a docstring or a bare string statement."""
-        bare = {id(node.value) for node in ast.walk(self.tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare:
+        bare = {id(node.value) for node in self.nodes(ast.Expr)}
+        for node in self.nodes(ast.Constant):
+            if isinstance(node.value, str) and id(node) not in bare:
                 yield node.lineno, node.value
 
     def attributes(self) -> Iterator[tuple[int, str]]:
         """Every dotted expression that is made of names only: ``os.environ``, ``dt.datetime.now``."""
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Attribute) and (name := dotted(node)):
+        for node in self.nodes(ast.Attribute):
+            if name := dotted(node):
                 yield node.lineno, name
 
 

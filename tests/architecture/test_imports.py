@@ -58,8 +58,8 @@ def test_texts_are_folded_in_one_place() -> None:
     folding = [
         f"{module.path}:{node.lineno}"
         for module in ours
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.Attribute) and node.attr == "casefold"
+        for node in module.nodes(ast.Attribute)
+        if node.attr == "casefold"
     ]
     assert folding == []
     composing = [m for m in ours if m.name != "portal.engine.normalize"]  # what is stored is NFC too (G7)

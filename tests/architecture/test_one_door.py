@@ -89,9 +89,8 @@ def test_nothing_switches_certificate_checks_off() -> None:
     found = [
         f"{module.path}:{node.value.lineno}"
         for module in portal_modules()
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.keyword)
-        and node.arg == "verify"
+        for node in module.nodes(ast.keyword)
+        if node.arg == "verify"
         and isinstance(node.value, ast.Constant)
         and node.value.value is False
     ]

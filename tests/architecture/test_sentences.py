@@ -40,26 +40,26 @@ def constants() -> dict[str, str]:
     }
 
 
-def looked_at(tree: ast.Module) -> Iterator[ast.expr]:
+def compared_with(module: Module) -> Iterator[ast.expr]:
     """Every expression that something is compared with."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Compare):
-            for one in (node.left, *node.comparators):
-                yield from one.elts if isinstance(one, ast.Tuple | ast.List | ast.Set) else (one,)
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ASKS:
-            yield from node.args[:1]
-        elif isinstance(node, ast.MatchValue):
-            yield node.value
-        elif isinstance(node, ast.Set):
-            yield from node.elts
-        elif isinstance(node, ast.Dict):
-            yield from (key for key in node.keys if key is not None)
+    for comparison in module.nodes(ast.Compare):
+        for side in (comparison.left, *comparison.comparators):
+            yield from side.elts if isinstance(side, ast.Tuple | ast.List | ast.Set) else (side,)
+    for call in module.nodes(ast.Call):
+        if isinstance(call.func, ast.Attribute) and call.func.attr in ASKS:
+            yield from call.args[:1]
+    for case in module.nodes(ast.MatchValue):
+        yield case.value
+    for members in module.nodes(ast.Set):
+        yield from members.elts
+    for mapping in module.nodes(ast.Dict):
+        yield from (key for key in mapping.keys if key is not None)
 
 
 def compared(module: Module, known: Mapping[str, str]) -> Iterator[tuple[int, str]]:
     """Line and text of every sentence that ``module`` compares with."""
     places = {name.rpartition(".")[2]: name for _, name in module.imports()}
-    for node in looked_at(module.tree):
+    for node in compared_with(module):
         if isinstance(node, ast.Constant) and is_sentence(node.value):
             yield node.lineno, str(node.value)
         elif name := dotted(node):

@@ -42,9 +42,8 @@ def test_functions_are_short_or_say_why_not() -> None:
     long = [
         f"{module.path}:{node.lineno} {node.name}"
         for module in portal_modules() + other_modules()
-        for node in ast.walk(module.tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.end_lineno is not None
+        for node in module.nodes(ast.FunctionDef, ast.AsyncFunctionDef)
+        if node.end_lineno is not None
         and node.end_lineno - node.lineno >= FUNCTION
         and not has_reason(ast.get_docstring(node), FUNCTION)
         and not module.path.startswith(LATER)
