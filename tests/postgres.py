@@ -292,5 +292,9 @@ def postgres_url(postgres_databases: PostgresServer) -> Iterator[str]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what asks for PostgreSQL, so that ``-m 'not postgres'`` gives the quick half."""
     for item in items:
-        if {"postgres_url", "postgres_databases"} & set(getattr(item, "fixturenames", ())):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if fixtures & {"postgres_url", "postgres_databases"} or (
+            "prepared" in fixtures and "postgresql" in parameters  # which asks for it when it is called
+        ):
             item.add_marker(pytest.mark.postgres)

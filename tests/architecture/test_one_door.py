@@ -90,8 +90,6 @@ def test_nothing_switches_certificate_checks_off() -> None:
         f"{module.path}:{node.value.lineno}"
         for module in portal_modules()
         for node in module.nodes(ast.keyword)
-        if node.arg == "verify"
-        and isinstance(node.value, ast.Constant)
-        and node.value.value is False
+        if node.arg == "verify" and isinstance(node.value, ast.Constant) and node.value.value is False
     ]
     assert found == []

@@ -49,6 +49,7 @@ def test_G1_a_paused_sync_is_reviewed_and_settled(
 def test_G1_some_are_applied_and_others_dismissed_by_name(
     visit: Visit, portal: AtWork, guard: Guard, script: bool
 ) -> None:
+    """Over 50 lines: one hold, decided in steps; each page shows what the step before it left."""
     guard.expect(422, "/held/confirm")
     word = f"parts {script}"
     people = [f"Hal Part {number:02} {script}" for number in range(30)]
@@ -171,6 +172,7 @@ def test_R5_undoing_a_run_lists_first_what_it_restores_and_what_it_spares(
 def test_R3_P12_the_guided_page_leads_out_of_a_wrong_tenant(
     visit: Visit, portal: AtWork, script: bool
 ) -> None:
+    """Over 50 lines: the whole way out of a wrong tenant, told in the order in which somebody goes it."""
     name = f"Lost {script}"
     wrong, right = portal.another_microsoft_tenant(), portal.another_microsoft_tenant()
     organization, tenant_id = portal.on_its_own(name)

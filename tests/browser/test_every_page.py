@@ -74,7 +74,10 @@ def followed_template(portal, organization):
 
 @pytest.fixture(scope="module")
 def pages(portal):
-    """The address of every page, with something on it: a hold, a conflict, an Asset, a pin, somebody of the sync."""
+    """The address of every page, with something on it: a hold, a conflict, an Asset, a pin, somebody of the sync.
+
+    Over 50 lines: one page a line.
+    """
     names = [f"Walter Walked {number}" for number in range(5)]
     organization, ids = portal.synced("Walked", "Walking", *names, hold={"percent": 10, "minimum": 2})
     first = portal.api.everything(f"/organizations/{organization}/user-sync/runs")[0]["id"]

@@ -96,7 +96,7 @@ class Crowd:
             return question()
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def crowd(request: pytest.FixtureRequest, tmp_path: Path, prepared: Callable[[str], str]) -> Iterator[Crowd]:
     app = create_app(_settings(tmp_path, prepared(request.param)))
     with app.app_context():

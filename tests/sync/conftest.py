@@ -8,7 +8,7 @@ from tests.sync.world import World
 from tests.templates import migrate
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def sessions(request, prepared):
     engine = tune_engine(sa.create_engine(prepared(request.param)))
     people_version.watch()

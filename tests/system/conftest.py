@@ -143,7 +143,7 @@ def simulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatorServer]:
         yield server
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def any_database(request: pytest.FixtureRequest, prepared: Callable[[str], str]) -> str:
     """A database of each kind with the tables, empty."""
     return prepared(request.param)

@@ -10,7 +10,6 @@ from tests.architecture.source import ROOT, other_modules, portal_modules, track
 FILE, FUNCTION = 350, 50
 STYLES_SCRIPTS_AND_PAGES = (".css", ".js", ".cjs", ".html")
 LEADING_COMMENT = re.compile(r"\s*(/\*.*?\*/|(//[^\n]*\n)+|\{#.*?#\})", re.DOTALL)
-LATER = "tests/browser/"  # its functions are not held to it yet
 
 
 def has_reason(head: str | None, limit: int) -> bool:
@@ -46,7 +45,6 @@ def test_functions_are_short_or_say_why_not() -> None:
         if node.end_lineno is not None
         and node.end_lineno - node.lineno >= FUNCTION
         and not has_reason(ast.get_docstring(node), FUNCTION)
-        and not module.path.startswith(LATER)
     ]
     assert long == []
 
