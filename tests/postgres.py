@@ -273,8 +273,16 @@ def postgres_databases() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
+def is_marked(request: pytest.FixtureRequest) -> None:
+    """Hold each test that asks for PostgreSQL, also while it runs, to the mark that ``-m 'not postgres'`` goes by."""
+    if request.node.get_closest_marker("postgres") is None:
+        pytest.fail("uses PostgreSQL without the mark 'postgres' (tests/postgres.py)", pytrace=False)
+
+
+@pytest.fixture
 def postgres_copy(
     postgres_databases: PostgresServer,
+    is_marked: None,
 ) -> Iterator[Callable[[str, Callable[[str], object]], str]]:
     """``postgres_copy(name, build)``: the URL of a database as ``build(url)`` makes it, for this test alone."""
     with contextlib.ExitStack() as stack:
@@ -282,7 +290,7 @@ def postgres_copy(
 
 
 @pytest.fixture
-def postgres_url(postgres_databases: PostgresServer) -> Iterator[str]:
+def postgres_url(postgres_databases: PostgresServer, is_marked: None) -> Iterator[str]:
     """The URL of a fresh, empty PostgreSQL database."""
     url = postgres_databases.create_database()
     yield url
@@ -295,6 +303,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = set(getattr(item, "fixturenames", ()))
         parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
         if fixtures & {"postgres_url", "postgres_databases"} or (
-            "prepared" in fixtures and "postgresql" in parameters  # which asks for it when it is called
+            fixtures & {"prepared", "empty"} and "postgresql" in parameters  # which ask for it when called
         ):
             item.add_marker(pytest.mark.postgres)

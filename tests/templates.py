@@ -84,10 +84,23 @@ def prepared(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], 
 
     def url(kind: str) -> str:
         if kind == "postgresql":
-            found: str = request.getfixturevalue("postgres_copy")("prepared", migrate)
-            return found
+            copied: str = request.getfixturevalue("postgres_copy")("prepared", migrate)
+            return copied
         copy(request.getfixturevalue("sqlite_template"), tmp_path / "rollcall.db")
         return f"sqlite:///{tmp_path}/rollcall.db"
+
+    return url
+
+
+@pytest.fixture
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
+    """``empty("sqlite")`` or ``empty("postgresql")``: the URL of a database of this test's own without tables."""
+
+    def url(kind: str) -> str:
+        if kind == "postgresql":
+            created: str = request.getfixturevalue("postgres_url")
+            return created
+        return f"sqlite:///{tmp_path}/empty.db"
 
     return url
 

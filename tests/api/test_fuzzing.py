@@ -31,7 +31,7 @@ NOWHERE = "https://127.0.0.1:9"
 """Microsoft, where nobody listens: connecting is tried and refused."""
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def schema(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("fuzzing")
     url = f"sqlite:///{folder}/rollcall.db"

@@ -10,22 +10,11 @@ from sqlalchemy.orm import Session
 from portal.clock import utcnow
 from portal.config import Settings
 from portal.crypto import SecretBox
-from portal.extensions import tune_engine
 from portal.graph.reach import Reached
 from portal.models import Organization, StoredSetting, SyncRun, Tenant
 from portal.operations import doctor, schema
 
 KEY = "the-present-key-of-this-test-0123456789"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request, tmp_path):
-    url = (
-        f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    )
-    found = tune_engine(sa.create_engine(url))
-    yield found
-    found.dispose()
 
 
 def findings(engine, tmp_path, *, keys=(KEY,), ask=lambda _url: Reached(at=utcnow()), **settings):

@@ -1,24 +1,18 @@
 """S3 in the database: what is searched in a column is compared as texts are everywhere."""
 
 import pytest
-from sqlalchemy import create_engine, literal, select
+from sqlalchemy import literal, select
 from sqlalchemy.orm import Session
 
-from portal.extensions import tune_engine
 from portal.http.listing import contains_text
 from portal.models.keys import KeyOf
 from portal.text import BLANKS, UNSEEN, text_key
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def session(request, tmp_path):
-    url = (
-        f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    )
-    engine = tune_engine(create_engine(url))
+@pytest.fixture
+def session(engine):
     with Session(engine) as opened:
         yield opened
-    engine.dispose()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """The migrations build exactly what the models say, up and down, on SQLite and PostgreSQL."""
 
-import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -10,16 +9,6 @@ from portal.clock import utcnow
 from portal.extensions import tune_engine
 from portal.models import Base
 from portal.operations import job_tables, schema
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def engine(request, tmp_path):
-    url = (
-        f"sqlite:///{tmp_path}/x.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
-    )
-    found = tune_engine(sa.create_engine(url))
-    yield found
-    found.dispose()
 
 
 def test_upgrade_builds_what_the_models_say_and_is_repeatable(engine):
