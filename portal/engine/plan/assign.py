@@ -61,6 +61,7 @@ class Facts:
 
     holders: which End User has which of the requested addresses. steady: those of them whose linked user is present,
     in scope, and has the same address in Microsoft. newly_linked: by End User, the Microsoft user who was chosen or recognized as theirs.
+    displaced: by Microsoft user, the one whom a person gave their End User to (M7).
     """
 
     snapshot: Snapshot
@@ -68,6 +69,7 @@ class Facts:
     holders: Mapping[str, EndUserKeys]
     steady: Mapping[str, EndUserKeys]
     newly_linked: Mapping[str, str]
+    displaced: Mapping[str, str]
 
     def is_gone(self, object_id: str) -> bool:
         """Tell whether Microsoft no longer has a linked object, as far as a complete read says (L2)."""
@@ -113,7 +115,7 @@ def assign(
     linked = (*(Candidate(*pair, MatchedBy.LINK) for pair in classified.moving), *recognized, *chosen)
     matched = {c.person.object_id for c in (*recognized, *chosen)}
     new = [p for p in classified.unlinked if p.object_id not in matched]
-    facts = _facts(snapshot, classified, linked, new)
+    facts = _facts(snapshot, classified, linked, new, chosen)
 
     contest = _contest(linked, facts)
     moves = _moves(linked, contest, staying, facts)
@@ -199,6 +201,7 @@ def _facts(
     classified: Classified,
     linked: Sequence[Candidate],
     new: Sequence[PersonKeys],
+    chosen: Sequence[Candidate],
 ) -> Facts:
     holders = {}
     if snapshot.end_users:
@@ -217,7 +220,10 @@ def _facts(
         and row.object_id not in classified.released
     }
     newly_linked = {c.row.id: c.person.object_id for c in linked if c.match is not MatchedBy.LINK}
-    return Facts(snapshot, classified, holders, steady, newly_linked)
+    displaced = {
+        c.row.object_id: c.person.object_id for c in chosen if c.row.object_id in classified.released
+    }
+    return Facts(snapshot, classified, holders, steady, newly_linked, displaced)
 
 
 # -- addresses ---------------------------------------------------------------------------------------------------------
@@ -412,11 +418,10 @@ def _linked(candidate: Candidate, keeper: Keeper | None, snapshot: Snapshot) -> 
 
 
 def _conflict(person: PersonKeys, rival: Rival, facts: Facts) -> Assignment:
-    """A new user who gets no End User. Who lost it to another by a person's choice is settled with that (M7)."""
+    """A new user who gets no End User. A conflict with the one who took theirs by a person's choice is settled with it (M7)."""
     key = conflict_key(rival.reason, person.object_id, person.email_key, rival.end_user_id, rival.object_id)
-    is_settled = key in facts.snapshot.ignored_conflicts or (
-        person.object_id in facts.classified.released and rival.object_id in facts.newly_linked.values()
-    )
+    taker = facts.displaced.get(person.object_id)
+    is_settled = key in facts.snapshot.ignored_conflicts or (taker is not None and taker == rival.object_id)
     return Assignment(
         person.object_id,
         Kind.CONFLICT,

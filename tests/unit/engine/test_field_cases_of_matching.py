@@ -151,6 +151,25 @@ def test_M7_link_gives_the_end_user_also_when_another_holds_it_who_is_settled_wi
     assert {d.action for d in decisions(users, after, **settled).values()} == {Action.LEAVE}
 
 
+def test_M7_a_conflict_with_a_third_who_has_the_address_is_not_settled_with_it():
+    """Ann lost her End User to b by a choice. Another newcomer, recognized as somebody else, has her address."""
+    ann, b = remote("ann", "x@x.example"), remote("b", "b@x.example")
+    gone = remote("gone", "old@x.example", presence=GONE, immutable_id="im")
+    back = remote("back", "x@x.example", immutable_id="im")
+    found = decisions([ann, b, gone, back], [same(ann, "1"), same(gone, "2")], settled_links={"b": "1"})
+    assert (found["b"].end_user_id, found["back"].end_user_id) == ("1", "2")
+    assert said(found["ann"]) == (Action.CONFLICT, Reason.DUPLICATE_REMOTE_EMAIL)
+    assert found["ann"].other_object_id == "back"
+
+
+def test_M7_nor_is_one_with_somebody_who_was_given_another_end_user():
+    users = [remote("a", "x@x.example"), remote("b", "b@x.example"), remote("c", "x@x.example")]
+    people = [same(users[0], "1"), person("2", "c@x.example")]
+    found = decisions(users, people, settled_links={"b": "1", "c": "2"})
+    assert (found["b"].end_user_id, found["c"].end_user_id) == ("1", "2")
+    assert said(found["a"]) == (Action.CONFLICT, Reason.DUPLICATE_REMOTE_EMAIL)
+
+
 def test_M7_taken_back_the_conflict_is_open_again():
     users = [remote("a", "x@x.example"), remote("b", "x@x.example")]
     assert decisions(users, [same(users[1], "1")])["a"].action is Action.CONFLICT

@@ -415,6 +415,7 @@ class _Work:
         return (
             claim is not None
             and claim.email_clash is None
+            and not claim.keeps_address
             and claim.user.object_id not in self.blocked
             and claim.user.object_id not in self.staying
             and self._wants_address(claim)
@@ -563,7 +564,10 @@ class _Work:
         key = conflict_key(decision)
         decision = replace(decision, conflict_key=key)
         is_settled_too = (
-            user.object_id in self.released and other in self.settled and reason is not Reason.EMAIL_CLASH
+            user.object_id in self.released
+            and other in self.settled
+            and self._holder(self.end_users[self.settled[other]]) == user.object_id
+            and reason is not Reason.EMAIL_CLASH
         )
         if key in self.snapshot.ignored_conflicts or is_settled_too:  # M7 (changed)
             action, reason = ignored
