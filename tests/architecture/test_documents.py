@@ -82,17 +82,17 @@ def test_every_picture_and_page_that_a_document_links_to_exists() -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("page", ["administrator", "operator", "support"])
-def test_what_a_guide_sets_in_italics_stands_on_a_page(page: str) -> None:
+@pytest.mark.parametrize("name", ["administrator", "operator", "support"])
+def test_what_a_guide_sets_in_italics_stands_on_a_page(name: str) -> None:
     """Guides name buttons, menus and headings that way, and their own headings; a name that changes leaves them behind."""
-    guide = " ".join((ROOT / "docs" / "guide" / f"{page}.md").read_text(encoding="utf-8").split())
+    guide = " ".join((ROOT / "docs" / "guide" / f"{name}.md").read_text(encoding="utf-8").split())
     shown = " ".join(
         " ".join(path.read_text(encoding="utf-8").split())
         for folder, kind in (("templates", "*.html"), ("portal", "*.py"), ("docs/guide", "*.md"))
         for path in sorted((ROOT / folder).rglob(kind))
-        if folder != "docs/guide" or path.stem == page
+        if folder != "docs/guide" or path.stem == name
     )
     named = {
-        part for name in re.findall(r"(?<!\*)\*([^*]{3,60})\*(?!\*)", guide) for part in name.split(" → ")
+        part for path in re.findall(r"(?<!\*)\*([^*]{3,60})\*(?!\*)", guide) for part in path.split(" → ")
     }
-    assert sorted(name for name in named if name not in shown.replace(f"*{name}*", "")) == []
+    assert sorted(part for part in named if part not in shown.replace(f"*{part}*", "")) == []
