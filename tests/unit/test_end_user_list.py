@@ -93,7 +93,7 @@ def test_P5_pages_are_the_whole_list_in_order_in_both_directions(people, q):
         rows = {}
         for direction in ("", "-"):
             pages = [
-                page(people, q=q, sort=direction + sort, per_page=7, page=number) for number in range(1, 10)
+                page(people, q=q, sort=direction + sort, per_page=25, page=number) for number in (1, 2, 3)
             ]
             rows[direction] = [row.id for found in pages for row in found.items]
             assert all((found.total, found.unfiltered_total) == (60, 60) for found in pages)
