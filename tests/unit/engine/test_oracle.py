@@ -15,6 +15,7 @@ from tests.unit.engine.oracle.guards import guard
 from tests.unit.engine.oracle.records import Snapshot
 
 PARTS = 20  # of 500 small worlds each
+CROWDS = ({}, {"ids": 4, "addresses": 3}, {"ids": 5, "addresses": 2})  # the denser, the rarer the cases
 
 
 def check(world, random):
@@ -86,7 +87,7 @@ def theirs(decision):
 def test_small_worlds(part):
     for seed in range(part * 500, (part + 1) * 500):
         random = random_module.Random(seed)
-        world = worlds.small(random)
+        world = worlds.small(random, **CROWDS[seed % len(CROWDS)])
         try:
             check(world, random)
         except Exception as error:
