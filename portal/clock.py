@@ -1,4 +1,4 @@
-"""The only file that reads the clock (style-anchors 3.2). Everything else is handed ``now``."""
+"""The only file that reads the clock. Everything else is handed ``now``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings, read once from the environment: the only file that touches it (interfaces.md, "Configuration").
+"""Settings, read once from the environment: the only file that touches it (README.md, "Settings").
 
 A bad value stops the start with one line that names the variable (``ConfigError``).
 """

@@ -223,7 +223,7 @@ def connection_arguments(role: str) -> dict[str, Any]:
 def tune_engine(engine: Engine, *, is_pooled: bool = False) -> Engine:
     """Give SQLite WAL, foreign keys and BEGIN IMMEDIATE for transactions that write, and both databases bounded waits.
 
-    Deferred transactions lose read-modify-write races in spite of busy_timeout (dependencies.md, finding 5).
+    Deferred transactions lose read-modify-write races in spite of busy_timeout (docs/transactions.md).
     is_pooled: somebody else hands out PostgreSQL's connections for a transaction each, so nothing may be set for longer.
     """
     if engine.dialect.name == "sqlite":

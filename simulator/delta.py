@@ -1,4 +1,4 @@
-"""Delta queries for users and groups (graph-facts 3 and 4.3)."""
+"""Delta queries for users and groups (docs/microsoft-graph.md, 3 and 4.3)."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def _user_entries(call: Call, mark: Mark | None, select: tuple[str, ...], ids: f
             continue
         before = changed.get(change.id, frozenset())
         changed[change.id] = None if change.props is None or before is None else before | change.props
-    # Changes of licenseAssignmentStates do not surface, tracked or not (graph-facts 3).
+    # Changes of licenseAssignmentStates do not surface, tracked or not.
     tracked = frozenset(select or USERS.properties) - {"licenseAssignmentStates"}
     return [(key, props) for key, props in changed.items() if props is None or props & tracked]
 

@@ -1,4 +1,4 @@
-"""Fills one tenant with Entra devices and Intune devices, MAC quirks included (graph-facts 8)."""
+"""Fills one tenant with Entra devices and Intune devices, MAC quirks included (docs/microsoft-graph.md, 8)."""
 
 from __future__ import annotations
 

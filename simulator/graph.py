@@ -1,4 +1,4 @@
-"""Microsoft Graph: who may ask, whose limit it spends, which endpoint answers (graph-facts 10)."""
+"""Microsoft Graph: who may ask, whose limit it spends, which endpoint answers (docs/microsoft-graph.md, 10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``$batch`` and ``getByIds`` (graph-facts 2.5 and 4.5)."""
+"""``$batch`` and ``getByIds`` (docs/microsoft-graph.md, 2.5 and 4.5)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def batch_answer(items: list[dict[str, Any]], answers: dict[str, Response]) -> R
             except orjson.JSONDecodeError:
                 body = answer.body.decode("utf-8", "replace")
         responses.append({"id": item["id"], "status": answer.status, "headers": headers, "body": body})
-    # Microsoft answers in any order (graph-facts 4.5): never in the one asked.
+    # Microsoft answers in any order: never in the one asked.
     responses.reverse()
     return json_response({"responses": responses})
 

@@ -1,4 +1,4 @@
-"""Entra devices and Intune devices (graph-facts 8)."""
+"""Entra devices and Intune devices (docs/microsoft-graph.md, 8)."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def list_devices(call: Call, _match: re.Match[str]) -> Response:
 
 
 def check_intune(call: Call) -> None:
-    """Raise what Intune answers without its role or without a license (graph-facts 8.2)."""
+    """Raise what Intune answers without its role or without a license."""
     if not call.has(INTUNE_ROLE, "DeviceManagementManagedDevices.ReadWrite.All"):
         inner = {
             "_version": 3,
@@ -101,7 +101,7 @@ def check_intune(call: Call) -> None:
 
 @route("GET", "/deviceManagement/managedDevices", roles=(), family="intune")
 def list_managed_devices(call: Call, _match: re.Match[str]) -> Response:
-    """A page of Intune devices; ethernetMacAddress is null in every list (graph-facts 8.2)."""
+    """A page of Intune devices; ethernetMacAddress is null in every list."""
     check_intune(call)
     if cursor := resume(call):
         return page_of(call, cursor)

@@ -1,4 +1,4 @@
-"""``/groups``, members and asking per user (graph-facts 4)."""
+"""``/groups``, members and asking per user (docs/microsoft-graph.md, 4)."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def _member_render(call: Call, *, is_cast: bool) -> Any:
         schema = GROUPS if kind == "group" else USERS
         names = selected or list(schema.defaults)
         row: Props = {} if is_cast else {"@odata.type": f"#microsoft.graph.{kind}"}
-        # Without a permission on the object itself it comes as a shell (graph-facts 4.2).
+        # Without a permission on the object itself it comes as a shell.
         properties = props if has_details or kind == "group" else {}
         row.update((name, properties.get(name)) for name in names if name in schema.properties)
         row["id"] = member_id

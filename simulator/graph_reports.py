@@ -1,4 +1,4 @@
-"""The MFA registration report (graph-facts 6)."""
+"""The MFA registration report (docs/microsoft-graph.md, 6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tenant itself: organization, domains, subscriptions, and a partner's customers (graph-facts 1.4, 1.9, 7.2, 9)."""
+"""The tenant: organization, domains, products, a partner's customers (docs/microsoft-graph.md, 1.4, 1.9, 7.2 and 9)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``/users`` and its neighbors (graph-facts 2 and 5)."""
+"""``/users`` and its neighbors (docs/microsoft-graph.md, 2 and 5)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def selects_sign_ins(call: Call) -> bool:
 
 
 def check_sign_ins(call: Call) -> None:
-    """Raise what stands against reading sign-in activity here (graph-facts 5.3)."""
+    """Raise what stands against reading sign-in activity here (docs/microsoft-graph.md, 5.3)."""
     if not call.has("AuditLog.Read.All"):
         raise missing_permission("AuditLog.Read.All")
     if not call.tenant.is_premium:
@@ -116,7 +116,7 @@ def list_users(call: Call, _match: re.Match[str]) -> Response:
 
 @route("GET", r"/users/microsoft\.graph\.agentUser", roles=READERS)
 def list_agents(call: Call, _match: re.Match[str]) -> Response:
-    """A page of the users that are AI agents (graph-facts 2.5)."""
+    """A page of the users that are AI agents."""
     if cursor := resume(call):
         return page_of(call, cursor)
     selection = USERS.selection(call)
@@ -220,7 +220,7 @@ def mailbox_settings(call: Call, match: re.Match[str]) -> Response:
 
 @route("GET", r"/directory/deletedItems/microsoft\.graph\.user", roles=READERS)
 def list_deleted(call: Call, _match: re.Match[str]) -> Response:
-    """Soft-deleted users; a deleted sign-in name carries the object id in front (graph-facts 2.5)."""
+    """Soft-deleted users; a deleted sign-in name carries the object id in front."""
     if cursor := resume(call):
         return page_of(call, cursor)
     size = page_size(call, USERS)

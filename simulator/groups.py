@@ -1,4 +1,4 @@
-"""Fills one tenant with groups: every kind, nested, in circles, hidden, empty and of one name (graph-facts 4.1)."""
+"""Fills one tenant with groups: every kind, nested, in circles, hidden, empty and of one name (docs/microsoft-graph.md, 4.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The login service: discovery, tokens, sign-in and admin consent (graph-facts 1)."""
+"""The login service: discovery, tokens, sign-in and admin consent (docs/microsoft-graph.md, 1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the login service says of itself (graph-facts 1)."""
+"""What the login service says of itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tokens of somebody who signed in, and the code that they are handed out for (graph-facts 1)."""
+"""The tokens of somebody who signed in, and the code that they are handed out for."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def iso(moment: datetime) -> str:
 
 
 class GraphError(Exception):
-    """A refusal in Graph's error shape (graph-facts 10.3)."""
+    """A refusal in Graph's error shape (docs/microsoft-graph.md, 10.3)."""
 
     def __init__(
         self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
@@ -92,7 +92,7 @@ class GraphError(Exception):
         return json_response({"error": error}, self.status, self.headers)
 
 
-# AADSTS number -> (error field, HTTP status, sentence); graph-facts 1.5. Braces are filled by the caller.
+# AADSTS number -> (error field, HTTP status, sentence); docs/microsoft-graph.md, 1.5. Braces are filled by the caller.
 AADSTS: dict[int, tuple[str, int, str]] = {
     7000215: (
         "invalid_client",
@@ -239,7 +239,7 @@ AADSTS: dict[int, tuple[str, int, str]] = {
 
 
 class LoginError(Exception):
-    """A refusal of the login service, by AADSTS number (graph-facts 1.5)."""
+    """A refusal of the login service, by AADSTS number."""
 
     def __init__(self, code: int, **values: str) -> None:
         error, status, text = AADSTS.get(code, ("invalid_request", 400, "The request was refused."))

@@ -40,7 +40,7 @@ def new_id(rng: random.Random) -> str:
 class User:
     """One user object.
 
-    props: what was ever set; a property never set is not in it, one cleared later is None (graph-facts 3).
+    props: what was ever set; a property never set is not in it, one cleared later is None (docs/microsoft-graph.md, 3).
     sign_in: the signInActivity document, None for somebody who never signed in.
     methods: MFA methods registered. purpose: userPurpose of the mailbox, "" without one. is_agent: an AI agent, no person.
     deleted_at: set while soft-deleted.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Test = Callable[[Props], bool]
 
-# Every operator on these needs the advanced-query header and $count=true (graph-facts 2.3).
+# Every operator on these needs the advanced-query header and $count=true (docs/microsoft-graph.md, 2.3).
 ADVANCED_ONLY = frozenset(
     {"officeLocation", "mobilePhone", "streetAddress", "postalCode", "preferredLanguage"}
 )

@@ -1,4 +1,4 @@
-"""The accounts that break naive code: every kind of graph-facts 2.4, and hostile texts (G7)."""
+"""The accounts that break naive code: every kind (docs/microsoft-graph.md, 2.4), and hostile texts (G7)."""
 
 from __future__ import annotations
 

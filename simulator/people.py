@@ -147,7 +147,7 @@ class Population:
         return user
 
     def sign_in(self, moments: list[str]) -> dict[str, str]:
-        """A signInActivity document (graph-facts 5.1)."""
+        """A signInActivity document."""
         chance = self.rng.random
         interactive = moments[int(chance() * len(moments))]
         background = moments[int(chance() * len(moments))]

@@ -1,4 +1,4 @@
-"""Real SKU and service-plan identifiers (graph-facts 7.3 and 7.4), enough of them for the worlds."""
+"""Real SKU and service-plan identifiers (docs/microsoft-graph.md, 7.3), enough of them for the worlds."""
 
 from __future__ import annotations
 

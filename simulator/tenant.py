@@ -88,7 +88,7 @@ class Tenant:
 
     @property
     def is_premium(self) -> bool:
-        """True with Entra ID P1 or P2 (graph-facts 5.3)."""
+        """True with Entra ID P1 or P2."""
         if self.premium_override is not None:
             return self.premium_override
         return self._has_plan(skus.PREMIUM_PLANS)

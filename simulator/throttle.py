@@ -1,4 +1,4 @@
-"""Throttling as Microsoft does it (graph-facts 10.1): resource units, the sign-in limit, reports, Intune."""
+"""Throttling as Microsoft does it (docs/microsoft-graph.md, 10.1): resource units, the sign-in limit, reports, Intune."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class Throttle:
                 "x-ms-throttle-scope": f"Tenant_Application/ReadWrite/{key[0]}/{key[1]}",
                 "x-ms-throttle-information": "ResourceUnitLimitExceeded",
             }
-            # Intune leaves Retry-After out now and then (graph-facts 8.2).
+            # Intune leaves Retry-After out now and then.
             if key[0] != "intune" or self._refused % 2:
                 headers["Retry-After"] = str(wait)
             raise GraphError(429, "TooManyRequests", "Please retry again later.", headers)

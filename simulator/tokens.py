@@ -139,7 +139,7 @@ class TokenBook:
 
 
 def check_assertion(assertion: str, *, client_id: str, audiences: set[str], certificates: list[str]) -> None:
-    """Verify a client assertion (graph-facts 1.2). Raises LoginError with the number Microsoft answers."""
+    """Verify a client assertion. Raises LoginError with the number Microsoft answers."""
     try:
         head, body, tail = assertion.split(".")
         header: Claims = orjson.loads(from_base64url(head))

@@ -1,7 +1,7 @@
 """Sign-in with Microsoft: MSAL's authorization-code flow with PKCE, and our own verification of the id_token.
 
-MSAL checks state and nonce but, since 1.38, accepts any id_token (dependencies.md, finding 1; graph-facts 1.8). Here the
-signature, algorithm, audience, issuer, life and tenant are checked. People are known by tid + oid; addresses are claims
+MSAL checks state and nonce but, since 1.38, accepts any id_token (docs/microsoft-graph.md, 1.8). Here the signature,
+algorithm, audience, issuer, life and tenant are checked. People are known by tid + oid; addresses are claims
 that the administrator of *another* tenant can choose, and decide nothing.
 """
 
@@ -74,7 +74,7 @@ class SignInApp:
             raise SignInFailed(
                 "This sign-in does not belong to this browser, or was used already. Start again."
             ) from error
-        except Exception as error:  # MSAL raises its own, requests' and plain ones here (graph-facts 1.7)
+        except Exception as error:  # MSAL raises its own, requests' and plain ones here
             raise SignInFailed("Microsoft's sign-in cannot be reached. Try again in a minute.") from error
         if "id_token" not in result:
             raise SignInFailed(_refusal(result))

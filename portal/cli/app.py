@@ -1,4 +1,4 @@
-"""The ``rollcall`` command (interfaces.md, "Command line"). Each command calls the service the pages call.
+"""The ``rollcall`` command. Each command calls the service the pages call.
 
 Exit codes: 0 done, 1 failed with one line on stderr, 2 wrong usage.
 """

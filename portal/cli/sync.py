@@ -1,4 +1,4 @@
-"""``rollcall sync run|preview|explain``: the same services as the pages (interfaces.md)."""
+"""``rollcall sync run|preview|explain``: the same services as the pages."""
 
 from __future__ import annotations
 

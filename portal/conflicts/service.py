@@ -82,7 +82,7 @@ def choices(rows: Iterable[Conflict]) -> dict[str, EndUser]:
 
 
 def documents(rows: Sequence[Conflict]) -> list[dict[str, Any]]:
-    """Conflicts of one Organization as interfaces.md shows them."""
+    """Conflicts of one Organization as the API shows them."""
     if not rows:
         return []
     organization = db.session.get_one(Organization, rows[0].organization_id)

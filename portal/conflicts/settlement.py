@@ -33,7 +33,7 @@ class Side:
     licenses: tuple[tuple[str, str], ...] = ()
 
     def document(self) -> dict[str, Any]:
-        """A side as interfaces.md shows it."""
+        """A side as the API shows it."""
         user = self.user
         name = user.display_name if user is not None else ""
         return {

@@ -1,4 +1,4 @@
-"""The dashboard's charts as numbers: columns with their places, and the sentence that says the same (design, section 10)."""
+"""The dashboard's charts as numbers: columns with their places, and the sentence that says the same."""
 
 from __future__ import annotations
 

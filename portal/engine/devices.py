@@ -1,8 +1,8 @@
 """Which Asset belongs to whom by MAC address (D2, W5). Pure.
 
 W5 drops malformed, all-zero and broadcast addresses. Multicast ones and Android's placeholder 02:00:00:00:00:00 identify
-no device either (graph-facts 8.3) and are dropped as well. Randomised (locally administered) addresses are kept: they only
-count when the very same one was entered for an Asset.
+no device either (docs/microsoft-graph.md, 8.3) and are dropped as well. Randomised (locally administered) addresses
+are kept: they only count when the very same one was entered for an Asset.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One run: what is there → plan → chunks → the end (sync-rules, "Shape").
+"""One run: what is there → plan → chunks → the end (docs/engine.md).
 
 Whatever kills the process leaves a row that says ``running``: the next worker takes it over and comes to the same end (G4).
 """

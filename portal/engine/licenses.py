@@ -1,4 +1,4 @@
-"""License products by SKU id (graph-facts 7.4): Graph has part numbers only, people want names. Pure.
+"""License products by SKU id (docs/microsoft-graph.md, 7.4): Graph has part numbers only, people want names. Pure.
 
 Keyed by sku id: part numbers repeat and hold stray blanks. Names are the vendor's, August 2026.
 """

@@ -1,7 +1,7 @@
 """Graph JSON → RemoteUser. The e-mail rule (M1) lives here only. Pure.
 
 ``merge`` keeps the raw selected properties over delta rounds: a property that is absent kept its value, one that is null
-was cleared (graph-facts 3); in a full read absent means never set.
+was cleared (docs/microsoft-graph.md, 3); in a full read absent means never set.
 """
 
 from __future__ import annotations

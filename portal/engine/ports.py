@@ -52,7 +52,7 @@ class DeltaPage(Protocol):
 
 
 class Meter(Protocol):
-    """Counts what a run cost (interfaces.md: graph_requests, throttled_seconds)."""
+    """Counts what a run cost."""
 
     requests: int
     throttled_seconds: float
@@ -104,11 +104,11 @@ class DirectorySource(Protocol):
         ...
 
     def deleted_users(self) -> list[RawObject]:
-        """Soft-deleted users (graph-facts 2.5): ``id`` and ``deletedDateTime`` at least."""
+        """Soft-deleted users (docs/microsoft-graph.md, 2.5): ``id`` and ``deletedDateTime`` at least."""
         ...
 
     def groups(self) -> list[RawObject]:
-        """Every group of the tenant (graph-facts 4.1), complete or an error."""
+        """Every group of the tenant, complete or an error."""
         ...
 
     def transitive_members(
@@ -123,12 +123,12 @@ class DirectorySource(Protocol):
     def groups_delta(self, link: str | None) -> Iterator[DeltaPage]:
         """Groups that changed, members included; used to know which member lists to read again. SourceGone as above.
 
-        ``latest`` as link asks for a link to go on from, without data (graph-facts 3, "Initial skip").
+        ``latest`` as link asks for a link to go on from, without data (docs/microsoft-graph.md, 3).
         """
         ...
 
     def subscribed_skus(self) -> list[RawObject]:
-        """``GET /subscribedSkus`` (graph-facts 7.2)."""
+        """``GET /subscribedSkus`` (docs/microsoft-graph.md, 7.2)."""
         ...
 
     def sign_ins(self, since: datetime | None) -> Iterator[Sequence[RawObject]]:
@@ -139,15 +139,15 @@ class DirectorySource(Protocol):
         ...
 
     def registration_details(self) -> Iterator[Sequence[RawObject]]:
-        """Pages of the MFA registration report (graph-facts 6)."""
+        """Pages of the MFA registration report (docs/microsoft-graph.md, 6)."""
         ...
 
     def managed_devices(self) -> Iterator[Sequence[RawObject]]:
-        """Pages of Intune devices, Wi-Fi MAC included (graph-facts 8.2)."""
+        """Pages of Intune devices, Wi-Fi MAC included."""
         ...
 
     def ethernet_macs(self, device_ids: Sequence[str]) -> Mapping[str, str]:
-        """Device id -> Ethernet MAC, one GET each through $batch (graph-facts 8.2); devices that are gone are left out."""
+        """Device id -> Ethernet MAC, one GET each (docs/microsoft-graph.md, 8.2); devices that are gone are left out."""
         ...
 
 

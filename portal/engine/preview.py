@@ -115,7 +115,7 @@ def preview(
 
 
 def decision_document(decision: Decision) -> dict[str, Any]:
-    """A decision as interfaces.md shows it; ``reason`` is a sentence, ``reason_code`` its word."""
+    """A decision as the API shows it; ``reason`` is a sentence, ``reason_code`` its word."""
     return {
         "decision": decision.action.value,
         "reason": why(decision),

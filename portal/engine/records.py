@@ -1,7 +1,7 @@
 """The frozen records that travel between the stages of a sync. Pure: no I/O.
 
 The name says the stage: ``RemoteUser`` is what Microsoft has, ``EndUserState`` what we have, ``FilterSpec`` what the
-administrator wants (sync-rules, "Shape"). ``PersonKeys`` and ``EndUserKeys`` are what of the first two settles who goes with
+administrator wants. ``PersonKeys`` and ``EndUserKeys`` are what of the first two settles who goes with
 whom; an ``Assignment`` says that, for everybody at once, and a ``Decision`` what is written, one person at a time.
 
 Over 350 lines: what one stage promises the next is looked up here, side by side, and most of it is said in docstrings.
@@ -40,7 +40,7 @@ D1_FIELDS: tuple[str, ...] = (
 SECTIONS: tuple[str, ...] = ("user_type", "domain", "office_location", "department", "group")
 
 NONE_VALUE = ""
-"""The filter value that stands for "(none)" (S2, interfaces.md)."""
+"""The filter value that stands for "(none)" (S2)."""
 
 
 class Presence(StrEnum):
@@ -52,7 +52,7 @@ class Presence(StrEnum):
 
 
 class Action(StrEnum):
-    """The decision words, used everywhere (interfaces.md, "Decisions")."""
+    """The decision words, used everywhere: pages, API, command line and history."""
 
     CREATE = "create"
     LINK = "link"
@@ -441,7 +441,7 @@ class FieldChange(NamedTuple):
 class Decision:
     """What is to happen with one Microsoft user (or one Link whose object is gone): everything that will be written.
 
-    Counts (interfaces.md): ``is_in_scope`` and ``action`` place it. ``is_absent`` marks decisions about objects that
+    Counts: ``is_in_scope`` and ``action`` place it. ``is_absent`` marks decisions about objects that
     are not present in Microsoft any more: they are outside the sums ("gone").
     end_user_id: the End User meant; None for create, and for skips and conflicts without one. match: how it was found.
     changes: every field that changes, also of link, mark_* and of EMAIL_CLASH conflicts (W4: the other fields).
@@ -475,7 +475,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """A run's counts (interfaces.md, "Sync Run"). The equations of G8 hold at all times:
+    """A run's counts. The equations of G8 hold at all times:
 
     read = in_scope + out_of_scope + skipped
     in_scope = created + linked + updated + unchanged + disabled + enabled + conflicts + held

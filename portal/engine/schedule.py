@@ -84,7 +84,7 @@ def is_overdue(enabled_at: datetime, now: datetime) -> bool:
 
 
 def full_read_due(last_full: datetime | None, now: datetime) -> bool:
-    """Weekly full read, early enough that a delta token (7 days, graph-facts 3) never runs out first."""
+    """Weekly full read, early enough that a delta token (7 days; docs/microsoft-graph.md, 3) never runs out first."""
     return last_full is None or now - last_full >= FULL_READ_EVERY
 
 
@@ -112,10 +112,10 @@ def sign_ins_due(last: datetime | None, tenants: int, now: datetime) -> bool:
 
 
 def sign_ins_since(last: datetime | None, last_full: datetime | None, now: datetime) -> datetime | None:
-    """Whose last sign-in to ask for: those who signed in since then, or everybody for None (T7, graph-facts 5).
+    """Whose last sign-in to ask for: those who signed in since then, or everybody for None (T7).
 
-    Microsoft's figure is up to a day behind, so the day before the ``last`` pass is asked for again. Sign-ins without the
-    person, which cannot be asked for, come with the weekly pass over everybody.
+    Microsoft's figure is up to a day behind (docs/microsoft-graph.md, 5.1), so the day before the ``last`` pass is asked
+    for again. Sign-ins without the person, which cannot be asked for, come with the weekly pass over everybody.
     """
     if last is None or last_full is None or now - last_full >= SIGN_INS_FULL_EVERY:
         return None

@@ -94,7 +94,7 @@ def spec_from_json(
     only_licensed: bool = False,
     include_agents: bool = False,
 ) -> FilterSpec:
-    """From interfaces.md's ``filters`` (already validated) and the add rules."""
+    """From ``filters`` as stored and as the API takes them (already validated), and the add rules."""
     sections = {
         section: SectionFilter(all=bool(filters[section]["all"]), values=tuple(filters[section]["values"]))
         for section in SECTIONS
@@ -111,7 +111,7 @@ def spec_from_json(
 
 
 def spec_to_json(spec: FilterSpec) -> dict[str, Any]:
-    """The ``filters`` of interfaces.md."""
+    """The ``filters`` as stored and as the API shows them."""
     return {
         section: {"all": getattr(spec, section).all, "values": list(getattr(spec, section).values)}
         for section in SECTIONS

@@ -1,4 +1,4 @@
-"""Graph's answers: read as JSON, and refusals as the Source errors that say what to do (graph-facts 8.2, 10, 11)."""
+"""Graph's answers: read as JSON, and refusals as the Source errors that say what to do (docs/microsoft-graph.md, 10.3)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def failure_of(
 
 
 def error_code(body: Any) -> tuple[str, str]:
-    """(code, message) of Graph's error shape: the deepest code; Intune hides one as JSON in the message (graph-facts 8.2, 10.3)."""
+    """(code, message) of Graph's error shape: the deepest code; Intune hides one as JSON in the message."""
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict):
         return "", ""

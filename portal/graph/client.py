@@ -1,4 +1,7 @@
-"""The one place that talks to Graph: sessions, host pinning (G6), retries (G5), paging and batches (graph-facts 4.5, 10, 11)."""
+"""The one place that talks to Graph: sessions, host pinning (G6), retries (G5), paging and batches.
+
+docs/microsoft-graph.md, 4.5 and 11, says how Microsoft's pages and batches behave.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ USER_AGENT = "Rollcall/1 (directory sync)"
 
 @dataclass
 class Meter:
-    """What a run cost (interfaces.md)."""
+    """What a run cost."""
 
     requests: int = 0
     throttled_seconds: float = 0.0
@@ -101,7 +104,7 @@ class GraphClient:
     def pages(self, path: str, *, headers: Mapping[str, str] | None = None) -> Iterator[dict[str, Any]]:
         """Every page to the end, or an error: an iterator that ends has read everything (L2).
 
-        A link that Graph refuses with 400 is restarted from the first page, once (graph-facts 11.6).
+        A link that Graph refuses with 400 is restarted from the first page, once.
         """
         link, visited, restarted = path, set[str](), False
         for _ in range(MAX_PAGES):
@@ -215,7 +218,7 @@ class GraphClient:
                 renewed, attempt = True, attempt - 1
                 continue
             if status == 403:
-                self.tokens.forget()  # it may be older than the consent: the next one is not (graph-facts 1.3)
+                self.tokens.forget()  # it may be older than the consent: the next one is not (docs/microsoft-graph.md, 1.3)
             # A server that hangs uses the time up too.
             waited = max(waited, (self.now() - began).total_seconds())
             choice = decide(
@@ -243,7 +246,8 @@ class GraphClient:
     def _wait_for_login(self, attempt: int, waited: float, failure: SourceTransient) -> float:
         """The login page has bad minutes like Graph, and gets as much patience. Seconds waited, or ``failure``.
 
-        A Retry-After of the login page is MSAL's to keep: until then it repeats the refusal without asking (graph-facts 1.7).
+        A Retry-After of the login page is MSAL's to keep: until then it repeats the refusal without asking
+        (docs/microsoft-graph.md, 1.7).
         """
         choice = decide(
             attempt=attempt, status=None, headers={}, now=self.now(), waited=waited, jitter=self.jitter()

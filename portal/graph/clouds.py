@@ -1,4 +1,4 @@
-"""The Microsoft clouds: one table of hosts (graph-facts 1.6). Nobody types a host: tokens go nowhere else."""
+"""The Microsoft clouds: one table of hosts (docs/microsoft-graph.md, 1.6). Nobody types a host: tokens go nowhere else."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ REGISTRATIONS = {
     home: " and ".join(cloud.label for cloud in CLOUDS.values() if registered_in(cloud.name) == home)
     for home in dict.fromkeys(map(registered_in, CLOUDS))
 }
-"""Clouds that need an app registration of their own (graph-facts 1.6), each with the names of those it serves."""
+"""Clouds that need an app registration of their own, each with the names of those it serves."""
 
 
 def cloud(name: str, *, login_url: str = "", graph_url: str = "") -> Cloud:

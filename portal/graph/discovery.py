@@ -1,4 +1,4 @@
-"""Whose tenant a domain is: Microsoft's public OpenID configuration says it to everybody, no secret needed (graph-facts 1.4)."""
+"""Whose tenant a domain is: Microsoft's public OpenID configuration needs no secret (docs/microsoft-graph.md, 1.4)."""
 
 from __future__ import annotations
 

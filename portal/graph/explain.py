@@ -1,4 +1,4 @@
-"""Microsoft's codes in words (C4, graph-facts 1.5 and 10.3): what it means and what the administrator does about it."""
+"""Microsoft's codes in words (C4; docs/microsoft-graph.md, 1.5): what it means and what the administrator does about it."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def is_credential(error: SourceError) -> bool:
 
 
 def consent_error(error: str, description: str) -> str:
-    """What a refused admin consent means, in words (graph-facts 1.3); the shapes vary, so nothing is taken for granted."""
+    """What a refused admin consent means, in words; the shapes vary, so nothing is taken for granted."""
     number = aadsts({"error_description": description})
     explained = CODES.get(number) if number is not None else None
     if explained is not None:

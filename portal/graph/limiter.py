@@ -1,4 +1,4 @@
-"""Sign-in activity has a limit of its own: 10 requests a minute for the whole app, all tenants together (T7, graph-facts 5.2)."""
+"""Sign-in activity has a limit of its own, for all tenants together (T7; docs/microsoft-graph.md, 5.2)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LONGEST_HOLD = 60.0  # an absurd Retry-After of one tenant postpones that tenant
 class RateLimited:
     """While open, every request of the client waits for its turn among all tenants, also the ones tried again.
 
-    The limit is the app's, so a 429 holds everybody back (graph-facts 10.2).
+    The limit is the app's, so a 429 holds everybody back.
     """
 
     def __init__(self, client: GraphClient, limiter: SlowLimiter) -> None:

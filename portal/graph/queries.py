@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-# Exactly what ``engine.normalize`` reads: delta reports changes of selected properties only (graph-facts 3), so a longer
-# list means more traffic, and a shorter one changes that are never seen. A change here makes every stored token void.
+# Exactly what ``engine.normalize`` reads: delta reports changes of selected properties only (docs/microsoft-graph.md, 3),
+# so a longer list means more traffic, and a shorter one changes that are never seen. A change here makes every stored
+# token void.
 USER_SELECT = (
     "id,userPrincipalName,displayName,givenName,surname,mail,otherMails,proxyAddresses,businessPhones,mobilePhone,"
     "streetAddress,city,state,postalCode,country,department,officeLocation,jobTitle,userType,accountEnabled,"
@@ -24,7 +25,7 @@ DELETED_USERS = "/directory/deletedItems/microsoft.graph.user?$select=id,deleted
 GROUPS = "/groups?$top=999&$select=id,displayName,mail,mailEnabled,securityEnabled,groupTypes,membershipRule,visibility"
 GROUPS_DELTA = "/groups/delta?$select=displayName,members"
 SKUS = "/subscribedSkus?$select=skuId,skuPartNumber,capabilityStatus,consumedUnits,prepaidUnits,appliesTo,servicePlans"
-SIGN_INS = "/users?$select=id,signInActivity&$top=500"  # 500 is the most with this property (graph-facts 5.2)
+SIGN_INS = "/users?$select=id,signInActivity&$top=500"  # 500 is the most with this property
 SIGNED_IN_SINCE = (
     "&$filter=signInActivity/lastSignInDateTime ge {:%Y-%m-%dT%H:%M:%SZ}"  # alone only, the other dates not
 )
@@ -38,10 +39,10 @@ CONSISTENT = {"ConsistencyLevel": "eventual"}
 
 
 def members(group_id: str) -> str:
-    """All levels, flattened, users, groups and devices mixed: filtered in code, which spares the eventual index (graph-facts 4.2)."""
+    """All levels, flattened, all types mixed: filtered in code, not by an eventual index (docs/microsoft-graph.md, 4.2)."""
     return f"/groups/{quote(group_id, safe='')}/transitiveMembers?$select=id&$top=999"
 
 
 def device_macs(device_id: str) -> str:
-    """The Ethernet address comes with a single device only (graph-facts 8.2)."""
+    """The Ethernet address comes with a single device only."""
     return f"/deviceManagement/managedDevices/{quote(device_id, safe='')}?$select=id,ethernetMacAddress,wiFiMacAddress"

@@ -1,4 +1,4 @@
-"""What to do about an answer that is not good, as a value (G5, graph-facts 10.2). Pure: time and chance are handed in."""
+"""What to do about an answer that is not good (G5; docs/microsoft-graph.md, 10.2). Pure: time and chance are handed in."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
 MAX_TRIES = 6
-BUDGET_SECONDS = (
-    90.0  # all waiting for one request: with its answers it stays within 2 minutes (interfaces.md)
-)
+BUDGET_SECONDS = 90.0  # all waiting for one request: with its answers it stays within 2 minutes
 RETRIED = frozenset({429, 500, 502, 503, 504, 509})
 FIRST_WAIT = 2.0
 LONGEST_WAIT = 86_400.0

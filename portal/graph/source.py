@@ -123,7 +123,7 @@ class GraphDirectory:
         yield Page(previous or [], "")
 
     def agents(self) -> frozenset[str]:
-        """Ids of AI agents (graph-facts 2.5); a tenant or cloud without the type refuses the question."""
+        """Ids of AI agents (docs/microsoft-graph.md, 2.5); a tenant or cloud without the type refuses the question."""
         return frozenset(str(item.get("id", "")).lower() for item in self._all(queries.AGENTS))
 
     def deleted_users(self) -> list[RawObject]:
@@ -181,7 +181,7 @@ class GraphDirectory:
                 yield _objects(page)
 
     def managed_devices(self) -> Iterator[Sequence[RawObject]]:
-        """Pages of Intune devices. SourceLicenseMissing where the tenant has no Intune (400, graph-facts 8.2)."""
+        """Pages of Intune devices. SourceLicenseMissing where the tenant has no Intune (400)."""
         try:
             for page in self._pages(queries.DEVICES):
                 yield _objects(page)
@@ -217,7 +217,7 @@ class GraphDirectory:
         return self._all(queries.PARTNER_RELATIONSHIPS)
 
     def check(self) -> list[CheckResult]:
-        """Every call the sync needs, with a fresh token (C4, graph-facts 1.4). Raises only when no token can be had."""
+        """Every call the sync needs, with a fresh token (C4). Raises only when no token can be had."""
         roles = roles_of(self._client.tokens.fresh())
         results = [CheckResult(Checked.TOKEN, "ok", "Microsoft gave the portal a token.")]
         if roles is not None and not roles:
@@ -295,7 +295,7 @@ class GraphDirectory:
             raise SourceRejected(f"{NOT_OFFERED}.", status=404, code=error.code or "404") from error
 
     def _delta_since(self, link: str) -> Iterator[Page]:
-        """From a stored link. However Microsoft refuses it, it is of no use any more (graph-facts 3): read in full."""
+        """From a stored link. However Microsoft refuses it, it is of no use any more (docs/microsoft-graph.md, 3): read in full."""
         try:
             yield from self._delta(link)
         except (SourceRejected, ObjectMissing) as error:

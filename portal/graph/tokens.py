@@ -1,4 +1,4 @@
-"""App-only tokens per Microsoft Tenant through MSAL (graph-facts 1.2, 1.7)."""
+"""App-only tokens per Microsoft Tenant through MSAL (docs/microsoft-graph.md, 1.2 and 1.7)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from portal.graph.explain import aadsts, token_error
 
 TIMEOUT_SECONDS = 20
 THROTTLED = frozenset({50196, 90055})
-"""The portal asks too often: to ask again at once would make it worse (graph-facts 1.5)."""
+"""The portal asks too often: to ask again at once would make it worse (docs/microsoft-graph.md, 1.5)."""
 
 Credential = str | Mapping[str, str]
 """A client secret, or ``{"private_key": PEM, "public_certificate": PEM}``."""
@@ -38,7 +38,7 @@ class TokenProvider:
     def token(self) -> str:
         """A valid access token. Raises SourceAuthError or SourceTransient, in words.
 
-        A refusal is not kept: MSAL would repeat it for a minute (graph-facts 1.7), though what it is about may be
+        A refusal is not kept: MSAL would repeat it for a minute, though what it is about may be
         repaired by then. Only that the portal asks too often is: MSAL knows until when (G5).
         """
         with self._lock:
@@ -61,7 +61,7 @@ class TokenProvider:
         return str(result["access_token"])
 
     def fresh(self) -> str:
-        """A token from Microsoft now, not from a cache: MSAL replays a refusal for 60 seconds (graph-facts 1.7)."""
+        """A token from Microsoft now, not from a cache: MSAL replays a refusal for 60 seconds."""
         with self._lock:
             self._app = None
         return self.token()
@@ -102,7 +102,7 @@ def _login() -> requests.Session:
 
 
 def roles_of(token: str) -> frozenset[str] | None:
-    """The application permissions a token carries: for diagnostics only (graph-facts 1.2). Empty means no consent.
+    """The application permissions a token carries: for diagnostics only. Empty means no consent.
 
     None for a token that cannot be read: its form is Graph's business and may change.
     """

@@ -1,4 +1,4 @@
-"""CSV out, harmless in spreadsheets (G7, interfaces.md "CSV"): what a spreadsheet could take for a formula gets a leading ``'``."""
+"""CSV out, harmless in spreadsheets (G7): what a spreadsheet could take for a formula gets a leading ``'``."""
 
 from __future__ import annotations
 

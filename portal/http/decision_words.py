@@ -1,4 +1,4 @@
-"""Decisions as pages show them (design, section 6): one table for previews, runs, holds and histories. Pure."""
+"""Decisions as pages show them: one table for previews, runs, holds and histories. Pure."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def harmless(text: object) -> str:
 
 
 def relative(when: datetime, now: datetime, zone: tzinfo) -> str:
-    """Words such as "20 minutes ago" up to seven days, then "3 Mar, 08:12", with the year once it is another (design, section 8)."""
+    """Words such as "20 minutes ago" up to seven days, then "3 Mar, 08:12", with the year once it is another."""
     seconds = (now - when).total_seconds()
     local, today = when.astimezone(zone), now.astimezone(zone)
     if seconds < 0:

@@ -36,7 +36,7 @@ class Preview:
         return [planned_row for planned_row in self.planned if planned_row.action == action]
 
     def document(self, import_id: str | None = None) -> dict[str, Any]:
-        """The answer of an import (interfaces.md); ``rows`` shows the first of what would be written, field by field."""
+        """An import as the API shows it; ``rows`` shows the first of what would be written, field by field."""
         changing = [row for row in self.planned if row.action in {Action.CREATE, Action.UPDATE}]
         return {
             "import_id": import_id,
@@ -69,7 +69,7 @@ def preview(session: Session, row: Import) -> Preview:
 
 
 def document(session: Session, row: Import) -> dict[str, Any]:
-    """The answer of an import (interfaces.md)."""
+    """An import as the API shows it."""
     refused = (
         select(ImportRow.line, ImportRow.note)
         .where(ImportRow.import_id == row.id, ImportRow.action == Action.REJECT.value)

@@ -1,4 +1,4 @@
-"""Reads a CSV file into rows of known columns; what cannot be understood is refused or, row by row, named (interfaces.md "CSV")."""
+"""Reads a CSV file into rows of known columns; what cannot be understood is refused or, row by row, named."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ LOSSES = {
     "AuditLog.Read.All": "optional: without it last sign-in and MFA stay empty",
     "DeviceManagementManagedDevices.Read.All": "optional: without it Assets are not assigned by MAC address",
 }
-"""Permission -> what is lost without it (graph-facts 0.1, D3)."""
+"""Permission -> what is lost without it (D3; docs/microsoft-graph.md, 0.1)."""
 
 CORE = frozenset({Checked.TOKEN, Checked.PEOPLE, Checked.CHANGES})
 """Lines of the table without which nothing can be synced at all."""
@@ -93,7 +93,7 @@ def save(session: Session, row: MicrosoftTenant, report: Report) -> None:
 
 
 def _withdrawn(report: Report) -> SourceAuthError | None:
-    """Consent for reading people was withdrawn: Microsoft still issues tokens, but nobody can be read (graph-facts 1.3)."""
+    """Consent for reading people was withdrawn, though Microsoft still issues tokens (docs/microsoft-graph.md, 1.3)."""
     for line in report.checks:
         if line["name"] in CORE and line["state"] == "missing_permission":
             return SourceAuthError(str(line["detail"]), code="User.Read.All")
@@ -157,7 +157,7 @@ def _report_releasing(session: Session, within: Runtime, row: MicrosoftTenant) -
 def try_releasing(registration: AppRegistration, cloud: str) -> str:
     """Try a new app registration at Microsoft before it is stored (C1). Returns the sentence about the outcome.
 
-    Microsoft answers for a tenant only (graph-facts 1.2): the first that works with the present one is asked. Rolls
+    Microsoft answers for a tenant only (docs/microsoft-graph.md, 1.2): the first that works with the present one is asked. Rolls
     back, to give the database back meanwhile (T6). Raises Invalid when the secret or certificate is wrong.
     """
     served = credentials.served_by(db.session(), cloud)

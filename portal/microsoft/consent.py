@@ -1,7 +1,8 @@
-"""Admin consent (C2, graph-facts 1.3): a random single-use state, and a tenant that is never believed from the query string.
+"""Admin consent (C2): a random single-use state, and a tenant that is never believed from the query string.
 
-Right after consent Microsoft may still be copying the app to the tenant. So the answer is taken once (``finish``), and the
-proof tried for five minutes, ever more rarely, by the page that waits (``attempt``).
+docs/microsoft-graph.md, 1.3, says why. Right after consent Microsoft may still be copying the app to the tenant.
+So the answer is taken once (``finish``), and the proof tried for five minutes, ever more rarely, by the page that waits
+(``attempt``).
 """
 
 from __future__ import annotations
@@ -190,7 +191,7 @@ def waiting(request_id: str, *, browser: str) -> ConsentRequest:
 
 
 def _may_pass(error: SourceError) -> bool:
-    """Whether an error is usual in the minutes after consent (graph-facts 1.3, rule 4), or a fault of Microsoft's own."""
+    """Whether an error is usual in the minutes after consent, or a fault of Microsoft's own."""
     if not error.is_connection:
         return isinstance(error, SourcePermissionMissing | SourceTransient | SourceThrottled)
     advice = advice_of(error)

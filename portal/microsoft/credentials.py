@@ -1,6 +1,6 @@
 """The portal's app registrations (C1): the default cloud's from the environment, which wins, or from Settings, encrypted.
 
-A national cloud knows nothing of another's app registrations (graph-facts 1.6): each has its own, kept by Settings alone.
+A national cloud knows nothing of another's app registrations: each has its own, kept by Settings alone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class AppRegistration:
     """What proves the portal to Microsoft. Exactly one of ``secret`` and ``certificate`` is set.
 
     source: "environment" or "settings". version changes with every part of it: token caches are keyed by it.
-    expires_at: the certificate's own end, or what the administrator typed for a secret (graph-facts 1.1); None unknown.
+    expires_at: the certificate's own end, or what the administrator typed for a secret (docs/microsoft-graph.md, 1.1);
+    None unknown.
     """
 
     client_id: str
@@ -256,7 +257,7 @@ def forget(session: Session, cloud: str) -> None:
 
 
 def note_end(session: Session, settings: Settings, expires_at: datetime | None) -> None:
-    """Store the day on which the secret of the environment expires: Microsoft does not provide it (graph-facts 1.1).
+    """Store the day on which the secret of the environment expires: Microsoft does not provide it.
 
     It holds for this secret only: with another one the day is unknown again. The caller commits.
     """

@@ -86,7 +86,8 @@ def seen_at(partner: MicrosoftTenant) -> datetime | None:
 def refresh(partner: MicrosoftTenant) -> None:
     """Ask Microsoft for the customers and store the list. Releases the database meanwhile; the caller commits.
 
-    From delegated admin relationships, contracts where those are refused, or both (graph-facts 1.9). Raises Source errors.
+    From delegated admin relationships, contracts where those are refused, or both (docs/microsoft-graph.md, 1.9).
+    Raises Source errors.
     """
     registration = service.registration_or_invalid(partner.cloud)
     settings, partner_id, directory_id, cloud = (

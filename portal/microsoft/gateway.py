@@ -72,7 +72,7 @@ _TENANT = select(
 
 @dataclass(frozen=True)
 class Proof:
-    """A tenant that Microsoft confirmed: it issued a token, and Graph named the tenant (graph-facts 1.3)."""
+    """A tenant that Microsoft confirmed: it issued a token, and Graph named the tenant."""
 
     directory_id: str
     name: str
@@ -236,7 +236,7 @@ class Patience:
 def _provider(
     microsoft_cloud: Cloud, directory_id: str, registration: AppRegistration, *, is_fresh: bool
 ) -> TokenProvider:
-    """One provider per (cloud, tenant, credential); it holds the token cache (graph-facts 13.9)."""
+    """One provider per (cloud, tenant, credential); it holds the token cache (docs/microsoft-graph.md, 1.7)."""
     key = (microsoft_cloud.graph_url, directory_id, registration.version)
     with _lock:
         if is_fresh or key not in _providers:

@@ -1,4 +1,4 @@
-"""All models, importable from here. Models import nothing from features or engine (style-anchors 3.2)."""
+"""All models, importable from here. Models import nothing from features or engine."""
 
 from portal.models import words as _words  # noqa: F401 - tables bring their indexes of words along
 from portal.models.audit import AuditChain, AuditEvent

@@ -88,7 +88,7 @@ class FieldChanges(TypeDecorator[list[dict[str, str]]]):
 
 
 class Base(DeclarativeBase):
-    """Base of all models. Models hold data: they do not commit, fetch, or read the time (style-anchors 3.2)."""
+    """Base of all models. Models hold data: they do not commit, fetch, or read the time."""
 
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map = {  # noqa: RUF012
@@ -100,7 +100,7 @@ class Base(DeclarativeBase):
 
 
 def new_id() -> str:
-    """A new opaque id: a UUID as text (interfaces.md, "Conventions").
+    """A new opaque id: a UUID as text.
 
     Version 7 of RFC 9562: it begins with the time, so that rows made together lie together in every index of theirs.
     """

@@ -1,4 +1,4 @@
-"""The portal's own side: Tenants, Organizations, End Users, Links, Assets (product.md, "Words")."""
+"""The portal's own side: Tenants, Organizations, End Users, Links, Assets."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class EndUser(PersonFields, Base):
     source: manual | import | sync. created_by_run_id: the run that created it (R3), None otherwise.
     edited_at: last change by a person, page, API, CLI or import (R3, R5 spare what was edited since).
 
-    The Link (product.md, "Words") is part of the row: an End User has at most one. Without one ``microsoft_tenant_id`` and
+    The Link (docs/rules.md) is part of the row: an End User has at most one. Without one ``microsoft_tenant_id`` and
     ``object_id`` are None and ``microsoft_status`` is "none".
     microsoft_status: none | active | disabled (*Disabled in Microsoft*, L1). in_scope: the last run found it within the
     filters (L3). written: per D1 field the value the sync last wrote (W1). applied_hash: says of which record of Microsoft

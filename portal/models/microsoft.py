@@ -1,4 +1,4 @@
-"""The mirror: what Microsoft last returned, per Microsoft Tenant (sync-rules, "Mirror")."""
+"""The mirror: what Microsoft last returned, per Microsoft Tenant."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COMPARED = ("content_hash", "email_key", "presence", "account_enabled", "is_agen
 
 
 class MicrosoftTenant(InNaturalOrder, Base):
-    """A Microsoft Entra directory (product.md, "Words"). ``directory_id`` is its tenant GUID, lower case.
+    """A Microsoft Entra directory. ``directory_id`` is its tenant GUID, lower case.
 
     state: connected | needs_attention | removed; ``problem`` says why in words, ``problem_code`` is Microsoft's code.
     One that is removed is shown nowhere and has no mirror; its row stays, so that the Links to it mean something when the same
@@ -101,7 +101,7 @@ class SignInTurns(Base):
 class DeltaCursor(Base):
     """A delta link, saved in the same transaction as the rows it covers (G3).
 
-    fingerprint binds it to select list, cloud and client id (graph-facts 3): on any change it is thrown away.
+    fingerprint binds it to select list, cloud and client id: on any change it is thrown away.
     """
 
     __tablename__ = "delta_cursors"
@@ -118,7 +118,7 @@ class DeltaCursor(Base):
 class DirectoryUser(PersonFields, Base):
     """Our mirror of one Microsoft user object.
 
-    raw: the selected properties merged over deltas (absent is not null, graph-facts 3), as JSON; read for the next merge only.
+    raw: the selected properties merged over deltas (absent is not null), as JSON; read for the next merge only.
     row_hash: of ``raw``: an object that is sent again as it was is not written again. Every other column is computed from
     ``raw`` once, by ``engine.mirror.normalize``, and never edited. content_hash: of all that a sync could ever write to an
     End User. version: ``MicrosoftTenant.mirror_version`` of the read that last changed the row.
@@ -200,7 +200,7 @@ class GroupMembership(Base):
 
 
 class SubscribedSku(Base):
-    """A license product of a Microsoft Tenant (graph-facts 7.2), named by ``engine.licenses``."""
+    """A license product of a Microsoft Tenant, named by ``engine.licenses``."""
 
     __tablename__ = "subscribed_skus"
 
@@ -218,7 +218,7 @@ class SubscribedSku(Base):
 
 
 class ManagedDevice(Base):
-    """An Intune device (D2). MACs are normalised (W5) or blank; the Ethernet one costs a call and is kept (graph-facts 8.2)."""
+    """An Intune device (D2). MACs are normalised (W5) or blank; the Ethernet one costs a call and is kept."""
 
     __tablename__ = "managed_devices"
 

@@ -12,7 +12,7 @@ from portal.models.base import Base, Id, new_id
 
 
 class Role(StrEnum):
-    """The three roles of product.md, "Who uses it", lowest first."""
+    """The three roles, lowest first; docs/guide/administrator.md says what each may do."""
 
     READ_ONLY = "read-only"
     TECHNICIAN = "technician"

@@ -33,7 +33,7 @@ class StoredSetting(Base):
 
 
 class ConsentRequest(Base):
-    """One admin-consent round trip (C2, graph-facts 1.3): state is random, single use, short-lived, bound to a browser."""
+    """One admin-consent round trip (C2): state is random, single use, short-lived, bound to a browser."""
 
     __tablename__ = "consent_requests"
 

@@ -20,7 +20,7 @@ CHANGING = ("created", "linked", "updated", "disabled", "enabled", "gone", "held
 class UserSync(Base):
     """The per-Organization switch. A row exists from the first enabling on; ``enabled`` is the switch.
 
-    filters: JSON of interfaces.md ("User Sync"). generation grows with every enable and disable: a run that was started
+    filters: what ``engine.scope.spec_to_json`` gives. generation grows with every enable and disable: a run that was started
     under another generation stops at its next chunk (L5). initial_done_at: the initial sync of this enabling is over.
     hold_run_id: the run whose hold waits for a decision (status paused). attention: why it needs attention, in words; attention_code: failing (G2) | group_gone (S6) | left (G9) | overdue (T3).
     dismissed: hold keys dismissed by an administrator, not held again until they change.
@@ -62,7 +62,7 @@ def is_notable(trigger: str, kind: str | None, status: str | None, counts: Mappi
 
 
 class SyncRun(Base):
-    """One execution for one Organization (interfaces.md, "Sync Run"). Queued rows are the queue itself.
+    """One execution for one Organization. Queued rows are the queue itself.
 
     microsoft_tenant_id: the tenant it reads; the lease is taken on that. generation: UserSync's when it was queued.
     kind: sync | undo. held: {"kind","count","state"} or None. plan_fingerprint: the approved plan, when it runs exactly that (U12).

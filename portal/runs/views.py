@@ -84,7 +84,7 @@ class Progress:
 
 
 def progress(run: SyncRun, now: datetime, waits_until: datetime | None = None) -> Progress:
-    """The phases of a run, and how soon to look again: 2, 5 or 15 seconds, by the run's age (style-anchors 5)."""
+    """The phases of a run, and how soon to look again: 2, 5 or 15 seconds, by the run's age."""
     names = UNDO if run.kind == "undo" else DELAYED if run.lane == "delayed" else HOURLY
     is_active = run.status in ACTIVE
     at = names.index(run.phase) if run.phase in names else (len(names) if not is_active else -1)

@@ -32,7 +32,7 @@ SPEC = ListSpec(
     },
 )
 SOURCES = {"page": "Page", "api": "API", "cli": "Command line", "sync": "Sync"}
-# Our own words for events and their keys, where dropping the underscores is not enough (design, section 8).
+# Our own words for events and their keys, where dropping the underscores is not enough.
 _WORDS = {
     "api": "API",
     "asset": "Asset",

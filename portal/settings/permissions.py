@@ -1,4 +1,4 @@
-"""The application permissions of the app registration (C1, graph-facts 0.1 and 0.2): which, why, and what is lost without."""
+"""The app registration's permissions, and what is lost without each (C1; docs/microsoft-graph.md, 0.1 and 0.2)."""
 
 from __future__ import annotations
 

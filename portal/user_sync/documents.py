@@ -1,4 +1,4 @@
-"""A User Sync's request, which enables or edits it, and its document (interfaces.md)."""
+"""A User Sync's request, which enables or edits it, and its document."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def to_document(
 
 
 def run_document(row: SyncRun) -> dict[str, Any]:
-    """A Sync Run as interfaces.md shows it."""
+    """A Sync Run as the API shows it."""
     return {
         "id": row.id,
         "organization_id": row.organization_id,

@@ -1,4 +1,4 @@
-"""What the set-up pop-up shows (design, section 5): its sections, its summary, and the domain guard. No queries, no writes."""
+"""What the set-up pop-up shows: its sections, its summary, and the domain guard. No queries, no writes."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ class _Pass:
         return {"sign_ins_at": began, **({"sign_ins_full_at": began} if since is None else {})}
 
     def _read_sign_ins(self, source: DirectorySource, since: datetime | None) -> None:
-        """Last activity: the latest of the three dates Microsoft tells (graph-facts 5.1); absent means unknown, not inactive."""
+        """Last activity: the latest of the three dates Microsoft tells; absent means unknown, not inactive."""
         done = 0
         for page in source.sign_ins(since):
             self._check()
@@ -161,7 +161,7 @@ class _Pass:
             self._progress("Last sign-in", done)
 
     def _mfa(self, source: DirectorySource) -> dict[str, datetime]:
-        """MFA registration; disabled people are not in the report, so a missing row keeps what was known (graph-facts 6)."""
+        """MFA registration; disabled people are not in the report, so a missing row keeps what was known."""
         done = 0
         for page in source.registration_details():
             self._check()
@@ -178,7 +178,7 @@ class _Pass:
         return {"mfa_at": self.owner_pass.now()}
 
     def _devices(self, source: DirectorySource) -> dict[str, datetime]:
-        """Intune devices; the Ethernet address costs a call each, so it is kept and read again weekly (graph-facts 8.2)."""
+        """Intune devices; the Ethernet address costs a call each, so it is kept and read again weekly."""
         devices: dict[str, dict[str, Any]] = {}
         for page in source.managed_devices():
             self._check()

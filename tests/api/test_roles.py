@@ -1,4 +1,4 @@
-"""interfaces.md, "Roles", written out: every route of the API × anonymous, read-only, technician, administrator."""
+"""The roles, written out: every route of the API × anonymous, read-only, technician, administrator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""README.md says what is true: the settings, the commands, the test command that the checks run."""
+"""Documents say what is true: the settings and commands of README.md, what they link to, and what code cites of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.architecture.source import PORTAL, ROOT, parse
+from tests.architecture.source import PORTAL, ROOT, parse, tracked_texts
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 VARIABLE = re.compile(r"(?:ROLLCALL|MICROSOFT)_[A-Z_]+|REQUESTS_CA_BUNDLE")
@@ -96,3 +96,48 @@ def test_what_a_guide_sets_in_italics_stands_on_a_page(name: str) -> None:
         part for path in re.findall(r"(?<!\*)\*([^*]{3,60})\*(?!\*)", guide) for part in path.split(" → ")
     }
     assert sorted(part for part in named if part not in shown.replace(f"*{part}*", "")) == []
+
+
+DOCUMENT = re.compile(r"(?:\bdocs/[\w/-]*?)?[\w-]+\.md\b")
+NUMBER = r"\d+(?:\.\d+)?"
+GRAPH_CITED = re.compile(rf"docs/microsoft-graph\.md, ({NUMBER}(?:(?:, | and ){NUMBER})*)")
+GRAPH_SECTION = re.compile(rf"^##+ ({NUMBER}) ", re.MULTILINE)
+
+
+def sources() -> dict[str, str]:
+    """What cites documents, by path: every text of the repository that is not a document itself."""
+    return {where: text for where, text in tracked_texts() if not where.endswith(".md")}
+
+
+def unknown_documents(texts: dict[str, str], documents: set[str]) -> list[str]:
+    """Names in ``texts`` that are neither a path from the root nor the bare name of one of ``documents``."""
+    known = documents | {name.rpartition("/")[2] for name in documents}
+    named = {(where, name) for where, text in texts.items() for name in DOCUMENT.findall(text)}
+    return sorted(f"{where}: {name}" for where, name in named if name not in known)
+
+
+def test_every_document_that_code_names_exists() -> None:
+    documents = {where for where, _text in tracked_texts() if where.endswith(".md")}
+    assert unknown_documents(sources(), documents) == []
+
+
+def test_a_document_that_does_not_exist_is_found() -> None:
+    texts = {"a.py": "as docs/engine.md and engine" + ".md say", "b.html": "see facts" + ".md"}
+    assert unknown_documents(texts, {"docs/engine.md"}) == ["b.html: facts" + ".md"]
+
+
+def test_the_sections_of_microsoft_graph_are_those_that_code_cites() -> None:
+    """A heading over several sections counts as cited with any of them."""
+    page = (ROOT / "docs" / "microsoft-graph.md").read_text(encoding="utf-8")
+    sections = GRAPH_SECTION.findall(page)
+    cited = {
+        number
+        for text in sources().values()
+        for numbers in GRAPH_CITED.findall(text)
+        for number in re.findall(NUMBER, numbers)
+    }
+    assert len(sections) == len(set(sections))
+    assert sorted(cited - set(sections)) == []
+    assert [
+        one for one in sections if not any(number == one or number.startswith(f"{one}.") for number in cited)
+    ] == []

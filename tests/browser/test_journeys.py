@@ -1,4 +1,4 @@
-"""The journeys of product.md in a real browser, on the simulator over HTTPS, with and without JavaScript."""
+"""Whole journeys in a real browser, on the simulator over HTTPS, with and without JavaScript."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Design, section 12, and U13: both themes, wide and narrow, by axe; nothing scrolls sideways; script does its small part."""
+"""U13: both themes, wide and narrow, by axe; nothing scrolls sideways; script does its small part."""
 
 from __future__ import annotations
 

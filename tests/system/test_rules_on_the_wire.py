@@ -1,4 +1,4 @@
-"""Rules where Microsoft's behaviour matters, through the simulator over HTTPS (sync-rules.md)."""
+"""Rules where Microsoft's behaviour matters, through the simulator over HTTPS (docs/rules.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bad environment variable stops the start with one line that names it (interfaces.md, Configuration)."""
+"""A bad environment variable stops the start with one line that names it."""
 
 import os
 import secrets

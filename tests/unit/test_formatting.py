@@ -1,4 +1,4 @@
-"""How numbers, times and names are shown (design, section 8; G7)."""
+"""How numbers, times and names are shown (G7)."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""Our own check of id_tokens (dependencies.md, finding 1; graph-facts 1.8): anything not exactly right is refused."""
+"""Our own check of id_tokens (docs/microsoft-graph.md, 1.8): anything not exactly right is refused."""
 
 import time
 

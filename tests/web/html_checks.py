@@ -1,4 +1,4 @@
-"""What every page must get right, whatever it shows (style-anchors, section 5): ``check_page(html, url)``."""
+"""What every page must get right, whatever it shows: ``check_page(html, url)``."""
 
 import re
 from urllib.parse import urlsplit

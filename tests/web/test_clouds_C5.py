@@ -1,4 +1,4 @@
-"""C5: an app registration works in its own cloud only, so that each has its own (graph-facts 1.6)."""
+"""C5: an app registration works in its own cloud only, so that each has its own (docs/microsoft-graph.md, 1.6)."""
 
 from __future__ import annotations
 

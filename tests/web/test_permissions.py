@@ -1,4 +1,4 @@
-"""Every route names its permission, and every route × role is proven (style-anchors 2.3)."""
+"""Every route names its permission, and every route × role is proven."""
 
 import re
 

@@ -184,7 +184,7 @@ def stored_groups(
 
 
 def _fingerprint(source: DirectorySource) -> str:
-    """Binds stored links to the select list, the cloud and the app (graph-facts 3): after a change the read starts anew."""
+    """Binds stored links to select list, cloud and app (docs/microsoft-graph.md, 3): after a change the read starts anew."""
     return hashlib.sha256("\n".join((*SELECT, source.registration)).encode()).hexdigest()[:40]
 
 

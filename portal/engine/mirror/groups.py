@@ -28,7 +28,7 @@ HIDDEN = (
     "A group in the filters hides its members, so nothing was changed. Choose another group, or add the optional permission "
     "Member.Read.Hidden to the app registration and let the customer's administrator consent again."
 )
-"""Microsoft gives the members of such a group as nobody, not as a refusal (graph-facts 4.2)."""
+"""Microsoft gives the members of such a group as nobody, not as a refusal (docs/microsoft-graph.md, 4.2)."""
 
 
 def read_groups(context: RefreshContext, result: RefreshResult) -> None:
@@ -116,7 +116,7 @@ def _write_groups(context: RefreshContext, session: Session, listed: dict[str, R
 def _read_members(
     context: RefreshContext, result: RefreshResult, *, changed: bool, is_as_stored: bool
 ) -> None:
-    """Read the members of the requested groups: again if a group changed (graph-facts 4.3) or somebody returned (S6).
+    """Read the members of the requested groups: again if a group changed (docs/microsoft-graph.md, 4.3) or somebody returned (S6).
 
     is_as_stored: this read has written nothing yet, so what was stored when it began is what is stored.
     """
@@ -212,7 +212,7 @@ def _set(context: RefreshContext, session: Session, group_id: str, values: Mappi
 
 
 def group_kind(item: RawObject) -> str:
-    """The kind of a group in words (graph-facts 4.1)."""
+    """The kind of a group in words (docs/microsoft-graph.md, 4.1)."""
     listed = item.get("groupTypes")
     types = listed if isinstance(listed, list) else []
     if "Unified" in types:

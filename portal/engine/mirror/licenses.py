@@ -1,4 +1,4 @@
-"""Licenses: the products that a tenant has bought, how many are assigned, and their names (D3, graph-facts 7)."""
+"""Licenses: the products that a tenant has bought, how many are assigned, and their names (D3)."""
 
 from __future__ import annotations
 

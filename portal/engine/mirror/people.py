@@ -157,7 +157,7 @@ def _is_quiet(reading: Round) -> bool:
 
 
 def _pages(context: RefreshContext, link: str | None) -> Iterator[DeltaPage]:
-    """The delta round; tenants that refuse delta or do not offer it (B2C, graph-facts 3) are listed in full each time."""
+    """The delta round; tenants that refuse delta, as B2C (docs/microsoft-graph.md, 3), are listed in full each time."""
     pages = iter(context.source.users_delta(link))
     try:
         first = next(pages, None)
@@ -236,5 +236,5 @@ def _count_present(session: Session, tenant_id: str) -> int:
 
 
 def _by_id(items: Iterable[RawObject]) -> dict[str, RawObject]:
-    """By lower-case id; of several entries for one person the last wins (graph-facts 3)."""
+    """By lower-case id. Microsoft may send several entries for one person: the last counts."""
     return {str(item["id"]).lower(): item for item in items if item.get("id")}

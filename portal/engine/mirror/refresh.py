@@ -1,4 +1,4 @@
-"""Mirror: what Microsoft has becomes Directory Users, groups, members and licenses (sync-rules, "Mirror").
+"""Mirror: what Microsoft has becomes Directory Users, groups, members and licenses.
 
 Rows are written page by page; the delta link only together with the last page's rows and, after a full read, with the
 conclusions from absence (G3, L2). A read that fails anywhere leaves rows, but neither a link nor conclusions.

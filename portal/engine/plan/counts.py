@@ -1,4 +1,4 @@
-"""The counts of a run (interfaces.md, "Sync Run"): what was planned, and what was written of it (G8). Pure."""
+"""The counts of a run: what was planned, and what was written of it (G8). Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def tally(decisions: Iterable[Decision], created: int = 0) -> dict[str, int]:
 
 
 def count(plan: Plan, written: Mapping[str, int]) -> dict[str, int]:
-    """A run's counts (interfaces.md): read, scope and skips as planned, what was written as it was, and who was left alone.
+    """A run's counts: read, scope and skips as planned, what was written as it was, and who was left alone.
 
     They add up, since ``unchanged`` is the rest of those in scope (G8).
     """

@@ -95,7 +95,7 @@ def consent_answer() -> Response:
 @bp.get("/microsoft-tenants/consent/<request_id>")
 @requires(Role.ADMINISTRATOR)
 def consent_wait(request_id: str) -> Response:
-    """Consent was given, Microsoft does not know of it yet: this page tries again by itself (graph-facts 1.3)."""
+    """Consent was given, Microsoft does not know of it yet: this page tries again by itself."""
     consent.waiting(request_id, browser=_browser())
     return _wait(request_id, "", 5)
 

@@ -20,7 +20,7 @@ from tests.system.connecting.consents import PASSWORD, Browser, unreachable
 def test_C1_an_app_registration_is_shown_to_microsoft_before_it_is_kept(
     simulator: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Microsoft answers for a tenant only (graph-facts 1.2): before there is one, the page says so."""
+    """Microsoft answers for a tenant only: before there is one, the page says so."""
     settings = settings_for(simulator, tmp_path, base_url="https://127.0.0.1", client_id="", client_secret="")
     app = create_app(settings)
     page, right = "/settings/microsoft", {"client_id": simulator.client_id, "secret": simulator.client_secret}

@@ -1,4 +1,4 @@
-"""Files as people have them: whatever can be understood is read, the rest is refused with advice (interfaces.md, "CSV")."""
+"""Files as people have them: whatever can be understood is read, the rest is refused with advice."""
 
 import pytest
 

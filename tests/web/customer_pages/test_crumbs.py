@@ -1,4 +1,4 @@
-"""Design, section 2: wherever a page lies below an Organization or a Tenant, its breadcrumb leads the whole way back."""
+"""Wherever a page lies below an Organization or a Tenant, its breadcrumb leads the whole way back."""
 
 import re
 

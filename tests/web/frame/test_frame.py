@@ -1,4 +1,4 @@
-"""The frame of every page: two faces, successes, errors, headers, files (style-anchors, section 5)."""
+"""The frame of every page: two faces, successes, errors, headers, files."""
 
 import json
 import logging

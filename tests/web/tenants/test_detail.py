@@ -1,4 +1,4 @@
-"""P2: Tenant Details, and the five ways that lead there (product.md, P)."""
+"""P2: Tenant Details, and the five ways that lead there."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ def test_U2_all_together_with_values_is_refused_where_it_was_entered(client_as, 
 
 
 def test_U2_values_that_the_api_keeps_behind_all_are_not_shown_as_checked(client_as, app, customer):
-    """ "All" is what counts then (interfaces.md): saving the form as it is has to work."""
+    """ "All" is what counts then: saving the form as it is has to work."""
     browser = client_as()
     browser.send(url(customer), everything(tenant_confirmed="1"))
     with app.app_context():

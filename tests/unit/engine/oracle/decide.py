@@ -1,4 +1,4 @@
-"""One call that says what is to happen with everybody of one Organization (sync-rules, "Decide"). Pure.
+"""One call that says what is to happen with everybody of one Organization. Pure.
 
 The steps, in this order, for each user that is present in Microsoft:
 bad record → scope → never-sync → own Link → e-mail → who came back as a new object (M2 ★) → who of several gets an
