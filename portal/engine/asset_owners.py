@@ -144,7 +144,7 @@ def _keep_reports(
 def _report(session: Session, decision: AssetDecision) -> str:
     if decision.outcome is AssetOutcome.MANUAL:
         owner = session.get(EndUser, decision.end_user_id or "")
-        return f"Microsoft says that this device is {owner.display_name if owner else 'somebody else'}'s. It was assigned by hand, so it was left alone."
+        return f"Microsoft lists this device as {owner.display_name if owner else 'somebody else'}'s. It was assigned by hand, so it was not changed."
     if decision.outcome is AssetOutcome.SHARED:
-        return "Devices of several people have this MAC address (a dock, perhaps), so it was not gone by."
+        return "Devices of several people have this MAC address (a dock, perhaps), so it was not used."
     return "Devices of several people have this MAC address (a dock, perhaps), so nobody was assigned."

@@ -40,7 +40,7 @@ UNFINISHED = (
 )
 GROUP_GONE = "A group in the filters is gone from Microsoft, so it accepts nobody. Edit the filters."
 PLAN_MOVED = "Microsoft has changed since this preview. Nothing was applied. Look again."
-PLAN_CUT = "Something has changed while this plan was being applied. The rest of it was not. Look again."
+PLAN_CUT = "Something changed while this plan was being applied, and the rest was not applied. Look again."
 PLAN_MOVED_CODE = "plan_moved"
 
 
@@ -61,7 +61,7 @@ class SyncRunExecution(RunState):
             return
         self.finish(
             "partial",
-            error="People kept changing while the run was going on. The next run goes on from here.",
+            error="People kept changing during the run. The next run continues from here.",
             code="people_changing",
         )
 

@@ -20,8 +20,8 @@ from portal.engine.records import Action, Assignment, HoldRule
 from portal.errors import Invalid, Refused
 from portal.models import Change, SyncRun, UserSync
 
-GONE = "Not applied: the person or Microsoft has changed since. The next run decides anew."
-REPLACED = "A later run took its place."
+GONE = "Not applied: the person or Microsoft has changed since. The next run decides again."
+REPLACED = "A later run replaced it."
 _NEVER = HoldRule(percent=100, minimum=1 << 60, create_minimum=1 << 60)
 
 
@@ -155,9 +155,9 @@ def _without_foreign_addresses(chosen: Sequence[Assignment], end_users: Sequence
 def _waiting(session: Session, run: SyncRun) -> UserSync:
     sync = session.scalar(select(UserSync).where(UserSync.organization_id == run.organization_id))
     if run.held is None or run.held.get("state") != "waiting":
-        raise Refused("Nothing of this run is held back.")
+        raise Refused("Nothing in this run is held back.")
     if sync is None or not sync.enabled:
-        raise Refused("The User Sync is not enabled any more, so nothing can be applied.")
+        raise Refused("The User Sync is no longer enabled, so nothing can be applied.")
     return sync
 
 
@@ -169,7 +169,9 @@ def _rows(session: Session, run: SyncRun, object_ids: Collection[str] | None) ->
     unknown = requested_ids - {row.object_id for row in rows}
     if unknown or not requested_ids:
         named = ", ".join(sorted(unknown)[:3])
-        raise Invalid({"object_ids": [f"Not held back by this run: {named}." if named else "Name somebody."]})
+        raise Invalid(
+            {"object_ids": [f"Not held back by this run: {named}." if named else "Name at least one person."]}
+        )
     return [row for row in rows if row.object_id in requested_ids]
 
 

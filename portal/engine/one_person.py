@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from portal.engine.records import Assignment, EndUserKeys, Plan
 
-UNKNOWN = "Microsoft does not know this person any more, so there is nothing to sync."
-HELD = "Not applied: the change is one of very many at once. The next run of all asks an administrator about them."
-TIED = "Not applied: another End User still has this email address. Sync Now does both together."
+UNKNOWN = "Microsoft no longer has this person, so there is nothing to sync."
+HELD = "Not applied: too many people would change at once. The next full run asks an administrator."
+TIED = "Not applied: another End User still has this email address. Sync Now updates both together."
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def finish(run: SyncRun, number: int, spared: Iterable[undo.SparedPerson]) -> No
     run.done = run.total = number
     run.counts = {**asdict(Counts()), "read": number, "in_scope": number, "updated": number}
     sentences = (
-        f"{person.display_name} was spared: "
+        f"{person.display_name} was not restored: "
         f"{spared_words(person.reason, CHANGE_LABELS.get(person.field, person.field))}."
         for person in spared
     )

@@ -44,7 +44,7 @@ def failure_of(
     code, message = error_code(body)
     if status is None and is_broken:
         return SourceTransient(
-            "Microsoft Graph's answers break off or are no JSON. Check MICROSOFT_GRAPH_URL and any proxy in between, "
+            "Microsoft Graph's answers are incomplete or not JSON. Check MICROSOFT_GRAPH_URL and any proxy in between, "
             "then try again; syncs do so by themselves.",
             code="malformed answer",
         )
@@ -55,7 +55,7 @@ def failure_of(
         )
     if status == 429 or wait_seconds > 0:  # 503 with a Retry-After longer than a run waits (G5)
         return SourceThrottled(
-            "Microsoft asks the portal to slow down. Try again in some minutes; syncs go on by themselves, nothing is lost.",
+            "Microsoft asks the portal to slow down. Try again in a few minutes; syncs continue by themselves, and nothing is lost.",
             code=code or str(status),
             retry_at=now + timedelta(seconds=wait_seconds),
         )
@@ -69,7 +69,7 @@ def failure_of(
     if status == 403:
         return _forbidden(code, message)
     if status == 404:
-        return ObjectMissing("Microsoft does not know this object any more.", code=code)
+        return ObjectMissing("Microsoft no longer has this object.", code=code)
     if status >= 500 and status != 501:
         retry_at = now + timedelta(seconds=wait_seconds) if wait_seconds else None
         return SourceTransient(
@@ -108,7 +108,7 @@ def _unauthorized(code: str) -> SourceError:
         return SourcePermissionMissing("An application permission is missing for this data.", code=code)
     if code == "Authorization_IdentityNotFound":
         return SourceAuthError(
-            "The portal's app is not, or not yet, in this Microsoft tenant. Wait some minutes after consent.",
+            "The portal's app is not in this Microsoft tenant yet. Wait a few minutes after consent.",
             remedy="Or press {button}.",
             code=code,
         )

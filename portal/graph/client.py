@@ -134,7 +134,7 @@ class GraphClient:
         Where ``$batch`` itself is refused each path is asked for alone.
         """
         results: list[dict[str, Any] | SourceError] = [
-            SourceTransient("Microsoft left the request out.", code=LEFT_OUT)
+            SourceTransient("Microsoft did not answer this request.", code=LEFT_OUT)
         ] * len(paths)
         for start in range(0, len(paths), BATCH):
             waiting = {str(n): paths[n] for n in range(start, min(start + BATCH, len(paths)))}
@@ -327,7 +327,7 @@ class GraphClient:
             same = False
         if not same:
             raise SourceBadAnswer(
-                "Microsoft's answer leads to another server. The portal did not follow it and sent no token there. "
+                "Microsoft's answer points to another server. The portal did not follow it and sent no token there. "
                 "Check MICROSOFT_GRAPH_URL, a proxy in between, or report it.",
                 code="foreign link",
             )

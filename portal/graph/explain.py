@@ -35,9 +35,9 @@ _ASK_TOO = "Or press {button} and let them accept the permissions."
 _WRONG_VALUE = "Microsoft does not accept the portal's client secret. Enter the secret's Value, not its Secret ID, in Settings; check that nothing was cut off."
 _CERT = "Microsoft does not accept the portal's certificate. Upload it to the app registration, compare the thumbprints, and check this server's clock."
 _CONSENT = "This Microsoft tenant has not given the portal its consent, or withdrew it."
-_DISABLED = "The customer switched the portal's app off. Their administrator turns on 'Enabled for users to sign-in' on the enterprise application."
+_DISABLED = "The customer turned off the portal's app. Ask their administrator to turn on 'Enabled for users to sign-in' on the enterprise application."
 _NO_TENANT = "There is no such Microsoft tenant. Check the tenant id or domain, and whether it belongs to another cloud."
-_LATER = "Microsoft's sign-in has trouble of its own just now. The portal tries again by itself."
+_LATER = "Microsoft's sign-in has a temporary problem. The portal tries again by itself."
 _REGISTRATION = "The permissions of the app registration are not set up right. Compare them with the list in Settings, then consent again."
 
 CODES: Mapping[int, Advice] = {
@@ -54,7 +54,7 @@ CODES: Mapping[int, Advice] = {
     700030: Advice("credential", _CERT),
     700024: Advice(
         "credential",
-        "Microsoft finds the portal's certificate out of its time: this server's clock is wrong. Set it right.",
+        "Microsoft refuses the portal's certificate because this server's clock is wrong. Correct the clock.",
     ),
     50012: Advice("credential", _CERT),
     700016: Advice(
@@ -92,7 +92,7 @@ CODES: Mapping[int, Advice] = {
     5000224: Advice("wrong_tenant", "This Microsoft tenant was deleted or suspended."),
     90038: Advice(
         "wrong_tenant",
-        "This Microsoft tenant lives in another cloud. Connect it again with that cloud chosen.",
+        "This Microsoft tenant belongs to another cloud. Connect it again with that cloud chosen.",
     ),
     900382: Advice(
         "wrong_tenant",
@@ -113,7 +113,7 @@ CODES: Mapping[int, Advice] = {
     ),
     650052: Advice(
         "other",
-        "The tenant lacks a subscription for one of the permissions. Take that permission off the app registration.",
+        "The tenant lacks a subscription for one of the permissions. Remove that permission from the app registration.",
     ),
     650056: Advice("other", _REGISTRATION),
     650057: Advice("other", _REGISTRATION),
@@ -128,35 +128,35 @@ CODES: Mapping[int, Advice] = {
     ),
     50020: Advice(
         "other",
-        "This account belongs to another tenant. Sign in with an account of the tenant that is meant.",
+        "This account belongs to another tenant. Sign in with an account of the right tenant.",
     ),
     50034: Advice("other", "There is no such account in this tenant. Check the account and the tenant."),
-    50053: Advice("other", "The account is locked. An administrator of that tenant unlocks it."),
+    50053: Advice("other", "The account is locked. Ask an administrator of that tenant to unlock it."),
     50055: Advice("other", "The account's password has expired. Renew it, then sign in again."),
-    50056: Advice("other", "The account has no password. An administrator of that tenant sets one."),
-    50057: Advice("other", "The account is disabled. An administrator of that tenant enables it."),
-    50076: Advice("other", "Multi-factor authentication is needed. Finish it in the browser."),
+    50056: Advice("other", "The account has no password. Ask an administrator of that tenant to set one."),
+    50057: Advice("other", "The account is disabled. Ask an administrator of that tenant to enable it."),
+    50076: Advice("other", "Multi-factor authentication is required. Complete it in the browser."),
     50079: Advice("other", "Multi-factor authentication must be set up for the account first."),
     50105: Advice(
         "other", "The account is not assigned to the app. Assign it, or turn off 'Assignment required'."
     ),
-    50126: Advice("other", "User name or password is wrong. Sign in again."),
+    50126: Advice("other", "The user name or password is not correct. Sign in again."),
     53003: Advice(
-        "other", "Conditional Access blocks this. The customer's administrator adjusts the policy."
+        "other", "Conditional Access blocks this. Ask the customer's administrator to adjust the policy."
     ),
     54005: Advice("other", "This sign-in was used already. Start again."),
     900144: Advice(
         "other", "Microsoft found the portal's request incomplete. This is a fault of the portal: report it."
     ),
     90013: Advice(
-        "other", "Microsoft found the portal's request wrong. This is a fault of the portal: report it."
+        "other", "Microsoft found an error in the portal's request. This is a fault of the portal: report it."
     ),
     9002313: Advice(
         "other",
         "Microsoft could not read the portal's request. Enter the secret again: it may hold a cut-off character.",
     ),
     9001023: Advice("other", "A token needs a tenant of its own. This is a fault of the portal: report it."),
-    50196: Advice("try_later", "Microsoft saw the same request too often. Wait some minutes."),
+    50196: Advice("try_later", "Microsoft saw the same request too often. Wait a few minutes."),
     90055: Advice("try_later", _LATER),
     90033: Advice("try_later", _LATER),
     90006: Advice("try_later", _LATER),
@@ -187,7 +187,7 @@ def token_error(result: Mapping[str, Any]) -> SourceError:
     code = f"AADSTS{number}"
     if advice is None:
         return SourceAuthError(
-            f"Microsoft refuses the portal's sign-in for a reason the portal does not know ({code}). Look the code up, then check the connection again.",
+            f"Microsoft refuses the portal's sign-in for a reason the portal does not know ({code}). Look up the code, then check the connection again.",
             code=code,
         )
     if advice.kind == "try_later":
@@ -217,4 +217,4 @@ def consent_error(error: str, description: str) -> str:
     if error in {"consent_required", "access_denied", "permission_denied"}:
         return f"{CODES[65004].text} ({error})"
     code = re.sub(r"[^\w.-]", "", error)[:60]
-    return f"Microsoft did not give consent ({code}). Start again; if it stays, the customer's administrator looks the code up."
+    return f"Microsoft did not give consent ({code}). Start again. If this continues, the customer's administrator can look up the code."

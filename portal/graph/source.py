@@ -225,7 +225,7 @@ class GraphDirectory:
                 CheckResult(
                     Checked.TOKEN,
                     "missing_permission",
-                    "The token carries no permission at all: nothing was consented. Press Reconnect and let their administrator accept the permissions.",
+                    "The token has no permissions, because consent was not given. Press Reconnect and let their administrator accept the permissions.",
                 )
             ]
         return results + [self._checked(*line) for line in self._lines(roles or ())]
@@ -316,7 +316,7 @@ class GraphDirectory:
             yield Page(_objects(page), str(delta_link) if delta_link is not None else None)
         if not ended:
             raise SourceBadAnswer(
-                "Microsoft's answer broke off: the last page has no link to go on from.", code="no delta link"
+                "Microsoft's answer was cut short: the last page has no next link.", code="no delta link"
             )
 
     def _members(self, first: RawObject | SourceError) -> frozenset[str] | None:

@@ -121,7 +121,7 @@ def _undiscovered(description: str) -> SourceError:
         return token_error({"error_codes": [number]})
     status = re.search(r"HTTP status: (\d+)", description)
     return SourceTransient(
-        f"Microsoft's sign-in did not give its settings (HTTP {status[1] if status else 'error'}). Something on the way may block it: "
+        f"Microsoft's sign-in did not give its settings (HTTP {status[1] if status else 'error'}). Something in between may block it: "
         "check this server's proxy. The portal tries again by itself.",
         code=f"http {status[1]}" if status else "no settings",
     )

@@ -24,9 +24,9 @@ from portal.runs import service
 PER_PAGE = 25
 ATTEMPTS = 2  # to apply what is held while others change these people
 NAMED = 500  # names in the question whether these shall be decided
-NOTHING = "Nothing of this run is held back."
+NOTHING = "Nothing in this run is held back."
 NOBODY = "Check at least one person first."
-CHANGED = "Somebody decided about some of these people meanwhile. Look again at who still waits."
+CHANGED = "Someone else has decided about some of these people. Review who still waits."
 
 
 @dataclass(frozen=True)
@@ -291,7 +291,7 @@ def still_waiting(run: SyncRun) -> str:
     """What is left to decide, as a sentence."""
     held: Mapping[str, object] = run.held or {}
     if held.get("state") != "waiting":
-        return "The sync goes on."
+        return "The sync continues."
     return "1 person still waits." if held["count"] == 1 else f"{held['count']:,} people still wait."
 
 

@@ -126,7 +126,7 @@ def waiting(hold: HoldFacts, counts: Mapping[str, int], *, decides: bool) -> Wai
         detail="" if hold.settled else _detail(hold),
         decided=decided_so_far(hold) if hold.settled else "",
         applied=f"{done.capitalize() or 'Nothing'}.{stay} Not applied: {number(hold.waiting)} held{dismissed}.",
-        if_apply=f"{_marked(marks)}{_created(creations)}Who has changed since is left out. "
+        if_apply=f"{_marked(marks)}{_created(creations)}People who have changed since are left out. "
         "The sync returns to Enabled once nobody waits.",
         if_dismiss=f"{keep}{added}. The same people are not held again until they change in Microsoft. "
         "The sync returns to Enabled once nobody waits.",
@@ -153,7 +153,7 @@ def _detail(hold: HoldFacts) -> str:
     what = "really left" if hold.marks else "really belong here"
     if hold.marks and hold.creations:
         what = "really left, or really belong here"
-    return f"{share}Before you apply: look whether the people below {what}."
+    return f"{share}Before you apply, check whether the people below {what}."
 
 
 def _marked(marks: int) -> str:
@@ -187,11 +187,9 @@ def _ended(hold: HoldFacts) -> Ended:
     held = f"{plural(hold.count, 'person', 'people')} {'was' if hold.count == 1 else 'were'} held back; "
     if hold.is_replaced:
         about = (
-            f"about the {number(hold.waiting)} who still waited"
-            if hold.settled
-            else "before anybody else did"
+            f"about the {number(hold.waiting)} who still waited" if hold.settled else "before anyone else did"
         )
-        title = f"{held}a later run decided anew {about}."
+        title = f"{held}a later run decided again {about}."
     else:
         title = (
             f"{held}that was {'applied in part' if is_mixed else 'applied' if is_applied else 'dismissed'}."
@@ -209,7 +207,7 @@ def _ended(hold: HoldFacts) -> Ended:
     return Ended(title, "Dismissed by ", is_applied, "", f"{NONE_APPLIED}{left_out}")
 
 
-NONE_APPLIED = "Nothing of it was applied."
+NONE_APPLIED = "None of it was applied."
 
 
 def question(word: str, chosen: Chosen, selection: Selection) -> Question:
@@ -223,7 +221,9 @@ def question(word: str, chosen: Chosen, selection: Selection) -> Question:
     if word == "dismiss":
         does = f"{_staying(chosen)}They are not held again until they change in Microsoft."
     else:
-        does = f"{_marked(chosen.marks)}{_created(chosen.creations)}Who has changed since is left out."
+        does = (
+            f"{_marked(chosen.marks)}{_created(chosen.creations)}People who have changed since are left out."
+        )
     if word == "both":
         after = (
             f"{plural(chosen.left, 'other')} {'is' if chosen.left == 1 else 'are'} dismissed: left as they are, and not held "

@@ -166,7 +166,7 @@ def try_releasing(registration: AppRegistration, cloud: str) -> str:
     )
     if tenant is None:
         db.session.rollback()
-        return "Saved. Whether Microsoft accepts it shows with the first Microsoft tenant that is connected."
+        return "Saved. Microsoft checks it when the first Microsoft tenant is connected."
     name, directory_id, its_cloud = tenant.name, tenant.directory_id, tenant.cloud
     db.session.rollback()
     try:
@@ -177,5 +177,5 @@ def try_releasing(registration: AppRegistration, cloud: str) -> str:
             raise Invalid({field: [error.advice]}) from error
         if isinstance(error, SourceAuthError):
             return f"Saved, but {name} cannot be read with it: {error.advice}"
-        return "Saved. Microsoft does not answer just now: whether it accepts this shows with the next sync."
+        return "Saved. Microsoft is not answering right now, so the next sync shows whether it accepts this."
     return "Saved. Microsoft accepts it."

@@ -39,7 +39,9 @@ from portal.transactions import begin_write
 LIFE = timedelta(minutes=15)
 PATIENCE = timedelta(minutes=5)
 START = "/microsoft-tenants/connect"
-NOT_OURS = "This answer does not belong to a request of this browser, was used already, or came too late. Start again."
+NOT_OURS = (
+    "This answer was not requested in this browser, has been used already, or came too late. Start again."
+)
 
 
 def begin(
@@ -47,7 +49,7 @@ def begin(
 ) -> str:
     """The address of Microsoft's consent page. Raises Invalid, Refused. ``known``: the tenant is connected, this is a Reconnect."""
     if cloud not in CLOUDS:
-        raise Invalid({"cloud": ["One of: " + ", ".join(CLOUDS) + "."]})
+        raise Invalid({"cloud": ["Must be one of: " + ", ".join(CLOUDS) + "."]})
     directory = domain_key(directory_id)
     if directory and not is_reconnect:
         directory = service.checked_directory(directory, cloud)
@@ -115,11 +117,11 @@ def finish(answer: Mapping[str, str], *, browser: str) -> str:
         )
     candidate = answer.get("tenant", "").strip().lower()
     if answer.get("admin_consent", "").lower() != "true" or not is_guid(candidate):
-        raise Refused("Microsoft's answer holds no consent. Start again.", link=_again(expected))
+        raise Refused("Microsoft's answer contains no consent. Start again.", link=_again(expected))
     if expected is not None and candidate != expected:
         raise Refused(
-            "The consent was given for another Microsoft tenant than the one that was asked for. Nothing was connected. "
-            "Let an administrator of the right tenant sign in.",
+            "Consent was given for another Microsoft tenant, so nothing was connected. "
+            "Ask an administrator of the right tenant to sign in.",
             link=_again(expected),
         )
     begin_write(db.session())

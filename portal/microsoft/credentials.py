@@ -114,7 +114,7 @@ def from_environment(settings: Settings) -> AppRegistration | None:
     if not secret:
         raise NeedsAdmin(
             "MICROSOFT_CLIENT_ID is set, but neither MICROSOFT_CLIENT_SECRET nor MICROSOFT_CERTIFICATE_FILE. "
-            "Set one of them and start the portal again."
+            "Set one of them and restart the portal."
         )
     return AppRegistration(settings.client_id, "environment", secret=secret)
 

@@ -19,7 +19,7 @@ STATES = {
     "ended": "Ended",
 }
 NOTES = {
-    "connected": "Not mapped: choose it to go on",
+    "connected": "Not mapped: choose it to continue",
     "mapped": "Mapped",
     "ended": "Renew the relationship with the customer first.",
 }
@@ -65,7 +65,7 @@ def discover_view(
     customers: ListView | None,
 ) -> DiscoverView:
     """The record of the page. problem: why Microsoft, or we, refused, "" otherwise."""
-    look = "Look for customers" if customers is None else "Look again"
+    look = "Look for customers" if customers is None else "Refresh"
     return DiscoverView(partners, partner_id, problem, is_refused, seen_at, customers, look, NOTES)
 
 
@@ -87,8 +87,8 @@ def customers_list(address: str, connect: str, listing: Listing, counts: Mapping
             if not name or counts[name] or name == state
         ],
         empty=Empty(
-            "No customer fits.",
-            "Clear the search, or look at all customers.",
+            "No customers match.",
+            "Clear the search, or show all customers.",
             address + listing.query_string(q="", state=None),
             "Show all",
         )

@@ -44,7 +44,7 @@ class End:
     def sentence(self, now: datetime) -> str:
         """What ends when: "The portal's client secret expires in 6 days, on 1 Dec 2026". The day is in UTC."""
         if self.at is None:
-            return f"{self.what} expires on a day that is not known"
+            return f"{self.what} expires on an unknown date"
         return f"{self.what} {in_words(self.at, now)}"
 
 

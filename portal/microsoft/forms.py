@@ -18,7 +18,7 @@ class ConnectForm(Form):
     directory_id = StringField(
         "Tenant ID or domain",
         validators=[Length(max=253)],
-        description="Leave it empty when you do not know it: Microsoft then asks whom you sign in as.",
+        description="Leave it empty if you do not know it. Microsoft then asks you to sign in.",
     )
     # what is not offered is refused by the service, which says what is missing
     cloud = SelectField("Cloud", default=DEFAULT, validate_choice=False)

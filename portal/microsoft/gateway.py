@@ -167,9 +167,7 @@ def prove(settings: Settings, registration: AppRegistration, *, directory_id: st
     organization = source.organization()
     tenant_id = str(organization.get("id", "")).lower()
     if "." not in directory_id and tenant_id != directory_id.lower():  # a domain is proven by its own token
-        raise SourceAuthError(
-            "Microsoft answered for another tenant than the one that was asked for. Nothing was connected."
-        )
+        raise SourceAuthError("Microsoft answered for a different tenant, so nothing was connected.")
     return Proof(
         directory_id=tenant_id,
         name=clean(str(organization.get("displayName") or ""))[:256] or tenant_id,
@@ -226,7 +224,7 @@ class Patience:
         """Wait, or raise SourceTransient if that would be too long for a page."""
         if seconds > self.left:
             raise SourceTransient(
-                "Microsoft is slow or busy just now. Try again in a minute; syncs wait for it by themselves.",
+                "Microsoft is slow or busy right now. Try again in a minute; syncs do so by themselves.",
                 code="busy",
             )
         self.left -= seconds

@@ -35,7 +35,7 @@ from portal.text import domain_key, is_guid
 from portal.transactions import begin_write
 
 WAIT_SECONDS = 3
-FIRST_READ = "The first read of {name} is under way. Its users and groups are here in a moment."
+FIRST_READ = "The first read of {name} is under way. Its users and groups appear in a moment."
 CONNECTED, NEEDS_ATTENTION = "connected", "needs_attention"
 _DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
 
@@ -74,7 +74,7 @@ def checked_directory(directory_id: str, cloud: str) -> str:
             "Enter the tenant ID, a GUID. The Microsoft Entra admin center shows it under Overview."
         ]
     if cloud not in gateway.CLOUDS:
-        errors["cloud"] = ["One of: " + ", ".join(gateway.CLOUDS) + "."]
+        errors["cloud"] = ["Must be one of: " + ", ".join(gateway.CLOUDS) + "."]
     if errors:
         raise Invalid(errors)
     _refuse_known(directory)

@@ -134,8 +134,8 @@ def _is_said(listing: Listing, name: str) -> bool:
 def _empty(address: str, listing: Listing, *, may_connect: bool) -> Empty:
     if listing.q or listing.filters:
         return Empty(
-            "Nothing fits this view",
-            "Clear the search, or look at all Microsoft tenants.",
+            "No Microsoft tenants match this view",
+            "Clear the search, or show all Microsoft tenants.",
             address,
             "Show all",
         )

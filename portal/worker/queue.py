@@ -331,7 +331,7 @@ def flag_overdue(session: Session, now: datetime) -> int:
     ).all()
     late = [row for row in waiting_long if row.enabled_at and schedule.is_overdue(row.enabled_at, now)]
     for row in late:
-        row.attention = "The initial sync has not ended within 12 hours. It goes on; look at its run to see what holds it up."
+        row.attention = "The initial sync has not finished within 12 hours. It continues; open its run to see what delays it."
         row.attention_code = "overdue"
     session.flush()
     return len(late)

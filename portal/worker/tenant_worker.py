@@ -34,9 +34,7 @@ log = logging.getLogger(__name__)
 
 SHOW_EVERY, SHOW_HOURLY_EVERY = timedelta(seconds=0.5), timedelta(seconds=5)
 """How often a read says how far it is; the second where only the schedule asked for it: each time is a transaction."""
-BROKEN = (
-    "Something went wrong inside Rollcall, so this run ended early. The next run heals it; the log says more."
-)
+BROKEN = "Something went wrong inside Rollcall, so this run ended early. The next run corrects it; the log says more."
 
 # Built once: in an hour in which nothing changed, building them took longer than all that they ask and write.
 _WAITING = (
@@ -291,9 +289,7 @@ class LeasedTenant:
                 else:
                     execution.run()
             except Cancelled:
-                execution.finish(
-                    "cancelled", error="The sync was disabled while this run was going on.", code="disabled"
-                )
+                execution.finish("cancelled", error="The sync was disabled during this run.", code="disabled")
             except SourceError as error:
                 execution.fail(error)
 

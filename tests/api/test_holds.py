@@ -77,7 +77,7 @@ def test_G1_G8_parts_are_applied_and_dismissed_until_nobody_waits(app, api, hold
     for verb in ("apply", "dismiss"):
         for body in (None, {"object_ids": leavers}):
             status, problem = api("POST", f"{hold}/held/{verb}", body)
-            assert status == 409 and problem["detail"] == "Nothing of this run is held back."
+            assert status == 409 and problem["detail"] == "Nothing in this run is held back."
 
 
 @pytest.mark.parametrize("verb", ["apply", "dismiss"])

@@ -48,8 +48,8 @@ def test_L2_a_failing_page_never_ends_a_list_quietly(client, graph):
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        ({"text": "<html>Sign in to the proxy</html>", "headers": {"Content-Type": "text/html"}}, "no JSON"),
-        ({"content": b'{"value": [1', "headers": {"Content-Type": "application/json"}}, "break off"),
+        ({"text": "<html>Sign in to the proxy</html>", "headers": {"Content-Type": "text/html"}}, "not JSON"),
+        ({"content": b'{"value": [1', "headers": {"Content-Type": "application/json"}}, "incomplete"),
         ({"exc": requests.ConnectionError}, "cannot be reached"),
         ({"status_code": 503, "json": error("ServiceUnavailable")}, "503"),
         ({"status_code": 429, "json": error("TooManyRequests")}, "slow down"),

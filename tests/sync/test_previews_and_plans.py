@@ -102,7 +102,7 @@ def test_U12_an_approved_plan_that_something_crosses_stops_and_one_that_was_inte
     world.work()
     world.unwatch()
     run = world.run(run_id)
-    assert (run.status, "The rest of it was not" in run.error) == ("cancelled", True)
+    assert (run.status, "the rest was not applied" in run.error) == ("cancelled", True)
     assert world.count() == 9 and world.people()["u11@x.example"][1] == "By hand", (
         "went on where it was, then stopped"
     )

@@ -57,7 +57,7 @@ def test_L2_an_empty_answer_is_no_answer(world):
     world.now += timedelta(days=7)
     world.directory.users.clear()
     run = world.sync()
-    assert run.status == "failed" and "nobody" in run.error
+    assert run.status == "failed" and "no people" in run.error
     assert {p[2] for p in world.people().values()} == {"active"}
 
 

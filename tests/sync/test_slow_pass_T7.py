@@ -215,7 +215,7 @@ def test_D2_W5_assets_follow_their_devices_and_reports_say_why_not(synced):
         "Dock": (None, None),
         "Mine": (people["u3@x.example"], "manual"),
     }
-    assert reasons == ["Devices of several", "Microsoft says tha"]
+    assert reasons == ["Devices of several", "Microsoft lists th"]
     assert synced.tenant().assets_assigned == 2
 
 

@@ -76,7 +76,7 @@ def test_R5_an_undo_names_what_it_spared_as_the_pages_do(world):
     world.sync()
     undo_id = world.queue("manual", kind="undo", undoes_run_id=run.id)
     world.work()
-    assert world.run(undo_id).warnings == ["U00 was spared: Job Title was edited since."]
+    assert world.run(undo_id).warnings == ["U00 was not restored: Job Title was edited since."]
 
 
 def test_R5_an_edited_person_is_spared_and_listed(world):

@@ -75,7 +75,7 @@ def test_P6_two_who_swap_addresses_are_left_to_a_run_of_all(
         object_id = mine["microsoft"]["object_id"]
         simulator.control.patch_user(directory_id, object_id, mail=theirs["email"], proxyAddresses=[])
     run = alone(api, customer, one)
-    assert run["status"] == "succeeded" and "Sync Now does both" in run["warnings"][0], run
+    assert run["status"] == "succeeded" and "Sync Now updates both" in run["warnings"][0], run
     assert api.get(f"/end-users/{one['id']}")["email"] == one["email"]
     assert api.synced(customer)["status"] == "succeeded"
     assert api.get(f"/end-users/{one['id']}")["email"] == other["email"]

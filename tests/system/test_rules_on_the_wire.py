@@ -108,7 +108,7 @@ def test_G6_a_foreign_next_link_gets_no_request(
     simulator.control.fault("foreign_link", path="^/users/delta", page=1, times=None, host="127.0.0.1:9")
     run = api.synced(reef)
     assert run["status"] == "failed"
-    assert "leads to another server" in run["error"]
+    assert "points to another server" in run["error"]
 
 
 def test_G8_malformed_records_are_listed_and_the_counts_add_up(

@@ -92,7 +92,7 @@ def test_W5_a_dock_is_reported_and_does_not_keep_an_asset_from_its_owner(session
     somebody(session, "u", OWN, DOCK)
     somebody(session, "v", DOCK)
     assert owner(session, OWN, DOCK) == ("e-u", [DOCK])
-    assert "so it was not gone by" in session.scalar(sa.select(AssetReport.reason))
+    assert "so it was not used" in session.scalar(sa.select(AssetReport.reason))
 
 
 @pytest.mark.parametrize("presence", ["soft_deleted", "gone"])

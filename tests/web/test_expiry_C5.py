@@ -55,7 +55,7 @@ def test_C5_steps(app, days, told):
         (timedelta(days=1), "The secret expires in 1 day, on 26 Nov 2026"),
         (timedelta(hours=3), "The secret expires within a day, on 25 Nov 2026"),
         (timedelta(0), "The secret has expired on 25 Nov 2026"),
-        (None, "The secret expires on a day that is not known"),
+        (None, "The secret expires on an unknown date"),
     ],
 )
 def test_C5_what_ends_when_is_one_sentence(left, said):

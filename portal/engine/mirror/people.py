@@ -80,7 +80,7 @@ def _read_round(
     for page in _pages(context, link):
         if final is not None:
             raise SourceBadAnswer(
-                "Microsoft's answer went on after its end. Nothing is concluded from it.",
+                "Microsoft's answer continued after its end, so nobody is marked disabled.",
                 code="pages after the end",
             )
         items = _by_id(page.items)
@@ -95,12 +95,12 @@ def _read_round(
             last = items, stored
     if final is None:
         raise SourceBadAnswer(
-            "Microsoft's answer broke off before its end. Nothing is concluded from it.",
+            "Microsoft's answer was cut short, so nobody is marked disabled.",
             code="no delta link",
         )
     if link is None and before and not reading.present_ids:
         raise SourceBadAnswer(
-            "Microsoft returned nobody, where there were people before. Nothing was changed.",
+            "Microsoft returned no people, although there were people before. Nothing was changed.",
             code="empty read",
         )
     if reading.without_id:

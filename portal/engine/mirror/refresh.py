@@ -64,7 +64,7 @@ def _check_tenant(context: RefreshContext) -> None:
     stored, reported = context.tenant, context.source.organization()
     if str(reported.get("id", "")).lower() != stored.directory_id:
         raise SourceAuthError(
-            "Microsoft answered for another tenant than the one that is connected. Nothing was read. Check the connection."
+            "Microsoft answered for a different tenant, so nothing was read. Check the connection."
         )
     domains = verified_domains(reported) or stored.domains
     name = clean(str(reported.get("displayName") or ""))[:256] or stored.name

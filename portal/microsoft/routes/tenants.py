@@ -161,7 +161,7 @@ def _chosen_tenant(form: MapForm) -> Tenant | None:
     if text(form.tenant_id) != NEW:
         return load(Tenant, text(form.tenant_id), "Tenant")
     if not may(Role.ADMINISTRATOR):
-        raise Forbidden("Only administrators add Organizations.", needed=Role.ADMINISTRATOR.value)
+        raise Forbidden("Only administrators can add Organizations.", needed=Role.ADMINISTRATOR.value)
     created = form.make(Organization, lambda row_id: organizations.create(text(form.name), row_id=row_id))
     return None if created is None else created.tenant
 

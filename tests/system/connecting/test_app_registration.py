@@ -40,12 +40,12 @@ def test_C1_an_app_registration_is_shown_to_microsoft_before_it_is_kept(
         assert browser.send(page, page, **{**right, **changes}).status_code == 303
         return str(browser.get(page).text)
 
-    assert "whether it works shows when the first one is connected" in browser.get(page).text
-    assert "Whether Microsoft accepts it shows with the first Microsoft tenant" in saved()
+    assert "the portal checks it when the first one is connected" in browser.get(page).text
+    assert "Microsoft checks it when the first Microsoft tenant" in saved()
     home = {"directory_id": simulator.tenant_ids[0], "cloud": "global"}
     connect = "/microsoft-tenants/connect"
     assert browser.send(connect, connect, **home).status_code == 303
-    assert "Before it is saved, Microsoft is asked" in browser.get(page).text
+    assert "Before saving, the portal checks" in browser.get(page).text
 
     wrong = browser.send(page, page, **{**right, "secret": "wrong~secret"})
     assert wrong.status_code == 422 and "AADSTS7000215" in wrong.text and "wrong~secret" not in wrong.text
@@ -59,7 +59,7 @@ def test_C1_an_app_registration_is_shown_to_microsoft_before_it_is_kept(
     assert "AADSTS7000222" in browser.send(page, page, **right).text
     with monkeypatch.context() as patch:
         patch.setattr(gateway, "ask_for_token", lambda *_args, **_values: unreachable())
-        assert "Microsoft does not answer just now" in saved()
+        assert "Microsoft is not answering right now" in saved()
     other = "2b4e28ba-2fa1-4d2b-883f-0016d3cca427"
     assert "cannot be read with it" in saved(client_id=other), "its customers have yet to consent"
     with app.app_context():

@@ -47,7 +47,7 @@ def test_C3_C5_customers_are_connected_each_with_its_outcome_and_the_end_of_its_
     browser.send(f"{begun.location}/retry", begun.location)
     worker.work_off(app)
     assert sorted(tenants(app)) == sorted([simulator.partner_tenant_id, consented, not_consented])
-    assert "Nothing" not in browser.get(discover).text and "Go on with it" in browser.get(discover).text
+    assert "Nothing" not in browser.get(discover).text and ">Continue<" in browser.get(discover).text
 
 
 def test_C3_O2_a_partners_customers_by_api(app: Flask, simulator: SimulatorServer, partner: str) -> None:

@@ -79,12 +79,12 @@ def test_G1_htmx_gets_the_card_alone(client_as, hold):
         (
             "held/apply",
             {"everybody": "1", "count": "34"},
-            "Somebody decided about some of these people meanwhile.",
+            "Someone else has decided about some of these people.",
         ),
         (
             "held/dismiss",
             {"everybody": "1", "count": "x"},
-            "Somebody decided about some of these people meanwhile.",
+            "Someone else has decided about some of these people.",
         ),
         ("held/confirm", {"everybody": "", "decide": "apply"}, "Check at least one person first."),
         ("held/confirm", {"everybody": "1", "decide": "destroy"}, "own buttons"),

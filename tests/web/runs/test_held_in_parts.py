@@ -105,7 +105,7 @@ def test_G1_some_are_applied_and_all_others_dismissed_in_one_go(client_as, app, 
     status, held, counts, disabled, paused_by = state_of(app, hold)
     assert (status, held["applied"], held["dismissed"], disabled, paused_by) == ("succeeded", 2, 31, 2, None)
     assert (counts["disabled"], counts["skipped"], counts["held"]) == (2, 3, 0)
-    assert "Applied to 2 people. Dismissed for 31 people. The sync goes on." in browser.get(address).text
+    assert "Applied to 2 people. Dismissed for 31 people. The sync continues." in browser.get(address).text
     with app.app_context():
         events = (
             db.session.query(AuditEvent)
@@ -161,8 +161,8 @@ def test_G1_L5_a_hold_decided_in_part_says_so_when_its_sync_is_disabled_or_a_lat
         run.status, run.held = "succeeded", {**before, "state": "dismissed", "replaced_by": hold}
         db.session.commit()
     text = browser.get(address).text
-    assert "33 people were held back; a later run decided anew about the 32 who still waited." in text
-    assert "Applied to 1 person. Last decided by" in text and "Nothing of it was applied" not in text
+    assert "33 people were held back; a later run decided again about the 32 who still waited." in text
+    assert "Applied to 1 person. Last decided by" in text and "None of it was applied" not in text
     with app.app_context():
         run = db.session.get_one(SyncRun, hold)
         run.status, run.held = "held", before
@@ -170,7 +170,7 @@ def test_G1_L5_a_hold_decided_in_part_says_so_when_its_sync_is_disabled_or_a_lat
     assert browser.send(f"/organizations/{organization}/user-sync/disable").status_code == 303
     text = browser.get(address).text
     assert "Applied to 1 person. administrator@rollcall.example disabled the User Sync" in text
-    assert "32 others were not applied." in text and "Nothing of it was applied" not in text
+    assert "32 others were not applied." in text and "None of it was applied" not in text
 
 
 @pytest.mark.parametrize("word", ["apply", "dismiss"])

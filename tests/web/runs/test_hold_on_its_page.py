@@ -37,7 +37,7 @@ def test_G1_dismissing_lets_the_sync_go_on(client_as, app, customer):
     page = browser.get(f"/sync-runs/{customer['run']}").text
     assert "Dismissed by administrator@rollcall.example, " in page and "rc-guard-warn" not in page
     again = browser.send(f"/sync-runs/{customer['run']}/held/dismiss", ALL_TWO)
-    assert again.status_code == 409 and "Nothing of this run is held back" in again.get_data(as_text=True)
+    assert again.status_code == 409 and "Nothing in this run is held back" in again.get_data(as_text=True)
 
 
 def test_G1_an_applied_hold_is_told_as_done_by_whom_and_when_and_not_as_a_warning(client_as, app, customer):
@@ -66,7 +66,7 @@ def test_G1_L5_a_hold_that_went_with_its_sync_says_who_disabled_it(client_as, cu
     assert browser.send(f"/organizations/{customer['organization']}/user-sync/disable").status_code == 303
     page = browser.get(f"/sync-runs/{customer['run']}").text
     assert "technician@rollcall.example disabled the User Sync, <time datetime=" in page
-    assert "Dismissed by" not in page and "Nothing of it was applied." in page
+    assert "Dismissed by" not in page and "None of it was applied." in page
 
 
 def test_G1_a_hold_that_a_later_run_replaced_is_not_said_to_be_dismissed(client_as, app, customer):
@@ -78,7 +78,7 @@ def test_G1_a_hold_that_a_later_run_replaced_is_not_said_to_be_dismissed(client_
             run.status, run.held = "succeeded", {**run.held, "state": "dismissed", "replaced_by": later}
             db.session.commit()
         text = browser.get(address).get_data(as_text=True)
-        assert "a later run decided anew" in text and "that was dismissed" not in text
+        assert "a later run decided again" in text and "that was dismissed" not in text
         assert ("See that run" in text) is (later != "forgotten")
 
 
