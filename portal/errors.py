@@ -42,7 +42,7 @@ class Invalid(PortalError):
     """Bad input: 422. ``errors`` maps a field name to its sentences."""
 
     def __init__(
-        self, errors: Mapping[str, list[str]], advice: str = "Some fields need another look."
+        self, errors: Mapping[str, list[str]], advice: str = "Some fields need to be corrected."
     ) -> None:
         super().__init__(advice)
         self.errors = dict(errors)

@@ -22,7 +22,9 @@ from portal.models.base import Base
 
 Model = TypeVar("Model", bound=Base)
 
-CHANGED = "Somebody else changed this at the same moment. Nothing of yours was saved: look again."
+CHANGED = (
+    "Someone else changed this at the same time, so your changes were not saved. Review it and try again."
+)
 _CLASHES = frozenset({"23503", "23505", "40001", "40P01"})
 """SQLSTATEs of PostgreSQL: a foreign key, a unique key, a serialization failure, a deadlock."""
 _SQLITE_CLASHES = frozenset(

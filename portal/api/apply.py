@@ -19,7 +19,7 @@ from portal.models import Role
 
 documented = documented_as(Tag("Apply", "A declaration of what there should be."))
 TOML = File("text/plain", '[[organization]]\nname = "Fabrikam Joinery"\n')
-PLAN = Parameter("plan_id", "Do just this plan, or answer 409.", {"type": "string"})
+PLAN = Parameter("plan_id", "Apply exactly this plan, or answer 409.", {"type": "string"})
 """Also sent as application/toml; or the same as JSON."""
 MEDIA_TYPES = ("application/toml", "text/toml", "text/plain")
 
@@ -41,7 +41,7 @@ def apply_declaration() -> Response:
         raise Invalid(dict(proposal.problems), "Some entries cannot be applied. Nothing was changed.")
     if plan_id is not None and plan_id != proposal.plan_id:
         raise Refused(
-            "Things have changed since this plan was made. Nothing was changed: ask for a new plan."
+            "Data has changed since this plan was made, so nothing was applied. Request a new plan."
         )
     if is_dry:
         return answer(_document(proposal, [step.document() for step in proposal.steps]))
@@ -65,5 +65,5 @@ def _declaration() -> Declaration:
         return file.parse(toml)
     document = request_body.parse_json(data)
     if not isinstance(document, dict):
-        raise Invalid({"body": ["Has to be an object."]}, "The body has to be a JSON object.")
+        raise Invalid({"body": ["Must be an object."]}, "The body must be a JSON object.")
     return file.parse(document)

@@ -14,7 +14,7 @@ from portal.models import Role
 from portal.settings import audit_log
 
 documented = documented_as(
-    Tag("Audit events", "Who did what, in a chain that shows what was changed or cut.")
+    Tag("Audit events", "Who did what, in a chain that reveals changed or missing events.")
 )
 
 

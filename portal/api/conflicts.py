@@ -29,7 +29,7 @@ class Settlement(Request):
     """``link`` names the End User meant; ``ignore`` until a side changes."""
 
     action: str = described("link or ignore.", "link")
-    end_user_id: str | None = described("With link: the End User who is meant.", UUID_EXAMPLE, default=None)
+    end_user_id: str | None = described("With link: the End User to link.", UUID_EXAMPLE, default=None)
 
 
 class NewException(Request):
@@ -39,8 +39,8 @@ class NewException(Request):
     object_id: str | None = described("With never_sync: the Microsoft user.", OBJECT_ID_EXAMPLE, default=None)
     end_user_id: str | None = described("With pin: the End User.", None, default=None)
     field: str | None = described("With pin: the field.", None, default=None)
-    reason: str = described("Why; it has to be said.", "Shared mailbox of the front desk", default="")
-    expires_at: str | None = described("When it ends by itself; ISO 8601.", TIME_EXAMPLE, default=None)
+    reason: str = described("The reason; required.", "Shared mailbox of the front desk", default="")
+    expires_at: str | None = described("When it expires; ISO 8601.", TIME_EXAMPLE, default=None)
 
 
 @bp.get("/organizations/<organization_id>/conflicts")
@@ -124,7 +124,7 @@ def _added(organization: Organization, requested: NewException) -> SyncException
                 expires_at=until,
             )
         case _:
-            raise Invalid({"kind": ["One of: never_sync, pin."]})
+            raise Invalid({"kind": ["Must be one of: never_sync, pin."]})
 
 
 def _time(text: str | None) -> datetime | None:

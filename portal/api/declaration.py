@@ -134,11 +134,11 @@ def declared() -> Declaration:
 
 
 _FLAG = {"type": "boolean", "default": False}
-DRY_RUN = Parameter("dry_run", "Write nothing; answer what would be done.", _FLAG)
+DRY_RUN = Parameter("dry_run", "Write nothing; return what would be done.", _FLAG)
 BOM = Parameter("bom", "Begin with a byte order mark, for Excel.", _FLAG)
 PREFER_LATER = Parameter(
     "Prefer",
-    "respond-async: answer 202 at once, and go on with it afterwards.",
+    "respond-async: answer 202 at once and continue in the background.",
     {"type": "string", "enum": ["respond-async"]},
     place="header",
 )

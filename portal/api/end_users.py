@@ -39,7 +39,7 @@ class EndUserFields(Request):
     job_title: str | None = described("The job title.", "Nurse", default=None)
     department: str | None = described("The department.", "Ward 3", default=None)
     office_location: str | None = described("The office location.", "Main building", default=None)
-    notes: str | None = described("Notes of the portal's own; Microsoft has none.", "", default=None)
+    notes: str | None = described("Notes kept in the portal only; Microsoft has none.", "", default=None)
 
     def named(self) -> dict[str, str]:
         """Only what the body named; null empties a field."""

@@ -53,7 +53,7 @@ class BulkSetUp(Request):
 
     organization_ids: list[str] = described("The Organizations.", [UUID_EXAMPLE])
     template_id: str = described("The filter template.", UUID_EXAMPLE)
-    dry_run: bool = described("Whether it only says what would happen.", True, default=False)
+    dry_run: bool = described("Whether to only report what would happen.", True, default=False)
 
 
 @bp.get("/filter-templates")
@@ -164,6 +164,6 @@ def _changed(row: FilterTemplate, requested: FilterTemplateChange) -> tuple[str,
     dumped = requested.model_dump()
     fields = {name: dumped[name] for name in requested.model_fields_set if name != "name"}
     if fields.get("filters", ...) is None:
-        raise Invalid({"filters": ["Has to be an object."]})
+        raise Invalid({"filters": ["Must be an object."]})
     name = requested.name if "name" in requested.model_fields_set else row.name
     return name, {**documents.body_of(row), **fields}

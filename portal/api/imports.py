@@ -26,7 +26,7 @@ documented = documented_as(Tag("Imports", "End Users and Assets from CSV files."
 class UndoImport(Request):
     """With ``dry_run`` nothing is done: what would be restored and what spared is listed."""
 
-    dry_run: bool = described("Write nothing; answer what would be done.", False, default=False)
+    dry_run: bool = described("Write nothing; return what would be done.", False, default=False)
 
 
 @bp.post("/organizations/<organization_id>/end-users/import")

@@ -27,17 +27,17 @@ PREFIX = "/api/v1"
 WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 BOOLEAN = {"true", "false"}
 PROBLEMS = {
-    400: "The body is no JSON, or was cut.",
-    401: "No bearer token, or one that opens nothing.",
+    400: "The body is not JSON, or is incomplete.",
+    401: "The bearer token is missing or not known.",
     403: "The token's role is too low.",
-    404: "There is no such thing.",
-    409: "It cannot be done as things stand, or somebody else changed it in this moment.",
+    404: "There is no such object.",
+    409: "The current state does not allow it, or someone else changed it at the same moment.",
     413: "The body is too large.",
     422: "Something that was sent cannot be used; `errors` says what.",
     429: "Too many requests.",
     500: "Something went wrong inside Rollcall.",
     502: "Microsoft did not answer as expected.",
-    503: "Not possible just now: come back after `Retry-After` seconds.",
+    503: "Not possible right now. Try again after `Retry-After` seconds.",
 }
 """What each problem status means; there is no other."""
 PROBLEM_HEADERS: Mapping[int, Mapping[str, Any]] = {
@@ -47,9 +47,9 @@ PROBLEM_HEADERS: Mapping[int, Mapping[str, Any]] = {
 }
 ABOUT = """Keeps the End Users of Organizations in step with Microsoft Entra ID.
 
-Send a token as `Authorization: Bearer …`; administrators make tokens in Settings, API tokens. Times are ISO 8601 in UTC. Lists
-come in pages: `page` counts from 1, and a page past the end is empty. Problems are RFC 9457 documents. Be ready for fields
-that come later."""
+Send a token as `Authorization: Bearer …`; administrators create tokens in Settings, API tokens. Times are ISO 8601 in UTC. Lists
+come in pages: `page` counts from 1, and a page past the end is empty. Problems are RFC 9457 documents. Expect new fields
+in later versions."""
 
 documented = documented_as(Tag("API", "The API itself."))
 
@@ -189,8 +189,8 @@ def _list_parameters(spec: ListSpec) -> list[dict[str, Any]]:
     names = [f"{name.upper()}{end}" for name in spec.sorts for end in ("", "_DESCENDING")]
     order = {"type": "string", "enum": sorts, "default": spec.default_sort, "x-enum-varnames": names}
     return [
-        _parameter("q", "Search; upper and lower case are the same.", {"type": "string"}),
-        _parameter("sort", "What to sort by; with - in front the other way round.", order),
+        _parameter("q", "Search text; case does not matter.", {"type": "string"}),
+        _parameter("sort", "What to sort by; a leading - reverses the order.", order),
         *_paging(spec),
         *(
             _parameter(name, f"Only those with this {name.replace('_', ' ')}.", _filter(values))

@@ -24,7 +24,7 @@ class NewOrganization(Request):
 
     name: str = described("The name.", "Harborview Clinic")
     tenant_id: str | None = described("A Tenant.", UUID_EXAMPLE, default=None)
-    tags: list[str] = described("Tags; each is made when it is new.", ["gold"], default=[])
+    tags: list[str] = described("Tags; new ones are created.", ["gold"], default=[])
 
 
 class OrganizationChange(Request):
@@ -32,7 +32,7 @@ class OrganizationChange(Request):
 
     name: str = described("The new name.", "Harborview Clinic", default="")
     tenant_id: str = described("Another Tenant.", UUID_EXAMPLE, default="")
-    tags: list[str] = described("Tags; each is made when it is new.", ["gold"], default=[])
+    tags: list[str] = described("Tags; new ones are created.", ["gold"], default=[])
 
 
 @bp.get("/organizations")

@@ -24,14 +24,14 @@ MOST_ERRORS = 20
 _WORDS = {
     "missing": "This field is required.",
     "extra_forbidden": "There is no such field.",
-    "string_type": "Has to be a text.",
-    "bool_type": "Has to be true or false.",
-    "int_type": "Has to be a whole number.",
-    "int_from_float": "Has to be a whole number.",
-    "list_type": "Has to be a list.",
-    "dict_type": "Has to be an object.",
-    "model_type": "Has to be an object.",
-    "model_attributes_type": "Has to be an object.",
+    "string_type": "Must be a string.",
+    "bool_type": "Must be true or false.",
+    "int_type": "Must be a whole number.",
+    "int_from_float": "Must be a whole number.",
+    "list_type": "Must be a list.",
+    "dict_type": "Must be an object.",
+    "model_type": "Must be an object.",
+    "model_attributes_type": "Must be an object.",
 }
 
 
@@ -55,7 +55,7 @@ def body(model: type[Body]) -> Body:
         raise RuntimeError(f"route {request.endpoint} reads another body than it declares: {model.__name__}")
     parsed = request_body.parse_json(request.get_data(cache=True))
     if not isinstance(parsed, dict):
-        raise Invalid({"body": ["Has to be an object."]}, "The body has to be a JSON object.")
+        raise Invalid({"body": ["Must be an object."]}, "The body must be a JSON object.")
     try:
         return model.model_validate(parsed)
     except ValidationError as error:
@@ -128,7 +128,7 @@ def is_dry_run() -> bool:
     errors = {name: ["There is no such parameter."] for name in request.args if name not in declared_names}
     flag = request.args.get("dry_run", "false")
     if flag not in {"true", "false"}:
-        errors["dry_run"] = ["Has to be true or false."]
+        errors["dry_run"] = ["Must be true or false."]
     if errors:
         raise Invalid(errors, "The query has parameters that cannot be used.")
     return flag == "true"

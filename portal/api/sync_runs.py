@@ -22,7 +22,7 @@ documented = documented_as(Tag("Sync Runs", "What the syncs did, what they hold 
 class Undo(Request):
     """With ``dry_run`` nothing is done: what would be restored and what spared is listed."""
 
-    dry_run: bool = described("Write nothing; answer what would be done.", False, default=False)
+    dry_run: bool = described("Write nothing; return what would be done.", False, default=False)
 
 
 class Held(Request):

@@ -29,13 +29,13 @@ def create(name: str, role: str, *, owner: Account | None = None, expires_at: da
     token_name, level, now = " ".join(name.split()), role_of(role), utcnow()
     if is_blank(token_name) or len(token_name) > 100:
         raise Invalid({"name": ["Enter a name of at most 100 characters."]})
-    duplicate = Invalid({"name": ["There is already a token of this name."]})
+    duplicate = Invalid({"name": ["There is already a token with this name."]})
     if text_key(token_name) in map(text_key, db.session.scalars(select(ApiToken.name))):
         raise duplicate
     if owner is not None and level.rank > Role(owner.role).rank:
         raise Invalid({"role": ["A token may do no more than its owner. Choose a lower role."]})
     if expires_at is not None and expires_at <= now:
-        raise Invalid({"expires_at": ["Enter a day that is still to come."]})
+        raise Invalid({"expires_at": ["Enter a day in the future."]})
     plain = f"rc_{new_token()}"
     row = ApiToken(
         name=token_name,

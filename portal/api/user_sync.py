@@ -24,9 +24,7 @@ from portal.transactions import begin_write
 from portal.user_sync import previews, service
 from portal.user_sync.documents import run_document
 
-documented = documented_as(
-    Tag("User Sync", "Whom an Organization takes from its Microsoft Tenant, and syncing them.")
-)
+documented = documented_as(Tag("User Sync", "Who is synced into an Organization, and running its sync."))
 
 
 class UserSyncRequest(Request):
@@ -38,7 +36,7 @@ class UserSyncRequest(Request):
     include_agents: bool = described("Sync AI agents like people.", False, default=False)
     hold: documents.Hold = Field(default_factory=documents.Hold)
     plan_id: str | None = described(
-        "A preview's plan: refused when it fits no more.", UUID_EXAMPLE, default=None
+        "A preview's plan; refused if the data has changed since.", UUID_EXAMPLE, default=None
     )
 
 
@@ -160,7 +158,7 @@ def _person(organization: Organization, requested: RunRequest) -> EndUser:
     if end_user is None or end_user.organization_id != organization.id:
         raise Invalid({"end_user_id": ["This Organization has no such End User."]})
     if requested.plan_id is not None:
-        raise Invalid({"plan_id": ["A plan is for all people: leave out end_user_id, or the plan."]})
+        raise Invalid({"plan_id": ["A plan covers all people. Leave out end_user_id or the plan."]})
     return end_user
 
 

@@ -20,7 +20,7 @@ from portal.extensions import db
 from portal.http.formatting import plural
 from portal.worker import scheduler
 
-NOTHING = "Nothing to do: everything is as the file says."
+NOTHING = "Nothing to do: everything matches the file."
 WAIT_SECONDS = 600.0
 """For so long the first reads of tenants are waited for that templates with groups need."""
 POLL_SECONDS = 1.0
@@ -48,7 +48,7 @@ def apply(path: Path, *, dry_run: bool, yes: bool, as_json: bool) -> None:
             raise PortalError("Nothing was changed.")
         if plan.plan(declaration).plan_id != proposal.plan_id:
             raise PortalError(
-                "Somebody changed something since the plan was made. Nothing was changed: run it again."
+                "Data has changed since the plan was made, so nothing was applied. Run the command again."
             )
         results = _execute(app, declaration, proposal, quiet=as_json)
     failed = [step for step in results if step.problem]
@@ -56,7 +56,7 @@ def apply(path: Path, *, dry_run: bool, yes: bool, as_json: bool) -> None:
     answer(_document(proposal, results), summary, as_json=as_json)
     if failed:
         raise PortalError(
-            f"{len(failed):,} of {len(results):,} steps could not be done. Run it again to see what is left."
+            f"{len(failed):,} of {len(results):,} steps could not be done. Run the command again to see what is left."
         )
 
 

@@ -30,8 +30,8 @@ from portal.transactions import begin_write
 from portal.user_sync import documents as sync_documents
 from portal.user_sync import service as user_sync
 
-MOVED = "Somebody changed this since the plan was shown. Nothing of it was done: look at the new plan."
-SKIPPED = "Not tried, since a step before it could not be done."
+MOVED = "This was changed after the plan was shown, so nothing was applied. Review the new plan."
+SKIPPED = "Not tried, because an earlier step failed."
 
 
 @dataclass(frozen=True)
@@ -207,5 +207,5 @@ def _organization(entry: DeclaredOrganization) -> Organization:
 def _template_of(name: str) -> FilterTemplate:
     template = templates.find(name)
     if template is None:
-        raise Refused(f"The filter template {name} was deleted meanwhile.")
+        raise Refused(f"The filter template {name} has been deleted.")
     return template

@@ -76,7 +76,7 @@ def load(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise Invalid({"file": [f"This is no TOML: {error}."]}, "The file cannot be read.") from error
+        raise Invalid({"file": [f"This is not TOML: {error}."]}, "The file cannot be read.") from error
     except RecursionError as error:
         raise Invalid({"file": ["This is nested too deeply."]}, "The file cannot be read.") from error
 
@@ -106,7 +106,7 @@ def _entries(
 ) -> list[tuple[str, Mapping[str, Any]]]:
     tables = table.get(key, [])
     if not isinstance(tables, list) or len(tables) > MAX_ENTRIES:
-        errors[key] = [f"Has to be a list of tables, [[{key}]], of at most {MAX_ENTRIES:,}."]
+        errors[key] = [f"Must be a list of tables, [[{key}]], of at most {MAX_ENTRIES:,}."]
         return []
     entries: list[tuple[str, Mapping[str, Any]]] = []
     for number, entry in enumerate(tables):
@@ -114,7 +114,7 @@ def _entries(
         if isinstance(entry, dict):
             entries.append((path, entry))
         else:
-            errors[path] = ["Has to be a table."]
+            errors[path] = ["Must be a table."]
     return entries
 
 
@@ -124,7 +124,7 @@ def _template(table: Mapping[str, Any], path: str, errors: dict[str, list[str]])
     name = _name(table, path, errors)
     filters = table.get("filters", {})
     if not isinstance(filters, dict):
-        errors[f"{path}.filters"] = ["Has to be a table of the five sections."]
+        errors[f"{path}.filters"] = ["Must be a table of the five sections."]
         filters = {}
     _only(filters, SECTIONS, f"{path}.filters", errors)
     body: dict[str, Any] = {
@@ -151,7 +151,7 @@ def _section(name: str, value: Any, path: str, errors: dict[str, list[str]]) -> 
     if value == "all":
         return {"all": True, key: []}
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        errors[path] = ['Has to be "all" or a list of texts.']
+        errors[path] = ['Must be "all" or a list of strings.']
         return {"all": True, key: []}
     return {"all": False, key: ["" if item == "(none)" else item for item in value]}
 
@@ -159,12 +159,12 @@ def _section(name: str, value: Any, path: str, errors: dict[str, list[str]]) -> 
 def _hold(table: Any, path: str, errors: dict[str, list[str]]) -> dict[str, int]:
     usual = documents.default_body()["hold"]
     if not isinstance(table, dict):
-        errors[path] = ["Has to be a table of percent and minimum."]
+        errors[path] = ["Must be a table of percent and minimum."]
         return dict(usual)
     _only(table, ("percent", "minimum"), path, errors)
     for name, value in table.items():
         if isinstance(value, bool) or not isinstance(value, int):
-            errors[f"{path}.{name}"] = ["Has to be a whole number."]
+            errors[f"{path}.{name}"] = ["Must be a whole number."]
             return dict(usual)
     return {**usual, **table}
 
@@ -205,7 +205,7 @@ def _text(table: Mapping[str, Any], key: str, path: str, errors: dict[str, list[
         return None
     value = table[key]
     if not isinstance(value, str) or is_blank(value) or "\x00" in value:
-        errors[f"{path}.{key}"] = ["Has to be a text that is not empty."]
+        errors[f"{path}.{key}"] = ["Must be a string that is not empty."]
         return None
     return " ".join(value.split())
 
@@ -215,7 +215,7 @@ def _flag(table: Mapping[str, Any], key: str, path: str, errors: dict[str, list[
         return None
     value = table[key]
     if not isinstance(value, bool):
-        errors[f"{path}.{key}"] = ["Has to be true or false."]
+        errors[f"{path}.{key}"] = ["Must be true or false."]
         return None
     return value
 
@@ -228,7 +228,7 @@ def _tags(table: Mapping[str, Any], path: str, errors: dict[str, list[str]]) -> 
     if not is_fine or not all(
         isinstance(tag, str) and not is_blank(tag) and "\x00" not in tag for tag in value
     ):
-        errors[f"{path}.tags"] = [f"Has to be a list of at most {MAX_TAGS} texts."]
+        errors[f"{path}.tags"] = [f"Must be a list of at most {MAX_TAGS} strings."]
         return None
     return tuple(" ".join(tag.split()) for tag in value)
 
@@ -237,7 +237,7 @@ def _only(table: Mapping[str, Any], names: tuple[str, ...], path: str, errors: d
     for key in table:
         if key not in names:
             where = f"{path}.{key}" if path else str(key)
-            errors[where[:300]] = ["There is no such key. Known here: " + ", ".join(names) + "."]
+            errors[where[:300]] = ["There is no such key. Known keys: " + ", ".join(names) + "."]
 
 
 def _once(entries: list[DeclaredTemplate] | list[DeclaredOrganization], errors: dict[str, list[str]]) -> None:

@@ -159,7 +159,7 @@ def _sync_steps(
     name = _template_name(entry, declared)
     if not is_on:
         _refuse_other_domains(entry, organization, mapped)
-        with_words = f"with the filter template {name}" if name else "with the filters it had, or everybody"
+        with_words = f"with the filter template {name}" if name else "with the filters it had, or everyone"
         words = f"Organization {entry.name}: enable the User Sync {with_words}"
         return [Step(ADD, "enable", entry.path, entry.name, words)]
     following = None if organization is None else templates.followings([organization.id]).get(organization.id)

@@ -99,11 +99,11 @@ def problem(
 def _http(error: HTTPException) -> Response:
     status = error.code or 500
     texts = {
-        400: "The request cannot be read. Its body has to be JSON.",
+        400: "The request cannot be read. Its body must be JSON.",
         404: "There is nothing at this address.",
-        405: "This address does not take this method.",
+        405: "This address does not support this method.",
         413: "The body is too large: at most 32 MB.",
-        415: "The body has to be application/json.",
+        415: "The body must be application/json.",
         429: "Too many requests. Wait a minute.",
     }
     if isinstance(error, TooLarge):

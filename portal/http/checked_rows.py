@@ -34,7 +34,7 @@ def checked_ids(noun: str = "row", *, is_page: bool = False) -> list[str]:
     if not ids:
         raise Invalid({"id": [f"Check at least one {noun} first."]})
     if is_page and len(ids) > MAX_PER_PAGE:
-        raise Invalid({"id": [f"At most {MAX_PER_PAGE}; “Select all” exports more."]})
+        raise Invalid({"id": [f"Check at most {MAX_PER_PAGE}; “Select all” exports more."]})
     return ids
 
 

@@ -79,7 +79,7 @@ def asks_for_bom() -> bool:
     """Whether the query says ``bom=true``. Raises Invalid for anything but true and false."""
     flag = request.args.get("bom", "false")
     if flag not in {"true", "false"}:
-        raise Invalid({"bom": ["Has to be true or false."]}, "The query has parameters that cannot be used.")
+        raise Invalid({"bom": ["Must be true or false."]}, "The query has parameters that cannot be used.")
     return flag == "true"
 
 

@@ -84,7 +84,7 @@ class Empty:
 
 def none_matches(address: str, listing: Listing, title: str) -> Empty:
     """The text if search and filters leave nothing."""
-    text = f"Looked for “{listing.q}”." if listing.q else "Take a filter out to see more."
+    text = f"You searched for “{listing.q}”." if listing.q else "Remove a filter to see more."
     return Empty(title, text, address, "Clear search and filters")
 
 

@@ -131,7 +131,7 @@ def parse(args: Mapping[str, str], spec: ListSpec, *, strict: bool, extra: Seque
     ``extra`` names further parameters that are somebody else's business.
     """
     errors: dict[str, list[str]] = {
-        name: ["Texts may not hold NUL characters."] for name, value in args.items() if "\x00" in value
+        name: ["Text cannot contain NUL characters."] for name, value in args.items() if "\x00" in value
     }
     args = {name: value.replace("\x00", "") for name, value in args.items()}  # PostgreSQL takes none
     page = _positive(args, "page", 1, errors)
@@ -153,7 +153,7 @@ def parse(args: Mapping[str, str], spec: ListSpec, *, strict: bool, extra: Seque
             continue
         allowed = spec.filters[name]
         if allowed is not None and value and value not in allowed:
-            errors[name] = ["One of: " + ", ".join(allowed) + "."]
+            errors[name] = ["Must be one of: " + ", ".join(allowed) + "."]
         elif value:
             filters[name] = value
     if errors and strict:

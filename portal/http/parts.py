@@ -41,7 +41,7 @@ def in_parts(
             if later is None or not done:
                 raise
             roll_back(session)
-            message = f"{done:,} of {total:,} are {done_word}; another change takes long. Send it again in a moment for the rest."
+            message = f"{done:,} of {total:,} are {done_word}; another change is taking long. Try again in a moment for the rest."
             raise RetryLater(message, seconds=later.seconds) from error
         at, done = after, done + len(part)
 

@@ -17,8 +17,8 @@ from portal.errors import Refused
 from portal.runtime import runtime
 
 NO_ADDRESS = (
-    "Rollcall does not know the address that people reach it at, so it makes no link. "
-    "Set ROLLCALL_BASE_URL to that address, and start it again."
+    "Rollcall does not know its public address, so it cannot create links. "
+    "Set ROLLCALL_BASE_URL to that address and restart it."
 )
 _LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
 

@@ -32,7 +32,7 @@ RECEIVED = "rollcall.body"
 """The environment's key of what ``receive`` keeps, None where there was nothing."""
 _URLENCODED = "application/x-www-form-urlencoded"
 _FORMS = frozenset({_URLENCODED, "multipart/form-data"})
-NUL = "Texts and names of files may not hold NUL characters."
+NUL = "Text and file names cannot contain NUL characters."
 _PIECE = 64 * 1024
 _IN_MEMORY = 1024 * 1024  # larger bodies wait in a temporary file
 _HALF = re.compile("[\ud800-\udfff]")
@@ -140,7 +140,7 @@ def check(value: Any) -> None:
         if values > MOST_VALUES:
             raise _invalid(f"At most {MOST_VALUES:,} names and values at once.")
         if any(isinstance(value, str) and ("\x00" in value or _HALF.search(value)) for value in level):
-            raise _invalid("Texts may not hold NUL characters or half surrogates.")
+            raise _invalid("Text cannot contain NUL characters or lone surrogates.")
         below: list[Any] = []
         for node in level:
             if isinstance(node, dict):
@@ -151,7 +151,7 @@ def check(value: Any) -> None:
         if not below:
             return
         level = below
-    raise _invalid(f"Lists and objects may stand in each other {MOST_LEVELS} levels deep at most.")
+    raise _invalid(f"Lists and objects may be nested {MOST_LEVELS} levels deep at most.")
 
 
 def _no_number(word: str) -> Any:
@@ -164,4 +164,4 @@ def _invalid(sentence: str) -> Invalid:
 
 
 def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"What was sent is too large: at most {limit // 1024**2} MB.")
+    return TooLarge(f"The request is too large: at most {limit // 1024**2} MB.")

@@ -43,15 +43,15 @@ _TITLES = {
     400: "This request cannot be read",
     401: "Sign in first",
     403: "Your role does not allow this",
-    404: "There is nothing here",
-    405: "This address takes no such request",
+    404: "Page not found",
+    405: "This address does not support this request",
     409: "This cannot be done now",
-    413: "That is too large",
-    422: "Something needs another look",
+    413: "The request is too large",
+    422: "Something needs to be corrected",
     429: "Too many requests",
     500: "Something went wrong inside Rollcall",
     502: "Microsoft does not answer as expected",
-    503: "Not possible just now",
+    503: "Not possible right now",
 }
 _BARE_PAGE = (
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title} · Rollcall</title></head>'
@@ -268,7 +268,7 @@ def _on_http_error(error: HTTPException) -> Response:
     if isinstance(error, CSRFError):
         return _session_ended(400)
     texts = {
-        404: "The page may have moved, or what it showed was deleted.",
+        404: "The page may have moved, or its content was deleted.",
         405: "Go back and use the page's own buttons.",
         413: "Send a smaller file: at most 32 MB.",
         429: "Wait a minute, then try again.",
@@ -288,7 +288,7 @@ def _on_crash(error: Exception) -> Response:
     if is_lost_race(error):
         return error_page(409, CHANGED)
     current_app.logger.error("action=crash endpoint=%s", request.endpoint, exc_info=error)
-    detail = "Nothing was changed. The log says more; try again, or tell whoever runs this portal."
+    detail = "Nothing was changed. Try again; if this continues, contact your portal administrator."
     try:
         return error_page(500, detail)
     except Exception as second:  # without a database there is no frame either

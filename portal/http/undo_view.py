@@ -89,7 +89,7 @@ def undo_view(
         deleted=sentence if number else "",
         nothing=""
         if all_of_them
-        else f"Nothing of this {what} can be undone{nothing if spared.lines else ''}.",
+        else f"Nothing in this {what} can be undone{nothing if spared.lines else ''}.",
         groups=[*([deleted] if number else []), restored, spared],
         button=button if all_of_them else "",
         action=action,

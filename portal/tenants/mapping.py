@@ -14,7 +14,7 @@ from portal.models import MicrosoftTenant, Organization, Tenant
 from portal.tenants import service
 
 UNMAP, SWAP = "unmap", "swap"
-MEANWHILE = "Somebody changed one of these mappings meanwhile. Nothing was changed: look again."
+MEANWHILE = "Someone else changed one of these mappings. Nothing was saved. Review them and try again."
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def take(row: Tenant, microsoft_tenant: MicrosoftTenant, how: str, *, holder_id:
     mappings are others by now; Invalid for a ``how`` that is neither. The caller commits.
     """
     if how not in {UNMAP, SWAP}:
-        raise Invalid({"how": ["One of: unmap, swap."]})
+        raise Invalid({"how": ["Must be one of: unmap, swap."]})
     session = db.session()
     for tenant_id in sorted({row.id, holder_id}):
         lock(session, Tenant, tenant_id)
@@ -59,7 +59,7 @@ def take(row: Tenant, microsoft_tenant: MicrosoftTenant, how: str, *, holder_id:
     if holder.microsoft_tenant_id != microsoft_tenant.id or row.microsoft_tenant_id != present_id:
         raise Refused(MEANWHILE, link=f"/tenants/{row.id}")
     if how == SWAP and present_id is None:
-        raise Refused(f"{row.name} is mapped to nothing that could be swapped.", link=f"/tenants/{row.id}")
+        raise Refused(f"{row.name} has no mapping that could be swapped.", link=f"/tenants/{row.id}")
     for tenant in (row, holder):
         service.refuse_while_syncing(tenant)
     row.microsoft_tenant_id = holder.microsoft_tenant_id = (

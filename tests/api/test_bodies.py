@@ -66,7 +66,7 @@ def test_a_chunked_file_over_the_limit_is_refused_and_nothing_of_it_stays(api, s
 
 def test_a_file_over_the_limit_is_refused_by_its_length(api, small, organization):
     status, problem = api("POST", f"/organizations/{organization}/end-users/import", data=b"x" * (LIMIT + 1))
-    assert (status, problem["detail"]) == (413, "What was sent is too large: at most 0 MB.")
+    assert (status, problem["detail"]) == (413, "The request is too large: at most 0 MB.")
 
 
 def test_a_body_that_ends_early_is_refused(api, organization):

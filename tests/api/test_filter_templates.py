@@ -170,7 +170,7 @@ def test_F5_each_bad_entry_is_named_by_its_key_path_and_nothing_is_done(api, mic
         "organizations[1].enabled", "organizations[2].colour", "organizations[3].name", "organizations[4].tags",
         "filter_templates[1].filters.department", "filter_templates[1].hold.percent", "people",
     }  # fmt: skip
-    assert toml(api, "[[organizations]\n")[1]["errors"]["file"][0].startswith("This is no TOML")
+    assert toml(api, "[[organizations]\n")[1]["errors"]["file"][0].startswith("This is not TOML")
     unknown = {
         "organizations": [
             {"name": "A", "microsoft_tenant": "fabrikam.example", "filter_template": "None", "enabled": True}

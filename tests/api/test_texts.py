@@ -13,7 +13,7 @@ from portal.models import Import
 def test_a_form_with_a_nul_is_refused_at_its_field(api, person, name):
     answer = person.post("/organizations/new", data={"name": name})
     assert answer.status_code == 422
-    assert "may not hold NUL characters" in answer.text
+    assert "cannot contain NUL characters" in answer.text
     assert api("GET", "/organizations")[1]["total"] == 0
 
 
@@ -23,7 +23,7 @@ def test_so_is_a_file_whose_name_has_one(app, api, person):
     path = f"/organizations/{reef['id']}/end-users/import"
     answer = person.post(path, data=given, content_type="multipart/form-data")
     assert answer.status_code == 422
-    assert "may not hold NUL characters" in answer.text
+    assert "cannot contain NUL characters" in answer.text
     with app.app_context():
         assert db.session.scalar(sa.select(sa.func.count()).select_from(Import)) == 0
 

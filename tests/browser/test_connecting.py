@@ -97,5 +97,5 @@ def test_R2_a_mapping_that_lost_the_race_is_refused_in_words(
     portal.api.enabled(organization)
     page.get_by_role("button", name="Unmap").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("This cannot be done now")
-    page.get_by_role("link", name="Put it right").click()
+    page.get_by_role("link", name="Fix it").click()
     expect(page.get_by_role("button", name="Disable User Sync")).to_be_visible()

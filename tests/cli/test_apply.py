@@ -70,7 +70,7 @@ def test_F5_a_fleet_from_one_file_and_the_second_time_nothing_to_do(rollcall, si
     again = rollcall("apply", str(file))
     assert (again.returncode, again.stdout.splitlines()[0]) == (
         0,
-        "Nothing to do: everything is as the file says.",
+        "Nothing to do: everything matches the file.",
     )
 
 

@@ -130,7 +130,7 @@ def test_a_token_of_the_command_line_can_have_an_owner_and_an_end(rollcall):
     assert (made["owner"], made["expires_at"]) == ("ada@corp.local", "2099-01-31T00:00:00Z")
     for options, reason in (
         (("nobody@corp.local",), "no account nobody@corp.local"),
-        (("ada@corp.local", "--expires", "2020-01-31"), "still to come"),
+        (("ada@corp.local", "--expires", "2020-01-31"), "in the future"),
     ):
         refused = rollcall(*make, *options)
         assert (refused.returncode, refused.stderr.count("\n"), reason in refused.stderr) == (1, 1, True), (

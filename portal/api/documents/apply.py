@@ -10,18 +10,18 @@ class PlanStep(Document):
 
     sign: str = described("+ for new, ~ for changed.", "+")
     action: str = described("What kind of step it is.", "create_organization")
-    path: str = described("Where it stands in the declaration.", "organizations[0]")
+    path: str = described("Its place in the declaration.", "organizations[0]")
     name: str = described("What it is about.", "Fabrikam Joinery")
     words: str = described("The step in words.", "Organization “Fabrikam Joinery”")
-    outcome: str = described("done, waiting or refused; missing in a dry run.", "done", default=None)
-    problem: str | None = described("Why it was refused; missing in a dry run.", None, default=None)
+    outcome: str = described("done, waiting or refused; absent in a dry run.", "done", default=None)
+    problem: str | None = described("Why it was refused; absent in a dry run.", None, default=None)
 
 
 class Applied(Document):
     """The plan, or what was done of it."""
 
     plan_id: str = described(
-        "Names this plan: send it back to do just that.", "0f3c8e6c0a1b4f63a3c1d1f0c2b7a9d4"
+        "Identifies this plan. Send it back to apply exactly this plan.", "0f3c8e6c0a1b4f63a3c1d1f0c2b7a9d4"
     )
-    changes: list[PlanStep] = described("Every step, in order; none when nothing is to do.", [])
-    notes: list[str] = described("What else there is to say.", [])
+    changes: list[PlanStep] = described("Every step, in order; empty when there is nothing to do.", [])
+    notes: list[str] = described("Further notes.", [])

@@ -16,5 +16,5 @@ class Asset(Document):
     mac_addresses: list[str] = described("Its MAC addresses.", ["A8:7E:EA:BC:6A:C9"])
     end_user_id: str | None = described("The End User it is assigned to.", UUID_EXAMPLE)
     assigned_by: Literal["manual", "sync"] | None = described(
-        "Whether a person or the sync assigned it; null when nobody has it.", "sync"
+        "Whether a person or the sync assigned it; null when it is not assigned.", "sync"
     )

@@ -47,7 +47,7 @@ class Page(Document, Generic[Item]):
     """One page of a list. A page past the end is empty."""
 
     items: list[Item] = Field(description="Whole documents, in the order asked for.")
-    total: int = described("How many fit search and filters, on all pages.", 1)
+    total: int = described("How many match search and filters, on all pages.", 1)
     page: int = described("The number of this page; the first is 1.", 1)
     per_page: int = described("How many items a page holds at most.", 50)
 
@@ -56,8 +56,8 @@ class FieldChange(Document):
     """One field that changed."""
 
     field: str = described("The name of the field.", "job_title")
-    old: str = described("What it was; blank for nothing.", "Nurse")
-    new: str = described("What it became; blank for nothing.", "Head Nurse")
+    old: str = described("The value before; blank for none.", "Nurse")
+    new: str = described("The value after; blank for none.", "Head Nurse")
 
 
 class License(Document):
@@ -79,6 +79,6 @@ class Problem(Document):
         {"name": ["This field is required."]},
         default=None,
     )
-    link: str = described("Path of the page where it can be put right.", "/organizations", default=None)
+    link: str = described("Path of the page where it can be corrected.", "/organizations", default=None)
     code: str = described("Microsoft's own code, where Microsoft refused.", "AADSTS7000215", default=None)
     import_id: str = described("The import that this is about.", UUID_EXAMPLE, default=None)

@@ -37,7 +37,7 @@ class LinkedAccount(Document):
     object_id: str = described("Microsoft's id of the account.", OBJECT_ID_EXAMPLE)
     user_principal_name: str = described("The UPN.", "finn.greco@fabrikam.example")
     status: Literal["active", "disabled"] = described("disabled: Disabled in Microsoft, or gone.", "active")
-    in_scope: bool | None = described("Whether the filters took them in the last run.", True)
+    in_scope: bool | None = described("Whether they matched the filters in the last run.", True)
     licenses: list[License] = described(
         "Their license products.",
         [{"sku_id": "06ebc4ee-1bb5-47dd-8120-11324bc54e06", "name": "Microsoft 365 E5"}],
@@ -58,7 +58,7 @@ class EndUser(Document):
     first_name: str = described("The first name.", "Finn")
     last_name: str = described("The last name.", "Greco")
     email: str = described(
-        "The email address; nobody else in the Organization has it.", "finn.greco@fabrikam.example"
+        "The email address; unique within the Organization.", "finn.greco@fabrikam.example"
     )
     phone: str = described("The phone number.", "+1 206 555 0100")
     mobile_phone: str = described("The mobile phone number.", "+1 206 555 0101")
@@ -70,7 +70,7 @@ class EndUser(Document):
     job_title: str = described("The job title.", "Nurse")
     department: str = described("The department.", "Ward 3")
     office_location: str = described("The office location.", "Main building")
-    notes: str = described("Notes of the portal's own; Microsoft has none.", "")
-    source: Literal["manual", "import", "sync"] = described("How they came here.", "sync")
+    notes: str = described("Notes kept in the portal only; Microsoft has none.", "")
+    source: Literal["manual", "import", "sync"] = described("How they were added.", "sync")
     assets: list[OwnedAsset] = described("Their Assets.", [{"id": UUID_EXAMPLE, "name": "NB-0231"}])
-    microsoft: LinkedAccount | None = Field(description="Null for somebody who is not linked.")
+    microsoft: LinkedAccount | None = Field(description="Null for an End User who is not linked.")

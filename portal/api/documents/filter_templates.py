@@ -11,7 +11,7 @@ from portal.api.documents.user_sync import Hold, Section
 class PatternSection(Document):
     """Groups by name: ``*`` stands for anything. With ``all`` the patterns are kept and ignored."""
 
-    all: bool = described("Everybody, whatever their groups.", True)
+    all: bool = described("Everyone, whatever their groups.", True)
     name_patterns: list[str] = described("Names of groups, with * for anything.", ["Staff *"])
 
 
@@ -36,9 +36,9 @@ class FilterTemplate(Document):
     include_agents: bool = described("Whether AI agents are synced like people.", False)
     hold: Hold
     organizations: int = described("How many Organizations follow it.", 3)
-    created_at: Time = described("When it was made.", TIME_EXAMPLE)
-    updated_at: Time = described("When it was changed last.", TIME_EXAMPLE)
-    updated_by: str = described("Who changed it last.", "Ada Lovelace")
+    created_at: Time = described("When it was created.", TIME_EXAMPLE)
+    updated_at: Time = described("When it was last changed.", TIME_EXAMPLE)
+    updated_by: str = described("Who last changed it.", "Ada Lovelace")
 
 
 class SetUpResult(Document):
@@ -47,7 +47,9 @@ class SetUpResult(Document):
     organization_id: str = described("The Organization.", UUID_EXAMPLE)
     name: str = described("Its name.", "Fabrikam Joinery")
     outcome: str = described("enable, edit, enabled, edited, unchanged, waiting or refused.", "enabled")
-    counts: dict[str, int] = described("As a run's, where a preview was made.", {"created": 12})
+    counts: dict[str, int] = described(
+        "The counts of a run; present when a preview was made.", {"created": 12}
+    )
     scope_change: dict[str, Any] | None = described("Who enters, stays and leaves, for an edit.", None)
     problem: str | None = described("Why it was refused, and what to do.", None)
 

@@ -12,7 +12,7 @@ class RejectedRow(Document):
     """A row that was not imported."""
 
     line: int = described("The line of the file.", 14)
-    reason: str = described("What is wrong with it.", "This is no email address.")
+    reason: str = described("What is wrong with it.", "This is not an email address.")
 
 
 class PlannedRow(Document):
@@ -28,10 +28,10 @@ class ImportResult(Document):
     """What an import did, or would do."""
 
     import_id: str | None = described("The import; null with ``dry_run``.", UUID_EXAMPLE)
-    created: int = described("How many rows made something new.", 12)
+    created: int = described("How many rows created something.", 12)
     updated: int = described("How many rows changed something.", 3)
-    unchanged: int = described("How many rows were so already.", 85)
-    rejected: list[RejectedRow] = described("The rows that were not taken.", [])
+    unchanged: int = described("How many rows changed nothing.", 85)
+    rejected: list[RejectedRow] = described("The rows that were rejected.", [])
     rows: list[PlannedRow] = described(
         "With ``dry_run``: the first 200 rows to be written.", [], default=None
     )
@@ -45,17 +45,17 @@ class Import(ImportResult):
     kind: Literal["end_users", "assets"] = described("What is imported.", "end_users")
     status: Literal[
         "storing", "review", "queued", "running", "succeeded", "failed", "undoing", "undone", "discarded"
-    ] = described("Where it is. review: it waits for a yes on its page.", "succeeded")
+    ] = described("Its state. review: it waits for confirmation on its page.", "succeeded")
     file_name: str = described("The name of the file; blank over the API.", "people.csv")
     progress: Progress
-    started_by: str = described("Who asked for it.", "ada@msp.example")
-    created_at: Time = described("When it was asked for.", TIME_EXAMPLE)
+    started_by: str = described("Who requested it.", "ada@msp.example")
+    created_at: Time = described("When it was requested.", TIME_EXAMPLE)
     started_at: Time | None = described("When it began.", TIME_EXAMPLE)
     finished_at: Time | None = described("When it ended.", TIME_EXAMPLE)
     error: str | None = described("Why it failed.", None)
     undone_at: Time | None = described("When it was undone.", None)
-    restored: int = described("How many rows the undo took back.", 0)
-    spared: int = described("How many rows the undo left, as they were edited since.", 0)
+    restored: int = described("How many rows the undo restored.", 0)
+    spared: int = described("How many rows the undo left alone because they were edited since.", 0)
 
 
 class RestoredRow(Document):
@@ -65,7 +65,7 @@ class RestoredRow(Document):
     name: str = described("Its name.", "Finn Greco")
     line: int = described("The line of the file.", 2)
     what: str = described("What is done.", "details restored")
-    fields: list[FieldChange] = described("The fields that go back.", [])
+    fields: list[FieldChange] = described("The fields that are restored.", [])
 
 
 class SparedRow(Document):
@@ -80,5 +80,5 @@ class SparedRow(Document):
 class ImportUndoPlan(Document):
     """What an undo of an import would restore and what it would spare."""
 
-    restored: list[RestoredRow] = described("What goes back.", [])
+    restored: list[RestoredRow] = described("What is restored.", [])
     spared: list[SparedRow] = described("What stays.", [])

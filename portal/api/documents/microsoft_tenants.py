@@ -26,7 +26,7 @@ class SlowPassProblem(Document):
 class SlowPass(Document):
     """Last sign-ins, MFA and devices, which are read at their own pace."""
 
-    running: bool = described("Whether it is at work.", False)
+    running: bool = described("Whether it is running.", False)
     sign_ins_at: Time | None = described("The age of the last sign-ins.", TIME_EXAMPLE)
     mfa_at: Time | None = described("The age of the MFA figures.", TIME_EXAMPLE)
     devices_at: Time | None = described("The age of the devices.", TIME_EXAMPLE)
@@ -44,7 +44,7 @@ class MicrosoftTenant(Document):
     cloud: str = described("The Microsoft cloud: global, us_gov, us_dod or china.", "global")
     state: Literal["connected", "needs_attention"] = described("Whether it can be read.", "connected")
     problem: str | None = described("Why it cannot be read, and what to do.", None)
-    problem_code: str | None = described("Microsoft's code of that.", None)
+    problem_code: str | None = described("Microsoft's code for the problem.", None)
     tenant_id: str | None = described("The Tenant that is mapped to it.", UUID_EXAMPLE)
     users: int = described("How many users it has.", 214)
     last_synced_at: Time | None = described(
@@ -59,10 +59,11 @@ class PartnerCustomer(Document):
     directory_id: str = described("Microsoft's tenant ID.", "6b1f0f5e-1111-4c2a-9d1e-0a1b2c3d4e5f")
     name: str = described("What it is called in Microsoft.", "Fabrikam")
     domain: str = described(
-        "Its default domain, where a contract tells it; blank otherwise.", "fabrikam.example"
+        "Its default domain, if a contract provides it; blank otherwise.", "fabrikam.example"
     )
     state: Literal["offered", "connected", "mapped", "ended"] = described(
-        "offered: it can be connected; connected: not mapped yet; ended: the relationship is over.", "offered"
+        "offered: it can be connected; connected: not mapped yet; ended: the relationship has ended.",
+        "offered",
     )
     relationship_ends_at: Time | None = described("When the delegated admin relationship ends.", TIME_EXAMPLE)
     microsoft_tenant_id: str | None = described("The Microsoft Tenant, once connected.", UUID_EXAMPLE)
@@ -76,16 +77,14 @@ class CustomerCounts(Document):
     connected: int = described("Connected and not mapped yet.", 4)
     mapped: int = described("Connected and mapped.", 30)
     ending: int = described("Those whose relationship ends within 60 days.", 3)
-    ended: int = described("Those whose relationship is over.", 6)
+    ended: int = described("Those whose relationship has ended.", 6)
 
 
 class Check(Document):
     """One line of Check connection."""
 
-    name: str = described("What was asked.", "People")
-    state: Literal["ok", "missing_permission", "missing_license", "error"] = described(
-        "What came of it.", "ok"
-    )
+    name: str = described("What was checked.", "People")
+    state: Literal["ok", "missing_permission", "missing_license", "error"] = described("The result.", "ok")
     detail: str = described("What to do; blank when it works.", "")
     permission: str = described("The Graph permission it needs; blank for none.", "User.Read.All")
 
@@ -94,7 +93,7 @@ class ConnectionCheck(Document):
     """Everything the sync needs of Microsoft, and what of it works."""
 
     checks: list[Check] = described(
-        "One line for each call.",
+        "One entry for each call.",
         [{"name": "People", "state": "ok", "detail": "", "permission": "User.Read.All"}],
     )
 
@@ -114,7 +113,7 @@ class CoveredUser(Document):
     user_principal_name: str = described("The UPN.", "finn.greco@fabrikam.example")
     display_name: str = described("The name.", "Finn Greco")
     email: str = described("The email address; blank for none.", "finn.greco@fabrikam.example")
-    user_type: str = described("Member, Guest, or what else Microsoft says.", "Member")
+    user_type: str = described("Member, Guest, or another type that Microsoft returns.", "Member")
     account_enabled: bool | None = described(
         "Whether they may sign in; null when Microsoft does not say.", True
     )

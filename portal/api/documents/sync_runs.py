@@ -34,16 +34,16 @@ class Counts(Document):
     """
 
     read: int = described("Every Microsoft user decided on.", 214)
-    in_scope: int = described("Those the filters take.", 180)
-    out_of_scope: int = described("Those the filters leave out.", 30)
-    skipped: int = described("Those left out for another reason, as having no email.", 4)
+    in_scope: int = described("Those who match the filters.", 180)
+    out_of_scope: int = described("Those who do not match the filters.", 30)
+    skipped: int = described("Those left out for another reason, such as no email address.", 4)
     created: int = described("New End Users.", 2)
     linked: int = described("End Users who were linked.", 1)
     updated: int = described("End Users whose details changed.", 5)
     unchanged: int = described("End Users who are up to date.", 170)
     disabled: int = described("End Users marked Disabled in Microsoft.", 1)
-    enabled: int = described("End Users whose mark was taken away.", 0)
-    conflicts: int = described("Those that a person has to decide.", 1)
+    enabled: int = described("End Users whose Disabled in Microsoft mark was removed.", 0)
+    conflicts: int = described("Those in conflict, which someone must settle.", 1)
     held: int = described("Those who wait for an administrator.", 0)
     gone: int = described("Linked, and absent from Microsoft; outside the sums.", 0)
 
@@ -53,14 +53,14 @@ class HeldBack(Document):
 
     kind: Literal["disable", "create"] = described("What would be done.", "disable")
     count: int = described("How many people still wait; once nobody does, how many were held.", 40)
-    state: Literal["waiting", "applied", "dismissed"] = described("What became of it.", "waiting")
+    state: Literal["waiting", "applied", "dismissed"] = described("Its state.", "waiting")
     applied: int = described("How many were applied.", 0, default=None)
     dismissed: int = described("How many were dismissed.", 0, default=None)
     left_out: int = described("How many had changed by then and were left out.", 0, default=None)
     decided_by: str = described("Who decided.", "ada@msp.example", default=None)
-    decided_at: Time = described("When that was.", TIME_EXAMPLE, default=None)
-    replaced_by: str = described("The later run that decided anew.", UUID_EXAMPLE, default=None)
-    is_disabled: bool = described("It ended as the User Sync was disabled.", False, default=None)
+    decided_at: Time = described("When they decided.", TIME_EXAMPLE, default=None)
+    replaced_by: str = described("The later run that decided again.", UUID_EXAMPLE, default=None)
+    is_disabled: bool = described("It ended because the User Sync was disabled.", False, default=None)
 
 
 class SyncRun(Document):
@@ -68,27 +68,27 @@ class SyncRun(Document):
 
     id: str = described("Its id.", UUID_EXAMPLE)
     organization_id: str = described("The Organization it is for.", UUID_EXAMPLE)
-    kind: Literal["sync", "undo"] = described("undo: it takes another run back.", "sync")
-    undoes_run_id: str | None = described("The run that it takes back.", None)
+    kind: Literal["sync", "undo"] = described("undo: it undoes another run.", "sync")
+    undoes_run_id: str | None = described("The run that it undoes.", None)
     trigger: Literal["initial", "hourly", "manual"] = described("What started it.", "hourly")
     only_object_id: str | None = described("The one Microsoft user it is for; null for all.", None)
     lane: Literal["hourly", "delayed"] = described("delayed: an initial run with a group filter.", "hourly")
     status: Literal["queued", "running", "succeeded", "partial", "failed", "held", "cancelled"] = described(
-        "Where it is.", "succeeded"
+        "The phase it is in.", "succeeded"
     )
     phase: str = described("What it is doing.", "Done")
     progress: Progress
     counts: Counts
     held: HeldBack | None = Field(description="What waits for an administrator; null for nothing.")
-    graph_requests: int = described("How many requests Microsoft was asked.", 4)
+    graph_requests: int = described("How many requests were sent to Microsoft.", 4)
     throttled_seconds: float = described("How long Microsoft made it wait.", 0.0)
-    started_by: str = described("Who asked for it; blank for the schedule.", "")
+    started_by: str = described("Who started it; blank for the schedule.", "")
     created_at: Time = described("When it was queued.", TIME_EXAMPLE)
     started_at: Time | None = described("When it began.", TIME_EXAMPLE)
     finished_at: Time | None = described("When it ended.", TIME_EXAMPLE)
     error: str | None = described("Why it failed, and what to do.", None)
-    error_code: str | None = described("Microsoft's code of that.", None)
-    warnings: list[str] = described("What else somebody should know.", [])
+    error_code: str | None = described("Microsoft's code for the problem.", None)
+    warnings: list[str] = described("Warnings, in words.", [])
 
 
 class Change(Document):
@@ -98,9 +98,9 @@ class Change(Document):
     object_id: str = described("The Microsoft user.", OBJECT_ID_EXAMPLE)
     display_name: str = described("The name.", "Finn Greco")
     decision: Decided = described("What was decided.", "update")
-    reason: str = described("Why, in words.", "Microsoft has other details.")
-    reason_code: str = described("Why, as a word that stays the same.", "fields_differ")
-    state: Literal["applied", "held", "dismissed"] = described("What became of it.", "applied")
+    reason: str = described("Why, in words.", "Microsoft has different details.")
+    reason_code: str = described("Why, as a stable code.", "fields_differ")
+    state: Literal["applied", "held", "dismissed"] = described("Its state.", "applied")
     fields: list[FieldChange] = described(
         "What changed.", [{"field": "job_title", "old": "Nurse", "new": "Head Nurse"}]
     )
@@ -113,7 +113,7 @@ class RestoredPerson(Document):
     end_user_id: str = described("The End User.", UUID_EXAMPLE)
     display_name: str = described("The name.", "Finn Greco")
     what: str = described("What is done.", "details restored")
-    fields: list[FieldChange] = described("The fields that go back.", [])
+    fields: list[FieldChange] = described("The fields that are restored.", [])
 
 
 class SparedPerson(Document):

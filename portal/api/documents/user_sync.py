@@ -22,9 +22,9 @@ from portal.api.schema import Request, Whole
 class Section(Request):
     """One section of the filters."""
 
-    all: bool = described("Whether it takes everybody; ``values`` are kept and ignored then.", False)
+    all: bool = described("Whether it accepts everyone; ``values`` are then kept and ignored.", False)
     values: list[str] = described(
-        'The values it takes; "" stands for nothing entered.', ["Ward 3"], default=[]
+        'The values it accepts; "" stands for nothing entered.', ["Ward 3"], default=[]
     )
 
 
@@ -49,7 +49,7 @@ class UserSync(Document):
     """The User Sync of an Organization. One that was never set up shows the defaults."""
 
     status: Literal["not_set_up", "processing", "enabled", "paused", "needs_attention"] = described(
-        "paused: a hold waits; processing: the first sync is not over.", "enabled"
+        "paused: a hold waits; processing: the first sync has not finished.", "enabled"
     )
     filters: Filters
     add_disabled_accounts: bool = described("Whether disabled accounts are added.", False)
@@ -64,10 +64,10 @@ class UserSync(Document):
 class Option(Document):
     """A value that a section offers."""
 
-    value: str = described('What goes into the filters; "" stands for nothing entered.', "Ward 3")
+    value: str = described('The value to use in filters; "" stands for nothing entered.', "Ward 3")
     label: str = described("How it is shown.", "Ward 3")
     count: int | None = described("How many people have it; null for a group that was not counted.", 17)
-    present: bool = described("False for a chosen value that Microsoft does not have any more.", True)
+    present: bool = described("False for a chosen value that Microsoft no longer has.", True)
 
 
 class GroupOption(Option):
@@ -91,8 +91,10 @@ class Decision(Document):
     """What a run would do with one Microsoft user."""
 
     decision: Decided = described("What would be done.", "create")
-    reason: str = described("Why, in words.", "New: fits all five sections, and nobody here has this email.")
-    reason_code: str = described("Why, as a word that stays the same.", "new_in_scope")
+    reason: str = described(
+        "Why, in words.", "New: matches all five sections, and nobody here has this email."
+    )
+    reason_code: str = described("Why, as a stable code.", "new_in_scope")
     object_id: str = described("The Microsoft user.", OBJECT_ID_EXAMPLE)
     user_principal_name: str = described("The UPN.", "finn.greco@fabrikam.example")
     display_name: str = described("The name.", "Finn Greco")
@@ -121,9 +123,9 @@ class ScopeChange(Document):
     """Who would enter and leave with other filters."""
 
     enters: list[NamedPerson] = described("Those who would be synced and are not now.", [])
-    leaves: list[NamedPerson] = described("Those who would not be synced any more.", [])
+    leaves: list[NamedPerson] = described("Those who would no longer be synced.", [])
     stays: int = described("How many are synced before and after.", 170)
-    conflicts: int = described("How many a person has to decide.", 1)
+    conflicts: int = described("How many are in conflict, which someone must settle.", 1)
     ignored: int = described("How many are in a conflict that is ignored.", 0)
     skipped: int = described("How many are left out for another reason.", 4)
 
@@ -138,23 +140,25 @@ class HeldInPreview(Document):
 class Preview(Document):
     """What a run would do with these filters. Nothing was written."""
 
-    plan_id: str = described("Names this plan: a run of exactly it takes it as ``plan_id``.", UUID_EXAMPLE)
+    plan_id: str = described(
+        "Identifies this plan. Send it as ``plan_id`` to run exactly this plan.", UUID_EXAMPLE
+    )
     counts: Counts
-    total: int = described("How many decisions there are on all pages; those to leave somebody aside.", 3)
+    total: int = described("How many decisions there are on all pages; those to leave aside.", 3)
     page: int = described("The number of this page.", 1)
     per_page: int = described("How many decisions a page holds at most.", 200)
     decisions: list[Decision] = Field(description="This page's decisions, conflicts first.")
     domain_overlap: DomainOverlap
     scope_change: ScopeChange | None = Field(description="Against the saved filters; null when not enabled.")
     held: HeldInPreview | None = Field(description="What would wait; null for nothing.")
-    warnings: list[str] = described("What else somebody should know.", [])
+    warnings: list[str] = described("Warnings, in words.", [])
 
 
 class Verdict(Document):
     """What one section says of a person."""
 
-    accepted: bool = described("Whether it takes them.", True)
-    value: str = described("The value it looked at.", "Ward 3")
+    accepted: bool = described("Whether it accepts them.", True)
+    value: str = described("The value it compared.", "Ward 3")
 
 
 class Verdicts(Document):
@@ -183,8 +187,8 @@ class Explanation(Document):
     email: str = described("The email address; blank for none.", "finn.greco@fabrikam.example")
     presence: Literal["present", "soft_deleted", "gone"] = described("Whether Microsoft has them.", "present")
     sections: Verdicts
-    in_scope: bool = described("Whether all sections take them.", True)
-    match: Match | None = Field(description="The End User who is meant; null for nobody.")
+    in_scope: bool = described("Whether all sections accept them.", True)
+    match: Match | None = Field(description="The End User who matches; null for none.")
     decision: Decided = described("What the next run would do.", "leave")
-    reason: str = described("Why, in words.", "Linked and up to date.")
+    reason: str = described("Why, in words.", "Already up to date.")
     fields: list[FieldChange] = described("What would change.", [])

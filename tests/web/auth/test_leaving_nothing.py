@@ -95,7 +95,7 @@ def test_a_token_ends_on_its_day_and_says_whose_it_is(app, ann):
         return client.post("/settings/tokens", data=form)
 
     refused = make("late", f"{now - timedelta(days=1):%Y-%m-%d}")
-    assert refused.status_code == 422 and "still to come" in refused.text
+    assert refused.status_code == 422 and "in the future" in refused.text
     assert make("later", "next week").status_code == 422
     page = make("in time", f"{now + timedelta(days=2):%Y-%m-%d}").text
     token = re.search(r"rc_[\w-]+", page)[0]
