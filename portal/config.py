@@ -283,7 +283,7 @@ def _with_secret_files(source: Mapping[str, str]) -> dict[str, str]:
         try:
             environment[meant] = Path(source[name]).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
             raise ConfigError(f"{name}: cannot read {source[name]}: {reason}") from error
         if not environment[meant]:
             raise ConfigError(f"{name}: {source[name]} is empty")
@@ -298,7 +298,7 @@ def _check_secret_key(key: str) -> None:
     if len(key) < KEY_LENGTH or len(set(key)) < KEY_LETTERS or is_repeated:
         raise ConfigError(
             f"ROLLCALL_SECRET_KEY: is easy to guess; use {KEY_LENGTH} or more random characters, as `openssl rand "
-            "-base64 48` prints, and put the present key into ROLLCALL_OLD_SECRET_KEYS"
+            "-base64 48` prints, and put the current key into ROLLCALL_OLD_SECRET_KEYS"
         )
 
 

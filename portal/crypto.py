@@ -48,7 +48,7 @@ class SecretBox:
             return self._keys[key_id].decrypt(raw[:12], raw[12:], purpose.encode()).decode()
         except (KeyError, ValueError, InvalidTag, binascii.Error) as error:
             raise CannotDecrypt(
-                "A stored secret cannot be opened with the present ROLLCALL_SECRET_KEY. Put the former key into "
+                "A stored secret cannot be opened with the current ROLLCALL_SECRET_KEY. Put the previous key into "
                 "ROLLCALL_OLD_SECRET_KEYS, or enter the secret again in Settings."
             ) from error
 

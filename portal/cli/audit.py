@@ -28,7 +28,7 @@ def audit() -> None:
 @audit.command("verify")
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
-    "--head", "noted", metavar="NUMBER:HASH", help="A head that was noted before; it has to be in the chain."
+    "--head", "noted", metavar="NUMBER:HASH", help="A head that was noted before; it must be in the chain."
 )
 @json_option
 def verify(file: Path | None, noted: str | None, *, as_json: bool) -> None:
@@ -82,9 +82,9 @@ def _mark(text: str) -> Mark:
 
 def _in_words(verdict: Verdict) -> str:
     if not verdict.is_complete:
-        return f"{verdict.events:,} events are as they were exported. The file was filtered: what was left out is not checked."
+        return f"{verdict.events:,} events match what was exported. The file was filtered, so events left out are not checked."
     since = (
-        f" Events up to {verdict.anchor.number:,} were deleted when they were too old."
+        f" Events up to {verdict.anchor.number:,} were deleted because of their age."
         if verdict.anchor.number
         else ""
     )

@@ -45,12 +45,12 @@ def backup(file: Path, *, as_json: bool) -> None:
 
 @click.command()
 @FILE
-@click.option("--yes", is_flag=True, help="Do not ask before replacing what is there.")
+@click.option("--yes", is_flag=True, help="Do not ask before replacing existing data.")
 @json_option
 def restore(file: Path, *, yes: bool, as_json: bool) -> None:
     """Replace all data by what FILE holds. Stop the portal first."""
     with portal_app(writes=False):
         if not yes and sys.stdin.isatty():
-            click.confirm("Everything in the present database is replaced. Go on?", abort=True)
+            click.confirm("This replaces everything in the current database. Continue?", abort=True)
         rows = backups.restore(extension.engine, file)
     answer({"file": str(file), "rows": rows}, f"Restored {rows:,} rows from {file}.", as_json=as_json)

@@ -37,7 +37,7 @@ PROGRAM = (sys.executable, "-m", "portal.cli")
 
 @click.command()
 @click.option(
-    "--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="Where the portal answers."
+    "--port", default=8000, show_default=True, type=click.IntRange(1, 65535), help="The port of the portal."
 )
 @click.option(
     "--users",
@@ -47,7 +47,7 @@ PROGRAM = (sys.executable, "-m", "portal.cli")
     help="People in the first tenant.",
 )
 @click.option(
-    "--reload", is_flag=True, help="Start the portal anew when its source, a template or a style changes."
+    "--reload", is_flag=True, help="Restart the portal when its source, a template or a style changes."
 )
 def demo(port: int, users: int, *, reload: bool) -> None:
     """Start a simulator and a portal filled with two simulated Microsoft tenants. Everything is thrown away at the end."""
@@ -78,13 +78,13 @@ def demo(port: int, users: int, *, reload: bool) -> None:
             check=False,
         )
         if seeded.returncode != 0:
-            raise PortalError("The demo data could not be made; the reason stands above.")
+            raise PortalError("The demo data could not be created; the reason is shown above.")
         _say(port, password, facts)
         command = ["serve", "--port", str(port)]
         portal = _start(stack, command, environment)
         try:
             while (code := _wait(portal, watch=reload)) is None:
-                click.echo("Something changed: the portal starts anew.")
+                click.echo("Something changed. The portal restarts.")
                 _stop(portal)
                 portal = _start(stack, command, environment)
         except KeyboardInterrupt:
@@ -129,7 +129,7 @@ def _start_simulator(stack: ExitStack, users: int) -> dict[str, Any]:
     process = _start(stack, ["simulate", "--port", "0", "--tenants", "2", "--users", str(users)], None)
     line = process.stdout.readline() if process.stdout else ""
     if not line:
-        raise PortalError("The simulator did not start; the reason stands above.")
+        raise PortalError("The simulator did not start; the reason is shown above.")
     facts: dict[str, Any] = json.loads(line)
     return facts
 

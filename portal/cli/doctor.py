@@ -32,4 +32,4 @@ def doctor(*, as_json: bool) -> None:
     answer({"findings": [asdict(finding) for finding in findings]}, "\n".join(lines), as_json=as_json)
     wrong = [finding.name for finding in findings if finding.state == "error"]
     if wrong:
-        raise PortalError(f"{len(wrong)} to put right: {', '.join(wrong)}.")
+        raise PortalError(f"{len(wrong)} to fix: {', '.join(wrong)}.")

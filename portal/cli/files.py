@@ -33,7 +33,7 @@ ORGANIZATION = click.argument("organization")
 @KIND
 @ORGANIZATION
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Only say what would happen.")
+@click.option("--dry-run", is_flag=True, help="Only show what would happen.")
 @json_option
 def import_file(kind: str, organization: str, file: Path, *, dry_run: bool, as_json: bool) -> None:
     """Import a CSV FILE into ORGANIZATION, given by id or exact name. Exit code 1 when it stops before its end."""
@@ -57,7 +57,7 @@ def import_file(kind: str, organization: str, file: Path, *, dry_run: bool, as_j
 
 @click.command("undo-import")
 @click.argument("import_id")
-@click.option("--dry-run", is_flag=True, help="Only list what would be restored and what spared.")
+@click.option("--dry-run", is_flag=True, help="Only list what would be restored and what would not.")
 @json_option
 def undo_import(import_id: str, *, dry_run: bool, as_json: bool) -> None:
     """Take back what an import did, except what was edited since."""
@@ -75,7 +75,7 @@ def undo_import(import_id: str, *, dry_run: bool, as_json: bool) -> None:
             service.request_undo(session, service.load(session, import_id), owner)
         runner.undo(runtime().sessions, import_id, owner)
         document = _document(import_id)
-    text = f"{plural(document['restored'], 'row')} taken back, {document['spared']:,} not, edited since."
+    text = f"{plural(document['restored'], 'row')} undone, {document['spared']:,} not, edited since."
     answer(document, text, as_json=as_json)
     if document["error"]:
         raise PortalError(str(document["error"]))

@@ -26,7 +26,7 @@ def people() -> None:
 @people.command("add")
 @click.argument("email")
 @click.option("--role", type=ROLES, required=True)
-@click.option("--name", default="", help="Shown on the pages; the address otherwise.")
+@click.option("--name", default="", help="The name to show on pages; the address if left out.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @json_option
 def add(email: str, role: str, name: str, *, password_stdin: bool, as_json: bool) -> None:
@@ -54,11 +54,13 @@ def token() -> None:
 @token.command("create")
 @click.argument("name")
 @click.option("--role", type=ROLES, required=True)
-@click.option("--owner", default="", help="E-mail address of an account: the token ends with it.")
+@click.option(
+    "--owner", default="", help="E-mail address of the account that owns the token; it ends with the account."
+)
 @click.option(
     "--expires",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="The first day (UTC) on which it does not work any more, such as 2027-01-31.",
+    help="The first day (UTC) on which it no longer works, such as 2027-01-31.",
 )
 @json_option
 def create(name: str, role: str, owner: str, expires: datetime | None, *, as_json: bool) -> None:
@@ -67,7 +69,7 @@ def create(name: str, role: str, owner: str, expires: datetime | None, *, as_jso
     with portal_app():
         account = service.find_account(db.session(), owner) if owner else None
         if owner and account is None:
-            raise PortalError(f"There is no account {owner}. 'rollcall people add' makes one.")
+            raise PortalError(f"There is no account {owner}. 'rollcall people add' creates one.")
         plain = tokens.create(name, role, owner=account, expires_at=expires_at)
         document = {
             "name": name,

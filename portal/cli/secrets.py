@@ -26,6 +26,6 @@ def rotate(*, as_json: bool) -> None:
         count = keys.rotate(db.session(), runtime().box)
         db.session.commit()
     text = (
-        f"{count} secret{'s' if count != 1 else ''} encrypted anew." if count else "All secrets are current."
+        f"{count} secret{'s' if count != 1 else ''} encrypted again." if count else "All secrets are current."
     )
     answer({"rotated": count}, f"{text} ROLLCALL_OLD_SECRET_KEYS is no longer needed.", as_json=as_json)

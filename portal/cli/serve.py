@@ -76,7 +76,7 @@ def check_free(host: str, port: int) -> None:
             probe.bind(address)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise PortalError(f"Port {port} is taken. Choose another one with --port.") from error
+            raise PortalError(f"Port {port} is in use. Choose another with --port.") from error
         raise PortalError(
             f"Cannot listen at {host}, port {port}: {error.strerror}. Choose others with --host and --port."
         ) from error

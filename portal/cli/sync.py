@@ -100,7 +100,7 @@ def _follow(app: Flask, run_id: str, *, quiet: bool) -> dict[str, Any]:
                 db.session.rollback()
                 row = db.session.get(SyncRun, run_id, populate_existing=True)
                 if row is None:
-                    raise NotFound("The run is gone: its Organization was deleted.")
+                    raise NotFound("The run no longer exists: its Organization was deleted.")
                 show(row)
                 if row.status in FINISHED:
                     document: dict[str, Any] = runs.to_document(row)

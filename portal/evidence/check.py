@@ -89,7 +89,7 @@ def verify(
         last = Mark(event.number, event.hash)
     problem = _end(last, head, is_complete=is_complete)
     if problem is None and not is_excused:
-        message = f"Events up to {anchor.number} are missing, and no event says that they were deleted for their age."
+        message = f"Events up to {anchor.number} are missing, and no event records that they were deleted because of their age."
         problem = Problem("cut", anchor.number, message)
     if problem is None and noted is not None and not is_met:
         problem = _not_met(noted, anchor, head)
@@ -101,39 +101,37 @@ def _next(
 ) -> Problem | None:
     name = f"Event {event.number} ({event.action}, {event.at}, id {event.id})"
     if type(event.number) is not int:  # SQLite keeps what it is given
-        return Problem("changed", 0, f"{name} was changed: its number is none.")
+        return Problem("changed", 0, f"{name} was changed: its number is not valid.")
     if event.number == last.number and not is_first:
         return Problem(
-            "inserted", event.number, f"Event {event.number} stands there twice: one of them was put in."
+            "inserted", event.number, f"Event {event.number} appears twice: one of them was inserted."
         )
     if event.number <= last.number:
         kind = "inserted" if is_first else "reordered"
         return Problem(
-            kind, event.number, f"{name} stands after event {last.number}: it was put in or moved."
+            kind, event.number, f"{name} stands after event {last.number}: it was inserted or moved."
         )
     if event.number > head.number:
         return Problem(
-            "inserted", event.number, f"{name} was put in: the chain ends with event {head.number}."
+            "inserted", event.number, f"{name} was inserted: the chain ends with event {head.number}."
         )
     if event.number > last.number + 1 and is_complete:
         return Problem(
             "cut", last.number + 1, f"{_missing(last.number + 1, event.number - 1)} before {name}."
         )
     if event.fingerprint() != event.hash:
-        return Problem(
-            "changed", event.number, f"{name} was changed: its hash does not fit what stands in it."
-        )
+        return Problem("changed", event.number, f"{name} was changed: its hash does not match its content.")
     if event.number == last.number + 1 and event.previous_hash != last.hash and (is_complete or not is_first):
         if is_first:
             return Problem(
-                "changed", event.number, f"{name} does not follow what was there before it: it was changed."
+                "changed", event.number, f"{name} does not follow the event before it: it was changed."
             )
         return Problem(
             "changed", last.number, f"Event {last.number} was changed: the event after it has another hash."
         )
     if noted is not None and event.number == noted.number and event.hash != noted.hash:
         return Problem(
-            "changed", event.number, f"{name} is not the one that was noted: the chain was written anew."
+            "changed", event.number, f"{name} is not the one that was noted: the chain was rewritten."
         )
     return None
 
@@ -168,7 +166,7 @@ def _not_met(noted: Mark, anchor: Mark, head: Mark) -> Problem | None:
         return Problem("changed", number, f"Event {number}, the last one deleted, is not the one noted.")
     if number == head.number:
         return Problem("changed", number, f"Event {number}, the newest one, is not the one noted.")
-    why = "was deleted meanwhile" if number < anchor.number else "is not in this file"
+    why = "has been deleted" if number < anchor.number else "is not in this file"
     return Problem(
         "unchecked", number, f"Event {number}, the one noted, {why}: it cannot be checked. Use a newer head."
     )

@@ -98,7 +98,9 @@ def verify_file(path: Path, noted: Mark | None = None) -> Verdict:
         if end is None:
             last = events[-1].number if events else 0
             problem = Problem(
-                "cut", last + 1, "The file was cut: its last line, with the head of the chain, is missing."
+                "cut",
+                last + 1,
+                "The file is incomplete: its last line, with the head of the chain, is missing.",
             )
             return Verdict(len(events), Mark(0, ""), Mark(last, ""), problem)
         return _judged(events, end, noted)
@@ -121,7 +123,7 @@ def _judged(events: list[Event], end: Mapping[str, Any], noted: Mark | None) -> 
     if len(events) != end["rows"]:
         problem = Problem("cut", 0, f"The file holds {len(events)} events, and {end['rows']} were exported.")
     elif digest != end["digest"]:
-        problem = Problem("changed", 0, "The file holds other events than those that were exported.")
+        problem = Problem("changed", 0, "The events in the file are not those that were exported.")
     return Verdict(verdict.events, verdict.anchor, verdict.head, problem, verdict.is_complete)
 
 
@@ -157,5 +159,5 @@ def _detail(text: str) -> Any:
 
 def _none(path: Path) -> PortalError:
     return PortalError(
-        f"{path} is no audit export of Rollcall, or was cut. Export it again from Settings, Audit log."
+        f"{path} is not an audit export of Rollcall, or is incomplete. Export it again from Settings, Audit log."
     )

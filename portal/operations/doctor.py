@@ -98,17 +98,17 @@ def _key(session: Session, box: SecretBox) -> Finding:
         return Finding(
             "Secret key",
             "error",
-            f"Stored secrets that do not open, {len(lost)} in all: {'; '.join(lost[:3])}.",
+            f"Stored secrets that cannot be opened, {len(lost)} in all: {'; '.join(lost[:3])}.",
             "Put the key they were made with into ROLLCALL_OLD_SECRET_KEYS, or enter them again.",
         )
     if old:
         return Finding(
             "Secret key",
             "warning",
-            f"{old} stored secrets are sealed with an old key.",
+            f"{old} stored secrets are encrypted with an old key.",
             "Run `rollcall secrets rotate`, then drop ROLLCALL_OLD_SECRET_KEYS.",
         )
-    return Finding("Secret key", "ok", "Every stored secret opens.")
+    return Finding("Secret key", "ok", "Every stored secret can be opened.")
 
 
 def _queue(session: Session, settings: Settings, now: datetime) -> Finding:
@@ -118,7 +118,7 @@ def _queue(session: Session, settings: Settings, now: datetime) -> Finding:
         if workers.is_abandoned:
             advice = "Start `rollcall worker`."
             return Finding(
-                "Workers", "error", f"{detail} Nobody has taken one for {workers.oldest:.0f} s.", advice
+                "Workers", "error", f"{detail} None has been started for {workers.oldest:.0f} s.", advice
             )
         return Finding("Workers", "ok", detail)
     waiting, oldest = session.execute(
@@ -127,10 +127,10 @@ def _queue(session: Session, settings: Settings, now: datetime) -> Finding:
     leased = session.scalar(
         select(func.count()).select_from(MicrosoftTenant).where(MicrosoftTenant.lease_expires_at > now)
     )
-    detail = f"{waiting} runs wait, {leased} Microsoft tenants are worked on."
+    detail = f"{waiting} runs are waiting, {leased} Microsoft tenants are being synced."
     if waiting and oldest is not None and (now - oldest).total_seconds() > WAITS_SECONDS and not leased:
         advice = "Start `rollcall serve` with ROLLCALL_SCHEDULER=embedded."
-        return Finding("Workers", "error", f"{detail} Nobody has taken one for hours.", advice)
+        return Finding("Workers", "error", f"{detail} None has been started for hours.", advice)
     return Finding("Workers", "ok", detail)
 
 
@@ -143,7 +143,7 @@ def _folder(settings: Settings) -> Finding:
     free = shutil.disk_usage(folder).free
     if free < FREE_BYTES:
         return Finding(
-            "Data folder", "warning", f"{free // 1_000_000} MB are free.", "Make room on the disk."
+            "Data folder", "warning", f"{free // 1_000_000} MB are free.", "Free some space on the disk."
         )
     return Finding("Data folder", "ok", f"{free // 1_000_000:,} MB are free.")
 
@@ -161,7 +161,10 @@ def _microsoft(settings: Settings, now: datetime, ask: Callable[[str], Reached])
         yield _reached(name, url, reached)
     if not clocks:
         yield Finding(
-            "Clock", "warning", "Nobody could be asked for the time.", "Compare it with another machine."
+            "Clock",
+            "warning",
+            "Microsoft could not be asked for the time.",
+            "Compare it with another machine.",
         )
         return
     off = max(abs((now.replace(tzinfo=UTC) - at).total_seconds()) for at in clocks)

@@ -38,7 +38,7 @@ def rotate(session: Session, box: SecretBox) -> int:
     if lost:
         session.rollback()
         raise CannotRotate(
-            f"Nothing was changed, because these open with none of the keys: {'; '.join(lost)}. Put the key they were "
+            f"Nothing was changed, because these cannot be opened with any of the keys: {'; '.join(lost)}. Put the key they were "
             "made with into ROLLCALL_OLD_SECRET_KEYS, or enter them again (Settings) or remove them."
         )
     if sealed_anew:

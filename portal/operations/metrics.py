@@ -32,7 +32,7 @@ def abandoned(workers: Attendance) -> str | None:
     """What to do about a queue without a worker; None if there is one, or nothing waits."""
     if not workers.is_abandoned:
         return None
-    return f"{sum(workers.waiting.values())} jobs wait and no worker runs: start `rollcall worker`, or look at its log."
+    return f"{sum(workers.waiting.values())} jobs are waiting and no worker is running: start `rollcall worker`, or look at its log."
 
 
 class _Queue(Collector):
@@ -48,8 +48,10 @@ class _Queue(Collector):
     def collect(self) -> Iterable[Metric]:
         """Workers that live, jobs that wait by lane, and how long the first of them has."""
         workers = attendance.look(self._session)
-        yield GaugeMetricFamily("rollcall_workers", "Worker processes that live", value=workers.workers)
-        waiting = GaugeMetricFamily("rollcall_jobs_waiting", "Jobs that wait, by lane", labels=["lane"])
+        yield GaugeMetricFamily(
+            "rollcall_workers", "Worker processes that are running", value=workers.workers
+        )
+        waiting = GaugeMetricFamily("rollcall_jobs_waiting", "Waiting jobs, by lane", labels=["lane"])
         for lane in LANES:
             waiting.add_metric([lane], workers.waiting.get(lane, 0))
         yield waiting

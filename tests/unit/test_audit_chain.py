@@ -118,7 +118,7 @@ def test_a_cut_at_the_beginning_is_named_though_the_anchor_was_moved_along(six):
     cut_the_beginning(six, 3)
     found = verify_database(six).problem
     assert (found.kind, found.number) == ("cut", 3), found
-    assert "no event says" in found.text
+    assert "no event records" in found.text
 
 
 def test_what_retention_deleted_is_said_by_an_event_and_a_cut_beyond_it_is_named(six):

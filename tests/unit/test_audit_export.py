@@ -166,7 +166,7 @@ def test_a_file_that_is_no_text_or_not_there_is_refused(tmp_path):
     with pytest.raises(PortalError, match="No such file"):
         verify_file(path)
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(PortalError, match="no audit export"):
+    with pytest.raises(PortalError, match="not an audit export"):
         verify_file(path)
 
 
