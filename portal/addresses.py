@@ -10,7 +10,7 @@ from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, valida
 from portal.text import visible
 
 NO_ADDRESS = "This is not an email address."
-SHAPE = f"{NO_ADDRESS} It looks like name@example.com."
+SHAPE = f"{NO_ADDRESS} Enter one such as name@example.com."
 # The library's own switch for portals whose people have addresses in corp.local, rollcall.test or localhost.
 SPECIAL_USE_DOMAIN_NAMES.clear()
 _MAX_SHOWN = 200  # characters of a reason: it may list every letter that is wrong
@@ -61,7 +61,7 @@ def _judged(address: str) -> str:
         reason = reason if len(reason) <= _MAX_SHOWN else f"{reason[:_MAX_SHOWN].rstrip()} …"
         return f"{NO_ADDRESS.removesuffix('.')}: {reason[:1].lower()}{reason[1:]}"
     if "." not in checked.ascii_domain and checked.ascii_domain != "localhost":
-        return f"{NO_ADDRESS.removesuffix('.')}: the part after the @ has no dot. It looks like name@example.com."
+        return f"{NO_ADDRESS.removesuffix('.')}: the part after the @ has no dot. Enter one such as name@example.com."
     return ""
 
 

@@ -146,7 +146,7 @@ def _compare(
             causes[key] = before
     for key, before in earlier.items():
         if key not in present and before["kind"] in LASTING:
-            new.append(Notice(before["kind"], f"Over: {before['title']}", "Nothing is left to do."))
+            new.append(Notice(before["kind"], f"Resolved: {before['title']}", "No action is needed."))
     return causes, new
 
 

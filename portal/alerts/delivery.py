@@ -29,7 +29,7 @@ KEY = "notifications"
 PURPOSE = "settings:notifications"
 MOST = 20
 NOT_ACCEPTED = "The message was not accepted. The log says more."
-LOCAL = "It is inside your own network now. Remove it, and add it again with “Inside our network” checked if that is meant."
+LOCAL = "This address is now inside your own network. If that is intended, remove it and add it again with “Inside our network” checked."
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def add_target(session: Session, box: SecretBox, target: Target, *, now: datetim
     present = _locked(session, box)
     same = next((key for key, stored in present.items() if stored.url == target.url), None)
     if same is None and len(present) >= MOST:
-        raise Invalid({"address": [f"At most {MOST} targets. Remove one first."]})
+        raise Invalid({"address": [f"There can be at most {MOST} targets. Remove one first."]})
     _store(session, box, {**present, same or new_id(): target}, now=now, by=by)
 
 
@@ -82,7 +82,7 @@ def choose_events(
     known_events = events.known_events(chosen)
     if not known_events or set(chosen) - set(known_events):
         raise Invalid(
-            {"events": ["Choose at least one event." if not known_events else "Choose among these events."]}
+            {"events": ["Choose at least one event." if not known_events else "Choose from these events."]}
         )
     present = _locked(session, box)
     if target_id not in present:

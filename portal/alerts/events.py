@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 EVENTS: Mapping[str, tuple[str, str]] = {
     "connection": (
         "Connection refused",
-        "Microsoft refuses the portal: consent, secret or relationship is gone.",
+        "Microsoft refuses the portal: consent, the secret or the partner relationship is no longer valid.",
     ),
     "failing": ("Sync needs attention", "A sync failed three times in a row, or a chosen group was deleted."),
-    "overdue": ("First sync overdue", "A first sync is not over after 12 hours."),
+    "overdue": ("First sync overdue", "A first sync has not finished after 12 hours."),
     "hold": (
         "People held back",
         "A run would change more people than the threshold allows, and waits for a decision.",
@@ -20,7 +20,7 @@ EVENTS: Mapping[str, tuple[str, str]] = {
         "Something expires",
         "A secret, certificate or partner relationship expires in 60, 30 or 7 days.",
     ),
-    "conflicts": ("Conflicts", "Two sides claim one End User, and somebody has to choose."),
+    "conflicts": ("Conflicts", "Two sides claim one End User, and someone must choose."),
 }
 DEFAULT = tuple(name for name in EVENTS if name != "conflicts")
 """What a target is told of unless somebody chose otherwise: conflicts are everyday work."""

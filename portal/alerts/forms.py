@@ -31,7 +31,7 @@ class EventsForm(Form):
 class TargetForm(EventsForm):
     """What every kind of target asks for besides its own fields."""
 
-    is_local = BooleanField("Inside our network: its host may have a private address")
+    is_local = BooleanField("Inside our network: the host may have a private address")
 
     def address(self) -> str:
         """The target's address for ``targets.parse``. Raises Invalid."""
@@ -48,7 +48,7 @@ class EmailForm(TargetForm):
     recipients = StringField(
         "To",
         validators=[InputRequired("Enter at least one email address."), Length(max=1000)],
-        description="Several with commas between.",
+        description="Separate several with commas.",
     )
     sender = StringField(
         "From", validators=[InputRequired("Enter the sender's email address."), Length(max=320)]
@@ -60,13 +60,13 @@ class EmailForm(TargetForm):
     port = StringField(
         "Port",
         validators=[Length(max=5)],
-        description="Empty for the usual one.",
+        description="Leave empty for the usual port.",
         render_kw={"inputmode": "numeric"},
     )
     user = StringField(
         "User name",
         validators=[Length(max=320)],
-        description="Empty when the server asks for none.",
+        description="Leave empty if the server needs none.",
         render_kw=PLAIN,
     )
     password = PasswordField("Password", validators=[Length(max=512)])
@@ -128,7 +128,7 @@ class OtherForm(TargetForm):
     url = StringField(
         "Address",
         validators=[InputRequired("Enter an address."), Length(max=2000)],
-        description="As Apprise writes it, for instance opsgenie://key or gotifys://host/token. Offered: "
+        description="In Apprise’s format, such as opsgenie://key or gotifys://host/token. Supported: "
         + ", ".join(sorted(targets.PARAMETERS))
         + ".",
         render_kw=PLAIN,

@@ -55,7 +55,7 @@ def email(fields: Mapping[str, str]) -> str:
         errors["encryption"] = ["Choose how the connection is encrypted."]
     number = port or str(_PORTS.get(mode, 587))
     if not (number.isascii() and number.isdigit() and 0 < int(number[:6]) < 65_536):
-        errors["port"] = ["A whole number up to 65,535."]
+        errors["port"] = ["Enter a whole number up to 65,535."]
     sender = fields["sender"].strip()
     if problem := addresses.problem(sender):
         errors["sender"] = [problem]
@@ -63,7 +63,7 @@ def email(fields: Mapping[str, str]) -> str:
     wrong = [recipient for recipient in recipients if addresses.problem(recipient)]
     if wrong or not recipients:
         errors["recipients"] = [
-            f"{wrong[0]} is no email address." if wrong else "Enter at least one email address."
+            f"{wrong[0]} is not an email address." if wrong else "Enter at least one email address."
         ]
     if errors:
         raise Invalid(errors)
@@ -116,7 +116,7 @@ def webhook(url: str) -> str:
         raise Invalid(
             {
                 "url": [
-                    "Enter a URL without a question mark. Put a token into its path, or user:password@ before the host."
+                    "Enter a URL without a question mark. Put a token in its path, or user:password@ before the host."
                 ]
             }
         )

@@ -21,7 +21,7 @@ from portal.runtime import runtime
 from portal.transactions import begin_write
 
 bp = Blueprint("alerts", __name__, url_prefix="/settings/notifications")
-GONE = "There is no such target. Somebody may have removed it."
+GONE = "There is no such target. It may have been removed."
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def change() -> Response:
         case "remove":
             return _remove(request.form.get("target", ""))
         case _:
-            raise Invalid({"do": ["One of: remove, test."]})
+            raise Invalid({"do": ["Must be one of: remove, test."]})
 
 
 @bp.route("/add/<preset>", methods=["GET", "POST"])
@@ -125,7 +125,7 @@ def _add(form: TargetForm) -> Response:
     place = ", inside our network" if target.is_local else ""
     audit.record(session, "notifications_changed", changes=f"added: {target.name}{place}")
     db.session.commit()
-    return responses.respond(redirect=url_for(".index"), toast="Added. Send a test to see that it arrives.")
+    return responses.respond(redirect=url_for(".index"), toast="Added. Send a test to check that it arrives.")
 
 
 def _checked(form: EventsForm) -> tuple[str, ...]:
@@ -169,7 +169,9 @@ def _remove(target_id: str) -> Response:
 def _send_test() -> Response:
     stored = list(delivery.stored_targets(db.session(), runtime().box).values())
     db.session.rollback()  # nothing is held while it is delivered
-    notice = delivery.Notice("test", "Rollcall: a test", "Alerts about syncs that need somebody arrive here.")
+    notice = delivery.Notice(
+        "test", "Rollcall: a test", "Alerts about syncs that need attention arrive here."
+    )
     deliveries = delivery.deliver(stored, notice)
     failed = tuple(
         (place, attempt.target, attempt.problem)

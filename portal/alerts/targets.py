@@ -48,8 +48,8 @@ PARAMETERS: dict[str, frozenset[str]] = {
 }
 WITH_HOST = frozenset({"mailto", "mailtos", "json", "jsons", "workflows", "gotify", "gotifys"})
 """Elsewhere a token or a topic stands in its place."""
-LOCAL_ADVICE = "This address is inside your own network. Check “Inside our network” if that is meant."
-INCOMPLETE = "This address is not complete. The Apprise documentation shows the form of each kind."
+LOCAL_ADVICE = "This address is inside your own network. Check “Inside our network” if that is intended."
+INCOMPLETE = "This address is not complete. The Apprise documentation shows the format of each kind."
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NAME = re.compile(
     r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*\.?", re.IGNORECASE
@@ -114,11 +114,13 @@ def parse(text: str, *, is_local: bool = False) -> Target:
     """Read what was entered. Raises Invalid on ``address``, without repeating any of it."""
     text = text.strip()
     if re.search(r"\s", text) or _CONTROL.search(text):
-        raise _bad("An address has no blanks: enter one at a time, and %20 for a blank in a password.")
+        raise _bad(
+            "An address cannot contain spaces. Enter one at a time, and write %20 for a space in a password."
+        )
     kind, separator, rest = text.partition("://")
     kind = kind.lower()
     if not separator or kind not in PARAMETERS:
-        raise _bad("This kind is not offered. Use one of: " + ", ".join(sorted(PARAMETERS)) + ".")
+        raise _bad("This kind is not supported. Use one of: " + ", ".join(sorted(PARAMETERS)) + ".")
     before, _, query = rest.partition("?")
     authority, _, path = before.partition("/")
     who, _, place = authority.rpartition("@")
@@ -192,14 +194,14 @@ def _host(place: str, kind: str) -> tuple[str, int | None]:
         try:
             host = str(ipaddress.IPv6Address(host))
         except ValueError as error:
-            raise _bad("The host in this address is none.") from error
+            raise _bad("The host in this address cannot be used.") from error
         port = port.removeprefix(":") if port.startswith(":") or not port else "x"
     else:
         host, colon, port = place.partition(":")
         port = port if port or not colon else "x"
         host = _ascii(host)
     if port and not (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65_536):
-        raise _bad("The port in this address is none.")
+        raise _bad("The port in this address cannot be used.")
     return host, int(port) if port else None
 
 
@@ -207,9 +209,9 @@ def _ascii(host: str) -> str:
     try:
         ascii_host = host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError as error:
-        raise _bad("The host in this address is none.") from error
+        raise _bad("The host in this address cannot be used.") from error
     if not _NAME.fullmatch(ascii_host):
-        raise _bad("The host in this address is none." if ascii_host else INCOMPLETE)
+        raise _bad("The host in this address cannot be used." if ascii_host else INCOMPLETE)
     return ascii_host.lower()
 
 
@@ -218,24 +220,24 @@ def _parameters(query: str, kind: str) -> tuple[tuple[str, str], ...]:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), max_num_fields=20)
     except ValueError as error:
         raise _bad(
-            "What stands behind the question mark cannot be read: it looks like name=value&name=value."
+            "The part after the question mark cannot be read. Write it as name=value&name=value."
         ) from error
     allowed = PARAMETERS[kind]
     if any(name not in allowed for name, _ in pairs) or len({name for name, _ in pairs}) < len(pairs):
-        offered = f"Behind its question mark may stand, once each: {', '.join(sorted(allowed))}."
+        offered = f"After its question mark you can use, once each: {', '.join(sorted(allowed))}."
         raise _bad(
-            "This address has a parameter that is not offered. "
-            + (offered if allowed else "This kind has none.")
+            "This address has a parameter that is not supported. "
+            + (offered if allowed else "This kind has no parameters.")
         )
     if any(_CONTROL.search(value) for _, value in pairs):
-        raise _bad("An address may not hold control characters.")
+        raise _bad("An address cannot contain control characters.")
     return tuple(pairs)
 
 
 def _decoded(part: str) -> str:
     decoded = unquote(part)
     if _CONTROL.search(decoded):
-        raise _bad("An address may not hold control characters.")
+        raise _bad("An address cannot contain control characters.")
     return decoded
 
 

@@ -26,7 +26,7 @@ class AssetForm(Form):
 
     name = StringField("Name", validators=[InputRequired("Enter a name."), Length(max=256)])
     mac_addresses = StringField(
-        "MAC addresses", validators=[Length(max=1024)], description="Separated by blanks."
+        "MAC addresses", validators=[Length(max=1024)], description="Separate with spaces."
     )
     end_user_id = SelectField("End User", validators=[Optional()], validate_choice=False)
 

@@ -93,7 +93,7 @@ def _row(row: Asset) -> AssetRow:
 
 def _empty(address: str, listing: Listing) -> Empty:
     if listing.q or listing.filters:
-        title = f"No Asset fits “{listing.q}”." if listing.q else "No Asset fits."
-        return Empty(title, "Try a part of the name, or four digits of a MAC address.", address, "Clear")
-    text = "Add devices with their MAC addresses; Microsoft-managed devices then say whose they are."
+        title = f"No Assets match “{listing.q}”." if listing.q else "No Assets match."
+        return Empty(title, "Try part of the name, or four digits of a MAC address.", address, "Clear")
+    text = "Add devices with their MAC addresses. The sync then finds their owners among Microsoft-managed devices."
     return Empty("No Assets yet.", text, icon="device-laptop")

@@ -43,7 +43,7 @@ def enable(
     step = accepted_step(pyotp.TOTP(secret), code, now=now)
     if step is None:
         raise Invalid(
-            {"code": ["This code is not right. Check that the clocks agree, and enter the newest code."]}
+            {"code": ["This code is not correct. Check the clock of your device, and enter the newest code."]}
         )
     account.totp_secret, account.totp_last_step = box.encrypt(secret, purpose=_purpose(account)), step
     audit.record(session, "totp_changed", account, enabled=True)

@@ -25,7 +25,7 @@ class WrongPassword(Invalid):
     """It is not the present password, which was counted: commit."""
 
     def __init__(self, field: str) -> None:
-        super().__init__({field: ["This is not your present password."]})
+        super().__init__({field: ["This is not your current password."]})
 
 
 class Locked(Invalid):

@@ -16,9 +16,7 @@ from portal.extensions import begin_write
 from portal.models import Account, Role, StoredSetting
 
 SETUP_KEY = "setup_token"
-NOT_FROM_THE_LOG = (
-    "This is not the token from the log. Copy it from the portal's output, or restart it for a new one."
-)
+NOT_FROM_THE_LOG = "This is not the token from the log. Copy it from the portal's output, or restart the portal for a new one."
 
 
 def new_setup_token(session: Session, now: datetime) -> str | None:

@@ -107,7 +107,7 @@ def time_zones() -> Sequence[str]:
 class PasswordForm(Form):
     """Change one's own password."""
 
-    old_password = PasswordField("Present password", validators=[Length(max=512)])
+    old_password = PasswordField("Current password", validators=[Length(max=512)])
     new_password = PasswordField(
         "New password", validators=[REQUIRED], description=f"At least {MIN_LENGTH} characters."
     )
@@ -119,7 +119,7 @@ class ConfirmForm(Form):
     Not required: who signs in with Microsoft only has none, and is told what to do instead.
     """
 
-    password = PasswordField("Present password", validators=[Length(max=512)])
+    password = PasswordField("Current password", validators=[Length(max=512)])
 
 
 class TotpForm(ConfirmForm):

@@ -26,7 +26,7 @@ class WrongLink(NotFound):
     """The link was used, ran out, was withdrawn or never was."""
 
     def __init__(self) -> None:
-        super().__init__("This link was used already or has run out. Ask an administrator for a new one.")
+        super().__init__("This link was used already or has expired. Ask an administrator for a new one.")
 
 
 @dataclass(frozen=True)

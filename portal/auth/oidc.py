@@ -125,7 +125,7 @@ def _refusal(result: Mapping[str, Any]) -> str:
     code = (
         f"AADSTS{number}" if number is not None else re.sub(r"[^\w.-]", "", str(result.get("error", "")))[:60]
     )
-    return f"Microsoft refused the sign-in ({code}). Start again; if it stays, ask your administrator."
+    return f"Microsoft refused the sign-in ({code}). Start again. If this continues, ask your administrator."
 
 
 def verify(

@@ -204,7 +204,7 @@ def save_theme() -> Answer:
     """Switch the theme from the account menu and stay on the page."""
     chosen = request.form.get("theme", "")
     if chosen not in {"light", "dark", "system"}:
-        raise Invalid({"theme": ["One of: light, dark, system."]})
+        raise Invalid({"theme": ["Must be one of: light, dark, system."]})
     service.change_look(db.session(), _own_account(), theme=chosen)
     db.session.commit()
     return redirect(responses.safe_next(request.form.get("next")), 303)

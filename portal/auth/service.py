@@ -24,7 +24,7 @@ from portal.models import Account, Invitation, Role
 from portal.text import email_key
 
 KNOWN = ", known browser"
-MISMATCH = "The e-mail address and the password do not belong together. Check both."
+MISMATCH = "The e-mail address or the password is not correct. Check both."
 
 
 class SignInRefused(PortalError):
@@ -73,7 +73,7 @@ def role_of(text: str) -> Role:
     try:
         return Role(text)
     except ValueError as error:
-        raise Invalid({"role": ["One of: administrator, technician, read-only."]}) from error
+        raise Invalid({"role": ["Must be one of: administrator, technician, read-only."]}) from error
 
 
 def add_account(
@@ -229,7 +229,7 @@ def pass_second_factor(
                 known_ids=known_ids,
             )
             raise CodeNeeded(
-                "This code is not right, or was used already. Wait for the next one and try again.",
+                "This code is not correct, or was used already. Wait for the next one and try again.",
                 account,
                 is_missing=False,
             )

@@ -92,7 +92,7 @@ def renew_session(session: Session, session_id: str) -> str:
         .values(token_hash=hash_token(token))
     )
     if renewed.rowcount != 1:  # type: ignore[attr-defined]
-        raise NotFound("This session was ended. Sign in again.")
+        raise NotFound("This session has ended. Sign in again.")
     return token
 
 

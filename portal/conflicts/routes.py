@@ -43,7 +43,7 @@ def resolve(conflict_id: str) -> Answer:
     db.session.commit()
     return responses.respond(
         redirect=url_for(".index", organization_id=organization.id),
-        toast="Settled. The next run acts on it." if action == "link" else "Ignored until one side changes.",
+        toast="Settled. The next run applies it." if action == "link" else "Ignored until one side changes.",
     )
 
 
@@ -92,7 +92,7 @@ def _settle_together(organization: Organization, action: str, ids: list[str]) ->
         done += service.settle_together(row, action, part)
 
     one_by_one(db.session(), ids, settle, "settled", first=FEWEST_ROWS)
-    word = "settled. The next run acts on them" if action == "link" else "ignored until one side changes"
+    word = "settled. The next run applies them" if action == "link" else "ignored until one side changes"
     return responses.respond(
         redirect=url_for(".index", organization_id=organization_id),
         toast=f"{plural(done, 'conflict')} {word}.",

@@ -121,7 +121,7 @@ def resolve(row: Conflict, action: str, end_user_id: str | None = None) -> None:
     if row.resolved_at is not None:
         raise Refused("This conflict is settled already.")
     if action not in {"link", "ignore"}:
-        raise Invalid({"action": ["One of: link, ignore."]})
+        raise Invalid({"action": ["Must be one of: link, ignore."]})
     if action == "ignore" and end_user_id is not None:
         raise Invalid({"end_user_id": ["Only link takes an End User."]})
     row.resolution = action
@@ -155,7 +155,7 @@ def bulk(organization: Organization, action: str, ids: Sequence[str], query: Lis
     At most ``MOST`` at a time. Raises Invalid for nobody, or an action that is neither link nor ignore.
     """
     if action not in {"link", "ignore"}:
-        raise Invalid({"action": ["One of: link, ignore."]})
+        raise Invalid({"action": ["Must be one of: link, ignore."]})
     if query is not None:
         rows: Sequence[Conflict] = page(organization, replace(query, page=1, per_page=MOST)).items
     else:

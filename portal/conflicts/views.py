@@ -27,7 +27,7 @@ WHYS: Mapping[Why, str] = {
     Why.OLDER: "because it was created first",
     Why.OBJECT_ID: "because nothing else tells them apart",
 }
-_RESOLVED = {"ignore": "Ignored until one side changes", "gone": "It went away by itself"}
+_RESOLVED = {"ignore": "Ignored until one side changes", "gone": "Resolved by itself"}
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def conflicts_list(
             BulkAction("link", "Link selected…", "link", settle, Role.TECHNICIAN),
             BulkAction("ignore", "Ignore selected…", "ban", settle, Role.TECHNICIAN),
         ),
-        empty=Empty(title, "Nothing matches the search." if listing.q else text, icon="circle-check"),
+        empty=Empty(title, "No conflicts match the search." if listing.q else text, icon="circle-check"),
     )
 
 
@@ -192,7 +192,7 @@ def _preference_in_words(preference: Preference | None, question: Question) -> s
     """What the next run does, where it is none of the sides that are shown."""
     if preference is None or any(_is_taken(side, preference) for side in question.sides):
         return ""
-    return f"Left alone, the next run keeps it as it is, {WHYS[preference.why]}."
+    return f"If you do nothing, the next run keeps it as it is, {WHYS[preference.why]}."
 
 
 def _is_taken(side: Side, preference: Preference) -> bool:

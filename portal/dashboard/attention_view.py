@@ -53,5 +53,5 @@ def attention_list(
                 if counts[kind] or kind == chosen
             ),
         ],
-        empty=Empty("None of these", "It is settled by now.", icon="circle-check") if chosen else nothing,
+        empty=Empty("None of these", "Already settled.", icon="circle-check") if chosen else nothing,
     )

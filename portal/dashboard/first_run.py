@@ -79,7 +79,7 @@ _RECIPES = (
     ),
     _Recipe(
         "Set up Microsoft Entra ID User Sync",
-        "Choose who becomes an End User, look at the preview, and enable it.",
+        "Choose who becomes an End User, review the preview, and enable it.",
         "/attention?kind=not_set_up",
         "Choose an Organization",
     ),
@@ -122,7 +122,9 @@ def _step(number: int, recipe: _Recipe, state: str, role: Role) -> Step:
         return Step(number + 1, recipe.title, recipe.detail, state)
     if role.rank < recipe.role.rank:
         who = (
-            "An administrator does this." if recipe.role is Role.ADMINISTRATOR else "A technician does this."
+            "Ask an administrator to do this."
+            if recipe.role is Role.ADMINISTRATOR
+            else "Ask a technician to do this."
         )
         return Step(number + 1, recipe.title, recipe.detail, state, who=who)
     return Step(number + 1, recipe.title, recipe.detail, state, recipe.link, recipe.action, *recipe.second)

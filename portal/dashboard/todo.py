@@ -44,14 +44,14 @@ DECIDERS: Mapping[str, Role] = {
 """Who may settle it, where that is not everybody who sees it."""
 _WHO: Mapping[Role, Mapping[str, str]] = {
     Role.ADMINISTRATOR: {
-        "hold": "An administrator decides.",
-        "connection": "An administrator reconnects it.",
-        "not_set_up": "An administrator sets it up.",
+        "hold": "Ask an administrator to decide.",
+        "connection": "Ask an administrator to reconnect it.",
+        "not_set_up": "Ask an administrator to set it up.",
     },
     Role.TECHNICIAN: {
-        "conflicts": "A technician or an administrator settles them.",
-        "not_mapped": "A technician or an administrator maps it.",
-        "unmapped": "A technician or an administrator maps it.",
+        "conflicts": "Ask a technician or an administrator to settle them.",
+        "not_mapped": "Ask a technician or an administrator to map it.",
+        "unmapped": "Ask a technician or an administrator to map it.",
     },
 }
 
@@ -159,7 +159,7 @@ def _row_of(cause: Cause, role: Role, now: datetime) -> Todo:
     link = cause.link
     who = _who(cause.kind, role)
     if cause.is_ours and role.rank < Role.ADMINISTRATOR.rank:
-        link, who = "", "An administrator replaces it."
+        link, who = "", "Ask an administrator to replace it."
     elif cause.kind == "hold" and not who:
         detail = f"{detail} It waits for your decision."
     is_dated = cause.kind not in {"expired", "expiring_soon", "expiring", *UNFINISHED}
@@ -208,7 +208,7 @@ def detail(cause: Cause) -> str:
         case "hold":
             return f"The last run would have {held_in_words(cause.held_kind)} than the threshold allows."
         case "overdue" if not cause.reported:
-            return "Its hourly run was due long ago. Check that the scheduler runs, under Settings, About."
+            return "Its hourly run is overdue. Check that the scheduler runs, under Settings, About."
         case "conflicts":
             return "Nothing was changed for these people. Choose who is meant, or ignore the conflict until one side changes."
         case "not_set_up":
@@ -216,7 +216,7 @@ def detail(cause: Cause) -> str:
         case "not_mapped":
             return "Its Tenant has no Microsoft tenant, so it cannot sync."
         case "unmapped":
-            return "It is connected, but feeds no Tenant yet."
+            return "It is connected, but no Tenant is mapped to it yet."
         case _:
             return cause.reported
 
@@ -253,9 +253,9 @@ _MANY: Mapping[str, tuple[str, str]] = {
     "failing": ("syncs need attention", "Each says why on its own page."),
     "overdue": (
         "syncs are overdue",
-        "Their runs were due long ago. Check that the scheduler runs, under Settings, About.",
+        "Their runs are overdue. Check that the scheduler runs, under Settings, About.",
     ),
-    "left": ("syncs lost many people", "More than a share of their people no longer match the filters."),
+    "left": ("syncs lost many people", "Many of their people no longer match the filters."),
     "expired": (
         "partner relationships have expired",
         "Your partner access to these customers has ended. Ask them for a new relationship.",
@@ -270,7 +270,10 @@ _MANY: Mapping[str, tuple[str, str]] = {
         "Organizations are not mapped",
         "Their Tenants have no Microsoft tenant, so they cannot sync.",
     ),
-    "unmapped": ("Microsoft tenants are not mapped", "They are connected, but feed no Tenant yet."),
+    "unmapped": (
+        "Microsoft tenants are not mapped",
+        "They are connected, but no Tenant is mapped to them yet.",
+    ),
 }
 
 

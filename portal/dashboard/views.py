@@ -70,7 +70,7 @@ def changes_sentence(days: Sequence[Day]) -> str:
     """The chart of changes in words: the day with the most, and what it was made of."""
     peak = max(days, key=lambda day: sum(day.changes.values()), default=None)
     if peak is None or not sum(peak.changes.values()):
-        return "Nobody was changed in these 14 days."
+        return "Nobody was changed in the last 14 days."
     kind = max(peak.changes, key=lambda name: peak.changes[name])
     total = sum(peak.changes.values())
     return f"The most was {_named(peak)}: {total:,}, of which {peak.changes[kind]:,} {WORDS[kind]}."
@@ -80,18 +80,20 @@ def runs_sentence(days: Sequence[Day]) -> str:
     """The chart of runs in words."""
     total = sum(day.runs for day in days)
     if not total:
-        return "No sync has run in these 14 days."
+        return "No sync has run in the last 14 days."
     peak = max(days, key=lambda day: day.runs)
-    return f"{total:,} in these 14 days. The most was {_named(peak)}: {peak.runs:,}. {days[-1].runs:,} today."
+    return (
+        f"{total:,} in the last 14 days. The most was {_named(peak)}: {peak.runs:,}. {days[-1].runs:,} today."
+    )
 
 
 def trouble_sentence(days: Sequence[Day]) -> str:
     """The chart of runs that did not succeed in words."""
     total, runs = sum(day.troubled for day in days), sum(day.runs for day in days)
     if not runs:
-        return "No sync has run in these 14 days."
+        return "No sync has run in the last 14 days."
     if not total:
-        return f"{'The one run' if runs == 1 else f'All {runs:,} runs'} of these 14 days went through."
+        return f"{'The one run' if runs == 1 else f'All {runs:,} runs'} of the last 14 days succeeded."
     peak = max(days, key=lambda day: day.troubled)
     return f"{total:,} of {runs:,} runs did not succeed. The most was {_named(peak)}: {peak.troubled:,}. {days[-1].troubled:,} today."
 

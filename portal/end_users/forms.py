@@ -37,4 +37,4 @@ class PinForm(Form):
 
     value = StringField("Our value", validators=[Length(max=1024)])
     reason = StringField("Reason", validators=[Length(max=1000)])
-    expires_at = DayField("Ends on", description="Empty for no end.")
+    expires_at = DayField("Ends on", description="Leave empty for no end.")

@@ -118,7 +118,7 @@ def own_changes(row: EndUser, values: Mapping[str, str], opened_on: str) -> dict
     alone = left_alone(values, opened_on)
     own = {name: value for name, value in values.items() if name not in alone}
     both = {
-        name: [f"Meanwhile somebody made this “{getattr(row, name)[:TOLD]}”. Save again to have yours."]
+        name: [f"Someone else changed this to “{getattr(row, name)[:TOLD]}”. Save again to keep yours."]
         for name, value in own.items()
         if _fingerprint(name, getattr(row, name)) not in {opened[name], _fingerprint(name, value)}
     }
@@ -293,7 +293,7 @@ def _refuse_double(row: EndUser) -> None:
         )
     if other is not None and other.id != row.id:
         raise Invalid(
-            {"email": [f"{other.display_name} of this Organization has this email address already."]}
+            {"email": [f"{other.display_name} of this Organization already has this email address."]}
         )
 
 

@@ -95,14 +95,14 @@ def _views(listing: Listing) -> list[Chip]:
 
 def _empty(address: str, listing: Listing, sync: Mapping[str, object], tenant: str) -> Empty:
     if listing.q or listing.filters:
-        who = f"Nobody fits “{listing.q}”." if listing.q else "Nobody fits these filters."
+        who = f"No people match “{listing.q}”." if listing.q else "No people match these filters."
         everybody = plural(listing.unfiltered_total, "End User")
         return Empty(who, f"Clear the search and the filters to see all {everybody}.", address, "Clear")
     if sync["status"] == "processing":
         run = sync["last_run"]
         is_active = not isinstance(run, Mapping) or run["status"] in {"queued", "running"}
         return Empty(
-            "The first sync is under way." if is_active else "The first sync has brought nobody yet.",
+            "The first sync is under way." if is_active else "The first sync has added nobody yet.",
             "End Users appear here by themselves. With a Group filter, nobody shows until everyone has been processed.",
             icon="loader-2",
         )

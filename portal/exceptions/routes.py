@@ -27,7 +27,7 @@ class NeverSyncForm(Form):
         validators=[InputRequired("Name a Microsoft user by email, UPN or object ID.")],
     )
     reason = StringField("Reason", validators=[Length(max=1000)])
-    expires_at = DayField("Ends on", description="Empty for no end.")
+    expires_at = DayField("Ends on", description="Leave empty for no end.")
 
 
 @bp.get("/organizations/<organization_id>/exceptions")
@@ -65,7 +65,7 @@ def end(exception_id: str) -> Response:
     db.session.commit()
     return responses.respond(
         redirect=responses.safe_next(request.form.get("next"), back),
-        toast="Ended. It counts from the next run on.",
+        toast="Ended. This applies from the next run.",
     )
 
 

@@ -86,7 +86,7 @@ def never_sync(
             microsoft.require_read(db.session.get_one(MicrosoftTenant, microsoft_tenant_id))
         errors["object_id"] = ["The mapped Microsoft tenant has no such user."]
     elif _exists(organization, SyncException.object_id == object_id):
-        errors["object_id"] = ["This person is on the never-sync list already."]
+        errors["object_id"] = ["This person is already on the never-sync list."]
     if errors or user is None:
         raise Invalid(errors)
     return _add(
@@ -134,9 +134,9 @@ def pin(
     if end_user is None or end_user.organization_id != organization.id:
         errors["end_user_id"] = ["This Organization has no such End User."]
     if field not in D1_FIELDS:
-        errors["field"] = ["One of: " + ", ".join(D1_FIELDS) + "."]
+        errors["field"] = ["Must be one of: " + ", ".join(D1_FIELDS) + "."]
     elif _exists(organization, SyncException.end_user_id == end_user_id, SyncException.field == field):
-        errors["field"] = ["This field is pinned already."]
+        errors["field"] = ["This field is already pinned."]
     if errors:
         raise Invalid(errors)
     return _add(organization, PIN, reason, expires_at, end_user_id=end_user_id, field=field)
@@ -172,11 +172,11 @@ def to_document(row: SyncException) -> dict[str, Any]:
 def _common(reason: str, expires_at: datetime | None) -> dict[str, list[str]]:
     errors: dict[str, list[str]] = {}
     if not reason.strip():
-        errors["reason"] = ["Say why, for those who come after you."]
+        errors["reason"] = ["Enter a reason, so that others can understand it."]
     elif len(reason) > 2_000:
         errors["reason"] = ["At most 2,000 characters."]
     if expires_at is not None and expires_at <= utcnow():
-        errors["expires_at"] = ["This moment has passed."]
+        errors["expires_at"] = ["This time has passed. Enter a later one."]
     return errors
 
 

@@ -58,7 +58,7 @@ def exceptions_list(
         rows=[_row(row, people.get(row.end_user_id or ""), names) for row in listing.items],
         columns=COLUMNS,
         in_use=in_use(listing, NARROWED),
-        empty=none_matches(address, listing, "No exception fits") if listing.q or listing.filters else NONE,
+        empty=none_matches(address, listing, "No exceptions match") if listing.q or listing.filters else NONE,
     )
 
 

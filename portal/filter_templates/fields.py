@@ -17,7 +17,7 @@ from portal.user_sync.rules_form import RulesForm
 NONE_LABEL = "(none)"
 TEXTS = ("domain", "office_location", "department")
 USER_TYPES = ("Member", "Guest")
-BOTH = "All and {} are both chosen. Uncheck All to take only these, or take them away."
+BOTH = "All and {} are both chosen. Uncheck All to accept only these, or remove them."
 
 
 class FiltersForm(RulesForm):
@@ -31,13 +31,13 @@ class FiltersForm(RulesForm):
         validate_choice=False,
     )
     domain_all = BooleanField("All", default=True)
-    domain = TextAreaField("Domains, one a line", validators=[Length(max=100_000)])
+    domain = TextAreaField("Domains, one per line", validators=[Length(max=100_000)])
     office_location_all = BooleanField("All", default=True)
-    office_location = TextAreaField("Offices, one a line", validators=[Length(max=100_000)])
+    office_location = TextAreaField("Offices, one per line", validators=[Length(max=100_000)])
     department_all = BooleanField("All", default=True)
-    department = TextAreaField("Departments, one a line", validators=[Length(max=100_000)])
+    department = TextAreaField("Departments, one per line", validators=[Length(max=100_000)])
     group_all = BooleanField("All", default=True)
-    group = TextAreaField("Names of groups, one a line", validators=[Length(max=30_000)])
+    group = TextAreaField("Names of groups, one per line", validators=[Length(max=30_000)])
 
     @classmethod
     def data_of(cls, body: Mapping[str, Any]) -> dict[str, Any]:

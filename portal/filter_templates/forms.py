@@ -14,5 +14,5 @@ class TemplateForm(FiltersForm):
     name = StringField(
         "Name",
         validators=[DataRequired("Enter a name."), Length(max=256)],
-        description="For instance “Members with a license”.",
+        description="For example, “Members with a license”.",
     )

@@ -155,7 +155,7 @@ def leave(organization_id: str) -> Response:
     service.leave(organization)
     db.session.commit()
     return responses.respond(
-        redirect=url_for("tenants.detail", tenant_id=tenant_id), toast=f"{name} follows no template any more."
+        redirect=url_for("tenants.detail", tenant_id=tenant_id), toast=f"{name} no longer follows a template."
     )
 
 

@@ -224,7 +224,7 @@ def checked_name(name: str, *, but: str | None = None) -> str:
         raise Invalid({"name": [f"At most {MAX_NAME} characters."]})
     other = find(clean_name)
     if other is not None and other.id != but:
-        raise Invalid({"name": ["There is already a filter template of this name."]})
+        raise Invalid({"name": ["There is already a filter template with this name."]})
     return clean_name
 
 

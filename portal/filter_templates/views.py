@@ -16,7 +16,7 @@ HINTS: Mapping[str, str] = {
     "domain": "Of the e-mail address. “(none)” stands for people without one.",
     "office_location": "“(none)” stands for people without an office.",
     "department": "“(none)” stands for people without a department.",
-    "group": "“*” stands for anything: “Staff*” fits “Staff” and “Staff – Sales”. Each Microsoft tenant is searched for them.",
+    "group": "“*” stands for anything: “Staff*” matches “Staff” and “Staff – Sales”. Each Microsoft tenant is searched for them.",
 }
 
 

@@ -195,7 +195,7 @@ class _Matching:
                 ids = {row_id for row_id in ids if self._names[row_id] == row.key} or ids
             if len(ids) > 1:
                 self._reject(
-                    line, f"{len(ids)} Assets have these MAC addresses. Name the one that is meant by its id."
+                    line, f"{len(ids)} Assets have these MAC addresses. Identify the right one by its id."
                 )
             elif ids:
                 self._claim(line, ids.pop())
@@ -231,7 +231,7 @@ class _Matching:
 
 
 def _ambiguous(assets: int, lines: Sequence[int]) -> str:
-    advice = "Name the one that is meant by its id or a MAC address."
+    advice = "Identify the right one by its id or a MAC address."
     if assets > 1:
         return f"{assets} Assets have this name. {advice}"
     line_numbers = ", ".join(str(line) for line in lines[:5])
@@ -377,7 +377,7 @@ def _undo_step(record: ImportRow, row: _Present | None, people: set[str]) -> Und
             former, assigned = record.before["end_user_id"]
             is_there, is_back = row.end_user_id == assigned, row.end_user_id == former
             if is_there and former is not None and former not in people:
-                spared.append(f"{OWNER}: the former one was {GONE}")
+                spared.append(f"{OWNER}: the previous one was {GONE}")
                 continue
             value: dict[str, Any] = {"end_user_id": former, "assigned_by": record.before["assigned_by"]}
         else:

@@ -251,7 +251,7 @@ def _planned(
     if managed:
         return rejected(candidate, f"{', '.join(managed)}: {MANAGED}.")
     if any(entry["field"] == "display_name" and not entry["new"] for entry in fields):
-        return rejected(candidate, "display_name: everybody needs a name.")
+        return rejected(candidate, "display_name: everyone needs a name.")
     if not fields:
         return Planned(candidate.line, Action.UNCHANGED, full_name, row["id"])
     columns: dict[str, Any] = {entry["field"]: entry["new"] for entry in fields}
@@ -272,9 +272,7 @@ def _new(candidate: Candidate, *, names_fields: bool) -> Planned:
     values = {name: value for name, value in candidate.values.items() if value}
     name = values.get("display_name") or " ".join(values[part] for part in NAMES if part in values)
     if not name:
-        return rejected(
-            candidate, "There is nobody with this email address, and the row has no name to add them."
-        )
+        return rejected(candidate, "No End User has this email address, and the row has no name to add one.")
     values["display_name"] = name
     columns = {**values, **search_columns(values)}
     fields = [changed(column, "", value) for column, value in values.items()] if names_fields else []
@@ -322,7 +320,7 @@ def _undo_step(
         if present != entry["new"]:
             spared.append(f"{name} was {EDITED}")
         elif locked.has(row["id"], name):
-            spared.append(f"{name} is managed by Microsoft by now")
+            spared.append(f"{name} is now managed by Microsoft")
         else:
             back.append(changed(name, present, entry["old"]))
     if not back:

@@ -42,7 +42,7 @@ OVER = ("succeeded", "failed", "undoing", "undone")
 """Whoever is there needs no file any more."""
 ATTEMPTS = 3  # of one transaction that met somebody else's
 BROKEN = "Something went wrong inside Rollcall after {done:,} of {total:,} rows; what was written stays. Import the file again."
-WAITS = "The database could not be used for a moment. This goes on by itself where it stopped: do not send it again."
+WAITS = "The database was briefly unavailable. This continues by itself; do not start it again."
 UNDO_BROKEN = "Something went wrong inside Rollcall before everything was undone. Undo it again for the rest."
 
 

@@ -123,7 +123,7 @@ def request(session: Session, row: Import) -> None:
 def discard(session: Session, row: Import) -> None:
     """Forget a file that was only looked at. Raises Refused when it is being imported already. The caller commits."""
     if not _moved(session, row, ("review", "storing"), {"status": "discarded"}):
-        raise Refused("This file is being imported already. Undo the import instead.")
+        raise Refused("This file is already being imported. Undo the import instead.")
 
 
 def plan_undo(session: Session, row: Import) -> list[UndoStep]:
@@ -166,7 +166,7 @@ def request_undo(session: Session, row: Import, owner: str | None = None) -> Non
         "error": None,
     }
     if not _moved(session, row, ("succeeded", "failed"), values):
-        raise Refused("This import is being undone already.")
+        raise Refused("This import is already being undone.")
     if owner is None:
         dispatch.enqueue(session, "import", row.id)
     audit.record(
@@ -220,9 +220,9 @@ def _preview(session: Session, organization_id: str, kind: str, candidates: Sequ
 
 def _undoable(row: Import) -> None:
     if row.status == "undone":
-        raise Refused("This import was undone already.")
+        raise Refused("This import has already been undone.")
     if row.status not in {"succeeded", "failed"}:
-        raise Refused("This import is not over yet. Wait for its end.")
+        raise Refused("This import has not finished yet. Wait until it has.")
 
 
 def _moved(session: Session, row: Import, statuses: Sequence[str], values: Mapping[str, Any]) -> bool:

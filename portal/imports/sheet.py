@@ -64,7 +64,7 @@ def decode(data: bytes) -> str:
     except UnicodeDecodeError as error:
         raise _bad(f"The file is not UTF-8. {SAVE_AS}") from error
     if "\x00" in text:
-        raise _bad("The file holds NUL characters, so it is no CSV text. Save it as 'CSV UTF-8'.")
+        raise _bad("The file contains NUL characters, so it is not CSV text. Save it as 'CSV UTF-8'.")
     return text
 
 
@@ -139,12 +139,12 @@ def _header(cells: Sequence[str], columns: Columns) -> _Header:
     unknown = [cell.strip()[:60] or "(blank)" for cell, name in zip(cells, fields, strict=False) if not name]
     if unknown:
         allowed = ", ".join(columns.fields)
-        raise _bad(f"Unknown columns: {', '.join(unknown[:10])}. Known are: {allowed}.")
+        raise _bad(f"Unknown columns: {', '.join(unknown[:10])}. Known columns: {allowed}.")
     if missing:
         raise _bad(f"The first line must name the columns, {', '.join(columns.required)} among them.")
     double = next((name for name in names if names.count(name) > 1), None)
     if double is not None:
-        raise _bad(f"The column {double} stands in the first line twice. Take one of them out.")
+        raise _bad(f"The column {double} appears twice in the first line. Remove one.")
     return _Header(tuple(names), len(cells))
 
 
@@ -188,13 +188,13 @@ def _is_blank(cell: str) -> bool:
 def _misfit(cells: Sequence[str], header: _Header) -> str:
     """Why a row cannot be matched with the header: a cell too few or too many may mean that all are one place off."""
     if len(cells) < len(header.names):
-        return f"It has too few cells: {len(cells)} of {len(header.names)}. Nothing of it was taken."
+        return f"The row has too few cells: {len(cells)} of {len(header.names)}. It was not imported."
     if len(cells) > len(header.names) and (
         len(cells) > header.width or any(cell.strip() for cell in cells[len(header.names) :])
     ):
         return (
-            f"It has more cells than the first line, which has {len(header.names)}. "
-            "Put texts with separators into quotes."
+            f"The row has more cells than the first line, which has {len(header.names)}. "
+            "Put text that contains separators in quotes."
         )
     return ""
 

@@ -44,7 +44,7 @@ KINDS: Mapping[str, Kind] = {
         "assets.index",
         "/assets/",
         "Assets are found by id, then by MAC address, then by a name that only one has.",
-        "id, name, mac_addresses (separated by blanks), end_user_email",
+        "id, name, mac_addresses (separated by spaces), end_user_email",
     ),
 }
 STATUSES: Mapping[str, str] = {
@@ -183,7 +183,7 @@ def _so_far(row: Import) -> str:
     if row.status == "running":
         return f": {number(row.done)} of {plural(row.total, 'row')}"
     if row.status == "undone":
-        spared = f", {number(row.spared)} not, as they were edited since" if row.spared else ""
+        spared = f", {number(row.spared)} not, because they were edited since" if row.spared else ""
         return f": {plural(row.restored, 'row')} undone{spared}"
     return ""
 

@@ -161,9 +161,7 @@ def _confirmed() -> tuple[Account, str]:
 
 def _connected(target: str, identity: MicrosoftIdentity) -> Response:
     if not current_user.is_authenticated or current_user.id != target:
-        raise SignInFailed(
-            "You were signed out meanwhile. Sign in, and connect your Microsoft account again."
-        )
+        raise SignInFailed("You have been signed out. Sign in, and connect your Microsoft account again.")
     session_id = current_user.session.id
     begin_write(db.session())
     account = accounts.locked_account(db.session(), target)

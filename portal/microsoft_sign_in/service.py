@@ -53,7 +53,7 @@ def sign_in_cloud(session: Session) -> str:
 def allow_tenants(
     session: Session, text: str, now: datetime, cloud: str = DEFAULT, *, keep: str | None = None
 ) -> None:
-    """Store the directory ids in ``text``, one a line, and their cloud. Raises Invalid on ``tenants`` or ``cloud``.
+    """Store the directory ids in ``text``, one per line, and their cloud. Raises Invalid on ``tenants`` or ``cloud``.
 
     Ends the sessions of people whose tenant may no longer sign in, except ``keep``, the session that changes this.
     """
@@ -61,10 +61,10 @@ def allow_tenants(
     wrong = [word for word in ids if not is_guid(word)]
     if wrong:
         raise Invalid(
-            {"tenants": [f"{wrong[0][:60]} is not a tenant ID. Each is 36 characters, one a line."]}
+            {"tenants": [f"{wrong[0][:60]} is not a tenant ID. Each is 36 characters, one per line."]}
         )
     if cloud not in CLOUDS:
-        raise Invalid({"cloud": ["One of: " + ", ".join(CLOUDS) + "."]})
+        raise Invalid({"cloud": ["Must be one of: " + ", ".join(CLOUDS) + "."]})
     row = StoredSetting.obtain(session, KEY, now)
     _sign_out(session, set(row.value.get("tenants", ())).difference(ids), now, keep=keep)
     row.value, row.updated_at = {"tenants": list(dict.fromkeys(ids)), "cloud": cloud}, now
@@ -169,7 +169,7 @@ def _accept(
 def _can_be_asked(account: Account | None, code: str | None) -> None:
     """Whether a code that was entered can be one. Raises SignInFailed where nothing shows codes, or none any more."""
     if code is not None and (account is None or account.totp_secret is None):
-        raise SignInFailed("This account has no authenticator any more. Start again.")
+        raise SignInFailed("This account no longer has an authenticator. Start again.")
 
 
 def tie(session: Session, account: Account, identity: MicrosoftIdentity) -> None:

@@ -68,8 +68,8 @@ def plan(action: str, rows: Sequence[Organization]) -> Plan:
 
 def sync_now(rows: Sequence[Organization]) -> Outcome:
     """Queue a run for each (T5), in short transactions; failures are named. The caller wakes the scheduler."""
-    done, failed = _each(rows, user_sync.request_run, "on their way")
-    return Outcome(done, _with_failures(f"{plural(done, 'sync is', 'syncs are')} on the way.", failed))
+    done, failed = _each(rows, user_sync.request_run, "starting")
+    return Outcome(done, _with_failures(f"{plural(done, 'sync is', 'syncs are')} starting.", failed))
 
 
 def disable(rows: Sequence[Organization]) -> Outcome:
@@ -83,7 +83,7 @@ def disable(rows: Sequence[Organization]) -> Outcome:
 def tag(rows: Sequence[Organization], *, add: Sequence[str], remove: Sequence[str]) -> Outcome:
     """Add and take away tags, in short transactions. Raises Invalid on ``tags``: then nothing is changed."""
     if not add and not remove:
-        raise Invalid({"tags": ["Enter a tag to add, or one to take away."]})
+        raise Invalid({"tags": ["Enter a tag to add, or one to remove."]})
     tags.check(rows, add=add, remove=remove)
     done, ids = 0, [row.id for row in rows]
 
@@ -95,7 +95,7 @@ def tag(rows: Sequence[Organization], *, add: Sequence[str], remove: Sequence[st
     left = len(ids) - done
     words = f"{plural(done, 'Organization')} changed."
     if left:
-        words += f" {plural(left, 'Organization has', 'Organizations have')} them so already."
+        words += f" {plural(left, 'Organization is', 'Organizations are')} unchanged."
     return Outcome(done, words)
 
 
@@ -120,7 +120,7 @@ def _each(
                     names[row_id]
                 )
             except NotFound:
-                failed.setdefault("no sync is enabled any more", []).append(names[row_id])
+                failed.setdefault("its sync is no longer enabled", []).append(names[row_id])
 
     _in_parts(sorted(names), work, done_word)  # in the order in which the schedule locks them
     return done, failed

@@ -201,7 +201,7 @@ def checked_name(name: str) -> str:
     if len(clean_name) > MAX_NAME:
         raise Invalid({"name": [f"At most {MAX_NAME} characters."]})
     if any(ord(c) < 32 for c in clean_name):
-        raise Invalid({"name": ["The name holds control characters."]})
+        raise Invalid({"name": ["The name contains control characters."]})
     return clean_name
 
 

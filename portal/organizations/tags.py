@@ -69,7 +69,7 @@ def check(rows: Sequence[Organization], *, add: Iterable[str], remove: Iterable[
     added, removed = checked(add), checked(remove)
     both = {text_key(name) for name in added} & {text_key(name) for name in removed}
     if both:
-        raise Invalid({"tags": ["The same tag cannot be added and taken away."]})
+        raise Invalid({"tags": ["The same tag cannot be added and removed."]})
     for row in rows:
         _difference(row, add=added, remove=removed)
 
@@ -164,9 +164,7 @@ def _tag(name: str) -> Tag:
     if tag is not None:
         return tag
     if (db.session.scalar(select(func.count()).select_from(Tag)) or 0) >= MOST_IN_ALL:
-        raise Invalid(
-            {"tags": [f"There are {MOST_IN_ALL} tags already. Use one of them, or take some away."]}
-        )
+        raise Invalid({"tags": [f"There are {MOST_IN_ALL} tags already. Use one of them, or remove some."]})
     tag = Tag(name=name, created_at=utcnow())
     db.session.add(tag)
     db.session.flush()

@@ -133,13 +133,15 @@ def shown_tags(listing: Listing, tags: Sequence[TagCount]) -> list[str]:
 def _empty(address: str, listing: Listing, *, may_add: bool) -> Empty:
     if listing.q:
         return Empty(
-            f"No Organization is called like “{listing.q}”",
-            "Try a part of the name, or clear the search.",
+            f"No Organizations match “{listing.q}”",
+            "Try part of the name, or clear the search.",
             address,
             "Clear search and filters",
         )
     if listing.filters:
-        return Empty("No Organization fits", "Take a filter away to see more.", address, "Clear filters")
+        return Empty(
+            "No Organizations match these filters", "Remove a filter to see more.", address, "Clear filters"
+        )
     return Empty(
         "No Organizations yet",
         "An Organization is a customer: it owns End Users and Assets.",

@@ -31,7 +31,7 @@ class ViewForm(Form):
     """The name of a view, and whether everybody finds it."""
 
     name = StringField("Name", validators=[InputRequired("Enter a name."), Length(max=saved.MAX_NAME)])
-    is_shared = BooleanField("Show it to everybody")
+    is_shared = BooleanField("Show it to everyone")
 
 
 @bp.get("/people")

@@ -61,7 +61,7 @@ def remove(session: Session, row: SavedView, account_id: str, *, is_administrato
     """Delete a view: one's own, or as an administrator one that is shared. Raises Forbidden otherwise."""
     if row.account_id != account_id and not (is_administrator and row.is_shared):
         raise Forbidden(
-            "This view is somebody else's. Ask them, or an administrator.", needed="administrator"
+            "This view belongs to someone else. Ask them or an administrator.", needed="administrator"
         )
     audit.record(session, "view_deleted", row, name=row.name)
     session.delete(row)
@@ -73,7 +73,7 @@ def tidy(query: str) -> str:
     pairs = [(name, value) for name, value in parse_qsl(query.lstrip("?")) if name not in _LEFT_OUT]
     tidied = urlencode(sorted(pairs))
     if len(tidied) > MAX_QUERY:
-        raise Invalid({"name": ["This view has too many filters to be kept."]})
+        raise Invalid({"name": ["This view has too many filters to be saved."]})
     return tidied
 
 

@@ -78,7 +78,7 @@ def export(query: Listing, ids: Sequence[str] | None = None) -> Iterator[str]:
         fitting = [row_id for row_id in fitting if row_id in checked]
     if len(fitting) > MOST_EXPORTED:
         raise Invalid(
-            {"q": [f"More than {MOST_EXPORTED:,} people fit. Filter the list and export it in parts."]}
+            {"q": [f"More than {MOST_EXPORTED:,} people match. Filter the list and export it in parts."]}
         )
     return csv_cells.write(CSV_COLUMNS, _lines(fitting))
 

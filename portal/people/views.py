@@ -231,13 +231,15 @@ def _words(listing: Listing, offered: Offered) -> dict[str, str]:
 def _empty(listing: Listing) -> Empty:
     if listing.q:
         return Empty(
-            f"Nobody fits “{listing.q}”",
-            "Try a part of the name, or take a filter away.",
+            f"No people match “{listing.q}”",
+            "Try part of the name, or remove a filter.",
             ADDRESS,
             "Clear search and filters",
         )
     if listing.filters:
-        return Empty("Nobody fits these filters", "Take a filter away to see more.", ADDRESS, "Clear filters")
+        return Empty(
+            "No people match these filters", "Remove a filter to see more.", ADDRESS, "Clear filters"
+        )
     return Empty(
         "Nobody yet",
         "People appear here as soon as an Organization has End Users.",

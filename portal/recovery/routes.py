@@ -54,7 +54,8 @@ def clean_up(organization_id: str) -> Response:
         return _page(organization, problem="Check at least one person, or the box that unlinks the others.")
     if confirmed and confirmed != str(len(delete_ids)):
         return _page(
-            organization, problem=f"{len(delete_ids):,} would go by now, and not {confirmed}. Look again."
+            organization,
+            problem=f"{len(delete_ids):,} would be deleted now, not {confirmed}. Review the list again.",
         )
     if not confirmed:
         return responses.render(

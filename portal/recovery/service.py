@@ -227,7 +227,7 @@ def _refuse_while_syncing(session: Session, organization: Organization) -> None:
     sync = session.scalar(select(UserSync).where(UserSync.organization_id == organization.id))
     if sync is not None and sync.enabled:
         raise Refused(
-            f"{organization.name} still syncs. Disable its User Sync first, or the next run would bring everybody back.",
+            f"{organization.name} still syncs. Disable its User Sync first, or the next run would add everyone again.",
             link=f"/organizations/{organization.id}/user-sync/disable",
         )
 
@@ -242,9 +242,7 @@ def refuse_others(
             session.scalars(_created_by(organization, microsoft_tenant_id).where(EndUser.id.in_(part)))
         )
     if not allowed.issuperset(delete_ids):
-        sentence = (
-            "Some of these people were not created by a sync, or are gone already. Look at the list again."
-        )
+        sentence = "Some of these people were not created by a sync, or have already been deleted. Review the list again."
         raise Invalid({"delete": [sentence]})
 
 

@@ -22,7 +22,7 @@ SEARCH_FROM = 10
 
 DOUBTS: Mapping[Doubt, str] = {
     Doubt.UNLINKED: "unlinked already",
-    Doubt.ELSEWHERE: "linked to another Microsoft tenant by now",
+    Doubt.ELSEWHERE: "now linked to another Microsoft tenant",
     Doubt.EDITED: "edited by hand",
     Doubt.NOTES: "has notes",
     Doubt.ASSETS: "owns Assets",

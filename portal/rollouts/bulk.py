@@ -20,7 +20,7 @@ from portal.user_sync.documents import no_counts
 
 WRONG_TENANT = (
     "This may be the wrong Microsoft tenant: none of {known:,} known e-mail addresses belongs to its domains. "
-    "Set this Organization up by itself if it is the right one."
+    "If it is the right one, set up this Organization on its own."
 )
 WILL = {"enable": "enabled", "edit": "edited", "unchanged": "unchanged"}
 """What a dry run says, and what is said once it is done."""
@@ -98,7 +98,7 @@ def _planned(
     db.session.rollback()
     organization = db.session.get(Organization, organization_id)
     if organization is None:
-        return BulkResult(organization_id, name, "refused", problem="It was deleted meanwhile."), None
+        return BulkResult(organization_id, name, "refused", problem="It has been deleted."), None
     try:
         planned = copying.preview(organization, body, keeps_departures=keeps_departures)
     except RetryLater as later:

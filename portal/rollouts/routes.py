@@ -127,7 +127,7 @@ def enable(rollout_id: str) -> Response:
         return _page(_rollout(rollout_id), problem=error)
     message = f"{rollout.request['name']} is saved." if rollout.kind == "template" else ""
     if number and not message:
-        message = f"{plural(number, 'sync')} on the way." if number == 1 else f"{number:,} syncs on the way."
+        message = f"{plural(number, 'sync is', 'syncs are')} starting."
     return _went_on(rollout, message)
 
 
@@ -156,7 +156,9 @@ def close(rollout_id: str) -> Response:
     rollout = _rollout(rollout_id)
     service.close(rollout)
     db.session.commit()
-    return responses.respond(redirect=url_for("microsoft.index"), toast="Done. What was set up goes on.")
+    return responses.respond(
+        redirect=url_for("microsoft.index"), toast="Done. Syncs that were set up continue."
+    )
 
 
 def _rollout(rollout_id: str) -> Rollout:

@@ -197,12 +197,12 @@ def _save_template(rollout: Rollout) -> None:
     template = db.session.get(FilterTemplate, rollout.template_id or "")
     if template is None:
         raise Refused(
-            "Meanwhile the template was deleted. Nothing was saved.", link="/settings/filter-templates"
+            "The template has been deleted, so nothing was saved.", link="/settings/filter-templates"
         )
     now = {**documents.body_of(template), "name": template.name}
     if now != request["before"]:
         raise Refused(
-            "Meanwhile the template was changed. Nothing was saved: edit it again.",
+            "Someone else changed the template, so nothing was saved. Edit it again.",
             link=f"/settings/filter-templates/{template.id}",
         )
     templates.change(template, request["name"], request)

@@ -273,7 +273,7 @@ def _effects(preview: Mapping[str, Any]) -> list[Effect]:
         (counts.get("skipped", 0), "skipped", ""),
     ]
     return [Effect(f"{number:,} {word}", tone) for number, word, tone in effects if number] or [
-        Effect("Already so" if preview.get("is_saved") else "Nobody is added or changed")
+        Effect("Nothing changes" if preview.get("is_saved") else "Nobody is added or changed")
     ]
 
 
@@ -291,15 +291,15 @@ def _notes(preview: Mapping[str, Any]) -> list[Effect]:
     elif guard and guard["tone"] == "some":
         notes.append(
             Effect(
-                f"Look twice: only {guard['matching']:,} of {guard['known']:,} known e-mail addresses belong to this Microsoft tenant.",
+                f"Check the tenant: only {guard['matching']:,} of {guard['known']:,} known e-mail addresses belong to this Microsoft tenant.",
                 "yellow",
             )
         )
     if preview.get("matching") == 0:
-        notes.append(Effect(f"Nobody of {preview['total']:,} Microsoft users matches.", "yellow"))
+        notes.append(Effect(f"None of {preview['total']:,} Microsoft users match.", "yellow"))
     for group in preview.get("groups", ()):
         if not group["names"]:
-            notes.append(Effect(f"No group fits “{group['pattern']}”.", "yellow"))
+            notes.append(Effect(f"No group matches “{group['pattern']}”.", "yellow"))
         elif len(group["names"]) > 1:
             names = ", ".join(group["names"][:SHOWN_NAMES])
             more = (
@@ -308,7 +308,7 @@ def _notes(preview: Mapping[str, Any]) -> list[Effect]:
                 else ""
             )
             notes.append(
-                Effect(f"“{group['pattern']}” fits {plural(len(group['names']), 'group')}: {names}{more}.")
+                Effect(f"“{group['pattern']}” matches {plural(len(group['names']), 'group')}: {names}{more}.")
             )
     if preview.get("kept"):
         departures = ", ".join(PART_LABELS[part] for part in preview["kept"])

@@ -36,7 +36,7 @@ PAUSE = timedelta(seconds=2)
 """Before a row that waits for the first read of its tenant is looked at again."""
 BROKEN = "Something went wrong inside Rollcall. Try again; the log says more."
 MOVED = (
-    "Microsoft or the filters have changed since this preview. Look at the new numbers, then confirm again."
+    "Microsoft or the filters have changed since this preview. Review the new numbers, then confirm again."
 )
 
 
@@ -125,7 +125,7 @@ def _suggest(claim: Claim) -> None:
         elif tenant_id in mapped:
             _adopt(row, mapped[tenant_id])
         else:
-            row.status, row.problem = "unconnected", "The connection was removed meanwhile. Try again."
+            row.status, row.problem = "unconnected", "The connection has been removed. Try again."
     session.commit()
 
 
@@ -150,7 +150,7 @@ def _map(claim: Claim) -> None:
     row, _ = _loaded(claim)
     tenant = session.get(MicrosoftTenant, row.microsoft_tenant_id or "")
     if tenant is None or tenant.is_removed:
-        raise Refused("The connection was removed meanwhile. Connect the Microsoft tenant again.")
+        raise Refused("The connection has been removed. Connect the Microsoft tenant again.")
     organization = session.get(Organization, row.organization_id) if row.organization_id else None
     if organization is None:
         organization = organizations.create(row.organization_name)
@@ -249,7 +249,7 @@ def _loaded(claim: Claim) -> tuple[RolloutRow, Rollout]:
 def _organization(row: RolloutRow) -> Organization:
     organization = db.session.get(Organization, row.organization_id or "")
     if organization is None:
-        raise Refused("The Organization was deleted meanwhile.")
+        raise Refused("The Organization has been deleted.")
     return organization
 
 

@@ -216,7 +216,7 @@ def _empty(address: str, listing: Listing, *, has_runs: bool) -> Empty:
     is_narrowed = listing.q or set(listing.filters) - {"show"}
     everything = f"{address}?show=all"
     if is_narrowed:
-        return none_matches(address, listing, "No run fits")
+        return none_matches(address, listing, "No runs match")
     if "view" in listing.extra and has_runs:
         return Empty(
             "Every run succeeded",
@@ -227,8 +227,8 @@ def _empty(address: str, listing: Listing, *, has_runs: bool) -> Empty:
         )
     if listing.filters.get("show") == NOTABLE and has_runs:
         return Empty(
-            "Nothing to look at",
-            "No run changed anything or went wrong. All runs have the quiet ones too.",
+            "Nothing to review",
+            "No run changed anything or failed. All runs also lists the others.",
             everything,
             "Show all runs",
             "circle-check",

@@ -222,7 +222,7 @@ def _nobody(run: SyncRun, listing: Listing, total: int, *, is_active: bool) -> E
     if listing.q or listing.filters:
         return none_matches(_page(run), listing, f"None of {plural(total, 'person', 'people')} matches")
     if is_active:
-        return Empty("Nobody yet", "People show here as they are written.", icon="circle-check")
+        return Empty("Nobody yet", "People appear here as they are saved.", icon="circle-check")
     succeeded = "Everybody in scope was up to date already." if run.status == "succeeded" else ""
     return Empty("Nobody was changed", succeeded, icon="circle-check")
 

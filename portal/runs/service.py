@@ -253,7 +253,7 @@ def _last_undo(run: SyncRun) -> str | None:
 
 
 def _undone_already(done: str) -> Refused:
-    return Refused("This run was undone already; nothing is left to restore.", link=f"/sync-runs/{done}")
+    return Refused("This run has already been undone; nothing is left to restore.", link=f"/sync-runs/{done}")
 
 
 def _undo_now(row: SyncRun, run: SyncRun) -> None:
@@ -287,7 +287,9 @@ def lock_run(row: SyncRun | Conflict) -> None:
 
 def _undoable(run: SyncRun) -> None:
     if run.status in ACTIVE:
-        raise Refused("This run is not over yet. Wait for its end, or disable the User Sync to stop it.")
+        raise Refused(
+            "This run has not finished yet. Wait until it has, or disable the User Sync to stop it."
+        )
 
 
 def organization_of(run: SyncRun) -> Organization:

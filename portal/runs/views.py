@@ -135,9 +135,9 @@ def next_step(run: SyncRun, tenant_id: str, *, is_enabled: bool, at: datetime | 
     own = f"/organizations/{run.organization_id}"
     conflicts = (run.counts or {}).get("conflicts", 0)
     if run.status == "queued":
-        return NextStep("Nothing to do: it starts when its turn has come.")
+        return NextStep("Nothing to do: it starts when its turn comes.")
     if run.status == "running":
-        return NextStep("Nothing to do: it goes on, also when you leave this page.")
+        return NextStep("Nothing to do: it continues if you leave this page.")
     if not is_enabled:
         outcome = KEPT.get(run.status, "What the run did is kept.")
         return NextStep(f"{outcome} The sync is off; Tenant Details can set it up again.", None, [tenant])
@@ -146,14 +146,14 @@ def next_step(run: SyncRun, tenant_id: str, *, is_enabled: bool, at: datetime | 
     if run.status == "partial":
         return NextStep(f"{KEPT['partial']} The sync tries the rest again by itself.", at, [*checks, tenant])
     if run.status == "cancelled":
-        words = f"{KEPT['cancelled']} The sync is on: its next run decides anew, without asking. Tenant Details previews what would change now."
+        words = f"{KEPT['cancelled']} The sync is on: its next run decides again, without asking. Tenant Details previews what would change now."
         return NextStep(words, at, [tenant])
     if run.kind == "undo":
         words = "The sync is on, and may make the same changes again. Edit its filters or disable it first."
         return NextStep(words, at, [tenant])
     if conflicts:
         people = plural(conflicts, "person is", "people are")
-        words = f"{people} in conflict and left alone until you choose."
+        words = f"{people} in conflict, and nothing changes until you choose."
         return NextStep(words, at, [(f"{own}/conflicts", "Settle conflicts")])
     return NextStep("Nothing to do.", at, [(f"{own}/end-users", "Show the End Users")])
 

@@ -19,7 +19,7 @@ class MicrosoftForm(Form):
     secret = PasswordField(
         "Client secret",
         validators=[Length(max=512)],
-        description="The secret's Value, not its ID. Empty keeps the stored one.",
+        description="The secret's Value, not its ID. Leave it empty to keep the stored one.",
     )
     certificate = TextAreaField(
         "Certificate",
@@ -31,7 +31,7 @@ class MicrosoftForm(Form):
     def ask_again(self) -> None:
         """Ask for the secret again: it is not sent back to the browser, so saving without it would silently keep the old one."""
         if self.secret.data and not self.secret.errors:
-            self.secret.errors = ["Enter the secret again: it is not kept when something else is refused."]
+            self.secret.errors = ["Enter the secret again. It is not kept when another field is refused."]
 
 
 class EndForm(Form):
@@ -54,9 +54,9 @@ class SignInForm(Form):
     """Microsoft tenants whose people may sign in."""
 
     tenants = TextAreaField(
-        "Tenant IDs, one a line",
+        "Tenant IDs, one per line",
         validators=[Optional(), Length(max=4000)],
-        description="Empty: sign-in with Microsoft is off.",
+        description="Leave empty to turn off sign-in with Microsoft.",
     )
     cloud = SelectField("Cloud", choices=choices(REGISTRATIONS.items()), default=DEFAULT)
 
@@ -67,7 +67,7 @@ class TokenForm(Form):
     name = StringField("Name", validators=[InputRequired("Enter a name."), Length(max=100)])
     role = SelectField("Role", choices=choices(ROLES), default="read-only")
     expires_at = DayField(
-        "Expires on", description="The first day on which it does not work any more (UTC). Empty: never."
+        "Expires on", description="The first day on which it no longer works (UTC). Leave empty for never."
     )
 
 

@@ -38,7 +38,7 @@ def other_administrators(row: Account) -> Sequence[Account]:
     )
     if not others:
         raise Refused(
-            f"{row.email} is the last active administrator. Make somebody else one first.",
+            f"{row.email} is the last active administrator. Make someone else an administrator first.",
             link="/settings/people",
         )
     return others

@@ -47,13 +47,13 @@ def steps(client_id: str, cloud: str) -> Sequence[GuideStep]:
         GuideStep(
             "Manifest",
             page("Manifest"),
-            "Put the part below in place of requiredResourceAccess and press Save. It lists the application permissions.",
+            "Replace requiredResourceAccess with the part below and press Save. It lists the application permissions.",
             "manifest",
         ),
         GuideStep(
             "Certificates & secrets",
             page("Credentials"),
-            "Press New client secret, and copy its Value at once: Microsoft shows it only now. The Secret ID is not it.",
+            "Press New client secret, and copy its Value at once: Microsoft shows it only now. Do not copy the Secret ID.",
         ),
         GuideStep(
             "Overview",

@@ -127,5 +127,5 @@ def events_list(address: str, export: str, listing: Listing) -> ListView:
         filters=[Filter("action", "Event", chosen("action", ""), events)],
         in_use=in_use(listing, words),
         export=export,
-        empty=none_matches(address, listing, "No event matches."),
+        empty=none_matches(address, listing, "No events match."),
     )

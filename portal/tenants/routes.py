@@ -78,7 +78,7 @@ def sync_now(tenant_id: str) -> Response:
         microsoft.request_read(db.session.get_one(MicrosoftTenant, row.microsoft_tenant_id))
     db.session.commit()
     runtime().wake()
-    return responses.respond(redirect=url_for(".detail", tenant_id=row.id), toast="The sync is on its way.")
+    return responses.respond(redirect=url_for(".detail", tenant_id=row.id), toast="The sync is starting.")
 
 
 @bp.route("/tenants/new", methods=["GET", "POST"])
@@ -205,7 +205,7 @@ def unmap(tenant_id: str) -> Response:
         service.unmap(row, named=request.form.get("microsoft_tenant_id"))
         db.session.commit()
         return responses.respond(
-            redirect=url_for(".detail", tenant_id=row.id), toast=f"{row.name} is not mapped any more."
+            redirect=url_for(".detail", tenant_id=row.id), toast=f"{row.name} is no longer mapped."
         )
     return responses.render(
         "tenants/unmap.html",

@@ -113,7 +113,7 @@ def unmap(row: Tenant, *, named: str | None = None) -> None:
         raise Refused(f"{row.name} is not mapped to a Microsoft tenant.", link=f"/tenants/{row.id}")
     if named not in {None, row.microsoft_tenant_id}:
         raise Refused(
-            f"Meanwhile somebody mapped {row.name} to another Microsoft tenant. Nothing was unmapped.",
+            f"Someone else mapped {row.name} to another Microsoft tenant. Nothing was unmapped.",
             link=f"/tenants/{row.id}",
         )
     refuse_while_syncing(row)

@@ -34,14 +34,10 @@ def conflicting_edit(organization: Organization, body: Mapping[str, Any], opened
     row = find(organization)
     tenant_then, was_on, _ = f"{opened_on}  ".split(" ", 2)
     if tenant_then != microsoft_tenant.id:
-        return f"Meanwhile the Tenant was mapped to another Microsoft tenant, {microsoft_tenant.name}. Choose again from its users."
+        return f"The Tenant is now mapped to another Microsoft tenant, {microsoft_tenant.name}. Choose again from its users."
     if row is None or not row.enabled:
-        return (
-            ""
-            if was_on == "off"
-            else "Meanwhile somebody disabled this sync. Enable Sync would switch it on again."
-        )
+        return "" if was_on == "off" else "Someone else disabled this sync. Enable Sync turns it on again."
     if documents.parse(saved_request(row)) == documents.parse(body):
         return ""
     done = "enabled this sync with other filters" if was_on == "off" else "saved other filters"
-    return f"Meanwhile somebody {done}. Save would replace theirs by those below."
+    return f"Someone else {done}. Save replaces them with those below."

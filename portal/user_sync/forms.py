@@ -11,7 +11,7 @@ from portal.engine.records import SECTIONS
 from portal.http.formatting import plural
 from portal.user_sync.rules_form import RulesForm
 
-ALL_AND_VALUES = "All and {} checked. Uncheck All to take only what is checked, or uncheck the rest."
+ALL_AND_VALUES = "All and {} checked. Uncheck All to accept only what is checked, or uncheck the rest."
 
 
 def _values() -> SelectMultipleField:

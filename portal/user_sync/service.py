@@ -176,7 +176,7 @@ def request_run(organization: Organization, fingerprint: str | None = None) -> S
     row = _enabled(organization)
     present = active_run(organization)
     if present is not None and fingerprint is not None:
-        raise Refused("A sync is running, so Microsoft's data is about to move. Try again when it is done.")
+        raise Refused("A sync is running, so Microsoft's data is about to change. Try again when it is done.")
     if present is not None:
         return present
     run = _queue(row, microsoft_tenant, "manual", fingerprint)
@@ -198,7 +198,7 @@ def request_person(organization: Organization, person: EndUser) -> SyncRun:
         return present
     if row.initial_done_at is None:
         raise Refused(
-            f"The first sync of {organization.name} is not over yet. Press Sync Now to try it again.",
+            f"The first sync of {organization.name} has not finished yet. Press Sync Now to try it again.",
             link=f"/organizations/{organization.id}",
         )
     object_id = _object_of(person, microsoft_tenant)

@@ -307,11 +307,11 @@ def _change(change: Mapping[str, Any], staying: Sequence[Mapping[str, str]]) -> 
     return ScopeChange(
         parts=(
             Part("Enters", "matches from now on", len(enters), enters[:NAMED]),
-            Part("Stays", "goes on being updated", change["stays"], staying[:NAMED]),
+            Part("Stays", "still updated", change["stays"], staying[:NAMED]),
         ),
         conflicts=change["conflicts"],
         ignored=change["ignored"],
-        leaves=Part("Leaves", "kept, not updated any more", len(leaves), leaves[:NAMED]),
+        leaves=Part("Leaves", "kept, but no longer updated", len(leaves), leaves[:NAMED]),
     )
 
 

@@ -115,7 +115,7 @@ def test_F3_from_discover_customers_to_enabled_syncs(
     expect(page.get_by_role("checkbox", name=re.compile("^Select (?!all)"))).to_have_count(TENANTS)
     click("button", "Enable the selected")
     until(page, "Enabled", script)
-    over = page.get_by_text("All runs are over")
+    over = page.get_by_text("All runs have finished")
     if not script:
         wait_until(lambda: over.count() or reloaded(page), "the end of all runs")
     expect(over).to_be_visible(timeout=SOON)

@@ -89,7 +89,7 @@ def test_wrong_passwords_raise_the_lock_after_five_whoever_is_guessed_at(app: Fl
     pages = at_once(
         lambda n: post(app, "/login", n, email=email, password="a guess, one of many").text, times=45
     )
-    assert sum("do not belong together" in page for page in pages) == 5
+    assert sum("password is not correct" in page for page in pages) == 5
     assert sum("Too many attempts" in page for page in pages) == 40
     assert (number_of(app, "sign_in_failed"), number_of(app, "sign_in_locked")) == (5, 1)
     assert "Too many attempts" in post(app, "/login", 99, email=email, password=PASSWORD).text
@@ -103,7 +103,7 @@ def test_the_right_password_among_many_wrong_ones_gets_in_only_before_the_lock(a
         lambda n: post(app, "/login", n, email=ANN, password=PASSWORD if n == 7 else "a guess, one of many")
     )
     in_time = answers[7].status_code == 303
-    wrong = sum("do not belong together" in one.text for one in answers)
+    wrong = sum("password is not correct" in one.text for one in answers)
     assert 1 <= wrong <= (6 if in_time else 1)
 
 

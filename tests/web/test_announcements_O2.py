@@ -86,7 +86,7 @@ def test_O2_it_is_told_once_that_it_is_over_and_may_come_again(world):
     world.breaks("One")
     world.later()
     world.mends()
-    assert world.later(minutes=5) == ["Over: One cannot be read"]
+    assert world.later(minutes=5) == ["Resolved: One cannot be read"]
     assert world.later(minutes=5) == []
     world.breaks("Two")
     assert world.later(minutes=5) == ["Two cannot be read"]

@@ -179,7 +179,7 @@ def test_F3_sync_now_in_bulk_says_first_and_does_then_what_it_can(app, client_as
             "asking changes nothing"
         )
     answer = browser.send("/organizations/bulk", {**form, "confirmed": "1"}, follow_redirects=True)
-    assert "4 syncs are on the way. 2 left out" in answer.text
+    assert "4 syncs are starting. 2 left out" in answer.text
     with app.app_context():
         assert db.session.scalar(db.select(db.func.count()).select_from(SyncRun)) == 4
 
@@ -211,7 +211,7 @@ def test_F1_tags_in_bulk_are_added_and_taken_away(client_as, fleet):
     )
     assert ">pod A" not in browser.get("/organizations").text, "a tag that nobody has is gone"
     again = browser.send("/organizations/bulk", {**form, "add": "GOLD"}, follow_redirects=True).text
-    assert "2 Organizations have them so already." in again
+    assert "2 Organizations are unchanged." in again
     assert browser.send("/organizations/bulk", {**form, "add": "x" * 51}).status_code == 422
     assert browser.send("/organizations/bulk", {**form, "add": ""}).status_code == 422
     events = browser.get("/settings/audit?action=organization_tagged")

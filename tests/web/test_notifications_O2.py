@@ -94,7 +94,7 @@ def test_O2_targets_are_added_by_preset_with_a_choice_of_events(app, client_as):
     refused = owner.send(f"{PAGE}/add/email", {**MAIL, "recipients": "nobody", "events": ["hold"]})
     assert (
         refused.status_code == 422
-        and "nobody is no email address." in refused.text
+        and "nobody is not an email address." in refused.text
         and "p@ss" not in refused.text
     )
     nothing = owner.send(f"{PAGE}/add/email", MAIL)

@@ -181,4 +181,4 @@ def test_R5_a_run_of_a_removed_tenant_is_undone_by_its_worker_in_short_transacti
         done = db.session.query(SyncRun).filter_by(kind="undo").one()
         assert (done.status, done.done) == ("succeeded", 7)
     again = browser.send(f"/sync-runs/{run_id}/undo")
-    assert again.status_code == 409 and "undone already" in again.text
+    assert again.status_code == 409 and "already been undone" in again.text

@@ -156,9 +156,9 @@ def sync_person(end_user_id: str) -> Response:
     run = user_sync.request_person(load(Organization, row.organization_id, "Organization"), row)
     db.session.commit()
     runtime().wake()
-    message = f"The sync of {row.display_name} is on its way."
+    message = f"The sync of {row.display_name} is starting."
     if run.only_object_id is None:
-        message = f"A sync of everybody is under way and takes {row.display_name} along."
+        message = f"A sync of everyone is running and includes {row.display_name} along."
     return responses.respond(redirect=url_for("runs.detail", run_id=run.id), toast=message)
 
 

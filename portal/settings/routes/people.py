@@ -111,8 +111,8 @@ def ask_to_remove(account_id: str) -> Response:
     return ask(
         "people",
         f"Remove {row.email}?",
-        f"Goes: the account. {whose} signed out everywhere at once; one-time links for it and by it, and its API tokens, stop working.",
-        "Stays: everything it did, in the audit log. Coming back takes a new invitation.",
+        f"The account is removed. {whose} signed out everywhere; one-time links for it and by it, and its API tokens, stop working.",
+        "Stays: everything it did, in the audit log. To come back, they need a new invitation.",
         button="Remove account",
         action=url_for(".change_person", account_id=row.id),
         values={"do": "remove"},
@@ -146,14 +146,14 @@ def change_person(account_id: str) -> Response:
             done = f"{email} is removed."
         case "totp" if is_own:  # an open browser is not enough: the page of one's own asks for the password
             raise Refused(
-                "Switch your own authenticator off on the page “Your account”.",
+                "Turn off your own authenticator on the page “Your account”.",
                 link=url_for("auth.account") + "#totp",
             )
         case "totp":
             people.reset_totp(row)
             done = f"{email} signs in without an authenticator until a new one is set up."
         case _:
-            raise Invalid({"do": ["One of: role, off, on, remove, totp."]})
+            raise Invalid({"do": ["Must be one of: role, off, on, remove, totp."]})
     back = ".list_people" if row.role == Role.ADMINISTRATOR or not is_own else ".index"
     db.session.commit()
     return responses.respond(redirect=url_for(back), toast=done)
@@ -170,11 +170,11 @@ def _ask_oneself(row: Account) -> Response | None:
     if do == "role":
         label = dict(ROLES)[accounts.role_of(role).value]
         question, button, keep = "Give up your role Administrator?", f"Become {label}", "Stay Administrator"
-        goes = f"Goes: what only administrators may do, one-time links you made, and your API tokens above {label}."
+        goes = f"You lose what only administrators may do, one-time links you made, and your API tokens above {label}."
         stays = f"Stays: your account, and everything you did. Only another administrator can give the role back: {others}."
     else:
         question, button, keep = "Deactivate your own account?", "Deactivate my account", "Keep it active"
-        goes = "Goes: you are signed out everywhere at once; one-time links for you and by you, and your API tokens, stop working."
+        goes = "You are signed out everywhere; one-time links for you and by you, and your API tokens, stop working."
         stays = f"Stays: everything you did. Only another administrator can activate it again: {others}."
     return ask(
         "people",

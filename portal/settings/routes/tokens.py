@@ -48,7 +48,7 @@ def revoke_token(token_id: str) -> Response:
     return ask(
         "tokens",
         f"Revoke the token {name}?",
-        "Stops now: every program that uses it is refused. A revoked token cannot be brought back; make a new one instead.",
+        "Stops now: every program that uses it is refused. A revoked token cannot be restored; create a new one instead.",
         "Stays: what was done with it, in the audit log.",
         button="Revoke token",
         action=url_for(".revoke_token", token_id=row.id),

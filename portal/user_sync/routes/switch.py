@@ -69,7 +69,7 @@ def sync_now(organization_id: str) -> Answer:
     return responses.respond(
         redirect=url_for("runs.detail", run_id=run.id),
         events={"sync-run-requested": {"id": organization.id}},
-        toast=f"The sync of {organization.name} is on its way.",
+        toast=f"The sync of {organization.name} is starting.",
     )
 
 

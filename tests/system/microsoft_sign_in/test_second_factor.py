@@ -36,7 +36,7 @@ def test_P10_a_link_and_microsoft_do_not_pass_the_authenticator(
     assert (back.status_code, back.headers["Location"]) == (303, "/login/microsoft/code")
     assert ask(browser, "/account").status_code == 303
     wrong = enter(browser, "000000")
-    assert (wrong.status_code, "This code is not right" in wrong.text) == (422, True)
+    assert (wrong.status_code, "This code is not correct" in wrong.text) == (422, True)
     assert tied_to(app, email) is None, "nothing is tied without the code"
     assert ask(app.test_client(), f"/invitations/{token}").status_code == 200, "and the link not used"
     code = totp.at(utcnow())
@@ -58,7 +58,7 @@ def test_P10_sign_in_with_microsoft_asks_the_authenticator_and_counts(
         == 303
     )
     for _ in range(5):
-        assert "This code is not right" in enter(fresh, "000000").text
+        assert "This code is not correct" in enter(fresh, "000000").text
     locked = enter(fresh, totp.at(utcnow()))
     assert (locked.status_code, "Too many attempts" in locked.text) == (422, True)
     assert (
@@ -102,7 +102,7 @@ def test_P10_tying_and_untying_ask_for_the_password_and_renew_the_session(
     send(other, "/login", email=email, password=PASSWORD)
     for wrong in ({}, {"password": "a guess, one of many"}):
         refused = send(browser, path, **wrong)
-        assert (refused.status_code, "not your present password" in refused.text) == (422, True)
+        assert (refused.status_code, "not your current password" in refused.text) == (422, True)
     with browser.session_transaction(base_url="https://127.0.0.1") as kept:
         before = kept["_user_id"]
     done = send(browser, path, password=PASSWORD)

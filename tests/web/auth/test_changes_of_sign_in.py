@@ -38,7 +38,7 @@ def test_a_change_asks_for_the_password_ends_other_sessions_and_renews_this_one(
         before, csrf_token = kept["_user_id"], kept["csrf_token"]
     for wrong in ("", "a guess, one of many"):
         refused = change(own, wrong)
-        assert refused.status_code == 422 and "not your present password" in refused.text
+        assert refused.status_code == 422 and "not your current password" in refused.text
     assert other.get("/account").status_code == 200
     assert change(own, PASSWORD).status_code == 303
     assert own.get("/account").status_code == 200 and other.get("/account").status_code == 303

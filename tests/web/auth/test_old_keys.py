@@ -103,7 +103,7 @@ def test_a_code_page_lets_nobody_in_whose_account_has_no_authenticator(app, ann)
     with client.session_transaction() as kept:
         kept["microsoft_code"] = said_by_microsoft()
     answer = client.post("/login/microsoft/code", data={"csrf_token": token, "code": "123456"})
-    assert (answer.status_code, "no authenticator" in answer.text) == (422, True)
+    assert (answer.status_code, "no longer has an authenticator" in answer.text) == (422, True)
     assert client.get("/account").status_code == 303
     assert client.get("/login/microsoft/code").status_code == 303, "what Microsoft said is forgotten"
     assert events(app, "signed_in") == [] and len(events(app, "sign_in_failed")) == 1

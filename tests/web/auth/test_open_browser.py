@@ -144,7 +144,7 @@ def test_the_present_password_cannot_be_guessed_without_end_in_an_open_browser(a
     with time_machine.travel(moment, tick=False):
         for _ in range(attempts.LOCK_AFTER):
             answer = guess("a wrong guess")
-            assert answer.status_code == 422 and "not your present password" in answer.text
+            assert answer.status_code == 422 and "not your current password" in answer.text
         answer = guess(PASSWORD)
         assert answer.status_code == 422 and "Too many attempts" in answer.text, (
             "the right one does not help now"

@@ -47,7 +47,7 @@ def test_a_known_browser_may_not_guess_without_end_either(app, ann):
     assert sign_in(own).status_code == 303
     own.post("/logout", data={"csrf_token": csrf(own, "/account")})
     for _ in range(5):
-        assert "do not belong together" in sign_in(own, "a guess, one of many").text
+        assert "password is not correct" in sign_in(own, "a guess, one of many").text
     assert "Too many attempts" in sign_in(own).text
     assert sign_in(app.test_client()).status_code == 303, "the others are counted apart"
     with time_machine.travel(utcnow() + timedelta(minutes=16)):

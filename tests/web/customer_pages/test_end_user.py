@@ -64,7 +64,7 @@ def test_P14_a_pin_needs_a_reason_and_a_real_day_and_says_so_at_the_field(app, c
         f"/end-users/{ids['person']}/pin/city", "dialog", {"reason": "", "expires_at": ""}, method="POST"
     )
     assert answer.status_code == 422
-    assert "Say why, for those who come after you." in answer.get_data(as_text=True)
+    assert "Enter a reason, so that others can understand it." in answer.get_data(as_text=True)
     answer = browser.send(f"/end-users/{ids['person']}/pin/city", {"reason": "x", "expires_at": "soon"})
     assert answer.status_code == 422
     assert "Enter a day such as 2027-01-31." in answer.get_data(as_text=True)
@@ -157,7 +157,7 @@ def test_P6_what_two_changed_is_shown_before_the_second_replaces_the_first(clien
     first = of_form(browser.get(address).text)
     browser.send(address, {**first, "phone": "2", "city": "Kiel"})
     answer = browser.send(address, {**first, "phone": "3"})
-    assert answer.status_code == 422 and "Meanwhile somebody made this “2”." in answer.text
+    assert answer.status_code == 422 and "Someone else changed this to “2”." in answer.text
     again = of_form(answer.text)
     assert (again["phone"], again["city"]) == ("3", "Kiel") and saved(app, by_hand, "phone") == "2"
     assert browser.send(address, again).status_code == 303

@@ -126,7 +126,7 @@ def test_P9_a_hold_says_who_decides(client_as, app):
     assert "It waits for your decision." in client_as(Role.ADMINISTRATOR).get("/").text
     for role in (Role.TECHNICIAN, Role.READ_ONLY):
         page = client_as(role).get("/").text
-        assert "An administrator decides." in page and "your decision" not in page
+        assert "Ask an administrator to decide." in page and "your decision" not in page
 
 
 def test_P9_a_sync_that_is_overdue_is_said(client_as, app):

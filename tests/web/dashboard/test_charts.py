@@ -62,8 +62,8 @@ def test_columns_stand_on_zero_and_keep_their_proportions(numbers):
 
 def test_the_sentences_of_quiet_days():
     quiet = [Day(date(2026, 11, 1), {"new": 0}, 0, 4)]
-    assert views.changes_sentence(quiet) == "Nobody was changed in these 14 days."
-    assert views.trouble_sentence(quiet) == "All 4 runs of these 14 days went through."
+    assert views.changes_sentence(quiet) == "Nobody was changed in the last 14 days."
+    assert views.trouble_sentence(quiet) == "All 4 runs of the last 14 days succeeded."
 
 
 def test_P9_who_was_linked_is_not_called_new():
@@ -73,7 +73,7 @@ def test_P9_who_was_linked_is_not_called_new():
 
 def test_P9_runs_that_were_partial_or_held_did_not_go_through():
     days = [Day(date(2026, 11, 24), {}, 0, 3, partial=1), Day(date(2026, 11, 25), {}, 1, 40, held=1)]
-    assert views.runs_sentence(days) == "43 in these 14 days. The most was Wed 25 Nov: 40. 40 today."
+    assert views.runs_sentence(days) == "43 in the last 14 days. The most was Wed 25 Nov: 40. 40 today."
     assert views.trouble_sentence(days) == (
         "3 of 43 runs did not succeed. The most was Wed 25 Nov: 2. 2 today."
     )

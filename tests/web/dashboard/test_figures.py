@@ -64,7 +64,7 @@ def test_P9_the_numbers_under_the_figures_lead_to_their_runs_and_organizations(c
     assert '<a href="/organizations?sync=none">1 not syncing</a>' in text
     text = browser.get("/organizations?sync=none").get_data(as_text=True)
     assert "Marula Foods" in text and 'aria-label="Filters in use"' in text
-    assert "No Organization fits" in browser.get("/organizations?sync=enabled").get_data(as_text=True)
+    assert "No Organizations match" in browser.get("/organizations?sync=enabled").get_data(as_text=True)
 
 
 def test_P9_the_dashboard_of_a_tag_counts_its_organizations_and_leads_on_with_it(client_as, app):

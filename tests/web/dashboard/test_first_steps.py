@@ -14,7 +14,7 @@ from tests.web import customers
 def test_P9_a_new_portal_says_where_to_begin(client_as):
     page = client_as(Role.READ_ONLY).get("/")
     assert page.status_code == 200 and "Get started" in page.text and "rc-figure" not in page.text
-    assert "Nothing needs attention" not in page.text and "An administrator does this." in page.text
+    assert "Nothing needs attention" not in page.text and "Ask an administrator to do this." in page.text
 
 
 def primary(browser):
@@ -70,7 +70,7 @@ def test_F6_the_first_run_says_to_others_who_does_the_step(client_as, app):
         customers.microsoft_tenant()
         db.session.commit()
     reader, technician = client_as(Role.READ_ONLY), client_as(Role.TECHNICIAN)
-    assert primary(reader) == [] and "A technician does this." in reader.get("/").text
+    assert primary(reader) == [] and "Ask a technician to do this." in reader.get("/").text
     assert primary(technician) == [("/microsoft-tenants?mapped=false", "Map a Microsoft tenant")]
 
 
@@ -84,7 +84,7 @@ def test_P9_nothing_is_drawn_before_there_is_something(client_as, app):
         db.session.commit()
         ids = {"organization_id": row.id, "microsoft_tenant_id": microsoft.id}
     page = reader.get("/").text
-    assert "rc-chart" not in page and "rc-figure" in page and "What the next one does is drawn here." in page
+    assert "rc-chart" not in page and "rc-figure" in page and "The next one appears here." in page
     with app.app_context():
         mark_write(db.session())
         db.session.add(SyncRun(**ids, trigger="initial", status="succeeded", created_at=utcnow()))
@@ -121,9 +121,11 @@ def test_P9_it_never_reassures_while_something_is_not_done(client_as, app):
         "1 Microsoft tenant is not mapped",
     ):
         assert words in page.partition('id="page-facts"')[2].partition("</p>")[0]
-    assert f'href="/tenants/{tenant_id}">Set up<' in page and "An administrator sets it up." not in page
+    assert f'href="/tenants/{tenant_id}">Set up<' in page and "Ask an administrator to set it up." not in page
     page = technician.get("/").text
-    assert "An administrator sets it up." in page and "technician or an administrator maps" not in page
+    assert (
+        "Ask an administrator to set it up." in page and "technician or an administrator to map" not in page
+    )
 
 
 def test_P9_only_administrators_are_sent_to_their_settings(client_as, app):
@@ -135,7 +137,7 @@ def test_P9_only_administrators_are_sent_to_their_settings(client_as, app):
     page = client_as(Role.TECHNICIAN).get("/").text
     assert (
         "client secret expires in" in page
-        and "An administrator replaces it." in page
+        and "Ask an administrator to replace it." in page
         and ">Replace<" not in page
     )
 

@@ -39,7 +39,7 @@ def test_F2_a_template_is_made_in_settings_and_what_is_wrong_stands_at_its_secti
     page = owner.get(made.location).text
     assert "Sales, (none)" in page and "Staff*" in page and "Licensed users only" in page
     again = owner.send("/settings/filter-templates/new", {"name": "MEMBERS", **FORM})
-    assert again.status_code == 422 and "already a filter template of this name" in again.text
+    assert again.status_code == 422 and "already a filter template with this name" in again.text
     assert "Members" in owner.get("/settings/filter-templates").text
 
 
@@ -186,6 +186,6 @@ def test_F2_a_template_that_was_changed_meanwhile_is_not_overwritten(app, owner,
     work()
     owner.send(f"/rollouts/{others}/enable", {"id": rows(app, others)["Raced"].id})
     refused = owner.send(f"/rollouts/{mine}/enable", {"id": rows(app, mine)["Raced"].id})
-    assert refused.status_code == 409 and "Meanwhile the template was changed" in refused.text
+    assert refused.status_code == 409 and "Someone else changed the template" in refused.text
     work()
     assert saved(app, organization)["include_agents"] and not saved(app, organization)["only_licensed"]

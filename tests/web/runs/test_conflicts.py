@@ -16,7 +16,7 @@ def test_M7_a_conflict_is_settled_with_link_or_ignore(client_as, app, customer):
     told = reader.get(address).text
     assert (
         "Two Microsoft users have this email." in told
-        and "A technician or an administrator settles it." in told
+        and "Ask a technician or an administrator to settle it." in told
     )
     browser = client_as(Role.TECHNICIAN)
     assert customer["person"] in browser.get(address).get_data(as_text=True)

@@ -118,7 +118,7 @@ def test_P8_htmx_gets_the_people_only(client_as, customer):
 
 def test_P8_the_list_filters_and_has_its_empty_states(client_as, customer):
     browser = client_as(Role.READ_ONLY)
-    assert "No run fits" in browser.get("/sync-runs?status=failed").get_data(as_text=True)
+    assert "No runs match" in browser.get("/sync-runs?status=failed").get_data(as_text=True)
     assert "Harborview Imaging" in browser.get("/sync-runs?view=attention").get_data(as_text=True)
     now = browser.htmx("/sync-runs", "runs_now").get_data(as_text=True)
     assert 'id="runs_now"' in now and "<html" not in now
@@ -173,8 +173,8 @@ def test_P8_people_of_a_run_are_found_by_email(client_as, app, customer):
 
 
 STATES = [
-    ("queued", "sync", True, {}, "it starts when its turn has come", ""),
-    ("running", "sync", True, {}, "it goes on, also when you leave", ""),
+    ("queued", "sync", True, {}, "it starts when its turn comes", ""),
+    ("running", "sync", True, {}, "it continues if you leave", ""),
     ("succeeded", "sync", True, {}, "Nothing to do.", "/end-users"),
     ("succeeded", "sync", True, {"conflicts": 1}, "1 person is in conflict", "/conflicts"),
     ("succeeded", "undo", True, {}, "may make the same changes again", "/tenants/"),

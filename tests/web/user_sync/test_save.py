@@ -37,7 +37,7 @@ def test_U6_enabling_queues_the_first_run_and_shows_its_progress(client_as, app,
     assert [(run.trigger, run.status) for run in runs(app)] == [("initial", "queued")]
     assert len(events(app, "user_sync_enabled")) == 1
     text = browser.get(answer.location).get_data(as_text=True)
-    assert "The sync is in progress" in text and "the sync goes on" in text
+    assert "The sync is in progress" in text and "The sync continues" in text
 
 
 def test_U6_in_the_dialog_success_is_the_progress_block(client_as, app, customer):
@@ -135,7 +135,7 @@ def test_U7_save_does_not_switch_on_again_what_was_disabled_meanwhile(client_as,
         seen = opened_on(browser.send(url(customer, way), everything(opened_on=seen)).get_data(as_text=True))
     answer = browser.send(url(customer), everything(opened_on=seen))
     text = answer.get_data(as_text=True)
-    assert answer.status_code == 422 and "Meanwhile somebody disabled this sync" in text
+    assert answer.status_code == 422 and "Someone else disabled this sync" in text
     assert "Set Up Microsoft Entra ID User Sync" in text and len(runs(app)) == 1
     assert browser.send(url(customer), everything(opened_on=opened_on(text))).status_code == 303
     assert len(runs(app)) == 2
@@ -150,7 +150,7 @@ def test_U7_filters_that_somebody_else_saved_meanwhile_are_not_replaced_unseen(c
     assert browser.send(url(customer), theirs).status_code == 303
     assert browser.send(url(customer), theirs).status_code == 303  # the same once more is no other choice
     answer = browser.send(url(customer), ours)
-    assert answer.status_code == 422 and "somebody saved other filters" in answer.get_data(as_text=True)
+    assert answer.status_code == 422 and "Someone else saved other filters" in answer.get_data(as_text=True)
     ours["opened_on"] = opened_on(answer.get_data(as_text=True))
     assert browser.send(url(customer), ours).status_code == 303
 
@@ -236,7 +236,7 @@ def test_U6_U12_a_first_run_that_stopped_says_that_the_sync_is_on(client_as, app
         run.status, run.error = "cancelled", "Microsoft has changed since this preview. Nothing was applied."
         db.session.commit()
     page = browser.get(url(customer, "/status")).text
-    assert "The sync is on: its next run decides anew" in page and "devices follow" not in page
+    assert "The sync is on: its next run decides again" in page and "devices follow" not in page
 
 
 def test_U8_disabling_asks_first_and_says_what_stays(client_as, app, customer):

@@ -174,7 +174,7 @@ def test_U2_all_together_with_values_is_refused_where_it_was_entered(client_as, 
     answer = client_as().send(url(customer, door), form)
     assert answer.status_code == 422
     assert (
-        "All and 2 values are checked. Uncheck All to take only what is checked, or uncheck the rest."
+        "All and 2 values are checked. Uncheck All to accept only what is checked, or uncheck the rest."
         in answer.text
     )
     assert answer.text.count("rc-section-bad") == 1
