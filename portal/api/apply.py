@@ -29,9 +29,9 @@ MEDIA_TYPES = ("application/toml", "text/toml", "text/plain")
 @reads_first
 @documented(body=TOML, answer=Applied, parameters=[DRY_RUN, PLAN], refusals=[409])
 def apply_declaration() -> Response:
-    """Make Organizations, Microsoft tenants, filter templates and syncs as the TOML or JSON body says; what it does not name stays.
+    """Make Organizations, Microsoft tenants, filter templates and syncs match the TOML or JSON body; what it does not name stays.
 
-    ``?dry_run=true`` only answers the plan; ``?plan_id=`` does just that plan, or 409 when it would be another by now.
+    ``?dry_run=true`` only returns the plan; ``?plan_id=`` applies exactly that plan, or 409 when the plan would now be different.
     """
     is_dry, plan_id = is_dry_run(), request.args.get("plan_id") or None
     declaration = _declaration()

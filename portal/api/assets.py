@@ -88,7 +88,7 @@ def delete_asset(asset_id: str) -> Response:
 @requires(Role.READ_ONLY)
 @documented(answer=CSV, query=service.SPEC, parameters=[BOM])
 def export_assets(organization_id: str) -> Response:
-    """Export the Assets that are filtered, as CSV."""
+    """Export the filtered Assets as CSV."""
     organization = load(Organization, organization_id, "Organization")
     return csv_download.download(
         service.export(organization, list_query(service.SPEC)),

@@ -31,7 +31,7 @@ def list_audit_events() -> Response:
 @requires(Role.READ_ONLY)
 @documented(answer=CSV, query=audit_log.SPEC, parameters=[BOM])
 def export_audit_csv() -> Response:
-    """Export what is filtered as CSV, in the order of the chain, with its head."""
+    """Export the filtered events as CSV, in the order of the chain, with its head."""
     bom = csv_download.asks_for_bom()
     return audit_log.download(list_query(audit_log.SPEC), "csv", bom=bom)
 
@@ -40,5 +40,5 @@ def export_audit_csv() -> Response:
 @requires(Role.READ_ONLY)
 @documented(answer=documents.AuditExport, query=audit_log.SPEC)
 def export_audit_json() -> Response:
-    """Export what is filtered as JSON, in the order of the chain, with its head."""
+    """Export the filtered events as JSON, in the order of the chain, with its head."""
     return audit_log.download(list_query(audit_log.SPEC), "json")

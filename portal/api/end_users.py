@@ -82,7 +82,7 @@ def list_all_end_users() -> Response:
 @requires(Role.READ_ONLY)
 @documented(answer=CSV, query=listing.SPEC, parameters=[BOM])
 def export_all_end_users() -> Response:
-    """Export the End Users of all Organizations that are filtered, as CSV."""
+    """Export the filtered End Users of all Organizations as CSV."""
     query = list_query(listing.SPEC)
     return csv_download.download(
         people.export(query),
@@ -127,7 +127,7 @@ def delete_end_user(end_user_id: str) -> Response:
 @requires(Role.TECHNICIAN)
 @documented(answer=documents.EndUser)
 def unlink_end_user(end_user_id: str) -> Response:
-    """Take an End User's Link away and keep the person; 409 when not linked. A next run may link again by email."""
+    """Remove an End User's Link and keep the person; 409 when not linked. A next run may link again by email."""
     row = load(EndUser, end_user_id, "End User")
     service.unlink(row)
     db.session.commit()
@@ -138,7 +138,7 @@ def unlink_end_user(end_user_id: str) -> Response:
 @requires(Role.READ_ONLY)
 @documented(answer=CSV, query=end_user_list.SPEC, parameters=[BOM])
 def export_end_users(organization_id: str) -> Response:
-    """Export the End Users that are filtered, as CSV."""
+    """Export the filtered End Users as CSV."""
     organization = load(Organization, organization_id, "Organization")
     return csv_download.download(
         end_user_list.export(organization, list_query(end_user_list.SPEC)),

@@ -81,7 +81,7 @@ def create_filter_template() -> Response:
 @requires(Role.READ_ONLY)
 @documented(answer=documents_of.FilterTemplate)
 def get_filter_template(template_id: str) -> Response:
-    """One filter template."""
+    """Get a filter template."""
     return answer(_document(_template(template_id)))
 
 

@@ -55,7 +55,7 @@ def import_assets(organization_id: str) -> Response:
 @requires(Role.READ_ONLY)
 @documented(answer=documents.Import)
 def get_import(import_id: str) -> Response:
-    """Get an import, and how far it is."""
+    """Get an import and its progress."""
     return answer(service.progress_document(db.session(), load(Import, import_id, "import")))
 
 

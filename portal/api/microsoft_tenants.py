@@ -91,7 +91,7 @@ def check_microsoft_tenant(microsoft_tenant_id: str) -> Response:
 @requires(Role.READ_ONLY)
 @documented(answer=Page[documents.PartnerCustomer], query=CUSTOMERS)
 def list_customers(microsoft_tenant_id: str) -> Response:
-    """List a partner's customers as Microsoft listed them last: `/customers/check` asks it."""
+    """List a partner's customers as Microsoft last listed them; `/customers/check` asks again."""
     partner = load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant")
     return page_of(discover.listing(partner, list_query(CUSTOMERS)), discover.to_document)
 
@@ -101,9 +101,9 @@ def list_customers(microsoft_tenant_id: str) -> Response:
 @reads_first
 @documented(answer=documents.CustomerCounts, refusals=[502])
 def check_customers(microsoft_tenant_id: str) -> Response:
-    """Ask Microsoft for the customers of a partner tenant anew, and say how many there are of each state.
+    """Ask Microsoft for the customers of a partner tenant again; returns how many there are of each state.
 
-    502 with Microsoft's reason when the tenant may not list any: it is no partner, or a permission is missing.
+    502 with Microsoft's reason when the tenant may not list any: it is not a partner, or a permission is missing.
     """
     partner = load(MicrosoftTenant, microsoft_tenant_id, "Microsoft Tenant")
     discover.refresh(partner)

@@ -101,7 +101,7 @@ def _tenant(tenant_id: str) -> Tenant:
 @requires(Role.READ_ONLY)
 @documented(answer=CSV, query=listing.SPEC, parameters=[BOM])
 def export_organizations() -> Response:
-    """Export the Organizations that are filtered, as CSV."""
+    """Export the filtered Organizations as CSV."""
     return csv_download.download(
         listing.export(list_query(listing.SPEC)),
         "organizations",

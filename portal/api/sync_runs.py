@@ -62,7 +62,7 @@ def list_sync_run_changes(run_id: str) -> Response:
 def apply_held(run_id: str) -> Response:
     """Apply what was held back, or some of it, each person whole.
 
-    Who is not named goes on waiting, and the run stays held. ``held.count`` of the answer says how many still wait. Who has changed since is left out.
+    People who are not named still wait, and the run stays held. ``held.count`` of the answer says how many still wait. People who have changed since are left out.
     """
     run = _run(run_id)
     holds.apply(run, body(Held).object_ids)
@@ -77,7 +77,7 @@ def apply_held(run_id: str) -> Response:
 def dismiss_held(run_id: str) -> Response:
     """Dismiss what was held back, or some of it.
 
-    These people are not held again until they change. Who is not named goes on waiting: the run stays held, and ``held.count`` of the answer says how many do.
+    These people are not held again until they change. People who are not named still wait: the run stays held, and ``held.count`` of the answer says how many do.
     """
     run = _run(run_id)
     holds.dismiss(run, body(Held).object_ids)
@@ -90,9 +90,9 @@ def dismiss_held(run_id: str) -> Response:
 @reads_first
 @documented(body=Undo, answer=documents.SyncRun, status=202, also={200: documents.UndoPlan})
 def undo_sync_run(run_id: str) -> Response:
-    """Undo a run: the answer is the run that does it.
+    """Undo a run; returns the run that does it.
 
-    200 with ``dry_run``, and what would be restored and what spared.
+    With ``dry_run``: 200, with what would be restored and what would not.
     """
     run = _run(run_id)
     if body(Undo).dry_run:

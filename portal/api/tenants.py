@@ -83,7 +83,7 @@ def delete_tenant(tenant_id: str) -> Response:
 def map_tenant(tenant_id: str) -> Response:
     """Map a Tenant to a Microsoft Tenant.
 
-    The same again is fine. 409 while a sync under it is enabled, or either side is mapped elsewhere.
+    Mapping the same again is fine. 409 while a sync under it is enabled, or either side is mapped elsewhere.
     """
     row = load(Tenant, tenant_id, "Tenant")
     microsoft_tenant = db.session.get(MicrosoftTenant, body(Mapping).microsoft_tenant_id)

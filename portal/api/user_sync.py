@@ -65,7 +65,7 @@ def get_user_sync(organization_id: str) -> Response:
 def put_user_sync(organization_id: str) -> Response:
     """Enable the User Sync, or edit it.
 
-    The first time it queues the initial run; later it starts nothing. 409 when the Tenant is not mapped.
+    The first call queues the initial run; later calls start nothing. 409 when the Tenant is not mapped.
     """
     organization = _organization(organization_id)
     requested = body(UserSyncRequest)
@@ -139,7 +139,7 @@ def list_organization_runs(organization_id: str) -> Response:
 @reads_first
 @documented(body=RunRequest, answer=SyncRun, status=202)
 def sync_now(organization_id: str) -> Response:
-    """Sync now: the answer is the run, or the one that runs already."""
+    """Sync now; returns the new run, or the one already running."""
     organization = _organization(organization_id)
     requested = body(RunRequest)
     fingerprint = None if requested.end_user_id else service.approved(organization, requested.plan_id)

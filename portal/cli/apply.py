@@ -32,7 +32,7 @@ POLL_SECONDS = 1.0
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 def apply(path: Path, *, dry_run: bool, yes: bool, as_json: bool) -> None:
-    """Show what FILE would change, ask, and do just that. What FILE does not name stays. Exit code 1 if a step fails."""
+    """Show what FILE would change, ask, and apply exactly that. What FILE does not name stays. Exit code 1 if a step fails."""
     text = _text(path)
     with portal_app(writes=False) as app:
         declaration = _read(text)

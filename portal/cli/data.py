@@ -33,7 +33,7 @@ def upgrade(*, as_json: bool) -> None:
 @FILE
 @json_option
 def backup(file: Path, *, as_json: bool) -> None:
-    """Write all data to FILE. The key that opens stored secrets is not in it: keep secret.key as well."""
+    """Write all data to FILE. It does not contain the key that opens stored secrets: keep secret.key too."""
     with portal_app(writes=False):
         rows = backups.backup(extension.engine, file)
     answer(
@@ -48,7 +48,7 @@ def backup(file: Path, *, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask before replacing existing data.")
 @json_option
 def restore(file: Path, *, yes: bool, as_json: bool) -> None:
-    """Replace all data by what FILE holds. Stop the portal first."""
+    """Replace all data with the contents of FILE. Stop the portal first."""
     with portal_app(writes=False):
         if not yes and sys.stdin.isatty():
             click.confirm("This replaces everything in the current database. Continue?", abort=True)

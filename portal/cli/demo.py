@@ -50,7 +50,7 @@ PROGRAM = (sys.executable, "-m", "portal.cli")
     "--reload", is_flag=True, help="Restart the portal when its source, a template or a style changes."
 )
 def demo(port: int, users: int, *, reload: bool) -> None:
-    """Start a simulator and a portal filled with two simulated Microsoft tenants. Everything is thrown away at the end."""
+    """Start a simulator and a portal filled with two simulated Microsoft tenants. Everything is deleted at the end."""
     check_free("127.0.0.1", port)
     signal.signal(signal.SIGTERM, _end)
     with ExitStack() as stack:

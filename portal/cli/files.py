@@ -36,7 +36,7 @@ ORGANIZATION = click.argument("organization")
 @click.option("--dry-run", is_flag=True, help="Only show what would happen.")
 @json_option
 def import_file(kind: str, organization: str, file: Path, *, dry_run: bool, as_json: bool) -> None:
-    """Import a CSV FILE into ORGANIZATION, given by id or exact name. Exit code 1 when it stops before its end."""
+    """Import a CSV FILE into ORGANIZATION, given by id or exact name. Exit code 1 when it stops early."""
     name = kind.replace("-", "_")
     try:
         data = file.read_bytes()
@@ -60,7 +60,7 @@ def import_file(kind: str, organization: str, file: Path, *, dry_run: bool, as_j
 @click.option("--dry-run", is_flag=True, help="Only list what would be restored and what would not.")
 @json_option
 def undo_import(import_id: str, *, dry_run: bool, as_json: bool) -> None:
-    """Take back what an import did, except what was edited since."""
+    """Undo what an import did, except what was edited since."""
     with portal_app(writes=False):
         row = service.load(db.session(), import_id)
         if dry_run:

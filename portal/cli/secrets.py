@@ -18,9 +18,9 @@ def secrets() -> None:
 @secrets.command("rotate")
 @json_option
 def rotate(*, as_json: bool) -> None:
-    """Encrypt all stored secrets with the present ROLLCALL_SECRET_KEY.
+    """Encrypt all stored secrets with the current ROLLCALL_SECRET_KEY.
 
-    Afterwards the former keys may leave ROLLCALL_OLD_SECRET_KEYS.
+    Afterwards the previous keys can be removed from ROLLCALL_OLD_SECRET_KEYS.
     """
     with portal_app():
         count = keys.rotate(db.session(), runtime().box)

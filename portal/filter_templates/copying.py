@@ -71,7 +71,7 @@ def target_of(
         names = ", ".join(f"“{pattern}”" for pattern in resolved.unmatched)
         raise Blocked(
             NO_GROUP_FITS,
-            f"No group in {microsoft_tenant.name} fits {names}. Create the group there, or set up this Organization on its own.",
+            f"No group in {microsoft_tenant.name} matches {names}. Create the group there, or set up this Organization on its own.",
             link=f"/organizations/{organization.id}/user-sync",
         )
     departures: list[str] = []

@@ -119,7 +119,7 @@ def _reader(text: str, separator: str) -> Iterator[list[str]]:
     try:
         return csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     except (TypeError, ValueError) as error:
-        raise _bad("The line sep= names no separator. Use a comma, a semicolon or a tab.") from error
+        raise _bad("The sep= line names no separator. Use a comma, a semicolon or a tab.") from error
 
 
 @dataclass(frozen=True, slots=True)

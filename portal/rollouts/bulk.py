@@ -60,7 +60,7 @@ def organizations(ids: Sequence[str]) -> list[Organization]:
     ]
     rows = [row for row in loaded if row is not None]
     if not ids or len(rows) != len(set(ids)):
-        raise Invalid({"organization_ids": ["Name Organizations that exist, at least one."]})
+        raise Invalid({"organization_ids": ["Name at least one Organization that exists."]})
     return rows
 
 

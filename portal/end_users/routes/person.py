@@ -158,7 +158,7 @@ def sync_person(end_user_id: str) -> Response:
     runtime().wake()
     message = f"The sync of {row.display_name} is starting."
     if run.only_object_id is None:
-        message = f"A sync of everyone is running and includes {row.display_name} along."
+        message = f"A sync of everyone is running and includes {row.display_name}."
     return responses.respond(redirect=url_for("runs.detail", run_id=run.id), toast=message)
 
 

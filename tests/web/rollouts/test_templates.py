@@ -62,10 +62,10 @@ def test_F2_F3_one_preview_over_all_the_worst_first_and_only_the_checked_are_ena
     rollout = newest(app)
     found = rows(app, rollout)
     assert found["Grouped"].status == "enabled" and found["Right"].status == "blocked"
-    assert "No group in Right fits" in found["Right"].problem
+    assert "No group in Right matches" in found["Right"].problem
     assert len(saved(app, grouped)["filters"]["group"]["values"]) == 1
     page = owner.get(f"/rollouts/{rollout}").text
-    assert "No group in Right fits" in page and "Try again" in page
+    assert "No group in Right matches" in page and "Try again" in page
 
     owner.send("/rollouts", {"id": [right, wrong]})
     rollout = newest(app)
