@@ -68,7 +68,7 @@ JSON_COLUMNS: dict[str, Any] = {"json_serializer": to_json, "json_deserializer":
 _patience: ContextVar[float] = ContextVar("patience", default=WORK_PATIENCE)
 _is_work: ContextVar[bool] = ContextVar("is_work", default=False)
 
-LOCKED = "Another change takes longer than usual, so nothing was saved. Try again in a few seconds."
+LOCKED = "Another change is taking longer than usual, so nothing was saved. Try again in a few seconds."
 AWAY = "The database does not answer, so nothing was changed. Try again in a minute; if this continues, contact your portal administrator."
 _LOCK_STATES = frozenset(
     {"55P03", "57014"}

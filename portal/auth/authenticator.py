@@ -39,7 +39,7 @@ def enable(
     ``account`` comes from ``confirmation.begin_change``. Raises Invalid, and Refused while one is set up.
     """
     if account.totp_secret is not None:
-        raise Refused("An authenticator is set up already. Switch it off first.", link="/account#totp")
+        raise Refused("An authenticator is already set up. Turn it off first.", link="/account#totp")
     step = accepted_step(pyotp.TOTP(secret), code, now=now)
     if step is None:
         raise Invalid(

@@ -44,7 +44,7 @@ def create_first_administrator(
     begin_write(session)
     used = session.execute(delete(StoredSetting).where(StoredSetting.key == SETUP_KEY))
     if used.rowcount != 1 or has_accounts(session):  # type: ignore[attr-defined]
-        raise Refused("Rollcall is set up already. Sign in.", link="/login")
+        raise Refused("Rollcall is already set up. Sign in.", link="/login")
     with audit.acting_as(audit.Actor(address, "page", audit.current_actor().ip)):
         return insert_account(
             session, email=address, role=Role.ADMINISTRATOR, now=now, password_hash=hashed, name=name
@@ -53,7 +53,7 @@ def create_first_administrator(
 
 def _check_setup_token(session: Session, token: str) -> None:
     if has_accounts(session):
-        raise Refused("Rollcall is set up already. Sign in.", link="/login")
+        raise Refused("Rollcall is already set up. Sign in.", link="/login")
     row = session.get(StoredSetting, SETUP_KEY)
     if row is None or row.value.get("hash") != hash_token(token.strip()):
         raise Invalid({"token": [NOT_FROM_THE_LOG]})

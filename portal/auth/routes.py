@@ -259,7 +259,7 @@ def totp() -> Answer:
     """Set up an authenticator app; the secret is stored only once a code from it was right."""
     form = TotpForm()
     if current_user.account.totp_secret is not None:
-        raise Refused("An authenticator is set up already. Switch it off first.", link="/account#totp")
+        raise Refused("An authenticator is already set up. Turn it off first.", link="/account#totp")
     secret = session.get("totp_secret") or pyotp.random_base32()
     session["totp_secret"] = secret
     uri = pyotp.TOTP(secret).provisioning_uri(name=current_user.email, issuer_name="Rollcall")

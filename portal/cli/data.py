@@ -38,7 +38,7 @@ def backup(file: Path, *, as_json: bool) -> None:
         rows = backups.backup(extension.engine, file)
     answer(
         {"file": str(file), "rows": rows},
-        f"Wrote {rows:,} rows to {file}. Keep the secret key apart from it.",
+        f"Wrote {rows:,} rows to {file}. Keep the secret key separately.",
         as_json=as_json,
     )
 

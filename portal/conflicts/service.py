@@ -218,7 +218,7 @@ def reopen(row: Conflict) -> None:
     """
     lock_run(row)
     if row.resolution not in {"ignore", "link"}:
-        raise Refused("Only a conflict that somebody settled can be opened again.")
+        raise Refused("Only a conflict that someone settled can be opened again.")
     settlement.take_back(db.session(), row)
     audit.record(db.session(), "conflict_reopened", row, kind=row.kind)
     people_version.touch(db.session(), [row.organization_id])

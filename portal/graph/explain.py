@@ -48,7 +48,7 @@ CODES: Mapping[int, Advice] = {
     ),
     7000218: Advice(
         "credential",
-        "Microsoft got no secret or certificate from the portal. Enter one in Settings, and make sure that the app is not a public client.",
+        "Microsoft received no secret or certificate from the portal. Enter one in Settings, and make sure that the app is not a public client.",
     ),
     700027: Advice("credential", _CERT),
     700030: Advice("credential", _CERT),
@@ -72,7 +72,7 @@ CODES: Mapping[int, Advice] = {
     ),
     90094: Advice(
         "not_consented",
-        "An administrator has to consent: send them the consent link from Settings.",
+        "An administrator must consent: send them the consent link from Settings.",
     ),
     90095: Advice(
         "not_consented",

@@ -187,7 +187,7 @@ class _Matching:
             double = next((mac for mac in macs if mac in line_of), None)
             if double is not None:
                 mac = service.shown_mac(double)
-                self._reject(line, f"The MAC address {mac} stands in line {line_of[double]} already.")
+                self._reject(line, f"The MAC address {mac} is already in line {line_of[double]}.")
                 continue
             line_of.update(dict.fromkeys(macs, line))
             ids = set().union(*(self._by_mac.get(mac, set()) for mac in macs))
@@ -235,7 +235,7 @@ def _ambiguous(assets: int, lines: Sequence[int]) -> str:
     if assets > 1:
         return f"{assets} Assets have this name. {advice}"
     line_numbers = ", ".join(str(line) for line in lines[:5])
-    return f"Line {line_numbers} has this name too, and there is one Asset of it. {advice}"
+    return f"Line {line_numbers} has this name too, and only one Asset has it. {advice}"
 
 
 def _candidate(row: Row) -> Candidate:

@@ -203,7 +203,7 @@ def _candidates(rows: Iterable[Row]) -> Iterator[Candidate]:
         candidate = _candidate(row)
         before = first_lines.setdefault(candidate.key, row.line) if candidate.key else row.line
         if before != row.line:
-            problem = f"This email address stands in line {before} already."
+            problem = f"This email address is already in line {before}."
             candidate = Candidate(row.line, candidate.name, problem=problem)
         yield candidate
 

@@ -279,7 +279,7 @@ def _refuse_known(directory_id: str) -> None:
     tenant = connected(directory_id)
     if tenant is not None:
         raise Refused(
-            f"{tenant.name} is connected already, since {tenant.connected_at:%d %b %Y}.",
+            f"{tenant.name} is already connected, since {tenant.connected_at:%d %b %Y}.",
             link="/microsoft-tenants",
         )
 

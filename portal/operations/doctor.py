@@ -99,7 +99,7 @@ def _key(session: Session, box: SecretBox) -> Finding:
             "Secret key",
             "error",
             f"Stored secrets that cannot be opened, {len(lost)} in all: {'; '.join(lost[:3])}.",
-            "Put the key they were made with into ROLLCALL_OLD_SECRET_KEYS, or enter them again.",
+            "Put the key they were encrypted with into ROLLCALL_OLD_SECRET_KEYS, or enter them again.",
         )
     if old:
         return Finding(

@@ -39,7 +39,7 @@ def rotate(session: Session, box: SecretBox) -> int:
         session.rollback()
         raise CannotRotate(
             f"Nothing was changed, because these cannot be opened with any of the keys: {'; '.join(lost)}. Put the key they were "
-            "made with into ROLLCALL_OLD_SECRET_KEYS, enter them again in Settings, or remove them."
+            "encrypted with into ROLLCALL_OLD_SECRET_KEYS, enter them again in Settings, or remove them."
         )
     if sealed_anew:
         audit.record(session, "secrets_rotated", count=sealed_anew)

@@ -223,7 +223,7 @@ def _nobody(run: SyncRun, listing: Listing, total: int, *, is_active: bool) -> E
         return none_matches(_page(run), listing, f"None of {plural(total, 'person', 'people')} matches")
     if is_active:
         return Empty("Nobody yet", "People appear here as they are saved.", icon="circle-check")
-    succeeded = "Everybody in scope was up to date already." if run.status == "succeeded" else ""
+    succeeded = "Everyone in scope was already up to date." if run.status == "succeeded" else ""
     return Empty("Nobody was changed", succeeded, icon="circle-check")
 
 
@@ -303,7 +303,7 @@ def _undone(outcome: Mapping[str, int]) -> str:
     deleted, restored = outcome["deleted"], outcome["restored"]
     return (
         f"{plural(deleted, 'End User')} that the run had created {_were(deleted)} deleted; "
-        f"{plural(restored, 'other')} {_were(restored)} put back to what they were."
+        f"{plural(restored, 'other')} {_were(restored)} restored."
     )
 
 

@@ -24,7 +24,7 @@ PHASES: Mapping[str, str] = {
     RunPhase.DECIDING: "Decide about each person",
     RunPhase.APPLYING: "Write End Users",
     RunPhase.PUBLISHING: "Show them all at once",
-    RunPhase.UNDOING: "Put End Users back",
+    RunPhase.UNDOING: "Restore End Users",
 }
 _READING = (RunPhase.READING_PEOPLE, RunPhase.READING_GROUPS, RunPhase.READING_LICENSES, RunPhase.DECIDING)
 HOURLY: Sequence[str] = (*_READING, RunPhase.APPLYING)

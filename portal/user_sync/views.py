@@ -154,8 +154,8 @@ class Summary:
     @property
     def blockers(self) -> str:
         """Which sections let nobody through, as a sentence; "" when none does."""
-        verb = "lets" if len(self.culprits) == 1 else "let"
-        return f"{' and '.join(self.culprits)} {verb} nobody through." if self.culprits else ""
+        verb = "accepts" if len(self.culprits) == 1 else "accept"
+        return f"{' and '.join(self.culprits)} {verb} nobody." if self.culprits else ""
 
     @property
     def in_scope(self) -> int:

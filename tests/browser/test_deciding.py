@@ -163,7 +163,7 @@ def test_R5_undoing_a_run_lists_first_what_it_restores_and_what_it_spares(
     assert len(portal.api.people(organization)) == 2
     page.get_by_role("button", name="Undo and delete 1 End User").click()
     expect(page.get_by_role("heading", level=1)).to_be_visible()
-    expect(page.get_by_text("This run takes back")).to_be_visible()
+    expect(page.get_by_text("This run undoes")).to_be_visible()
     portal.api.finished(portal.api.get(f"/organizations/{organization}/user-sync/runs")["items"][0]["id"])
     assert [row["display_name"] for row in portal.api.people(organization).values()] == [kept]
 

@@ -56,7 +56,7 @@ def test_C2_who_comes_second_is_told_which_tenant_it_is(crowd: Crowd) -> None:
             told.append(error.advice)
 
     crowd.answers(once)
-    assert {advice.partition(", since")[0] for advice in told} == {"Harborview Health is connected already"}
+    assert {advice.partition(", since")[0] for advice in told} == {"Harborview Health is already connected"}
 
 
 def test_C2_a_proof_that_two_pages_wait_for_connects_once(crowd: Crowd) -> None:

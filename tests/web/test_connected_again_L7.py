@@ -115,7 +115,7 @@ def test_L7_what_is_connected_is_refused_as_before(app, removed):
     with app.app_context():
         service.add(proof(removed), "global")
         db.session.commit()
-        with pytest.raises(service.Refused, match="is connected already"):
+        with pytest.raises(service.Refused, match="is already connected"):
             service.add(proof(removed), "global")
 
 

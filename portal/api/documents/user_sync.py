@@ -99,7 +99,7 @@ class Decision(Document):
     user_principal_name: str = described("The UPN.", "finn.greco@fabrikam.example")
     display_name: str = described("The name.", "Finn Greco")
     email: str = described("The email address; blank for none.", "finn.greco@fabrikam.example")
-    end_user_id: str | None = described("The End User who is meant.", None)
+    end_user_id: str | None = described("The End User it is about.", None)
     fields: list[FieldChange] = described("What would change.", [])
 
 

@@ -63,7 +63,7 @@ def test_C2_a_typed_domain_stands_for_its_tenant_and_no_other(
     assert tenants(app) == [customer]
     page, path = "/microsoft-tenants/connect", "/microsoft-tenants/consent"
     again = browser.send(path, page, directory_id=domain, cloud="global")
-    assert again.status_code == 409 and "is connected already" in again.text
+    assert again.status_code == 409 and "is already connected" in again.text
     unknown = browser.send(path, page, directory_id="nobody.example", cloud="global")
     assert unknown.status_code == 422 and "AADSTS90002" in unknown.text
 
@@ -166,7 +166,7 @@ def test_C2_a_connected_tenant_is_named_when_it_is_asked_for_again(
     form = {"directory_id": home, "cloud": "global"}
     assert browser.send("/microsoft-tenants/connect", "/microsoft-tenants/connect", **form).status_code == 303
     again = browser.send("/microsoft-tenants/consent", "/microsoft-tenants/connect", **form)
-    assert again.status_code == 409 and "connected already" in again.text
+    assert again.status_code == 409 and "already connected" in again.text
 
 
 def test_C2_a_consent_asked_for_again_and_declined_starts_again_with_the_same_tenant(

@@ -100,7 +100,7 @@ def test_R3_those_beyond_the_list_go_with_one_box_but_nobody_who_was_edited(
     monkeypatch.setattr(views, "SHOWN", 2)  # Ann, who is checked, and Bob, who is not
     browser = client_as(Role.TECHNICIAN)
     text = browser.get(address(customer)).get_data(as_text=True)
-    assert "Also the 4 people not listed so far to whom nothing was added since" in text
+    assert "Also the 4 people not listed yet to whom nothing was added since" in text
     assert re.search(r'name="rest" value="1"[^>]* checked', text)
     form = {"id": [customer["ann"]], "seen": hidden(text, "seen"), "rest": "1"}
     assert form["seen"] == [customer["ann"], customer["bob"]]

@@ -41,7 +41,7 @@ def test_M7_an_ignored_conflict_can_be_opened_again(client_as, app, customer):
     )
     browser = client_as(Role.TECHNICIAN)
     refused = browser.send(reopen)
-    assert refused.status_code == 409 and "Only a conflict that somebody settled" in refused.text
+    assert refused.status_code == 409 and "Only a conflict that someone settled" in refused.text
     browser.send(f"/conflicts/{customer['conflict']}/resolve", {"action": "ignore"})
     answer = browser.send(reopen)
     assert (answer.status_code, answer.headers["Location"]) == (303, address)

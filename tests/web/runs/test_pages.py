@@ -227,4 +227,4 @@ def test_P8_an_undo_shows_how_far_it_is():
         kind="undo", status="running", phase="Undoing", done=3, total=9, created_at=now, started_at=now
     )
     assert [phase.state for phase in views.progress(run, now).phases] == ["did", "now"]
-    assert views.changes_in_words(run) == "Put End Users back: 3 of 9"
+    assert views.changes_in_words(run) == "Restore End Users: 3 of 9"

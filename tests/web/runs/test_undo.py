@@ -71,5 +71,5 @@ def test_R5_a_run_can_be_undone_after_its_microsoft_tenant_was_removed(client_as
         address = f"/sync-runs/{undo.id}"
     reader = client_as(Role.READ_ONLY)
     shown = reader.get(address).text
-    assert "0 End Users that the run had created were deleted; 1 other was put back" in shown
+    assert "0 End Users that the run had created were deleted; 1 other was restored" in shown
     assert "in scope" not in shown and "1 undone" in reader.get("/sync-runs").text
