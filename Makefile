@@ -28,7 +28,7 @@ assets: static/vendor/manifest.json ## Build static/vendor from package-lock.jso
 demo: $(STAMPS)/app assets ## Portal and simulated Microsoft tenants on throw-away data (PORT=8000)
 	@exec $(BIN)/rollcall demo --port $(PORT)
 
-dev: ready ## The demo for who changes the portal: it starts anew with each change (PORT=8000)
+dev: ready ## The demo for development: restarts with each change (PORT=8000)
 	@exec $(BIN)/rollcall demo --reload --port $(PORT)
 
 serve: $(STAMPS)/app assets ## The production server (PORT=8000); data in instance/
@@ -53,7 +53,7 @@ lint: ready ## Lint only
 browser: ready
 	@$(BIN)/python tools/browser.py
 
-bench: browser ## Measure syncs, lists and imports of many, each page's first paint, and others beside a crowd (throw-away data)
+bench: browser ## Measure syncs, lists, imports, first paint and concurrent use (throw-away data)
 	$(BIN)/python tools/bench.py $(ARGS)
 	$(BIN)/python tools/bench_pages.py
 	$(BIN)/python tools/bench_people.py

@@ -69,11 +69,18 @@ def why_view(
     )
 
 
+MATCHED_BY = {
+    "email": "email address",
+    "alias": "another of their email addresses",
+    "immutable_id": "on-premises ID",
+}
+
+
 def _who(explanation: Mapping[str, Any]) -> str:
     match = explanation["match"]
     if match is None:
         return "no End User matches" if explanation["decision"] == "create" else "not linked to an End User"
     if match["by"] != "link":
-        return f"matched by {match['by'].replace('_', ' ')}"
+        return f"matched by {MATCHED_BY[match['by']]}"
     stays = ", which stays as it is" if explanation["decision"] == "skip" else ""
     return f"linked to an End User{stays}"
