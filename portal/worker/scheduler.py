@@ -88,6 +88,7 @@ class Scheduler:
             return
         end = clock.monotonic() + wait
         if self._jobs is not None and self._jobs.running:
+            self._jobs.remove_all_jobs()  # a job due in this moment would go to threads that have ended
             self._jobs.shutdown(wait=False)
         if self._dispatcher is not None:
             self._dispatcher.join(timeout=wait)

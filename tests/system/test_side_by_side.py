@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from apscheduler.executors.pool import BasePoolExecutor
 
 from portal import create_app
 from portal.clock import utcnow
@@ -126,3 +127,20 @@ def test_G5_tenants_that_wait_for_microsoft_leave_their_slots_to_the_others(
     finally:
         quick_is_done.set()
         working.stop(wait=20)
+
+
+def test_a_job_that_is_due_while_the_scheduler_stops_is_no_error(
+    app: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    end_threads = BasePoolExecutor.shutdown
+
+    def end_threads_as_a_job_is_due(pool: BasePoolExecutor, wait: bool = True) -> None:
+        end_threads(pool, wait)
+        pool._scheduler._process_jobs()
+
+    monkeypatch.setattr(BasePoolExecutor, "shutdown", end_threads_as_a_job_is_due)
+    monkeypatch.setattr(scheduler, "LOOK_SECONDS", 0.001)
+    stopping = Scheduler(app)
+    stopping.start()
+    stopping.stop(wait=10)
+    assert "Error submitting job" not in caplog.text
