@@ -9,8 +9,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes --no-deps
 STAMPS := .venv/stamps
 PORT ?= 8000
-# Tests wait half of their time, for processes, databases and the browser: four workers keep two cores busy.
-JOBS ?= 4
+# Some tests wait, for processes, databases and the browser: three workers keep two cores busy, a fourth costs more than it brings.
+JOBS ?= 3
 UPGRADE ?=
 
 .PHONY: help setup demo dev serve test check hooks lint bench screenshots assets lock images clean browser ready
