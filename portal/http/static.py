@@ -8,6 +8,7 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from flask import Flask, Response, current_app, send_file, url_for
 from markupsafe import Markup
@@ -38,6 +39,14 @@ STYLES = (
 
 Of two rules of equal weight the later one wins: what narrow screens, paper or a state change stands behind what they change.
 """
+
+
+class Stylesheet(NamedTuple):
+    """portal.css as it is served. changed: when a part of it was changed last, in seconds since 1970."""
+
+    content: bytes
+    etag: str
+    changed: float
 
 
 def serve_versions(app: Flask) -> None:
@@ -98,26 +107,27 @@ def _manifest() -> dict[str, str]:
 def _version() -> str:
     """Of all files of our own: what a script imports from beside itself is of the same version."""
     own = sorted(path for path in _static().iterdir() if path.is_file())
-    return _digest(b"".join([*(path.read_bytes() for path in own), _stylesheet()[0]]))
+    return _digest(b"".join([*(path.read_bytes() for path in own), _stylesheet().content]))
 
 
 def _send_stylesheet() -> Response:
     """Answer as Flask does for a file: with an ETag and the time of the last change, or 304."""
-    text, changed = _stylesheet()
+    content, etag, changed = _stylesheet()
     return send_file(
-        io.BytesIO(text),
+        io.BytesIO(content),
         download_name=STYLESHEET,
-        etag=_digest(text),
+        etag=etag,
         last_modified=changed,
         max_age=current_app.get_send_file_max_age(STYLESHEET),
     )
 
 
 @functools.cache
-def _stylesheet() -> tuple[bytes, float]:
-    """Join the parts of portal.css. Returns the whole, and when one of them was changed last, in seconds since 1970."""
+def _stylesheet() -> Stylesheet:
+    """Join the parts of portal.css, once a process."""
     parts = [_static() / "styles" / f"{name}.css" for name in STYLES]
-    return b"\n".join(part.read_bytes() for part in parts), max(part.stat().st_mtime for part in parts)
+    content = b"\n".join(part.read_bytes() for part in parts)
+    return Stylesheet(content, _digest(content), max(part.stat().st_mtime for part in parts))
 
 
 def _digest(content: bytes) -> str:
