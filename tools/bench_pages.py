@@ -162,23 +162,28 @@ def _person(
         **no_link(),
     }
     if chance.random() < 0.8:
-        products = chance.choice(PRODUCTS)
-        row |= {
-            "microsoft_tenant_id": tenant_id,
-            "object_id": new_id(),
-            "user_principal_name": values["email"],
-            "microsoft_status": "disabled" if chance.random() < 0.1 else "active",
-            "in_scope": chance.random() < 0.9,
-            "license_sku_ids": products,
-            "is_licensed": bool(products),
-            "license_names": ", ".join(product_names(products)),
-            "last_sign_in_at": now - timedelta(minutes=chance.randrange(200_000))
-            if chance.random() < 0.9
-            else None,
-            "mfa_registered": chance.choice((True, False, None)),
-            "linked_at": now,
-        }
+        row |= link(chance, tenant_id, values["email"], now)
     return row
+
+
+def link(chance: random.Random, microsoft_tenant_id: str, email: str, now: datetime) -> dict[str, Any]:
+    """The columns of somebody who is linked, as often disabled, licensed and active as people are."""
+    products = chance.choice(PRODUCTS)
+    return {
+        "microsoft_tenant_id": microsoft_tenant_id,
+        "object_id": new_id(),
+        "user_principal_name": email,
+        "microsoft_status": "disabled" if chance.random() < 0.1 else "active",
+        "in_scope": chance.random() < 0.9,
+        "license_sku_ids": products,
+        "is_licensed": bool(products),
+        "license_names": ", ".join(product_names(products)),
+        "last_sign_in_at": now - timedelta(minutes=chance.randrange(200_000))
+        if chance.random() < 0.9
+        else None,
+        "mfa_registered": chance.choice((True, False, None)),
+        "linked_at": now,
+    }
 
 
 def fill_mirror(people: int) -> str:

@@ -15,11 +15,10 @@ import statistics
 import sys
 import tempfile
 import time
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from bench_pages import FIRST, LAST, PRODUCTS, TITLES, sign_in
+from bench_pages import FIRST, LAST, PRODUCTS, TITLES, link, sign_in
 
 from portal import create_app
 from portal.clock import utcnow
@@ -139,22 +138,7 @@ def person(chance: random.Random, number: int, organization_id: str, microsoft_i
     }
     row["source"] = chance.choice(("sync", "sync", "sync", "manual"))
     if chance.random() < 0.8:
-        products = chance.choice(PRODUCTS)
-        row |= {
-            "microsoft_tenant_id": microsoft_id,
-            "object_id": new_id(),
-            "user_principal_name": values["email"],
-            "microsoft_status": "disabled" if chance.random() < 0.1 else "active",
-            "in_scope": chance.random() < 0.9,
-            "license_sku_ids": products,
-            "is_licensed": bool(products),
-            "license_names": ", ".join(product_names(products)),
-            "last_sign_in_at": now - timedelta(minutes=chance.randrange(200_000))
-            if chance.random() < 0.9
-            else None,
-            "mfa_registered": chance.choice((True, False, None)),
-            "linked_at": now,
-        }
+        row |= link(chance, microsoft_id, values["email"], now)
     return row
 
 
