@@ -50,28 +50,16 @@ def test_C1_the_database_is_its_owners_alone(rollcall, tmp_path):
     assert oct((tmp_path / "data" / "rollcall.db").stat().st_mode)[-3:] == "600"
 
 
+def add_person(rollcall, email, role):
+    rollcall("people", "add", email, "--role", role, "--password-stdin", stdin="correct horse battery\n")
+
+
 def test_O3_backup_and_restore_bring_everything_back(rollcall, tmp_path):
-    rollcall(
-        "people",
-        "add",
-        "ada@corp.local",
-        "--role",
-        "administrator",
-        "--password-stdin",
-        stdin="correct horse battery\n",
-    )
+    add_person(rollcall, "ada@corp.local", "administrator")
     file = tmp_path / "all.backup"
     assert json.loads(rollcall("backup", str(file), "--json").stdout)["rows"] >= 2
     assert oct(file.stat().st_mode)[-3:] == "600"
-    rollcall(
-        "people",
-        "add",
-        "bo@corp.local",
-        "--role",
-        "technician",
-        "--password-stdin",
-        stdin="correct horse battery\n",
-    )
+    add_person(rollcall, "bo@corp.local", "technician")
     assert rollcall("restore", str(file)).returncode == 0
     with sqlite3.connect(tmp_path / "data" / "rollcall.db") as database:
         assert database.execute("SELECT email FROM accounts").fetchall() == [("ada@corp.local",)]
@@ -85,15 +73,7 @@ def test_O3_backup_and_restore_bring_everything_back(rollcall, tmp_path):
 
 
 def test_O4_who_took_a_copy_and_who_put_one_back_is_in_the_log(rollcall, tmp_path):
-    rollcall(
-        "people",
-        "add",
-        "ada@corp.local",
-        "--role",
-        "administrator",
-        "--password-stdin",
-        stdin="correct horse battery\n",
-    )
+    add_person(rollcall, "ada@corp.local", "administrator")
     file = tmp_path / "all.backup"
     assert rollcall("backup", str(file)).returncode == 0
     told = "SELECT action, source, detail FROM audit_events WHERE action LIKE 'backup%'"

@@ -9,28 +9,17 @@ import pytest
 from flask import Flask
 
 from portal import create_app
-from portal.auth import service as accounts
-from portal.clock import utcnow
 from portal.extensions import db
-from portal.models import MicrosoftTenant, Role
+from portal.models import MicrosoftTenant
 from simulator.server import SimulatorServer
 from tests.system.conftest import settings_for
-from tests.system.connecting.consents import PASSWORD, Browser
+from tests.system.connecting.consents import Browser, add_ann
 
 
 @pytest.fixture
 def app(simulator: SimulatorServer, tmp_path: Path) -> Iterator[Flask]:
     found = create_app(settings_for(simulator, tmp_path, base_url="https://127.0.0.1", scheduler="off"))
-    with found.app_context():
-        db.create_all()
-        accounts.add_account(
-            db.session(),
-            email="ann@rollcall.example",
-            role=Role.ADMINISTRATOR,
-            now=utcnow(),
-            password=PASSWORD,
-        )
-        db.session.commit()
+    add_ann(found)
     yield found
     with found.app_context():
         db.session.remove()

@@ -10,13 +10,29 @@ import requests
 from flask import Flask
 from flask.testing import FlaskClient
 
+from portal.auth import service as accounts
+from portal.clock import utcnow
 from portal.errors import SourceTransient
 from portal.extensions import db
-from portal.models import AuditEvent, MicrosoftTenant
+from portal.models import AuditEvent, MicrosoftTenant, Role
 from simulator.server import SimulatorServer
 
 PASSWORD = "correct horse battery staple"
 HTTPS = {"base_url": "https://127.0.0.1"}
+
+
+def add_ann(app: Flask) -> None:
+    """Create the tables of an empty database, and the administrator whom ``Browser`` signs in as."""
+    with app.app_context():
+        db.create_all()
+        accounts.add_account(
+            db.session(),
+            email="ann@rollcall.example",
+            role=Role.ADMINISTRATOR,
+            now=utcnow(),
+            password=PASSWORD,
+        )
+        db.session.commit()
 
 
 class Browser:

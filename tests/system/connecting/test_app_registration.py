@@ -7,14 +7,11 @@ from pathlib import Path
 import pytest
 
 from portal import create_app
-from portal.auth import service as accounts
-from portal.clock import utcnow
 from portal.extensions import db
 from portal.microsoft import gateway, service
-from portal.models import Role
 from simulator.server import SimulatorServer
 from tests.system.conftest import settings_for
-from tests.system.connecting.consents import PASSWORD, Browser, unreachable
+from tests.system.connecting.consents import Browser, add_ann, unreachable
 
 
 def test_C1_an_app_registration_is_shown_to_microsoft_before_it_is_kept(
@@ -24,16 +21,7 @@ def test_C1_an_app_registration_is_shown_to_microsoft_before_it_is_kept(
     settings = settings_for(simulator, tmp_path, base_url="https://127.0.0.1", client_id="", client_secret="")
     app = create_app(settings)
     page, right = "/settings/microsoft", {"client_id": simulator.client_id, "secret": simulator.client_secret}
-    with app.app_context():
-        db.create_all()
-        accounts.add_account(
-            db.session(),
-            email="ann@rollcall.example",
-            role=Role.ADMINISTRATOR,
-            now=utcnow(),
-            password=PASSWORD,
-        )
-        db.session.commit()
+    add_ann(app)
     browser = Browser(app.test_client())
 
     def saved(**changes: str) -> str:
